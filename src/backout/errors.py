@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One tree of errors. Each class knows its code (stable, documented), its exit code, and whether trying again can help.
+
+    BackoutError                        1  unexpected
+      UsageError                        2
+      ConfigError                       3
+      NotFoundError                     4  context, release, revision, run, object
+      RefusedError                      5  a precondition or a policy
+        AccessDenied, TokenExpired, PlanChanged, WrongCluster, Conflict, NoGoodRevision …
+      LockedError                       6
+      NotVerifiedError                  7
+      PartlyDoneError                   8
+      TimedOut                          9
+      ClusterUnreachable                1  retryable
+      Interrupted                     130
+
+A message says what was expected, what was found, and what to do next. Texts are English templates with named
+arguments, so that front ends can translate them; an argument never holds a secret.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+Argument = str | int | float | None
+
+
+class BackoutError(Exception):
+    """Something went wrong that nobody foresaw; every foreseen failure has a class of its own below.
+
+    ``template``, ``expected``, ``found`` and ``hint`` are format strings over ``arguments``.
+    """
+
+    code: ClassVar[str] = "unexpected"
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self, template: str, /, *, expected: str = "", found: str = "", hint: str = "", **arguments: Argument
+    ) -> None:
+        self.template = template
+        self.expected = expected
+        self.found = found
+        self.hint = hint
+        self.arguments = arguments
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        """The English sentence that says what happened."""
+        return fill(self.template, self.arguments)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.template, self.expected, self.found, self.hint, self.arguments))
+
+
+def _rebuild(
+    kind: type[BackoutError], template: str, expected: str, found: str, hint: str, arguments: dict[str, Argument]
+) -> BackoutError:
+    return kind(template, expected=expected, found=found, hint=hint, **arguments)
+
+
+def fill(template: str, arguments: dict[str, Argument]) -> str:
+    """Puts ``arguments`` into ``template``; a text without arguments may hold braces of its own."""
+    return template.format(**arguments) if arguments else template
+
+
+class UsageError(BackoutError):
+    """The command line does not say what to do."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class ConfigError(BackoutError):
+    """A configuration or kubeconfig file is malformed; the message names file, line and key."""
+
+    code = "config"
+    exit_code = 3
+
+
+class StateError(ConfigError):
+    """The state database can't be used: read-only, locked, damaged or full."""
+
+    code = "state"
+
+
+class UnknownContext(ConfigError):
+    """The kubeconfig has no context, cluster or user of that name."""
+
+    code = "unknown-context"
+
+
+class NotFoundError(BackoutError):
+    """What was named does not exist."""
+
+    code = "not-found"
+    exit_code = 4
+
+
+class ObjectNotFound(NotFoundError):
+    """The cluster has no such object."""
+
+    code = "object-not-found"
+
+
+class ReleaseNotFound(NotFoundError):
+    """The namespace holds no record of that Helm release."""
+
+    code = "release-not-found"
+
+
+class RevisionNotFound(NotFoundError):
+    """The target exists, but that revision does not, or was pruned from its history."""
+
+    code = "revision-not-found"
+
+
+class RunNotFound(NotFoundError):
+    """The state database knows no such run."""
+
+    code = "run-not-found"
+
+
+class ScenarioNotFound(NotFoundError):
+    """No scenario has that id."""
+
+    code = "scenario-not-found"
+
+
+class TwinNotFound(NotFoundError):
+    """No embedded cluster of that name is up."""
+
+    code = "twin-not-found"
+
+
+class RefusedError(BackoutError):
+    """Going on could do harm, so nothing was written."""
+
+    code = "refused"
+    exit_code = 5
+
+
+class NoGoodRevision(RefusedError):
+    """No revision in the history is proven good."""
+
+    code = "no-good-revision"
+
+
+class NothingToDo(RefusedError):
+    """Nothing is broken, and no target was named to go back to."""
+
+    code = "nothing-to-do"
+
+
+class PlanChanged(RefusedError):
+    """The plan file does not match its hash: it was edited after it was made."""
+
+    code = "plan-changed"
+
+
+class WrongCluster(RefusedError):
+    """The context leads to another cluster than the one the plan was made for."""
+
+    code = "wrong-cluster"
+
+
+class PreconditionFailed(RefusedError):
+    """The object is not what it was when the plan was made."""
+
+    code = "precondition-failed"
+
+
+class Conflict(RefusedError):
+    """The API server refused a write: another writer was first, or owns the field (409)."""
+
+    code = "conflict"
+
+
+class AlreadyExists(Conflict):
+    """An object of that name exists already (409)."""
+
+    code = "already-exists"
+
+
+class Invalid(RefusedError):
+    """The API server holds the object to be invalid, such as a change of an immutable field (422, 400)."""
+
+    code = "invalid"
+
+
+class AccessDenied(RefusedError):
+    """The user may not do what the plan needs (403)."""
+
+    code = "access-denied"
+
+
+class TokenExpired(RefusedError):
+    """The API server does not accept the credentials (401)."""
+
+    code = "token-expired"
+
+
+class ToolMissing(RefusedError):
+    """A program that the plan needs, such as helm, is not installed."""
+
+    code = "tool-missing"
+
+
+class ToolFailed(BackoutError):
+    """A program that Backout called ended with an error; its words are in the message, without secrets."""
+
+    code = "tool-failed"
+
+
+class TooLarge(RefusedError):
+    """Data from outside is larger than the limit, or inflates beyond it."""
+
+    code = "too-large"
+
+
+class LockedError(BackoutError):
+    """Another run holds the target; the message says who, since when, and what."""
+
+    code = "locked"
+    exit_code = 6
+    retryable = True
+
+
+class LeaseLost(LockedError):
+    """This run lost its lease on the target, and writes nothing more."""
+
+    code = "lease-lost"
+    retryable = False
+
+
+class NotVerifiedError(BackoutError):
+    """Rolled back, but the checks do not hold (or could not be measured)."""
+
+    code = "not-verified"
+    exit_code = 7
+
+
+class PartlyDoneError(BackoutError):
+    """Some of it is done, and a person must look at the rest."""
+
+    code = "partly-done"
+    exit_code = 8
+
+
+class TimedOut(BackoutError):
+    """It did not happen in the time that was given; the state was read again and is in the message."""
+
+    code = "timed-out"
+    exit_code = 9
+
+
+class ClusterUnreachable(BackoutError):
+    """No answer from the API server: refused, reset, no route, TLS failure."""
+
+    code = "cluster-unreachable"
+    retryable = True
+
+
+class ServerError(BackoutError):
+    """The API server answered 5xx, or something that is no Kubernetes answer."""
+
+    code = "server-error"
+    retryable = True
+
+
+class Throttled(ServerError):
+    """The API server asked to slow down (429)."""
+
+    code = "throttled"
+
+
+class Expired(BackoutError):
+    """A list or watch position is too old (410); the list must start again."""
+
+    code = "expired"
+    retryable = True
+
+
+class Interrupted(BackoutError):
+    """The user stopped it; the run can be resumed."""
+
+    code = "interrupted"
+    exit_code = 130

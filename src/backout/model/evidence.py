@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was seen, where and when; and what is concluded from it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from backout.model.change import LedgerEntry
+from backout.model.message import Message
+from backout.model.target import ObjectRef, Target
+
+Confidence = Literal["certain", "likely", "possible", "unknown"]
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that was seen. ``source`` is ``pod``, ``event``, ``log``, ``condition``, ``release``, ``object``."""
+
+    source: str
+    ref: ObjectRef
+    message: Message
+    at: datetime | None = None
+    data: dict[str, Any] = {}
+
+
+class Symptom(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One kind of failure of one workload (or release), whatever the number of pods that show it.
+
+    ``code`` is the reason as Kubernetes words it (``CrashLoopBackOff``, ``OOMKilled``, ``ImagePullBackOff``,
+    ``CreateContainerConfigError``, ``NotReady``, ``Unschedulable``, …) or ours: ``ReleasePending``, ``ReleaseFailed``,
+    ``RolloutStuck``, ``MissingReference``. ``since`` is the first sign of it.
+    """
+
+    code: str
+    ref: ObjectRef
+    message: Message
+    since: datetime | None = None
+    pods: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something broken, the change that broke it, and whom to ask for the way back.
+
+    ``target`` is the owner to act on (``helm/thanos`` when Helm owns the workload). ``suspect`` is the last change that
+    touches what fails before the first symptom; None when none was found. ``serving`` says how many pods still serve.
+    """
+
+    target: Target
+    mechanism: str
+    workload: ObjectRef | None = None
+    symptoms: tuple[Symptom, ...]
+    cause: Message
+    suspect: LedgerEntry | None = None
+    bad_revision: int | None = None
+    confidence: Confidence = "unknown"
+    why: tuple[Message, ...] = ()
+    serving: int | None = None
+    desired: int | None = None
+    notes: tuple[Message, ...] = ()
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer to "what broke?" for one namespace (or all) of one cluster. No problems means healthy."""
+
+    cluster: str
+    namespace: str
+    at: datetime
+    problems: tuple[Problem, ...] = ()
+    looked_at: dict[str, int] = {}
+    blind: tuple[Message, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """True when nothing is broken and nothing was hidden from view."""
+        return not self.problems and not self.blind

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Texts that people read, kept so that they can still be translated after they were stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from backout.errors import Argument, fill
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An English sentence, and the template and arguments that it was made from (for translation)."""
+
+    text: str
+    template: str = ""
+    args: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def msg(template: str, /, **args: Argument) -> Message:
+    """A message from an English template with named arguments, as in ``msg("{pod} is not ready", pod="web-0")``.
+
+    Call it with a literal: the catalogues of other languages are extracted from these calls.
+    """
+    return Message(fill(template, args), template if args else "", args)

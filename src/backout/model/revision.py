@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The states that a target was in, and what is known of how good each was."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from backout.model.message import Message
+
+Goodness = Literal["good", "bad", "unknown"]
+
+
+class Revision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One revision of one target.
+
+    ``number`` grows with every change and is what ``--to`` takes. ``digest`` names the content: two revisions with the
+    same digest are the same state (Helm: hash of the rendered manifest; workloads: hash of the pod template).
+    ``goodness`` says whether it is proven to have worked; ``reasons`` say why. Never derived from the number alone.
+    """
+
+    number: int
+    digest: str
+    created: datetime | None = None
+    status: str = ""
+    summary: str = ""
+    change_cause: str = ""
+    chart: str = ""
+    app_version: str = ""
+    images: tuple[str, ...] = ()
+    current: bool = False
+    goodness: Goodness = "unknown"
+    reasons: tuple[Message, ...] = ()
