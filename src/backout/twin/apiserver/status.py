@@ -16,10 +16,15 @@ GO_REASONS = {
     "FieldValueNotFound": "Not found",
     "FieldValueNotSupported": "Unsupported value",
     "FieldValueTooLong": "Too long",
+    "FieldValueTooShort": "Too short",
     "FieldValueTooMany": "Too many",
+    "FieldValueTooFew": "Too few",
     "FieldValueTypeInvalid": "Invalid value",
     "InternalError": "Internal error",
 }
+VALUELESS = frozenset(
+    ("FieldValueRequired", "FieldValueForbidden", "FieldValueTooLong", "FieldValueTooShort", "InternalError")
+)
 OPTIMISTIC_LOCK = "the object has been modified; please apply your changes to the latest version and try again"
 
 
@@ -50,9 +55,8 @@ class Cause:
     def of(cls, reason: str, field: str, value: Any = None, detail: str = "") -> Cause:
         """A cause with the body apimachinery's ``field.Error`` would print for this reason, value and detail."""
         body = GO_REASONS.get(reason, reason)
-        if reason not in ("FieldValueRequired", "FieldValueForbidden", "FieldValueTooLong", "InternalError"):
-            shown = value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-            body += ": " + (str(shown) if shown is not None else json.dumps(value, ensure_ascii=False))
+        if reason not in VALUELESS:
+            body += ": " + json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
         if detail:
             body += f": {detail}"
         return cls(field, reason, body)
@@ -156,19 +160,17 @@ def apply_conflict(causes: Sequence[Cause], message: str = "") -> ApiError:
 
     Source for the texts: structured-merge-diff ``merge.Conflicts.Error`` and apiserver's ``NewConflictError``.
     """
-    if not message:
-        plural = "conflict" if len(causes) == 1 else "conflicts"
-        if len({c.message for c in causes}) == 1 and len(causes) == 1:
-            body = f"{causes[0].message}: {causes[0].field}"
-        else:
-            by_owner: dict[str, list[str]] = {}
-            for cause in causes:
-                by_owner.setdefault(cause.message.removeprefix("conflict "), []).append(cause.field)
-            body = "\n".join(
-                f"conflicts {owner}:\n" + "\n".join(f"- {field}" for field in fields)
-                for owner, fields in sorted(by_owner.items())
-            )
-        message = f"Apply failed with {len(causes)} {plural}: {body}"
+    if not message and len(causes) == 1:
+        message = f"Apply failed with 1 conflict: {causes[0].message}: {causes[0].field}"
+    elif not message:
+        by_owner: dict[str, list[str]] = {}
+        for cause in causes:
+            by_owner.setdefault(cause.message.removeprefix("conflict "), []).append(cause.field)
+        body = "\n".join(
+            f"conflicts {owner}:\n" + "\n".join(f"- {field}" for field in fields)
+            for owner, fields in sorted(by_owner.items())
+        )
+        message = f"Apply failed with {len(causes)} conflicts: {body}"
     return ApiError(409, "Conflict", message, {"causes": [c.to_dict() for c in causes]})
 
 
@@ -239,11 +241,8 @@ def not_acceptable(accepted: Sequence[str]) -> ApiError:
     return ApiError(406, "NotAcceptable", message)
 
 
-def unsupported_media_type(accepted: Sequence[str], patch: bool = False) -> ApiError:
-    if patch:
-        message = "the body of the request was in an unknown format - accepted media types include: "
-    else:
-        message = "the body of the request was in an unknown format - accepted media types include: "
+def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
+    message = "the body of the request was in an unknown format - accepted media types include: "
     return ApiError(415, "UnsupportedMediaType", message + ", ".join(accepted))
 
 
