@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the rest of the house may ask of a cluster. Objects are plain dicts: unknown fields survive every round trip.
+
+Every method raises the errors of `backout.errors`: ClusterUnreachable, TokenExpired (401), AccessDenied (403),
+ObjectNotFound (404), Conflict or AlreadyExists (409), Expired (410), Invalid (400, 422), Throttled (429), ServerError
+(5xx and answers that are not Kubernetes). Reads are retried with back-off where that is safe; writes are not repeated
+blindly: after a timeout or a reset the caller looks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from backout.model.plan import Access, ClusterIdentity
+from backout.model.target import ObjectRef
+
+T = TypeVar("T")
+Object = dict[str, Any]
+Propagation = Literal["Background", "Foreground", "Orphan"]
+PatchType = Literal["json", "merge", "strategic"]
+
+
+class Resource(NamedTuple):
+    """One kind of object as the API serves it."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def group(self) -> str:
+        """The API group, empty for the core group."""
+        group, slash, _ = self.api_version.partition("/")
+        return group if slash else ""
+
+
+PODS = Resource("v1", "Pod", "pods")
+EVENTS = Resource("v1", "Event", "events")
+SECRETS = Resource("v1", "Secret", "secrets")
+CONFIGMAPS = Resource("v1", "ConfigMap", "configmaps")
+SERVICES = Resource("v1", "Service", "services")
+PVCS = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
+NODES = Resource("v1", "Node", "nodes", namespaced=False)
+DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
+REPLICASETS = Resource("apps/v1", "ReplicaSet", "replicasets")
+STATEFULSETS = Resource("apps/v1", "StatefulSet", "statefulsets")
+DAEMONSETS = Resource("apps/v1", "DaemonSet", "daemonsets")
+CONTROLLERREVISIONS = Resource("apps/v1", "ControllerRevision", "controllerrevisions")
+ENDPOINTSLICES = Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
+JOBS = Resource("batch/v1", "Job", "jobs")
+
+
+class WatchEvent(msgspec.Struct, frozen=True):
+    """``ADDED``, ``MODIFIED``, ``DELETED``, or ``SYNCED`` once when the first complete state was delivered."""
+
+    type: Literal["ADDED", "MODIFIED", "DELETED", "SYNCED"]
+    object: Object
+
+
+class AccessAnswer(msgspec.Struct, frozen=True):
+    """The API server's answer to "may I?"."""
+
+    access: Access
+    allowed: bool
+    reason: str = ""
+
+
+class HeldLease(Protocol):
+    """A lease that this run holds. ``token`` rises with every change of holder (Lease.spec.leaseTransitions)."""
+
+    token: int
+
+    async def confirm(self) -> None:
+        """Reads the lease again right before a write.
+
+        Raises:
+            LeaseLost: another holder has it, or it ran out.
+        """
+
+
+class Cluster(Protocol):
+    """One cluster, reached through one context of a kubeconfig."""
+
+    name: str
+
+    async def identity(self) -> ClusterIdentity:
+        """Which cluster this really is."""
+
+    async def server_time(self) -> datetime:
+        """The API server's own clock (its Date header)."""
+
+    async def resource(self, api_version: str, kind: str) -> Resource:
+        """Finds a kind by discovery (built-in kinds without asking).
+
+        Raises:
+            ObjectNotFound: the cluster does not serve it.
+        """
+
+    async def get(self, resource: Resource, name: str, namespace: str = "") -> Object:
+        """Reads one object, never from a stale cache."""
+
+    async def get_as(self, type: type[T], resource: Resource, name: str, namespace: str = "") -> T:
+        """Reads one object into a struct of only the fields that are needed."""
+
+    def pages(
+        self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "", limit: int = 500
+    ) -> AsyncIterator[list[Object]]:
+        """Lists page by page; an expired page starts the list again, and no object is delivered twice."""
+
+    async def list_all(
+        self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
+    ) -> list[Object]:
+        """Lists all (use `list_as` for many)."""
+
+    async def list_as(
+        self, type: type[T], resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
+    ) -> list[T]:
+        """Lists into structs of only the needed fields: for thousands of objects."""
+
+    def watch(
+        self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[WatchEvent]:
+        """List and watch without end: survives 410, resets and half-open streams without losing a deletion."""
+
+    async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """POST."""
+
+    async def replace(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """PUT; conditional when ``metadata.resourceVersion`` is set."""
+
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        patch: Any,
+        namespace: str = "",
+        *,
+        type: PatchType = "merge",
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> Object:
+        """PATCH. Put uid or resourceVersion into the patch (``metadata``, or a JSON patch ``test``) to make it conditional."""
+
+    async def apply(
+        self, obj: Object, *, manager: str = "backout", force: bool = False, dry_run: bool = False
+    ) -> Object:
+        """Server-side apply."""
+
+    async def delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str = "",
+        *,
+        uid: str = "",
+        resource_version: str = "",
+        propagation: Propagation = "Background",
+        grace: int | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        """DELETE with preconditions; an object with another uid raises Conflict."""
+
+    async def logs(
+        self, pod: str, namespace: str, container: str = "", *, previous: bool = False, tail: int = 20
+    ) -> str:
+        """The last ``tail`` lines (at most 64 KiB) of a container's log."""
+
+    async def may(self, accesses: Sequence[Access]) -> list[AccessAnswer]:
+        """Asks by SelfSubjectAccessReview, all in parallel."""
+
+    def lease(
+        self, target: str, namespace: str, *, holder: str, about: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[HeldLease]:
+        """Takes the Lease that stands for ``target``, renews it in the background, and lets it go at the end.
+
+        Raises:
+            LockedError: somebody else holds it: the message says who, since when, and what.
+        """
+
+    async def close(self) -> None:
+        """Closes connections."""
+
+
+async def find(cluster: Cluster, ref: ObjectRef) -> Object | None:
+    """The object that ``ref`` names, or None when it (or its kind) does not exist, or has another uid."""
+    from backout.errors import ObjectNotFound
+
+    try:
+        resource = await cluster.resource(ref.api_version, ref.kind)
+        obj = await cluster.get(resource, ref.name, ref.namespace)
+    except ObjectNotFound:
+        return None
+    return obj if not ref.uid or obj["metadata"]["uid"] == ref.uid else None

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Durable execution as the workflows see it. Adapters: `dbos_engine` (the real one) and `inline` (in memory).
+
+A workflow is an async function ``(context, payload) -> result`` that only orders steps. It is run again from its start
+after a crash: steps that finished return their recorded result, the one that was under way runs again. So workflows
+read no clock, no environment, no file and no network outside a step, and steps are idempotent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+Json = Any
+"""What JSON can hold; never a secret, since step results are kept in clear."""
+
+StepBody = Callable[[], Awaitable[Json]]
+
+
+class WorkflowContext(Protocol):
+    """What a workflow may do."""
+
+    run: str
+
+    async def step(self, name: str, body: StepBody, *, attempts: int = 1) -> Json:
+        """Runs ``body`` once and records its result under ``name``; on replay the record is returned.
+
+        ``attempts`` > 1 repeats errors that say they are ``retryable``, with back-off. Errors of the house keep their
+        class.
+        """
+
+    async def aborted(self) -> bool:
+        """True when somebody asked to stop at the next step."""
+
+
+Workflow = Callable[[WorkflowContext, Json], Awaitable[Json]]
+
+
+class Engine(Protocol):
+    """Runs registered workflows by name."""
+
+    async def start(self, workflow: str, run: str, payload: Json) -> Json:
+        """Runs to the end and returns the result; the same ``run`` twice is one execution.
+
+        Raises:
+            BackoutError: the error that ended the workflow.
+        """
+
+    async def resume(self, run: str) -> Json:
+        """Goes on with a run whose process died, where it stopped.
+
+        Raises:
+            RunNotFound: unknown run.
+            LockedError: its process is still alive.
+        """
+
+    async def abort(self, run: str) -> None:
+        """Asks a run to stop at its next step."""
+
+    async def orphans(self) -> list[str]:
+        """Runs that are unfinished and whose process is dead."""
+
+    async def close(self) -> None:
+        """Stops taking work and closes the database."""
