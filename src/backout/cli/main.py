@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `backout` command. Only click is imported here: each command's module loads when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from backout import __version__
+from backout.cli.options import common_options
+
+if TYPE_CHECKING:
+    from backout.errors import BackoutError
+
+COMMANDS = {
+    "status": "What is deployed, which revision, healthy or not, what one could go back to.",
+    "history": "The revisions of one target, and which are proven good.",
+    "changes": "What changed, when, by whom.",
+    "diagnose": "What broke, since when, by which change, with the evidence.",
+    "plan": "The way back: cause, target, steps, diff, risks, checks. Writes nothing to a cluster.",
+    "run": "Capture, roll back, verify, report.",
+    "verify": "Measure whether all is well.",
+    "runs": "The runs so far.",
+    "show": "One run, event by event.",
+    "resume": "Finish a run that was killed or interrupted.",
+    "abort": "Stop a run at its next step.",
+    "undo": "Take a finished run back: forward again.",
+    "report": "The write-up of one run, in Markdown.",
+    "doctor": "Tools, versions, and access rights for every verb of a plan.",
+    "twin": "Embedded clusters on this machine.",
+    "demo": "The main job on embedded clusters, start to report.",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name; their modules are imported on call."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = import_module(f"backout.cli.{name}_command").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, "--version", message="backout %(version)s")
+@common_options
+def cli() -> None:
+    """Takes a Kubernetes deployment from "it went wrong" to "verified healthy, and written up".
+
+    Targets are written kind/name: helm/thanos, deployment/thanos-query, statefulset/thanos-receive.
+    """
+
+
+def main() -> None:
+    """Runs the command line, and turns every foreseen error into its message and exit code."""
+    try:
+        code = cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Stopped.", err=True)
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        code = _report(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: Exception) -> int:
+    from backout.cli.failures import show_failure, unforeseen
+    from backout.errors import BackoutError
+
+    foreseen: BackoutError = error if isinstance(error, BackoutError) else unforeseen(error)
+    show_failure(foreseen)
+    return foreseen.exit_code
+
+
+if __name__ == "__main__":
+    main()

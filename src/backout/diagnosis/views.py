@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Typed projections: only the fields that a diagnosis reads. Ten thousand pods fit in little memory this way."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+
+class _View(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
+    """A few fields of an object; all others are skipped while decoding."""
+
+
+class OwnerRef(_View):
+    kind: str
+    name: str
+    uid: str
+    api_version: str = ""
+    controller: bool = False
+
+
+class Meta(_View):
+    name: str
+    uid: str = ""
+    namespace: str = ""
+    generation: int = 0
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: tuple[OwnerRef, ...] = ()
+
+    @property
+    def controller(self) -> OwnerRef | None:
+        """The owner that manages this object, if any."""
+        return next((owner for owner in self.owner_references if owner.controller), None)
+
+
+class SlimMeta(_View):
+    """Of ten thousand pods, annotations would be most of the bytes."""
+
+    name: str
+    uid: str = ""
+    namespace: str = ""
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    labels: dict[str, str] | None = None
+    owner_references: tuple[OwnerRef, ...] = ()
+
+    @property
+    def controller(self) -> OwnerRef | None:
+        """The owner that manages this object, if any."""
+        return next((owner for owner in self.owner_references if owner.controller), None)
+
+
+class Condition(_View):
+    type: str
+    status: str = "Unknown"
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+
+
+class Waiting(_View):
+    reason: str = ""
+    message: str = ""
+
+
+class Running(_View):
+    started_at: datetime | None = None
+
+
+class Terminated(_View):
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    signal: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class ContainerState(_View):
+    waiting: Waiting | None = None
+    running: Running | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(_View):
+    name: str
+    ready: bool = False
+    restart_count: int = 0
+    image: str = ""
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
+
+
+class PodStatus(_View):
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    start_time: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class ContainerSpec(_View):
+    name: str
+    image: str = ""
+
+
+class PodSpec(_View):
+    restart_policy: str = "Always"
+    node_name: str = ""
+    containers: tuple[ContainerSpec, ...] = ()
+
+
+class Pod(_View):
+    metadata: SlimMeta
+    status: PodStatus = PodStatus()
+    spec: PodSpec = PodSpec()
+
+    def condition(self, type: str) -> Condition | None:
+        """The condition of that type."""
+        return next((condition for condition in self.status.conditions if condition.type == type), None)
+
+    @property
+    def ready(self) -> bool:
+        """True when the Ready condition says so and the pod is not going away."""
+        condition = self.condition("Ready")
+        return bool(condition and condition.status == "True" and not self.metadata.deletion_timestamp)
+
+    @property
+    def done(self) -> bool:
+        """A pod that ran to its end, as Jobs' pods do."""
+        return self.status.phase == "Succeeded"
+
+
+class RollingUpdate(_View):
+    partition: int = 0
+
+
+class UpdateStrategy(_View):
+    type: str = "RollingUpdate"
+    rolling_update: RollingUpdate | None = None
+
+
+class TemplateSpec(_View):
+    containers: tuple[ContainerSpec, ...] = ()
+    init_containers: tuple[ContainerSpec, ...] = ()
+
+
+class Template(_View):
+    spec: TemplateSpec = TemplateSpec()
+
+
+class WorkloadSpec(_View):
+    replicas: int = 1
+    paused: bool = False
+    update_strategy: UpdateStrategy | None = None
+    pod_management_policy: str = ""
+    template: Template = Template()
+
+
+class WorkloadStatus(_View):
+    observed_generation: int = 0
+    replicas: int = 0
+    ready_replicas: int = 0
+    updated_replicas: int = 0
+    available_replicas: int = 0
+    current_revision: str = ""
+    update_revision: str = ""
+    desired_number_scheduled: int = 0
+    number_ready: int = 0
+    number_available: int = 0
+    updated_number_scheduled: int = 0
+    conditions: tuple[Condition, ...] = ()
+
+
+class Workload(_View):
+    """A Deployment, StatefulSet or DaemonSet. ``kind`` is missing in list items; the collector knows it."""
+
+    metadata: Meta
+    spec: WorkloadSpec = WorkloadSpec()
+    status: WorkloadStatus = WorkloadStatus()
+
+    def condition(self, type: str) -> Condition | None:
+        """The condition of that type."""
+        return next((condition for condition in self.status.conditions if condition.type == type), None)
+
+    @property
+    def partition(self) -> int:
+        """Ordinals below it stay on the old revision."""
+        strategy = self.spec.update_strategy
+        return strategy.rolling_update.partition if strategy and strategy.rolling_update else 0
+
+    @property
+    def on_delete(self) -> bool:
+        """Pods are replaced only when somebody deletes them."""
+        return bool(self.spec.update_strategy and self.spec.update_strategy.type == "OnDelete")
+
+
+class ReplicaSet(_View):
+    metadata: Meta
+
+
+class Involved(_View):
+    kind: str = ""
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+
+
+class Series(_View):
+    count: int = 0
+    last_observed_time: datetime | None = None
+
+
+class Event(_View):
+    metadata: SlimMeta
+    involved_object: Involved = Involved()
+    type: str = ""
+    reason: str = ""
+    message: str = ""
+    count: int = 0
+    first_timestamp: datetime | None = None
+    last_timestamp: datetime | None = None
+    event_time: datetime | None = None
+    series: Series | None = None
+
+    @property
+    def first(self) -> datetime | None:
+        """When it was seen first."""
+        return self.first_timestamp or self.event_time or self.metadata.creation_timestamp
+
+    @property
+    def last(self) -> datetime | None:
+        """When it was seen last."""
+        series = self.series.last_observed_time if self.series else None
+        return series or self.last_timestamp or self.event_time or self.metadata.creation_timestamp
+
+    @property
+    def times(self) -> int:
+        """How often it was seen."""
+        return (self.series.count if self.series else 0) or self.count or 1

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration file, as it is allowed to be. Optional: without one, the contexts of the kubeconfig are the clusters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from backout.errors import ConfigError
+
+API_VERSION = "backout.dev/v1"
+
+
+class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One cluster: the context that leads to it, and labels to choose it by."""
+
+    context: str = ""
+    kubeconfig: str = ""
+    labels: dict[str, str] = {}
+
+
+class StackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What belongs together: a namespace on one or more clusters."""
+
+    namespace: str
+    clusters: tuple[str, ...] = ()
+
+
+class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is not allowed. ``protected``: namespaces in which nothing is ever written."""
+
+    protected: tuple[str, ...] = ("kube-system", "kube-public", "kube-node-lease")
+
+
+class VerifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``soak``: seconds of watching before a verdict. ``timeout``: seconds that a step may take to show its effect."""
+
+    soak: float = 10.0
+    timeout: float = 300.0
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    apiVersion: str = API_VERSION
+    clusters: dict[str, ClusterSettings] = {}
+    stacks: dict[str, StackSettings] = {}
+    policy: PolicySettings = PolicySettings()
+    verify: VerifySettings = VerifySettings()
+    state: str = ""
+
+
+def parse_settings(text: str, filename: str) -> Settings:
+    """Reads a configuration file's text.
+
+    Raises:
+        ConfigError: not YAML, a wrong type, or an unknown key; says the file, the line and the key.
+    """
+    import yaml
+
+    try:
+        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+        data = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ConfigError(
+            "{file}, line {line}: this is not YAML: {problem}.",
+            file=filename, line=mark.line + 1 if mark else 1, problem=getattr(error, "problem", None) or "it can't be read",
+            hint="Mend the line, or leave the file out: no configuration is needed for one cluster.",
+        ) from error  # fmt: skip
+    if data is None:
+        return Settings()
+    try:
+        settings = msgspec.convert(data, Settings)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at ")
+        keys = _keys(path.strip("`"))
+        unknown = problem.partition("unknown field `")[2].rstrip("`")
+        if unknown:
+            keys.append(unknown)
+        raise ConfigError(
+            "{file}, line {line}: {key}: {problem}.",
+            file=filename, line=_line(node, keys), key=".".join(keys) or "the file", problem=problem,
+            hint="docs/configuration.md lists every key.",
+        ) from error  # fmt: skip
+    if settings.apiVersion != API_VERSION:
+        raise ConfigError(
+            "{file}, line {line}: apiVersion is {found_version}.",
+            file=filename, line=_line(node, ["apiVersion"]), found_version=settings.apiVersion, expected=API_VERSION,
+        )  # fmt: skip
+    for name, stack in settings.stacks.items():
+        for cluster in stack.clusters:
+            if settings.clusters and cluster not in settings.clusters:
+                raise ConfigError(
+                    "{file}, line {line}: stack {stack} names the cluster {cluster}, which is not under clusters.",
+                    file=filename, line=_line(node, ["stacks", name, "clusters"]), stack=name, cluster=cluster,
+                )  # fmt: skip
+    return settings
+
+
+def _keys(path: str) -> list[str]:
+    """``$.stacks[...].namespace`` → its named parts (msgspec writes ``[...]`` for any key of a mapping)."""
+    return [part for part in path.replace("[", ".[").split(".") if part and part != "$"]
+
+
+def _line(node: Any, keys: list[str]) -> int:
+    """The line of the deepest part of ``keys`` that can be found; ``[...]`` follows every branch that fits the rest."""
+    if node is None:
+        return 1
+    line = int(node.start_mark.line) + 1
+    if not keys:
+        return line
+    key, rest = keys[0], keys[1:]
+    branches = node.value if isinstance(node.value, list) else []
+    best = line
+    for branch in branches:
+        if isinstance(branch, tuple):
+            name, value = branch
+            if key == "[...]" or name.value == key:
+                best = max(best, int(name.start_mark.line) + 1 if not rest else _line(value, rest))
+        elif key.startswith("["):
+            best = max(best, _line(branch, rest))
+    return best
