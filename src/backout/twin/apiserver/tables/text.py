@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
+
+from backout.twin.apiserver.schema.quantity import canonical
 
 Obj = Mapping[str, Any]
 
@@ -122,63 +123,9 @@ def container_cells(containers: Sequence[Obj] | None) -> list[str]:
     return [",".join(c["name"] for c in found), ",".join(c.get("image", "") for c in found)]
 
 
-_BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
-_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-_DECIMAL_NAMES = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
-
-
-@lru_cache(maxsize=4096)
 def quantity_text(value: str | int | float) -> str:
-    """A resource quantity in its canonical form: the largest suffix that keeps the number whole, `0.5` as `500m`.
-
-    Source: apimachinery `api/resource`. Text that is no quantity comes back unchanged.
-    """
-    text = str(value).strip()
-    number, suffix = text, ""
-    for end in (2, 1):
-        if text[-end:] in _BINARY or text[-end:] in _DECIMAL:
-            number, suffix = text[:-end], text[-end:]
-            break
+    """A resource quantity in its canonical form; text that is none comes back unchanged."""
     try:
-        amount = Decimal(number)
-    except InvalidOperation:
-        return text
-    if suffix in _BINARY:
-        total = amount * 1024 ** _BINARY[suffix]
-        if abs(total) >= 1024 and total == total.to_integral_value():
-            return _binary_text(int(total))
-        return _decimal_text(total)
-    if "e" in number.lower():
-        return _exponent_text(amount)
-    return _decimal_text(amount.scaleb(_DECIMAL[suffix]))
-
-
-def _binary_text(total: int) -> str:
-    power = 0
-    while power < 6 and total % 1024 == 0:
-        total, power = total // 1024, power + 1
-    return f"{total}{['', *_BINARY][power]}"
-
-
-def _thousands(amount: Decimal) -> tuple[int, int]:
-    """The amount as an integer and an exponent of ten that is a multiple of three (at least -9)."""
-    exponent = -9
-    scaled = amount.scaleb(9)
-    whole = int(scaled.to_integral_value(rounding="ROUND_UP"))
-    while whole and whole % 1000 == 0 and exponent < 18:
-        whole, exponent = whole // 1000, exponent + 3
-    return whole, exponent
-
-
-def _decimal_text(amount: Decimal) -> str:
-    if not amount:
-        return "0"
-    whole, exponent = _thousands(amount)
-    return f"{whole}{_DECIMAL_NAMES[exponent]}"
-
-
-def _exponent_text(amount: Decimal) -> str:
-    if not amount:
-        return "0"
-    whole, exponent = _thousands(amount)
-    return f"{whole}e{exponent}" if exponent else str(whole)
+        return canonical(value)
+    except ValueError:
+        return str(value)
