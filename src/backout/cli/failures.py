@@ -46,7 +46,9 @@ def show_failure(error: BackoutError) -> None:
         return translate(template, error.arguments, lang)
 
     labels = {"expected": "Expected: {text}", "found": "Found: {text}", "hint": "Next: {text}"}
-    click.echo(click.style(translate("Error ({code}): ", {"code": error.code}, lang), fg="red") + say(error.template), err=True)
+    click.echo(
+        click.style(translate("Error ({code}): ", {"code": error.code}, lang), fg="red") + say(error.template), err=True
+    )
     for name, label in labels.items():
         template = getattr(error, name)
         if template:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a pod's status says is wrong with it. Pure: the same status always gives the same answer.
 
-Reasons are those of the kubelet and the scheduler (pkg/kubelet/images/types.go, kuberuntime, pkg/scheduler): a crash loop
-shows ``Running`` between two back-offs and ``terminated`` right after a crash, so the last state counts as well.
+Reasons are those of the kubelet and the scheduler (pkg/kubelet/images/types.go, pkg/scheduler): a crash loop
+shows ``Running`` between two back-offs and ``terminated`` right after a crash, so the last state
+counts as well.
 """
 
 from __future__ import annotations
@@ -68,15 +69,17 @@ def _container(pod: Pod, status: ContainerStatus, now: datetime) -> Trouble | No
         return _trouble(pod, status, waiting.reason, detail=waiting.message, since=_ready_since(pod))
     if waiting and waiting.reason == "CrashLoopBackOff":
         code = "OOMKilled" if last and last.reason == "OOMKilled" else "CrashLoopBackOff"
-        return _trouble(pod, status, code, exit_code=last.exit_code if last else None, detail=last.message if last else "",
-                        since=_first_crash(pod, status))  # fmt: skip
+        return _trouble(pod, status, code, exit_code=last.exit_code if last else None,
+                        detail=last.message if last else "", since=_first_crash(pod, status))  # fmt: skip
     if ended and (ended.exit_code or ended.reason == "OOMKilled") and pod.spec.restart_policy != "Never":
         code = "OOMKilled" if ended.reason == "OOMKilled" else "CrashLoopBackOff" if status.restart_count else "Error"
         return _trouble(pod, status, code, exit_code=ended.exit_code, detail=ended.message,
                         since=_first_crash(pod, status))  # fmt: skip
     if last and (last.exit_code or last.reason == "OOMKilled") and not ended and _recent(last.finished_at, now):
         # Running between two crashes: ready for a moment or not at all. One lone restart may have healed by itself.
-        code = "OOMKilled" if last.reason == "OOMKilled" else "CrashLoopBackOff" if status.restart_count > 1 else "Error"
+        code = (
+            "OOMKilled" if last.reason == "OOMKilled" else "CrashLoopBackOff" if status.restart_count > 1 else "Error"
+        )
         if not (pod.ready and status.restart_count < 3):
             return _trouble(pod, status, code, exit_code=last.exit_code, detail=last.message,
                             since=_first_crash(pod, status))  # fmt: skip

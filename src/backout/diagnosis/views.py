@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 
-class _View(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
+class _View(msgspec.Struct, rename="camel", omit_defaults=True):
     """A few fields of an object; all others are skipped while decoding."""
 
 

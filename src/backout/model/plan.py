@@ -78,9 +78,11 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     needs_approval: bool = False
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One way back for one cluster. ``hash`` covers every other field; `run` holds to it."""
 
+    apiVersion: str = API_VERSION
+    kind: str = "Plan"
     cluster: str
     identity: ClusterIdentity
     namespace: str
@@ -98,7 +100,5 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     checks: tuple[Check, ...] = ()
     access: tuple[Access, ...] = ()
     soak: float = 10.0
-    apiVersion: str = API_VERSION
-    kind: str = "Plan"
     undo_of: str = ""
     hash: str = ""

@@ -45,9 +45,11 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     hint: Message | None = None
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of one plan."""
 
+    apiVersion: str = "backout.dev/v1"
+    kind: str = "Run"
     id: str
     state: RunState
     plan: Plan
@@ -59,5 +61,3 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     capture: str = ""
     undo_of: str = ""
     undone_by: str = ""
-    apiVersion: str = "backout.dev/v1"
-    kind: str = "Run"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration file, as it is allowed to be. Optional: without one, the contexts of the kubeconfig are the clusters."""
+"""The configuration file, as it is allowed to be. Without one, the contexts of the kubeconfig are the clusters."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def parse_settings(text: str, filename: str) -> Settings:
 
     try:
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
-        data = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 - a safe loader
+        data = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise ConfigError(
             "{file}, line {line}: this is not YAML: {problem}.",
-            file=filename, line=mark.line + 1 if mark else 1, problem=getattr(error, "problem", None) or "it can't be read",
+            file=filename, line=mark.line + 1 if mark else 1, problem=getattr(error, "problem", None) or "unreadable",
             hint="Mend the line, or leave the file out: no configuration is needed for one cluster.",
         ) from error  # fmt: skip
     if data is None:

@@ -18,7 +18,7 @@ _ALIASES = {
 _KINDS = {*WORKLOADS, "helm", "configmap", "secret", "service", "ingress", "pvc", "app", "blocks", "git"}
 
 
-class Target(msgspec.Struct, frozen=True, order=True):
+class Target(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
     """``kind/name`` in a namespace of a cluster; ``kind`` is lower case, ``helm`` stands for a release."""
 
     kind: str

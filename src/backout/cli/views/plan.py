@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plan, as text: why, where to, what happens, what it changes, what could go wrong, how it will be proven."""
+
+from __future__ import annotations
+
+from backout.cli.views.changes import show_changes
+from backout.cli.views.page import Page, paint
+from backout.model.plan import Plan
+from backout.model.revision import Revision
+
+GOODNESS = {"good": "good", "bad": "bad", "unknown": "warn"}
+
+
+def show_plan(page: Page, plan: Plan) -> None:
+    """The whole plan."""
+    page.line(paint(f"{plan.cluster} · {plan.namespace} · {plan.target}", "head"))
+    page.line(f"{page.say('Cause')}    {page.say(plan.cause)}", 2)
+    page.line(f"{page.say('Back to')}  {revision_line(page, plan.revision)}", 2)
+    for reason in plan.why_good:
+        page.line(f"· {page.say(reason)}", 11)
+    if plan.current is not None:
+        page.line(f"{page.say('Now at')}   {revision_line(page, plan.current)}", 2)
+    page.line()
+    page.told("Steps", 2, "head")
+    for number, step in enumerate(plan.steps, 1):
+        page.line(f"{number}. {page.say(step.title)}", 2)
+        if step.effect is not None:
+            page.line(paint(page.say(step.effect), "dim"), 5)
+        if step.destroys:
+            page.line(paint(page.say("deletes: {objects}", objects=", ".join(map(str, step.destroys))), "bad"), 5)
+    page.line()
+    page.told("What changes", 2, "head")
+    show_changes(page, plan.changes, 2)
+    if plan.risks:
+        page.line()
+        page.told("Know before you say yes", 2, "head")
+        for risk in plan.risks:
+            approval = paint(page.say(" (needs your explicit yes)"), "bad") if risk.needs_approval else ""
+            page.line(f"{page.mark('warn')} {page.say(risk.message)}{approval}", 2)
+    page.line()
+    page.told("Afterwards this is measured, over {soak} s:", 2, "head", soak=f"{plan.soak:g}")
+    for check in plan.checks:
+        page.line(f"· {page.say(check.title)}", 2)
+    page.line(paint(plan.hash, "dim"), 2)
+
+
+def revision_line(page: Page, revision: Revision) -> str:
+    """``revision 2, thanos-mini-1.0.0, made 20:14:05 UTC (2m ago)``."""
+    parts = [page.say("revision {number}", number=revision.number)]
+    parts += [part for part in (revision.chart, revision.change_cause) if part]
+    if revision.created is not None:
+        parts.append(page.say("made {when}", when=page.ago(revision.created)))
+    return ", ".join(parts)
+
+
+def show_history(page: Page, revisions: list[Revision], *, verbose: bool = False) -> None:
+    """All revisions, newest last, each with its verdict and the first reason for it."""
+    rows = []
+    for revision in revisions:
+        verdict = paint(page.say(revision.goodness), GOODNESS[revision.goodness])
+        reason = page.say(revision.reasons[0]) if revision.reasons else ""
+        number = f"{revision.number}{'*' if revision.current else ''}"
+        content = revision.chart or ", ".join(revision.images)
+        rows.append((number, page.ago(revision.created), revision.status, content, verdict, reason))
+    page.table(("revision", "made", "status", "content", "proven", "why"), rows)
+    if verbose:
+        for revision in revisions:
+            for reason in revision.reasons[1:]:
+                page.line(f"{revision.number}: {page.say(reason)}", 2)
+    page.told("* in force now", style="dim")

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run, as text: its events while it works, and its verdict."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from backout.cli.views.page import Page, duration, paint
+from backout.model.run import Run, RunEvent
+from backout.model.verdict import CheckResult, Verdict
+
+STATUS = {"pass": "good", "fail": "bad", "unknown": "warn"}
+OUTCOME = {"recovered": "good", "not-recovered": "bad", "unknown": "warn"}
+SIGNS = {
+    "step-done": ("✓", "good"), "step-failed": ("✗", "bad"), "step-started": ("▸", "head"), "step-progress": (" ", "dim"),
+    "check": ("·", "dim"), "verdict": ("=", "head"), "resumed": ("▸", "warn"),
+}  # fmt: skip
+
+
+def event_line(page: Page, event: RunEvent, started: datetime | None) -> str:
+    """``  12.3s ✓ Helm put release thanos back to revision 2``."""
+    seconds = (event.at - started).total_seconds() if started else 0.0
+    sign, style = SIGNS.get(event.type, ("·", "dim"))
+    if event.type == "check":
+        status = str(event.data.get("status", "unknown"))
+        sign, style = {"pass": "✓", "fail": "✗"}.get(status, "?"), STATUS.get(status, "warn")
+    text = page.say(event.message)
+    if event.type == "step-progress":
+        text = paint(text, "dim")
+    return f"{seconds:7.1f}s {paint(sign, style)} {text}"
+
+
+def show_verdict(page: Page, verdict: Verdict, indent: int = 0) -> None:
+    """Every check with what was measured."""
+    rows = [_check_row(page, check) for check in verdict.checks]
+    page.table(("", "check", "measured", "expected"), rows, indent)
+    outcome = paint(page.say(verdict.outcome), OUTCOME[verdict.outcome])
+    soak = page.say("watched for {soak} s", soak=f"{verdict.soak:g}") if verdict.soak else ""
+    page.line(f"{outcome}   {paint(soak, 'dim')}".rstrip(), indent)
+
+
+def _check_row(page: Page, check: CheckResult) -> tuple[str, str, str, str]:
+    mark = {"pass": page.mark("good"), "fail": page.mark("bad")}.get(check.status, page.mark("unknown"))
+    expected = page.say(check.expected) if check.expected and check.status != "pass" else ""
+    return mark, page.say(check.title), page.say(check.measured), expected
+
+
+def show_run(page: Page, run: Run, events: list[RunEvent]) -> None:
+    """One run: head, events, verdict or failure."""
+    page.line(paint(f"{run.id}   {run.plan.cluster} · {run.plan.namespace} · {run.plan.target}", "head"))
+    took = duration(((run.ended or datetime.now(UTC)) - run.started).total_seconds())
+    page.told("{state}, started {when}, took {took}, by {actor}", 2, state=page.say(run.state), when=page.ago(run.started),
+              took=took, actor=run.actor or "-")  # fmt: skip
+    for event in events:
+        page.line(event_line(page, event, run.started))
+    if run.verdict is not None:
+        show_verdict(page, run.verdict, 2)
+    if run.failure is not None:
+        page.line(f"{page.mark('bad')} {page.say(run.failure.message)}", 2)
+        for part in (run.failure.expected, run.failure.found, run.failure.hint):
+            if part is not None and part.text:
+                page.line(page.say(part), 4)
+
+
+def show_runs(page: Page, runs: list[Run]) -> None:
+    """A line a run, newest last."""
+    if not runs:
+        page.told("No run yet.")
+        return
+    rows = []
+    for run in runs:
+        took = duration((run.ended - run.started).total_seconds()) if run.ended else "-"
+        what = f"{run.plan.target} → {run.plan.revision.number}"
+        rows.append((run.id, page.ago(run.started), run.plan.cluster, run.plan.namespace, what, page.say(run.state), took))
+    page.table(("run", "started", "cluster", "namespace", "what", "state", "took"), rows)

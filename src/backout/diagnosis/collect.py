@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads what a diagnosis needs from one cluster: bulk lists as projections, details only for what looks broken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+
+from backout.cluster.port import (
+    DAEMONSETS,
+    DEPLOYMENTS,
+    EVENTS,
+    PODS,
+    REPLICASETS,
+    STATEFULSETS,
+    Cluster,
+    Resource,
+)
+from backout.diagnosis.views import Event, Pod, ReplicaSet, Workload
+from backout.errors import AccessDenied, BackoutError, ObjectNotFound
+from backout.model.message import Message, msg
+
+T = TypeVar("T")
+
+KINDS: dict[str, Resource] = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFULSETS, "DaemonSet": DAEMONSETS}
+TEMPLATE_HASH = "pod-template-hash"
+
+WorkloadKey = tuple[str, str, str]
+"""Namespace, kind, name."""
+
+
+class State(msgspec.Struct):
+    """All that was read in bulk. ``blind`` says what could not be read: a diagnosis must not call that healthy."""
+
+    namespace: str
+    pods: list[Pod] = []
+    workloads: dict[WorkloadKey, Workload] = {}
+    blind: list[Message] = []
+
+
+async def read_state(cluster: Cluster, namespace: str) -> State:
+    """Pods and workloads of one namespace, or of all when it is empty, in parallel."""
+    state = State(namespace)
+    names = ["pods", "deployments", "statefulsets", "daemonsets"]
+    results = await asyncio.gather(
+        cluster.list_as(Pod, PODS, namespace),
+        *(cluster.list_as(Workload, resource, namespace) for resource in KINDS.values()),
+        return_exceptions=True,
+    )
+    for name, result in zip(names, results, strict=True):
+        if isinstance(result, AccessDenied):
+            where = namespace or "all namespaces"
+            state.blind.append(msg("{resource} in {where} can't be read: no permission.", resource=name, where=where))
+        elif isinstance(result, BaseException):
+            raise result
+    if not isinstance(results[0], BaseException):
+        state.pods = results[0]
+    for kind, found in zip(KINDS, results[1:], strict=True):
+        if not isinstance(found, BaseException):
+            for workload in found:
+                state.workloads[workload.metadata.namespace, kind, workload.metadata.name] = workload
+    return state
+
+
+async def workload_of(cluster: Cluster, state: State, pod: Pod) -> WorkloadKey | None:
+    """The workload that made ``pod``; None for a bare pod and for one of a kind that is no workload."""
+    owner = pod.metadata.controller
+    if owner is None:
+        return None
+    namespace = pod.metadata.namespace
+    if owner.kind != "ReplicaSet":
+        key = (namespace, owner.kind, owner.name)
+        return key if key in state.workloads else None
+    # A Deployment names its ReplicaSets after itself and the template's hash (controller/deployment/sync.go).
+    suffix = "-" + (pod.metadata.labels or {}).get(TEMPLATE_HASH, "")
+    key = (namespace, "Deployment", owner.name.removesuffix(suffix))
+    if key in state.workloads:
+        return key
+    try:
+        replica_set = await cluster.get_as(ReplicaSet, REPLICASETS, owner.name, namespace)
+    except (ObjectNotFound, AccessDenied):
+        return None
+    parent = replica_set.metadata.controller
+    return (namespace, parent.kind, parent.name) if parent else None
+
+
+async def read_events(cluster: Cluster, names: Iterable[tuple[str, str, str]]) -> list[Event]:
+    """Warnings about the objects (namespace, kind, name), oldest first; none when they may not be read."""
+
+    async def about(namespace: str, kind: str, name: str) -> list[Event]:
+        fields = f"involvedObject.kind={kind},involvedObject.name={name},type=Warning"
+        try:
+            return await cluster.list_as(Event, EVENTS, namespace, fields=fields)
+        except AccessDenied:
+            return []
+
+    lists = await asyncio.gather(*(about(*name) for name in names))
+    events = [event for found in lists for event in found]
+    return sorted(events, key=lambda event: (event.last is not None, event.last))
+
+
+async def read_log(cluster: Cluster, pod: Pod, container: str, *, previous: bool, tail: int = 5) -> list[str]:
+    """The last lines that a container wrote; empty when they can't be had (the evidence then lacks them)."""
+    try:
+        text = await cluster.logs(
+            pod.metadata.name, pod.metadata.namespace, container, previous=previous, tail=tail
+        )
+    except BackoutError:
+        return []
+    return [line[:500] for line in text.splitlines() if line.strip()][-tail:]

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which revision to go back to. Pure. Never "the one before": the last one that is proven to have worked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from backout.errors import NoGoodRevision, NothingToDo, RevisionNotFound, UsageError
+from backout.model.message import Message, msg
+from backout.model.revision import Revision
+from backout.model.target import Target
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """The revision to go back to, and why it is believed good."""
+
+    revision: Revision
+    current: Revision | None
+    why: tuple[Message, ...]
+    proven: bool
+
+
+def current_of(revisions: Sequence[Revision]) -> Revision | None:
+    """The revision that is in force now."""
+    return next((revision for revision in reversed(revisions) if revision.current), None)
+
+
+def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choice:
+    """The last revision proven good whose content differs from what is in force; or the one that ``to`` names.
+
+    Raises:
+        RevisionNotFound: ``to`` is not in the history.
+        NoGoodRevision: nothing in the history is proven good; the message says what is known of each.
+        NothingToDo: the revision in force is the last good one.
+        UsageError: ``to`` is not a revision number.
+    """
+    current = current_of(revisions)
+    if to:
+        return _named(target, revisions, current, to)
+    if len(revisions) < 2:
+        raise NoGoodRevision(
+            "{target} has no earlier revision to go back to.",
+            target=str(target),
+            found="a history of {count}", count=len(revisions),
+            hint="Mend it forward, or restore it from a snapshot.",
+        )  # fmt: skip
+    in_force = current.digest if current else ""
+    good = [revision for revision in revisions if revision.goodness == "good"]
+    for revision in reversed(good):
+        if not revision.current and revision.digest != in_force:
+            return Choice(revision=revision, current=current, why=revision.reasons, proven=True)
+    if good:
+        raise NothingToDo(
+            "{target} is at its last good revision already ({number}).",
+            target=str(target), number=good[-1].number,
+            hint="If something is wrong all the same, name where to go with --to (see `backout history {target}`).",
+        )  # fmt: skip
+    raise NoGoodRevision(
+        "No revision of {target} is proven good, so none was chosen.",
+        target=str(target), history="; ".join(_line(revision) for revision in revisions),
+        expected="a revision that is known to have been healthy",
+        found="{history}",
+        hint="Look at `backout history {target}` and name one: --to REVISION.",
+    )  # fmt: skip
+
+
+def _named(target: Target, revisions: Sequence[Revision], current: Revision | None, to: str) -> Choice:
+    if not to.isdecimal():
+        raise UsageError("{to} is not a revision of {target}.", to=to, target=str(target), expected="a revision number")
+    chosen = next((revision for revision in revisions if revision.number == int(to)), None)
+    if chosen is None:
+        numbers = ", ".join(str(revision.number) for revision in revisions) or "none"
+        oldest = min((revision.number for revision in revisions), default=0)
+        pruned = 0 < int(to) < oldest
+        raise RevisionNotFound(
+            "Revision {to} of {target} was pruned from its history."
+            if pruned
+            else "{target} has no revision {to}.",
+            to=to, target=str(target), found="revisions {numbers}", numbers=numbers,
+            hint="Choose one of those: `backout history {target}` says which are good.",
+        )  # fmt: skip
+    if current and chosen.digest == current.digest and chosen.goodness != "unknown" and chosen.current:
+        raise NothingToDo(
+            "{target} is at revision {to} already.", target=str(target), to=to,
+            hint="Choose another: `backout history {target}`.",
+        )  # fmt: skip
+    why = (msg("Named with --to."), *chosen.reasons)
+    return Choice(revision=chosen, current=current, why=why, proven=chosen.goodness == "good")
+
+
+def _line(revision: Revision) -> str:
+    reason = str(revision.reasons[0]) if revision.reasons else "nothing is known of it"
+    return f"{revision.number} {revision.goodness} ({reason})"
