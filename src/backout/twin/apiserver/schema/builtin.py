@@ -19,10 +19,6 @@ OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 LIST_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"
 KIND_MARK = "x-kubernetes-group-version-kind"
 
-# Restored beside the published definitions, for the typed server's ways on the wire (see wire.py).
-_OWN_MARKS = ("x-dropped", "x-written")
-
-
 class Facts(msgspec.Struct, frozen=True):
     """What the published schema leaves out, by definition and field: see the generator."""
 
@@ -67,7 +63,11 @@ def definition(name: str) -> Schema:
     facts = data().facts
     raw = raw_definition(name)
     if name in facts.dropped or name in facts.written:
-        raw = {**raw, "x-dropped": facts.dropped.get(name, ()), "x-written": facts.written.get(name, {})}
+        dropped = set(facts.dropped.get(name, ()))
+        if name == OBJECT_META:
+            # An empty list there is a request: stop tracking this object's fields.
+            dropped.discard("managedFields")
+        raw = {**raw, "x-dropped": dropped, "x-written": facts.written.get(name, {})}
     return Schema(raw, definition, name)
 
 
