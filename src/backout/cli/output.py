@@ -30,3 +30,8 @@ def to_yaml(document: Any) -> str:
 def versioned(kind: str, **fields: Any) -> dict[str, Any]:
     """A document of the versioned output: ``apiVersion``, ``kind``, then the fields."""
     return {"apiVersion": "backout.dev/v1", "kind": kind, **fields}
+
+
+def with_kind(kind: str, struct: Any, **fields: Any) -> dict[str, Any]:
+    """A struct as a versioned document, with extra fields."""
+    return {"apiVersion": "backout.dev/v1", "kind": kind, **msgspec.to_builtins(struct), **fields}

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`backout plan`: the way back, in writing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from backout.cli.options import common_options
+from backout.cli.run_async import with_session
+
+if TYPE_CHECKING:
+    from backout.cli.session import Session
+
+
+@click.command("plan")
+@click.argument("targets", nargs=-1)
+@click.option("--to", default="", metavar="REVISION", help="Go back to this revision, not to the last good one.")
+@click.option("--out", type=click.Path(dir_okay=False, writable=True), help="Write the plan to a file, for `run`.")
+@common_options
+@with_session
+async def command(session: Session, targets: tuple[str, ...], to: str, out: str | None) -> None:
+    """Shows what would be done and why. Writes nothing to a cluster.
+
+    Without TARGETS it plans for everything that `diagnose` finds broken.
+    """
+    from backout.cli.planning import plans_for
+    from backout.cli.views.plan import show_plan
+    from backout.planning.document import dump
+
+    plans = await plans_for(session, targets, to)
+    if out:
+        write_plan(out, dump(plans))
+    if session.text:
+        page = session.page()
+        for number, plan in enumerate(plans):
+            if number:
+                page.line()
+            show_plan(page, plan)
+        if out:
+            page.line()
+            page.told("Written to {file}. Carry it out with: backout run {file}", file=out)
+        page.show()
+    else:
+        from backout.cli.output import versioned
+
+        session.document(plans[0] if len(plans) == 1 else versioned("PlanList", items=plans))
+
+
+def write_plan(path: str, text: str) -> None:
+    """Writes a plan file, readable by its owner only.
+
+    Raises:
+        UsageError: the file can't be written.
+    """
+    import os
+
+    from backout.errors import UsageError
+
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError("{file} can't be written: {problem}.", file=path, problem=str(error.strerror)) from error

@@ -1,0 +1,21 @@
+{{- define "mini.labels" -}}
+app.kubernetes.io/name: {{ .component }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/part-of: thanos-mini
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- end }}
+{{- define "mini.selector" -}}
+app.kubernetes.io/name: {{ .component }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- end }}
+{{- define "mini.container" -}}
+image: "{{ .root.Values.image }}:{{ .values.tag | default .root.Values.tag }}"
+{{- with .values.command | default .root.Values.command }}
+command: {{ toJson . }}
+{{- end }}
+{{- if not .root.Values.command }}
+readinessProbe:
+  httpGet: {path: {{ .root.Values.readiness.path }}, port: http}
+  periodSeconds: {{ .root.Values.readiness.periodSeconds }}
+{{- end }}
+{{- end }}

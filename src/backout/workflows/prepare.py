@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes a plan: asks the mechanism, lets `planning` choose, and seals the document. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+from backout.cluster.port import Cluster
+from backout.errors import RefusedError
+from backout.mechanisms import registry
+from backout.model.evidence import Problem
+from backout.model.message import Message, msg
+from backout.model.plan import Plan, Risk
+from backout.model.settings import Settings
+from backout.model.target import WORKLOADS, Target
+from backout.planning.choice import Choice, choose
+from backout.planning.document import seal
+
+
+def mechanism_of(target: Target) -> str:
+    """The name of the way back for a kind of target.
+
+    Raises:
+        RefusedError: there is none yet for that kind.
+    """
+    if target.kind == "helm":
+        return "helm"
+    if target.kind in WORKLOADS:
+        return "workload"
+    raise RefusedError(
+        "There is no way back for {kind} targets.", kind=target.kind,
+        expected="helm/NAME, deployment/NAME, statefulset/NAME or daemonset/NAME",
+    )  # fmt: skip
+
+
+async def make_plan(
+    cluster: Cluster,
+    target: Target,
+    *,
+    made_at: datetime,
+    to: str = "",
+    problems: Sequence[Problem] = (),
+    settings: Settings | None = None,
+) -> Plan:
+    """The sealed plan that takes ``target`` back to its last good revision, or to the one that ``to`` names.
+
+    Raises:
+        NotFoundError: no such target or revision.
+        RefusedError: no revision is proven good, going back would do harm, or the namespace is protected.
+    """
+    settings = settings or Settings()
+    if target.namespace in settings.policy.protected:
+        raise RefusedError(
+            "The namespace {namespace} is protected by policy.", namespace=target.namespace,
+            hint="policy.protected in the configuration lists the protected namespaces.",
+        )  # fmt: skip
+    name = mechanism_of(target)
+    mechanism = registry.get(name)
+    identity, revisions = await asyncio.gather(cluster.identity(), mechanism.history(cluster, target))
+    choice = choose(target, revisions, to)
+    changes, steps, checks = await asyncio.gather(
+        mechanism.preview(cluster, target, choice.revision),
+        mechanism.steps(cluster, target, choice.revision),
+        mechanism.checks(cluster, target, choice.revision),
+    )
+    risks, access = await asyncio.gather(
+        mechanism.risks(cluster, target, choice.revision, changes), mechanism.access(cluster, target, changes)
+    )
+    mine = tuple(problem for problem in problems if problem.target == target)
+    return seal(
+        Plan(
+            cluster=cluster.name, identity=identity, namespace=target.namespace, made_at=made_at, target=target,
+            mechanism=name, cause=_cause(mine, choice), current=choice.current, revision=choice.revision,
+            why_good=choice.why, problems=mine, steps=tuple(steps), changes=changes,
+            risks=(*_choice_risks(choice), *risks), checks=tuple(checks), access=tuple(access),
+            soak=settings.verify.soak,
+        )
+    )  # fmt: skip
+
+
+def _cause(problems: Sequence[Problem], choice: Choice) -> Message:
+    if problems:
+        return problems[0].cause
+    if choice.current is not None and choice.current.goodness == "bad" and choice.current.reasons:
+        return choice.current.reasons[0]
+    return msg("Asked for; nothing broken was found on it.")
+
+
+def _choice_risks(choice: Choice) -> tuple[Risk, ...]:
+    if choice.proven:
+        return ()
+    return (
+        Risk(
+            code="not-proven-good",
+            message=msg("Revision {number} is not proven good: it is {goodness}.", number=choice.revision.number,
+                        goodness=choice.revision.goodness),
+            needs_approval=choice.revision.goodness == "bad",
+        ),
+    )  # fmt: skip
