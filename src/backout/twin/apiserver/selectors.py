@@ -34,9 +34,7 @@ def _check_key(key: str) -> str:
 
 def _check_value(key: str, value: str) -> str:
     if value and not _QUALIFIED.fullmatch(value):
-        raise bad_request(
-            f'unable to parse requirement: values[0][{key}]: Invalid value: "{value}": {_VALUE_HINT}'
-        )
+        raise bad_request(f'unable to parse requirement: values[0][{key}]: Invalid value: "{value}": {_VALUE_HINT}')
     return value
 
 
@@ -49,9 +47,9 @@ class _Tokens:
         return self.items[self.at] if self.at < len(self.items) else ""
 
     def next(self) -> str:
-        token = self.peek()
+        word = self.peek()
         self.at += 1
-        return token
+        return word
 
 
 def _values(tokens: _Tokens, key: str) -> frozenset[str]:
@@ -60,19 +58,19 @@ def _values(tokens: _Tokens, key: str) -> frozenset[str]:
     found: list[str] = []
     expect_value = True
     while True:
-        token = tokens.next()
-        if token == ")":
+        word = tokens.next()
+        if word == ")":
             if expect_value:
                 found.append("")
             break
-        if token == ",":
+        if word == ",":
             if expect_value:
                 found.append("")
             expect_value = True
-        elif token == "" or not expect_value:
-            raise bad_request(f"unable to parse requirement: found '{token}', expected: ',' or ')'")
+        elif word == "" or not expect_value:
+            raise bad_request(f"unable to parse requirement: found '{word}', expected: ',' or ')'")
         else:
-            found.append(_check_value(key, token))
+            found.append(_check_value(key, word))
             expect_value = False
     return frozenset(found)
 
@@ -100,11 +98,11 @@ def parse_labels(text: str) -> LabelMatch | None:
 
 
 def _requirement(tokens: _Tokens) -> LabelMatch:
-    token = tokens.next()
-    if token == "!":
+    word = tokens.next()
+    if word == "!":
         absent = _check_key(tokens.next())
         return lambda labels: absent not in labels
-    key = _check_key(token)
+    key = _check_key(word)
     operator = tokens.peek()
     if operator in ("", ","):
         return lambda labels: key in labels
@@ -124,7 +122,7 @@ def _requirement(tokens: _Tokens) -> LabelMatch:
         bound = tokens.next()
         if not bound.lstrip("-").isdigit():
             raise bad_request(
-                f'unable to parse requirement: values[0][{key}]: Invalid value: "{bound}": for \'Gt\', \'Lt\''
+                f"unable to parse requirement: values[0][{key}]: Invalid value: \"{bound}\": for 'Gt', 'Lt'"
                 " operators, the value must be an integer"
             )
         limit, above = int(bound), operator == ">"
@@ -247,6 +245,4 @@ def _canonical(path: str, resource_type: ResourceType) -> str:
         return path
     if resource_type.selectable:
         raise bad_request(f"field label not supported: {path}")
-    raise bad_request(
-        f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
-    )
+    raise bad_request(f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"')

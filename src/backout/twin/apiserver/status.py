@@ -95,13 +95,15 @@ class ApiError(Exception):
         self.message = message
         self.details = details
         self.retry_after = retry_after
+        self.list_continue = ""
+        """A token with which an expired paged list can go on, at the price of consistency."""
 
     def to_status(self) -> dict[str, Any]:
         """The ``Status`` object of this error."""
         status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.list_continue} if self.list_continue else {},
             "status": "Failure",
             "message": self.message,
         }

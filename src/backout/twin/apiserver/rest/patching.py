@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""patch, of all types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from backout.twin.apiserver import encode
+from backout.twin.apiserver.http import Response
+from backout.twin.apiserver.patch import json_patch, merge_patch, strategic
+from backout.twin.apiserver.rest import pipeline, write
+from backout.twin.apiserver.rest.call import Call
+from backout.twin.apiserver.schema import clone
+from backout.twin.apiserver.status import Cause, bad_request, invalid, unsupported_media_type
+from backout.twin.apiserver.store import Object
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+
+
+def patch_type(call: Call) -> str:
+    kind = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    accepted = [JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY]
+    if call.type.crd_version is not None:
+        accepted.remove(STRATEGIC)
+    if kind not in accepted:
+        raise unsupported_media_type(accepted)
+    return kind
+
+
+def patch(call: Call, subresource: str = "") -> Response:
+    media = call.accept()
+    kind = patch_type(call)
+    dry_run = call.dry_run
+    _check_options(call, kind)
+    if kind == APPLY:
+        return _apply(call, subresource, dry_run)
+    change = patcher(call, kind)
+
+    def transform(old: Object) -> Object:
+        new = change(old)
+        pipeline.check_kind(new, call.type)
+        pipeline.conform(call, new, call.type)
+        write.check_namespace(call, new["metadata"])
+        write.check_name(call, new["metadata"])
+        return new
+
+    entry, _ = write.update_object(call, transform, dry_run=dry_run, subresource=subresource)
+    return encode.object_response(entry, call.type, media)
+
+
+def patcher(call: Call, kind: str) -> Callable[[Object], Object]:
+    """What applies the request's patch to a document."""
+    try:
+        body = msgspec.json.decode(call.request.body)
+    except msgspec.DecodeError as error:
+        raise bad_request(f"error decoding patch: {error}") from None
+    if kind == JSON_PATCH:
+        return lambda old: json_patch.apply(old, body)
+    if not isinstance(body, dict):
+        raise bad_request("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
+    if kind == MERGE_PATCH:
+        return lambda old: clone(merge_patch.apply(old, body))
+    schema = pipeline.schema_of(call.type)
+    if schema is None:
+        return lambda old: clone(merge_patch.apply(old, body))
+    return lambda old: clone(strategic.apply(old, body, schema))
+
+
+def _check_options(call: Call, kind: str) -> None:
+    force = call.request.param("force")
+    causes = []
+    if kind == APPLY:
+        if not call.request.param("fieldManager"):
+            causes.append(Cause.required("fieldManager", "is required for apply patch"))
+    elif force:
+        causes.append(Cause.forbidden("force", "may not be specified for non-apply patch"))
+    if causes:
+        raise invalid("PatchOptions.meta.k8s.io", "", causes)
+
+
+def _apply(call: Call, subresource: str, dry_run: bool) -> Response:
+    raise bad_request("server-side apply is not available yet")

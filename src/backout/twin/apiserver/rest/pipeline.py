@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the bytes of a request to an object: decoding, strict checks, defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import yaml
+
+from backout.twin.apiserver import schema as schemas
+from backout.twin.apiserver.negotiate import YAML, body_type
+from backout.twin.apiserver.resources import ResourceType
+from backout.twin.apiserver.rest.call import Call, meta_of
+from backout.twin.apiserver.schema import Schema, TypeMismatch
+from backout.twin.apiserver.status import ApiError, bad_request
+from backout.twin.apiserver.store import Object
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def schema_of(resource_type: ResourceType) -> Schema | None:
+    if resource_type.crd_version is not None:
+        return resource_type.schema
+    return schemas.for_kind(resource_type.api_version, resource_type.kind)
+
+
+def parse_body(call: Call) -> Object:
+    """The body as a mapping; raises ApiError 400 or 415."""
+    media = body_type(call.request.headers.get("content-type", ""))
+    return parse(call.request.body, yaml_text=media == YAML)
+
+
+def parse(body: bytes, yaml_text: bool = False) -> Object:
+    try:
+        value = yaml.load(body, Loader=_Loader) if yaml_text else msgspec.json.decode(body)  # noqa: S506 (it is a safe loader)
+    except (msgspec.DecodeError, yaml.YAMLError) as error:
+        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+    if not isinstance(value, dict):
+        raise bad_request(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal into Go value of type"
+            ' struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+        )
+    return value
+
+
+def decode_body(call: Call, resource_type: ResourceType) -> Object:
+    """The object in the body, decoded and defaulted, in the API version of ``resource_type``."""
+    return decode_object(call, parse_body(call), resource_type)
+
+
+def decode_object(call: Call, obj: Object, resource_type: ResourceType) -> Object:
+    check_kind(obj, resource_type)
+    conform(call, obj, resource_type)
+    return obj
+
+
+def check_kind(obj: Object, resource_type: ResourceType) -> None:
+    """Fill in or check ``kind`` and ``apiVersion``; raises ApiError 400 when they are another resource's."""
+    kind = obj.get("kind") or resource_type.kind
+    api_version = obj.get("apiVersion") or resource_type.api_version
+    if api_version != resource_type.api_version:
+        raise bad_request(
+            f"the API version in the data ({api_version}) does not match the expected API version"
+            f" ({resource_type.api_version})"
+        )
+    if kind != resource_type.kind:
+        raise bad_request(
+            f'{kind} in version "{resource_type.version}" cannot be handled as a {resource_type.kind}:'
+            f" converting ({kind}) to ({resource_type.kind}): unknown conversion"
+        )
+    obj["kind"], obj["apiVersion"] = kind, api_version
+
+
+def conform(call: Call, obj: Object, resource_type: ResourceType, duplicates: list[str] | None = None) -> None:
+    """Typed decoding and defaulting of a parsed object, in place; unknown fields as ``fieldValidation`` says."""
+    meta_of(obj)
+    schema = schema_of(resource_type)
+    if schema is None:
+        return
+    try:
+        unknown = schemas.decode(obj, schema, custom=resource_type.crd_version is not None)
+    except TypeMismatch as error:
+        raise decoding_error(resource_type, str(error)) from None
+    complaints = list(duplicates or ()) + [f'unknown field "{path}"' for path in unknown]
+    report(call, resource_type, complaints)
+
+
+def report(call: Call, resource_type: ResourceType, complaints: list[str]) -> None:
+    """Warn of, or refuse, what strict decoding found, as ``fieldValidation`` says."""
+    if not complaints or call.field_validation == "Ignore":
+        return
+    if call.field_validation == "Strict":
+        raise decoding_error(resource_type, "strict decoding error: " + ", ".join(complaints))
+    call.warnings.extend(complaints)
+
+
+def decoding_error(resource_type: ResourceType, why: str) -> ApiError:
+    kind, version = resource_type.kind, resource_type.version
+    return bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {why}')

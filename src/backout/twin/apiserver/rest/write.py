@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""create and update: everything between a decoded object and the store."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from backout.twin.apiserver import clock, convert, encode, strategies
+from backout.twin.apiserver.http import Response
+from backout.twin.apiserver.rest import pipeline
+from backout.twin.apiserver.rest.call import Call
+from backout.twin.apiserver.status import (
+    ApiError,
+    Cause,
+    already_exists,
+    bad_request,
+    conflict,
+    generate_name_conflict,
+    invalid,
+    method_not_allowed_on_path,
+    not_found,
+)
+from backout.twin.apiserver.store import Entry, Object, object_key
+
+_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
+_SYSTEM_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
+Transform = Callable[[Object], Object]
+
+# Resources that a PUT may create, and those a PUT may only change under a resourceVersion.
+# Source: AllowCreateOnUpdate and AllowUnconditionalUpdate of the strategies in pkg/registry.
+CREATE_ON_UPDATE = frozenset(
+    (
+        ("node.k8s.io", "runtimeclasses"),
+        ("rbac.authorization.k8s.io", "rolebindings"),
+        ("rbac.authorization.k8s.io", "clusterrolebindings"),
+        ("rbac.authorization.k8s.io", "roles"),
+        ("rbac.authorization.k8s.io", "clusterroles"),
+        ("coordination.k8s.io", "leases"),
+        ("", "limitranges"),
+        ("", "events"),
+        ("", "services"),
+        ("", "endpoints"),
+    )
+)
+VERSION_REQUIRED = frozenset(
+    (
+        ("node.k8s.io", "runtimeclasses"),
+        ("policy", "poddisruptionbudgets"),
+        ("storage.k8s.io", "csidrivers"),
+        ("storage.k8s.io", "csistoragecapacities"),
+        ("storage.k8s.io", "volumeattachments"),
+        ("storage.k8s.io", "csinodes"),
+        ("coordination.k8s.io", "leases"),
+        ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),
+        ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"),
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+        ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
+        ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
+        ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
+        ("apiregistration.k8s.io", "apiservices"),
+    )
+)
+
+
+def create(call: Call) -> Response:
+    media = call.accept()
+    if call.type.namespaced and not call.info.namespace:
+        raise method_not_allowed_on_path()
+    dry_run, _ = call.dry_run, call.field_manager
+    obj = pipeline.decode_body(call, call.type)
+    entry = create_object(call, obj, dry_run=dry_run)
+    return encode.object_response(entry, call.type, media, 201)
+
+
+def check_namespace(call: Call, meta: dict[str, Any]) -> None:
+    """Fill in the namespace of the path; raises ApiError 400 when the object names another."""
+    if not call.type.namespaced:
+        meta.pop("namespace", None)
+        return
+    if meta.get("namespace", call.namespace) not in ("", call.namespace):
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    meta["namespace"] = call.namespace
+
+
+def create_object(call: Call, obj: Object, *, dry_run: bool, applied: bool = False) -> Entry:
+    """Store a new object given in the version of the request. ``applied``: managedFields are set already."""
+    meta = obj["metadata"]
+    for name in _SYSTEM_FIELDS:
+        meta.pop(name, None)
+    check_namespace(call, meta)
+    if meta.pop("resourceVersion", ""):
+        raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
+    generated = not meta.get("name") and bool(meta.get("generateName"))
+    if generated:
+        meta["name"] = _generate(call, meta["generateName"])
+    now = clock.now()
+    meta["uid"] = str(uuid.uuid4())
+    meta["creationTimestamp"] = now
+    if not applied:
+        call.server.own(call, None, obj, now)
+    obj = convert.to_storage(obj, call.type)
+    call.server.admit_create(call, obj, dry_run)
+    context = strategies.Context(call.server, dry_run, now, call.warnings)
+    strategies.prepare_create(call.type, obj, context)
+    call.server.validate(call, obj, None)
+    key = object_key(call.namespace, meta["name"])
+    if key in call.collection.entries:
+        if generated:
+            raise generate_name_conflict(call.type.group_resource, meta["name"])
+        raise already_exists(call.type.group_resource, meta["name"])
+    if dry_run:
+        return Entry(key, order(obj), 0)
+    return call.collection.put(key, order(obj))
+
+
+def order(obj: Object) -> Object:
+    """The object with its parts in the order in which the API shows them."""
+    out: Object = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], "metadata": obj["metadata"]}
+    status = obj.pop("status", None)
+    out.update(obj)
+    if status is not None:
+        out["status"] = status
+        obj["status"] = status
+    return out
+
+
+def _generate(call: Call, base: str) -> str:
+    """A free name from ``generateName``; after eight tries that were taken, the last one."""
+    name = ""
+    for _ in range(8):
+        name = base[:58] + "".join(random.choices(_SUFFIX, k=5))
+        if call.collection.get(call.namespace, name) is None:
+            break
+    return name
+
+
+def update(call: Call, subresource: str = "") -> Response:
+    media = call.accept()
+    dry_run = call.dry_run
+    obj = pipeline.decode_body(call, call.type)
+    meta = obj["metadata"]
+    check_namespace(call, meta)
+    check_name(call, meta)
+    entry, created = update_object(
+        call, lambda _: obj, dry_run=dry_run, subresource=subresource, uid=meta.get("uid", "")
+    )
+    return encode.object_response(entry, call.type, media, 201 if created else 200)
+
+
+def check_name(call: Call, meta: dict[str, Any]) -> None:
+    name = meta.get("name", "")
+    if not name:
+        raise bad_request("the name of the object (based on URL) was undeterminable: name must be provided")
+    if name != call.name:
+        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({call.name})")
+
+
+def update_object(
+    call: Call,
+    transform: Transform,
+    *,
+    dry_run: bool,
+    subresource: str = "",
+    uid: str = "",
+    applied: bool = False,
+    create_missing: bool = False,
+) -> tuple[Entry, bool]:
+    """Replace an object by what ``transform`` makes of it (both in the version of the request).
+
+    ``uid`` is a precondition. Returns the entry and whether it was created. Raises ApiError 404, 409 or 422.
+    """
+    resource_type, collection = call.type, call.collection
+    entry = collection.get(call.namespace, call.name)
+    if entry is None:
+        if subresource or not (create_missing or resource_type.storage_key in CREATE_ON_UPDATE):
+            raise not_found(resource_type.group_resource, call.name)
+        call.server.authorize_create(call)
+        obj = transform({})
+        if uid and not create_missing:
+            raise conflict(
+                resource_type.group_resource,
+                call.name,
+                f"StorageError: invalid object, Code: 4, UID in precondition: {uid}",
+            )
+        obj["metadata"].pop("resourceVersion", None)
+        return create_object(call, obj, dry_run=dry_run, applied=applied), True
+    old_meta = entry.obj["metadata"]
+    if uid and uid != old_meta["uid"]:
+        raise conflict(
+            resource_type.group_resource,
+            call.name,
+            f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old_meta['uid']}",
+        )
+    old = convert.from_storage(entry.copy(), resource_type)
+    new = transform(old)
+    meta = new["metadata"]
+    version = meta.get("resourceVersion", "")
+    if version:
+        if version != old_meta["resourceVersion"]:
+            raise conflict(resource_type.group_resource, call.name)
+    elif resource_type.storage_key in VERSION_REQUIRED or resource_type.crd_version is not None:
+        cause = Cause(
+            "metadata.resourceVersion", "FieldValueInvalid", "Invalid value: 0: must be specified for an update"
+        )
+        raise invalid(resource_type.group_resource, call.name, [cause])
+    meta["resourceVersion"] = old_meta["resourceVersion"]
+    now = clock.now()
+    if not applied:
+        call.server.own(call, old, new, now, subresource)
+    new = convert.to_storage(new, resource_type)
+    stored_old = entry.obj
+    call.server.admit_update(call, new, stored_old, subresource, dry_run)
+    context = strategies.Context(call.server, dry_run, now, call.warnings)
+    strategies.prepare_update(resource_type, new, stored_old, subresource, context)
+    meta = new["metadata"]
+    meta.setdefault("uid", old_meta["uid"])
+    meta["creationTimestamp"] = old_meta["creationTimestamp"]
+    for name in ("deletionTimestamp", "deletionGracePeriodSeconds"):
+        if name in old_meta:
+            meta[name] = old_meta[name]
+        else:
+            meta.pop(name, None)
+    call.server.validate(call, new, stored_old, subresource)
+    new = order(new)
+    if _only_times_differ(new, stored_old):
+        return entry, False
+    deleting = old_meta.get("deletionTimestamp") and not old_meta.get("deletionGracePeriodSeconds")
+    if deleting and not meta.get("finalizers") and call.server.may_remove(resource_type, new) and not dry_run:
+        return collection.remove(entry.key, new), False
+    if dry_run:
+        return Entry(entry.key, new, 0), False
+    return collection.put(entry.key, new), False
+
+
+def _only_times_differ(new: Object, old: Object) -> bool:
+    """Nothing changed but, perhaps, the times in managedFields: such an update is no update."""
+    if {k: v for k, v in new.items() if k != "metadata"} != {k: v for k, v in old.items() if k != "metadata"}:
+        return False
+    first, second = dict(new["metadata"]), dict(old["metadata"])
+    if first == second:
+        return True
+    one, two = first.pop("managedFields", None) or [], second.pop("managedFields", None) or []
+    if first != second or len(one) != len(two):
+        return False
+    return all({**a, "time": ""} == {**b, "time": ""} for a, b in zip(one, two, strict=True))
