@@ -30,24 +30,22 @@ BEFORE_FIRST_APPLY = "before-first-apply"
 # kubectl's own manager name for server-side apply: only for it, what client-side apply set may be taken over.
 _KUBECTL = "kubectl"
 
+_STRIPPED_METADATA = (
+    "name",
+    "namespace",
+    "creationTimestamp",
+    "selfLink",
+    "uid",
+    "clusterName",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+)
 _STRIPPED = sets.of(
     ("f:apiVersion",),
     ("f:kind",),
     ("f:metadata",),
-    *(
-        ("f:metadata", f"f:{name}")
-        for name in [
-            "name",
-            "namespace",
-            "creationTimestamp",
-            "selfLink",
-            "uid",
-            "clusterName",
-            "generation",
-            "managedFields",
-            "resourceVersion",
-        ]
-    ),
+    *(("f:metadata", f"f:{name}") for name in _STRIPPED_METADATA),
 )
 
 Object = dict[str, Any]

@@ -16,7 +16,7 @@ _NOTHING: FieldSet = {}
 
 # Kinds with a status subresource. For those not listed under "metadata", a status write may own metadata.
 _WITH_STATUS = frozenset(
-    [
+    {
         "DaemonSet",
         "Deployment",
         "ReplicaSet",
@@ -34,10 +34,10 @@ _WITH_STATUS = frozenset(
         "Service",
         "Ingress",
         "PodDisruptionBudget",
-    ]
+    }
 )
 _WITH_STATUS_ALONE = frozenset(
-    [
+    {
         "ValidatingAdmissionPolicy",
         "StorageVersion",
         "FlowSchema",
@@ -50,7 +50,7 @@ _WITH_STATUS_ALONE = frozenset(
         "CustomResourceDefinition",
         "APIService",
         "StorageVersionMigration",
-    ]
+    }
 )
 _SPECIAL = {
     ("Deployment", "status"): of(("f:spec",), ("f:metadata", "f:labels")),
