@@ -11,6 +11,28 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from backout.errors import (
+    AccessDenied,
+    BackoutError,
+    ClusterUnreachable,
+    Interrupted,
+    LockedError,
+    ServerError,
+    StateError,
+    TokenExpired,
+)
+
+PARKING: tuple[type[BackoutError], ...] = (
+    Interrupted,
+    LockedError,
+    ClusterUnreachable,
+    ServerError,
+    TokenExpired,
+    AccessDenied,
+    StateError,
+)
+"""Errors that say nothing about the step itself: they are not recorded, so that `resume` runs the step again."""
+
 Json = Any
 """What JSON can hold; never a secret, since step results are kept in clear."""
 
@@ -22,15 +44,20 @@ class WorkflowContext(Protocol):
 
     run: str
 
-    async def step(self, name: str, body: StepBody, *, attempts: int = 1) -> Json:
+    async def step(self, name: str, body: StepBody, *, attempts: int = 1, interruptible: bool = False) -> Json:
         """Runs ``body`` once and records its result under ``name``; on replay the record is returned.
 
         ``attempts`` > 1 repeats errors that say they are ``retryable``, with back-off. Errors of the house keep their
-        class.
+        class. An ``interruptible`` body has no effects, and is cancelled at once when the user stops the run; others
+        are let finish.
+
+        Raises:
+            BackoutError: what the body raised, now or when it was recorded (see `PARKING`).
+            Interrupted: the user stopped the run, and this step was not begun.
         """
 
     async def aborted(self) -> bool:
-        """True when somebody asked to stop at the next step."""
+        """True when somebody asked to stop at the next step. The answer is recorded, as that of a step is."""
 
 
 Workflow = Callable[[WorkflowContext, Json], Awaitable[Json]]
@@ -42,8 +69,11 @@ class Engine(Protocol):
     async def start(self, workflow: str, run: str, payload: Json) -> Json:
         """Runs to the end and returns the result; the same ``run`` twice is one execution.
 
+        A workflow that ends with one of the `PARKING` errors is not over: `resume` goes on with it.
+
         Raises:
             BackoutError: the error that ended the workflow.
+            LockedError: another process executes it.
         """
 
     async def resume(self, run: str) -> Json:
@@ -55,7 +85,10 @@ class Engine(Protocol):
         """
 
     async def abort(self, run: str) -> None:
-        """Asks a run to stop at its next step."""
+        """Asks a run, of whatever process, to stop for good at its next step."""
+
+    def interrupt(self) -> None:
+        """Stops what this process runs at the next step boundary, so that it can be resumed (Ctrl-C)."""
 
     async def orphans(self) -> list[str]:
         """Runs that are unfinished and whose process is dead."""

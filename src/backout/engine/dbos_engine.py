@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The durable engine: DBOS on the SQLite file of the state database. The only module that imports dbos.
+
+What DBOS does not do by itself, and is done here:
+
+- each process has its own executor id (two with the same one recover each other's live workflows);
+- a dead process is found by its dropped flock (without its commercial service DBOS has no failure detector), and its
+  run is taken over through a queue that this process alone listens to, so that no other Backout on this machine,
+  which may be connected to another cluster, picks it up;
+- the application version is ours: by default it is a hash of source and library versions, and an upgrade would strand
+  every unfinished run;
+- records are JSON of our own (the default is pickle);
+- errors of `PARKING` leave no record, so that the step runs again.
+
+Pinned to dbos 3.4: the contract suite holds its behaviour, and must pass before the pin moves. Only its public
+interface is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from backout.engine.inline import other_order, unknown
+from backout.engine.owners import Owners, StateDatabase
+from backout.engine.port import PARKING, Json, StepBody, Workflow
+from backout.engine.processes import ProcessLock, new_id
+from backout.engine.stepping import Parked, Stop, attempt
+from backout.engine.wire import decode_error, encode_error, of_house
+from backout.errors import BackoutError, Interrupted, StateError, TimedOut
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APP = "backout"
+WORKFLOW_EPOCH = "1"
+"""Raised only when the order of the steps of a registered workflow changes; never with a release."""
+POLL = 0.05
+"""Seconds between two looks at the local database while waiting for a run taken over or executed elsewhere."""
+TAKEOVER_TIMEOUT = 30.0
+
+_ERROR = "$error"
+_LAUNCHED: set[str] = set()
+
+
+def preload() -> threading.Thread:
+    """Imports dbos (about half a second) in a thread, beside the reading of the cluster."""
+
+    def load() -> None:
+        import dbos  # noqa: F401
+
+    thread = threading.Thread(target=load, name="backout-preload", daemon=True)
+    thread.start()
+    return thread
+
+
+class _Context:
+    def __init__(self, run: str, stop: Stop, owners: Owners) -> None:
+        self.run = run
+        self._stop = stop
+        self._owners = owners
+
+    async def step(self, name: str, body: StepBody, *, attempts: int = 1, interruptible: bool = False) -> Json:
+        from dbos import DBOS
+        from dbos import error as dbos_error
+
+        async def tried() -> Json:
+            # Reached only when there is no record: a replay must get past the steps that are done.
+            try:
+                self._stop.check(name)
+            except Interrupted as error:
+                raise Parked(error) from None
+            return await attempt(name, body, self._stop, attempts=attempts, interruptible=interruptible)
+
+        try:
+            return await DBOS.run_step_async({"name": name}, tried)
+        except Parked as parked:
+            raise parked.error from None
+        except BackoutError:
+            raise
+        except dbos_error.DBOSUnexpectedStepError as error:
+            raise other_order(self.run, str(error.inputs[3]), name) from error
+        except Exception as error:
+            raise _not_recorded(error) from error
+
+    async def aborted(self) -> bool:
+        async def look() -> bool:
+            return self._owners.abort_requested(self.run)
+
+        return bool(await self.step("aborted?", look))
+
+
+class DbosEngine:
+    """Runs workflows durably. One at a time in a process, since DBOS is a singleton.
+
+    Args:
+        state: the SQLite file of the state database.
+        workflows: by name; a name is for ever, a changed order of steps gets a new name.
+
+    Raises:
+        StateError: the file can't be used.
+    """
+
+    def __init__(self, state: Path, workflows: Mapping[str, Workflow]) -> None:
+        self._state = StateDatabase(state)
+        self._owners = Owners(self._state)
+        self.process = new_id()
+        self._lock = ProcessLock(state, self.process)
+        self._workflows = dict(workflows)
+        self._stop = Stop()
+        self._registered: dict[str, Any] = {}
+        self._tasks: dict[str, asyncio.Task[Json]] = {}
+        self._bodies: set[asyncio.Task[Any]] = set()
+        self._arrived: dict[str, asyncio.Event] = {}
+        self._parked: dict[str, asyncio.Future[BackoutError]] = {}
+        self._queue = f"backout-{self.process}"
+
+    async def start(self, workflow: str, run: str, payload: Json) -> Json:
+        return await self._once(run, workflow, payload)
+
+    async def resume(self, run: str) -> Json:
+        if not self._owners.known(run):
+            raise unknown(run)
+        return await self._once(run, "", None)
+
+    async def abort(self, run: str) -> None:
+        if not self._owners.known(run):
+            raise unknown(run)
+        self._owners.request_abort(run)
+
+    def interrupt(self) -> None:
+        self._stop.set()
+
+    async def orphans(self) -> list[str]:
+        return self._owners.orphans()
+
+    async def close(self) -> None:
+        """Ends background threads and closes the database.
+
+        A command line need not wait for it: every record was committed before `start` or `resume` returned, and a
+        process that just exits is what the contract suite kills.
+        """
+        running = {*self._tasks.values(), *self._bodies}
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        if self._registered:
+            from dbos import DBOS
+
+            self._registered = {}
+            ended = asyncio.Event()
+            loop = asyncio.get_running_loop()
+
+            def destroy() -> None:
+                DBOS.destroy(destroy_registry=True)
+                loop.call_soon_threadsafe(ended.set)
+
+            # Not `to_thread`: DBOS made the pool of the loop its own, and ends it here.
+            threading.Thread(target=destroy, name="backout-engine-close").start()
+            await ended.wait()
+            loop.set_default_executor(ThreadPoolExecutor())
+            _LAUNCHED.clear()
+        self._lock.release()
+        self._state.close()
+
+    # one execution
+
+    async def _once(self, run: str, workflow: str, payload: Json) -> Json:
+        task = self._tasks.get(run)
+        if task is None or task.done():
+            task = self._tasks[run] = asyncio.ensure_future(self._execute(run, workflow, payload))
+        return await asyncio.shield(task)
+
+    async def _execute(self, run: str, workflow: str, payload: Json) -> Json:
+        taken_over = self._owners.known(run)
+        self._owners.claim(run, self.process)
+        self._launch(listen=taken_over)
+        self._parked[run] = asyncio.get_running_loop().create_future()
+        from dbos import DBOS, SetWorkflowID
+
+        try:
+            status = await DBOS.get_workflow_status_async(run)
+            if status is None and not workflow:
+                raise unknown(run)
+            if status is None:
+                with SetWorkflowID(run):
+                    handle = await DBOS.start_workflow_async(self._registered[workflow], payload)
+            elif status.status in ("SUCCESS", "ERROR"):
+                handle = await DBOS.retrieve_workflow_async(run)
+            else:
+                if status.app_version != WORKFLOW_EPOCH:
+                    raise other_order(run, f"epoch {status.app_version}", f"epoch {WORKFLOW_EPOCH}")
+                handle = await self._take_over(run)
+            result = await self._result(run, handle)
+        except BackoutError as error:
+            if not self._parked[run].done():
+                await self._ended(run)
+            raise error from None
+        except Exception as error:
+            raise _not_recorded(error) from error
+        await self._ended(run)
+        return result
+
+    async def _ended(self, run: str) -> None:
+        from dbos import DBOS
+
+        status = await DBOS.get_workflow_status_async(run)
+        if status is not None and status.status in ("SUCCESS", "ERROR"):
+            self._owners.end(run)
+
+    async def _result(self, run: str, handle: Any) -> Json:
+        """The outcome of the run, or the error that it was parked with."""
+        waiting: asyncio.Future[Json] = asyncio.ensure_future(handle.get_result(polling_interval_sec=POLL))
+        parked = self._parked[run]
+        try:
+            await asyncio.wait({waiting, parked}, return_when=asyncio.FIRST_COMPLETED)
+            if parked.done():
+                raise parked.result()
+            return waiting.result()
+        finally:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+    async def _take_over(self, run: str) -> Any:
+        """Goes on with a run that this process claimed, and whose former process is proven dead."""
+        from dbos import DBOS
+
+        await DBOS.register_queue_async(self._queue, polling_interval_sec=POLL)
+        arrived = self._arrived[run] = asyncio.Event()
+        handle = await DBOS.resume_workflow_async(run, queue_name=self._queue)
+        try:
+            async with asyncio.timeout(TAKEOVER_TIMEOUT):
+                await arrived.wait()
+        except TimeoutError as error:
+            raise TimedOut("The engine did not take over run {run} in {seconds} s.", run=run, seconds=30) from error
+        finally:
+            # No litter: the run was taken from the queue, and nobody else ever listens to it.
+            await DBOS.delete_queue_async(self._queue)
+        return handle
+
+    def _body(self, name: str, workflow: Workflow) -> Any:
+        async def body(payload: Json) -> Json:
+            from dbos import DBOS
+
+            run = str(DBOS.workflow_id)
+            if run in self._arrived:
+                self._arrived[run].set()
+            task = asyncio.current_task()
+            assert task is not None
+            self._bodies.add(task)
+            try:
+                return await workflow(_Context(run, self._stop, self._owners), payload)
+            except Exception as error:
+                failure = of_house(error)
+                if isinstance(failure, PARKING):
+                    self._parked[run].set_result(failure)
+                    raise Parked(failure) from error
+                raise failure from error
+            finally:
+                self._bodies.discard(task)
+
+        body.__name__ = body.__qualname__ = name
+        return body
+
+    # DBOS itself
+
+    def _launch(self, *, listen: bool) -> None:
+        """Starts DBOS on the running loop, which its workflows then share with the caller."""
+        if self._registered:
+            return
+        if _LAUNCHED:
+            raise StateError("Another durable engine is open in this process.", hint="close it first")
+        from dbos import DBOS, DBOSClient
+
+        url = f"sqlite:///{self._state.path}"
+        try:
+            if listen:
+                # Before launch, since a running DBOS looks for new queues only once a second.
+                client = DBOSClient(system_database_url=url, serializer=_json(), application_name=APP)
+                try:
+                    client.register_queue(self._queue, polling_interval_sec=POLL)
+                finally:
+                    client.destroy()
+            DBOS(
+                config={
+                    "name": APP,
+                    "system_database_url": url,
+                    "application_version": WORKFLOW_EPOCH,
+                    "executor_id": self.process,
+                    "serializer": _json(),
+                    "log_level": "CRITICAL",
+                    "use_listen_notify": False,
+                    "notification_listener_polling_interval_sec": POLL,
+                }
+            )
+            DBOS.listen_queues([self._queue])
+            registered = {
+                name: DBOS.workflow(name=name, max_recovery_attempts=None)(self._body(name, workflow))
+                for name, workflow in self._workflows.items()
+            }
+            DBOS.launch()
+        except Exception as error:
+            raise _not_recorded(error) from error
+        self._registered = registered
+        _LAUNCHED.add(self.process)
+
+
+def _json() -> Any:
+    """The serializer of inputs, step results and errors. Values are never part of its own errors."""
+    from dbos import Serializer
+
+    class JsonSerializer(Serializer):
+        def name(self) -> str:
+            return "backout_json"
+
+        def serialize(self, data: Any) -> str:
+            if isinstance(data, BaseException):
+                data = {_ERROR: encode_error(data)}
+            return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+        def deserialize(self, serialized_data: str) -> Any:
+            data = json.loads(serialized_data)
+            if isinstance(data, dict) and _ERROR in data:
+                return decode_error(data[_ERROR])
+            return data
+
+    return JsonSerializer()
+
+
+def _not_recorded(error: Exception) -> BackoutError:
+    """What is said when the engine itself failed; the text of ``error`` may hold program data and is left out."""
+    if isinstance(error, BackoutError):
+        return error
+    origin = getattr(error, "orig", None) or error
+    reason = getattr(origin, "sqlite_errorname", "") or type(error).__name__
+    if reason.startswith("SQLITE") or type(error).__module__.startswith("sqlalchemy"):
+        return StateError(
+            "The state database did not take the record of a step: {reason}. Nothing more was changed.",
+            reason=reason,
+            hint="check the disk and the file's rights, then `backout resume`",
+        )
+    return BackoutError("The durable engine failed: {reason}.", reason=reason)

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs, their plans and their events, kept in the state database. Reading them does not load the durable engine."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backout.engine.owners import Owners, StateDatabase
+from backout.engine.statefile import default_path
+from backout.errors import RunNotFound, UsageError
+from backout.model.message import Message
+from backout.model.plan import Plan
+from backout.model.run import ENDED, Failure, Run, RunEvent, RunState
+from backout.model.verdict import Verdict
+
+Listener = Callable[[RunEvent], None]
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `backout runs`: what can be said without reading the plan."""
+
+    id: str
+    state: RunState
+    target: str
+    cluster: str
+    namespace: str
+    revision: int
+    cause: Message
+    started: datetime
+    ended: datetime | None = None
+    actor: str = ""
+    undo_of: str = ""
+    undone_by: str = ""
+
+
+def new_run_id(now: datetime | None = None) -> str:
+    """Sorts by time, can be typed and read out: ``20261122-031500-7f3a``."""
+    return f"{(now or datetime.now(UTC)).strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+class RunStore:
+    """The runs of this user on this machine.
+
+    Args:
+        path: the SQLite file; ``$BACKOUT_STATE`` or ``~/.local/state/backout/state.db`` when None.
+        create: False opens for reading and makes no file: a missing one reads as empty.
+
+    Raises:
+        StateError: the file can't be used; says why.
+    """
+
+    def __init__(self, path: Path | None = None, *, create: bool = True) -> None:
+        self.path = path or default_path()
+        self._state = StateDatabase(self.path, create=create)
+        self.owners = Owners(self._state)
+        self._listeners: list[Listener] = []
+
+    def __enter__(self) -> RunStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the database."""
+        self._state.close()
+
+    # runs
+
+    def create(self, run: Run) -> None:
+        """Keeps a new run with its plan; the same id twice is one run."""
+        plan = msgspec.json.encode(run.plan)
+        with self._state.writing() as database:
+            database.execute("INSERT OR IGNORE INTO backout_plans(hash, plan) VALUES (?, ?)", (run.plan.hash, plan))
+            database.execute(
+                "INSERT OR IGNORE INTO backout_runs"
+                "(id, plan, state, target, cluster, namespace, revision, cause, started, actor, undo_of) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    run.id, run.plan.hash, run.state, str(run.plan.target), run.plan.cluster, run.plan.namespace,
+                    run.plan.revision.number, msgspec.json.encode(run.plan.cause), _time(run.started), run.actor,
+                    run.undo_of,
+                ),
+            )  # fmt: skip
+
+    def update(
+        self,
+        run: str,
+        *,
+        state: RunState | None = None,
+        ended: datetime | None = None,
+        verdict: Verdict | None = None,
+        failure: Failure | None = None,
+        capture: tuple[str, str] | None = None,
+        undone_by: str | None = None,
+    ) -> None:
+        """Writes what is given. ``capture`` is the reference and its digest. A run that goes on forgets its failure."""
+        values: dict[str, Any] = {}
+        if state is not None:
+            values["state"] = state
+            values["ended"] = _time(ended) if ended else None
+            values["failure"] = msgspec.json.encode(failure) if failure else None
+        if verdict is not None:
+            values["verdict"] = msgspec.json.encode(verdict)
+        if capture is not None:
+            values["capture"], values["capture_digest"] = capture
+        if undone_by is not None:
+            values["undone_by"] = undone_by
+        if not values:
+            return
+        columns = ", ".join(f"{name}=?" for name in values)
+        with self._state.writing() as database:
+            changed = database.execute(
+                f"UPDATE backout_runs SET {columns} WHERE id=?",  # noqa: S608
+                (*values.values(), run),
+            ).rowcount
+        if not changed:
+            raise _unknown(run)
+
+    def get(self, run: str) -> Run:
+        """One run, with its plan.
+
+        Raises:
+            RunNotFound: no such run.
+        """
+        with self._state.reading() as database:
+            row = database.execute(
+                "SELECT r.id, r.state, p.plan, r.started, r.ended, r.actor, r.verdict, r.failure, r.capture, r.undo_of,"
+                " r.undone_by FROM backout_runs r JOIN backout_plans p ON p.hash=r.plan WHERE r.id=?",
+                (run,),
+            ).fetchone()
+        if row is None:
+            raise _unknown(run)
+        identity, state, plan, started, ended, actor, verdict, failure, capture, undo_of, undone_by = row
+        return Run(
+            id=identity,
+            state=self._seen(identity, state),
+            plan=msgspec.json.decode(plan, type=Plan),
+            started=datetime.fromisoformat(started),
+            ended=datetime.fromisoformat(ended) if ended else None,
+            actor=actor,
+            verdict=msgspec.json.decode(verdict, type=Verdict) if verdict else None,
+            failure=msgspec.json.decode(failure, type=Failure) if failure else None,
+            capture=capture,
+            undo_of=undo_of,
+            undone_by=undone_by,
+        )
+
+    def find(self, text: str) -> str:
+        """The id that ``text`` means: an id, its unique beginning, or ``latest``.
+
+        Raises:
+            RunNotFound: none.
+            UsageError: several begin so.
+        """
+        with self._state.reading() as database:
+            if text == "latest":
+                rows = database.execute("SELECT id FROM backout_runs ORDER BY started DESC, id DESC LIMIT 1").fetchall()
+            else:
+                rows = database.execute(
+                    "SELECT id FROM backout_runs WHERE id=? OR substr(id, 1, ?)=? ORDER BY id!=?, id LIMIT 3",
+                    (text, len(text), text, text),
+                ).fetchall()
+        ids = [row[0] for row in rows]
+        if not ids or not text:
+            raise _unknown(text)
+        if len(ids) > 1 and ids[0] != text:
+            raise UsageError("{text} means several runs.", text=text, expected="one of {ids} …", ids=", ".join(ids))
+        return str(ids[0])
+
+    def summaries(self, limit: int = 50) -> list[RunSummary]:
+        """The latest runs, newest first."""
+        with self._state.reading() as database:
+            rows = database.execute(
+                "SELECT id, state, target, cluster, namespace, revision, cause, started, ended, actor, undo_of,"
+                " undone_by FROM backout_runs ORDER BY started DESC, id DESC LIMIT ?",
+                (limit,),
+            ).fetchall()
+        return [
+            RunSummary(
+                id=row[0], state=self._seen(row[0], row[1]), target=row[2], cluster=row[3], namespace=row[4],
+                revision=row[5], cause=msgspec.json.decode(row[6], type=Message),
+                started=datetime.fromisoformat(row[7]), ended=datetime.fromisoformat(row[8]) if row[8] else None,
+                actor=row[9], undo_of=row[10], undone_by=row[11],
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def capture_digest(self, run: str) -> str:
+        """The digest of the capture as it was recorded; empty before the capture."""
+        with self._state.reading() as database:
+            row = database.execute("SELECT capture_digest FROM backout_runs WHERE id=?", (run,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def token(self, run: str) -> int:
+        """The highest lease token that this run ever held."""
+        with self._state.reading() as database:
+            row = database.execute("SELECT token FROM backout_runs WHERE id=?", (run,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def raise_token(self, run: str, token: int) -> int:
+        """Notes a lease token and returns the highest known: an older holder learns so that it was replaced."""
+        with self._state.writing() as database:
+            database.execute("UPDATE backout_runs SET token=? WHERE id=? AND token<?", (token, run, token))
+            row = database.execute("SELECT token FROM backout_runs WHERE id=?", (run,)).fetchone()
+        return int(row[0]) if row else token
+
+    def _seen(self, run: str, state: RunState) -> RunState:
+        """A run that says it is running while its process is dead was interrupted."""
+        if state in ENDED or state == "interrupted":
+            return state
+        return state if self.owners.alive(run) or not self.owners.known(run) else "interrupted"
+
+    # events
+
+    def record(self, event: RunEvent) -> RunEvent:
+        """Keeps an event once by its key (events without one are always new) and tells the listeners of a new one."""
+        key = event.key or secrets.token_hex(8)
+        with self._state.writing() as database:
+            row = database.execute(
+                "INSERT INTO backout_events(run, key, event) VALUES (?, ?, ?) ON CONFLICT(run, key) DO NOTHING "
+                "RETURNING seq",
+                (event.run, key, msgspec.json.encode(event)),
+            ).fetchone()
+            if row is None:
+                seq, stored = database.execute(
+                    "SELECT seq, event FROM backout_events WHERE run=? AND key=?", (event.run, key)
+                ).fetchone()
+                return msgspec.structs.replace(msgspec.json.decode(stored, type=RunEvent), seq=seq)
+        kept = msgspec.structs.replace(event, seq=row[0])
+        for listener in tuple(self._listeners):
+            listener(kept)
+        return kept
+
+    def events(self, run: str, *, after: int = 0) -> list[RunEvent]:
+        """What happened in a run, in order, beginning after the event numbered ``after``."""
+        with self._state.reading() as database:
+            rows: Iterable[tuple[int, bytes]] = database.execute(
+                "SELECT seq, event FROM backout_events WHERE run=? AND seq>? ORDER BY seq", (run, after)
+            ).fetchall()
+        return [msgspec.structs.replace(msgspec.json.decode(event, type=RunEvent), seq=seq) for seq, event in rows]
+
+    def has_event(self, run: str, key: str) -> bool:
+        """Whether that event was recorded."""
+        with self._state.reading() as database:
+            found = database.execute("SELECT 1 FROM backout_events WHERE run=? AND key=?", (run, key)).fetchone()
+        return found is not None
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Calls ``listener`` with every new event of this process; the answer ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+
+def _time(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()
+
+
+def _unknown(run: str) -> RunNotFound:
+    return RunNotFound("There is no run {run}.", run=run, hint="`backout runs` lists them")

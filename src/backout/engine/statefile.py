@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state database as a file: where it is, how it is opened, and what is said when it can't be used.
+
+One SQLite file holds the runs (`runs`) and the records of the durable engine (`dbos_engine`). WAL, so that readers and
+the writer do not wait for each other; ``synchronous=FULL``, so that an intent is on the disk before its effect is on
+the cluster. One host only: SQLite's locks do not hold over NFS.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backout.errors import StateError
+
+ENVIRONMENT = "BACKOUT_STATE"
+BUSY_TIMEOUT = 10.0
+"""Seconds to wait for another writer before StateError."""
+CHECKED_UP_TO = 64 * 1024 * 1024
+"""Bytes: larger files are not read whole at every start."""
+
+_SENTENCES: dict[str, tuple[str, str]] = {
+    "SQLITE_READONLY": ("The state database {path} is read-only.", "make it writable for you, or set {env}"),
+    "SQLITE_BUSY": (
+        "The state database {path} is locked by another process.",
+        "wait for the other backout to finish; close any sqlite3 shell that is open on it",
+    ),
+    "SQLITE_LOCKED": (
+        "The state database {path} is locked by another process.",
+        "wait for the other backout to finish; close any sqlite3 shell that is open on it",
+    ),
+    "SQLITE_FULL": ("The disk of the state database {path} is full.", "free some space, then run the command again"),
+    "SQLITE_CORRUPT": (
+        "The state database {path} is damaged.",
+        "move it aside (it is not deleted) and start again; captures are in files of their own and are not affected",
+    ),
+    "SQLITE_NOTADB": ("{path} is not a state database of Backout.", "set {env}, or move this file aside"),
+    "SQLITE_CANTOPEN": ("The state database {path} can't be opened.", "check the folder and its rights, or set {env}"),
+    "SQLITE_PERM": ("The state database {path} can't be opened.", "check the folder and its rights, or set {env}"),
+    "SQLITE_IOERR": ("The disk failed while the state database {path} was used.", "check the disk and its free space"),
+}  # fmt: skip
+
+
+def default_path() -> Path:
+    """``$BACKOUT_STATE``, else ``state.db`` below ``$XDG_STATE_HOME`` or ``~/.local/state``."""
+    if named := os.environ.get(ENVIRONMENT):
+        return Path(named.removeprefix("sqlite:///")).expanduser()
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "backout" / "state.db"
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turns errors of SQLite and of the file system into StateError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise state_error(path, error) from error
+    except OSError as error:
+        raise StateError(
+            "The state database {path} can't be used: {reason}.",
+            path=str(path),
+            reason=error.strerror or type(error).__name__,
+            env=ENVIRONMENT,
+            hint="check the folder and its rights, or set {env} to another file",
+        ) from error
+
+
+def state_error(path: Path, error: sqlite3.Error) -> StateError:
+    """The StateError that says what ``error`` means; SQLite's result codes: sqlite.org/rescode.html."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    for prefix, (sentence, hint) in _SENTENCES.items():
+        if name.startswith(prefix):
+            return StateError(sentence, hint=hint, path=str(path), env=ENVIRONMENT)
+    return StateError(
+        "The state database {path} can't be used: {reason}.",
+        path=str(path),
+        reason=f"{type(error).__name__} {name}".strip(),
+        env=ENVIRONMENT,
+        hint="set {env} to another file, or move this one aside",
+    )
+
+
+def prepare(path: Path) -> None:
+    """Makes folder (0700) and file (0600) if they are missing, and takes rights away from others.
+
+    Raises:
+        StateError: not ours, no regular file, or not writable.
+    """
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except PermissionError as error:
+            raise StateError(
+                "The state database {path} is read-only for you.",
+                path=str(path),
+                env=ENVIRONMENT,
+                hint="make it writable for you, or set {env} to another file",
+            ) from error
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise StateError("The state database {path} is not a file.", path=str(path))
+            if found.st_uid != os.geteuid():
+                raise StateError(
+                    "The state database {path} belongs to another user (uid {uid}).",
+                    path=str(path),
+                    uid=found.st_uid,
+                    env=ENVIRONMENT,
+                    hint="run as that user, or set {env} to a file of your own",
+                )
+            if found.st_mode & 0o077:
+                os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
+
+
+def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
+    """Opens the database and checks that it is whole.
+
+    Raises:
+        StateError: read-only, locked, damaged, full, of another user.
+    """
+    if create:
+        prepare(path)
+    with translated(path):
+        if not create and not path.exists():
+            return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        # PRAGMA quick_check below is refused by a file that is no database, which is the answer we want.
+        database = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+        try:
+            if path.stat().st_size <= CHECKED_UP_TO:
+                damage = [row[0] for row in database.execute("PRAGMA quick_check(1)")]
+                if damage != ["ok"]:
+                    raise StateError(
+                        "The state database {path} is damaged.",
+                        path=str(path),
+                        hint="move it aside (it is not deleted) and start again; captures are in files of their own "
+                        "and are not affected",
+                    )
+            database.execute("PRAGMA journal_mode=WAL").fetchone()
+            database.execute("PRAGMA synchronous=FULL")
+            database.execute("PRAGMA foreign_keys=ON")
+        except BaseException:
+            database.close()
+            raise
+        return database
