@@ -262,6 +262,13 @@ class ClusterUnreachable(BackoutError):
     retryable = True
 
 
+class UntrustedServer(ClusterUnreachable):
+    """The server's certificate is not vouched for by the kubeconfig's authority. Verification is never skipped."""
+
+    code = "untrusted-server"
+    retryable = False
+
+
 class ServerError(BackoutError):
     """The API server answered 5xx, or something that is no Kubernetes answer."""
 

@@ -74,7 +74,7 @@ class AccessAnswer(msgspec.Struct, frozen=True):
 
 
 class HeldLease(Protocol):
-    """A lease that this run holds. ``token`` rises with every change of holder (Lease.spec.leaseTransitions)."""
+    """A lease that this run holds. ``token`` rises with every change of holder (the Lease's resourceVersion then)."""
 
     token: int
 
@@ -87,9 +87,15 @@ class HeldLease(Protocol):
 
 
 class Cluster(Protocol):
-    """One cluster, reached through one context of a kubeconfig."""
+    """One cluster, reached through one context of a kubeconfig.
+
+    With ``kubeconfig`` as KUBECONFIG (empty inside a pod) and ``context``, other programs, such as helm, reach the same
+    cluster as the same user.
+    """
 
     name: str
+    context: str
+    kubeconfig: str
 
     async def identity(self) -> ClusterIdentity:
         """Which cluster this really is."""
@@ -147,7 +153,7 @@ class Cluster(Protocol):
         subresource: str = "",
         dry_run: bool = False,
     ) -> Object:
-        """PATCH. Put uid or resourceVersion into the patch (``metadata``, or a JSON patch ``test``) to make it conditional."""
+        """PATCH. Put uid or resourceVersion into it (``metadata``, or a JSON patch ``test``) to make it conditional."""
 
     async def apply(
         self, obj: Object, *, manager: str = "backout", force: bool = False, dry_run: bool = False

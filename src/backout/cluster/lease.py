@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One rollback at a time for each target: a Lease in the target's namespace.
+
+- Every change of the Lease carries the resourceVersion that was read, so that of two writers one loses.
+- Whether a holder is alive is judged by watching the Lease for its whole duration with our own monotonic clock, never
+  by comparing clocks: a renewal seen means alive, none means dead (as client-go's leader election does it).
+- A run that was killed leaves its Lease behind; the same run takes it back at once, and ``leaseTransitions`` rises, so
+  that a process of that run which was only paused finds out and writes nothing more.
+- The token is the resourceVersion with which the Lease was taken. It rises over the life of the whole cluster, even
+  though the Lease is deleted at the end of each run.
+- Read again and again rather than watched: a lock asks for the rights get, create, update and delete only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import random
+import re
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from backout.cluster.port import LEASES, Cluster, Object
+from backout.errors import (
+    AccessDenied,
+    AlreadyExists,
+    BackoutError,
+    Conflict,
+    LeaseLost,
+    LockedError,
+    ObjectNotFound,
+)
+
+DURATION = 15
+RENEW = 5.0
+LOOK = 0.5
+LONGEST_DURATION = 60
+PREFIX = "backout.dev/"
+
+
+def lease_name(target: str) -> str:
+    """The Lease that stands for a target: ``helm/thanos`` → ``backout-helm-thanos`` and a short hash."""
+    readable = re.sub(r"[^a-z0-9-]+", "-", target.lower()).strip("-")[:180].rstrip("-")
+    return f"backout-{readable}-{hashlib.sha256(target.encode()).hexdigest()[:8]}"
+
+
+class Lease:
+    """A lease that this run holds."""
+
+    def __init__(self, cluster: Cluster, obj: Object, target: str, duration: float) -> None:
+        self._cluster = cluster
+        self._target = target
+        self._duration = duration
+        self._seen_at = time.monotonic()
+        self._lost = ""
+        self._lock = asyncio.Lock()
+        self._take(obj)
+        version = obj["metadata"].get("resourceVersion", "")
+        self.token = int(version) if version.isdigit() else int(obj["spec"].get("leaseTransitions") or 0)
+        self._mark = _mark(obj)
+
+    def _take(self, obj: Object) -> None:
+        self._object = obj
+        self._seen_at = time.monotonic()
+
+    async def confirm(self) -> None:
+        """Reads the lease again right before a write.
+
+        Raises:
+            LeaseLost: another holder has it, or it ran out and could not be renewed.
+        """
+        async with self._lock:
+            self._raise_if_lost()
+            if time.monotonic() - self._seen_at > self._duration / 2:
+                await self._renew()
+            else:
+                await self._read()
+            self._raise_if_lost()
+
+    async def keep(self, every: float) -> None:
+        """Renews until it is cancelled, or the lease is lost."""
+        while not self._lost:
+            await asyncio.sleep(every * random.uniform(0.8, 1.0))
+            async with self._lock:
+                with contextlib.suppress(BackoutError):  # tried again in a moment; `confirm` decides
+                    await self._renew()
+
+    async def release(self) -> None:
+        """Deletes the lease if it is still ours. What can't be reached any more runs out by itself."""
+        meta = self._object["metadata"]
+        with contextlib.suppress(BackoutError):
+            await self._cluster.delete(
+                LEASES, meta["name"], meta["namespace"], uid=meta["uid"], resource_version=meta["resourceVersion"]
+            )
+
+    async def _read(self) -> None:
+        meta = self._object["metadata"]
+        try:
+            found = await self._cluster.get(LEASES, meta["name"], meta["namespace"])
+        except ObjectNotFound:
+            self._lost = "it was deleted"
+            return
+        if _mark(found) != self._mark:
+            self._lost = f"{_holder(found)} holds it now"
+        else:
+            self._object = found
+
+    async def _renew(self) -> None:
+        wanted = {**self._object, "spec": {**self._object["spec"], "renewTime": _now()}}
+        try:
+            self._take(await self._cluster.replace(wanted))
+        except Conflict:
+            await self._read()
+            if not self._lost:
+                wanted = {**self._object, "spec": {**self._object["spec"], "renewTime": _now()}}
+                self._take(await self._cluster.replace(wanted))
+        except ObjectNotFound:
+            self._lost = "it was deleted"
+
+    def _raise_if_lost(self) -> None:
+        if self._lost:
+            raise LeaseLost(
+                "The lock on {target} is lost: {why}. Nothing more is written.",
+                target=self._target, why=self._lost, hint="`backout runs` shows who works on it.",
+            )  # fmt: skip
+
+
+@asynccontextmanager
+async def hold(
+    cluster: Cluster, target: str, namespace: str, *, holder: str, about: Mapping[str, str],
+    duration: int = DURATION, renew: float = RENEW,
+) -> AsyncIterator[Lease]:  # fmt: skip
+    """Takes the lease, renews it in the background, deletes it at the end.
+
+    Raises:
+        LockedError: somebody else holds it and is alive.
+        AccessDenied: the user may not work with Leases in that namespace.
+    """
+    name = lease_name(target)
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": duration, "leaseTransitions": 0}
+    annotations = {f"{PREFIX}{key}": value for key, value in about.items()} | {f"{PREFIX}target": target}
+    wanted: Object = {
+        "apiVersion": LEASES.api_version, "kind": LEASES.kind, "spec": spec,
+        "metadata": {
+            "name": name, "namespace": namespace, "annotations": annotations,
+            "labels": {"app.kubernetes.io/managed-by": "backout"},
+        },
+    }  # fmt: skip
+    lease = Lease(cluster, await _acquire(cluster, wanted, target), target, duration)
+    keeper = asyncio.create_task(lease.keep(renew))
+    try:
+        yield lease
+    finally:
+        keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeper
+        await lease.release()
+
+
+async def _acquire(cluster: Cluster, wanted: Object, target: str) -> Object:
+    name, namespace = wanted["metadata"]["name"], wanted["metadata"]["namespace"]
+    watched: tuple[tuple[Any, ...], float] | None = None
+    while True:
+        now = _now()
+        fresh = {**wanted, "spec": {**wanted["spec"], "acquireTime": now, "renewTime": now}}
+        try:
+            found = await cluster.get(LEASES, name, namespace)
+        except ObjectNotFound:
+            try:
+                return await cluster.create(fresh)
+            except AlreadyExists:
+                continue
+        except AccessDenied as error:
+            raise _no_rights(error, namespace) from None
+        spec = found.get("spec") or {}
+        mark = (*_mark(found), spec.get("renewTime"))
+        free = not spec.get("holderIdentity") or spec["holderIdentity"] == wanted["spec"]["holderIdentity"]
+        if not free:
+            duration = int(spec.get("leaseDurationSeconds") or DURATION)
+            if watched is None and duration <= LONGEST_DURATION:
+                watched = mark, time.monotonic()
+            if watched is None or watched[0] != mark:
+                raise _locked(found, target)
+            if time.monotonic() - watched[1] <= duration:
+                await asyncio.sleep(min(LOOK, duration / 4))
+                continue
+        taken: Object = {
+            **found,
+            "metadata": {**found["metadata"], "annotations": wanted["metadata"]["annotations"]},
+            "spec": {**fresh["spec"], "leaseTransitions": int(spec.get("leaseTransitions") or 0) + 1},
+        }
+        try:
+            return await cluster.replace(taken)
+        except (Conflict, ObjectNotFound):
+            continue
+
+
+def _mark(obj: Object) -> tuple[Any, ...]:
+    """What stays equal as long as one process holds the lease."""
+    spec = obj.get("spec") or {}
+    return obj["metadata"].get("uid"), spec.get("holderIdentity"), int(spec.get("leaseTransitions") or 0)
+
+
+def _holder(obj: Object) -> str:
+    annotations = obj["metadata"].get("annotations") or {}
+    actor = annotations.get(f"{PREFIX}actor", "")
+    holder = (obj.get("spec") or {}).get("holderIdentity") or "nobody"
+    return f"{actor} (run {holder})" if actor else f"run {holder}"
+
+
+def _locked(obj: Object, target: str) -> LockedError:
+    annotations = obj["metadata"].get("annotations") or {}
+    spec = obj["spec"]
+    return LockedError(
+        "{target} is being worked on by {who} since {since}: {about}.",
+        target=target, who=_holder(obj), since=spec.get("acquireTime") or "an unknown time",
+        about=annotations.get(f"{PREFIX}about", "") or "it did not say what for",
+        hint="Wait until it ends, or see `backout show {run}` where it was started.",
+        run=spec.get("holderIdentity", ""),
+    )  # fmt: skip
+
+
+def _no_rights(error: AccessDenied, namespace: str) -> AccessDenied:
+    return AccessDenied(
+        "You may not work with Leases in namespace {namespace}, so the target can't be locked: {words}",
+        namespace=namespace, words=error.message,
+        hint="Ask for get, create, update and delete on leases of coordination.k8s.io.",
+    )  # fmt: skip
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists in pages, decoded from the raw bytes into dicts or into structs of only the needed fields."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, Generic, NamedTuple, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from backout.cluster.port import Resource
+from backout.cluster.wire import Wire, decode_failed
+from backout.errors import Expired
+
+T = TypeVar("T")
+PAGE = 500
+RESTARTS = 2
+"""A list that expires more often than this is asked for in one piece, as client-go's pager does."""
+
+
+class _Meta(msgspec.Struct):
+    resourceVersion: str = ""
+    continue_: str = msgspec.field(name="continue", default="")
+
+
+class _Envelope(msgspec.Struct, Generic[T]):
+    metadata: _Meta = msgspec.field(default_factory=_Meta)
+    items: list[T] | None = None
+
+
+class Page(NamedTuple):
+    """Some of the objects, and the version of the whole list."""
+
+    items: list[Any]
+    version: str
+    first: bool
+    """Whether the list starts (or starts again) with this page."""
+
+
+@cache
+def decoder(type_: Any) -> msgspec.json.Decoder[Any]:
+    """A decoder; building one takes longer than using it."""
+    return msgspec.json.Decoder(type_)
+
+
+@cache
+def _envelope(type_: Any) -> Any:
+    generic: Any = _Envelope
+    return generic[type_]
+
+
+def path_of(resource: Resource, name: str = "", namespace: str = "", subresource: str = "") -> str:
+    """The path of a collection or of one object. Names are data: what does not belong into a path is quoted."""
+    root = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.api_version}"
+    scope = f"/namespaces/{quote(namespace, safe='')}" if resource.namespaced and namespace else ""
+    path = f"{root}{scope}/{resource.plural}"
+    if name:
+        path += f"/{quote(name, safe='')}"
+    return f"{path}/{subresource}" if subresource else path
+
+
+def selectors(labels: str, fields: str) -> dict[str, str]:
+    """Selectors as query parameters."""
+    return {key: value for key, value in (("labelSelector", labels), ("fieldSelector", fields)) if value}
+
+
+@contextmanager
+def no_gc() -> Iterator[None]:
+    """Building thousands of dicts makes Python's collector run over all of them again and again, for nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+async def pages(
+    wire: Wire, type_: Any, resource: Resource, namespace: str = "", *,
+    labels: str = "", fields: str = "", limit: int = PAGE,
+) -> AsyncIterator[Page]:  # fmt: skip
+    """All pages. When the position expires (410) the list starts again: the next page has ``first`` set."""
+    path = path_of(resource, namespace=namespace)
+    position, restarts, first = "", 0, True
+    while True:
+        params = selectors(labels, fields)
+        if limit and restarts <= RESTARTS:
+            params["limit"] = str(limit)
+        if position:
+            params["continue"] = position
+        try:
+            response = await wire.request("GET", path, params=params)
+        except Expired:
+            if not position:
+                raise
+            position, restarts, first = "", restarts + 1, True
+            continue
+        try:
+            with no_gc():
+                envelope = decoder(_envelope(type_)).decode(response.content)
+        except msgspec.DecodeError:
+            raise decode_failed(resource.plural) from None
+        yield Page(envelope.items or [], envelope.metadata.resourceVersion, first)
+        position, first = envelope.metadata.continue_, False
+        if not position:
+            return
+
+
+async def everything(
+    wire: Wire, type_: Any, resource: Resource, namespace: str = "", *,
+    labels: str = "", fields: str = "", limit: int = PAGE,
+) -> tuple[list[Any], str]:  # fmt: skip
+    """One consistent list and its version: what was read before an expiry is thrown away."""
+    result: list[Any] = []
+    version = ""
+    async for page in pages(wire, type_, resource, namespace, labels=labels, fields=fields, limit=limit):
+        if page.first:
+            result = []
+        result += page.items
+        version = page.version
+    return result, version
+
+
+def name_kind(objects: list[dict[str, Any]], resource: Resource) -> list[dict[str, Any]]:
+    """Items of a list come without ``apiVersion`` and ``kind``; objects that are passed on need them."""
+    for obj in objects:
+        obj.setdefault("apiVersion", resource.api_version)
+        obj.setdefault("kind", resource.kind)
+    return objects
