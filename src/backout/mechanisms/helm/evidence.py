@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the live cluster can say about earlier revisions: generations of templates, and the pods made from them.
+
+A generation is a ReplicaSet of a Deployment, or a ControllerRevision of a StatefulSet or DaemonSet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from backout.cluster.port import (
+    CONTROLLERREVISIONS,
+    DAEMONSETS,
+    DEPLOYMENTS,
+    PODS,
+    REPLICASETS,
+    STATEFULSETS,
+    Cluster,
+    Resource,
+)
+from backout.errors import AccessDenied
+from backout.mechanisms.helm import views
+from backout.model.message import Message, msg
+
+CALM = timedelta(minutes=10)
+"""A container that did not crash for this long is no crash loop: the kubelet forgets its back-off after ten minutes."""
+
+FAILING = frozenset({
+    "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull",
+    "CreateContainerConfigError", "CreateContainerError", "RunContainerError",
+})  # fmt: skip
+
+WorkloadId = tuple[str, str, str]
+"""Kind, namespace, name."""
+_T = TypeVar("_T")
+_RESOURCES = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFULSETS, "DaemonSet": DAEMONSETS}
+
+
+class SeenPod(msgspec.Struct, frozen=True, kw_only=True):
+    """One pod: ``steady`` when it is ready and did not crash lately, ``failing`` with the reason when it does."""
+
+    name: str
+    generation: str
+    created: datetime | None = None
+    ready_since: datetime | None = None
+    steady: bool = False
+    failing: str = ""
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """One template that the workload had. ``order`` rises each time it comes (back) into force."""
+
+    name: str
+    template: dict[str, Any]
+    order: int
+    created: datetime | None = None
+    ready: int = 0
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of one live workload."""
+
+    kind: str
+    name: str
+    created: datetime | None = None
+    template: dict[str, Any] = {}
+    generations: tuple[Generation, ...] = ()
+    pods: tuple[SeenPod, ...] = ()
+    current_revision: str = ""
+    update_revision: str = ""
+    ordered: bool = False
+    recreate: bool = False
+    unavailable_since: datetime | None = None
+    desired: int = 1
+    at: datetime | None = None
+
+    @property
+    def label(self) -> str:
+        """``kind/name``."""
+        return f"{self.kind.lower()}/{self.name}"
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Live workloads by id, and what could not be read."""
+
+    workloads: dict[WorkloadId, Seen] = {}
+    blind: tuple[Message, ...] = ()
+
+
+async def gather(cluster: Cluster, wanted: Iterable[WorkloadId], now: datetime) -> Evidence:
+    """Reads the workloads in ``wanted`` with their generations and pods: six lists for each namespace, in parallel."""
+    ids = set(wanted)
+    seen: dict[WorkloadId, Seen] = {}
+    blind: list[Message] = []
+    for namespace in sorted({namespace for _, namespace, _ in ids}):
+        kinds = {kind for kind, place, _ in ids if place == namespace}
+        found = await _read(cluster, namespace, kinds, blind)
+        pods = _by_owner(found.pods)
+        owned = _by_owner(found.replicasets)
+        revisions = _by_owner(found.revisions)
+        for kind, items in found.workloads.items():
+            for item in items:
+                identity = (kind, namespace, item.metadata.name)
+                if identity in ids:
+                    seen[identity] = _seen(kind, item, owned, revisions, pods, now)
+    return Evidence(workloads=seen, blind=tuple(blind))
+
+
+class _Found(msgspec.Struct):
+    workloads: dict[str, list[views.Workload]]
+    replicasets: list[views.Workload]
+    revisions: list[views.ControllerRevision]
+    pods: list[views.Pod]
+
+
+async def _read(cluster: Cluster, namespace: str, kinds: set[str], blind: list[Message]) -> _Found:
+    async def read(shape: type[_T], resource: Resource, needed: bool) -> list[_T]:
+        if not needed:
+            return []
+        try:
+            return await cluster.list_as(shape, resource, namespace)
+        except AccessDenied:
+            blind.append(
+                msg("{plural} in {where} can't be read: no permission.", plural=resource.plural, where=namespace)
+            )
+            return []
+
+    order = sorted(kinds)
+    lists = asyncio.gather(*(read(views.Workload, _RESOURCES[kind], True) for kind in order))
+    replicasets, revisions, pods = await asyncio.gather(
+        read(views.Workload, REPLICASETS, "Deployment" in kinds),
+        read(views.ControllerRevision, CONTROLLERREVISIONS, bool(kinds - {"Deployment"})),
+        read(views.Pod, PODS, bool(kinds)),
+    )
+    return _Found(dict(zip(order, await lists, strict=True)), replicasets, revisions, pods)
+
+
+_Owned = TypeVar("_Owned", views.Pod, views.Workload, views.ControllerRevision)
+
+
+def _by_owner(items: list[_Owned]) -> dict[str, list[_Owned]]:
+    grouped: dict[str, list[_Owned]] = {}
+    for item in items:
+        owner = item.metadata.controller
+        if owner is not None:
+            grouped.setdefault(owner.uid, []).append(item)
+    return grouped
+
+
+def _seen(
+    kind: str,
+    item: views.Workload,
+    replicasets: dict[str, list[views.Workload]],
+    revisions: dict[str, list[views.ControllerRevision]],
+    pods: dict[str, list[views.Pod]],
+    now: datetime,
+) -> Seen:
+    uid = item.metadata.uid
+    generations: list[Generation] = []
+    found: list[SeenPod] = []
+    if kind == "Deployment":
+        for owned in replicasets.get(uid, []):
+            name = owned.metadata.name
+            order = (owned.metadata.annotations or {}).get("deployment.kubernetes.io/revision", "0")
+            generations.append(
+                Generation(
+                    name=name, template=owned.spec.template, order=int(order) if order.isdecimal() else 0,
+                    created=owned.metadata.creation_timestamp, ready=owned.status.ready_replicas,
+                )
+            )  # fmt: skip
+            found.extend(judge_pod(pod, name, now) for pod in pods.get(owned.metadata.uid, []))
+    else:
+        for revision in revisions.get(uid, []):
+            template = (revision.data.get("spec") or {}).get("template") or {}
+            generations.append(
+                Generation(
+                    name=revision.metadata.name, template=template, order=revision.revision,
+                    created=revision.metadata.creation_timestamp,
+                )
+            )  # fmt: skip
+        for pod in pods.get(uid, []):
+            label = (pod.metadata.labels or {}).get("controller-revision-hash", "")
+            # A StatefulSet labels its pods with the revision's whole name, a DaemonSet with the hash at its end.
+            name = label if kind == "StatefulSet" else f"{item.metadata.name}-{label}"
+            found.append(judge_pod(pod, name, now))
+    available = next((c for c in item.status.conditions if c.type == "Available" and c.status == "False"), None)
+    strategy = item.spec.strategy or item.spec.update_strategy
+    return Seen(
+        kind=kind, name=item.metadata.name, created=item.metadata.creation_timestamp, template=item.spec.template,
+        generations=tuple(sorted(generations, key=lambda generation: generation.order)), pods=tuple(found),
+        current_revision=item.status.current_revision, update_revision=item.status.update_revision,
+        ordered=kind == "StatefulSet" and item.spec.pod_management_policy != "Parallel",
+        recreate=bool(strategy and strategy.type == "Recreate"),
+        unavailable_since=available.last_transition_time if available else None,
+        desired=item.status.desired_number_scheduled if kind == "DaemonSet" else _count(item.spec.replicas),
+        at=now,
+    )  # fmt: skip
+
+
+def _count(replicas: int | None) -> int:
+    return 1 if replicas is None else replicas
+
+
+def judge_pod(pod: views.Pod, generation: str, now: datetime) -> SeenPod:
+    """Steady, failing, or neither (starting, or not ready for a reason that is not known)."""
+    meta, status = pod.metadata, pod.status
+    ready = next((condition for condition in status.conditions if condition.type == "Ready"), None)
+    is_ready = bool(ready and ready.status == "True" and meta.deletion_timestamp is None)
+    reason, restarted = "", False
+    for container in (*status.init_container_statuses, *status.container_statuses):
+        waiting = container.state.waiting.reason if container.state.waiting else ""
+        if waiting in FAILING:
+            reason = reason or waiting
+        ended = container.last_state.terminated
+        if container.restart_count and ended and ended.finished_at and now - ended.finished_at < CALM:
+            restarted = True
+    if status.phase == "Failed":
+        reason = reason or "Failed"
+    if not reason and restarted and not is_ready:
+        reason = "restarts"
+    return SeenPod(
+        name=meta.name, generation=generation, created=meta.creation_timestamp,
+        ready_since=ready.last_transition_time if ready and is_ready else None,
+        steady=is_ready and not restarted and not reason, failing=reason,
+    )  # fmt: skip

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which revisions were good. Pure: the same records and the same evidence always give the same verdicts.
+
+Helm's own status proves little: without ``--wait`` an upgrade whose pods never start is ``deployed`` and later
+``superseded``, and a rollback whose apply fails marks its base superseded though that had failed. So the workloads are
+asked: which templates run steadily now, and which one did every pod of a set reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from backout.mechanisms.helm.evidence import Evidence, Seen, WorkloadId
+from backout.mechanisms.helm.findings import Finding, Span, findings
+from backout.mechanisms.helm.payload import Release
+from backout.mechanisms.helm.records import PENDING, Record
+from backout.mechanisms.helm.text import duration, first_line
+from backout.mechanisms.helm.workloads import Workload
+from backout.model.message import Message, msg
+from backout.model.revision import Goodness
+
+STOOD = timedelta(hours=24)
+"""In force for that long and then replaced in the ordinary way: good, when nothing in the cluster says otherwise."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """One revision as it was read. ``release`` is None when its record can't be read, and ``unreadable`` says why."""
+
+    record: Record
+    release: Release | None
+    digest: str = ""
+    workloads: tuple[Workload, ...] = ()
+    started: datetime | None = None
+    ended: datetime | None = None
+    unreadable: str = ""
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """How good a revision was, and why."""
+
+    goodness: Goodness
+    reasons: tuple[Message, ...]
+
+
+def judge(history: Sequence[Facts], evidence: Evidence) -> list[Judged]:
+    """A verdict for each revision of ``history`` (oldest first)."""
+    if not history:
+        return []
+    spans = [Span(number=f.record.revision, started=f.started, ended=f.ended) for f in history]
+    found: dict[WorkloadId, dict[tuple[int, str], Finding]] = {}
+    for identity in {workload.id for facts in history for workload in facts.workloads}:
+        seen = evidence.workloads.get(identity)
+        if seen is None:
+            continue
+        versions = [next((w for w in facts.workloads if w.id == identity), None) for facts in history]
+        found[identity] = findings(seen, versions, spans)
+    head = {workload.id: workload.key for workload in history[-1].workloads}
+    verdicts = [
+        _one(facts, index == len(history) - 1, head, found, evidence.workloads) for index, facts in enumerate(history)
+    ]
+    return _share(history, verdicts)
+
+
+def _one(
+    facts: Facts,
+    is_head: bool,
+    head: dict[WorkloadId, str],
+    found: dict[WorkloadId, dict[tuple[int, str], Finding]],
+    live: dict[WorkloadId, Seen],
+) -> Judged:
+    if facts.release is None:
+        return Judged("bad", (msg("Its record can't be read: {why}", why=facts.unreadable),))
+    against = _record_says_no(facts)
+    relevant = [workload for workload in facts.workloads if is_head or head.get(workload.id) != workload.key]
+    relevant = relevant or list(facts.workloads)
+    good: list[Message] = []
+    bad: list[Message] = []
+    silent: list[str] = []
+    for workload in relevant:
+        seen = live.get(workload.id)
+        if seen is not None and seen.desired == 0:
+            continue
+        finding = found.get(workload.id, {}).get((facts.record.revision, workload.key))
+        if finding is None:
+            silent.append(f"{workload.kind.lower()}/{workload.name}")
+        else:
+            (good if finding.good else bad).append(finding.message)
+    if against:
+        if good and not bad and not silent:
+            note = msg("Its pods became ready all the same; name it with --to if you know that it is good.")
+            return Judged("unknown", (*against, *good, note))
+        return Judged("bad", (*against, *bad))
+    if bad:
+        return Judged("bad", tuple(bad))
+    if good and not silent:
+        return Judged("good", tuple(good))
+    return _by_time(facts, is_head, good, silent)
+
+
+def _record_says_no(facts: Facts) -> tuple[Message, ...]:
+    """What Helm itself holds against a revision."""
+    assert facts.release is not None
+    status, info = facts.record.status, facts.release.info
+    words = first_line(info.description)
+    reasons: list[Message] = []
+    if status in PENDING:
+        reasons.append(msg("Helm never finished it ({status}).", status=status))
+    elif status not in {"deployed", "superseded"}:
+        reasons.append(msg("Helm records it as {status}: {description}", status=status, description=words))
+    elif " failed:" in info.description:
+        # A rollback whose apply fails marks its base superseded, whatever it was (helm pkg/action/rollback.go).
+        reasons.append(msg("Helm says {status}, but it had failed: {description}", status=status, description=words))
+    elif info.status in PENDING or info.status == "failed":
+        reasons.append(
+            msg("Its label says {status}, but the record itself says {inner}.", status=status, inner=info.status)
+        )
+    reasons.extend(
+        msg("Its hook {hook} failed.", hook=hook.name)
+        for hook in facts.release.hooks or ()
+        if hook.last_run.phase == "Failed" and set(hook.events or ()) - {"test", "test-success"}
+    )
+    return tuple(reasons)
+
+
+def _by_time(facts: Facts, is_head: bool, good: list[Message], silent: list[str]) -> Judged:
+    """Nothing speaks against it, but the cluster does not (fully) speak for it."""
+    known = tuple(good)
+    if not is_head and facts.started and facts.ended and facts.ended - facts.started >= STOOD:
+        held = msg(
+            "It was in force for {duration} before the next change, and nothing speaks against it.",
+            duration=duration(facts.ended - facts.started),
+        )
+        return Judged("good", (*known, held))
+    if not facts.workloads:
+        return Judged("unknown", (*known, msg("It has no workload that could show whether it was good.")))
+    if is_head:
+        unproven = msg("Helm says {status}, which does not prove that its pods are ready.", status=facts.record.status)
+        return Judged("unknown", (*known, unproven))
+    names = ", ".join(silent[:3]) + (" …" if len(silent) > 3 else "")
+    if facts.started and facts.ended:
+        note = msg(
+            "It was in force for {duration}; nothing in the cluster shows whether its pods were ready ({names}).",
+            duration=duration(facts.ended - facts.started), names=names,
+        )  # fmt: skip
+    else:
+        note = msg("Nothing in the cluster shows whether its pods were ready ({names}).", names=names)
+    return Judged("unknown", (*known, note))
+
+
+def _share(history: Sequence[Facts], verdicts: list[Judged]) -> list[Judged]:
+    """Equal manifests are the same state: what proves one proves the other, where nothing speaks against that one."""
+    proven = {
+        facts.digest: facts.record.revision
+        for facts, verdict in zip(history, verdicts, strict=True)
+        if verdict.goodness == "good" and facts.digest
+    }
+    shared = []
+    for facts, verdict in zip(history, verdicts, strict=True):
+        twin = proven.get(facts.digest)
+        if twin is not None and twin != facts.record.revision and verdict.goodness != "good":
+            note = msg("Its content is that of revision {revision}, which was good.", revision=twin)
+            goodness: Goodness = "good" if verdict.goodness == "unknown" and not _is_failed(facts) else verdict.goodness
+            verdict = Judged(goodness, (note, *verdict.reasons) if goodness == "good" else (*verdict.reasons, note))
+        shared.append(verdict)
+    return shared
+
+
+def _is_failed(facts: Facts) -> bool:
+    return facts.release is None or bool(_record_says_no(facts))

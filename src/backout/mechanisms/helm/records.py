@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Release records in Secrets or ConfigMaps, listed by their labels and decoded only when asked for.
+
+A record is an object ``sh.helm.release.v1.NAME.vN`` with the labels owner=helm, name, status, version and createdAt or
+modifiedAt (helm pkg/storage/driver). The status stands twice: in the label and inside the payload.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from backout.cluster.port import CONFIGMAPS, SECRETS, Cluster, Resource
+from backout.errors import (
+    AccessDenied,
+    Invalid,
+    ObjectNotFound,
+    RefusedError,
+    ReleaseNotFound,
+    RevisionNotFound,
+    TooLarge,
+)
+from backout.mechanisms.helm.payload import Release, decode
+from backout.model.target import ObjectRef
+
+SECRET_TYPE = "helm.sh/release.v1"  # noqa: S105 - a type of object
+PENDING = frozenset({"pending-install", "pending-upgrade", "pending-rollback"})
+
+_DRIVERS = {
+    "": SECRETS, "secret": SECRETS, "secrets": SECRETS,
+    "configmap": CONFIGMAPS, "configmaps": CONFIGMAPS,
+}  # fmt: skip
+
+
+class _Meta(msgspec.Struct, rename="camel"):
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    creation_timestamp: datetime | None = None
+    labels: dict[str, str] | None = None
+
+
+class _Label(msgspec.Struct):
+    metadata: _Meta
+
+
+class _Data(msgspec.Struct):
+    release: str | None = None
+
+
+class _Full(msgspec.Struct):
+    metadata: _Meta
+    data: _Data | None = None
+
+
+_Shape = TypeVar("_Shape", _Label, _Full)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One record by its labels. ``created`` is the API server's clock, ``modified`` the Helm client's."""
+
+    name: str
+    namespace: str
+    release: str
+    revision: int
+    status: str
+    uid: str
+    resource_version: str
+    created: datetime | None = None
+    modified: datetime | None = None
+
+    @property
+    def pending(self) -> bool:
+        """True when Helm began something and did not write that it ended."""
+        return self.status in PENDING
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Changes whenever the record does."""
+        return self.uid, self.resource_version
+
+
+def driver(environment: dict[str, str] | None = None) -> Resource:
+    """Where Helm keeps its records, by ``HELM_DRIVER``.
+
+    Raises:
+        RefusedError: a driver whose records are not in the cluster.
+    """
+    chosen = (os.environ if environment is None else environment).get("HELM_DRIVER", "").lower()
+    if chosen in _DRIVERS:
+        return _DRIVERS[chosen]
+    raise RefusedError(
+        "HELM_DRIVER is {driver}: those release records are not in the cluster.",
+        driver=chosen, expected="secret or configmap", found=chosen,
+        hint="Roll back with `helm rollback RELEASE REVISION` itself, with a revision that you know to be good.",
+    )  # fmt: skip
+
+
+class Records:
+    """The records of one namespace. Payloads are kept once decoded: a record's content never changes under its key."""
+
+    def __init__(self, cluster: Cluster, namespace: str, resource: Resource | None = None) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+        self.resource = resource or driver()
+        self._bodies: dict[tuple[str, str], str] = {}
+        self._decoded: dict[tuple[str, str], Release] = {}
+
+    @property
+    def driver_name(self) -> str:
+        """The value of ``HELM_DRIVER`` that makes helm read the same records."""
+        return "configmap" if self.resource is CONFIGMAPS or self.resource.kind == "ConfigMap" else "secret"
+
+    async def releases(self) -> dict[str, Record]:
+        """The newest record of every release of the namespace, by release name."""
+        newest: dict[str, Record] = {}
+        for label in await self._list(_Label, "owner=helm"):
+            record = _record(label.metadata, self.namespace)
+            if record is None:
+                continue
+            known = newest.get(record.release)
+            if known is None or known.revision < record.revision:
+                newest[record.release] = record
+        return newest
+
+    async def history(self, release: str) -> list[Record]:
+        """All records of ``release``, oldest first.
+
+        Raises:
+            ReleaseNotFound: there is none.
+        """
+        found = []
+        for full in await self._list(_Full, f"owner=helm,name={release}"):
+            record = _record(full.metadata, self.namespace)
+            if record is None:
+                continue
+            found.append(record)
+            if full.data and full.data.release and record.key not in self._decoded:
+                # The list brought it along; to inflate and parse it can wait until somebody asks.
+                self._bodies[record.key] = full.data.release
+        if not found:
+            await self._missing(release)
+        return sorted(found, key=lambda record: record.revision)
+
+    async def head(self, release: str) -> Record:
+        """The newest record, whatever its status."""
+        return (await self.history(release))[-1]
+
+    async def load(self, record: Record) -> Release:
+        """Decodes one record.
+
+        Raises:
+            RevisionNotFound: it is gone.
+            TooLarge, Invalid: it can't be read.
+        """
+        if (known := self._decoded.get(record.key)) is not None:
+            return known
+        body = self._bodies.pop(record.key, None)
+        key = record.key
+        if body is None:
+            body, key = await self._fetch(record)
+        release = decode(body, record.name, wrapped=self.resource.kind == "Secret")
+        self._decoded[key] = release
+        return release
+
+    async def _fetch(self, record: Record) -> tuple[str, tuple[str, str]]:
+        try:
+            full = await self.cluster.get_as(_Full, self.resource, record.name, self.namespace)
+        except ObjectNotFound as error:
+            raise RevisionNotFound(
+                "Revision {revision} of helm/{release} is not in its history any more.",
+                revision=record.revision, release=record.release,
+                hint="Look at `backout history helm/{release}` for those that are.",
+            ) from error  # fmt: skip
+        if full.data is None or full.data.release is None:
+            raise Invalid("{name} holds no release.", name=record.name)
+        return full.data.release, (full.metadata.uid, full.metadata.resource_version)
+
+    async def load_all(self, records: Iterable[Record]) -> dict[int, Release | TooLarge | Invalid]:
+        """Decodes many, by revision; one that can't be read stands as its error."""
+        found: dict[int, Release | TooLarge | Invalid] = {}
+        for record in records:
+            try:
+                found[record.revision] = await self.load(record)
+            except (TooLarge, Invalid) as error:
+                found[record.revision] = error
+            except RevisionNotFound:
+                continue
+        return found
+
+    def reference(self, record: Record) -> ObjectRef:
+        """The object that holds the record."""
+        return ObjectRef(self.resource.api_version, self.resource.kind, record.name, self.namespace, record.uid)
+
+    async def _list(self, shape: type[_Shape], selector: str) -> list[_Shape]:
+        try:
+            return await self.cluster.list_as(shape, self.resource, self.namespace, labels=selector)
+        except AccessDenied as error:
+            raise AccessDenied(
+                "The release records of namespace {namespace} can't be read: no permission to list {plural}.",
+                namespace=self.namespace, plural=self.resource.plural,
+                expected="the right to get and list {plural}", hint="`backout doctor` prints the Role that is missing.",
+            ) from error  # fmt: skip
+
+    async def _missing(self, release: str) -> None:
+        names = sorted(await self.releases())
+        raise ReleaseNotFound(
+            "Namespace {namespace} holds no record of a release {release}.",
+            namespace=self.namespace, release=release, names=", ".join(names),
+            expected="a release of that name",
+            found="{names}" if names else "no Helm release in this namespace",
+            hint="Name another namespace with -n. A chart that Argo CD renders leaves no release record.",
+        )  # fmt: skip
+
+
+def _record(meta: _Meta, namespace: str) -> Record | None:
+    labels = meta.labels or {}
+    version = labels.get("version", "")
+    if not version.isdecimal() or "name" not in labels:
+        return None
+    stamp = labels.get("modifiedAt") or labels.get("createdAt") or ""
+    modified = msgspec.convert(int(stamp), datetime, strict=False) if stamp.isdecimal() and len(stamp) < 12 else None
+    return Record(
+        name=meta.name, namespace=meta.namespace or namespace, release=labels["name"], revision=int(version),
+        status=labels.get("status", "unknown"), uid=meta.uid, resource_version=meta.resource_version,
+        created=meta.creation_timestamp, modified=modified,
+    )  # fmt: skip

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Typed projections of what the judgement of a history reads; every other field is skipped while decoding."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class _View(msgspec.Struct, rename="camel"):
+    pass
+
+
+class Owner(_View):
+    """One ownerReference."""
+
+    kind: str
+    name: str
+    uid: str = ""
+    controller: bool = False
+
+
+class Meta(_View):
+    """Metadata without managedFields and annotations' bulk."""
+
+    name: str
+    uid: str = ""
+    namespace: str = ""
+    generation: int = 0
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: tuple[Owner, ...] = ()
+
+    @property
+    def controller(self) -> Owner | None:
+        """The owner that manages this object."""
+        return next((owner for owner in self.owner_references if owner.controller), None)
+
+
+class Condition(_View):
+    """One condition of a status."""
+
+    type: str
+    status: str = "Unknown"
+    reason: str = ""
+    last_transition_time: datetime | None = None
+
+
+class _Terminated(_View):
+    finished_at: datetime | None = None
+
+
+class _Waiting(_View):
+    reason: str = ""
+
+
+class _State(_View):
+    waiting: _Waiting | None = None
+    terminated: _Terminated | None = None
+
+
+class Container(_View):
+    """State of one container."""
+
+    name: str = ""
+    ready: bool = False
+    restart_count: int = 0
+    state: _State = _State()
+    last_state: _State = _State()
+
+
+class _PodStatus(_View):
+    phase: str = ""
+    conditions: tuple[Condition, ...] = ()
+    container_statuses: tuple[Container, ...] = ()
+    init_container_statuses: tuple[Container, ...] = ()
+
+
+class Pod(_View):
+    """A pod, as far as it says how good its template is."""
+
+    metadata: Meta
+    status: _PodStatus = _PodStatus()
+
+
+class _Selector(_View):
+    match_labels: dict[str, str] | None = None
+
+
+class _Strategy(_View):
+    type: str = "RollingUpdate"
+
+
+class _WorkloadSpec(_View):
+    replicas: int | None = None
+    template: dict[str, Any] = {}
+    pod_management_policy: str = ""
+    strategy: _Strategy | None = None
+    update_strategy: _Strategy | None = None
+
+
+class _WorkloadStatus(_View):
+    replicas: int = 0
+    ready_replicas: int = 0
+    current_revision: str = ""
+    update_revision: str = ""
+    desired_number_scheduled: int = 0
+    conditions: tuple[Condition, ...] = ()
+
+
+class Workload(_View):
+    """A live Deployment, StatefulSet or DaemonSet (also a ReplicaSet)."""
+
+    metadata: Meta
+    spec: _WorkloadSpec = _WorkloadSpec()
+    status: _WorkloadStatus = _WorkloadStatus()
+
+
+class ControllerRevision(_View):
+    """A template that a StatefulSet or DaemonSet had."""
+
+    metadata: Meta
+    revision: int = 0
+    data: dict[str, Any] = {}
