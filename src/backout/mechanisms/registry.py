@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mechanisms by name, imported when they are first asked for: a command pays only for the ones it uses."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from backout.errors import RefusedError
+
+if TYPE_CHECKING:
+    from backout.mechanisms.port import Effect, Mechanism
+
+NAMES: dict[str, tuple[str, str]] = {
+    "helm": ("backout.mechanisms.helm.mechanism", "HelmMechanism"),
+    "workload": ("backout.mechanisms.workload.mechanism", "WorkloadMechanism"),
+}
+"""Name → module and class. The class takes no arguments: state is in the cluster."""
+
+_OF_KIND = {"helm": "helm", "deployment": "workload", "statefulset": "workload", "daemonset": "workload"}
+
+
+@cache
+def get(name: str) -> Mechanism:
+    """The mechanism of that name.
+
+    Raises:
+        RefusedError: none has it.
+    """
+    if name not in NAMES:
+        raise RefusedError(
+            "There is no way back called {name}.", name=name, expected=f"one of {', '.join(sorted(NAMES))}"
+        )
+    module, kind = NAMES[name]
+    return cast("Mechanism", getattr(import_module(module), kind)())
+
+
+def of_kind(kind: str) -> Mechanism:
+    """The mechanism that acts on targets of a kind (``helm``, ``deployment``, …).
+
+    Raises:
+        RefusedError: none does.
+    """
+    if kind not in _OF_KIND:
+        raise RefusedError("Backout has no way back for a {kind}.", kind=kind)
+    return get(_OF_KIND[kind])
+
+
+def effect(action: str) -> Effect:
+    """The effect that a step's ``action`` names: the part before the dot is the mechanism.
+
+    Raises:
+        RefusedError: no mechanism knows that action.
+    """
+    effects = get(action.partition(".")[0]).effects()
+    if action not in effects:
+        raise RefusedError(
+            "No mechanism knows the action {action}.",
+            action=action,
+            hint="the plan was made by another version of Backout; make it again",
+        )
+    return effects[action]
