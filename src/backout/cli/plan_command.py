@@ -59,7 +59,7 @@ def write_plan(path: str, text: str) -> None:
     from backout.errors import UsageError
 
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
         raise UsageError("{file} can't be written: {problem}.", file=path, problem=str(error.strerror)) from error

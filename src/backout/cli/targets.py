@@ -21,7 +21,8 @@ def read_targets(session: Session, cluster: Cluster, texts: tuple[str, ...]) -> 
     """
     if texts and session.all_namespaces:
         raise UsageError(
-            "A target lives in one namespace, so -A can't go with it.", hint="Say -n NAMESPACE, or leave the target out."
+            "A target lives in one namespace, so -A can't go with it.",
+            hint="Say -n NAMESPACE, or leave the target out.",
         )
     namespace = session.namespace_of(cluster)
     found = [parse_target(text, namespace=namespace, cluster=cluster.name) for text in texts]

@@ -105,9 +105,7 @@ async def read_events(cluster: Cluster, names: Iterable[tuple[str, str, str]]) -
 async def read_log(cluster: Cluster, pod: Pod, container: str, *, previous: bool, tail: int = 5) -> list[str]:
     """The last lines that a container wrote; empty when they can't be had (the evidence then lacks them)."""
     try:
-        text = await cluster.logs(
-            pod.metadata.name, pod.metadata.namespace, container, previous=previous, tail=tail
-        )
+        text = await cluster.logs(pod.metadata.name, pod.metadata.namespace, container, previous=previous, tail=tail)
     except BackoutError:
         return []
     return [line[:500] for line in text.splitlines() if line.strip()][-tail:]

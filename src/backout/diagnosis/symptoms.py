@@ -20,7 +20,7 @@ from backout.model.target import ObjectRef
 PROBE_FAILURES = 3
 PROBE_PATIENCE = timedelta(seconds=10)
 START_PATIENCE = timedelta(seconds=60)
-"""A pod that is not ready may be starting. It counts as broken after three failed probes over ten seconds, or a minute."""
+"""A pod that is not ready may be starting. It is broken after three failed probes over ten seconds, or a minute."""
 
 MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
 _SAME_CODE = {"ErrImagePull": "ImagePullBackOff", "Error": "CrashLoopBackOff"}
@@ -63,7 +63,9 @@ async def _symptom(
     if not first.settled:
         mount = next((event for event in reversed(events) if event.reason in MOUNT_EVENTS), None)
         if mount is not None:
-            code = "MissingReference" if "not found" in mount.message or "non-existent" in mount.message else mount.reason
+            code = (
+                "MissingReference" if "not found" in mount.message or "non-existent" in mount.message else mount.reason
+            )
         elif not _settled(first, events, now):
             return None
     evidence = [_state_evidence(first, code)]
@@ -88,7 +90,8 @@ def _sentence(trouble: Trouble, code: str, events: list[Event]) -> Message:
     pod, container, image = trouble.pod.metadata.name, trouble.container, trouble.image
     if code == "OOMKilled":
         return msg("{pod}: container {container} ({image}) was killed for using more memory than its limit, "
-                   "{restarts} restarts", pod=pod, container=container, image=image, restarts=trouble.restarts)  # fmt: skip
+                   "{restarts} restarts", pod=pod, container=container, image=image,
+                   restarts=trouble.restarts)  # fmt: skip
     if code == "CrashLoopBackOff" and trouble.exit_code is not None:
         return msg("{pod}: container {container} ({image}) ends with exit code {exit_code}, {restarts} restarts",
                    pod=pod, container=container, image=image, exit_code=trouble.exit_code,
@@ -187,7 +190,7 @@ def held_symptom(key: WorkloadKey, workload: Workload) -> Symptom | None:
     images = ", ".join(container.image for container in workload.spec.template.spec.containers)
     return Symptom(
         code="PausedChange", ref=_ref(key, workload),
-        message=msg("paused, and holds a change that was not rolled out: {updated} of {replicas} pods have it ({images})",
+        message=msg("paused, and holds a change that is not rolled out: {updated} of {replicas} pods have it ({images})",
                     updated=workload.status.updated_replicas, replicas=workload.status.replicas, images=images),
     )  # fmt: skip
 

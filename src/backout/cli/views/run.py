@@ -12,7 +12,8 @@ from backout.model.verdict import CheckResult, Verdict
 STATUS = {"pass": "good", "fail": "bad", "unknown": "warn"}
 OUTCOME = {"recovered": "good", "not-recovered": "bad", "unknown": "warn"}
 SIGNS = {
-    "step-done": ("✓", "good"), "step-failed": ("✗", "bad"), "step-started": ("▸", "head"), "step-progress": (" ", "dim"),
+    "step-done": ("✓", "good"), "step-failed": ("✗", "bad"), "step-started": ("▸", "head"),
+    "step-progress": (" ", "dim"),
     "check": ("·", "dim"), "verdict": ("=", "head"), "resumed": ("▸", "warn"),
 }  # fmt: skip
 
@@ -49,8 +50,8 @@ def show_run(page: Page, run: Run, events: list[RunEvent]) -> None:
     """One run: head, events, verdict or failure."""
     page.line(paint(f"{run.id}   {run.plan.cluster} · {run.plan.namespace} · {run.plan.target}", "head"))
     took = duration(((run.ended or datetime.now(UTC)) - run.started).total_seconds())
-    page.told("{state}, started {when}, took {took}, by {actor}", 2, state=page.say(run.state), when=page.ago(run.started),
-              took=took, actor=run.actor or "-")  # fmt: skip
+    page.told("{state}, started {when}, took {took}, by {actor}", 2, state=page.say(run.state),
+              when=page.ago(run.started), took=took, actor=run.actor or "-")  # fmt: skip
     for event in events:
         page.line(event_line(page, event, run.started))
     if run.verdict is not None:
@@ -71,5 +72,7 @@ def show_runs(page: Page, runs: list[Run]) -> None:
     for run in runs:
         took = duration((run.ended - run.started).total_seconds()) if run.ended else "-"
         what = f"{run.plan.target} → {run.plan.revision.number}"
-        rows.append((run.id, page.ago(run.started), run.plan.cluster, run.plan.namespace, what, page.say(run.state), took))
+        rows.append(
+            (run.id, page.ago(run.started), run.plan.cluster, run.plan.namespace, what, page.say(run.state), took)
+        )
     page.table(("run", "started", "cluster", "namespace", "what", "state", "took"), rows)

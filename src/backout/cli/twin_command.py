@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`backout twin`: embedded clusters on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from backout.cli.options import common_options
+from backout.cli.session import open_session
+
+if TYPE_CHECKING:
+    from backout.twin.process import Twin
+
+_directory = click.option(
+    "--directory", type=click.Path(file_okay=False, path_type=Path), help="Where they keep their files."
+)
+
+
+@click.group("twin")
+@common_options
+def command() -> None:
+    """Kubernetes clusters in one process on this machine: a real API for kubectl and helm, simulated pods.
+
+    Pods start after a short delay and serve nothing; an image tag such as 1.2-crash makes a container fail.
+    """
+
+
+@command.command("up")
+@click.option("--clusters", default=1, show_default=True, type=click.IntRange(1, 50), help="How many.")
+@click.option("--keep", is_flag=True, help="Keep the state when they go down.")
+@_directory
+@common_options
+def up(clusters: int, keep: bool, directory: Path | None) -> None:
+    """Starts clusters, with a kubeconfig of contexts cluster-01, cluster-02, …"""
+    from backout.twin import process
+
+    session = open_session()
+    twin = process.up(directory or process.default_directory(), process.cluster_names(clusters), keep=keep)
+    if not session.text:
+        session.document(_document(twin))
+        return
+    page = session.page()
+    page.told("{count} clusters are up: {names}", count=len(twin.clusters), names=", ".join(twin.clusters))
+    page.told("Use them with: export KUBECONFIG={file}", file=str(twin.kubeconfig))
+    page.show()
+
+
+@command.command("down")
+@_directory
+@common_options
+def down(directory: Path | None) -> None:
+    """Ends them. Their state goes too, unless they were started with --keep."""
+    from backout.twin import process
+
+    session = open_session()
+    where = directory or process.default_directory()
+    process.down(where)
+    if session.text:
+        session.note("The embedded clusters are down.")
+    else:
+        from backout.cli.output import versioned
+
+        session.document(versioned("Twin", directory=str(where), up=False))
+
+
+@command.command("status")
+@_directory
+@common_options
+def status(directory: Path | None) -> None:
+    """Says which clusters are up, and where their kubeconfig is."""
+    from backout.twin import process
+
+    session = open_session()
+    twin = process.get(directory or process.default_directory())
+    if not session.text:
+        session.document(_document(twin))
+        return
+    page = session.page()
+    page.told("{count} clusters are up: {names}", count=len(twin.clusters), names=", ".join(twin.clusters))
+    page.line(f"kubeconfig  {twin.kubeconfig}", 2)
+    page.line(f"pid         {twin.pid}", 2)
+    page.show()
+
+
+def _document(twin: Twin) -> dict[str, Any]:
+    from backout.cli.output import versioned
+
+    return versioned(
+        "Twin", directory=str(twin.directory), up=True, pid=twin.pid, clusters=list(twin.clusters),
+        kubeconfig=str(twin.kubeconfig), keep=twin.keep,
+    )  # fmt: skip

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scenarios by id: what is broken, how, and what a good answer to it is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from backout.errors import ScenarioNotFound
+from backout.twin.lab import helm_scenarios, workload_scenarios
+from backout.twin.lab.builder import Lab
+
+Action = Callable[[Lab], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One rehearsal.
+
+    ``find``: the symptom codes of which `diagnose` must name at least one for each target. ``targets``: what must be
+    gone back on. ``revision``: the number that must be chosen, where it is fixed. ``holds``: raises when something that
+    had to be kept was lost. ``approve``: the way back needs an explicit yes beyond the ordinary one.
+    """
+
+    id: str
+    title: str
+    prepare: Action
+    break_it: Action
+    find: frozenset[str]
+    targets: tuple[str, ...] = ("helm/thanos",)
+    revision: int | None = 2
+    holds: Action | None = None
+    approve: tuple[str, ...] = field(default=())
+
+
+def _all() -> tuple[Scenario, ...]:
+    h, w = helm_scenarios, workload_scenarios
+    crash, pull = frozenset({"CrashLoopBackOff"}), frozenset({"ImagePullBackOff"})
+    return (
+        Scenario("A1", "An upgrade to an image that crash-loops (Deployment)", h.two_good, h.crash_deployment, crash),
+        Scenario("A2", "The same for an OrderedReady StatefulSet, which hangs after a plain rollback",
+                 h.two_good, h.crash_statefulset, crash),
+        Scenario("A3", "An image tag that does not exist", h.two_good, h.unpullable, pull),
+        Scenario("A4", "helm killed during an upgrade, then during a rollback", h.two_good, h.killed_helm,
+                 frozenset({"ReleasePending"})),
+        Scenario("A5", "Three bad upgrades in a row, one of them superseded", h.three_good, h.three_bad, crash,
+                 revision=3),
+        Scenario("A7", "kubectl set image on a Deployment, a StatefulSet and a DaemonSet that nobody manages",
+                 w.unmanaged, w.set_bad_images, crash, w.TARGETS, None, w.edits_kept),
+        Scenario("A8", "A readiness probe that never passes", h.two_good, h.never_ready, frozenset({"NotReady"})),
+        Scenario("A9", "A paused Deployment, a DaemonSet with OnDelete, a leftover partition",
+                 w.unmanaged, w.break_held_back, frozenset({"CrashLoopBackOff", "PausedChange"}), w.TARGETS, None),
+        Scenario("A11", "A key that is not in its Secret: CreateContainerConfigError", h.two_good, h.missing_key,
+                 frozenset({"CreateContainerConfigError"})),
+        Scenario("A12", "An upgrade whose rollback needs an immutable field", h.two_good, h.immutable, crash,
+                 approve=("recreate",)),
+    )  # fmt: skip
+
+
+SCENARIOS: dict[str, Scenario] = {scenario.id: scenario for scenario in _all()}
+
+
+def find_scenario(id: str) -> Scenario:
+    """The scenario of that id (any case).
+
+    Raises:
+        ScenarioNotFound: there is none.
+    """
+    scenario = SCENARIOS.get(id.upper())
+    if scenario is None:
+        raise ScenarioNotFound(
+            "There is no scenario {id}.", id=id, expected="one of {ids}", ids=", ".join(SCENARIOS),
+            hint="`backout demo --list` describes each.",
+        )  # fmt: skip
+    return scenario
