@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 _Object = dict[str, Any]
@@ -38,8 +39,13 @@ def service(obj: _Object) -> None:
 
 
 def secret(obj: _Object) -> None:
-    """A Secret."""
+    """A Secret; the conversion moves ``stringData`` into ``data``."""
     obj.setdefault("type", "Opaque")
+    plain = obj.pop("stringData", None)
+    if plain:
+        data = obj["data"] = dict(obj.get("data") or {})
+        for name, value in plain.items():
+            data[name] = base64.b64encode(value.encode()).decode()
 
 
 def namespace(obj: _Object) -> None:

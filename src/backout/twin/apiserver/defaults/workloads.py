@@ -66,6 +66,9 @@ def daemon_set(obj: _Object) -> None:
         rolling.setdefault("maxUnavailable", 1)
         rolling.setdefault("maxSurge", 0)
     spec.setdefault("revisionHistoryLimit", 10)
+    # The conversion writes the internal counter as an annotation; the resource's preparation then sets its value.
+    annotations = obj.setdefault("metadata", {}).setdefault("annotations", {})
+    annotations.setdefault("deprecated.daemonset.template.generation", "0")
 
 
 def stateful_set(obj: _Object) -> None:
@@ -80,7 +83,6 @@ def stateful_set(obj: _Object) -> None:
         strategy.setdefault("rollingUpdate", {})
     if strategy["type"] == "RollingUpdate" and strategy.get("rollingUpdate") is not None:
         strategy["rollingUpdate"].setdefault("partition", 0)
-        strategy["rollingUpdate"].setdefault("maxUnavailable", 1)
     retention = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
     retention.setdefault("whenDeleted", "Retain")
     retention.setdefault("whenScaled", "Retain")

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies of requests: JSON and YAML decoded, with the fields that appear twice.
+
+Unknown fields are found by :func:`backout.twin.apiserver.schema.decode`."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+import yaml
+
+from backout.twin.apiserver.status import ApiError
+from backout.twin.apiserver.validation.gojson import syntax_error
+
+Object = dict[str, Any]
+
+_SUMMARY = 30
+
+
+def decode_json(body: bytes, kind: str = "") -> tuple[Object, list[str]]:
+    """(the object, paths of the fields that appear more than once). ``kind`` is what the resource expects, for the
+    message. Raises ApiError 400."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        problem = syntax_error(body.decode("utf-8", "replace")) or str(error)
+        raise _unrecognized(f"couldn't get version/kind; json parse error: {problem}", body, kind) from None
+    if not isinstance(value, dict):
+        found = "array" if isinstance(value, list) else "string" if isinstance(value, str) else "number"
+        text = (
+            "couldn't get version/kind; json parse error: json: cannot unmarshal "
+            f"{found} into Go value of type struct {{ APIVersion string "
+            '"json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+        )
+        raise _unrecognized(text, body, kind)
+    # A compact document without a repeated field is as long as its own encoding: that settles most requests at once.
+    if len(msgspec.json.encode(value)) == len(body.strip()):
+        return value, []
+    duplicates: list[str] = []
+    return _resolved(json.loads(body, object_pairs_hook=_Pairs), "", duplicates), duplicates
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as the list of its fields, before repeated ones fall together."""
+
+
+def _resolved(value: Any, path: str, duplicates: list[str]) -> Any:
+    if isinstance(value, _Pairs):
+        out: Object = {}
+        for name, item in value:
+            place = f"{path}.{name}" if path else name
+            if name in out and place not in duplicates:
+                duplicates.append(place)
+            out[name] = _resolved(item, place, duplicates)
+        return out
+    if isinstance(value, list):
+        return [_resolved(item, f"{path}[{index}]", duplicates) for index, item in enumerate(value)]
+    return value
+
+
+def decode_yaml(body: bytes, kind: str = "") -> tuple[Object, list[str]]:
+    """As ``decode_json``, of a YAML document (JSON is one). Raises ApiError 400."""
+    loader = _Loader(body)
+    try:
+        value = loader.get_single_data()
+    except yaml.YAMLError as error:
+        raise _unrecognized(f"yaml: {_yaml_problem(error)}", body, kind) from None
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise _unrecognized(f"yaml: {error}", body, kind) from None
+    finally:
+        loader.dispose()
+    if not isinstance(value, _Pairs):
+        raise _unrecognized("couldn't get version/kind; json parse error: unexpected end of JSON input", body, kind)
+    duplicates: list[str] = []
+    return _resolved(value, "", duplicates), duplicates
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    return f"line {mark.line + 1}: {problem}" if mark is not None else problem
+
+
+def _unrecognized(problem: str, body: bytes, kind: str) -> ApiError:
+    return ApiError(
+        400,
+        "BadRequest",
+        f"the object provided is unrecognized (must be of type {kind or 'object'}): {problem} ({_summary(body)})",
+    )
+
+
+def _summary(body: bytes) -> str:
+    if not body:
+        return "<empty>"
+    tail = " ..." if len(body) > _SUMMARY else ""
+    if body.startswith(b"{"):
+        return body[:_SUMMARY].decode("utf-8", "replace") + tail
+    return body[:_SUMMARY].hex() + tail
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as the server reads it: no dates, no base-60 numbers, every key a string, repeated keys kept."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> _Pairs:
+    loader.flatten_mapping(node)
+    pairs = _Pairs()
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if isinstance(key, bool):
+            key = "true" if key else "false"
+        elif not isinstance(key, str):
+            if not isinstance(key, int | float):
+                raise yaml.constructor.ConstructorError(None, None, "invalid map key", key_node.start_mark)
+            key = str(key)
+        pairs.append((key, loader.construct_object(value_node, deep=True)))
+    return pairs
+
+
+def _sequence(loader: _Loader, node: yaml.SequenceNode) -> list[Any]:
+    return [loader.construct_object(item, deep=True) for item in node.value]
+
+
+def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node).replace("_", "")
+    sign = -1 if text.startswith("-") else 1
+    digits = text.lstrip("+-").lower()
+    if digits.startswith("0o"):
+        return sign * int(digits[2:], 8)
+    if digits.startswith("0x"):
+        return sign * int(digits, 16)
+    if digits.startswith("0b"):
+        return sign * int(digits, 2)
+    if len(digits) > 1 and digits.startswith("0"):
+        return sign * int(digits, 8)
+    return sign * int(digits)
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"^(?:y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$", "yYnNtTfFoO"),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("int", r"^[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$", "-+0123456789"),
+    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
+    ("merge", r"^(?:<<)$", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Loader.add_constructor("tag:yaml.org,2002:seq", _sequence)
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+_Loader.bool_values = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
