@@ -190,7 +190,7 @@ def held_symptom(key: WorkloadKey, workload: Workload) -> Symptom | None:
     images = ", ".join(container.image for container in workload.spec.template.spec.containers)
     return Symptom(
         code="PausedChange", ref=_ref(key, workload),
-        message=msg("paused, and holds a change that is not rolled out: {updated} of {replicas} pods have it ({images})",
+        message=msg("paused, holds a change that is not rolled out: {updated} of {replicas} pods have it: {images}",
                     updated=workload.status.updated_replicas, replicas=workload.status.replicas, images=images),
     )  # fmt: skip
 

@@ -1,0 +1,48 @@
+# Two commands are all that a newcomer needs: make demo, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# helm and kubectl come from here when the machine has none; the user's own are always preferred.
+export BACKOUT_TOOLS_DIR ?= $(CURDIR)/.tools
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean
+
+help: ## Says what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Backout needs Python 3.11 or newer; say which with: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "Setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/developing: $(VENV)/installed
+	@echo "Adding the tools for tests and checks …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+demo: $(VENV)/installed ## Breaks a StatefulSet on an embedded cluster and recovers it, start to report
+	@$(BIN)/backout demo
+
+test: $(VENV)/developing ## Runs all tests (PYTEST_ARGS adds arguments)
+	@$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+lint: $(VENV)/developing ## ruff, mypy, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/developing ## Puts the code into its form
+	@$(BIN)/ruff check --fix --exit-zero --quiet .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/developing ## Measures speed and memory beside the peers
+	@$(BIN)/python -m bench
+
+clean: ## Removes what the other commands made here
+	@rm -rf $(VENV) .tools build .mypy_cache .ruff_cache .import_linter_cache src/*.egg-info
