@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The small loops: service accounts and root CA of namespaces, PodDisruptionBudget status, load balancer addresses."""
+
+from __future__ import annotations
+
+import zlib
+
+from backout.twin.client import ApiException, Obj, Resource
+from backout.twin.controllers.base import Controller
+from backout.twin.controllers.kinds import (
+    CONFIGMAPS,
+    DEPLOYMENTS,
+    JOBS,
+    NAMESPACES,
+    PDBS,
+    PODS,
+    REPLICASETS,
+    SERVICEACCOUNTS,
+    SERVICES,
+    STATEFULSETS,
+)
+from backout.twin.controllers.meta import (
+    age_seconds,
+    controller_of,
+    deleting,
+    label_selector,
+    labels_of,
+    name_of,
+    namespace_index,
+    namespace_of,
+    pod_active,
+    pod_ready,
+    scaled_value,
+    set_condition,
+    stamp,
+    status_of,
+)
+from backout.twin.informer import Informer, key_of, split_key
+
+
+class ServiceAccountController(Controller):
+    """The ``default`` ServiceAccount and the ConfigMap ``kube-root-ca.crt`` of every active namespace."""
+
+    name = "serviceaccount"
+
+    def setup(self) -> None:
+        self.namespaces = self.enqueue_on(NAMESPACES)
+        self.accounts = self.inform(SERVICEACCOUNTS)
+        self.accounts.add_handler(self._content_changed)
+        self.maps = self.inform(CONFIGMAPS)
+        self.maps.add_handler(self._map_changed)
+
+    def _content_changed(self, old: Obj | None, new: Obj | None) -> None:
+        if new is None and old is not None and name_of(old) == "default":
+            self.queue.add(namespace_of(old))
+
+    def _map_changed(self, old: Obj | None, new: Obj | None) -> None:
+        if old is not None and name_of(old) == "kube-root-ca.crt":
+            self.queue.add(namespace_of(old))
+
+    async def sync(self, key: str) -> None:
+        namespace = self.namespaces.get(key)
+        if namespace is None or deleting(namespace):
+            return
+        if self.accounts.get("default", key) is None:
+            await self._create(SERVICEACCOUNTS, {"metadata": {"name": "default", "namespace": key}})
+        certificate = self.ctx.settings.ca_certificate
+        if not certificate:
+            return
+        existing = self.maps.get("kube-root-ca.crt", key)
+        if existing is None:
+            note = (
+                "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such "
+                "as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions "
+                "of Kubernetes clusters."
+            )
+            await self._create(
+                CONFIGMAPS,
+                {
+                    "metadata": {
+                        "name": "kube-root-ca.crt",
+                        "namespace": key,
+                        "annotations": {"kubernetes.io/description": note},
+                    },
+                    "data": {"ca.crt": certificate},
+                },
+            )
+        elif existing.get("data") != {"ca.crt": certificate}:
+            await self.write.replace(CONFIGMAPS, {**existing, "data": {"ca.crt": certificate}})
+
+    async def _create(self, kind: Resource, obj: Obj) -> None:
+        try:
+            await self.write.create(kind, {"apiVersion": "v1", "kind": kind.kind, **obj})
+        except ApiException as error:
+            if not error.already_exists and not error.namespace_terminating and not error.not_found:
+                raise
+
+
+class DisruptionController(Controller):
+    """Status of PodDisruptionBudgets (facts: pkg/controller/disruption)."""
+
+    name = "disruption"
+    component = "controllermanager"
+
+    def setup(self) -> None:
+        self.budgets = self.enqueue_on(PDBS)
+        self.budgets.add_index("namespace", namespace_index)
+        self.pods = self.inform(PODS)
+        self.pods.add_handler(self._pod_changed)
+        self.scales: dict[str, Informer] = {
+            "ReplicaSet": self.inform(REPLICASETS),
+            "StatefulSet": self.inform(STATEFULSETS),
+            "Deployment": self.inform(DEPLOYMENTS),
+            "Job": self.inform(JOBS),
+        }
+
+    def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
+        pod = new or old or {}
+        if old is not None and new is not None:
+            before = (labels_of(old), pod_ready(old), pod_active(old))
+            if before == (labels_of(new), pod_ready(new), pod_active(new)):
+                return
+        for budget in self.budgets.by_index("namespace", namespace_of(pod)):
+            if label_selector(budget["spec"].get("selector"))(labels_of(pod)):
+                self.queue.add(key_of(budget))
+
+    async def sync(self, key: str) -> None:
+        namespace, name = split_key(key)
+        budget = self.budgets.get(name, namespace)
+        if budget is None or deleting(budget):
+            return
+        matches = label_selector(budget["spec"].get("selector"))
+        pods = [p for p in self.pods.by_index("namespace", namespace) if matches(labels_of(p)) and pod_active(p)]
+        expected, desired = self._counts(budget, pods)
+        disrupted = {
+            k: v for k, v in (status_of(budget).get("disruptedPods") or {}).items() if age_seconds(v) < 120
+        }
+        healthy = sum(1 for p in pods if pod_ready(p) and name_of(p) not in disrupted)
+        allowed = max(0, healthy - desired) if expected > 0 else 0
+        state = ("True", "SufficientPods") if allowed > 0 else ("False", "InsufficientPods")
+        generation = budget["metadata"].get("generation", 0)
+        new = {
+            "type": "DisruptionAllowed",
+            "status": state[0],
+            "observedGeneration": generation,
+            "lastTransitionTime": stamp(),
+            "reason": state[1],
+            "message": "",
+        }
+        status: Obj = {
+            "observedGeneration": generation,
+            "disruptionsAllowed": allowed,
+            "currentHealthy": healthy,
+            "desiredHealthy": desired,
+            "expectedPods": expected,
+            "conditions": set_condition(list(status_of(budget).get("conditions") or []), new),
+        }
+        if disrupted:
+            status["disruptedPods"] = disrupted
+        if status != status_of(budget):
+            await self.write.update_status(PDBS, budget, status)
+
+    def _counts(self, budget: Obj, pods: list[Obj]) -> tuple[int, int]:
+        """(expectedPods, desiredHealthy)."""
+        spec = budget["spec"]
+        minimum, maximum = spec.get("minAvailable"), spec.get("maxUnavailable")
+        if maximum is not None:
+            expected = self._scale(pods)
+            return expected, max(0, expected - scaled_value(maximum, expected, round_up=True))
+        if isinstance(minimum, str):
+            expected = self._scale(pods)
+            return expected, scaled_value(minimum, expected, round_up=True)
+        return len(pods), int(minimum or 0)
+
+    def _scale(self, pods: list[Obj]) -> int:
+        """The sum of the desired sizes of the pods' controllers."""
+        total = 0
+        seen: set[str] = set()
+        for pod in pods:
+            ref = controller_of(pod)
+            informer = self.scales.get(ref["kind"]) if ref else None
+            if ref is None or informer is None:
+                continue
+            owner = informer.get(ref["name"], namespace_of(pod))
+            parent = controller_of(owner) if owner is not None else None
+            if owner is not None and parent is not None and parent["kind"] == "Deployment":
+                owner = self.scales["Deployment"].get(parent["name"], namespace_of(pod)) or owner
+            if owner is None or owner["metadata"]["uid"] in seen:
+                continue
+            seen.add(owner["metadata"]["uid"])
+            field = "parallelism" if owner["kind"] == "Job" else "replicas"
+            total += int(owner["spec"].get(field, 1))
+        return total
+
+
+class LoadBalancerController(Controller):
+    """Gives Services of type LoadBalancer an address, as a cloud's controller does; nothing listens there."""
+
+    name = "service"
+    component = "service-controller"
+    user_agent = "cloud-controller-manager"
+
+    def setup(self) -> None:
+        self.services = self.enqueue_on(SERVICES)
+
+    async def sync(self, key: str) -> None:
+        namespace, name = split_key(key)
+        service = self.services.get(name, namespace)
+        if service is None or deleting(service):
+            return
+        balanced = service["spec"].get("type") == "LoadBalancer" and not service["spec"].get("loadBalancerClass")
+        current = (status_of(service).get("loadBalancer") or {}).get("ingress")
+        if balanced and not current:
+            self.recorder.event(service, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer")
+            address = service["spec"].get("loadBalancerIP") or self._address(service)
+            status = {**status_of(service), "loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}
+            await self.write.update_status(SERVICES, service, status)
+            self.recorder.event(service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer")
+        elif not balanced and current and service["spec"].get("type") != "LoadBalancer":
+            await self.write.update_status(SERVICES, service, {**status_of(service), "loadBalancer": {}})
+
+    def _address(self, service: Obj) -> str:
+        number = zlib.crc32(str(service["metadata"].get("uid")).encode()) % 250 + 1
+        return f"{self.ctx.settings.load_balancer_prefix}{number}"

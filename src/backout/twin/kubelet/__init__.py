@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated kubelet: nodes and pods that behave as real ones do in the API, without running anything."""
