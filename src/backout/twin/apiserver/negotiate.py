@@ -10,6 +10,7 @@ from backout.twin.apiserver.status import not_acceptable, unsupported_media_type
 
 JSON = "application/json"
 YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 ACCEPTED = (JSON, YAML)
 
 
@@ -68,10 +69,10 @@ def accept(header: str, targets: tuple[str, ...] = ()) -> MediaType:
 
 @lru_cache(maxsize=64)
 def body_type(header: str) -> str:
-    """``application/json`` or ``application/yaml``; raises ApiError 415 for anything else (protobuf, CBOR)."""
+    """The type of a body that can be read; raises ApiError 415 for anything else (CBOR for example)."""
     kind = header.partition(";")[0].strip().lower()
     if kind in ("", JSON):
         return JSON
-    if kind == YAML:
-        return YAML
-    raise unsupported_media_type(ACCEPTED)
+    if kind in (YAML, PROTOBUF):
+        return kind
+    raise unsupported_media_type((*ACCEPTED, PROTOBUF))

@@ -188,9 +188,6 @@ class ApiServer:
 
     # What the write handlers ask of the cluster.
 
-    def own(self, call: Call, old: dict[str, Any] | None, new: dict[str, Any], now: str, subresource: str = "") -> None:
-        """Record in managedFields who set what."""
-
     def admit_create(self, call: Call, obj: dict[str, Any], dry_run: bool) -> None: ...
 
     def admit_update(

@@ -57,7 +57,7 @@ def read_options(call: Call) -> DeleteOptions:
     """The DeleteOptions of the body, or of the query when there is no body; raises ApiError 400 or 422."""
     raw: dict[str, Any] = {}
     if call.request.body.strip():
-        raw = pipeline.parse_body(call)
+        raw, _ = pipeline.parse_body(call)
         if raw.get("kind", "DeleteOptions") != "DeleteOptions":
             raise bad_request("decoded object cannot be converted to DeleteOptions")
     else:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from backout.twin.apiserver import encode
+from backout.twin.apiserver import clock, encode
+from backout.twin.apiserver.fields import managed
 from backout.twin.apiserver.http import Response
 from backout.twin.apiserver.patch import json_patch, merge_patch, strategic
 from backout.twin.apiserver.rest import pipeline, write
@@ -84,4 +85,32 @@ def _check_options(call: Call, kind: str) -> None:
 
 
 def _apply(call: Call, subresource: str, dry_run: bool) -> Response:
-    raise bad_request("server-side apply is not available yet")
+    """Server-side apply; creates the object when there is none (but no subresource)."""
+    media = call.accept()
+    applied, duplicates = pipeline.decode_apply(call)
+    meta = applied.get("metadata") or {}
+    if meta.get("name", call.name) != call.name:
+        raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({call.name})")
+
+    def transform(old: Object) -> Object:
+        new = managed.apply(
+            old or None,
+            applied,
+            manager=call.field_manager,
+            force=call.request.param("force") in ("true", "1"),
+            schema=pipeline.schema_of(call.type),
+            api_version=call.type.api_version,
+            subresource=subresource,
+            now=clock.now(),
+            has_status="status" in call.type.subresources,
+        )
+        pipeline.conform(call, new, call.type, duplicates)
+        write.check_namespace(call, new["metadata"])
+        new["metadata"].setdefault("name", call.name)
+        write.check_name(call, new["metadata"])
+        return new
+
+    entry, created = write.update_object(
+        call, transform, dry_run=dry_run, subresource=subresource, applied=True, create_missing=True
+    )
+    return encode.object_response(entry, call.type, media, 201 if created else 200)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the bytes of a request to an object: decoding, strict checks, defaults."""
+"""From the bytes of a request to an object: decoding, strict checks, defaults, ownership of fields."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 import yaml
 
+from backout.twin.apiserver import defaults, protobuf
 from backout.twin.apiserver import schema as schemas
-from backout.twin.apiserver.negotiate import YAML, body_type
+from backout.twin.apiserver.fields import managed
+from backout.twin.apiserver.negotiate import PROTOBUF, YAML, body_type
 from backout.twin.apiserver.resources import ResourceType
 from backout.twin.apiserver.rest.call import Call, meta_of
 from backout.twin.apiserver.schema import Schema, TypeMismatch
@@ -25,33 +27,32 @@ def schema_of(resource_type: ResourceType) -> Schema | None:
     return schemas.for_kind(resource_type.api_version, resource_type.kind)
 
 
-def parse_body(call: Call) -> Object:
-    """The body as a mapping; raises ApiError 400 or 415."""
+def parse_body(call: Call) -> tuple[Object, list[str]]:
+    """The body as a mapping, and its complaints about duplicate fields; raises ApiError 400 or 415."""
     media = body_type(call.request.headers.get("content-type", ""))
-    return parse(call.request.body, yaml_text=media == YAML)
+    if media == PROTOBUF:
+        try:
+            return protobuf.decode(call.request.body), []
+        except protobuf.ProtobufError as error:
+            raise bad_request(str(error)) from None
+    return parse(call.request.body, yaml_text=media == YAML), []
 
 
 def parse(body: bytes, yaml_text: bool = False) -> Object:
     try:
-        value = yaml.load(body, Loader=_Loader) if yaml_text else msgspec.json.decode(body)  # noqa: S506 (it is a safe loader)
+        value = yaml.load(body, Loader=_Loader) if yaml_text else msgspec.json.decode(body)  # noqa: S506
     except (msgspec.DecodeError, yaml.YAMLError) as error:
         raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
     if not isinstance(value, dict):
-        raise bad_request(
-            "couldn't get version/kind; json parse error: json: cannot unmarshal into Go value of type"
-            ' struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
-        )
+        raise bad_request("couldn't get version/kind; json parse error: json: cannot unmarshal into an object")
     return value
 
 
 def decode_body(call: Call, resource_type: ResourceType) -> Object:
     """The object in the body, decoded and defaulted, in the API version of ``resource_type``."""
-    return decode_object(call, parse_body(call), resource_type)
-
-
-def decode_object(call: Call, obj: Object, resource_type: ResourceType) -> Object:
+    obj, duplicates = parse_body(call)
     check_kind(obj, resource_type)
-    conform(call, obj, resource_type)
+    conform(call, obj, resource_type, duplicates)
     return obj
 
 
@@ -78,12 +79,15 @@ def conform(call: Call, obj: Object, resource_type: ResourceType, duplicates: li
     schema = schema_of(resource_type)
     if schema is None:
         return
+    custom = resource_type.crd_version is not None
     try:
-        unknown = schemas.decode(obj, schema, custom=resource_type.crd_version is not None)
+        unknown = schemas.decode(obj, schema, custom=custom)
     except TypeMismatch as error:
         raise decoding_error(resource_type, str(error)) from None
-    complaints = list(duplicates or ()) + [f'unknown field "{path}"' for path in unknown]
+    complaints = [f'duplicate field "{path}"' for path in duplicates or ()]
+    complaints += [f'unknown field "{path}"' for path in unknown]
     report(call, resource_type, complaints)
+    defaults.apply(resource_type.api_version, resource_type.kind, obj, schema if custom else None)
 
 
 def report(call: Call, resource_type: ResourceType, complaints: list[str]) -> None:
@@ -98,3 +102,22 @@ def report(call: Call, resource_type: ResourceType, complaints: list[str]) -> No
 def decoding_error(resource_type: ResourceType, why: str) -> ApiError:
     kind, version = resource_type.kind, resource_type.version
     return bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {why}')
+
+
+def own(call: Call, old: Object | None, new: Object, now: str, subresource: str = "") -> None:
+    """Record in ``new``'s managedFields that the request's manager set what differs from ``old``."""
+    managed.update(
+        old,
+        new,
+        manager=call.field_manager,
+        schema=schema_of(call.type),
+        api_version=call.type.api_version,
+        subresource=subresource,
+        now=now,
+        has_status="status" in call.type.subresources,
+    )
+
+
+def decode_apply(call: Call) -> tuple[Object, list[str]]:
+    """The configuration in an apply request (YAML, of which JSON is a part), and its duplicate fields."""
+    return parse(call.request.body, yaml_text=True), []

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backout.twin.apiserver import clock, convert, encode, strategies
+from backout.twin.apiserver.fields import keep_timestamps
 from backout.twin.apiserver.http import Response
 from backout.twin.apiserver.rest import pipeline
 from backout.twin.apiserver.rest.call import Call
@@ -101,7 +102,7 @@ def create_object(call: Call, obj: Object, *, dry_run: bool, applied: bool = Fal
     meta["uid"] = str(uuid.uuid4())
     meta["creationTimestamp"] = now
     if not applied:
-        call.server.own(call, None, obj, now)
+        pipeline.own(call, None, obj, now)
     obj = convert.to_storage(obj, call.type)
     call.server.admit_create(call, obj, dry_run)
     context = strategies.Context(call.server, dry_run, now, call.warnings)
@@ -210,7 +211,7 @@ def update_object(
     meta["resourceVersion"] = old_meta["resourceVersion"]
     now = clock.now()
     if not applied:
-        call.server.own(call, old, new, now, subresource)
+        pipeline.own(call, old, new, now, subresource)
     new = convert.to_storage(new, resource_type)
     stored_old = entry.obj
     call.server.admit_update(call, new, stored_old, subresource, dry_run)
@@ -226,7 +227,8 @@ def update_object(
             meta.pop(name, None)
     call.server.validate(call, new, stored_old, subresource)
     new = order(new)
-    if _only_times_differ(new, stored_old):
+    keep_timestamps(stored_old, new)
+    if new == stored_old:
         return entry, False
     deleting = old_meta.get("deletionTimestamp") and not old_meta.get("deletionGracePeriodSeconds")
     if deleting and not meta.get("finalizers") and call.server.may_remove(resource_type, new) and not dry_run:
@@ -234,16 +236,3 @@ def update_object(
     if dry_run:
         return Entry(entry.key, new, 0), False
     return collection.put(entry.key, new), False
-
-
-def _only_times_differ(new: Object, old: Object) -> bool:
-    """Nothing changed but, perhaps, the times in managedFields: such an update is no update."""
-    if {k: v for k, v in new.items() if k != "metadata"} != {k: v for k, v in old.items() if k != "metadata"}:
-        return False
-    first, second = dict(new["metadata"]), dict(old["metadata"])
-    if first == second:
-        return True
-    one, two = first.pop("managedFields", None) or [], second.pop("managedFields", None) or []
-    if first != second or len(one) != len(two):
-        return False
-    return all({**a, "time": ""} == {**b, "time": ""} for a, b in zip(one, two, strict=True))
