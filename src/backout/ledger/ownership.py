@@ -30,8 +30,8 @@ OwnerKind = Literal["none", "controller", "operator", "argocd", "helm"]
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
     """The owner of an object, and what to act on instead of the object.
 
-    ``controller``: a built-in controller made it (a pod of a ReplicaSet): act on ``ref``. ``operator``: a custom resource
-    made it. ``helm`` and ``argocd``: ``target`` names the release or application. ``none``: the object itself.
+    ``controller``: a built-in controller made it (a pod of a ReplicaSet): act on ``ref``. ``operator``: a custom
+    resource made it. ``helm`` and ``argocd``: ``target`` names the release or application. ``none``: the object itself.
     ``sure`` is False where a sign could not be followed to its end.
     """
 

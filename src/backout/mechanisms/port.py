@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 
 from backout.cluster.port import Cluster
-from backout.model.change import Changes
+from backout.model.change import Changes, ObjectChange
 from backout.model.message import Message
 from backout.model.plan import Access, Check, Risk, Step
 from backout.model.revision import Revision
@@ -56,6 +56,11 @@ class Mechanism(Protocol):
         Raises:
             NotFoundError: no such target.
         """
+
+    async def between(
+        self, cluster: Cluster, target: Target, earlier: Revision | None, later: Revision
+    ) -> tuple[ObjectChange, ...]:
+        """What changed from ``earlier`` (None: from nothing) to ``later``, as recorded; not looking at what is live."""
 
     async def preview(self, cluster: Cluster, target: Target, revision: Revision) -> Changes:
         """What going back to ``revision`` would change, object by object."""

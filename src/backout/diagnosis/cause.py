@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From symptoms to a cause: which revision brought them, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from backout.cluster.port import Cluster
+from backout.diagnosis.collect import KINDS, WorkloadKey
+from backout.errors import BackoutError
+from backout.ledger.ownership import Owner
+from backout.ledger.suspects import suspect_of
+from backout.mechanisms import registry
+from backout.model.change import LedgerEntry
+from backout.model.evidence import Confidence, Problem, Symptom
+from backout.model.message import Message, msg
+from backout.model.revision import Revision
+from backout.model.target import ObjectRef, Target
+
+SOON = timedelta(minutes=10)
+SKEW = timedelta(seconds=5)
+"""Helm writes its client's clock, pods the API server's: they may differ a little."""
+
+
+@dataclass(slots=True)
+class Case:
+    """Everything broken that one owner must take back."""
+
+    target: Target
+    mechanism: str
+    owner: Owner
+    symptoms: list[Symptom] = field(default_factory=list)
+    workloads: list[WorkloadKey] = field(default_factory=list)
+    serving: int = 0
+    desired: int = 0
+
+    @property
+    def since(self) -> datetime | None:
+        """The first sign of any symptom of a pod; of the release where no pod shows one."""
+        own = [s.since for s in self.symptoms if s.since and not s.code.startswith("Release")]
+        return min(own or [s.since for s in self.symptoms if s.since], default=None)
+
+
+async def conclude(cluster: Cluster, case: Case) -> Problem:
+    """The problem of one case. A history that can't be read leaves the cause unknown, and says why."""
+    notes: list[Message] = []
+    revisions: list[Revision] = []
+    if case.mechanism:
+        try:
+            revisions = await registry.get(case.mechanism).history(cluster, case.target)
+        except BackoutError as error:
+            notes.append(msg("Its history can't be read: {reason}", reason=error.message))
+    else:
+        notes.append(case.owner.message)
+    bad = first_bad(revisions, case.since)
+    confidence, why = weigh(revisions, bad, case)
+    suspect = await _suspect(cluster, case, revisions, bad)
+    return Problem(
+        target=case.target, mechanism=case.mechanism, workload=_workload(case), symptoms=tuple(case.symptoms),
+        cause=_cause(case, bad, suspect), suspect=suspect, bad_revision=bad.number if bad else None,
+        confidence=confidence, why=why, notes=tuple(notes),
+        serving=case.serving if case.workloads else None, desired=case.desired if case.workloads else None,
+    )  # fmt: skip
+
+
+def first_bad(revisions: Sequence[Revision], since: datetime | None) -> Revision | None:
+    """The revision that brought the symptoms: the first one after the last that is proven good.
+
+    Where none is proven good, the last one that was made before the first symptom.
+    """
+    last_good = max((i for i, revision in enumerate(revisions) if revision.goodness == "good"), default=None)
+    if last_good is not None:
+        return next(iter(revisions[last_good + 1 :]), None)
+    earlier = [r for r in revisions if since is None or r.created is None or r.created <= since + SKEW]
+    return earlier[-1] if earlier else None
+
+
+def weigh(revisions: Sequence[Revision], bad: Revision | None, case: Case) -> tuple[Confidence, tuple[Message, ...]]:
+    """How sure it is that ``bad`` is the cause, with the reasons."""
+    if bad is None:
+        if not revisions:
+            return "unknown", ()
+        return "possible", (
+            msg("The revision in force was healthy before, so something else may have broken it."),
+        )  # fmt: skip
+    good_before = any(r.goodness == "good" and r.number < bad.number for r in revisions)
+    why = list(bad.reasons[:2])
+    gap = case.since - bad.created if case.since and bad.created else None
+    if gap is None:
+        return "possible", (*why, msg("When it began is not known."))
+    if gap < -SKEW:
+        return "possible", (*why, msg("The first sign of it is older than that revision."))
+    seconds = max(0, int(gap.total_seconds()))
+    if gap > SOON:
+        return "possible", (*why, msg("It began {seconds} s after that change, which is long.", seconds=seconds))
+    why.append(msg("It began {seconds} s after that change.", seconds=seconds))
+    if good_before and bad.goodness == "bad":
+        return "certain", (*why, msg("The revision before it was healthy."))
+    return "likely", tuple(why)
+
+
+async def _suspect(
+    cluster: Cluster, case: Case, revisions: Sequence[Revision], bad: Revision | None
+) -> LedgerEntry | None:
+    if bad is None:
+        return None
+    previous = next((r for r in reversed(revisions) if r.number < bad.number and r.goodness == "good"), None)
+    try:
+        return await suspect_of(cluster, case.target, bad, previous, _refs(case))
+    except BackoutError:
+        return None
+
+
+def _refs(case: Case) -> list[ObjectRef]:
+    return [
+        ObjectRef(KINDS[kind].api_version, kind, name, namespace)
+        for namespace, kind, name in case.workloads
+        if kind in KINDS
+    ]
+
+
+def _workload(case: Case) -> ObjectRef | None:
+    refs = _refs(case)
+    return refs[0] if len(refs) == 1 else None
+
+
+def _cause(case: Case, bad: Revision | None, suspect: LedgerEntry | None) -> Message:
+    codes = ", ".join(dict.fromkeys(symptom.code for symptom in case.symptoms))
+    if bad is None:
+        return msg("{codes}; no change is known that brought it", codes=codes)
+    image = next((f for f in suspect.fields if f.path.endswith(".image")), None) if suspect else None
+    if image is not None and image.before is not None and image.after is not None:
+        return msg("{codes} since revision {number}: image {before} → {after}", codes=codes, number=bad.number,
+                   before=str(image.before), after=str(image.after))  # fmt: skip
+    return msg("{codes} since revision {number}", codes=codes, number=bad.number)

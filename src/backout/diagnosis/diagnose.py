@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What broke, since when, by which change: reads in bulk, looks closer at what is wrong, and asks who owns it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from backout.cluster.port import PODS, Cluster
+from backout.diagnosis.cause import Case, conclude
+from backout.diagnosis.collect import KINDS, State, WorkloadKey, read_state
+from backout.diagnosis.releases import ReleaseState, read_releases
+from backout.diagnosis.symptoms import find_troubles, held_symptom, rollout_symptoms, serving, symptoms_of
+from backout.errors import AccessDenied, ObjectNotFound
+from backout.ledger.ownership import Owner, owner_of
+from backout.model.evidence import Diagnosis, Problem, Symptom
+from backout.model.message import msg
+from backout.model.target import WORKLOADS, Target
+
+
+async def diagnose(cluster: Cluster, namespace: str, targets: Sequence[Target] = ()) -> Diagnosis:
+    """The diagnosis of one namespace, or of all when it is empty; of ``targets`` alone when some are named.
+
+    Raises:
+        BackoutError: the cluster can't be reached. Missing rights end up in ``Diagnosis.blind`` instead.
+    """
+    now, state = await asyncio.gather(cluster.server_time(), read_state(cluster, namespace))
+    releases, broken = await asyncio.gather(
+        read_releases(cluster, namespace, now, state.blind), _broken_workloads(cluster, state, now)
+    )
+    cases = await _cases(cluster, state, broken)
+    _add_releases(cases, releases, targets)
+    wanted = [case for case in cases.values() if not targets or case.target in targets or _named(case, targets)]
+    problems = await asyncio.gather(*(conclude(cluster, case) for case in wanted))
+    return Diagnosis(
+        cluster=cluster.name, namespace=namespace, at=now, problems=tuple(sorted(problems, key=_order)),
+        looked_at={"pods": len(state.pods), "workloads": len(state.workloads), "releases": len(releases)},
+        blind=tuple(state.blind),
+    )  # fmt: skip
+
+
+async def _broken_workloads(cluster: Cluster, state: State, now: datetime) -> dict[WorkloadKey, list[Symptom]]:
+    troubles = await find_troubles(cluster, state, now)
+    keys = list(troubles)
+    details = await asyncio.gather(*(symptoms_of(cluster, key, troubles[key], now) for key in keys))
+    broken: dict[WorkloadKey, list[Symptom]] = defaultdict(list)
+    for key, found in zip(keys, details, strict=True):
+        if found:
+            broken[key] += found
+    for key, workload in state.workloads.items():
+        found = rollout_symptoms(key, workload)
+        held = held_symptom(key, workload) if key[1] == "Deployment" else None
+        if found or held:
+            broken[key] += [*found, *([held] if held else [])]
+    return broken
+
+
+async def _cases(cluster: Cluster, state: State, broken: dict[WorkloadKey, list[Symptom]]) -> dict[Target, Case]:
+    """One case for each owner to act on: everything of one release that is broken goes back together."""
+    owners = await asyncio.gather(*(_owner(cluster, key) for key in broken))
+    cases: dict[Target, Case] = {}
+    for (key, symptoms), (owner, target, mechanism) in zip(broken.items(), owners, strict=True):
+        case = cases.setdefault(target, Case(target=target, mechanism=mechanism, owner=owner))
+        case.symptoms += symptoms
+        case.workloads.append(key)
+        workload = state.workloads.get(key)
+        if workload is not None:
+            ready, desired = serving(workload, key[1])
+            case.serving += ready
+            case.desired += desired
+    return cases
+
+
+async def _owner(cluster: Cluster, key: WorkloadKey) -> tuple[Owner, Target, str]:
+    """The owner of a workload, what to act on, and by which mechanism (none where Backout has no way)."""
+    namespace, kind, name = key
+    itself = Target(kind.lower(), name, namespace, cluster.name)
+    resource = KINDS.get(kind) or (PODS if kind == "Pod" else None)
+    if resource is None:
+        return Owner(kind="operator", message=msg("A {kind} made its pods.", kind=kind)), itself, ""
+    try:
+        obj = await cluster.get(resource, name, namespace)
+    except (ObjectNotFound, AccessDenied):
+        return Owner(kind="none", message=msg("It can't be read, so nothing is known of its owner.")), itself, ""
+    owner = await owner_of(cluster, {"apiVersion": resource.api_version, "kind": resource.kind, **obj})
+    if owner.kind == "helm" and owner.target is not None:
+        return owner, owner.target, "helm"
+    if owner.kind == "none" and itself.kind in WORKLOADS:
+        return owner, itself, "workload"
+    return owner, owner.target or itself, ""
+
+
+def _add_releases(cases: dict[Target, Case], releases: Sequence[ReleaseState], targets: Sequence[Target]) -> None:
+    """A stuck or failed release is a case of its own, or explains one that is there."""
+    for release in releases:
+        if not release.symptoms:
+            continue
+        case = cases.get(release.target)
+        if case is None:
+            owner = Owner(kind="helm", target=release.target, message=msg("It is a Helm release."))
+            case = cases[release.target] = Case(target=release.target, mechanism="helm", owner=owner)
+        case.symptoms = [*release.symptoms, *case.symptoms]
+
+
+def _named(case: Case, targets: Sequence[Target]) -> bool:
+    """True when a workload of the case was named, though its owner is what has to go back."""
+    named = {(target.namespace, target.kind, target.name) for target in targets}
+    return any((namespace, kind.lower(), name) in named for namespace, kind, name in case.workloads)
+
+
+def _order(problem: Problem) -> tuple[bool, str]:
+    """What can be acted on first, then by name."""
+    return not problem.mechanism, str(problem.target)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Helm releases that are stuck or failed, whether or not a pod shows it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from backout.cluster.port import Cluster
+from backout.errors import AccessDenied, RefusedError
+from backout.mechanisms.helm.records import Record, Records
+from backout.model.evidence import Evidence, Symptom
+from backout.model.message import Message, msg
+from backout.model.target import Target
+
+HELM_TIMEOUT = timedelta(minutes=5)
+"""Helm's own default for `--timeout`: a younger pending record may belong to a helm that still works."""
+
+
+class ReleaseState(msgspec.Struct, frozen=True):
+    """The newest record of one release, and what is wrong with it (nothing, usually)."""
+
+    target: Target
+    record: Record
+    symptoms: tuple[Symptom, ...]
+
+
+async def read_releases(cluster: Cluster, namespace: str, now: datetime, blind: list[Message]) -> list[ReleaseState]:
+    """All releases of a namespace (of all when it is empty); adds to ``blind`` when they may not be read."""
+    records = Records(cluster, namespace)
+    try:
+        newest = await records.releases()
+    except AccessDenied:
+        where = namespace or "all namespaces"
+        blind.append(msg("Helm's release records in {where} can't be read: no permission.", where=where))
+        return []
+    except RefusedError:
+        # A driver that keeps its records outside the cluster: nothing to see here, and the helm mechanism says why.
+        return []
+    return [_state(cluster, records, record, now) for record in newest.values()]
+
+
+def _state(cluster: Cluster, records: Records, record: Record, now: datetime) -> ReleaseState:
+    target = Target("helm", record.release, record.namespace, cluster.name)
+    symptom = _symptom(records, record, now)
+    return ReleaseState(target, record, (symptom,) if symptom else ())
+
+
+def _symptom(records: Records, record: Record, now: datetime) -> Symptom | None:
+    ref = records.reference(record)
+    if record.pending:
+        age = now - record.modified if record.modified else timedelta()
+        young = age < HELM_TIMEOUT
+        sentence = (
+            msg("revision {number} is {status}; a helm may still be at work on it", number=record.revision,
+                status=record.status)
+            if young
+            else msg("revision {number} is {status}; no helm works that long", number=record.revision,
+                     status=record.status)
+        )  # fmt: skip
+        return Symptom(code="ReleasePending", ref=ref, message=sentence, since=record.modified,
+                       evidence=(_evidence(records, record),))  # fmt: skip
+    if record.status == "failed":
+        return Symptom(code="ReleaseFailed", ref=ref, since=record.modified, evidence=(_evidence(records, record),),
+                       message=msg("revision {number} failed", number=record.revision))  # fmt: skip
+    return None
+
+
+def _evidence(records: Records, record: Record) -> Evidence:
+    return Evidence(
+        source="release", ref=records.reference(record), at=record.modified,
+        message=msg("the record {name} says {status}", name=record.name, status=record.status),
+        data={"revision": record.revision, "status": record.status},
+    )  # fmt: skip
