@@ -201,6 +201,12 @@ class TokenExpired(RefusedError):
     code = "token-expired"
 
 
+class CaptureError(RefusedError):
+    """The state before the run can't be kept, or what was kept can't be read; nothing is written to a cluster."""
+
+    code = "capture"
+
+
 class ToolMissing(RefusedError):
     """A program that the plan needs, such as helm, is not installed."""
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -114,6 +115,7 @@ class DbosEngine:
         self._stop = Stop()
         self._registered: dict[str, Any] = {}
         self._tasks: dict[str, asyncio.Task[Json]] = {}
+        self._launching = asyncio.Lock()
         self._bodies: set[asyncio.Task[Any]] = set()
         self._arrived: dict[str, asyncio.Event] = {}
         self._parked: dict[str, asyncio.Future[BackoutError]] = {}
@@ -178,7 +180,7 @@ class DbosEngine:
     async def _execute(self, run: str, workflow: str, payload: Json) -> Json:
         taken_over = self._owners.known(run)
         self._owners.claim(run, self.process)
-        self._launch(listen=taken_over)
+        await self._launch(listen=taken_over)
         self._parked[run] = asyncio.get_running_loop().create_future()
         from dbos import DBOS, SetWorkflowID
 
@@ -268,45 +270,56 @@ class DbosEngine:
 
     # DBOS itself
 
-    def _launch(self, *, listen: bool) -> None:
+    async def _launch(self, *, listen: bool) -> None:
         """Starts DBOS on the running loop, which its workflows then share with the caller."""
-        if self._registered:
-            return
-        if _LAUNCHED:
-            raise StateError("Another durable engine is open in this process.", hint="close it first")
-        from dbos import DBOS, DBOSClient
+        async with self._launching:
+            if self._registered:
+                return
+            if _LAUNCHED:
+                raise StateError("Another durable engine is open in this process.", hint="close it first")
+            from dbos import DBOSClient
 
-        url = f"sqlite:///{self._state.path}"
-        try:
-            if listen:
-                # Before launch, since a running DBOS looks for new queues only once a second.
-                client = DBOSClient(system_database_url=url, serializer=_json(), application_name=APP)
-                try:
-                    client.register_queue(self._queue, polling_interval_sec=POLL)
-                finally:
-                    client.destroy()
-            DBOS(
-                config={
-                    "name": APP,
-                    "system_database_url": url,
-                    "application_version": WORKFLOW_EPOCH,
-                    "executor_id": self.process,
-                    "serializer": _json(),
-                    "log_level": "CRITICAL",
-                    "use_listen_notify": False,
-                    "notification_listener_polling_interval_sec": POLL,
-                }
-            )
-            DBOS.listen_queues([self._queue])
-            registered = {
-                name: DBOS.workflow(name=name, max_recovery_attempts=None)(self._body(name, workflow))
-                for name, workflow in self._workflows.items()
+            logging.getLogger("dbos").setLevel(logging.CRITICAL)
+            url = f"sqlite:///{self._state.path}"
+            try:
+                if listen:
+                    # Before launch, since a running DBOS looks for new queues only once a second.
+                    client = DBOSClient(system_database_url=url, serializer=_json(), application_name=APP)
+                    try:
+                        await client.register_queue_async(self._queue, polling_interval_sec=POLL)
+                    finally:
+                        client.destroy()
+                self._registered = self._launched(url)
+            except Exception as error:
+                raise _not_recorded(error) from error
+            _LAUNCHED.add(self.process)
+
+    def _launched(self, url: str) -> dict[str, Any]:
+        from dbos import DBOS
+
+        DBOS(
+            config={
+                "name": APP,
+                "system_database_url": url,
+                "application_version": WORKFLOW_EPOCH,
+                "executor_id": self.process,
+                "serializer": _json(),
+                "log_level": "CRITICAL",
+                "use_listen_notify": False,
+                "notification_listener_polling_interval_sec": POLL,
             }
+        )
+        DBOS.listen_queues([self._queue])
+        registered = {
+            name: DBOS.workflow(name=name, max_recovery_attempts=None)(self._body(name, workflow))
+            for name, workflow in self._workflows.items()
+        }
+        try:
             DBOS.launch()
-        except Exception as error:
-            raise _not_recorded(error) from error
-        self._registered = registered
-        _LAUNCHED.add(self.process)
+        except BaseException:
+            DBOS.destroy(destroy_registry=True)
+            raise
+        return registered
 
 
 def _json() -> Any:

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the plan touches, as it was before the first write: one encrypted file a run.
+
+A file is the line ``backout-capture 1``, then an age file (age-encryption.org/v1) whose content is zlib-compressed
+JSON. Secrets are in it, so it is never in clear on a disk. Its SHA-256 is kept with the run: a file that was exchanged
+or damaged is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyrage
+
+from backout.cluster.port import CONFIGMAPS, SECRETS, Cluster, Object, find
+from backout.errors import AccessDenied, CaptureError
+from backout.model.plan import ClusterIdentity, Plan
+from backout.model.target import WORKLOADS, ObjectRef
+from backout.snapshots.identity import identity
+from backout.snapshots.place import data_folder, private_folder, written
+
+MAGIC = b"backout-capture 1\n"
+LIMIT = 512 * 1024 * 1024
+"""Bytes after decompression."""
+
+
+class Absent(msgspec.Struct, frozen=True):
+    """The plan touches it, and it did not exist."""
+
+    ref: ObjectRef
+
+
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
+    """The state before a run. Holds secrets: never print it, never put it into events."""
+
+    run: str
+    cluster: str
+    identity: ClusterIdentity
+    at: datetime
+    objects: tuple[Object, ...]
+    absent: tuple[Absent, ...] = ()
+    version: int = 1
+
+
+class CaptureReceipt(msgspec.Struct, frozen=True):
+    """What may be told of a capture."""
+
+    path: str
+    digest: str
+    objects: int
+    bytes: int
+
+
+class CaptureStore:
+    """Captures in files of this user; ``folder`` is ``$BACKOUT_DATA`` or ``~/.local/share/backout`` when None."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or data_folder()
+
+    def path(self, run: str) -> Path:
+        """Where the capture of a run is."""
+        return self.folder / "captures" / f"{run}.capture"
+
+    def _folders(self) -> None:
+        private_folder(self.folder)
+        private_folder(self.folder / "captures")
+
+    def check(self) -> None:
+        """Proves that a capture could be kept now: writes and removes a file.
+
+        Raises:
+            CaptureError: it could not.
+        """
+        probe = self.folder / "captures" / ".probe"
+        self._folders()
+        written(probe, b"\0" * 65536)
+        probe.unlink(missing_ok=True)
+
+    def save(self, capture: Capture) -> CaptureReceipt:
+        """Encrypts and keeps it; safe against power cuts.
+
+        Raises:
+            CaptureError: the disk is full or not writable.
+        """
+        self._folders()
+        recipient = identity(self.folder, create=True).to_public()
+        plain = zlib.compress(msgspec.json.encode(capture), 6)
+        content = MAGIC + pyrage.encrypt(plain, [recipient])
+        written(self.path(capture.run), content)
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return CaptureReceipt(str(self.path(capture.run)), digest, len(capture.objects), len(content))
+
+    def load(self, run: str, digest: str = "") -> Capture:
+        """Reads it back; ``digest`` is the one that was recorded with the run.
+
+        Raises:
+            CaptureError: missing, damaged, exchanged, too large, or of another key.
+        """
+        path = self.path(run)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise CaptureError(
+                "The capture of run {run} can't be read: {reason}.", run=run, reason=error.strerror or "no such file",
+                found="{path}", path=str(path),
+            ) from error  # fmt: skip
+        found = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        if digest and found != digest:
+            raise CaptureError(
+                "The capture of run {run} is not the file that was written.", run=run,
+                expected="{digest}", found="{actual}", digest=digest, actual=found,
+                hint="put {path} back from a backup", path=str(path),
+            )  # fmt: skip
+        if not content.startswith(MAGIC):
+            raise CaptureError("{path} is not a capture that this version can read.", path=str(path))
+        try:
+            packed = pyrage.decrypt(content[len(MAGIC) :], [identity(self.folder)])
+        except pyrage.DecryptError as error:
+            raise CaptureError(
+                "The capture of run {run} can't be decrypted: another key, or a damaged file.", run=run,
+                hint="the key is {key}", key=str(self.folder / "identity.age"),
+            ) from error  # fmt: skip
+        unpacker = zlib.decompressobj()
+        try:
+            plain = unpacker.decompress(packed, LIMIT)
+            if not unpacker.eof:
+                raise CaptureError("The capture of run {run} is larger than {limit} bytes.", run=run, limit=LIMIT)
+            return msgspec.json.decode(plain, type=Capture)
+        except (zlib.error, msgspec.DecodeError) as error:
+            raise CaptureError("The capture of run {run} is damaged inside.", run=run) from error
+
+
+async def capture(cluster: Cluster, plan: Plan, run: str) -> Capture:
+    """Reads everything that the plan touches or destroys, as it is now; writes nothing.
+
+    Taken are: the objects of the diff, what steps destroy, the target and the workloads that the checks name, and for a
+    Helm release all of its records.
+
+    Raises:
+        AccessDenied: something of it may not be read, so it could not be put back.
+    """
+    objects: dict[tuple[str, str, str, str], Object] = {}
+    absent: list[Absent] = []
+    for ref in _refs(plan):
+        found = await find(cluster, msgspec.structs.replace(ref, uid=""))
+        if found is None:
+            absent.append(Absent(ref))
+        else:
+            objects[(ref.api_version, ref.kind, ref.namespace, ref.name)] = found
+    if plan.target.kind == "helm":
+        for record in await helm_records(cluster, plan.target.name, plan.namespace):
+            meta = record["metadata"]
+            objects[("v1", record.get("kind", "Secret"), meta["namespace"], meta["name"])] = record
+    return Capture(
+        run=run,
+        cluster=plan.cluster,
+        identity=plan.identity,
+        at=datetime.now(UTC),
+        objects=tuple(_plain(obj) for obj in objects.values()),
+        absent=tuple(absent),
+    )
+
+
+async def helm_records(cluster: Cluster, release: str, namespace: str) -> list[Object]:
+    """The release records of either storage driver (helm.sh/helm pkg/storage/driver: labels owner and name)."""
+    records: list[Object] = []
+    denied: AccessDenied | None = None
+    for resource in (SECRETS, CONFIGMAPS):
+        try:
+            found = await cluster.list_all(resource, namespace, labels=f"owner=helm,name={release}")
+        except AccessDenied as error:
+            denied = denied or error
+        else:
+            records += [{**record, "apiVersion": "v1", "kind": resource.kind} for record in found]
+    if denied and not records:
+        raise denied
+    return records
+
+
+def _refs(plan: Plan) -> Iterable[ObjectRef]:
+    seen: set[ObjectRef] = set()
+    wanted = [change.ref for change in plan.changes.objects]
+    wanted += [ref for step in plan.steps for ref in step.destroys]
+    if plan.target.kind in WORKLOADS:
+        wanted.append(ObjectRef("apps/v1", WORKLOADS[plan.target.kind], plan.target.name, plan.target.namespace))
+    for check in plan.checks:
+        if check.target.kind in WORKLOADS:
+            kind = WORKLOADS[check.target.kind]
+            wanted.append(ObjectRef("apps/v1", kind, check.target.name, check.target.namespace or plan.namespace))
+    for ref in wanted:
+        plain = msgspec.structs.replace(ref, uid="")
+        if plain not in seen:
+            seen.add(plain)
+            yield plain
+
+
+def _plain(obj: dict[str, Any]) -> Object:
+    """Without managedFields: large, and of no use for putting it back."""
+    meta = {key: value for key, value in (obj.get("metadata") or {}).items() if key != "managedFields"}
+    return {**obj, "metadata": meta}
+
+
+__all__ = ["Capture", "CaptureReceipt", "CaptureStore", "capture", "helm_records"]
