@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One rollback at a time: two runs, dead runs, paused runs."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from cluster_helpers import LEASES_PATH, fake, run
+
+from backout import errors
+from backout.cluster.lease import hold, lease_name
+
+ABOUT = {"run": "r1", "actor": "jane@laptop", "about": "helm/thanos to revision 3"}
+
+
+def test_a_lease_is_taken_renewed_and_leaves_nothing_behind() -> None:
+    async def main() -> None:
+        async with fake() as (api, cluster):
+            async with hold(cluster, "helm/thanos", "shop", holder="r1", about=ABOUT, renew=0.1) as lease:
+                obj = api.objects[LEASES_PATH][lease_name("helm/thanos")]
+                assert obj["metadata"]["annotations"]["backout.dev/actor"] == "jane@laptop"
+                assert obj["spec"]["holderIdentity"] == "r1"
+                first = obj["spec"]["renewTime"]
+                while api.objects[LEASES_PATH][lease_name("helm/thanos")]["spec"]["renewTime"] == first:
+                    await asyncio.sleep(0.02)
+                await lease.confirm()
+                token = lease.token
+            assert api.objects[LEASES_PATH] == {}
+            async with hold(cluster, "helm/thanos", "shop", holder="r2", about=ABOUT) as lease:
+                assert lease.token > token
+
+    run(main())
+
+
+def test_a_living_holder_is_named() -> None:
+    async def main() -> None:
+        async with fake() as (_, cluster), hold(cluster, "helm/thanos", "shop", holder="r1", about=ABOUT, renew=0.3):
+            with pytest.raises(errors.LockedError) as caught:
+                async with hold(cluster, "helm/thanos", "shop", holder="r2", about=ABOUT):
+                    raise AssertionError("two hold it")
+            assert caught.value.exit_code == 6
+            for word in ("helm/thanos", "jane@laptop", "run r1", "to revision 3"):
+                assert word in caught.value.message
+            async with hold(cluster, "helm/other", "shop", holder="r2", about=ABOUT):
+                pass
+
+    run(main())
+
+
+def test_a_dead_holders_lease_is_taken_after_its_own_duration_whatever_its_clock_said() -> None:
+    async def main() -> None:
+        async with fake() as (api, cluster):
+            name = lease_name("helm/thanos")
+            spec = {
+                "holderIdentity": "dead",
+                "leaseDurationSeconds": 1,
+                "leaseTransitions": 4,
+                "renewTime": "2099-01-01T00:00:00.000000Z",
+            }
+            api.put(LEASES_PATH, name, apiVersion="coordination.k8s.io/v1", kind="Lease", spec=spec)
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            async with hold(cluster, "helm/thanos", "shop", holder="r2", about=ABOUT) as lease:
+                assert loop.time() - started >= 1.0
+                await lease.confirm()
+                assert api.objects[LEASES_PATH][name]["spec"]["leaseTransitions"] == 5
+
+    run(main())
+
+
+def test_a_resumed_run_takes_its_own_lease_at_once_and_the_paused_process_loses_it() -> None:
+    async def main() -> None:
+        async with (
+            fake() as (api, cluster),
+            hold(cluster, "helm/thanos", "shop", holder="r1", about=ABOUT, renew=60) as zombie,
+        ):
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            async with hold(cluster, "helm/thanos", "shop", holder="r1", about=ABOUT) as lease:
+                assert loop.time() - started < 1.0
+                assert lease.token > zombie.token
+                with pytest.raises(errors.LeaseLost, match="holds it now"):
+                    await zombie.confirm()
+                with pytest.raises(errors.LeaseLost):
+                    await zombie.confirm()
+                await lease.confirm()
+            assert api.objects[LEASES_PATH] == {}
+
+    run(main())
+
+
+def test_a_deleted_lease_is_lost() -> None:
+    async def main() -> None:
+        async with (
+            fake() as (api, cluster),
+            hold(cluster, "helm/thanos", "shop", holder="r1", about=ABOUT, renew=60) as lease,
+        ):
+            api.objects[LEASES_PATH].clear()
+            with pytest.raises(errors.LeaseLost, match="deleted"):
+                await lease.confirm()
+
+    run(main())
+
+
+def test_of_two_that_come_at_once_one_gets_it() -> None:
+    async def main() -> None:
+        async with fake() as (_, cluster):
+            inside = 0
+
+            async def work(holder: str) -> bool:
+                nonlocal inside
+                try:
+                    async with hold(cluster, "helm/thanos", "shop", holder=holder, about=ABOUT, renew=0.2):
+                        inside += 1
+                        assert inside == 1
+                        await asyncio.sleep(2)
+                        inside -= 1
+                        return True
+                except errors.LockedError:
+                    return False
+
+            assert sorted(await asyncio.gather(*(work(f"r{number}") for number in range(4)))) == [
+                False,
+                False,
+                False,
+                True,
+            ]
+
+    run(main())
+
+
+def test_without_rights_on_leases() -> None:
+    async def main() -> None:
+        from cluster_fakeapi import status
+
+        path = f"{LEASES_PATH}/{lease_name('helm/thanos')}"
+        async with fake(answers={("GET", path): (403, status(403, "Forbidden", "no"))}) as (_, cluster):
+            with pytest.raises(errors.AccessDenied, match="Leases in namespace shop"):
+                async with hold(cluster, "helm/thanos", "shop", holder="r1", about=ABOUT):
+                    pass
+
+    run(main())
+
+
+def test_names_of_leases_are_names() -> None:
+    assert lease_name("helm/thanos").startswith("backout-helm-thanos-")
+    assert lease_name("helm/a-b") != lease_name("helm/a/b")
+    assert len(lease_name("x" * 500)) <= 253
