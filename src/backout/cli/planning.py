@@ -62,8 +62,8 @@ async def _plans(session: Session, cluster: Cluster, texts: tuple[str, ...], to:
             refusals.append(error)
     if refusals and not plans:
         raise refusals[0]
-    for error in refusals:
-        session.note("Left out: {why}", why=error.message)
+    for refusal in refusals:
+        session.note("Left out: {why}", why=refusal.message)
     return plans
 
 

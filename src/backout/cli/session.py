@@ -69,8 +69,8 @@ class Session:
 
         chosen = name if name is not None else self.contexts[0]
         entry = self.settings.clusters.get(chosen, ClusterSettings())
-        kubeconfig = self.values.get("kubeconfig") or entry.kubeconfig or None
-        cluster = connect(kubeconfig, entry.context or chosen or None)
+        kubeconfig = str(self.values.get("kubeconfig") or entry.kubeconfig)
+        cluster = connect(kubeconfig, entry.context or chosen, name=chosen)
         try:
             yield cluster
         finally:

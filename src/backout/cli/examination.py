@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `doctor` looks at. Each finding: what was looked at, whether it is as it must be, and what to do if not."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import TYPE_CHECKING, Any
+
+from backout.errors import BackoutError, fill
+from backout.model.plan import Access
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from backout.cli.session import Session
+    from backout.cluster.port import Cluster
+
+WORKLOAD_KINDS = ("deployments", "statefulsets", "daemonsets")
+
+
+async def examine(session: Session, targets: tuple[str, ...], *, install: bool) -> dict[str, Any]:
+    """All findings, and the Roles that are missing."""
+    checks = [_python(), *await _tools(install=install), _state(session)]
+    roles: list[dict[str, Any]] = []
+    for name in session.contexts:
+        try:
+            async with session.cluster(name) as cluster:
+                found, missing = await _cluster(session, cluster, targets)
+        except BackoutError as error:
+            found, missing = [_failed("cluster", error)], []
+        checks += found
+        roles += missing
+    return {"ok": all(check["ok"] for check in checks), "checks": checks, "roles": roles}
+
+
+def _finding(name: str, detail: str, *, ok: bool = True, hint: str = "") -> dict[str, Any]:
+    return {"name": name, "ok": ok, "detail": detail, **({"hint": hint} if hint else {})}
+
+
+def _failed(name: str, error: BackoutError) -> dict[str, Any]:
+    return _finding(name, f"{error.message} ({error.code})", ok=False, hint=fill(error.hint, error.arguments))
+
+
+def _python() -> dict[str, Any]:
+    return _finding("python", f"{platform.python_version()} ({sys.executable})")
+
+
+async def _tools(*, install: bool) -> list[dict[str, Any]]:
+    from backout.tools import describe
+
+    found = []
+    for name in ("helm", "kubectl", "git"):
+        try:
+            found.append(_finding(name, await describe(name, install=install)))
+        except BackoutError as error:
+            # Only helm is needed by a rollback; kubectl and git are for people and for later ways back.
+            found.append({**_failed(name, error), "ok": name != "helm"})
+    return found
+
+
+def _state(session: Session) -> dict[str, Any]:
+    from pathlib import Path
+
+    from backout.engine.runs import RunStore
+
+    try:
+        with RunStore(state_path(session)) as store:
+            return _finding("state", str(Path(store.path)))
+    except BackoutError as error:
+        return _failed("state", error)
+
+
+def state_path(session: Session) -> Any:
+    """The state database of the configuration, or None for the default place."""
+    from pathlib import Path
+
+    from backout.errors import ConfigError
+
+    url = session.settings.state
+    if not url:
+        return None
+    if not url.startswith("sqlite:///"):
+        raise ConfigError("state is {url}.", url=url.partition("://")[0], expected="sqlite:///PATH")
+    return Path(url.removeprefix("sqlite:///")).expanduser()
+
+
+async def _cluster(
+    session: Session, cluster: Cluster, targets: tuple[str, ...]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    from backout.planning.role import roles
+
+    identity = await cluster.identity()
+    checks = [_finding("cluster", f"{cluster.name}: {identity.server} (kube-system {identity.uid})")]
+    checks.append(await _clock(cluster))
+    namespace = session.namespace_of(cluster)
+    needed = await _needed(session, cluster, targets, namespace)
+    answers = await cluster.may(needed)
+    missing = [answer.access for answer in answers if not answer.allowed]
+    detail = f"{len(needed) - len(missing)} of {len(needed)} rights in {namespace or 'all namespaces'}"
+    hint = "Missing: " + ", ".join(_words(missing)) if missing else ""
+    checks.append(_finding("access", detail, ok=not missing, hint=hint))
+    return checks, roles(missing)
+
+
+async def _clock(cluster: Cluster) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    skew = (datetime.now(UTC) - await cluster.server_time()).total_seconds()
+    # The server's Date header has whole seconds.
+    ok = -5 < skew < 6
+    return _finding("clock", f"{skew:+.0f} s against {cluster.name}", ok=ok, hint="" if ok else "Set the clock (NTP).")
+
+
+async def _needed(session: Session, cluster: Cluster, targets: tuple[str, ...], namespace: str) -> list[Access]:
+    """The rights of the targets' plans; without targets, those that any Helm or workload rollback needs."""
+    if not targets:
+        return sorted(set(_usual(namespace)))
+    from backout.cli.targets import read_targets
+    from backout.diagnosis.diagnose import diagnose
+    from backout.workflows.prepare import make_plan
+
+    needed: set[Access] = set()
+    for target in read_targets(session, cluster, targets):
+        seen = await diagnose(cluster, target.namespace, [target])
+        plan = await make_plan(cluster, target, made_at=seen.at, problems=seen.problems, settings=session.settings)
+        needed |= set(plan.access)
+    return sorted(needed)
+
+
+def _usual(namespace: str) -> Iterable[Access]:
+    for verb in ("get", "list", "watch"):
+        yield Access(verb, "", "pods", namespace)
+        for resource in (*WORKLOAD_KINDS, "replicasets", "controllerrevisions"):
+            yield Access(verb, "apps", resource, namespace)
+    yield Access("get", "", "pods/log", namespace)
+    yield Access("list", "", "events", namespace)
+    yield Access("delete", "", "pods", namespace)
+    for verb in ("get", "list", "create", "update", "delete"):
+        yield Access(verb, "", "secrets", namespace)
+    for resource in WORKLOAD_KINDS:
+        yield Access("patch", "apps", resource, namespace)
+    for verb in ("get", "create", "update", "delete"):
+        yield Access(verb, "coordination.k8s.io", "leases", namespace)
+
+
+def _words(accesses: list[Access]) -> list[str]:
+    return [f"{access.verb} {access.resource}{'.' + access.group if access.group else ''}" for access in accesses]
