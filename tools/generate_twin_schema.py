@@ -238,7 +238,7 @@ def go_facts(tree: Path, definitions: dict[str, Any]) -> dict[str, Any]:
             name = tag.split(",")[0]
             if name not in known:
                 continue
-            if default is not None and default not in ('""', "0", "false"):
+            if default is not None:
                 facts["defaults"].setdefault(definition, {})[name] = json.loads(default)
             enum = shape.lstrip("*")
             if enum in types.marked_enums and types.enums.get(enum):
