@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Object by object, what a rollback would do now, and what the API server says to it (dry run). Writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from backout.cluster.port import Cluster, Resource
+from backout.errors import AccessDenied, BackoutError, Conflict, Invalid, ObjectNotFound
+from backout.mechanisms.diff import diff_objects
+from backout.mechanisms.helm.manifest import Entry, Key, entries
+from backout.mechanisms.helm.merge import built_in, owned, three_way, two_way
+from backout.mechanisms.helm.payload import Release
+from backout.mechanisms.helm.records import Record
+from backout.model.change import FieldChange
+from backout.model.target import ObjectRef
+
+KEEP = "helm.sh/resource-policy"
+MANAGER = "helm"
+PARALLEL = 8
+
+Object = dict[str, Any]
+_VOLATILE = ("resourceVersion", "managedFields", "creationTimestamp", "generation", "selfLink")
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One object of either manifest.
+
+    ``gone`` when the target lacks it, so that Helm deletes it; ``kept`` when its annotation forbids that. ``after`` is
+    the object as the server would store it, or as we reckon it where the server was not or could not be asked.
+    ``refusal`` is the server's answer when it would not accept the write.
+    """
+
+    ref: ObjectRef
+    resource: Resource | None
+    base: Object | None = None
+    target: Object | None = None
+    live: Object | None = None
+    after: Object | None = None
+    fields: tuple[FieldChange, ...] = ()
+    gone: bool = False
+    kept: bool = False
+    asked: bool = False
+    refusal: BackoutError | None = None
+
+    @property
+    def custom(self) -> bool:
+        """True for custom resources and CRDs, which Helm merges without looking at the live object."""
+        group, slash, _ = self.ref.api_version.partition("/")
+        return not built_in(group if slash else "", self.ref.kind)
+
+
+class Analysis(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the way back to one revision rests on, as observed at one moment."""
+
+    head: Record
+    head_release: Release
+    target: Record
+    target_release: Release
+    server_side: bool
+    items: tuple[Item, ...]
+
+    @property
+    def namespace(self) -> str:
+        """The release's namespace."""
+        return self.head.namespace
+
+
+async def analyse(
+    cluster: Cluster, head: tuple[Record, Release], target: tuple[Record, Release], *, server_side: bool
+) -> Analysis:
+    """Compares both manifests and the live objects, and asks the server about each write.
+
+    Raises:
+        TooLarge, Invalid: a manifest can't be read.
+    """
+    record, head_release = head
+    namespace = record.namespace
+    before = {entry.key(namespace): entry for entry in entries(head_release.manifest)}
+    after = {entry.key(namespace): entry for entry in entries(target[1].manifest)}
+    gate = asyncio.Semaphore(PARALLEL)
+
+    async def one(key: Key) -> Item:
+        async with gate:
+            return await _item(
+                cluster, before.get(key), after.get(key), record, server_side=server_side
+            )  # fmt: skip
+
+    items = await asyncio.gather(*(one(key) for key in [*after, *(key for key in before if key not in after)]))
+    return Analysis(
+        head=record, head_release=head_release, target=target[0], target_release=target[1], server_side=server_side,
+        items=tuple(items),
+    )  # fmt: skip
+
+
+async def _item(
+    cluster: Cluster, base: Entry | None, target: Entry | None, record: Record, *, server_side: bool
+) -> Item:
+    entry = target or base
+    assert entry is not None
+    ref = entry.ref(record.namespace)
+    try:
+        resource = await cluster.resource(ref.api_version, ref.kind)
+    except ObjectNotFound as error:
+        return Item(ref=ref, resource=None, refusal=error if target else None, gone=target is None)
+    if not resource.namespaced:
+        ref = msgspec.structs.replace(ref, namespace="")
+    live: Object | None
+    try:
+        live = await cluster.get(resource, ref.name, ref.namespace)
+        ref = msgspec.structs.replace(ref, uid=live["metadata"].get("uid", ""))
+    except ObjectNotFound:
+        live = None
+    except AccessDenied as error:
+        return Item(ref=ref, resource=resource, gone=target is None, refusal=error,
+                    base=base.object if base else None, target=target.object if target else None)  # fmt: skip
+    if target is None:
+        notes = ((live or {}).get("metadata") or {}).get("annotations") or {}
+        return Item(
+            ref=ref, resource=resource, base=base.object if base else None, live=live, gone=True,
+            kept=live is None or notes.get(KEEP) == "keep",
+        )  # fmt: skip
+    wanted = _located(owned(target.object, record.release, record.namespace), ref)
+    before = owned(base.object, record.release, record.namespace) if base else None
+    return await _ask(cluster, ref, resource, before, wanted, live, server_side=server_side)
+
+
+def _located(obj: Object, ref: ObjectRef) -> Object:
+    if ref.namespace:
+        obj["metadata"]["namespace"] = ref.namespace
+    else:
+        obj["metadata"].pop("namespace", None)
+    return obj
+
+
+async def _ask(
+    cluster: Cluster,
+    ref: ObjectRef,
+    resource: Resource,
+    base: Object | None,
+    wanted: Object,
+    live: Object | None,
+    *,
+    server_side: bool,
+) -> Item:
+    send: Callable[[], Awaitable[Object]]
+    guess = reckon(base, wanted, live, ref) if live is not None else wanted
+    if live is None:
+        send = lambda: cluster.create(wanted, dry_run=True)  # noqa: E731 - three ways to send, one place that does
+    elif server_side:
+        send = lambda: cluster.apply(wanted, manager=MANAGER, force=False, dry_run=True)  # noqa: E731
+    else:
+        send = lambda: cluster.replace(_writable(guess, live), dry_run=True)  # noqa: E731
+    after, asked, refusal = guess, True, None
+    try:
+        after = await send()
+    except (Invalid, Conflict) as error:
+        refusal = error
+    except AccessDenied:
+        # The right to write is told apart by the access review; here it only means that nobody was asked.
+        asked = False
+    return Item(
+        ref=ref, resource=resource, base=base, target=wanted, live=live, after=after, asked=asked, refusal=refusal,
+        fields=diff_objects(live, after),
+    )  # fmt: skip
+
+
+def reckon(base: Object | None, target: Object, live: Object, ref: ObjectRef) -> Object:
+    """The live object after a client-side apply."""
+    group, slash, _ = ref.api_version.partition("/")
+    if built_in(group if slash else "", ref.kind):
+        # An object that the base manifest does not know is its own base (helm 4.0.5 and later).
+        return three_way(base or {}, target, live)
+    return two_way(base or live, target, live)
+
+
+def _writable(obj: Object, live: Object) -> Object:
+    """``obj`` as a PUT that holds only for the live object that was read."""
+    meta = {key: value for key, value in obj["metadata"].items() if key not in _VOLATILE}
+    meta["resourceVersion"] = live["metadata"]["resourceVersion"]
+    body = {key: value for key, value in obj.items() if key != "status"}
+    return {**body, "metadata": meta}

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has to be measured after a rollback, and which rights the steps need. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backout.cluster.port import CONFIGMAPS, SECRETS, Resource
+from backout.mechanisms.helm.analysis import Analysis
+from backout.mechanisms.helm.manifest import digest
+from backout.mechanisms.helm.workloads import workloads
+from backout.model.message import msg
+from backout.model.plan import Access, Check
+from backout.model.target import Target
+
+_READ = ("get", "list", "watch")
+
+
+def checks(analysis: Analysis, target: Target, driver: str) -> list[Check]:
+    """The release itself, its workloads, the endpoints of its Services, its claims."""
+    wanted = digest(analysis.target_release.manifest)
+    found = [
+        Check(
+            code="release-deployed", target=target,
+            title=msg("{target} is deployed with the content of revision {n}", target=str(target),
+                      n=analysis.target.revision),
+            params={"release": target.name, "namespace": analysis.namespace, "digest": wanted, "driver": driver},
+        )
+    ]  # fmt: skip
+    for workload in workloads(analysis.target_release.manifest, analysis.namespace):
+        mine = Target(workload.kind.lower(), workload.name, workload.namespace, target.cluster)
+        params = {
+            "api_version": "apps/v1",
+            "kind": workload.kind,
+            "name": workload.name,
+            "namespace": workload.namespace,
+        }
+        found.append(Check(code="workload-ready", target=mine, params=params,
+                           title=msg("{workload} is ready at its new revision", workload=str(mine))))  # fmt: skip
+        found.append(Check(code="no-new-restarts", target=mine, params=params,
+                           title=msg("Pods of {workload} do not restart", workload=str(mine))))  # fmt: skip
+    for item in analysis.items:
+        spec = (item.target or {}).get("spec") or {}
+        where = {"name": item.ref.name, "namespace": item.ref.namespace}
+        if item.ref.kind == "Service" and spec.get("selector") and spec.get("type") != "ExternalName":
+            mine = Target("service", item.ref.name, item.ref.namespace, target.cluster)
+            found.append(Check(code="endpoints", target=mine, params=where,
+                               title=msg("{service} has ready endpoints", service=str(mine))))  # fmt: skip
+        if item.ref.kind == "PersistentVolumeClaim" and item.target is not None:
+            mine = Target("pvc", item.ref.name, item.ref.namespace, target.cluster)
+            found.append(Check(code="pvc-bound", target=mine, params=where,
+                               title=msg("{claim} is bound", claim=str(mine))))  # fmt: skip
+        if item.ref.kind == "StatefulSet" and spec.get("volumeClaimTemplates"):
+            mine = Target("statefulset", item.ref.name, item.ref.namespace, target.cluster)
+            names = [str((claim.get("metadata") or {}).get("name")) for claim in spec["volumeClaimTemplates"]]
+            found.append(Check(code="pvc-bound", target=mine, params={**where, "statefulset": True, "claims": names},
+                               title=msg("The claims of {workload} are bound", workload=str(mine))))  # fmt: skip
+    return found
+
+
+def access(analysis: Analysis, driver: str) -> list[Access]:
+    """Every right that helm and the steps after it need, once each."""
+    found: set[Access] = set()
+
+    def need(resource: Resource, namespace: str, *verbs: str, sub: str = "") -> None:
+        for verb in verbs:
+            plural = resource.plural + sub
+            found.add(Access(verb, resource.group, plural, namespace if resource.namespaced else ""))
+
+    records = CONFIGMAPS if driver == "configmap" else SECRETS
+    need(records, analysis.namespace, *_READ, "create", "update")
+    for item in analysis.items:
+        if item.resource is None:
+            continue
+        verbs = ["get"]
+        if item.gone:
+            verbs += [] if item.kept else ["delete"]
+        elif item.live is None:
+            verbs.append("create")
+            verbs += ["patch"] if analysis.server_side else []
+        else:
+            verbs.append("patch")
+        need(item.resource, item.ref.namespace, *verbs)
+    _hooks(analysis, need)
+    kinds = {
+        (workload.kind, workload.namespace)
+        for workload in workloads(analysis.target_release.manifest, analysis.namespace)
+    }
+    for kind, namespace in kinds:
+        plural = kind.lower() + "s"
+        need(Resource("apps/v1", kind, plural), namespace, *_READ)
+        need(Resource("v1", "Pod", "pods"), namespace, *_READ)
+        if kind == "Deployment":
+            need(Resource("apps/v1", "ReplicaSet", "replicasets"), namespace, "get", "list")
+        else:
+            need(Resource("apps/v1", "ControllerRevision", "controllerrevisions"), namespace, "get", "list")
+        if kind == "StatefulSet":
+            need(Resource("v1", "Pod", "pods"), namespace, "delete")
+    return sorted(found)
+
+
+def _hooks(analysis: Analysis, need: Any) -> None:
+    """Hooks are made anew: deleted first, created, and watched until they are done."""
+    events = {"pre-rollback", "post-rollback"}
+    if any(hook.kind == "Job" and events & set(hook.events or ()) for hook in analysis.target_release.hooks or ()):
+        need(Resource("batch/v1", "Job", "jobs"), analysis.namespace, *_READ, "create", "delete")
+        need(Resource("v1", "Pod", "pods"), analysis.namespace, *_READ)

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two effects: prove that nobody runs Helm on a pending release, and roll back. Each looks, acts, and looks again.
+
+What helm prints is never trusted: only the records that it left are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from typing import Any
+
+from backout.cluster.port import STATEFULSETS, Cluster
+from backout.errors import BackoutError, ObjectNotFound, PreconditionFailed, ToolFailed
+from backout.mechanisms.helm import binary
+from backout.mechanisms.helm.binary import Helm
+from backout.mechanisms.helm.failures import error_from
+from backout.mechanisms.helm.manifest import digest, entries
+from backout.mechanisms.helm.obstacles import recreate_needed
+from backout.mechanisms.helm.payload import Release
+from backout.mechanisms.helm.records import PENDING, Record, Records, driver
+from backout.mechanisms.helm.tool import find_helm
+from backout.mechanisms.port import StepContext, StepOutcome
+from backout.model.message import msg
+from backout.model.plan import Step
+
+_OVERTIME = 60.0
+
+
+async def repair_pending(context: StepContext, step: Step) -> StepOutcome:
+    """Watches the record of a pending release for a while: one that a living helm works on would change.
+
+    Raises:
+        PreconditionFailed: the release moved on: whoever started it is still there.
+    """
+    release, number = str(step.params["release"]), int(step.params["revision"])
+    records = _records(context.cluster, step)
+    head = await records.head(release)
+    if head.revision != number or not head.pending:
+        if head.revision > number and head.status == "pending-rollback":
+            return StepOutcome(False, msg("helm/{release} went on to revision {n}.", release=release, n=head.revision))
+        raise _moved(release, f"revision {number}, pending", head)
+    seconds = float(step.params.get("observe", 5.0))
+    context.progress(msg("Watching helm/{release} for {seconds} s.", release=release, seconds=round(seconds)))
+    changed = await _changes_within(records, release, seconds)
+    if changed is not None:
+        raise _moved(release, f"revision {number} unchanged ({head.status})", await records.head(release))
+    return StepOutcome(
+        False,
+        msg("Nobody works on helm/{release}: its record did not change for {seconds} s.", release=release,
+            seconds=round(seconds)),
+        {"revision": number, "status": head.status},
+    )  # fmt: skip
+
+
+async def _changes_within(records: Records, release: str, seconds: float) -> str | None:
+    """The name of the first record that changes, or None when none does in time."""
+    synced = False
+    events = records.cluster.watch(records.resource, records.namespace, labels=f"owner=helm,name={release}")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            async for event in events:
+                if event.type == "SYNCED":
+                    synced = True
+                elif synced:
+                    return str(event.object.get("metadata", {}).get("name", ""))
+    return None
+
+
+async def rollback(context: StepContext, step: Step) -> StepOutcome:
+    """Brings the release to the content of a revision by the user's helm.
+
+    Raises:
+        PreconditionFailed: the release is not what it was when the plan was made.
+        LeaseLost: another run took over.
+        BackoutError: helm failed; the class says why, and the message what state it left.
+    """
+    params, release = step.params, str(step.params["release"])
+    records = _records(context.cluster, step)
+    identity = await context.cluster.identity()
+    key = hashlib.sha256(f"{identity.uid}/{records.namespace}/{release}".encode()).hexdigest()[:24]
+    async with binary.lock(key, wait=step.timeout + _OVERTIME, waiting=context.progress) as handle:
+        head, current = await _head(records, release)
+        if _arrived(step, head, current):
+            return StepOutcome(
+                False,
+                msg("helm/{release} is at the content of revision {n} already.", release=release, n=params["revision"]),
+                {"revision": head.revision},
+            )  # fmt: skip
+        _still_as_planned(step, head, current)
+        await _same_target(records, step)
+        await _recreate(context, step, records)
+        helm = await find_helm()
+        await context.guard()
+        result, failure = await _helm(context, step, helm, records, handle)
+    return await _confirm(step, records, head, result, failure)
+
+
+async def _helm(
+    context: StepContext, step: Step, helm: Helm, records: Records, handle: int
+) -> tuple[binary.Result | None, BackoutError | None]:
+    params = step.params
+    kubeconfig, name = binary.reach(context.cluster)
+    arguments = binary.rollback_arguments(
+        helm, release=str(params["release"]), revision=int(params["revision"]), namespace=records.namespace,
+        context=name, server_side=params.get("apply") == "ssa", force_conflicts=bool(params.get("force_conflicts")),
+        no_hooks=bool(params.get("no_hooks")), timeout=step.timeout,
+    )  # fmt: skip
+    context.progress(msg("helm {version}: rollback of {release} to revision {n}.", version=helm.version,
+                         release=str(params["release"]), n=int(params["revision"])))  # fmt: skip
+    try:
+        result = await binary.run(
+            arguments, binary.environment(kubeconfig, records.driver_name), keep=(handle,),
+            timeout=step.timeout * (1 + int(params.get("hooks", 0))) + _OVERTIME,
+            line=lambda text: context.progress(msg("helm: {line}", line=text)),
+        )  # fmt: skip
+    except BackoutError as error:
+        return None, error
+    return result, None
+
+
+async def _confirm(
+    step: Step, records: Records, before: Record, result: binary.Result | None, failure: BackoutError | None
+) -> StepOutcome:
+    release, wanted = str(step.params["release"]), str(step.params["digest"])
+    head, current = await _head(records, release)
+    state = f"revision {head.revision}, {head.status}"
+    if head.revision > before.revision and head.status == "deployed" and digest(current.manifest) == wanted:
+        return StepOutcome(
+            True,
+            msg("helm/{release} is at revision {n} now, with the content of revision {target}.", release=release,
+                n=head.revision, target=int(step.params["revision"])),
+            {"revision": head.revision, "previous": before.revision},
+        )  # fmt: skip
+    if failure is not None:
+        raise failure
+    if result is not None and result.code != 0:
+        raise error_from(result.output, release=f"helm/{release}", found=state)
+    raise ToolFailed(
+        "helm ended without an error, but its records do not show the rollback.",
+        expected="a new revision, deployed, with the content of revision {target}", found="{state}",
+        target=int(step.params["revision"]), state=state, hint="Somebody else may have changed the release; plan anew.",
+    )  # fmt: skip
+
+
+def _arrived(step: Step, head: Record, current: Release) -> bool:
+    """True when the effect is there: deployed with the target's content, by us or all along."""
+    if head.status != "deployed" or digest(current.manifest) != step.params["digest"]:
+        return False
+    planned = step.precondition.get("head")
+    ours = isinstance(planned, int) and head.revision > planned
+    return ours or not step.params.get("reapply")
+
+
+def _still_as_planned(step: Step, head: Record, current: Release) -> None:
+    content, planned = digest(current.manifest), step.precondition
+    expected = planned.get("digest") or step.params.get("expect")
+    if isinstance(planned.get("head"), int) and head.revision != planned["head"]:
+        # A rollback of ours that was killed, or that failed, leaves a newer head with the target's content.
+        if head.revision > planned["head"] and content == step.params["digest"] and head.status in {
+            "pending-rollback", "failed"
+        }:  # fmt: skip
+            return
+        raise _moved(str(step.params["release"]), f"revision {planned['head']}", head)
+    if (
+        expected
+        and content != expected
+        and not (content == step.params["digest"] and head.status in PENDING | {"failed"})
+    ):
+        raise _moved(str(step.params["release"]), "the content that the plan was made for", head)
+    if planned.get("status") and head.status != planned["status"]:
+        raise _moved(str(step.params["release"]), f"revision {head.revision}, {planned['status']}", head)
+
+
+async def _same_target(records: Records, step: Step) -> None:
+    """The revision that was approved must still be there, and still say the same."""
+    release, number = str(step.params["release"]), int(step.params["revision"])
+    record = next((r for r in await records.history(release) if r.revision == number), None)
+    if record is None:
+        raise PreconditionFailed(
+            "Revision {n} of helm/{release} is not in its history any more.", n=number, release=release,
+            expected="the revision that the plan goes back to", found="a history without it", hint="Plan anew.",
+        )  # fmt: skip
+    if digest((await records.load(record)).manifest) != step.params["digest"]:
+        raise PreconditionFailed(
+            "Revision {n} of helm/{release} does not say what it said when the plan was made.", n=number,
+            release=release, hint="Somebody edited its record. Look who did, then plan anew.",
+        )  # fmt: skip
+
+
+async def _recreate(context: StepContext, step: Step, records: Records) -> None:
+    """Deletes StatefulSets that must be made anew, and leaves their pods and claims alone."""
+    names = [str(name) for name in step.params.get("recreate") or ()]
+    if not names:
+        return
+    number = int(step.params["revision"])
+    record = next(r for r in await records.history(str(step.params["release"])) if r.revision == number)
+    wanted = {e.name: e.object for e in entries((await records.load(record)).manifest, {"StatefulSet"})}
+    for name in names:
+        try:
+            live = await context.cluster.get(STATEFULSETS, name, records.namespace)
+        except ObjectNotFound:
+            continue
+        if name not in wanted or not recreate_needed(live, wanted[name]):
+            continue
+        await context.guard()
+        await context.cluster.delete(
+            STATEFULSETS, name, records.namespace, uid=live["metadata"]["uid"], propagation="Orphan"
+        )
+        context.progress(msg("Deleted statefulset/{name} without its pods.", name=name))
+        await _gone(context.cluster, name, records.namespace, str(live["metadata"]["uid"]))
+
+
+async def _gone(cluster: Cluster, name: str, namespace: str, uid: str) -> None:
+    """Waits until the finalizer that orphans the pods is done and the object is gone."""
+    async with asyncio.timeout(60):
+        async for event in cluster.watch(STATEFULSETS, namespace, fields=f"metadata.name={name}"):
+            meta: dict[str, Any] = event.object.get("metadata", {}) if event.object else {}
+            if event.type == "DELETED" and meta.get("uid") == uid:
+                return
+            if event.type == "SYNCED":
+                try:
+                    live = await cluster.get(STATEFULSETS, name, namespace)
+                except ObjectNotFound:
+                    return
+                if live["metadata"]["uid"] != uid:
+                    return
+
+
+async def _head(records: Records, release: str) -> tuple[Record, Release]:
+    head = await records.head(release)
+    return head, await records.load(head)
+
+
+def _records(cluster: Cluster, step: Step) -> Records:
+    return Records(cluster, step.target.namespace, driver({"HELM_DRIVER": str(step.params.get("driver", ""))}))
+
+
+def _moved(release: str, expected: str, head: Record) -> PreconditionFailed:
+    return PreconditionFailed(
+        "helm/{release} is not what it was when the plan was made.", release=release,
+        expected="{was}", found="revision {number}, {status}", was=expected, number=head.revision, status=head.status,
+        hint="Somebody works on this release. Look at `backout history helm/{release}`, then plan anew.",
+    )  # fmt: skip

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way back through Helm, behind the protocol that all mechanisms speak."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import ClassVar
+from weakref import WeakKeyDictionary
+
+from backout.cluster.port import Cluster
+from backout.errors import RevisionNotFound, ToolMissing
+from backout.mechanisms.helm import checks as checking
+from backout.mechanisms.helm import risks as risking
+from backout.mechanisms.helm import steps as stepping
+from backout.mechanisms.helm.analysis import Analysis, analyse
+from backout.mechanisms.helm.binary import Helm
+from backout.mechanisms.helm.effects import repair_pending, rollback
+from backout.mechanisms.helm.history import read_history
+from backout.mechanisms.helm.preview import changes
+from backout.mechanisms.helm.records import Record, Records
+from backout.mechanisms.helm.tool import find_helm
+from backout.mechanisms.port import Effect
+from backout.model.change import Changes
+from backout.model.plan import Access, Check, Risk, Step
+from backout.model.revision import Revision
+from backout.model.target import Target
+
+FRESH = 5.0
+"""Seconds for which one look at the cluster serves all the questions of one plan."""
+
+
+class _Memo:
+    """What was read of one cluster: records by namespace, analyses by target and revision."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Records] = {}
+        self.analyses: dict[tuple[Target, int], tuple[float, asyncio.Task[Analysis]]] = {}
+
+
+class HelmMechanism:
+    """Rolls releases back by the user's helm; reads their records itself."""
+
+    name: ClassVar[str] = "helm"
+
+    def __init__(self) -> None:
+        self._memos: WeakKeyDictionary[Cluster, _Memo] = WeakKeyDictionary()
+
+    async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
+        """All revisions in the records, oldest first, each judged.
+
+        Raises:
+            ReleaseNotFound: no record of that release in the namespace.
+        """
+        return (await read_history(cluster, self._records(cluster, target), target.name)).revisions
+
+    async def preview(self, cluster: Cluster, target: Target, revision: Revision) -> Changes:
+        """Live objects against what the server would make of the target's manifest."""
+        return changes(await self._analysis(cluster, target, revision))
+
+    async def steps(self, cluster: Cluster, target: Target, revision: Revision) -> list[Step]:
+        """Repair of a pending release, the rollback, and what plain Helm leaves undone after it.
+
+        Raises:
+            RefusedError: it would do harm or can't work (immutable fields, foreign owners, first install).
+        """
+        analysis, now = await asyncio.gather(self._analysis(cluster, target, revision), cluster.server_time())
+        return stepping.steps(analysis, target, self._records(cluster, target).driver_name, now)
+
+    async def risks(self, cluster: Cluster, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
+        """What is deleted, taken over, made anew, run again."""
+        analysis, now = await asyncio.gather(self._analysis(cluster, target, revision), cluster.server_time())
+        return risking.risks(analysis, await _helm_if_any(), now)
+
+    async def checks(self, cluster: Cluster, target: Target, revision: Revision) -> list[Check]:
+        """The release, its workloads, endpoints and claims."""
+        analysis = await self._analysis(cluster, target, revision)
+        return checking.checks(analysis, target, self._records(cluster, target).driver_name)
+
+    async def access(self, cluster: Cluster, target: Target, changes: Changes) -> list[Access]:
+        """Rights on the records and on every kind in both manifests."""
+        memo = self._memos.get(cluster)
+        latest = [task for (mine, _), (_, task) in (memo.analyses if memo else {}).items() if mine == target]
+        if not latest:
+            return []
+        return checking.access(await latest[-1], self._records(cluster, target).driver_name)
+
+    def effects(self) -> Mapping[str, Effect]:
+        """``helm.repair-pending`` and ``helm.rollback``; the latter is its own compensation."""
+        return {"helm.repair-pending": repair_pending, "helm.rollback": rollback}
+
+    def _records(self, cluster: Cluster, target: Target) -> Records:
+        memo = self._memos.setdefault(cluster, _Memo())
+        if target.namespace not in memo.records:
+            memo.records[target.namespace] = Records(cluster, target.namespace)
+        return memo.records[target.namespace]
+
+    async def _analysis(self, cluster: Cluster, target: Target, revision: Revision) -> Analysis:
+        memo = self._memos.setdefault(cluster, _Memo())
+        key = (target, revision.number)
+        known = memo.analyses.get(key)
+        if known is None or time.monotonic() - known[0] > FRESH or _failed(known[1]):
+            task = asyncio.ensure_future(self._analyse(cluster, target, revision.number))
+            memo.analyses.pop(key, None)
+            memo.analyses[key] = known = (time.monotonic(), task)
+        return await asyncio.shield(known[1])
+
+    async def _analyse(self, cluster: Cluster, target: Target, number: int) -> Analysis:
+        records = self._records(cluster, target)
+        history = await records.history(target.name)
+        wanted = _numbered(history, number, target)
+        head = history[-1]
+        head_release, wanted_release = await records.load(head), await records.load(wanted)
+        helm = await _helm_if_any()
+        server_side = wanted_release.server_side and (helm is None or helm.major >= 4)
+        return await analyse(cluster, (head, head_release), (wanted, wanted_release), server_side=server_side)
+
+
+def _failed(task: asyncio.Task[Analysis]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
+
+
+async def _helm_if_any() -> Helm | None:
+    """A plan can be made without helm; only running it needs one."""
+    try:
+        return await find_helm()
+    except ToolMissing:
+        return None
+
+
+def _numbered(history: list[Record], number: int, target: Target) -> Record:
+    for record in history:
+        if record.revision == number:
+            return record
+    raise RevisionNotFound(
+        "Revision {n} of {target} is not in its history.", n=number, target=str(target),
+        found="revisions {first} to {last}", first=history[0].revision, last=history[-1].revision,
+        hint="Choose another: `backout history {target}`.",
+    )  # fmt: skip

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands in the way of a rollback, found by dry run before anything is written. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from backout.errors import AccessDenied, Conflict, ObjectNotFound
+from backout.mechanisms.helm.analysis import Item
+from backout.mechanisms.helm.text import first_line
+from backout.mechanisms.helm.workloads import covers
+from backout.model.message import Message, msg
+
+Kind = Literal["recreate", "conflict", "takeover", "immutable", "refused", "unserved", "unreadable"]
+
+_IMMUTABLE: dict[str, tuple[str, ...]] = {
+    "StatefulSet": ("spec.volumeClaimTemplates", "spec.serviceName", "spec.selector", "spec.podManagementPolicy"),
+    "Deployment": ("spec.selector",),
+    "DaemonSet": ("spec.selector",),
+    "ReplicaSet": ("spec.selector",),
+    "Job": ("spec.template", "spec.selector", "spec.completionMode"),
+    "Service": ("spec.clusterIP", "spec.ipFamilies", "spec.loadBalancerClass"),
+    "ConfigMap": ("data", "binaryData", "immutable"),
+    "Secret": ("data", "stringData", "immutable", "type"),
+    "PersistentVolumeClaim": ("spec",),
+    "RoleBinding": ("roleRef",),
+    "ClusterRoleBinding": ("roleRef",),
+    "StorageClass": ("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"),
+    "IngressClass": ("spec.controller",),
+}
+"""Fields that the API server does not let change (validation of each kind in kubernetes pkg/apis)."""
+
+_PEOPLE = re.compile(r"^(kubectl|k9s|lens|before-first-apply|backout)", re.IGNORECASE)
+_MANAGER = re.compile(r'\("([^"]+)"')
+
+
+class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
+    """One object that Helm could not write, why, and what can be done.
+
+    ``recreate``: a StatefulSet that can be made anew around its pods. ``takeover``: fields last set by a person with
+    kubectl, which Helm may take back when that is approved. All others end the way back before it begins.
+    """
+
+    kind: Kind
+    item: Item
+    message: Message
+    managers: tuple[str, ...] = ()
+
+    @property
+    def final(self) -> bool:
+        """True when there is no way around it."""
+        return self.kind not in {"recreate", "takeover"}
+
+
+def obstacles(items: Iterable[Item]) -> list[Obstacle]:
+    """Everything that the server would refuse."""
+    return [found for item in items if (found := _obstacle(item)) is not None]
+
+
+def _obstacle(item: Item) -> Obstacle | None:
+    error = item.refusal
+    if error is None or item.gone:
+        return None
+    name = str(item.ref)
+    if isinstance(error, ObjectNotFound):
+        return Obstacle(kind="unserved", item=item, message=msg(
+            "The cluster does not serve {api} {kind} (any more), so Helm can't build {object} of the target revision.",
+            api=item.ref.api_version, kind=item.ref.kind, object=name,
+        ))  # fmt: skip
+    if isinstance(error, AccessDenied):
+        return Obstacle(kind="unreadable", item=item, message=msg("You may not read {object}.", object=name))
+    if isinstance(error, Conflict):
+        return _conflict(item, error)
+    return _invalid(item)
+
+
+def _conflict(item: Item, error: Conflict) -> Obstacle:
+    fields = str(error.arguments.get("fields") or first_line(error.message))
+    managers = tuple(dict.fromkeys(_MANAGER.findall(fields)))
+    if managers and all(_PEOPLE.match(manager) for manager in managers):
+        return Obstacle(kind="takeover", item=item, managers=managers, message=msg(
+            "Fields of {object} were set by hand since: {fields}. Going back takes them over.",
+            object=str(item.ref), fields=fields,
+        ))  # fmt: skip
+    return Obstacle(kind="conflict", item=item, managers=managers, message=msg(
+        "Fields of {object} belong to others, who would set them again: {fields}.", object=str(item.ref), fields=fields
+    ))  # fmt: skip
+
+
+def _invalid(item: Item) -> Obstacle:
+    assert item.refusal is not None
+    changed = immutable_fields(item)
+    words = first_line(item.refusal.message)
+    if not changed:
+        return Obstacle(kind="refused", item=item, message=msg(
+            "The API server would refuse {object}: {words}", object=str(item.ref), words=words
+        ))  # fmt: skip
+    if recreatable(item, changed):
+        return Obstacle(kind="recreate", item=item, message=msg(
+            "{object} must be made anew, since {fields} can't be changed: it is deleted without its pods and volumes, "
+            "and the rollback creates it again around them.",
+            object=str(item.ref), fields=", ".join(changed),
+        ))  # fmt: skip
+    return Obstacle(kind="immutable", item=item, message=msg(
+        "{object} can't go back: {fields} can't be changed once set. {advice}",
+        object=str(item.ref), fields=", ".join(changed), advice=_advice(item),
+    ))  # fmt: skip
+
+
+def immutable_fields(item: Item) -> list[str]:
+    """The immutable fields that would change."""
+    names = _IMMUTABLE.get(item.ref.kind, ())
+    if item.ref.kind in {"ConfigMap", "Secret"} and not (item.live or {}).get("immutable"):
+        names = ("type",) if item.ref.kind == "Secret" else ()
+    found = []
+    for name in names:
+        if any(change.path == name or change.path.startswith((f"{name}.", f"{name}[")) for change in item.fields):
+            found.append(name)
+    return found
+
+
+def recreatable(item: Item, changed: list[str]) -> bool:
+    """True when a StatefulSet can be deleted and made again with its pods left running.
+
+    The new set adopts pods whose labels and claims fit; other claims or another selector would leave it stuck or the
+    pods orphaned, and another serviceName would leave running pods with the old DNS name.
+    """
+    if item.ref.kind != "StatefulSet" or not set(changed) <= {"spec.volumeClaimTemplates", "spec.podManagementPolicy"}:
+        return False
+    return _claims(item.live) == _claims(item.target)
+
+
+def recreate_needed(live: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """True while the live StatefulSet still has the fields that can't be changed to what is wanted."""
+    left, right = live.get("spec") or {}, wanted.get("spec") or {}
+    policy = right.get("podManagementPolicy") or "OrderedReady"
+    if (left.get("podManagementPolicy") or "OrderedReady") != policy:
+        return True
+    return not covers(left.get("volumeClaimTemplates") or [], right.get("volumeClaimTemplates") or [])
+
+
+def _claims(obj: dict[str, Any] | None) -> set[str]:
+    templates = ((obj or {}).get("spec") or {}).get("volumeClaimTemplates") or []
+    return {str((template.get("metadata") or {}).get("name")) for template in templates}
+
+
+def _advice(item: Item) -> str:
+    kind, name = item.ref.kind, item.ref.name
+    if kind == "Job":
+        return f"Delete it if it may run again (`kubectl delete job {name}`), then plan anew: Helm creates it again."
+    if kind in {"ConfigMap", "Secret"}:
+        return "It is immutable; deploy a chart that gives it a new name, or delete it yourself and plan anew."
+    if kind == "Service":
+        return "Deleting it would give it another address; fix the chart forward instead."
+    if kind in {"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet"}:
+        return "Deleting it would interrupt the service; fix the chart forward, or delete it yourself and plan anew."
+    return "Fix the chart forward, or delete it yourself and plan anew."

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The preview of a rollback for people: what is deleted first, then what changes, and what one would not expect."""
+
+from __future__ import annotations
+
+from backout.errors import BackoutError
+from backout.mechanisms.diff import diff_objects
+from backout.mechanisms.helm.analysis import Analysis, Item
+from backout.mechanisms.helm.manifest import entries
+from backout.mechanisms.helm.merge import Object, three_way
+from backout.mechanisms.helm.obstacles import Obstacle, obstacles
+from backout.model.change import Action, Changes, ObjectChange
+from backout.model.message import Message, msg
+
+HOLDS_DATA = frozenset({"PersistentVolumeClaim", "Namespace", "CustomResourceDefinition", "Secret", "Service"})
+ROLLBACK_HOOKS = ("pre-rollback", "post-rollback")
+_SHOWN = 5
+
+
+def changes(analysis: Analysis) -> Changes:
+    """All objects of both manifests; those that would be deleted first, those that stay as they are last."""
+    found = {obstacle.item.ref: obstacle for obstacle in obstacles(analysis.items)}
+    objects = [_change(item, analysis, found.get(item.ref)) for item in analysis.items]
+    order: dict[Action, int] = {"delete": 0, "recreate": 1, "create": 2, "update": 3, "keep": 4}
+    objects.sort(key=lambda change: order[change.action])
+    return Changes(objects=tuple(objects), notes=tuple(_notes(analysis)))
+
+
+def _change(item: Item, analysis: Analysis, obstacle: Obstacle | None) -> ObjectChange:
+    if item.gone:
+        return _gone(item)
+    notes: list[Message] = []
+    if obstacle is not None:
+        notes.append(obstacle.message)
+    elif not item.asked:
+        notes.append(msg("Reckoned from the manifests: you may not ask the server by a dry run."))
+    if item.live is None and item.base is not None and item.resource is not None:
+        notes.append(msg("It is missing now, although the current revision has it."))
+    elif item.live is not None and item.base is None:
+        notes.append(msg("It exists, but the current revision's manifest does not have it; Helm 3 stops at that."))
+    action: Action = "update" if item.fields else "keep"
+    if item.live is None:
+        action = "create"
+    if obstacle is not None and obstacle.kind == "recreate":
+        action = "recreate"
+    notes.extend(_drift(item, analysis.server_side))
+    return ObjectChange(
+        ref=item.ref, action=action, fields=item.fields, notes=tuple(notes), destructive=action == "recreate"
+    )
+
+
+def _gone(item: Item) -> ObjectChange:
+    if item.resource is None or item.live is None:
+        return ObjectChange(
+            ref=item.ref, action="keep", notes=(msg("The target revision lacks it; it is gone already."),)
+        )
+    if item.kept:
+        note = msg("The target revision lacks it, but its annotation helm.sh/resource-policy: keep holds it.")
+        return ObjectChange(ref=item.ref, action="keep", notes=(note,))
+    notes = [msg("The target revision lacks it, so Helm deletes it.")]
+    if item.ref.kind in HOLDS_DATA:
+        notes.append(msg("Look twice: others may depend on it, or it may hold data."))
+    return ObjectChange(
+        ref=item.ref, action="delete", fields=diff_objects(item.live, None) if item.ref.kind == "ConfigMap" else (),
+        notes=tuple(notes), destructive=True,
+    )  # fmt: skip
+
+
+def _drift(item: Item, server_side: bool) -> list[Message]:
+    """Where the live object is not what the current revision says."""
+    if item.live is None or item.base is None or item.target is None:
+        return []
+    if item.custom and not server_side:
+        after = item.after or item.live
+        left = [change.path for change in diff_objects(after, _over(after, item.target))]
+        if left:
+            return [msg(
+                "Changed by hand in {fields}, and Helm leaves that: it merges custom resources without looking at "
+                "the live object.", fields=_few(left),
+            )]  # fmt: skip
+        return []
+    strayed = {change.path for change in diff_objects(item.live, _over(item.live, item.base))}
+    reset = [change.path for change in item.fields if change.path in strayed]
+    if not reset:
+        return []
+    return [
+        msg("Differs from its own revision in {fields} (changed outside of Helm); this is reset.", fields=_few(reset))
+    ]
+
+
+def _over(live: Object, manifest: Object) -> Object:
+    """``live`` with everything that ``manifest`` says."""
+    return three_way({}, manifest, live)
+
+
+def _few(paths: list[str]) -> str:
+    return ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
+
+
+def rollback_hooks(analysis: Analysis) -> list[tuple[str, str]]:
+    """Hooks of the target revision that a rollback runs, as (event, kind/name)."""
+    return [
+        (event, f"{hook.kind.lower()}/{hook.name}")
+        for event in ROLLBACK_HOOKS
+        for hook in sorted(analysis.target_release.hooks or (), key=lambda hook: hook.weight)
+        if event in (hook.events or ())
+    ]
+
+
+def _notes(analysis: Analysis) -> list[Message]:
+    notes = [msg("{event} hook: {hook} will run.", event=event, hook=hook) for event, hook in rollback_hooks(analysis)]
+    how = "server-side apply" if analysis.server_side else "client-side apply"
+    notes.append(msg("Helm writes the objects by {method}.", method=how))
+    if _has_crds(analysis):
+        notes.append(msg("Custom resource definitions from a chart's crds/ folder are not touched by Helm."))
+    return notes
+
+
+def _has_crds(analysis: Analysis) -> bool:
+    """True when the release has custom resources, whose definitions may come from crds/."""
+    try:
+        return any(item.custom for item in analysis.items) or bool(
+            entries(analysis.target_release.manifest, {"CustomResourceDefinition"})
+        )
+    except BackoutError:
+        return False

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one must know before saying yes to a rollback of a release. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from backout.mechanisms.helm.analysis import Analysis
+from backout.mechanisms.helm.binary import Helm
+from backout.mechanisms.helm.obstacles import obstacles
+from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
+from backout.mechanisms.helm.steps import YOUNG, pending_age
+from backout.mechanisms.helm.text import duration
+from backout.model.message import msg
+from backout.model.plan import Risk
+
+
+def risks(analysis: Analysis, helm: Helm | None, now: datetime) -> list[Risk]:
+    """The risks, the heaviest first."""
+    found = [*_deletions(analysis), *_obstacles(analysis), *_pending(analysis, now), *_replicas(analysis)]
+    hooks = rollback_hooks(analysis)
+    if hooks:
+        names = ", ".join(dict.fromkeys(name for _, name in hooks))
+        found.append(Risk(code="hooks", message=msg(
+            "Hooks of the target revision run again: {hooks}. They may not be made to run twice.", hooks=names
+        )))  # fmt: skip
+    if any(item.live is not None and item.base is None and item.target is not None for item in analysis.items):
+        needs = helm is not None and helm.major == 3
+        found.append(Risk(code="unknown-base", needs_approval=needs, message=msg(
+            "An object of the target exists although the current revision does not have it; Helm 3 stops at that."
+        )))  # fmt: skip
+    if helm is not None and helm.major == 3 and analysis.head_release.server_side:
+        found.append(Risk(code="helm-major", message=msg(
+            "Helm 4 wrote the release with server-side apply; helm {version} goes back with client-side apply.",
+            version=helm.version,
+        )))  # fmt: skip
+    if any(not item.asked and item.target is not None and item.refusal is None for item in analysis.items):
+        found.append(Risk(code="not-asked", message=msg(
+            "Some writes could not be tried by dry run, so the server may still refuse them."
+        )))  # fmt: skip
+    return found
+
+
+def _deletions(analysis: Analysis) -> list[Risk]:
+    gone = [item for item in analysis.items if item.gone and not item.kept and item.live is not None]
+    if not gone:
+        return []
+    heavy = any(item.ref.kind in HOLDS_DATA for item in gone)
+    names = ", ".join(str(item.ref) for item in gone)
+    return [Risk(code="deletes", needs_approval=heavy, message=msg(
+        "{count} objects that the target revision lacks are deleted: {names}.", count=len(gone), names=names
+    ))]  # fmt: skip
+
+
+def _obstacles(analysis: Analysis) -> list[Risk]:
+    return [
+        Risk(code=obstacle.kind, message=obstacle.message, needs_approval=True)
+        for obstacle in obstacles(analysis.items)
+        if not obstacle.final
+    ]
+
+
+def _pending(analysis: Analysis, now: datetime) -> list[Risk]:
+    age = pending_age(analysis, now)
+    if not analysis.head.pending or (age is not None and age >= YOUNG):
+        return []
+    return [Risk(code="maybe-running", message=msg(
+        "Revision {n} has been {status} for {age} only. If somebody's helm still waits for it, that helm will notice "
+        "nothing and may write its own result later; ask before you go on.",
+        n=analysis.head.revision, status=analysis.head.status, age=duration(age) if age else "an unknown time",
+    ))]  # fmt: skip
+
+
+def _replicas(analysis: Analysis) -> list[Risk]:
+    found = []
+    for item in analysis.items:
+        change = next((change for change in item.fields if change.path == "spec.replicas"), None)
+        if change is not None and item.live is not None and item.target is not None and change.after is not None:
+            found.append(Risk(code="replicas", message=msg(
+                "The replicas of {object} go from {before} to {after}.", object=str(item.ref),
+                before=str(change.before), after=str(change.after),
+            )))  # fmt: skip
+    return found

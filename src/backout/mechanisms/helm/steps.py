@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of a rollback, or the reason why there must be none. Pure, over what the analysis found."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from backout.errors import Conflict, Invalid, RefusedError
+from backout.mechanisms.helm.analysis import Analysis
+from backout.mechanisms.helm.manifest import digest
+from backout.mechanisms.helm.obstacles import Obstacle, obstacles
+from backout.mechanisms.helm.preview import rollback_hooks
+from backout.mechanisms.helm.text import duration
+from backout.mechanisms.helm.workloads import Workload, workloads
+from backout.model.message import msg
+from backout.model.plan import Compensation, Step
+from backout.model.target import ObjectRef, Target
+
+TIMEOUT = 300.0
+YOUNG = timedelta(minutes=5)
+"""Helm's default ``--timeout``: a pending release that is younger may still be somebody's."""
+
+
+def steps(analysis: Analysis, target: Target, driver: str, now: datetime) -> list[Step]:
+    """The steps in order.
+
+    Raises:
+        RefusedError, Conflict, Invalid: it can't work, or would do harm.
+    """
+    found = obstacles(analysis.items)
+    _refuse(analysis, target, [obstacle for obstacle in found if obstacle.final])
+    recreate = [obstacle for obstacle in found if obstacle.kind == "recreate"]
+    takeover = any(obstacle.kind == "takeover" for obstacle in found)
+    result: list[Step] = []
+    if analysis.head.pending:
+        result.append(_repair(analysis, target, driver, now))
+    result.append(_rollback(analysis, target, driver, recreate, force_conflicts=takeover))
+    for workload in workloads(analysis.target_release.manifest, analysis.namespace):
+        if workload.kind == "StatefulSet":
+            result.append(_replace(workload, target))
+    result.extend(
+        _wait(workload, target) for workload in workloads(analysis.target_release.manifest, analysis.namespace)
+    )
+    return result
+
+
+def observe(analysis: Analysis, now: datetime) -> float:
+    """For how many seconds a pending record is watched: the younger, the longer."""
+    age = pending_age(analysis, now)
+    if age is None or age < YOUNG:
+        return 10.0
+    return 3.0
+
+
+def pending_age(analysis: Analysis, now: datetime) -> timedelta | None:
+    """How long the newest record has been pending, by the API server's clock."""
+    return now - analysis.head.created if analysis.head.pending and analysis.head.created else None
+
+
+def _refuse(analysis: Analysis, target: Target, final: list[Obstacle]) -> None:
+    head = analysis.head
+    if head.status == "pending-install" and head.revision == 1:
+        raise RefusedError(
+            "{target} never finished its first install, so there is nothing to go back to.", target=str(target),
+            hint="Look at what it made (`helm get manifest {name} -n {namespace}`), then `helm uninstall {name} "
+            "-n {namespace}` and install it again.",
+            name=target.name, namespace=analysis.namespace,
+        )  # fmt: skip
+    if head.status in {"uninstalling", "uninstalled"}:
+        raise RefusedError(
+            "{target} is {status}.", target=str(target), status=head.status,
+            hint="Install it again; a rollback would fight the uninstall.",
+        )  # fmt: skip
+    if not final:
+        return
+    kind = Conflict if all(obstacle.kind == "conflict" for obstacle in final) else Invalid
+    hints = {
+        "conflict": "Let the owner of the field set it, or take the field out of the chart.",
+        "unserved": "Restore the custom resource definition first, or deploy a chart that does without.",
+    }
+    raise kind(
+        "{target} can't go back to revision {revision}: {reasons}",
+        target=str(target), revision=analysis.target.revision,
+        reasons=" ".join(str(obstacle.message) for obstacle in final),
+        expected="objects that the API server accepts (asked by dry run; nothing was written)",
+        found="{count} that it refuses", count=len(final),
+        hint=hints.get(final[0].kind, "Choose another revision (`backout history {target}`), or fix it forward."),
+    )  # fmt: skip
+
+
+def _repair(analysis: Analysis, target: Target, driver: str, now: datetime) -> Step:
+    head, age = analysis.head, pending_age(analysis, now)
+    return Step(
+        id="repair-pending",
+        action="helm.repair-pending",
+        target=target,
+        title=msg(
+            "Make sure that nobody works on the release: revision {n} has been {status} for {age}",
+            n=head.revision, status=head.status, age=duration(age) if age else "an unknown time",
+        ),
+        params={"release": target.name, "revision": head.revision, "driver": driver, "observe": observe(analysis, now)},
+        precondition={"head": head.revision, "status": head.status},
+        effect=msg("The record does not change while it is watched."),
+        timeout=60.0,
+    )  # fmt: skip
+
+
+def _rollback(
+    analysis: Analysis, target: Target, driver: str, recreate: list[Obstacle], *, force_conflicts: bool
+) -> Step:
+    head, revision = analysis.head, analysis.target.revision
+    wanted, present = digest(analysis.target_release.manifest), digest(analysis.head_release.manifest)
+    names = [obstacle.item.ref.name for obstacle in recreate]
+    common: dict[str, Any] = {"release": target.name, "driver": driver}
+    if names:
+        common["recreate"] = names
+    forward = {
+        **common, "revision": revision, "digest": wanted, "apply": "ssa" if analysis.server_side else "csa",
+        "hooks": len(rollback_hooks(analysis)),
+    }  # fmt: skip
+    if force_conflicts:
+        forward["force_conflicts"] = True
+    if wanted == present and any(item.fields or item.live is None for item in analysis.items):
+        forward["reapply"] = True
+    back = {
+        **common, "revision": head.revision, "digest": present, "expect": wanted,
+        "apply": "ssa" if analysis.head_release.server_side and analysis.server_side else "csa",
+    }  # fmt: skip
+    destroys = [i.ref for i in analysis.items if i.gone and not i.kept and i.live is not None]
+    return Step(
+        id="rollback",
+        action="helm.rollback",
+        target=target,
+        title=msg("Roll the release back from revision {head} to revision {n}", head=head.revision, n=revision),
+        params=forward,
+        precondition={"head": head.revision, "status": head.status, "digest": present},
+        effect=msg("A new revision {n}, deployed, with the content of revision {target}.", n=head.revision + 1,
+                   target=revision),
+        compensation=Compensation("helm.rollback", back) if wanted != present else None,
+        destroys=(*destroys, *(obstacle.item.ref for obstacle in recreate)),
+        timeout=TIMEOUT,
+    )  # fmt: skip
+
+
+def _replace(workload: Workload, target: Target) -> Step:
+    ref = _ref(workload)
+    return Step(
+        id=f"replace-stuck-{ref.name}",
+        action="workload.replace-stuck-pods",
+        target=_workload_target(workload, target),
+        title=msg("Replace pods of {workload} that are stuck on another revision", workload=str(ref)),
+        params=_params(ref),
+        effect=msg("Every pod of {workload} runs the revision that it should.", workload=str(ref)),
+    )
+
+
+def _wait(workload: Workload, target: Target) -> Step:
+    ref = _ref(workload)
+    return Step(
+        id=f"wait-{workload.kind.lower()}-{ref.name}",
+        action="workload.wait-ready",
+        target=_workload_target(workload, target),
+        title=msg("Wait until {workload} is ready", workload=str(ref)),
+        params=_params(ref),
+        effect=msg("All pods of {workload} are ready, at the right revision.", workload=str(ref)),
+    )
+
+
+def _ref(workload: Workload) -> ObjectRef:
+    return ObjectRef("apps/v1", workload.kind, workload.name, workload.namespace)
+
+
+def _params(ref: ObjectRef) -> dict[str, str]:
+    return {"api_version": ref.api_version, "kind": ref.kind, "name": ref.name, "namespace": ref.namespace}
+
+
+def _workload_target(workload: Workload, target: Target) -> Target:
+    return Target(workload.kind.lower(), workload.name, workload.namespace, target.cluster)
