@@ -44,25 +44,24 @@ class State(msgspec.Struct):
 async def read_state(cluster: Cluster, namespace: str) -> State:
     """Pods and workloads of one namespace, or of all when it is empty, in parallel."""
     state = State(namespace)
-    names = ["pods", "deployments", "statefulsets", "daemonsets"]
-    results = await asyncio.gather(
-        cluster.list_as(Pod, PODS, namespace),
-        *(cluster.list_as(Workload, resource, namespace) for resource in KINDS.values()),
-        return_exceptions=True,
+    pods, *workloads = await asyncio.gather(
+        _read(cluster, Pod, PODS, state), *(_read(cluster, Workload, resource, state) for resource in KINDS.values())
     )
-    for name, result in zip(names, results, strict=True):
-        if isinstance(result, AccessDenied):
-            where = namespace or "all namespaces"
-            state.blind.append(msg("{resource} in {where} can't be read: no permission.", resource=name, where=where))
-        elif isinstance(result, BaseException):
-            raise result
-    if not isinstance(results[0], BaseException):
-        state.pods = results[0]
-    for kind, found in zip(KINDS, results[1:], strict=True):
-        if not isinstance(found, BaseException):
-            for workload in found:
-                state.workloads[workload.metadata.namespace, kind, workload.metadata.name] = workload
+    state.pods = pods
+    for kind, found in zip(KINDS, workloads, strict=True):
+        for workload in found:
+            state.workloads[workload.metadata.namespace, kind, workload.metadata.name] = workload
     return state
+
+
+async def _read(cluster: Cluster, shape: type[T], resource: Resource, state: State) -> list[T]:
+    try:
+        return await cluster.list_as(shape, resource, state.namespace)
+    except AccessDenied:
+        where = state.namespace or "all namespaces"
+        message = msg("{resource} in {where} can't be read: no permission.", resource=resource.plural, where=where)
+        state.blind.append(message)
+        return []
 
 
 async def workload_of(cluster: Cluster, state: State, pod: Pod) -> WorkloadKey | None:

@@ -8,11 +8,11 @@ from datetime import datetime
 import msgspec
 
 
-class _View(msgspec.Struct, rename="camel", omit_defaults=True):
+class _View(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
     """A few fields of an object; all others are skipped while decoding."""
 
 
-class OwnerRef(_View):
+class OwnerRef(_View, frozen=True):
     kind: str
     name: str
     uid: str
@@ -20,7 +20,7 @@ class OwnerRef(_View):
     controller: bool = False
 
 
-class Meta(_View):
+class Meta(_View, frozen=True):
     name: str
     uid: str = ""
     namespace: str = ""
@@ -37,7 +37,7 @@ class Meta(_View):
         return next((owner for owner in self.owner_references if owner.controller), None)
 
 
-class SlimMeta(_View):
+class SlimMeta(_View, frozen=True):
     """Of ten thousand pods, annotations would be most of the bytes."""
 
     name: str
@@ -54,7 +54,7 @@ class SlimMeta(_View):
         return next((owner for owner in self.owner_references if owner.controller), None)
 
 
-class Condition(_View):
+class Condition(_View, frozen=True):
     type: str
     status: str = "Unknown"
     reason: str = ""
@@ -62,16 +62,16 @@ class Condition(_View):
     last_transition_time: datetime | None = None
 
 
-class Waiting(_View):
+class Waiting(_View, frozen=True):
     reason: str = ""
     message: str = ""
 
 
-class Running(_View):
+class Running(_View, frozen=True):
     started_at: datetime | None = None
 
 
-class Terminated(_View):
+class Terminated(_View, frozen=True):
     exit_code: int = 0
     reason: str = ""
     message: str = ""
@@ -80,13 +80,13 @@ class Terminated(_View):
     finished_at: datetime | None = None
 
 
-class ContainerState(_View):
+class ContainerState(_View, frozen=True):
     waiting: Waiting | None = None
     running: Running | None = None
     terminated: Terminated | None = None
 
 
-class ContainerStatus(_View):
+class ContainerStatus(_View, frozen=True):
     name: str
     ready: bool = False
     restart_count: int = 0
@@ -95,7 +95,7 @@ class ContainerStatus(_View):
     last_state: ContainerState = ContainerState()
 
 
-class PodStatus(_View):
+class PodStatus(_View, frozen=True):
     phase: str = ""
     reason: str = ""
     message: str = ""
@@ -105,18 +105,18 @@ class PodStatus(_View):
     container_statuses: tuple[ContainerStatus, ...] = ()
 
 
-class ContainerSpec(_View):
+class ContainerSpec(_View, frozen=True):
     name: str
     image: str = ""
 
 
-class PodSpec(_View):
+class PodSpec(_View, frozen=True):
     restart_policy: str = "Always"
     node_name: str = ""
     containers: tuple[ContainerSpec, ...] = ()
 
 
-class Pod(_View):
+class Pod(_View, frozen=True):
     metadata: SlimMeta
     status: PodStatus = PodStatus()
     spec: PodSpec = PodSpec()
@@ -137,25 +137,25 @@ class Pod(_View):
         return self.status.phase == "Succeeded"
 
 
-class RollingUpdate(_View):
+class RollingUpdate(_View, frozen=True):
     partition: int = 0
 
 
-class UpdateStrategy(_View):
+class UpdateStrategy(_View, frozen=True):
     type: str = "RollingUpdate"
     rolling_update: RollingUpdate | None = None
 
 
-class TemplateSpec(_View):
+class TemplateSpec(_View, frozen=True):
     containers: tuple[ContainerSpec, ...] = ()
     init_containers: tuple[ContainerSpec, ...] = ()
 
 
-class Template(_View):
+class Template(_View, frozen=True):
     spec: TemplateSpec = TemplateSpec()
 
 
-class WorkloadSpec(_View):
+class WorkloadSpec(_View, frozen=True):
     replicas: int = 1
     paused: bool = False
     update_strategy: UpdateStrategy | None = None
@@ -163,7 +163,7 @@ class WorkloadSpec(_View):
     template: Template = Template()
 
 
-class WorkloadStatus(_View):
+class WorkloadStatus(_View, frozen=True):
     observed_generation: int = 0
     replicas: int = 0
     ready_replicas: int = 0
@@ -178,7 +178,7 @@ class WorkloadStatus(_View):
     conditions: tuple[Condition, ...] = ()
 
 
-class Workload(_View):
+class Workload(_View, frozen=True):
     """A Deployment, StatefulSet or DaemonSet. ``kind`` is missing in list items; the collector knows it."""
 
     metadata: Meta
@@ -201,23 +201,23 @@ class Workload(_View):
         return bool(self.spec.update_strategy and self.spec.update_strategy.type == "OnDelete")
 
 
-class ReplicaSet(_View):
+class ReplicaSet(_View, frozen=True):
     metadata: Meta
 
 
-class Involved(_View):
+class Involved(_View, frozen=True):
     kind: str = ""
     name: str = ""
     namespace: str = ""
     uid: str = ""
 
 
-class Series(_View):
+class Series(_View, frozen=True):
     count: int = 0
     last_observed_time: datetime | None = None
 
 
-class Event(_View):
+class Event(_View, frozen=True):
     metadata: SlimMeta
     involved_object: Involved = Involved()
     type: str = ""

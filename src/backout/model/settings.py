@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -74,11 +75,7 @@ def parse_settings(text: str, filename: str) -> Settings:
     try:
         settings = msgspec.convert(data, Settings)
     except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at ")
-        keys = _keys(path.strip("`"))
-        unknown = problem.partition("unknown field `")[2].rstrip("`")
-        if unknown:
-            keys.append(unknown)
+        problem, keys = _where(data, error)
         raise ConfigError(
             "{file}, line {line}: {key}: {problem}.",
             file=filename, line=_line(node, keys), key=".".join(keys) or "the file", problem=problem,
@@ -99,26 +96,31 @@ def parse_settings(text: str, filename: str) -> Settings:
     return settings
 
 
-def _keys(path: str) -> list[str]:
-    """``$.stacks[...].namespace`` → its named parts (msgspec writes ``[...]`` for any key of a mapping)."""
-    return [part for part in path.replace("[", ".[").split(".") if part and part != "$"]
+def _where(data: Any, error: msgspec.ValidationError) -> tuple[str, list[str]]:
+    """What is wrong, and the keys that lead there. msgspec names no key of a mapping, so each entry is tried alone."""
+    before: list[str] = []
+    for section, shape in (("clusters", ClusterSettings), ("stacks", StackSettings)):
+        entries = data.get(section) if isinstance(data, dict) else None
+        for name, entry in entries.items() if isinstance(entries, dict) else ():
+            try:
+                msgspec.convert(entry, shape)
+            except msgspec.ValidationError as inner:
+                error, before = inner, [section, str(name)]
+    problem, _, path = str(error).partition(" - at ")
+    keys = [*before, *re.findall(r"[^.$`\[\]]+", path)]
+    unknown = problem.partition("unknown field `")[2].rstrip("`")
+    return problem, [*keys, unknown] if unknown else keys
 
 
 def _line(node: Any, keys: list[str]) -> int:
-    """The line of the deepest part of ``keys`` that can be found; ``[...]`` follows every branch that fits the rest."""
+    """The line of the deepest part of ``keys`` that is there."""
     if node is None:
         return 1
     line = int(node.start_mark.line) + 1
-    if not keys:
-        return line
-    key, rest = keys[0], keys[1:]
-    branches = node.value if isinstance(node.value, list) else []
-    best = line
-    for branch in branches:
-        if isinstance(branch, tuple):
-            name, value = branch
-            if key == "[...]" or name.value == key:
-                best = max(best, int(name.start_mark.line) + 1 if not rest else _line(value, rest))
-        elif key.startswith("["):
-            best = max(best, _line(branch, rest))
-    return best
+    for key in keys:
+        pairs = node.value if isinstance(node.value, list) else []
+        found = next((pair for pair in pairs if isinstance(pair, tuple) and pair[0].value == key), None)
+        if found is None:
+            return line
+        line, node = int(found[0].start_mark.line) + 1, found[1]
+    return line

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Credentials go, the rest of the line stays readable."""
+
+from __future__ import annotations
+
+import pytest
+
+from backout.model.redaction import HIDDEN, names_secret, redact_text
+
+SECRET = "s3cr3t-V4lue.x"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"level=error password={SECRET} user=kim",
+        f'{{"token": "{SECRET}", "a": 1}}',
+        f"dial https://kim:{SECRET}@db.example/x failed",
+        f"Authorization: Bearer {SECRET}",
+        f"AWS_SECRET_ACCESS_KEY={SECRET}",
+        f"api-key: '{SECRET}'",
+        "key eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.s3cr3t-V4luex",
+    ],
+)
+def test_credentials_are_hidden(line: str) -> None:
+    assert "s3cr3t" not in redact_text(line)
+    assert HIDDEN in redact_text(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'secret "thanos-objstore" not found',
+        "couldn't find key objstore.yml in Secret monitoring/thanos-objstore",
+        "Readiness probe failed: HTTP probe failed with statuscode: 503",
+        "container exits with code 2: unknown flag --receive.x",
+    ],
+)
+def test_ordinary_lines_stay_whole(line: str) -> None:
+    assert redact_text(line) == line
+
+
+def test_names_that_hold_secrets() -> None:
+    assert names_secret("DB_PASSWORD")
+    assert names_secret("s3.access-key")
+    assert not names_secret("replicas")
+    assert not names_secret("author")

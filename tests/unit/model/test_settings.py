@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A malformed configuration says where."""
+
+from __future__ import annotations
+
+import pytest
+
+from backout.errors import ConfigError
+from backout.model.settings import Settings, parse_settings
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("clusters:\n  a: {context: x}\n  b: {contxt: y}\n", 3, "contxt"),
+        ("policy:\n  protected: kube-system\n", 2, "policy.protected"),
+        ("verify:\n  timeout: 5\n  soak: long\n", 3, "verify.soak"),
+        ("stacks:\n  m:\n    clusters: [a]\n", 2, "namespace"),
+        ("a: [\n", 2, "not YAML"),
+        ("apiVersion: backout.dev/v9\n", 1, "v9"),
+        ("clusters: {a: {context: a}}\nstacks:\n  m:\n    namespace: x\n    clusters: [b]\n", 5, "cluster b"),
+    ],
+)
+def test_names_line_and_key(text: str, line: int, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_settings(text, "backout.yaml")
+    assert f"backout.yaml, line {line}:" in caught.value.message
+    assert words in caught.value.message
+
+
+def test_an_empty_file_is_no_configuration() -> None:
+    assert parse_settings("# nothing yet\n", "f") == Settings()
