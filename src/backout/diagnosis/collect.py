@@ -44,10 +44,8 @@ class State(msgspec.Struct):
 async def read_state(cluster: Cluster, namespace: str) -> State:
     """Pods and workloads of one namespace, or of all when it is empty, in parallel."""
     state = State(namespace)
-    pods, *workloads = await asyncio.gather(
-        _read(cluster, Pod, PODS, state), *(_read(cluster, Workload, resource, state) for resource in KINDS.values())
-    )
-    state.pods = pods
+    bulk = asyncio.gather(*(_read(cluster, Workload, resource, state) for resource in KINDS.values()))
+    state.pods, workloads = await asyncio.gather(_read(cluster, Pod, PODS, state), bulk)
     for kind, found in zip(KINDS, workloads, strict=True):
         for workload in found:
             state.workloads[workload.metadata.namespace, kind, workload.metadata.name] = workload
