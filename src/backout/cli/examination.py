@@ -60,29 +60,13 @@ async def _tools(*, install: bool) -> list[dict[str, Any]]:
 
 
 def _state(session: Session) -> dict[str, Any]:
-    from pathlib import Path
-
-    from backout.engine.runs import RunStore
+    from backout.cli.store import open_store
 
     try:
-        with RunStore(state_path(session)) as store:
-            return _finding("state", str(Path(store.path)))
+        with open_store(session, create=True) as store:
+            return _finding("state", str(store.path))
     except BackoutError as error:
         return _failed("state", error)
-
-
-def state_path(session: Session) -> Any:
-    """The state database of the configuration, or None for the default place."""
-    from pathlib import Path
-
-    from backout.errors import ConfigError
-
-    url = session.settings.state
-    if not url:
-        return None
-    if not url.startswith("sqlite:///"):
-        raise ConfigError("state is {url}.", url=url.partition("://")[0], expected="sqlite:///PATH")
-    return Path(url.removeprefix("sqlite:///")).expanduser()
 
 
 async def _cluster(

@@ -25,13 +25,14 @@ async def command(session: Session, targets: tuple[str, ...], to: str, out: str 
 
     Without TARGETS it plans for everything that `diagnose` finds broken.
     """
+    from backout.cli.output import write_private
     from backout.cli.planning import plans_for
     from backout.cli.views.plan import show_plan
     from backout.planning.document import dump
 
     plans = await plans_for(session, targets, to)
     if out:
-        write_plan(out, dump(plans))
+        write_private(out, dump(plans))
     if session.text:
         page = session.page()
         for number, plan in enumerate(plans):
@@ -46,20 +47,3 @@ async def command(session: Session, targets: tuple[str, ...], to: str, out: str 
         from backout.cli.output import versioned
 
         session.document(plans[0] if len(plans) == 1 else versioned("PlanList", items=plans))
-
-
-def write_plan(path: str, text: str) -> None:
-    """Writes a plan file, readable by its owner only.
-
-    Raises:
-        UsageError: the file can't be written.
-    """
-    import os
-
-    from backout.errors import UsageError
-
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise UsageError("{file} can't be written: {problem}.", file=path, problem=str(error.strerror)) from error

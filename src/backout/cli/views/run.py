@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from backout.cli.views.page import Page, duration, paint
 from backout.model.run import Run, RunEvent
 from backout.model.verdict import CheckResult, Verdict
+
+if TYPE_CHECKING:
+    from backout.engine.runs import RunSummary
 
 STATUS = {"pass": "good", "fail": "bad", "unknown": "warn"}
 OUTCOME = {"recovered": "good", "not-recovered": "bad", "unknown": "warn"}
@@ -63,16 +68,14 @@ def show_run(page: Page, run: Run, events: list[RunEvent]) -> None:
                 page.line(page.say(part), 4)
 
 
-def show_runs(page: Page, runs: list[Run]) -> None:
-    """A line a run, newest last."""
+def show_runs(page: Page, runs: Sequence[RunSummary]) -> None:
+    """A line a run."""
     if not runs:
         page.told("No run yet.")
         return
     rows = []
     for run in runs:
         took = duration((run.ended - run.started).total_seconds()) if run.ended else "-"
-        what = f"{run.plan.target} → {run.plan.revision.number}"
-        rows.append(
-            (run.id, page.ago(run.started), run.plan.cluster, run.plan.namespace, what, page.say(run.state), took)
-        )
+        what = page.say("undo of {run}", run=run.undo_of) if run.undo_of else f"{run.target} → {run.revision}"
+        rows.append((run.id, page.ago(run.started), run.cluster, run.namespace, what, page.say(run.state), took))
     page.table(("run", "started", "cluster", "namespace", "what", "state", "took"), rows)
