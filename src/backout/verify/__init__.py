@@ -1,1 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Proves, or disproves, that a rollback worked: checks with measured values, over a soak.
+
+Checks by code, with the parameters they take (all optional unless said otherwise; ``namespace`` defaults to that of
+the target everywhere):
+
+    workload-ready     the target is a workload (or ``kind``, ``name``): right revision (``images``: what containers
+                       must run; ``hash``: ``pod-template-hash`` or ``controller-revision-hash``), the controller's
+                       counters, every pod Ready, none terminating, none of another revision
+    no-new-restarts    no container restarted during the soak; the pods of the target, of ``workloads``
+                       (``[{"kind", "name"}]``), or of the namespace
+    release-deployed   the Helm release's head is deployed, with the ``digest`` of the target revision
+    revision-restored  the target is at the revision with that ``digest``, healthy or not (for an undo)
+    endpoints          Services (``services``; else those that select the workload's pods, or all) have ready addresses
+    pvc-bound          claims (``names``; else those that the workload's pods mount, or all) are Bound
+    pods-ready         pods (``labels``: a selector; else of the target or the namespace) are Ready
+    object-present     the object (``api_version``, ``kind``, ``name``: needed; ``uid``) exists
+    object-absent      it does not
+
+Unknown means that it could not be measured (no right, no answer): never a pass.
+"""

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks for a namespace as it is, without a plan: what `backout verify` measures."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, PVCS, SERVICES, STATEFULSETS, Cluster
+from backout.errors import AccessDenied
+from backout.model.message import msg
+from backout.model.plan import Check
+from backout.model.target import WORKLOADS, Target
+from backout.verify.pods import matches
+
+
+class _Meta(msgspec.Struct, frozen=True):
+    name: str = ""
+    labels: dict[str, str] | None = None
+
+
+class _Template(msgspec.Struct, frozen=True):
+    metadata: _Meta = _Meta()
+
+
+class _Spec(msgspec.Struct):
+    replicas: int | None = None
+    selector: dict[str, Any] | None = None
+    template: _Template = _Template()
+
+
+class _Object(msgspec.Struct):
+    metadata: _Meta
+    spec: _Spec | None = None
+
+
+async def namespace_checks(cluster: Cluster, namespace: str) -> tuple[Check, ...]:
+    """Every workload ready, no restart, claims Bound, Services with ready addresses.
+
+    What may not be listed still gets its check, which then says unknown.
+    """
+    resources = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS, SERVICES, PVCS)
+    found = await asyncio.gather(
+        *(cluster.list_as(_Object, resource, namespace) for resource in resources), return_exceptions=True
+    )
+    checks: list[Check] = []
+    idle: list[dict[str, str]] = []
+    for resource, objects in zip(resources, found, strict=True):
+        whole = Target("namespace", namespace, namespace, cluster.name)
+        if isinstance(objects, AccessDenied):
+            kind = next((short for short, full in WORKLOADS.items() if full == resource.kind), "")
+            if kind:
+                title = msg("{kind}s of {namespace} are ready", kind=resource.kind, namespace=namespace)
+                checks.append(
+                    Check(code="workload-ready", target=whole, title=title, params={"kind": kind, "name": "*"})
+                )
+            continue
+        if isinstance(objects, BaseException):
+            raise objects
+        if resource in (DEPLOYMENTS, STATEFULSETS, DAEMONSETS):
+            for obj in sorted(objects, key=lambda entry: entry.metadata.name):
+                checks.append(_ready(Target(resource.kind.lower(), obj.metadata.name, namespace, cluster.name)))
+                if obj.spec is not None and obj.spec.replicas == 0:
+                    idle.append(obj.spec.template.metadata.labels or {})
+        if resource is SERVICES:
+            # Behind a workload that is scaled to zero there is no address by design.
+            names = sorted(
+                obj.metadata.name
+                for obj in objects
+                if obj.spec and obj.spec.selector and not any(matches(obj.spec.selector, labels) for labels in idle)
+            )
+            if names:
+                checks.append(
+                    Check(code="endpoints", target=whole, title=msg("Services have ready addresses"),
+                          params={"services": names})
+                )  # fmt: skip
+        if resource is PVCS and objects:
+            checks.append(Check(code="pvc-bound", target=whole, title=msg("volume claims are Bound")))
+    checks.append(
+        Check(
+            code="no-new-restarts", target=Target("namespace", namespace, namespace, cluster.name),
+            title=msg("no container restarts"),
+        )
+    )  # fmt: skip
+    return tuple(checks)
+
+
+def workload_checks(target: Target) -> tuple[Check, ...]:
+    """The checks of one workload."""
+    return (
+        _ready(target),
+        Check(
+            code="no-new-restarts", target=target, title=msg("no container of {target} restarts", target=str(target))
+        ),
+        Check(
+            code="endpoints",
+            target=target,
+            title=msg("Services of {target} have ready addresses", target=str(target)),
+        ),
+        Check(code="pvc-bound", target=target, title=msg("volume claims of {target} are Bound", target=str(target))),
+    )
+
+
+def _ready(target: Target) -> Check:
+    return Check(code="workload-ready", target=target, title=msg("{target} is ready", target=str(target)))

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Restarts, endpoints, claims, revisions, single objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backout.cluster.port import ENDPOINTSLICES, PODS, PVCS, SERVICES, Cluster, Object, find
+from backout.model.message import msg
+from backout.model.plan import Check
+from backout.model.target import ObjectRef
+from backout.verify.measured import Measured, failed, listed, passed, unknown
+from backout.verify.pods import find_workload, matches, namespace_of, selected, terminating, workload_of
+from backout.verify.scene import Scene, restart_counts
+
+_SLICE_OF = "kubernetes.io/service-name"
+
+
+def no_new_restarts(check: Check, scene: Scene) -> Measured:
+    """Restart counts against those at the start of the soak, by pod uid; a pod born since then starts at 0."""
+    if scene.restarts is None:
+        return unknown(msg("not watched yet"))
+    pods = selected(scene, check)
+    new: list[str] = []
+    watched = 0
+    here = set()
+    for pod in pods:
+        meta = pod["metadata"]
+        here.add(meta.get("uid", ""))
+        for container, count in restart_counts(pod):
+            watched += 1
+            before = scene.restarts.get((meta.get("uid", ""), container), 0)
+            if count > before:
+                new.append(f"{meta['name']}/{container} +{count - before}")
+    gone = {name for (uid, _), name in scene.restarted.items() if uid not in here}
+    if _whole_namespace(check):
+        new += sorted(gone)
+    if new:
+        return failed(msg("restarted: {containers}", containers=listed(sorted(new))), restarts=sorted(new))
+    if not watched:
+        return failed(msg("no container ran that could be watched"))
+    return passed(msg("0 restarts of {count} containers", count=watched), containers=watched)
+
+
+def _whole_namespace(check: Check) -> bool:
+    return not check.params.get("workloads") and workload_of(check) is None
+
+
+def endpoints(check: Check, scene: Scene) -> Measured:
+    """Ready addresses behind Services. ``ready`` unset counts as ready (discovery.k8s.io/v1 EndpointConditions)."""
+    namespace = namespace_of(check)
+    names = check.params.get("services")
+    services = [
+        service for service in scene.objects(SERVICES, namespace) if (service.get("spec") or {}).get("selector")
+    ]
+    known = {service["metadata"]["name"] for service in services}
+    if names:
+        missing = sorted(set(names) - known)
+        if missing:
+            return failed(msg("no such Service with a selector: {names}", names=listed(missing)))
+        services = [service for service in services if service["metadata"]["name"] in names]
+    elif wanted := workload_of(check):
+        workload = find_workload(scene, *wanted, namespace)
+        labels = ((workload or {}).get("spec", {}).get("template", {}).get("metadata") or {}).get("labels") or {}
+        services = [service for service in services if matches(service["spec"]["selector"], labels)]
+    if not services:
+        return passed(msg("no Service selects these pods"), services={})
+    ready: dict[str, int] = {service["metadata"]["name"]: 0 for service in services}
+    for piece in scene.objects(ENDPOINTSLICES, namespace):
+        owner = (piece["metadata"].get("labels") or {}).get(_SLICE_OF, "")
+        if owner in ready:
+            ready[owner] += sum(
+                len(endpoint.get("addresses") or ())
+                for endpoint in piece.get("endpoints") or ()
+                if (endpoint.get("conditions") or {}).get("ready") is not False
+            )
+    empty = sorted(name for name, count in ready.items() if not count)
+    if empty:
+        return failed(msg("no ready address behind {services}", services=listed(empty)), services=ready)
+    said = ", ".join(f"{name}: {count}" for name, count in sorted(ready.items())[:5])
+    return passed(msg("ready addresses: {addresses}", addresses=said), services=ready)
+
+
+def pvc_bound(check: Check, scene: Scene) -> Measured:
+    """Claims are Bound. One that no pod mounts may be Pending for good (WaitForFirstConsumer): it is not counted."""
+    namespace = namespace_of(check)
+    claims = {claim["metadata"]["name"]: claim for claim in scene.objects(PVCS, namespace)}
+    mounted = _mounted(scene, check, namespace)
+    names = check.params.get("names")
+    if names:
+        wanted = {str(name) for name in names}
+    elif _whole_namespace(check):
+        wanted = {n for n in claims if n in mounted or (claims[n].get("status") or {}).get("phase") != "Pending"}
+    else:
+        wanted = mounted
+    if not wanted:
+        return passed(msg("no claim is in use"), claims=0)
+    bad = []
+    for name in sorted(wanted):
+        phase = (claims[name].get("status") or {}).get("phase", "Pending") if name in claims else "missing"
+        if phase != "Bound" or claims[name]["metadata"].get("deletionTimestamp"):
+            bad.append(f"{name} ({phase if phase != 'Bound' else 'Terminating'})")
+    if bad:
+        return failed(msg("{bound} of {count} claims Bound: {bad}", bound=len(wanted) - len(bad), count=len(wanted),
+                          bad=listed(bad)), claims=bad)  # fmt: skip
+    return passed(msg("{bound} of {count} claims Bound", bound=len(wanted), count=len(wanted)), claims=len(wanted))
+
+
+def _mounted(scene: Scene, check: Check, namespace: str) -> set[str]:
+    pods: list[Object] = scene.objects(PODS, namespace) if _whole_namespace(check) else selected(scene, check)
+    return {
+        volume["persistentVolumeClaim"]["claimName"]
+        for pod in pods
+        if not terminating(pod)
+        for volume in (pod.get("spec") or {}).get("volumes") or ()
+        if volume.get("persistentVolumeClaim")
+    }
+
+
+async def at_revision(check: Check, cluster: Cluster) -> Measured:
+    """The revision in force has the digest; for ``release-deployed`` its status is ``deployed`` too."""
+    from backout.mechanisms import registry
+    from backout.mechanisms.port import current_revision
+
+    history = await registry.of_kind(check.target.kind).history(cluster, check.target)
+    head = current_revision(history)
+    if head is None:
+        return failed(msg("it has no current revision"))
+    data: dict[str, Any] = {"revision": head.number, "status": head.status}
+    if check.code == "release-deployed" and head.status != "deployed":
+        return failed(
+            msg("revision {number} is {status}", number=head.number, status=head.status), msg("deployed"), **data
+        )
+    digest = check.params.get("digest")
+    if digest and head.digest != digest:
+        return failed(
+            msg("revision {number} has other content ({digest})", number=head.number, digest=head.digest[:19]),
+            msg("content {digest}", digest=str(digest)[:19]), **data,
+        )  # fmt: skip
+    if not digest and check.code == "revision-restored":
+        return unknown(msg("the plan does not say which content to expect"))
+    if not digest:
+        return passed(msg("revision {number} is {status}", number=head.number, status=head.status), **data)
+    return passed(
+        msg("revision {number} is in force, with the content that was asked for", number=head.number), **data
+    )  # fmt: skip
+
+
+async def present(check: Check, cluster: Cluster) -> Measured:
+    """The object exists (with that uid)."""
+    ref = _ref(check)
+    found = await find(cluster, ref)
+    if found is None:
+        return failed(msg("{object} does not exist", object=str(ref)))
+    return passed(msg("{object} exists", object=str(ref)))
+
+
+async def absent(check: Check, cluster: Cluster) -> Measured:
+    """The object does not exist (or has another uid)."""
+    ref = _ref(check)
+    if await find(cluster, ref) is not None:
+        return failed(msg("{object} still exists", object=str(ref)))
+    return passed(msg("{object} does not exist", object=str(ref)))
+
+
+def _ref(check: Check) -> ObjectRef:
+    params = check.params
+    return ObjectRef(
+        str(params.get("api_version", "v1")), str(params["kind"]), str(params["name"]), namespace_of(check),
+        str(params.get("uid", "")),
+    )  # fmt: skip

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks → verdict: wait until they hold, watch that they stay so, measure once more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from backout.cluster.port import (
+    CONTROLLERREVISIONS,
+    ENDPOINTSLICES,
+    PODS,
+    PVCS,
+    REPLICASETS,
+    SERVICES,
+    Cluster,
+    Resource,
+)
+from backout.errors import BackoutError
+from backout.model.message import msg
+from backout.model.plan import Check
+from backout.model.verdict import CheckResult, Verdict, judge
+from backout.verify import others, workloads
+from backout.verify.measured import Measured, unknown, unmeasured
+from backout.verify.pods import RESOURCES, namespace_of, workload_of
+from backout.verify.scene import Scene, View, watching
+
+SETTLE = 60.0
+"""Seconds within which a state that is still arriving may arrive before it counts as a failure."""
+
+_WATCHED: dict[str, tuple[Callable[[Check, Scene], Measured], tuple[Resource, ...]]] = {
+    "workload-ready": (workloads.workload_ready, (PODS,)),
+    "pods-ready": (workloads.pods_ready, (PODS,)),
+    "no-new-restarts": (others.no_new_restarts, (PODS,)),
+    "endpoints": (others.endpoints, (SERVICES, ENDPOINTSLICES)),
+    "pvc-bound": (others.pvc_bound, (PVCS, PODS)),
+}
+_ASKED = {
+    "release-deployed": others.at_revision,
+    "revision-restored": others.at_revision,
+    "object-present": others.present,
+    "object-absent": others.absent,
+}
+CODES = frozenset({*_WATCHED, *_ASKED})
+_OVER_TIME = "no-new-restarts"
+
+OnResult = Callable[[CheckResult], None]
+OnSoak = Callable[[float], None]
+
+
+async def verify(
+    cluster: Cluster,
+    checks: Sequence[Check],
+    soak: float,
+    on_result: OnResult | None = None,
+    *,
+    on_soak: OnSoak | None = None,
+    settle: float = SETTLE,
+) -> Verdict:
+    """Measures every check. Reads only.
+
+    ``settle`` seconds are given for the checks to hold; then, for ``soak`` seconds, they must keep holding and no
+    container may restart: the first failure ends the soak. What can't be measured is unknown, and so is the verdict.
+    """
+    loop = asyncio.get_running_loop()
+    results: dict[int, Measured] = {}
+    watched = 0.0
+    async with watching(cluster, _views(checks)) as scene:
+
+        def measure() -> bool:
+            """Measures what can change; True while nothing fails."""
+            for number, check in enumerate(checks):
+                if check.code in _WATCHED:
+                    results[number] = _measure(check, scene)
+            return not any(
+                result.status == "fail"
+                for number, result in results.items()
+                if checks[number].code != _OVER_TIME or scene.restarts is not None
+            )
+
+        until = loop.time() + settle
+        while not measure() and await scene.next_change(until):
+            pass
+        if measure() and soak > 0:
+            if on_soak:
+                on_soak(soak)
+            scene.begin_soak()
+            began = loop.time()
+            while measure() and await scene.next_change(began + soak):
+                pass
+            watched = min(soak, loop.time() - began)
+        measure()
+        for number, check in enumerate(checks):
+            if check.code not in _WATCHED:
+                results[number] = await _ask(check, cluster)
+    return _verdict(checks, results, watched, soak, on_result)
+
+
+def _verdict(
+    checks: Sequence[Check], results: dict[int, Measured], watched: float, soak: float, on_result: OnResult | None
+) -> Verdict:
+    at = datetime.now(UTC)
+    kept = []
+    for number, check in enumerate(checks):
+        measured = results[number]
+        if check.code == _OVER_TIME and measured.status == "pass":
+            measured = msgspec.structs.replace(
+                measured,
+                value=msg("{measured} in {seconds} s", measured=measured.value.text, seconds=round(watched, 1)),
+                data={**measured.data, "seconds": round(watched, 1)},
+            )
+        elif check.code == _OVER_TIME and measured.status == "unknown" and soak <= 0:
+            measured = unknown(msg("there was no soak to watch"))
+        elif check.code == _OVER_TIME and measured.status == "unknown" and not watched:
+            measured = unknown(msg("not watched, since another check failed before"))
+        result = CheckResult(
+            code=check.code, target=check.target, title=check.title, status=measured.status, measured=measured.value,
+            expected=measured.expected, at=at, data=measured.data,
+        )  # fmt: skip
+        kept.append(result)
+        if on_result:
+            on_result(result)
+    return judge(tuple(kept), at, round(watched, 1))
+
+
+def _measure(check: Check, scene: Scene) -> Measured:
+    try:
+        return _WATCHED[check.code][0](check, scene)
+    except BackoutError as error:
+        return unmeasured(error)
+
+
+async def _ask(check: Check, cluster: Cluster) -> Measured:
+    if check.code not in _ASKED:
+        return unknown(msg("this version does not know the check {code}", code=check.code))
+    try:
+        return await _ASKED[check.code](check, cluster)
+    except BackoutError as error:
+        return unmeasured(error)
+
+
+def _views(checks: Sequence[Check]) -> list[View]:
+    """What has to be watched, in which namespaces."""
+    views: list[View] = []
+    for check in checks:
+        if check.code not in _WATCHED:
+            continue
+        namespace = namespace_of(check)
+        views += [(resource, namespace) for resource in _WATCHED[check.code][1]]
+        kinds = {str(entry["kind"]) for entry in check.params.get("workloads") or ()}
+        if wanted := workload_of(check):
+            kinds.add(wanted[0])
+        by_lower = {kind.lower(): kind for kind in RESOURCES}
+        for kind in sorted({by_lower.get(kind.lower(), "") for kind in kinds} - {""}):
+            views.append((RESOURCES[kind], namespace))
+            if kind == "Deployment":
+                views.append((REPLICASETS, namespace))
+            if kind == "DaemonSet":
+                views.append((CONTROLLERREVISIONS, namespace))
+    return views
