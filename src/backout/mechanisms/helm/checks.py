@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from backout.cluster.port import CONFIGMAPS, SECRETS, Resource
-from backout.mechanisms.helm.analysis import Analysis
+from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.manifest import digest
 from backout.mechanisms.helm.workloads import workloads
 from backout.model.message import msg
@@ -16,7 +16,7 @@ from backout.model.target import Target
 _READ = ("get", "list", "watch")
 
 
-def checks(analysis: Analysis, target: Target, driver: str) -> list[Check]:
+def checks(analysis: Analysis, target: Target) -> list[Check]:
     """The release itself, its workloads, the endpoints of its Services, its claims."""
     wanted = digest(analysis.target_release.manifest)
     found = [
@@ -24,7 +24,7 @@ def checks(analysis: Analysis, target: Target, driver: str) -> list[Check]:
             code="release-deployed", target=target,
             title=msg("{target} is deployed with the content of revision {n}", target=str(target),
                       n=analysis.target.revision),
-            params={"release": target.name, "namespace": analysis.namespace, "digest": wanted, "driver": driver},
+            params={"digest": wanted},
         )
     ]  # fmt: skip
     for workload in workloads(analysis.target_release.manifest, analysis.namespace):
@@ -39,23 +39,41 @@ def checks(analysis: Analysis, target: Target, driver: str) -> list[Check]:
                            title=msg("{workload} is ready at its new revision", workload=str(mine))))  # fmt: skip
         found.append(Check(code="no-new-restarts", target=mine, params=params,
                            title=msg("Pods of {workload} do not restart", workload=str(mine))))  # fmt: skip
+    services = sorted(item.ref.name for item in analysis.items if _expects_endpoints(item, analysis))
+    if services:
+        found.append(Check(code="endpoints", target=target, params={"services": services},
+                           title=msg("Services of {target} have ready endpoints", target=str(target))))  # fmt: skip
+    claims = sorted(item.ref.name for item in analysis.items if _is_bound(item))
+    if claims:
+        found.append(Check(code="pvc-bound", target=target, params={"names": claims},
+                           title=msg("Volume claims of {target} are Bound", target=str(target))))  # fmt: skip
     for item in analysis.items:
-        spec = (item.target or {}).get("spec") or {}
-        where = {"name": item.ref.name, "namespace": item.ref.namespace}
-        if item.ref.kind == "Service" and spec.get("selector") and spec.get("type") != "ExternalName":
-            mine = Target("service", item.ref.name, item.ref.namespace, target.cluster)
-            found.append(Check(code="endpoints", target=mine, params=where,
-                               title=msg("{service} has ready endpoints", service=str(mine))))  # fmt: skip
-        if item.ref.kind == "PersistentVolumeClaim" and item.target is not None:
-            mine = Target("pvc", item.ref.name, item.ref.namespace, target.cluster)
-            found.append(Check(code="pvc-bound", target=mine, params=where,
-                               title=msg("{claim} is bound", claim=str(mine))))  # fmt: skip
-        if item.ref.kind == "StatefulSet" and spec.get("volumeClaimTemplates"):
+        if item.ref.kind == "StatefulSet" and ((item.target or {}).get("spec") or {}).get("volumeClaimTemplates"):
             mine = Target("statefulset", item.ref.name, item.ref.namespace, target.cluster)
-            names = [str((claim.get("metadata") or {}).get("name")) for claim in spec["volumeClaimTemplates"]]
-            found.append(Check(code="pvc-bound", target=mine, params={**where, "statefulset": True, "claims": names},
-                               title=msg("The claims of {workload} are bound", workload=str(mine))))  # fmt: skip
+            found.append(Check(code="pvc-bound", target=mine,
+                               title=msg("Volume claims of {target} are Bound", target=str(mine))))  # fmt: skip
     return found
+
+
+def _expects_endpoints(item: Item, analysis: Analysis) -> bool:
+    """True for Services whose pods this release runs; one in front of a workload of size 0 has none by design."""
+    spec = (item.target or {}).get("spec") or {}
+    selector = spec.get("selector")
+    if item.ref.kind != "Service" or not selector or spec.get("type") == "ExternalName":
+        return False
+    if item.ref.namespace != analysis.namespace:
+        return False
+    for workload in workloads(analysis.target_release.manifest, analysis.namespace):
+        labels = (workload.template.get("metadata") or {}).get("labels") or {}
+        if all(labels.get(key) == value for key, value in selector.items()) and workload.replicas != 0:
+            return True
+    return False
+
+
+def _is_bound(item: Item) -> bool:
+    """Claims that are Bound now must stay so; others may wait for a first consumer for good reason."""
+    phase = ((item.live or {}).get("status") or {}).get("phase")
+    return item.ref.kind == "PersistentVolumeClaim" and item.target is not None and phase == "Bound"
 
 
 def access(analysis: Analysis, driver: str) -> list[Access]:

@@ -101,7 +101,7 @@ def documents(manifest: str) -> list[str]:
             expected="at most {limit} MiB", limit=MAX_BYTES // 1024**2,
             hint="Roll back with `helm rollback` itself.",
         )  # fmt: skip
-    parts = (part.strip("\n") for part in _SEPARATOR.split(manifest))
+    parts = (part.lstrip("\n") for part in _SEPARATOR.split(manifest))
     return [part for part in parts if part and not _COMMENT_ONLY.match(part)]
 
 

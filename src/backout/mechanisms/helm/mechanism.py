@@ -76,7 +76,7 @@ class HelmMechanism:
     async def checks(self, cluster: Cluster, target: Target, revision: Revision) -> list[Check]:
         """The release, its workloads, endpoints and claims."""
         analysis = await self._analysis(cluster, target, revision)
-        return checking.checks(analysis, target, self._records(cluster, target).driver_name)
+        return checking.checks(analysis, target)
 
     async def access(self, cluster: Cluster, target: Target, changes: Changes) -> list[Access]:
         """Rights on the records and on every kind in both manifests."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 
-class _View(msgspec.Struct, rename="camel"):
+class _View(msgspec.Struct, frozen=True, rename="camel"):
     pass
 
 
