@@ -95,7 +95,9 @@ def make_table(entries: Sequence[Entry], resource_type: ResourceType, include_ob
     if include_object not in ("", "None", "Metadata", "Object"):
         raise bad_request(f'unrecognized includeObject value: "{include_object}"')
     found = objects_of(entries, resource_type)
-    return tables.table(resource_type, found, include_object=include_object or "Metadata")
+    if include_object == "Object":
+        return tables.table(resource_type, found, include_object="Object")
+    return tables.table(resource_type, found, include_object="None" if include_object == "None" else "Metadata")
 
 
 def list_meta(version: int, token: str = "", remaining: int | None = None) -> dict[str, Any]:

@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from backout.twin.apiserver.http import Request
+from backout.twin.apiserver import encode
+from backout.twin.apiserver.http import Request, Response
 from backout.twin.apiserver.status import ApiError, internal_error, service_unavailable, too_many_requests, unauthorized
 
 Match = Callable[[Request], bool]
@@ -38,6 +39,24 @@ class Fault:
     delay: float = 0.0
     cut: str = ""
     html: bool = False
+
+    async def before(self) -> Response | None:
+        """What the request meets before anything is applied: an answer in its place, or None to go on."""
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        if self.cut == "before":
+            return Response(503, abort="before")
+        if self.html:
+            return Response(200, {"Content-Type": "text/html"}, b"<html><body>proxy</body></html>")
+        error = self.error()
+        return encode.error_response(error) if error is not None else None
+
+    def after(self, response: Response) -> None:
+        """What the answer meets after the request was applied, in place."""
+        if self.cut == "after":
+            response.abort = "before"
+        elif self.cut == "middle":
+            response.abort = "middle"
 
     def error(self) -> ApiError | None:
         match self.code:

@@ -77,13 +77,13 @@ class _Asgi:
     async def __call__(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"unexpected scope {scope['type']}")
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        for name, value in scope["headers"]:
-            if name.startswith(b"impersonate-"):
-                key = name.decode("latin-1")
-                text = value.decode("latin-1")
-                if headers[key] != text:
-                    headers[key] = f"{text}\n{headers[key]}"
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            # Of repeated headers only those of impersonation are lists here; they stay apart by line breaks.
+            headers[name] = (
+                f"{headers[name]}\n{value}" if name.startswith("impersonate-") and name in headers else value
+            )
         body = bytearray()
         more = True
         while more:
@@ -184,7 +184,7 @@ class HttpsServer:
         from uvicorn.server import ServerState
 
         config = Config(
-            _Asgi(self._handler),  # type: ignore[arg-type]
+            _Asgi(self._handler),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -5,44 +5,32 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from pathlib import Path
 
-from backout.twin.apiserver import auth, certs, encode, paths
+from backout.twin.apiserver import auth, bootstrap, certs, encode, paths, routes
+from backout.twin.apiserver.crd import Definitions
 from backout.twin.apiserver.discovery import Discovery
 from backout.twin.apiserver.faults import Faults
 from backout.twin.apiserver.http import BODY_LIMIT, HttpsServer, Request, Response, User
+from backout.twin.apiserver.logs import LogOptions, LogSource
+from backout.twin.apiserver.openapi import OpenApi
+from backout.twin.apiserver.rbac import Attributes, Authorizer
 from backout.twin.apiserver.resources import Registry
-from backout.twin.apiserver.rest import delete, patching, read, watch, write
 from backout.twin.apiserver.rest.call import Call
 from backout.twin.apiserver.status import (
     ApiError,
     internal_error,
-    method_not_allowed,
     path_not_found,
     too_large,
 )
 from backout.twin.apiserver.store import Store
+from backout.twin.apiserver.tokens import TokenSigner
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LogOptions:
-    """What a client asked of ``pods/NAME/log``; times in seconds and RFC 3339, sizes in bytes."""
-
-    follow: bool = False
-    previous: bool = False
-    since_seconds: int | None = None
-    since_time: str = ""
-    timestamps: bool = False
-    tail_lines: int | None = None
-    limit_bytes: int | None = None
-    stream: str = "All"
-
-
-LogSource = Callable[[dict[str, Any], str, LogOptions], Awaitable[AsyncIterator[bytes]]]
+_HEALTH = ("/healthz", "/livez", "/readyz")
+__all__ = ["ApiServer", "LogOptions", "LogSource", "Settings"]
 
 
 @dataclass(slots=True)
@@ -66,11 +54,30 @@ class ApiServer:
         self.faults = faults
         self.registry = Registry()
         self.store = Store(self.settings.history_limit)
+        self.authorizer = Authorizer(self.store)
         self.discovery = Discovery(self.registry)
+        self.openapi = OpenApi(self.registry, self.settings.git_version)
+        self._definitions = Definitions(self)
         self.log_source: LogSource | None = None
         self.tokens: dict[str, User] = {self.settings.admin_token: auth.ADMIN}
         self._identity = identity
         self._https: HttpsServer | None = None
+        bootstrap.populate(self)
+
+    def save(self, path: Path) -> None:
+        """Write the cluster's state to a file that only the owner can read."""
+        self.store.save(path)
+
+    def load(self, path: Path) -> None:
+        """Replace the state by a saved one; raises OSError, and ValueError when it is not a saved state."""
+        self.store.load(path.read_bytes())
+        self.authorizer.invalidate()
+        self._definitions.reload()
+
+    @cached_property
+    def signer(self) -> TokenSigner:
+        """Issues and checks service account tokens."""
+        return TokenSigner(self.identity.token_key)
 
     @property
     def identity(self) -> certs.Identity:
@@ -87,7 +94,7 @@ class ApiServer:
     async def start(self, port: int = 0) -> str:
         """Serve on a loopback port (0: any free one) and return the URL; raises OSError when it is taken."""
         self._https = HttpsServer(self.handle, certs.tls_context(self.identity))
-        await self._https.start(port=port)
+        bootstrap.publish_address(self, await self._https.start(port=port))
         return self.url
 
     async def stop(self) -> None:
@@ -97,6 +104,9 @@ class ApiServer:
 
     async def handle(self, request: Request) -> Response:
         """The answer to a request; errors become Status answers, nothing is raised."""
+        fault = self.faults.take(request) if self.faults is not None else None
+        if fault is not None and (early := await fault.before()) is not None:
+            return early
         try:
             response = await self._route(request)
         except ApiError as error:
@@ -106,66 +116,46 @@ class ApiServer:
             response = encode.error_response(internal_error(type(error).__name__))
         if response.stream is None:
             encode.compress(response, request.headers.get("accept-encoding", ""))
+        if fault is not None:
+            fault.after(response)
         return response
 
     async def _route(self, request: Request) -> Response:
         user = auth.authenticate(self, request)
+        if request.user is None:
+            user = auth.impersonate(self, request, user)
         info = paths.parse(request)
+        attributes = Attributes(info.verb, path=info.path)
+        if info.is_resource:
+            attributes = Attributes(info.verb, info.group, info.resource, info.subresource, info.namespace, info.name)
+        self.authorizer.require(user, attributes)
         if len(request.body) > BODY_LIMIT:
             raise too_large(BODY_LIMIT)
         if not info.is_resource:
             return self._non_resource(request)
-        if not info.resource:
-            raise path_not_found()
         resource_type = self.registry.get(info.group, info.version, info.resource)
         if resource_type is None:
             raise path_not_found()
         call = Call(self, request, info, resource_type, user)
-        response = self._dispatch(call)
+        try:
+            response = await routes.dispatch(call)
+        except ApiError as error:
+            response = encode.error_response(error)
         response.warnings.extend(call.warnings)
         return response
-
-    def _dispatch(self, call: Call) -> Response:
-        verb, sub = call.info.verb, call.info.subresource
-        if verb not in call.type.verbs and not sub:
-            raise method_not_allowed(call.type.group_resource, verb)
-        if sub in ("status",):
-            match verb:
-                case "get":
-                    return read.get(call)
-                case "update":
-                    return write.update(call, sub)
-                case "patch":
-                    return patching.patch(call, sub)
-        if sub:
-            raise path_not_found()
-        match verb:
-            case "get":
-                return read.get(call)
-            case "list":
-                return read.list_objects(call)
-            case "watch":
-                return watch.watch(call)
-            case "create":
-                return write.create(call)
-            case "update":
-                return write.update(call)
-            case "patch":
-                return patching.patch(call)
-            case "delete":
-                return delete.delete(call)
-            case "deletecollection":
-                return delete.delete_collection(call)
-        raise method_not_allowed(call.type.group_resource, verb)
 
     def _non_resource(self, request: Request) -> Response:
         path = request.path.rstrip("/") or "/"
         if path == "/version":
             return encode.json_response(self._version())
-        if path in ("/healthz", "/livez", "/readyz") or path.startswith(("/healthz/", "/livez/", "/readyz/")):
+        if path in _HEALTH or path.startswith(tuple(f"{p}/" for p in _HEALTH)):
             return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, b"ok")
-        if path == "/api" or path == "/apis" or path.startswith(("/api/", "/apis/")):
+        if path in ("/api", "/apis") or path.startswith(("/api/", "/apis/")):
             return self.discovery.answer(request, self.url.removeprefix("https://"))
+        if path.startswith("/openapi/"):
+            return self.openapi.answer(request)
+        if path == "/":
+            return encode.json_response({"paths": sorted({"/version", "/openapi/v2", "/openapi/v3", *_HEALTH})})
         raise path_not_found()
 
     def _version(self) -> dict[str, str]:
@@ -185,28 +175,3 @@ class ApiServer:
             "compiler": "",
             "platform": "",
         }
-
-    # What the write handlers ask of the cluster.
-
-    def admit_create(self, call: Call, obj: dict[str, Any], dry_run: bool) -> None: ...
-
-    def admit_update(
-        self, call: Call, new: dict[str, Any], old: dict[str, Any], subresource: str, dry_run: bool
-    ) -> None: ...
-
-    def admit_delete(self, call: Call, obj: dict[str, Any]) -> None: ...
-
-    def authorize_create(self, call: Call) -> None: ...
-
-    def validate(self, call: Call, new: dict[str, Any], old: dict[str, Any] | None, subresource: str = "") -> None: ...
-
-    def grace_period(self, resource_type: Any, obj: dict[str, Any], wanted: int | None) -> int | None:
-        return None
-
-    def holds(self, resource_type: Any, obj: dict[str, Any]) -> bool:
-        return False
-
-    def may_remove(self, resource_type: Any, obj: dict[str, Any]) -> bool:
-        return True
-
-    def begin_delete(self, resource_type: Any, obj: dict[str, Any]) -> None: ...

@@ -156,15 +156,14 @@ class Collection:
         self.history.append(change)
         if len(self.history) > self._store.history_limit:
             self.floor = self.history.popleft().version
-        for watcher in tuple(self.watchers):
-            watcher(change)
+        self._store.deliver(self, change)
 
     def compact(self) -> None:
         self.history.clear()
         self.floor = self._store.version
 
     def load(self, entries: Iterable[Entry]) -> None:
-        """Fill an empty collection without publishing changes."""
+        """Replace the objects without telling the watchers."""
         self.entries = {entry.key: entry for entry in entries}
         self._keys = sorted(self.entries)
 
@@ -176,6 +175,8 @@ class Store:
         self.version = 1
         self.history_limit = history_limit
         self._floor = 0
+        self._undelivered: deque[tuple[Collection, Change]] = deque()
+        self._delivering = False
         self.collections: dict[tuple[str, str], Collection] = {}
 
     def next_version(self) -> int:
@@ -187,6 +188,20 @@ class Store:
         if found is None:
             found = self.collections[storage_key] = Collection(self, self._floor)
         return found
+
+    def deliver(self, collection: Collection, change: Change) -> None:
+        """Tell the watchers, in the order of the writes even when a watcher itself writes."""
+        self._undelivered.append((collection, change))
+        if self._delivering:
+            return
+        self._delivering = True
+        try:
+            while self._undelivered:
+                source, item = self._undelivered.popleft()
+                for watcher in tuple(source.watchers):
+                    watcher(item)
+        finally:
+            self._delivering = False
 
     def compact(self) -> None:
         """Forget all history: reads and watches at older versions answer 410 from now on."""
@@ -223,10 +238,10 @@ class Store:
             raise ValueError(f"not a saved cluster state: {error}") from error
         self.version = version
         self._floor = version
-        self.collections = {}
-        for storage_key, entries in loaded.items():
-            collection = self.collections[storage_key] = Collection(self, version)
-            collection.load(entries)
+        for storage_key in loaded.keys() | self.collections.keys():
+            collection = self.collection(storage_key)
+            collection.load(loaded.get(storage_key, ()))
+            collection.compact()
 
     def save(self, path: Path) -> None:
         """Write the state to ``path``, whole or not at all, readable by the owner only."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from backout.twin.apiserver import clock, encode
+from backout.twin.apiserver import clock, encode, lifecycle
 from backout.twin.apiserver.http import Response
 from backout.twin.apiserver.rest import pipeline
 from backout.twin.apiserver.rest.call import Call, check_dry_run
@@ -112,7 +112,7 @@ def deleted_status(call: Call, obj: Object) -> dict[str, Any]:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
 
-def _check_preconditions(call: Call, entry: Entry, options: DeleteOptions) -> None:
+def check_preconditions(call: Call, entry: Entry, options: DeleteOptions) -> None:
     meta = entry.obj["metadata"]
     kind = call.type.group_kind
     if options.uid is not None and options.uid != meta["uid"]:
@@ -133,12 +133,13 @@ def _check_preconditions(call: Call, entry: Entry, options: DeleteOptions) -> No
 
 def delete_object(call: Call, entry: Entry, options: DeleteOptions) -> tuple[Entry, bool]:
     """Delete, or begin to delete, an object. Returns its last state and whether it is gone."""
-    _check_preconditions(call, entry, options)
-    call.server.admit_delete(call, entry.obj)
+    check_preconditions(call, entry, options)
+    lifecycle.check_delete(call.type, entry.obj)
     obj = entry.copy()
     meta = obj["metadata"]
-    changed = False
-    graceful = call.server.grace_period(call.type, obj, options.grace)
+    before = msgspec.json.encode(obj)
+    lifecycle.begin(call.type, obj)
+    graceful = lifecycle.grace_period(call.type, obj, options.grace)
     if graceful is not None:
         if "deletionTimestamp" in meta:
             current = int(meta.get("deletionGracePeriodSeconds") or 0)
@@ -146,32 +147,27 @@ def delete_object(call: Call, entry: Entry, options: DeleteOptions) -> tuple[Ent
                 if options.grace is None or max(options.grace, 0) >= current:
                     return entry, False
                 _shorten(meta, current, 1 if options.grace < 0 else options.grace)
-                changed = True
         else:
             moment = datetime.now(UTC) + timedelta(seconds=graceful)
             _mark(meta, clock.rfc3339(moment), graceful)
-            changed = True
     finalizers = _finalizers(call, meta, options)
     if finalizers != list(meta.get("finalizers") or ()):
-        changed = True
         if finalizers:
             meta["finalizers"] = finalizers
         else:
             meta.pop("finalizers", None)
-    pending = bool(finalizers) or call.server.holds(call.type, obj)
+    pending = bool(finalizers) or lifecycle.held(call.type, obj)
     if pending and (graceful is None or not meta.get("deletionGracePeriodSeconds")):
         if "deletionTimestamp" not in meta:
             _mark(meta, clock.now(), 0)
-            changed = True
-        elif meta.get("deletionGracePeriodSeconds") != 0 and call.type.storage_key != ("", "namespaces"):
+        elif meta.get("deletionGracePeriodSeconds") != 0:
             meta["deletionGracePeriodSeconds"] = 0
-            changed = True
-    call.server.begin_delete(call.type, obj)
+    lifecycle.mark(call.type, obj)
     waiting = pending or bool(meta.get("deletionGracePeriodSeconds"))
     if options.dry_run:
         return Entry(entry.key, obj, 0), not waiting
     if waiting:
-        if not changed:
+        if msgspec.json.encode(obj) == before:
             return entry, False
         return call.collection.put(entry.key, obj), False
     return call.collection.remove(entry.key, obj), True

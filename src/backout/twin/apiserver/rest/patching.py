@@ -23,10 +23,10 @@ STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 
 
-def patch_type(call: Call) -> str:
+def patch_type(call: Call, scale: bool = False) -> str:
     kind = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
     accepted = [JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY]
-    if call.type.crd_version is not None:
+    if call.type.crd_version is not None and not scale:
         accepted.remove(STRATEGIC)
     if kind not in accepted:
         raise unsupported_media_type(accepted)
@@ -37,7 +37,7 @@ def patch(call: Call, subresource: str = "") -> Response:
     media = call.accept()
     kind = patch_type(call)
     dry_run = call.dry_run
-    _check_options(call, kind)
+    check_options(call, kind)
     if kind == APPLY:
         return _apply(call, subresource, dry_run)
     change = patcher(call, kind)
@@ -72,7 +72,7 @@ def patcher(call: Call, kind: str) -> Callable[[Object], Object]:
     return lambda old: clone(strategic.apply(old, body, schema))
 
 
-def _check_options(call: Call, kind: str) -> None:
+def check_options(call: Call, kind: str) -> None:
     force = call.request.param("force")
     causes = []
     if kind == APPLY:

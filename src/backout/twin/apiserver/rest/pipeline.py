@@ -3,11 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-import yaml
-
 from backout.twin.apiserver import defaults, protobuf
 from backout.twin.apiserver import schema as schemas
 from backout.twin.apiserver.fields import managed
@@ -17,8 +12,7 @@ from backout.twin.apiserver.rest.call import Call, meta_of
 from backout.twin.apiserver.schema import Schema, TypeMismatch
 from backout.twin.apiserver.status import ApiError, bad_request
 from backout.twin.apiserver.store import Object
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from backout.twin.apiserver.validation import strict
 
 
 def schema_of(resource_type: ResourceType) -> Schema | None:
@@ -35,17 +29,8 @@ def parse_body(call: Call) -> tuple[Object, list[str]]:
             return protobuf.decode(call.request.body), []
         except protobuf.ProtobufError as error:
             raise bad_request(str(error)) from None
-    return parse(call.request.body, yaml_text=media == YAML), []
-
-
-def parse(body: bytes, yaml_text: bool = False) -> Object:
-    try:
-        value = yaml.load(body, Loader=_Loader) if yaml_text else msgspec.json.decode(body)  # noqa: S506
-    except (msgspec.DecodeError, yaml.YAMLError) as error:
-        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
-    if not isinstance(value, dict):
-        raise bad_request("couldn't get version/kind; json parse error: json: cannot unmarshal into an object")
-    return value
+    kind = call.type.kind
+    return strict.decode_yaml(call.request.body, kind) if media == YAML else strict.decode_json(call.request.body, kind)
 
 
 def decode_body(call: Call, resource_type: ResourceType) -> Object:
@@ -120,4 +105,4 @@ def own(call: Call, old: Object | None, new: Object, now: str, subresource: str 
 
 def decode_apply(call: Call) -> tuple[Object, list[str]]:
     """The configuration in an apply request (YAML, of which JSON is a part), and its duplicate fields."""
-    return parse(call.request.body, yaml_text=True), []
+    return strict.decode_yaml(call.request.body, call.type.kind)

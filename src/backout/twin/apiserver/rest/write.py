@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from backout.twin.apiserver import clock, convert, encode, strategies
+from backout.twin.apiserver import admission, clock, convert, encode, lifecycle, strategies, validation
 from backout.twin.apiserver.fields import keep_timestamps
 from backout.twin.apiserver.http import Response
+from backout.twin.apiserver.rbac import Attributes
 from backout.twin.apiserver.rest import pipeline
 from backout.twin.apiserver.rest.call import Call
 from backout.twin.apiserver.status import (
@@ -104,10 +105,10 @@ def create_object(call: Call, obj: Object, *, dry_run: bool, applied: bool = Fal
     if not applied:
         pipeline.own(call, None, obj, now)
     obj = convert.to_storage(obj, call.type)
-    call.server.admit_create(call, obj, dry_run)
-    context = strategies.Context(call.server, dry_run, now, call.warnings)
+    admission.on_create(call, obj)
+    context = strategies.Context(call.server, call.user, dry_run, now, call.warnings)
     strategies.prepare_create(call.type, obj, context)
-    call.server.validate(call, obj, None)
+    validate(call, obj, None)
     key = object_key(call.namespace, meta["name"])
     if key in call.collection.entries:
         if generated:
@@ -116,6 +117,21 @@ def create_object(call: Call, obj: Object, *, dry_run: bool, applied: bool = Fal
     if dry_run:
         return Entry(key, order(obj), 0)
     return call.collection.put(key, order(obj))
+
+
+def validate(call: Call, new: Object, old: Object | None, subresource: str = "") -> None:
+    """Raises ApiError 422 naming everything that is wrong with an object (in the stored version)."""
+    stored = call.server.registry.stored(call.type.storage_key) or call.type
+    schema = pipeline.schema_of(stored)
+    causes = validation.validate(stored.api_version, stored.kind, new, old, schema, subresource)
+    if causes:
+        raise invalid(stored.group_kind, new["metadata"].get("name", ""), causes)
+
+
+def _require_create(call: Call) -> None:
+    """A write that creates needs the right to create."""
+    attributes = Attributes("create", call.type.group, call.type.resource, "", call.namespace, call.name)
+    call.server.authorizer.require(call.user, attributes)
 
 
 def order(obj: Object) -> Object:
@@ -179,7 +195,7 @@ def update_object(
     if entry is None:
         if subresource or not (create_missing or resource_type.storage_key in CREATE_ON_UPDATE):
             raise not_found(resource_type.group_resource, call.name)
-        call.server.authorize_create(call)
+        _require_create(call)
         obj = transform({})
         if uid and not create_missing:
             raise conflict(
@@ -214,8 +230,8 @@ def update_object(
         pipeline.own(call, old, new, now, subresource)
     new = convert.to_storage(new, resource_type)
     stored_old = entry.obj
-    call.server.admit_update(call, new, stored_old, subresource, dry_run)
-    context = strategies.Context(call.server, dry_run, now, call.warnings)
+    admission.on_update(call, new, stored_old, subresource)
+    context = strategies.Context(call.server, call.user, dry_run, now, call.warnings)
     strategies.prepare_update(resource_type, new, stored_old, subresource, context)
     meta = new["metadata"]
     meta.setdefault("uid", old_meta["uid"])
@@ -225,13 +241,13 @@ def update_object(
             meta[name] = old_meta[name]
         else:
             meta.pop(name, None)
-    call.server.validate(call, new, stored_old, subresource)
+    validate(call, new, stored_old, subresource)
     new = order(new)
     keep_timestamps(stored_old, new)
     if new == stored_old:
         return entry, False
     deleting = old_meta.get("deletionTimestamp") and not old_meta.get("deletionGracePeriodSeconds")
-    if deleting and not meta.get("finalizers") and call.server.may_remove(resource_type, new) and not dry_run:
+    if deleting and not meta.get("finalizers") and not lifecycle.held(resource_type, new) and not dry_run:
         return collection.remove(entry.key, new), False
     if dry_run:
         return Entry(entry.key, new, 0), False

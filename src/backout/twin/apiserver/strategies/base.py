@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backout.twin.apiserver.http import User
 from backout.twin.apiserver.resources import ResourceType
 from backout.twin.apiserver.store import Object
 
@@ -19,6 +20,7 @@ class Context:
     """``server`` gives access to other objects and allocators; nothing may be allocated for good when ``dry_run``."""
 
     server: ApiServer
+    user: User
     dry_run: bool
     now: str
     warnings: list[str]

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokens of service accounts (the TokenRequest API)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from backout.twin.apiserver import clock, encode
+from backout.twin.apiserver.http import Response
+from backout.twin.apiserver.rest import pipeline
+from backout.twin.apiserver.rest.call import Call
+from backout.twin.apiserver.rest.read import find
+from backout.twin.apiserver.status import Cause, invalid, not_found
+from backout.twin.apiserver.tokens import DEFAULT_SECONDS, ISSUER
+
+_BINDABLE = {"Pod": ("pod", ("", "pods")), "Secret": ("secret", ("", "secrets")), "Node": ("node", ("", "nodes"))}
+
+
+def create_token(call: Call) -> Response:
+    media = call.accept()
+    account = find(call).obj
+    body, _ = pipeline.parse_body(call)
+    spec: dict[str, Any] = dict(body.get("spec") or {})
+    seconds = spec.get("expirationSeconds") or DEFAULT_SECONDS
+    if seconds < 600:
+        text = "may not specify a duration less than 10 minutes"
+        cause = Cause.invalid("spec.expirationSeconds", seconds, text)
+        raise invalid("TokenRequest.authentication.k8s.io", "", [cause])
+    audiences = spec.get("audiences") or [ISSUER]
+    meta = account["metadata"]
+    claims: dict[str, Any] = {
+        "namespace": meta["namespace"],
+        "serviceaccount": {"name": meta["name"], "uid": meta["uid"]},
+    }
+    if bound := spec.get("boundObjectRef"):
+        claim, storage = _BINDABLE.get(bound.get("kind", ""), ("", ("", "")))
+        if not claim:
+            text = f'cannot bind token for serviceaccount "{meta["name"]}" to object {bound.get("kind")}'
+            raise invalid("TokenRequest.authentication.k8s.io", "", [Cause.invalid("spec.boundObjectRef", bound, text)])
+        namespace = "" if claim == "node" else meta["namespace"]
+        target = call.server.store.collection(storage).get(namespace, bound.get("name", ""))
+        if target is None:
+            raise not_found(storage[1], bound.get("name", ""))
+        claims[claim] = {"name": bound["name"], "uid": target.obj["metadata"]["uid"]}
+    subject = f"system:serviceaccount:{meta['namespace']}:{meta['name']}"
+    token = call.server.signer.issue({"aud": audiences, "kubernetes.io": claims, "sub": subject}, seconds)
+    answer: dict[str, Any] = {
+        "kind": "TokenRequest",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {"name": meta["name"], "namespace": meta["namespace"], "creationTimestamp": clock.now()},
+        "spec": {**spec, "audiences": audiences, "expirationSeconds": seconds},
+        "status": {
+            "token": token,
+            "expirationTimestamp": clock.rfc3339(datetime.now(UTC) + timedelta(seconds=seconds)),
+        },
+    }
+    answer["spec"].setdefault("boundObjectRef", None)
+    return encode.render(msgspec.json.encode(answer), media, 201)
