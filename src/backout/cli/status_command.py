@@ -84,9 +84,11 @@ def _show(session: Session, found: list[dict[str, Any]]) -> None:
             healthy = {True: "good", False: "bad", None: "unknown"}[row["healthy"]]
             state = page.say({True: "healthy", False: "broken", None: "unknown"}[row["healthy"]])
             problem = page.say(row["problem"]) if "problem" in row else ""
+            number = str(current.number) if current else "?"
+            since = page.ago(current.created) if current else ""
             rows.append((
-                f"{page.mark(healthy)} {row['target']}", row["target"].namespace, str(current.number) if current else "?",
-                page.ago(current.created) if current else "", state, str(back.number) if back else "-", problem,
+                f"{page.mark(healthy)} {row['target']}", row["target"].namespace, number, since, state,
+                str(back.number) if back else "-", problem,
             ))  # fmt: skip
         page.table(("target", "namespace", "revision", "since", "state", "back to", "problem"), rows)
     page.show()

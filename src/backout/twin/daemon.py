@@ -20,10 +20,11 @@ from typing import Any
 from backout.twin.apiserver.certs import Identity, new_identity
 from backout.twin.apiserver.http import User
 from backout.twin.apiserver.server import ApiServer, Settings
-from backout.twin.client import Api, LocalTransport
+from backout.twin.client import Api
 from backout.twin.controllers import run_all
 from backout.twin.kubeconfig import Entry, kubeconfig
 from backout.twin.kubelet import KubeletSettings
+from backout.twin.transport import LocalTransport
 
 COMPONENT = User(name="system:twin", groups=("system:masters", "system:authenticated"))
 
