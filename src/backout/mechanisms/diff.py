@@ -115,7 +115,8 @@ def element_key(field: str, element: Any, siblings: list[Any]) -> tuple[tuple[st
     """How an element of list ``field`` is told from its siblings; None when only its position tells."""
     for names in MERGE_KEYS.get(field, ()):
         if all(isinstance(item, dict) and names[0] in item for item in siblings):
-            return tuple((name, element[name]) for name in names if name in element)
+            # protocol is TCP where it is not said, in containers and in Services
+            return tuple((n, element[n]) for n in names if n in element and (n, element[n]) != ("protocol", "TCP"))
     if field == "volumeClaimTemplates" and isinstance(element, dict):
         return (("metadata.name", (element.get("metadata") or {}).get("name")),)
     if field not in MERGE_KEYS and siblings and all(isinstance(item, dict) and "name" in item for item in siblings):

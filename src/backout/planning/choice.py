@@ -30,6 +30,8 @@ def current_of(revisions: Sequence[Revision]) -> Revision | None:
 def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choice:
     """The last revision proven good whose content differs from what is in force; or the one that ``to`` names.
 
+    A current revision that the cluster is not at (see `Revision.settled`) is not in force: it may be the one to go to.
+
     Raises:
         RevisionNotFound: ``to`` is not in the history.
         NoGoodRevision: nothing in the history is proven good; the message says what is known of each.
@@ -39,7 +41,8 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choic
     current = current_of(revisions)
     if to:
         return _named(target, revisions, current, to)
-    if len(revisions) < 2:
+    settled = current is None or current.settled
+    if len(revisions) < 2 and settled:
         raise NoGoodRevision(
             "{target} has no earlier revision to go back to.",
             target=str(target),
@@ -49,7 +52,7 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choic
     in_force = current.digest if current else ""
     good = [revision for revision in revisions if revision.goodness == "good"]
     for revision in reversed(good):
-        if not revision.current and revision.digest != in_force:
+        if not settled or (not revision.current and revision.digest != in_force):
             return Choice(revision=revision, current=current, why=revision.reasons, proven=True)
     if good:
         raise NothingToDo(
@@ -81,7 +84,7 @@ def _named(target: Target, revisions: Sequence[Revision], current: Revision | No
             to=to, target=str(target), found="revisions {numbers}", numbers=numbers,
             hint="Choose one of those: `backout history {target}` says which are good.",
         )  # fmt: skip
-    if current and chosen.digest == current.digest and chosen.goodness != "unknown" and chosen.current:
+    if current and chosen.current and current.settled and chosen.goodness != "unknown":
         raise NothingToDo(
             "{target} is at revision {to} already.", target=str(target), to=to,
             hint="Choose another: `backout history {target}`.",

@@ -88,14 +88,14 @@ class _Case:
         for key, pods in failing.items():
             name, reason = sorted(pods)[0]
             self._put(key, False, msg(
-                "{count} of its pods of {workload} fail now ({pod}: {reason}).",
+                "Pods of {workload} made from it fail now: {count} ({pod}: {reason}).",
                 count=len(pods), workload=label, pod=name, reason=reason,
             ))  # fmt: skip
         for key, names in steady.items():
             self._put(
                 key,
                 True,
-                msg("{count} of the pods of {workload} run it now and are ready.", count=len(names), workload=label),
+                msg("Pods of {workload} made from it are ready now: {count}.", count=len(names), workload=label),
             )
 
     def reached(self) -> None:

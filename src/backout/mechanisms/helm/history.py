@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Sequence
-from datetime import datetime
 
 import msgspec
 
@@ -15,9 +16,13 @@ from backout.mechanisms.helm.judgement import Facts, Judged, judge
 from backout.mechanisms.helm.manifest import digest
 from backout.mechanisms.helm.payload import Release
 from backout.mechanisms.helm.records import Record, Records
+from backout.mechanisms.helm.settled import drifted, unsettled
 from backout.mechanisms.helm.text import first_line
 from backout.mechanisms.helm.workloads import workloads
+from backout.model.message import Message
 from backout.model.revision import Revision
+
+_ROLLBACK = re.compile(r"Rollback to (\d+)$")
 
 
 class History(msgspec.Struct, frozen=True):
@@ -26,13 +31,15 @@ class History(msgspec.Struct, frozen=True):
     facts: tuple[Facts, ...]
     evidence: Evidence
     verdicts: tuple[Judged, ...]
+    unsettled: tuple[Message, ...] = ()
+    """Why the cluster is not at the newest revision, although that is the current one."""
 
     @property
     def revisions(self) -> list[Revision]:
         """The revisions in the words of the house, oldest first."""
         head = self.facts[-1].record.revision
         return [
-            _revision(facts, verdict, facts.record.revision == head)
+            _revision(facts, verdict, facts.record.revision == head, self.unsettled)
             for facts, verdict in zip(self.facts, self.verdicts, strict=True)
         ]
 
@@ -51,7 +58,12 @@ async def read_history(cluster: Cluster, records: Records, release: str) -> Hist
     facts = _with_ends(facts)
     now = await cluster.server_time()
     evidence = await gather(cluster, {w.id for fact in facts for w in fact.workloads}, now)
-    return History(tuple(facts), evidence, tuple(judge(facts, evidence)))
+    strayed = drifted(facts, evidence)
+    if strayed:
+        # The newest revision was in force until somebody changed a workload past Helm.
+        facts[-1] = msgspec.structs.replace(facts[-1], ended=strayed[0][1])
+    reasons = [*unsettled(facts, evidence), *(message for message, _ in strayed)]
+    return History(tuple(facts), evidence, tuple(judge(facts, evidence)), tuple(reasons))
 
 
 def _facts(record: Record, release: Release | BackoutError, namespace: str) -> Facts:
@@ -69,21 +81,30 @@ def _facts(record: Record, release: Release | BackoutError, namespace: str) -> F
 
 def _with_ends(facts: Sequence[Facts]) -> list[Facts]:
     """A revision was in force until the next one began, whatever came of that one."""
-    ends: list[datetime | None] = [following.started for following in facts[1:]]
-    return [msgspec.structs.replace(fact, ended=end) for fact, end in zip(facts, [*ends, None], strict=True)]
+    if not facts:
+        return []
+    changed = []
+    for fact, following in itertools.pairwise(facts):
+        release = following.release
+        match = _ROLLBACK.match(release.info.description) if release else None
+        left_for = int(match.group(1)) if match and release and following.digest != fact.digest else 0
+        changed.append(msgspec.structs.replace(fact, ended=following.started, left_for=left_for))
+    return [*changed, facts[-1]]
 
 
-def _revision(facts: Facts, verdict: Judged, current: bool) -> Revision:
+def _revision(facts: Facts, verdict: Judged, current: bool, unsettled: tuple[Message, ...]) -> Revision:
     record, release = facts.record, facts.release
+    settled = not (current and unsettled)
+    reasons = verdict.reasons if settled else (*verdict.reasons, *unsettled)
     if release is None:
         return Revision(
             number=record.revision, digest=f"unreadable-{record.revision}", created=facts.started, status=record.status,
-            current=current, goodness=verdict.goodness, reasons=verdict.reasons,
+            current=current, settled=settled, goodness=verdict.goodness, reasons=reasons,
         )  # fmt: skip
     images = dict.fromkeys(image for workload in facts.workloads for image in workload.images)
     return Revision(
         number=record.revision, digest=facts.digest, created=release.deployed_at or facts.started,
         status=record.status, summary=first_line(release.info.description), chart=release.chart_label,
-        app_version=release.app_version, images=tuple(images), current=current, goodness=verdict.goodness,
-        reasons=verdict.reasons,
+        app_version=release.app_version, images=tuple(images), current=current, settled=settled,
+        goodness=verdict.goodness, reasons=reasons,
     )  # fmt: skip

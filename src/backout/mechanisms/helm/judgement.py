@@ -36,6 +36,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     started: datetime | None = None
     ended: datetime | None = None
     unreadable: str = ""
+    left_for: int = 0
+    """The revision to which somebody rolled back from this one; 0 when the next one was no rollback."""
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -128,7 +130,10 @@ def _record_says_no(facts: Facts) -> tuple[Message, ...]:
 def _by_time(facts: Facts, is_head: bool, good: list[Message], silent: list[str]) -> Judged:
     """Nothing speaks against it, but the cluster does not (fully) speak for it."""
     known = tuple(good)
-    if not is_head and facts.started and facts.ended and facts.ended - facts.started >= STOOD:
+    if facts.left_for:
+        note = msg("Somebody rolled back from it, to revision {revision}.", revision=facts.left_for)
+        return Judged("unknown", (*known, note))
+    if facts.started and facts.ended and facts.ended - facts.started >= STOOD:
         held = msg(
             "It was in force for {duration} before the next change, and nothing speaks against it.",
             duration=duration(facts.ended - facts.started),

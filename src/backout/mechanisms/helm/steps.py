@@ -132,7 +132,9 @@ def _rollback(
         id="rollback",
         action="helm.rollback",
         target=target,
-        title=msg("Roll the release back from revision {head} to revision {n}", head=head.revision, n=revision),
+        title=msg("Roll the release back from revision {head} to revision {n}", head=head.revision, n=revision)
+        if head.revision != revision
+        else msg("Apply revision {n} of the release again", n=revision),
         params=forward,
         precondition={"head": head.revision, "status": head.status, "digest": present},
         effect=msg("A new revision {n}, deployed, with the content of revision {target}.", n=head.revision + 1,

@@ -13,7 +13,7 @@ class _View(msgspec.Struct, frozen=True, rename="camel"):
     pass
 
 
-class Owner(_View):
+class Owner(_View, frozen=True):
     """One ownerReference."""
 
     kind: str
@@ -22,7 +22,7 @@ class Owner(_View):
     controller: bool = False
 
 
-class Meta(_View):
+class Meta(_View, frozen=True):
     """Metadata without managedFields and annotations' bulk."""
 
     name: str
@@ -41,7 +41,7 @@ class Meta(_View):
         return next((owner for owner in self.owner_references if owner.controller), None)
 
 
-class Condition(_View):
+class Condition(_View, frozen=True):
     """One condition of a status."""
 
     type: str
@@ -50,20 +50,20 @@ class Condition(_View):
     last_transition_time: datetime | None = None
 
 
-class _Terminated(_View):
+class _Terminated(_View, frozen=True):
     finished_at: datetime | None = None
 
 
-class _Waiting(_View):
+class _Waiting(_View, frozen=True):
     reason: str = ""
 
 
-class _State(_View):
+class _State(_View, frozen=True):
     waiting: _Waiting | None = None
     terminated: _Terminated | None = None
 
 
-class Container(_View):
+class Container(_View, frozen=True):
     """State of one container."""
 
     name: str = ""
@@ -73,29 +73,29 @@ class Container(_View):
     last_state: _State = _State()
 
 
-class _PodStatus(_View):
+class _PodStatus(_View, frozen=True):
     phase: str = ""
     conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[Container, ...] = ()
     init_container_statuses: tuple[Container, ...] = ()
 
 
-class Pod(_View):
+class Pod(_View, frozen=True):
     """A pod, as far as it says how good its template is."""
 
     metadata: Meta
     status: _PodStatus = _PodStatus()
 
 
-class _Selector(_View):
+class _Selector(_View, frozen=True):
     match_labels: dict[str, str] | None = None
 
 
-class _Strategy(_View):
+class _Strategy(_View, frozen=True):
     type: str = "RollingUpdate"
 
 
-class _WorkloadSpec(_View):
+class _WorkloadSpec(_View, frozen=True):
     replicas: int | None = None
     template: dict[str, Any] = {}
     pod_management_policy: str = ""
@@ -103,7 +103,7 @@ class _WorkloadSpec(_View):
     update_strategy: _Strategy | None = None
 
 
-class _WorkloadStatus(_View):
+class _WorkloadStatus(_View, frozen=True):
     replicas: int = 0
     ready_replicas: int = 0
     current_revision: str = ""
@@ -112,7 +112,7 @@ class _WorkloadStatus(_View):
     conditions: tuple[Condition, ...] = ()
 
 
-class Workload(_View):
+class Workload(_View, frozen=True):
     """A live Deployment, StatefulSet or DaemonSet (also a ReplicaSet)."""
 
     metadata: Meta
@@ -120,7 +120,7 @@ class Workload(_View):
     status: _WorkloadStatus = _WorkloadStatus()
 
 
-class ControllerRevision(_View):
+class ControllerRevision(_View, frozen=True):
     """A template that a StatefulSet or DaemonSet had."""
 
     metadata: Meta
