@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One way back on one cluster, as a durable workflow: order and nothing else.
+
+The order of its steps is for ever: a changed order is `rollback_v2`, and this one stays for the runs that began with
+it. Steps of the plan are recorded under their own ids, so a plan's step must not be called as one of these.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from backout.engine.port import PARKING, Json, Workflow, WorkflowContext
+from backout.errors import BackoutError, PlanChanged
+from backout.model.message import msg
+from backout.model.plan import Step
+from backout.model.run import Run, RunState
+from backout.model.verdict import Verdict
+from backout.workflows.services import Services
+from backout.workflows.stages import Stages, not_verified, partly, raised
+
+NAME = "rollback_v1"
+
+
+def bind(services: Services) -> Workflow:
+    """The workflow, working with ``services``."""
+
+    async def rollback_v1(context: WorkflowContext, payload: Json) -> Json:
+        run = services.store.get(context.run)
+        if run.plan.hash != payload["plan"]:
+            raise PlanChanged("The plan of run {run} is not the one that was approved.", run=run.id)
+        stages = Stages(services, run.id, run.plan, run.actor)
+        _begin(services, stages, run)
+        try:
+            return await _run(context, stages, run)
+        except PARKING as error:
+            stages.parked(error)
+            raise
+        finally:
+            await stages.release()
+
+    return rollback_v1
+
+
+def _begin(services: Services, stages: Stages, run: Run) -> None:
+    services.store.update(run.id, state="running")
+    if services.store.has_event(run.id, "run-started"):
+        stages.tell("resumed", msg("Going on after an interruption."), key=f"resumed:{services.life}")
+    else:
+        stages.tell(
+            "run-started",
+            msg("{target} goes back to revision {revision}.", target=str(run.plan.target),
+                revision=run.plan.revision.number),
+            key="run-started", plan=run.plan.hash,
+        )  # fmt: skip
+
+
+async def _run(context: WorkflowContext, stages: Stages, run: Run) -> Json:
+    for name, body in stages.preflight():
+        if failure := raised(await context.step(name, body, interruptible=name != "take-lease")):
+            return await _failed(context, stages, failure)
+    done: list[Step] = []
+    for step in run.plan.steps:
+        if await context.aborted():
+            return await context.step("end", stages.end("aborted"))
+        try:
+            await context.step(step.id, stages.effect(step), attempts=3)
+        except PARKING:
+            raise
+        except BackoutError as error:
+            return await _failed(
+                context, stages, partly(error, run.plan, step, done) if stages.touched() else error
+            )  # fmt: skip
+        done.append(step)
+    verdict = msgspec.convert(await context.step("verify", stages.verify, interruptible=True), Verdict)
+    state: RunState = verdict.outcome
+    failure = not_verified(verdict)
+    result = await context.step("end", stages.end(state, failure))
+    if failure:
+        raise failure
+    return result
+
+
+async def _failed(context: WorkflowContext, stages: Stages, error: BackoutError) -> Json:
+    await context.step("end", stages.end("failed", error))
+    raise error

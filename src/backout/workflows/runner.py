@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Begins runs and goes on with them: what a front end calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backout.engine.port import Engine, Workflow
+from backout.engine.runs import RunStore, new_run_id
+from backout.errors import RefusedError
+from backout.model.plan import Plan
+from backout.model.run import ENDED, Run
+from backout.workflows import rollback_v1
+from backout.workflows.services import Services, utc_now
+
+
+def workflows(services: Services) -> Mapping[str, Workflow]:
+    """Every workflow that a run of this or an earlier version may need."""
+    return {rollback_v1.NAME: rollback_v1.bind(services)}
+
+
+def new_run(store: RunStore, plan: Plan, actor: str) -> Run:
+    """Keeps a new run of a sealed plan, not begun yet."""
+    now = utc_now()
+    run = Run(id=new_run_id(now), state="pending", plan=plan, started=now, actor=actor, undo_of=plan.undo_of)
+    store.create(run)
+    return run
+
+
+async def begin(engine: Engine, store: RunStore, run: str) -> Run:
+    """Executes a new run to its end.
+
+    Raises:
+        BackoutError: how it ended; the run as it is then can be read from ``store``.
+    """
+    await engine.start(rollback_v1.NAME, run, {"plan": store.get(run).plan.hash})
+    return store.get(run)
+
+
+async def go_on(engine: Engine, store: RunStore, run: str) -> Run:
+    """Goes on with a run that was interrupted or killed.
+
+    Raises:
+        RefusedError: it has ended.
+        LockedError: it is running.
+        BackoutError: how it ended.
+    """
+    found = store.get(run)
+    if found.state in ENDED:
+        raise RefusedError(
+            "Run {run} has ended already: {state}.", run=run, state=found.state, hint="`backout report {run}` tells how"
+        )
+    # `start` goes on with what was begun, and begins what was killed before the engine had it.
+    await engine.start(rollback_v1.NAME, run, {"plan": found.plan.hash})
+    return store.get(run)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a workflow works with: everything that reaches outside is in here and is given from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from backout.cluster.port import Cluster, HeldLease
+from backout.engine.processes import new_id
+from backout.engine.runs import RunStore
+from backout.errors import LeaseLost
+from backout.mechanisms import registry
+from backout.mechanisms.port import Effect
+from backout.model.message import Message
+from backout.model.plan import Plan, Step
+from backout.model.run import RunEvent
+from backout.snapshots.capture import CaptureStore
+from backout.verify.verify import SETTLE
+
+
+def utc_now() -> datetime:
+    """The clock of this machine."""
+    return datetime.now(UTC)
+
+
+@dataclass
+class Services:
+    """The outside, for runs of this process.
+
+    ``cluster_of`` gives the connection for a plan; ``effect_of`` the effect of an action; ``life`` names this process
+    in the keys of events, so that another attempt after a crash is another event.
+    """
+
+    store: RunStore
+    captures: CaptureStore
+    cluster_of: Callable[[Plan], Cluster]
+    effect_of: Callable[[str], Effect] = registry.effect
+    settle: float = SETTLE
+    now: Callable[[], datetime] = utc_now
+    life: str = field(default_factory=new_id)
+
+
+class LeaseHolder:
+    """The lease of one run in this process: taken when it is first needed, taken again after a resume."""
+
+    def __init__(self, services: Services, run: str, plan: Plan, actor: str) -> None:
+        self._services = services
+        self._run = run
+        self._plan = plan
+        self._actor = actor
+        self._held: HeldLease | None = None
+        self._context: AbstractAsyncContextManager[HeldLease] | None = None
+
+    async def ensure(self) -> HeldLease:
+        """The lease, taken now if this process does not hold it yet.
+
+        Raises:
+            LockedError: another run has it.
+        """
+        if self._held is None:
+            context = self._services.cluster_of(self._plan).lease(
+                str(self._plan.target),
+                self._plan.namespace,
+                holder=self._run,
+                about={"actor": self._actor, "about": f"back to revision {self._plan.revision.number}"},
+            )
+            self._held = await context.__aenter__()
+            self._context = context
+            self._services.store.raise_token(self._run, self._held.token)
+        return self._held
+
+    async def confirm(self) -> None:
+        """Right before a write: the lease is still ours, and no later process of this run took it.
+
+        Raises:
+            LeaseLost: write nothing more.
+        """
+        held = await self.ensure()
+        try:
+            await held.confirm()
+            if self._services.store.token(self._run) > held.token:
+                raise LeaseLost(
+                    "Another process goes on with run {run}. Nothing more is written here.",
+                    run=self._run,
+                    hint="`backout show {run}` follows it",
+                )
+        except LeaseLost:
+            await self.release()
+            raise
+
+    async def release(self) -> None:
+        """Lets it go; without effect when it is not held."""
+        context, self._context, self._held = self._context, None, None
+        if context is not None:
+            await context.__aexit__(None, None, None)
+
+
+class EffectContext:
+    """What an effect gets beside its step; see `mechanisms.port.StepContext`."""
+
+    def __init__(self, services: Services, lease: LeaseHolder, run: str, plan: Plan, step: Step) -> None:
+        self.cluster = services.cluster_of(plan)
+        self.run = run
+        self.wrote = False
+        self._services = services
+        self._lease = lease
+        self._step = step
+
+    async def guard(self) -> None:
+        """Confirms the lease; what comes after it is a write."""
+        await self._lease.confirm()
+        self.wrote = True
+
+    def progress(self, message: Message, **data: Any) -> None:
+        """An event of the run."""
+        self._services.store.record(
+            RunEvent(
+                run=self.run,
+                type="step-progress",
+                at=self._services.now(),
+                message=message,
+                step=self._step.id,
+                data=data,
+            )
+        )

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan that takes a run back: its compensations in reverse order, and a check that the former state is there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from backout.errors import NothingToDo, RefusedError
+from backout.model.change import Action, Changes, FieldChange, ObjectChange
+from backout.model.message import msg
+from backout.model.plan import Check, Compensation, Plan, Risk, Step
+from backout.model.run import Run, RunEvent
+from backout.planning.document import seal
+
+_OPPOSITE: dict[Action, Action] = {
+    "create": "delete", "delete": "create", "update": "update", "recreate": "recreate", "keep": "keep",
+}  # fmt: skip
+
+
+def undo_plan(run: Run, events: list[RunEvent], made_at: datetime) -> Plan:
+    """Takes back what ``run`` changed. "Verified" then means: the content from before is in force, healthy or not.
+
+    Raises:
+        NothingToDo: the run changed nothing.
+        RefusedError: it is not over, was taken back already, or can't be taken back.
+    """
+    if run.state in ("pending", "running", "interrupted"):
+        raise RefusedError(
+            "Run {run} is not over.",
+            run=run.id,
+            found="it is {state}",
+            state=run.state,
+            hint="`backout resume {run}` finishes it, `backout abort {run}` ends it",
+        )
+    if run.undone_by:
+        raise RefusedError("Run {run} was taken back already, by run {other}.", run=run.id, other=run.undone_by)
+    before = run.plan.current
+    if before is None:
+        raise RefusedError(
+            "Run {run} can't be taken back: its plan does not say which revision was in force before.", run=run.id
+        )
+    effective = _effective(events)
+    touched = [step for step in run.plan.steps if step.id in effective]
+    if not touched:
+        raise NothingToDo("Run {run} changed nothing.", run=run.id)
+    back = [step for step in reversed(touched) if step.compensation is not None]
+    if not back:
+        raise RefusedError("Run {run} has no step that can be taken back.", run=run.id)
+    lasting = [step for step in touched if step.compensation is None]
+    risks = [
+        Risk(
+            code="undo",
+            message=msg(
+                "This puts back the state before run {run}, which was broken: {cause}",
+                run=run.id,
+                cause=run.plan.cause.text,
+            ),
+        ),
+        *(
+            Risk(
+                code="not-undone",
+                message=msg("{step}: is not taken back, since nothing of it lasts.", step=step.title.text),
+            )
+            for step in lasting
+        ),
+    ]
+    return seal(
+        Plan(
+            cluster=run.plan.cluster,
+            identity=run.plan.identity,
+            namespace=run.plan.namespace,
+            made_at=made_at,
+            target=run.plan.target,
+            mechanism=run.plan.mechanism,
+            cause=msg("Run {run} is taken back.", run=run.id),
+            current=run.plan.revision,
+            revision=before,
+            why_good=(msg("It was in force before run {run}; that it was good is not claimed.", run=run.id),),
+            steps=tuple(_reversed(step) for step in back),
+            changes=_other_way(run.plan.changes),
+            risks=tuple(risks),
+            checks=(
+                Check(
+                    code="revision-restored",
+                    target=run.plan.target,
+                    title=msg(
+                        "{target} has its content from before run {run}", target=str(run.plan.target), run=run.id
+                    ),
+                    params={"digest": before.digest, "number": before.number},
+                ),
+            ),
+            access=run.plan.access,
+            soak=0.0,
+            undo_of=run.id,
+        )
+    )
+
+
+def _effective(events: list[RunEvent]) -> set[str]:
+    """Ids of the steps that changed something, or may have: cut off, or failed after a write."""
+    open_steps: set[str] = set()
+    changed: set[str] = set()
+    for event in events:
+        if event.type == "step-started":
+            open_steps.add(event.step)
+        elif event.type in ("step-done", "step-failed"):
+            if event.data.get("changed") or event.data.get("wrote") or event.data.get("earlier_attempt"):
+                changed.add(event.step)
+            open_steps.discard(event.step)
+    return changed | open_steps
+
+
+def _reversed(step: Step) -> Step:
+    assert step.compensation is not None
+    return Step(
+        id=f"undo-{step.id}",
+        action=step.compensation.action,
+        target=step.target,
+        title=msg("Take back: {step}", step=step.title.text),
+        params=step.compensation.params,
+        compensation=Compensation(step.action, step.params),
+        timeout=step.timeout,
+    )
+
+
+def _other_way(changes: Changes) -> Changes:
+    def field(change: FieldChange) -> FieldChange:
+        return msgspec.structs.replace(change, before=change.after, after=change.before)
+
+    def one(change: ObjectChange) -> ObjectChange:
+        return ObjectChange(
+            ref=msgspec.structs.replace(change.ref, uid=""),
+            action=_OPPOSITE[change.action],
+            fields=tuple(field(entry) for entry in change.fields),
+            destructive=change.action == "create",
+        )
+
+    return Changes(objects=tuple(one(change) for change in changes.objects))
