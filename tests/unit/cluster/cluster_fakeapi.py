@@ -16,6 +16,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 Obj = dict[str, Any]
+Texts = dict[str, str]
+Answers = dict[tuple[str, str], tuple[int, Obj]]
 
 
 @dataclass
@@ -72,9 +74,7 @@ class Reset(Exception):
 class FakeApi:
     """``objects`` by collection path and name. ``requests`` counts (method, path)."""
 
-    def __init__(
-        self, faults: Faults | None = None, *, answers: dict[tuple[str, str], tuple[int, Obj]] | None = None
-    ) -> None:
+    def __init__(self, faults: Faults | None = None, *, answers: Answers | None = None) -> None:
         self.faults = faults or Faults()
         self.answers = answers or {}
         self.objects: dict[str, dict[str, Obj]] = {}
@@ -282,16 +282,14 @@ class FakeApi:
             writer.write(b"%x\r\n%s\r\n" % (len(part), part))
             await writer.drain()
 
-    async def _send(
-        self, writer: asyncio.StreamWriter, code: int, body: Obj, headers: dict[str, str] | None = None
-    ) -> None:
+    async def _send(self, writer: asyncio.StreamWriter, code: int, body: Obj, headers: Texts | None = None) -> None:
         raw = json.dumps(body).encode()
         if self.faults.truncate:
             raw = raw[: len(raw) // 2]
         await self._raw(writer, code, raw, "application/json", headers)
 
     async def _raw(
-        self, writer: asyncio.StreamWriter, code: int, raw: bytes, kind: str, headers: dict[str, str] | None = None
+        self, writer: asyncio.StreamWriter, code: int, raw: bytes, kind: str, headers: Texts | None = None
     ) -> None:
         lines = [f"HTTP/1.1 {code} X", f"Content-Type: {kind}", f"Content-Length: {len(raw)}"]
         lines += ["Date: Fri, 13 Nov 2026 03:04:05 GMT", *(f"{key}: {value}" for key, value in (headers or {}).items())]

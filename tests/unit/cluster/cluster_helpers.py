@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,6 +26,12 @@ def run(work: Coroutine[Any, Any, None]) -> None:
             await work
 
     asyncio.run(limited())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns once ``condition`` holds."""
+    while not condition():  # noqa: ASYNC110 - the fake is plain data
+        await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

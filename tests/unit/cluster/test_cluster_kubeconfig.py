@@ -99,6 +99,10 @@ def test_an_unknown_context_lists_those_that_exist(tmp_path: Path) -> None:
     assert caught.value.exit_code == 3
 
 
+def exec_user(version: str) -> dict[str, Any]:
+    return {"name": "u", "user": {"exec": {"command": "x", "apiVersion": f"client.authentication.k8s.io/{version}"}}}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -112,13 +116,19 @@ def test_an_unknown_context_lists_those_that_exist(tmp_path: Path) -> None:
         ({"clusters": {"c": 1}}, "clusters: a list was expected, found a mapping"),
         ({"clusters": ["c"]}, "clusters[0]: a mapping was expected, found a text"),
         ({"kind": "Pod"}, "kind: Config was expected, found Pod"),
-        ({"users": [{"name": "u", "user": {"client-certificate-data": "QQ=="}}]}, "client-key: a certificate needs its key"),
-        ({"users": [{"name": "u", "user": {"client-certificate": "gone.pem", "client-key": "k"}}]}, "gone.pem can't be read"),
+        (
+            {"users": [{"name": "u", "user": {"client-certificate-data": "QQ=="}}]},
+            "client-key: a certificate needs its key",
+        ),
+        (
+            {"users": [{"name": "u", "user": {"client-certificate": "gone.pem", "client-key": "k"}}]},
+            "gone.pem can't be read",
+        ),
         ({"users": [{"name": "u", "user": {"auth-provider": {"name": "gcp"}}}]}, "auth-provider"),
-        ({"users": [{"name": "u", "user": {"exec": {"command": "x", "apiVersion": "client.authentication.k8s.io/v1alpha1"}}}]}, "apiVersion: one of"),
-        ({"users": [{"name": "u", "user": {"exec": {"command": "x", "apiVersion": "client.authentication.k8s.io/v1"}}}]}, "interactiveMode: Never"),
+        ({"users": [exec_user("v1alpha1")]}, "apiVersion: one of"),
+        ({"users": [exec_user("v1")]}, "interactiveMode: Never"),
     ],
-)  # fmt: skip
+)
 def test_what_is_malformed_is_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     path = write(tmp_path / "config", **changes)
     with pytest.raises(errors.ConfigError) as caught:
@@ -130,7 +140,8 @@ def test_what_is_malformed_is_named(tmp_path: Path, changes: dict[str, Any], wor
 def test_the_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(
-        "kind: Config\ncurrent-context: a\ncontexts:\n- name: a\n  context:\n    cluster: c\nclusters:\n- name: c\n  cluster:\n    server: [1]\n"
+        "kind: Config\ncurrent-context: a\ncontexts:\n- name: a\n  context:\n    cluster: c\n"
+        "clusters:\n- name: c\n  cluster:\n    server: [1]\n"
     )
     with pytest.raises(errors.ConfigError, match=r"line 10: clusters\[0\]\.cluster\.server"):
         kubeconfig.connection(str(path))

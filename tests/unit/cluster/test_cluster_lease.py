@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from cluster_helpers import LEASES_PATH, fake, run
+from cluster_helpers import LEASES_PATH, fake, run, until
 
 from backout import errors
 from backout.cluster.lease import hold, lease_name
@@ -22,8 +22,8 @@ def test_a_lease_is_taken_renewed_and_leaves_nothing_behind() -> None:
                 assert obj["metadata"]["annotations"]["backout.dev/actor"] == "jane@laptop"
                 assert obj["spec"]["holderIdentity"] == "r1"
                 first = obj["spec"]["renewTime"]
-                while api.objects[LEASES_PATH][lease_name("helm/thanos")]["spec"]["renewTime"] == first:
-                    await asyncio.sleep(0.02)
+                name = lease_name("helm/thanos")
+                await until(lambda: api.objects[LEASES_PATH][name]["spec"]["renewTime"] != first)
                 await lease.confirm()
                 token = lease.token
             assert api.objects[LEASES_PATH] == {}

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from cluster_fakeapi import FakeApi, status
-from cluster_helpers import PODS_PATH, fake, run
+from cluster_helpers import PODS_PATH, fake, run, until
 
 from backout import errors
 from backout.cluster import identity
@@ -96,8 +96,7 @@ async def after_a_gap(api: FakeApi, cluster: Any, expected: set[tuple[str, str]]
     events = cluster.watch(PODS, "shop")
     await collect(events, SYNCED)
     waiting = asyncio.create_task(collect(events, ("ADDED", "d")))
-    while not any(params.get("watch") for _, _, params, _, _ in api.seen):
-        await asyncio.sleep(0.01)
+    await until(lambda: any(params.get("watch") for _, _, params, _, _ in api.seen))
     api.remove(PODS_PATH, "a", silently=True)
     api.remove(PODS_PATH, "b", silently=True)
     api.put(PODS_PATH, "b", metadata={"uid": "another"})
@@ -128,8 +127,7 @@ def test_a_410_within_the_stream_is_the_same() -> None:
             events = cluster.watch(PODS, "shop")
             await collect(events, SYNCED)
             waiting = asyncio.create_task(collect(events, ("ADDED", "b")))
-            while api.requests["GET", PODS_PATH] < 4:
-                await asyncio.sleep(0.01)
+            await until(lambda: api.requests["GET", PODS_PATH] >= 4)
             api.put(PODS_PATH, "b")
             assert await waiting == [("ADDED", "b")]
             await events.aclose()
@@ -211,9 +209,10 @@ def test_a_watch_can_be_projected() -> None:
 
 def test_kinds_are_found_by_their_group_only() -> None:
     resources = [
-        {"name": "things", "kind": "Thing", "namespaced": True}, {"name": "things/status", "kind": "Thing", "namespaced": True},
+        {"name": "things", "kind": "Thing", "namespaced": True},
+        {"name": "things/status", "kind": "Thing", "namespaced": True},
         {"name": "zones", "kind": "Zone", "namespaced": False},
-    ]  # fmt: skip
+    ]
     answers = {
         ("GET", "/apis/example.dev/v1"): (200, {"kind": "APIResourceList", "resources": resources}),
         ("GET", "/apis/broken.dev/v1"): (503, status(503, "ServiceUnavailable", "down")),
