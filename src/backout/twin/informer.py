@@ -34,7 +34,7 @@ def split_key(key: str) -> tuple[str, str]:
 
 
 def version_of(obj: Obj) -> int:
-    # Resource versions are comparable as integers by contract since Kubernetes 1.35 (KEP-5504), and were in etcd before.
+    # Resource versions are comparable as integers by contract since Kubernetes 1.35 (KEP-5504), in etcd always.
     try:
         return int(obj["metadata"].get("resourceVersion") or 0)
     except ValueError:

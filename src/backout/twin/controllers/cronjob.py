@@ -167,7 +167,10 @@ class CronJobController(Controller):
             policy = spec.get("concurrencyPolicy") or "Allow"
             if policy == "Forbid" and running:
                 self.recorder.event(
-                    cron, "Normal", "JobAlreadyActive", "Not starting job because prior execution is running and concurrency policy is Forbid"
+                    cron,
+                    "Normal",
+                    "JobAlreadyActive",
+                    "Not starting job because prior execution is running and concurrency policy is Forbid",
                 )
             else:
                 if policy == "Replace":
@@ -208,9 +211,14 @@ class CronJobController(Controller):
         self.recorder.event(cron, "Normal", "SuccessfulCreate", f"Created job {name_of(created)}")
 
     async def _trim(self, cron: Obj, jobs: list[Obj]) -> None:
-        for kind, field, default in (("Complete", "successfulJobsHistoryLimit", 3), ("Failed", "failedJobsHistoryLimit", 1)):
+        for kind, field, default in (
+            ("Complete", "successfulJobsHistoryLimit", 3),
+            ("Failed", "failedJobsHistoryLimit", 1),
+        ):
             limit = cron["spec"].get(field, default)
-            ended = sorted((j for j in jobs if condition_true(j, kind)), key=lambda j: status_of(j).get("startTime") or "")
+            ended = sorted(
+                (j for j in jobs if condition_true(j, kind)), key=lambda j: status_of(j).get("startTime") or ""
+            )
             for job in ended[: max(0, len(ended) - int(limit))]:
                 await self.write.delete(JOBS, job, propagation="Background")
                 self.recorder.event(cron, "Normal", "SuccessfulDelete", f"Deleted job {name_of(job)}")

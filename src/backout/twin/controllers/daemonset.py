@@ -63,7 +63,7 @@ class DaemonSetController(Controller):
 
     def _node_changed(self, old: Obj | None, new: Obj | None) -> None:
         if old is not None and new is not None:
-            same_spec = {k: v for k, v in (old.get("spec") or {}).items()} == (new.get("spec") or {})
+            same_spec = (old.get("spec") or {}) == (new.get("spec") or {})
             if same_spec and labels_of(old) == labels_of(new):
                 return
         for ds in self.sets.all():
@@ -86,7 +86,10 @@ class DaemonSetController(Controller):
         selector = ds["spec"].get("selector") or {}
         if not selector.get("matchLabels") and not selector.get("matchExpressions"):
             self.recorder.event(
-                ds, "Warning", "SelectingAll", "This daemon set is selecting all pods. A non-empty selector is required."
+                ds,
+                "Warning",
+                "SelectingAll",
+                "This daemon set is selecting all pods. A non-empty selector is required.",
             )
             return
         revisions = await history.owned_revisions(self.write, self.revisions, ds)
@@ -154,9 +157,7 @@ class DaemonSetController(Controller):
                 continue
             phase = pod_phase(pod)
             if phase in ("Failed", "Succeeded"):
-                kind, reason = (
-                    ("Warning", "FailedDaemonPod") if phase == "Failed" else ("Normal", "SucceededDaemonPod")
-                )
+                kind, reason = ("Warning", "FailedDaemonPod") if phase == "Failed" else ("Normal", "SucceededDaemonPod")
                 action = "try to kill it" if phase == "Failed" else "try to delete it"
                 where = f"{pod['metadata']['namespace']}/{name_of(pod)} on node {target_node(pod)}"
                 self.recorder.event(ds, kind, reason, f"Found {phase.lower()} daemon pod {where}, will {action}")

@@ -214,9 +214,7 @@ class DeploymentController(Controller):
 
     def _scaled(self, sets: _Sets) -> bool:
         desired = str(math.replicas_of(sets.deployment))
-        return any(
-            annotations_of(rs).get(math.DESIRED_REPLICAS, desired) != desired for rs in math.active(sets.all)
-        )
+        return any(annotations_of(rs).get(math.DESIRED_REPLICAS, desired) != desired for rs in math.active(sets.all))
 
     async def _scale_set(self, sets: _Sets, rs: Obj, size: int, *, force: bool = False) -> bool:
         current = math.replicas_of(rs)
@@ -371,7 +369,11 @@ class DeploymentController(Controller):
         was_paused = current is not None and current.get("reason") == "DeploymentPaused"
         if bool(deployment["spec"].get("paused")) == was_paused:
             return
-        reason = ("DeploymentResumed", "Deployment is resumed") if was_paused else ("DeploymentPaused", "Deployment is paused")
+        reason = (
+            ("DeploymentResumed", "Deployment is resumed")
+            if was_paused
+            else ("DeploymentPaused", "Deployment is paused")
+        )
         status = dict(status_of(deployment))
         new = stamped("Progressing", "Unknown", *reason)
         status["conditions"] = set_condition(status.get("conditions") or [], new)

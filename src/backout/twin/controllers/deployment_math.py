@@ -41,7 +41,8 @@ def replicas_of(obj: Obj) -> int:
 
 
 def is_rolling(deployment: Obj) -> bool:
-    return (deployment["spec"].get("strategy") or {}).get("type", "RollingUpdate") == "RollingUpdate"
+    strategy: Obj = deployment["spec"].get("strategy") or {}
+    return bool(strategy.get("type", "RollingUpdate") == "RollingUpdate")
 
 
 def _fenceposts(deployment: Obj) -> tuple[int, int]:
@@ -192,7 +193,7 @@ def _round(value: float) -> int:
 
 def is_complete(deployment: Obj, status: Obj) -> bool:
     desired = replicas_of(deployment)
-    return (
+    return bool(
         status.get("updatedReplicas", 0) == desired
         and status.get("replicas", 0) == desired
         and status.get("availableReplicas", 0) == desired
@@ -204,7 +205,7 @@ def is_progressing(deployment: Obj, status: Obj) -> bool:
     old = status_of(deployment)
     old_of_old = old.get("replicas", 0) - old.get("updatedReplicas", 0)
     new_of_old = status.get("replicas", 0) - status.get("updatedReplicas", 0)
-    return (
+    return bool(
         status.get("updatedReplicas", 0) > old.get("updatedReplicas", 0)
         or new_of_old < old_of_old
         or status.get("readyReplicas", 0) > old.get("readyReplicas", 0)

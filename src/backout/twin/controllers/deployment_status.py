@@ -80,7 +80,9 @@ def rollout_status(deployment: Obj, old: list[Obj], newest: Obj | None) -> Obj:
     return status
 
 
-def _progress(deployment: Obj, status: Obj, conditions: list[Obj], current: Obj | None, newest: Obj | None) -> list[Obj]:
+def _progress(
+    deployment: Obj, status: Obj, conditions: list[Obj], current: Obj | None, newest: Obj | None
+) -> list[Obj]:
     subject = f'ReplicaSet "{name_of(newest)}"' if newest is not None else f'Deployment "{name_of(deployment)}"'
     if math.is_complete(deployment, status):
         done = stamped("Progressing", "True", "NewReplicaSetAvailable", f"{subject} has successfully progressed.")
@@ -92,9 +94,7 @@ def _progress(deployment: Obj, status: Obj, conditions: list[Obj], current: Obj 
         # Each sign of progress renews lastUpdateTime, from which the deadline counts.
         return [*(c for c in conditions if c["type"] != "Progressing"), new]
     if _timed_out(deployment, status, current):
-        late = stamped(
-            "Progressing", "False", "ProgressDeadlineExceeded", f"{subject} has timed out progressing."
-        )
+        late = stamped("Progressing", "False", "ProgressDeadlineExceeded", f"{subject} has timed out progressing.")
         return put(conditions, late)
     return conditions
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from backout.twin.client import Api, ApiException, Obj, Resource
 
-_AGGREGATED = (
-    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
-)
+_AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 _NEEDED = frozenset(("list", "watch", "delete"))
 
 
@@ -21,7 +19,7 @@ class Discovered:
 
     @property
     def collectable(self) -> bool:
-        return _NEEDED <= self.verbs
+        return self.verbs >= _NEEDED
 
 
 async def discover(api: Api) -> list[Discovered]:
@@ -56,9 +54,11 @@ def _from_aggregated(document: Obj) -> Iterable[Discovered]:
 
 
 async def _from_plain(api: Api, path: str, document: Obj) -> list[Discovered]:
-    groups = [("", ["v1"])] if path == "/api" else [
-        (g["name"], [g["preferredVersion"]["version"]]) for g in document.get("groups") or ()
-    ]
+    groups = (
+        [("", ["v1"])]
+        if path == "/api"
+        else [(g["name"], [g["preferredVersion"]["version"]]) for g in document.get("groups") or ()]
+    )
     out: list[Discovered] = []
     for group, versions in groups:
         for version in versions:
@@ -86,4 +86,6 @@ def of_crd(crd: Obj) -> Resource | None:
         return None
     stored = [v["name"] for v in spec["versions"] if v.get("storage") and v.get("served")]
     version = (stored or served)[0]
-    return Resource(spec["group"], version, spec["names"]["plural"], spec["names"]["kind"], spec.get("scope") == "Namespaced")
+    return Resource(
+        spec["group"], version, spec["names"]["plural"], spec["names"]["kind"], spec.get("scope") == "Namespaced"
+    )

@@ -86,7 +86,9 @@ def target_port(port: Obj, pod: Obj) -> int | None:
     containers = [*(pod["spec"].get("containers") or ()), *_sidecars(pod)]
     for container in containers:
         for declared in container.get("ports") or ():
-            if declared.get("name") == target and (declared.get("protocol") or "TCP") == (port.get("protocol") or "TCP"):
+            if declared.get("name") == target and (declared.get("protocol") or "TCP") == (
+                port.get("protocol") or "TCP"
+            ):
                 return int(declared["containerPort"])
     return None
 
@@ -150,13 +152,16 @@ class EndpointsController(_ServiceController):
         if _external(service):
             return
         subsets = self._subsets(service)
-        labels = {
-            k: v for k, v in labels_of(service).items() if k not in (_HEADLESS, _ENDPOINTS_MANAGED_BY)
-        } | {_ENDPOINTS_MANAGED_BY: "endpoint-controller"}
+        labels = {k: v for k, v in labels_of(service).items() if k not in (_HEADLESS, _ENDPOINTS_MANAGED_BY)} | {
+            _ENDPOINTS_MANAGED_BY: "endpoint-controller"
+        }
         if service["spec"].get("clusterIP") == "None":
             labels[_HEADLESS] = ""
         if existing is not None and not deleting(existing):
-            if canonical_json(existing.get("subsets") or []) == canonical_json(subsets) and labels_of(existing) == labels:
+            if (
+                canonical_json(existing.get("subsets") or []) == canonical_json(subsets)
+                and labels_of(existing) == labels
+            ):
                 return
             changed: Obj = {**with_meta(existing, labels=labels), "subsets": subsets}
             _touch(changed, self._changed_at(service))
@@ -282,9 +287,9 @@ class EndpointSliceController(_ServiceController):
                 continue
             unused.remove(same)
             new = {**with_meta(same, labels=labels), "endpoints": endpoints, "ports": ports}
-            if canonical_json([same.get("endpoints") or [], same.get("ports") or [], labels_of(same)]) != canonical_json(
-                [endpoints, ports, labels]
-            ):
+            if canonical_json(
+                [same.get("endpoints") or [], same.get("ports") or [], labels_of(same)]
+            ) != canonical_json([endpoints, ports, labels]):
                 await self.write.replace(ENDPOINTSLICES, new)
         for leftover in unused:
             await self.write.delete(ENDPOINTSLICES, leftover)

@@ -173,8 +173,7 @@ class GarbageCollector(Controller):
         item = self._items.get(uid)
         if item is not None:
             return item.dependents
-        found = self._waiting.setdefault(uid, set())
-        return found
+        return self._waiting.setdefault(uid, set())
 
     def _unblock(self, owner: str) -> None:
         """A dependent left: an owner that waits for its dependents may go on."""
@@ -323,9 +322,7 @@ class GarbageCollector(Controller):
         if uid_of(live) != item.uid or finalizer not in finalizers:
             return
         rest = [f for f in finalizers if f != finalizer]
-        patch = {
-            "metadata": {"uid": item.uid, "resourceVersion": str(version_of(live)), "finalizers": rest or None}
-        }
+        patch = {"metadata": {"uid": item.uid, "resourceVersion": str(version_of(live)), "finalizers": rest or None}}
         await self._send(item, patch)
 
     async def _patch(self, item: _Item, metadata: Obj) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from backout.twin.client import ApiException, Obj
 from backout.twin.controllers.base import Controller
 from backout.twin.controllers.kinds import JOBS, PODS
@@ -95,7 +97,9 @@ class JobController(Controller):
         if job["spec"].get("completionMode") == "Indexed":
             succeeded = len(_completed_indexes(seen))
         failed = sum(1 for v in seen.values() if v.startswith("Failed"))
-        status: Obj = {"terminating": sum(1 for p in pods if deleting(p) and pod_phase(p) not in ("Succeeded", "Failed"))}
+        status: Obj = {
+            "terminating": sum(1 for p in pods if deleting(p) and pod_phase(p) not in ("Succeeded", "Failed"))
+        }
         counters = {
             "active": len(active),
             "succeeded": max(succeeded, int(before.get("succeeded") or 0)),
@@ -170,7 +174,8 @@ class JobController(Controller):
         indexes: list[int | None] = [None] * missing
         if spec.get("completionMode") == "Indexed":
             taken = {int(_index(p)) for p in active if _index(p)} | _completed_indexes(seen)
-            indexes = [i for i in range(int(completions or 0)) if i not in taken][:missing]
+            free = (i for i in range(int(completions or 0)) if i not in taken)
+            indexes = list(itertools.islice(free, missing))
 
         async def create(number: int) -> object:
             return await create_pod(self.write, self.recorder, job, self._new_pod(job, indexes[number]))

@@ -155,9 +155,9 @@ def node_selector_term(term: Obj, node: Obj) -> bool:
         return False
     labels = labels_of(node)
     names = {"metadata.name": name_of(node)}
-    return all(_expression(labels, e["key"], e["operator"], frozenset(e.get("values") or ())) for e in expressions) and all(
-        _expression(names, e["key"], e["operator"], frozenset(e.get("values") or ())) for e in fields
-    )
+    return all(
+        _expression(labels, e["key"], e["operator"], frozenset(e.get("values") or ())) for e in expressions
+    ) and all(_expression(names, e["key"], e["operator"], frozenset(e.get("values") or ())) for e in fields)
 
 
 # -- conditions ----------------------------------------------------------------------------------------------------

@@ -130,9 +130,7 @@ def replica_status(rs: Obj, pods: list[Obj], failure: ApiException | None) -> Ob
     }
     status.update({k: v for k, v in counters.items() if v})
     # A pointer in the API type, so zero is written.
-    status["terminatingReplicas"] = sum(
-        1 for p in pods if deleting(p) and pod_phase(p) not in ("Succeeded", "Failed")
-    )
+    status["terminatingReplicas"] = sum(1 for p in pods if deleting(p) and pod_phase(p) not in ("Succeeded", "Failed"))
     status["observedGeneration"] = rs["metadata"].get("generation", 0)
     conditions = [c for c in before.get("conditions") or () if c["type"] != "ReplicaFailure"]
     existing = condition(rs, "ReplicaFailure")

@@ -121,7 +121,11 @@ class SchedulerController(Controller):
         if new is None:
             self._waiting.discard(key)
         elif not deleting(new) and (new["spec"].get("schedulerName") or _NAME) == _NAME:
-            changed = old is None or old["spec"] != new["spec"] or old["metadata"].get("labels") != new["metadata"].get("labels")
+            changed = (
+                old is None
+                or old["spec"] != new["spec"]
+                or old["metadata"].get("labels") != new["metadata"].get("labels")
+            )
             if changed or key not in self._waiting:
                 self._waiting.discard(key)
                 self.queue.add(key)
@@ -222,7 +226,9 @@ class SchedulerController(Controller):
     def _load(usage: _Node, wanted: dict[str, int], room: dict[str, int]) -> int:
         """Thousandths of the scarcer of CPU and memory in use; nodes in use least come first."""
         parts = [
-            1000 * (usage.used.get(key, 0) + wanted.get(key, 0)) // room[key] for key in ("cpu", "memory") if room.get(key)
+            1000 * (usage.used.get(key, 0) + wanted.get(key, 0)) // room[key]
+            for key in ("cpu", "memory")
+            if room.get(key)
         ]
         return max(parts, default=0) + len(usage.pods)
 
@@ -237,7 +243,10 @@ class SchedulerController(Controller):
             if deleting(claim):
                 return f'persistentvolumeclaim "{name}" is being deleted', []
             if status_of(claim).get("phase") == "Lost":
-                return f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{claim["spec"].get("volumeName")}"', []
+                return (
+                    f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{claim["spec"].get("volumeName")}"',
+                    [],
+                )
             if claim["spec"].get("volumeName"):
                 volume = self.volumes.get(claim["spec"]["volumeName"])
                 if volume is not None and volume["spec"].get("nodeAffinity"):

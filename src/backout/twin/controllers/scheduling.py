@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a pod fit a node? Shared by the scheduler and the DaemonSet controller (reasons: pkg/scheduler/framework/plugins)."""
+"""Does a pod fit a node? Used by scheduler and DaemonSet controller (reasons: pkg/scheduler/framework/plugins)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def tolerates(tolerations: list[Obj], taint: Obj) -> bool:
     return False
 
 
-def untolerated(tolerations: list[Obj], node: Obj, effects: tuple[str, ...] = ("NoSchedule", "NoExecute")) -> Obj | None:
+def untolerated(
+    tolerations: list[Obj], node: Obj, effects: tuple[str, ...] = ("NoSchedule", "NoExecute")
+) -> Obj | None:
     for taint in (node.get("spec") or {}).get("taints") or ():
         if taint.get("effect") in effects and not tolerates(tolerations, taint):
             return dict(taint)

@@ -132,9 +132,7 @@ class DisruptionController(Controller):
         matches = label_selector(budget["spec"].get("selector"))
         pods = [p for p in self.pods.by_index("namespace", namespace) if matches(labels_of(p)) and pod_active(p)]
         expected, desired = self._counts(budget, pods)
-        disrupted = {
-            k: v for k, v in (status_of(budget).get("disruptedPods") or {}).items() if age_seconds(v) < 120
-        }
+        disrupted = {k: v for k, v in (status_of(budget).get("disruptedPods") or {}).items() if age_seconds(v) < 120}
         healthy = sum(1 for p in pods if pod_ready(p) and name_of(p) not in disrupted)
         allowed = max(0, healthy - desired) if expected > 0 else 0
         state = ("True", "SufficientPods") if allowed > 0 else ("False", "InsufficientPods")

@@ -96,9 +96,7 @@ def new_pod(sts: Obj, template: Obj, revision: str, ordinal: int) -> Obj:
     spec["hostname"] = name
     if sts["spec"].get("serviceName"):
         spec["subdomain"] = sts["spec"]["serviceName"]
-    claims = {
-        t["metadata"]["name"]: claim_name(sts, t, ordinal) for t in sts["spec"].get("volumeClaimTemplates") or ()
-    }
+    claims = {t["metadata"]["name"]: claim_name(sts, t, ordinal) for t in sts["spec"].get("volumeClaimTemplates") or ()}
     volumes = [
         {"name": volume, "persistentVolumeClaim": {"claimName": claim}} for volume, claim in sorted(claims.items())
     ]

@@ -4,7 +4,7 @@
 **By image tag**: a version, then fault words, all joined by dashes: ``app:2.0.0-crash-exit3``. Only a tag that *ends* in
 nothing but fault words after at least one other part counts, so that ``1.2-crash-reporter`` or ``missing`` are ordinary.
 
-========================  ==========================================================================================
+========================  =====================================================================================
 ``crash``                 the program exits with code 1 soon after its start, again and again
 ``exitN``                 with another exit code (alone: the same as ``crash-exitN``); ``exit0`` completes
 ``afterNs``, ``afterNm``  with ``crash`` or ``oom``: it first becomes ready and runs so long
@@ -19,15 +19,16 @@ nothing but fault words after at least one other part counts, so that ``1.2-cras
 ``runerror``              the command is not in the image: RunContainerError
 ``hang``                  ignores SIGTERM: ends only after the grace period, with 137
 ``ok``                    nothing (in rules and annotations: overrides the image's tag)
-========================  ==========================================================================================
+========================  =====================================================================================
 
-**By annotation** ``twin.backout.dev/fault`` on a pod, with the same words: ``crash-exit3``; for one container of several
-``name=crash``; several separated by commas.
+**By annotation** ``twin.backout.dev/fault`` on a pod, with the same words: ``crash-exit3``; for one container of
+several ``name=crash``; several separated by commas.
 
-**By rule**: a ConfigMap in ``kube-system`` with the label ``twin.backout.dev/fault-rule: "true"``. It changes no workload
-and takes effect on running pods. Keys of ``data``: ``fault`` (the words, required), and to narrow it, all optional:
+**By rule**: a ConfigMap in ``kube-system`` with the label ``twin.backout.dev/fault-rule: "true"``. It changes no
+workload and takes effect on running pods. Keys of ``data``: ``fault`` (the words, required), and to narrow it, all optional:
 ``namespace``, ``workload`` (``Kind/name``: the Deployment, StatefulSet, DaemonSet, Job, ReplicaSet or Pod),
-``selector`` (``a=b,c=d``), ``image`` (a shell pattern), ``container``, ``log`` (lines the program prints before it exits).
+``selector`` (``a=b,c=d``), ``image`` (a shell pattern), ``container``, ``log`` (lines the program
+prints before it exits).
 A rule wins over an annotation, an annotation over the tag; among rules the last by name.
 """
 

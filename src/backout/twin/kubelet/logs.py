@@ -51,7 +51,12 @@ class LogQuery:
 
 
 class LogUnavailable(Exception):
-    """There is nothing to read; the message is the kubelet's."""
+    """There is nothing to read; code (HTTP) and message are the kubelet's."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
 
 
 async def stream(run: RunLog, query: LogQuery) -> AsyncIterator[bytes]:

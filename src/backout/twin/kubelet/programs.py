@@ -54,7 +54,10 @@ def program_for(container: Obj, restart_policy: str, fault: Fault, settings: Kub
             ),
         )
     if fault.oom:
-        growth = ('level=info msg="Replaying WAL, this may take a while"', 'level=info msg="WAL segment loaded" segment=17')
+        growth = (
+            'level=info msg="Replaying WAL, this may take a while"',
+            'level=info msg="WAL segment loaded" segment=17',
+        )
         if fault.after is not None:
             return _ending(fault, settings, (*start, *up), fault.log or growth, 137, "OOMKilled")
         return _ending(fault, settings, start, fault.log or growth, 137, "OOMKilled")
@@ -63,7 +66,7 @@ def program_for(container: Obj, restart_policy: str, fault: Fault, settings: Kub
         if fault.after is not None:
             last = fault.log or (
                 'level=error msg="Write of block failed" err="input/output error"',
-                'fatal: storage is unusable: write /data/wal/00000017: input/output error',
+                "fatal: storage is unusable: write /data/wal/00000017: input/output error",
             )
             return _ending(fault, settings, (*start, *up), last, fault.exit_code, reason)
         last = fault.log or (

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ConfigMaps and Secrets that a pod refers to: what is missing, in the kubelet's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from backout.twin.client import Obj
+from backout.twin.controllers.meta import namespace_of
+
+Lookup = Callable[[str, str, str], Obj | None]
+"""(ConfigMap or Secret, namespace, name) -> object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """``kind`` and ``name`` tell what to wait for."""
+
+    message: str
+    kind: str
+    name: str
+
+
+def _keys(obj: Obj) -> set[str]:
+    return set(obj.get("data") or ()) | set(obj.get("binaryData") or ())
+
+
+def missing_for_container(pod: Obj, container: Obj, lookup: Lookup) -> Missing | None:
+    """The first reference of the environment that cannot be resolved: CreateContainerConfigError."""
+    namespace = namespace_of(pod)
+    for source in container.get("envFrom") or ():
+        for kind, field in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
+            ref = source.get(field)
+            if ref and not ref.get("optional") and lookup(kind, namespace, ref["name"]) is None:
+                return Missing(f'{kind.lower()} "{ref["name"]}" not found', kind, ref["name"])
+    for variable in container.get("env") or ():
+        value_from = variable.get("valueFrom") or {}
+        for kind, field in (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef")):
+            ref = value_from.get(field)
+            if not ref or ref.get("optional"):
+                continue
+            found = lookup(kind, namespace, ref["name"])
+            if found is None:
+                return Missing(f'{kind.lower()} "{ref["name"]}" not found', kind, ref["name"])
+            if ref["key"] not in _keys(found):
+                text = f"couldn't find key {ref['key']} in {kind} {namespace}/{ref['name']}"
+                return Missing(text, kind, ref["name"])
+    return None
+
+
+def missing_for_volumes(pod: Obj, lookup: Lookup) -> list[tuple[str, Missing]]:
+    """(volume, what it misses): the pod stays in ContainerCreating with FailedMount."""
+    out: list[tuple[str, Missing]] = []
+    namespace = namespace_of(pod)
+    for volume in pod["spec"].get("volumes") or ():
+        for kind, name, source in _sources(volume):
+            missing = _missing_source(kind, namespace, name, source, lookup)
+            if missing is not None:
+                out.append((volume["name"], missing))
+                break
+    return out
+
+
+def _sources(volume: Obj) -> Iterator[tuple[str, str, Obj]]:
+    if volume.get("configMap"):
+        yield "ConfigMap", volume["configMap"].get("name", ""), volume["configMap"]
+    if volume.get("secret"):
+        yield "Secret", volume["secret"].get("secretName", ""), volume["secret"]
+    for source in (volume.get("projected") or {}).get("sources") or ():
+        if source.get("configMap"):
+            yield "ConfigMap", source["configMap"].get("name", ""), source["configMap"]
+        if source.get("secret"):
+            yield "Secret", source["secret"].get("name", ""), source["secret"]
+
+
+def _missing_source(kind: str, namespace: str, name: str, source: Obj, lookup: Lookup) -> Missing | None:
+    if source.get("optional"):
+        return None
+    found = lookup(kind, namespace, name)
+    if found is None:
+        return Missing(f'{kind.lower()} "{name}" not found', kind, name)
+    keys = _keys(found)
+    for item in source.get("items") or ():
+        if item["key"] not in keys:
+            if kind == "ConfigMap":
+                return Missing(f"configmap references non-existent config key: {item['key']}", kind, name)
+            return Missing(f"references non-existent secret key: {item['key']}", kind, name)
+    return None
+
+
+def a_referenced_key(pod: Obj, container: Obj) -> tuple[str, str]:
+    """(ConfigMap, key) that a simulated missing key is about: one the container uses, where there is one."""
+    for variable in container.get("env") or ():
+        ref = (variable.get("valueFrom") or {}).get("configMapKeyRef")
+        if ref:
+            return str(ref["name"]), str(ref["key"])
+    for source in container.get("envFrom") or ():
+        if source.get("configMapRef"):
+            return str(source["configMapRef"]["name"]), "config"
+    return f"{container['name']}-config", "config"
