@@ -20,14 +20,14 @@ FAILED = 1
 @click.command("demo")
 @click.argument("scenario", default="A2")
 @click.option("--list", "list_them", is_flag=True, help="List the scenarios.")
-@click.option("--clusters", default=4, show_default=True, type=click.IntRange(1, 20), help="Embedded clusters to start.")
+@click.option(
+    "--clusters", default=4, show_default=True, type=click.IntRange(1, 20), help="Embedded clusters to start."
+)
 @click.option("--keep", is_flag=True, help="Leave the clusters up afterwards.")
 @click.option("--undo", is_flag=True, help="In the end, put the broken state back, and check that it is.")
 @common_options
 @with_session
-async def command(
-    session: Session, scenario: str, list_them: bool, clusters: int, keep: bool, undo: bool
-) -> int:
+async def command(session: Session, scenario: str, list_them: bool, clusters: int, keep: bool, undo: bool) -> int:
     """Builds a healthy stack, breaks one thing, and takes it back: diagnose, plan, run, verify, report.
 
     Without --context it starts embedded clusters and ends them again. With --context it works on that cluster, in the

@@ -79,3 +79,20 @@ def show_runs(page: Page, runs: Sequence[RunSummary]) -> None:
         what = page.say("undo of {run}", run=run.undo_of) if run.undo_of else f"{run.target} → {run.revision}"
         rows.append((run.id, page.ago(run.started), run.cluster, run.namespace, what, page.say(run.state), took))
     page.table(("run", "started", "cluster", "namespace", "what", "state", "took"), rows)
+
+
+def show_outcome(page: Page, run: Run) -> None:
+    """How a run ended, what was measured, and what one can do now."""
+    page.line()
+    if run.verdict is not None:
+        show_verdict(page, run.verdict, 2)
+    if run.failure is not None:
+        page.line(f"{page.mark('bad')} {page.say(run.failure.message)}", 2)
+        for part in (run.failure.expected, run.failure.found, run.failure.hint):
+            if part is not None and part.text:
+                page.line(page.say(part), 4)
+    took = duration(((run.ended or datetime.now(UTC)) - run.started).total_seconds())
+    outcome = paint(page.say(run.state), OUTCOME.get(run.state, "bad"))
+    page.told("{target} on {cluster}: {outcome} after {took}", 2, target=str(run.plan.target), cluster=run.plan.cluster,
+              outcome=outcome, took=took)  # fmt: skip
+    page.told("Report: backout report {run}    Undo: backout undo {run}", 2, "dim", run=run.id)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run as it happens, on stderr: one line an event; on a terminal, progress overwrites itself."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from backout.cli.session import Session
+    from backout.model.run import RunEvent
+
+CLEAR = "\r\x1b[2K"
+TRANSIENT = frozenset({"step-progress", "soak"})
+QUIET = frozenset({"verdict", "run-ended"})
+"""Said again, better, when the run is over."""
+
+
+class Live:
+    """Prints events. ``started`` is the zero of the times on the left."""
+
+    def __init__(self, session: Session, started: datetime) -> None:
+        self._page = session.page()
+        self._started = started
+        self._terminal = sys.stderr.isatty()
+        self._open = False
+        self._silent = not session.text
+        self._last = ""
+
+    def __call__(self, event: RunEvent) -> None:
+        """Shows one event."""
+        from backout.cli.views.run import event_line
+
+        if self._silent or event.type in QUIET:
+            return
+        line = event_line(self._page, event, self._started)
+        self.close()
+        if self._terminal and event.type in TRANSIENT:
+            columns = _columns()
+            click.echo(click.unstyle(line)[: columns - 1], err=True, nl=False)
+            self._open = True
+        elif line != self._last:
+            click.echo(line, err=True)
+        self._last = line
+
+    def close(self) -> None:
+        """Removes a line that was to be overwritten."""
+        if self._open:
+            sys.stderr.write(CLEAR)
+            self._open = False
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
