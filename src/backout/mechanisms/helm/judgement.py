@@ -93,7 +93,7 @@ def _one(
     if against:
         if good and not bad and not silent:
             note = msg("Its pods became ready all the same; name it with --to if you know that it is good.")
-            return Judged("unknown", (*against, *good, note))
+            return Judged("unknown", (*against, *good) if is_head else (*against, *good, note))
         return Judged("bad", (*against, *bad))
     if bad:
         return Judged("bad", tuple(bad))

@@ -65,7 +65,7 @@ def _merge(base: Any, target: Any, live: Any, field: str) -> Any:
             else:
                 result[key] = _merge(before.get(key), value, live.get(key), str(key))
         return result
-    if isinstance(target, list) and isinstance(live, list) and field in MERGE_KEYS:
+    if isinstance(target, list) and isinstance(live, list) and (field in MERGE_KEYS or field == "volumeClaimTemplates"):
         before_items = index(field, base) if isinstance(base, list) else {}
         wanted, found = index(field, target), index(field, live)
         if all(isinstance(key, tuple) for key in (*wanted, *found)):

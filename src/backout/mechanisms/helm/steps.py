@@ -123,10 +123,12 @@ def _rollback(
         forward["force_conflicts"] = True
     if wanted == present and any(item.fields or item.live is None for item in analysis.items):
         forward["reapply"] = True
-    back = {
-        **common, "revision": head.revision, "digest": present, "expect": wanted,
-        "apply": "ssa" if analysis.head_release.server_side and analysis.server_side else "csa",
-    }  # fmt: skip
+    compensation = None
+    if analysis.back is not None:
+        compensation = Compensation("helm.rollback", {
+            **common, "revision": analysis.back.revision, "digest": analysis.back.digest, "expect": wanted,
+            "apply": "ssa" if analysis.back.server_side and analysis.server_side else "csa",
+        })  # fmt: skip
     destroys = [i.ref for i in analysis.items if i.gone and not i.kept and i.live is not None]
     return Step(
         id="rollback",
@@ -139,7 +141,7 @@ def _rollback(
         precondition={"head": head.revision, "status": head.status, "digest": present},
         effect=msg("A new revision {n}, deployed, with the content of revision {target}.", n=head.revision + 1,
                    target=revision),
-        compensation=Compensation("helm.rollback", back) if wanted != present else None,
+        compensation=compensation,
         destroys=(*destroys, *(obstacle.item.ref for obstacle in recreate)),
         timeout=TIMEOUT,
     )  # fmt: skip
