@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,7 +38,7 @@ async def command(session: Session, scenario: str, list_them: bool, clusters: in
         _list(session, SCENARIOS.values())
         return 0
     chosen = find_scenario(scenario)
-    from backout.cli.rehearsal import rehearse, rehearsal_place
+    from backout.cli.rehearsal import rehearsal_place, rehearse
 
     async with rehearsal_place(session, clusters=clusters, keep=keep) as place:
         outcome = await rehearse(session, chosen, place, undo=undo)
@@ -57,10 +56,3 @@ def _list(session: Session, scenarios: Any) -> None:
     page = session.page()
     page.table(("scenario", "broken by"), [(scenario.id, page.say(scenario.title)) for scenario in scenarios])
     page.show()
-
-
-def state_directory() -> Path:
-    """Where a demo keeps everything it makes: gone when it ends."""
-    import tempfile
-
-    return Path(tempfile.mkdtemp(prefix="backout-demo-"))

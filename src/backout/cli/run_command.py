@@ -60,7 +60,7 @@ async def _plans(session: Session, targets: tuple[str, ...], to: str) -> list[Pl
     from backout.errors import UsageError
     from backout.planning.document import load
 
-    if len(targets) == 1 and "/" not in targets[0] or (len(targets) == 1 and Path(targets[0]).is_file()):
+    if len(targets) == 1 and ("/" not in targets[0] or Path(targets[0]).is_file()):
         path = Path(targets[0])
         if not path.is_file():
             raise UsageError("{text} is neither a plan file nor a target.", text=targets[0],
