@@ -71,7 +71,7 @@ async def rehearsal_place(session: Session, *, clusters: int, keep: bool) -> Asy
             shutil.rmtree(directory, ignore_errors=True)
 
 
-class _own_state:  # noqa: N801 - reads as the statement it is
+class _own_state:
     """A demo on embedded clusters leaves nothing in the user's own state and captures; kept ones keep theirs."""
 
     def __init__(self, directory: Path, *, keep: bool) -> None:

@@ -65,6 +65,6 @@ def show_history(page: Page, revisions: list[Revision], *, verbose: bool = False
     page.table(("revision", "made", "status", "content", "proven", "why"), rows)
     if verbose:
         for revision in revisions:
-            for reason in revision.reasons[1:]:
-                page.line(f"{revision.number}: {page.say(reason)}", 2)
+            for more in revision.reasons[1:]:
+                page.line(f"{revision.number}: {page.say(more)}", 2)
     page.told("* in force now", style="dim")
