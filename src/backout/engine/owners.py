@@ -109,6 +109,12 @@ class Owners:
         with self._state.reading() as database:
             return database.execute("SELECT 1 FROM backout_owners WHERE run=?", (run,)).fetchone() is not None
 
+    def unfinished(self, run: str) -> bool:
+        """Whether the engine began the run and has not come to its end."""
+        with self._state.reading() as database:
+            row = database.execute("SELECT 1 FROM backout_owners WHERE run=? AND ended=0", (run,)).fetchone()
+        return row is not None
+
     def alive(self, run: str) -> bool:
         """Whether a living process executes the run."""
         with self._state.reading() as database:

@@ -13,7 +13,7 @@ from backout.engine.port import PARKING, Json, Workflow, WorkflowContext
 from backout.errors import BackoutError, PlanChanged
 from backout.model.message import msg
 from backout.model.plan import Step
-from backout.model.run import Run, RunState
+from backout.model.run import ENDED, Run, RunState
 from backout.model.verdict import Verdict
 from backout.workflows.services import Services
 from backout.workflows.stages import Stages, not_verified, partly, raised
@@ -42,7 +42,8 @@ def bind(services: Services) -> Workflow:
 
 
 def _begin(services: Services, stages: Stages, run: Run) -> None:
-    services.store.update(run.id, state="running")
+    if run.state not in ENDED:
+        services.store.update(run.id, state="running")
     if services.store.has_event(run.id, "run-started"):
         stages.tell("resumed", msg("Going on after an interruption."), key=f"resumed:{services.life}")
     else:

@@ -46,7 +46,8 @@ async def go_on(engine: Engine, store: RunStore, run: str) -> Run:
         BackoutError: how it ended.
     """
     found = store.get(run)
-    if found.state in ENDED:
+    # Killed after its last record but before the engine's own: it has ended, and the engine has yet to note it.
+    if found.state in ENDED and not store.owners.unfinished(run):
         raise RefusedError(
             "Run {run} has ended already: {state}.", run=run, state=found.state, hint="`backout report {run}` tells how"
         )

@@ -244,12 +244,14 @@ class Stages:
         """The last step: the run's state, and its failure."""
 
         async def body() -> Json:
-            self.store.update(
-                self._run, state=state, ended=self._services.now(), failure=failure_of(error) if error else None
-            )
+            self.tell("run-ended", end_sentence(state), key=f"run-ended:{state}", state=state)
             if state == "recovered" and self._plan.undo_of:
                 self.store.update(self._plan.undo_of, undone_by=self._run)
-            self.tell("run-ended", end_sentence(state), key=f"run-ended:{state}", state=state)
+            # Last: who sees this state sees the whole story.
+            if self.store.get(self._run).state != state:
+                self.store.update(
+                    self._run, state=state, ended=self._services.now(), failure=failure_of(error) if error else None
+                )
             return {"state": state}
 
         return body

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole rollback whose effects are files: everything else (engine, store, captures, workflow) is the real thing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "verify"))
+
+from small_cluster import SmallCluster
+
+from backout.cluster.port import DEPLOYMENTS, PODS, REPLICASETS, SECRETS, Object, Resource
+from backout.engine.runs import RunStore
+from backout.mechanisms.port import Effect, StepContext, StepOutcome
+from backout.model.change import Changes, ObjectChange
+from backout.model.message import msg
+from backout.model.plan import Access, Check, Compensation, Plan, Step
+from backout.model.revision import Revision
+from backout.model.run import Run
+from backout.model.target import ObjectRef, Target
+from backout.planning.document import seal
+from backout.snapshots.capture import Capture, CaptureReceipt, CaptureStore
+from backout.workflows.services import Services
+
+NS = "monitoring"
+CANARY = "canary-8d1c-secret"
+NAMES = ("one", "two", "three")
+Gate = Callable[[str], None]
+
+
+def no_gate(_: str) -> None:
+    return None
+
+
+def healthy() -> list[tuple[Resource, Object]]:
+    """A Deployment of one ready pod, and a Secret."""
+    labels = {"app": "web", "pod-template-hash": "a"}
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main"}]}}
+    hashed = {**template, "metadata": {"labels": labels}}
+
+    def meta(name: str, owner: str = "", tags: dict[str, str] | None = None) -> dict[str, Any]:
+        owners = [{"controller": True, "uid": owner}] if owner else []
+        return {"name": name, "namespace": NS, "uid": f"u-{name}", "labels": tags or {}, "ownerReferences": owners}
+
+    counters = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
+    container = {"name": "main", "restartCount": 0, "state": {"running": {}}}
+    status = {
+        "phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [container]
+    }  # fmt: skip
+    return [
+        (DEPLOYMENTS, {"metadata": meta("web"), "spec": {"replicas": 1, "template": template}, "status": counters}),
+        (REPLICASETS, {"metadata": meta("web-a", "u-web", labels), "spec": {"template": hashed}}),
+        (PODS, {"metadata": meta("web-a-1", "u-web-a", labels), "spec": {}, "status": status}),
+        (SECRETS, {"metadata": meta("s"), "data": {"password": CANARY}}),
+    ]
+
+
+def plan(**more: Any) -> Plan:
+    """Three steps, each of which writes a file; a soak that is short."""
+    target = Target("deployment", "web", NS, "small")
+    steps = tuple(
+        Step(
+            id=f"step-{name}", action="file.write", target=target, title=msg("Write {name}", name=name),
+            params={"name": name, "text": "new"},
+            compensation=Compensation("file.write", {"name": name, "text": "old"}),
+        )
+        for name in NAMES
+    )  # fmt: skip
+    secret = ObjectRef("v1", "Secret", "s", NS)
+    values: dict[str, Any] = {
+        "cluster": "small", "identity": SmallCluster().who, "namespace": NS, "made_at": datetime.now(UTC),
+        "target": target, "mechanism": "workload", "cause": msg("a bad image"),
+        "current": Revision(number=2, digest="bad"), "revision": Revision(number=1, digest="good"), "steps": steps,
+        "changes": Changes(objects=(ObjectChange(ref=secret, action="update"),)),
+        "checks": (
+            Check(code="workload-ready", target=target, title=msg("it is ready")),
+            Check(code="no-new-restarts", target=target, title=msg("no container restarts")),
+        ),
+        "access": (Access("patch", "apps", "deployments", NS),), "soak": 0.05,
+    }  # fmt: skip
+    return seal(Plan(**(values | more)))
+
+
+class Files:
+    """The "cluster" that the effects change: files, with a line for each write."""
+
+    def __init__(self, folder: Path, gate: Gate = no_gate) -> None:
+        self.folder = folder
+        self.gate = gate
+
+    def read(self, name: str) -> str:
+        path = self.folder / name
+        return path.read_text().split()[-1] if path.exists() else ""
+
+    def writes(self, name: str) -> list[str]:
+        path = self.folder / name
+        return path.read_text().split() if path.exists() else []
+
+    async def write(self, context: StepContext, step: Step) -> StepOutcome:
+        name, text = step.params["name"], step.params["text"]
+        if self.read(name) == text:
+            return StepOutcome(False, msg("{name} is so already", name=name))
+        context.progress(msg("writing {name}", name=name))
+        await context.guard()
+        self.gate(f"before-{name}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / name).open("a") as file:
+            file.write(f"{text}\n")
+        self.gate(f"after-{name}")
+        return StepOutcome(True, msg("{name} written", name=name))
+
+    def effect(self, action: str) -> Effect:
+        assert action == "file.write"
+        return self.write
+
+
+class GatedStore(RunStore):
+    """The run store, with a gate before and after each write."""
+
+    gate: Gate = staticmethod(no_gate)
+
+    def record(self, event: Any) -> Any:
+        self.gate(f"before-event-{event.type}")
+        kept = super().record(event)
+        self.gate(f"after-event-{event.type}")
+        return kept
+
+    def update(self, run: str, **values: Any) -> None:
+        self.gate("before-update")
+        super().update(run, **values)
+        self.gate("after-update")
+
+
+class GatedCaptures(CaptureStore):
+    gate: Gate = staticmethod(no_gate)
+
+    def save(self, capture: Capture) -> CaptureReceipt:
+        self.gate("before-capture")
+        receipt = super().save(capture)
+        self.gate("after-capture")
+        return receipt
+
+
+def services(folder: Path, cluster: Any = None, gate: Gate = no_gate) -> tuple[Services, Files]:
+    """The outside of a run, below ``folder``."""
+    files = Files(folder / "files", gate)
+    store, captures = GatedStore(folder / "state" / "state.db"), GatedCaptures(folder / "data")
+    store.gate = captures.gate = gate  # type: ignore[method-assign]
+    world = cluster or SmallCluster(*healthy())
+    return Services(
+        store=store, captures=captures, cluster_of=lambda _: world, effect_of=files.effect, settle=0.0
+    ), files  # fmt: skip
+
+
+def prepared(folder: Path, wanted: Plan | None = None, run: str = "r1") -> None:
+    """Keeps the run and puts the old state in place."""
+    with RunStore(folder / "state" / "state.db") as store:
+        made = wanted or plan()
+        store.create(Run(id=run, state="pending", plan=made, started=datetime.now(UTC), actor="alice"))
+    files = folder / "files"
+    files.mkdir(parents=True, exist_ok=True)
+    for name in NAMES:
+        (files / name).write_text("old\n")
