@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cluster that the contract suite runs against.
 
-Without variables that is a twin of the test's own. `BACKOUT_TEST_KUBECONFIG` (and `BACKOUT_TEST_CONTEXT`) name any other
-cluster; `BACKOUT_TEST_SIMULATED_KUBELET=1` attaches the simulated kubelet to it, for a control plane without nodes.
+Without variables that is a twin of the test's own. `BACKOUT_TEST_KUBECONFIG` (and `BACKOUT_TEST_CONTEXT`) name any
+other cluster; `BACKOUT_TEST_SIMULATED_KUBELET=1` attaches the simulated kubelet to it, for a control plane without nodes.
 Every test has a namespace of its own, which is deleted afterwards.
 """
 

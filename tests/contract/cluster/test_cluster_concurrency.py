@@ -45,7 +45,8 @@ def test_kinds_that_need_a_version(cluster: Cluster, ns: str) -> None:
     cluster.post(leases, lease).ok()
     status = cluster.put(f"{leases}/l", lease).fails(422, "Invalid")
     assert status["message"] == (
-        'leases.coordination.k8s.io "l" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update'
+        'leases.coordination.k8s.io "l" is invalid: metadata.resourceVersion: Invalid value: 0: '
+        "must be specified for an update"
     )
     cluster.post(services, {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}}).ok()
     assert cluster.put(f"{services}/s", {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 81}]}}).ok()
@@ -68,8 +69,8 @@ def test_another_uid_conflicts(cluster: Cluster, ns: str) -> None:
     status = cluster.put(path(ns, "a"), changed).fails(409, "Conflict")
     assert status["message"] == (
         f'Operation cannot be fulfilled on configmaps "a": StorageError: invalid object, Code: 4, Key: '
-        f"/registry/configmaps/{ns}/a, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: "
-        f"{other}, UID in object meta: {first['metadata']['uid']}"
+        f"/registry/configmaps/{ns}/a, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: "
+        f"UID in precondition: {other}, UID in object meta: {first['metadata']['uid']}"
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from cluster_harness import Cluster
-from cluster_harness.http import MERGE, STRATEGIC, TABLE
 from cluster_harness.exchanges import scenes
+from cluster_harness.http import MERGE, STRATEGIC, TABLE
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 

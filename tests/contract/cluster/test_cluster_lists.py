@@ -48,8 +48,9 @@ def test_label_selectors(cluster: Cluster, five: str, selector: str, wanted: str
 
 def test_field_selectors(cluster: Cluster, ns: str, five: str) -> None:
     assert names(cluster.get(five, query={"fieldSelector": "metadata.name=c"}).ok()) == ["c"]
-    assert names(cluster.get(five, query={"fieldSelector": "metadata.name!=c"}).ok()) == list("abde") + [
-        "kube-root-ca.crt"
+    assert names(cluster.get(five, query={"fieldSelector": "metadata.name!=c"}).ok()) == [
+        *list("abde"),
+        "kube-root-ca.crt",
     ]
     everywhere = cluster.get("/api/v1/configmaps", query={"fieldSelector": f"metadata.namespace={ns},metadata.name=a"})
     assert names(everywhere.ok()) == ["a"]

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recorded exchanges: scenes of requests, written by hand, whose answers were recorded from a real control plane.
 
-A scene file (`exchanges/NAME.yaml`) maps the name of each scene to its steps; `exchanges/NAME.answers.json` holds what a
-real cluster answered. `BACKOUT_TEST_RECORD=1` with `BACKOUT_TEST_KUBECONFIG` records anew. What differs from run to run
+A scene file (`exchanges/NAME.yaml`) maps the name of each scene to its steps; `exchanges/NAME.answers.json` holds what
+a real cluster answered. `BACKOUT_TEST_RECORD=1` with `BACKOUT_TEST_KUBECONFIG` records anew. What differs from run to run
 (uids, versions, times, addresses) is replaced by marks before answers are compared; everything else must be equal.
 
-A step: `send: METHOD PATH` and any of `body` (JSON), `raw` (text), `type`, `accept`, `query`, `headers`, `token`, `user`, `groups`,
-`save: {name: path.in.answer}`; `only: [paths]` keeps just those parts of the answer; `mask: REGEX` is text that differs. `{ns}` and saved names are filled
-in.
+A step: `send: METHOD PATH` and any of `body` (JSON), `raw` (text), `type`, `accept`, `query`, `headers`, `token`,
+`user`, `groups`, `save: {name: path.in.answer}`; `only: [paths]` keeps just those parts of the answer, `without: key`
+drops a key wherever it stands; `mask: REGEX` is text that differs. `{ns}` and saved names are filled in.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from cluster_harness.http import Answer, Cluster
 
 Obj = dict[str, Any]
@@ -106,9 +107,17 @@ def _normal(answer: Answer, step: Obj, saved: dict[str, str]) -> Obj:
         return kept
     if "mask" in step:
         body = json.loads(re.sub(step["mask"], "<masked>", json.dumps(body)))
+    if "without" in step:
+        body = _without(body, step["without"])
     body = _mark(body, "", saved)
     kept["body"] = {path: _at(body, path) for path in step["only"]} if "only" in step else body
     return kept
+
+
+def _without(value: Any, key: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _without(item, key) for name, item in value.items() if name != key}
+    return [_without(item, key) for item in value] if isinstance(value, list) else value
 
 
 def _text(text: str, saved: dict[str, str]) -> str:
