@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -109,6 +110,7 @@ class _Asgi:
             transport.abort()
             return
         headers = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in response.headers.items()]
+        headers.append((b"date", formatdate(usegmt=True).encode()))
         headers += [(b"warning", b'299 - "' + _quoted(text) + b'"') for text in response.warnings]
         if response.stream is None:
             body = response.body or b""
