@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from backout.engine.port import PARKING, Json, Workflow, WorkflowContext
+from backout.engine.wire import encode_error
 from backout.errors import BackoutError, PlanChanged
 from backout.model.message import msg
 from backout.model.plan import Step
@@ -58,29 +59,24 @@ def _begin(services: Services, stages: Stages, run: Run) -> None:
 async def _run(context: WorkflowContext, stages: Stages, run: Run) -> Json:
     for name, body in stages.preflight():
         if failure := raised(await context.step(name, body, interruptible=name != "take-lease")):
-            return await _failed(context, stages, failure)
+            return await _end(context, stages, "failed", failure)
     done: list[Step] = []
     for step in run.plan.steps:
         if await context.aborted():
-            return await context.step("end", stages.end("aborted"))
+            return await _end(context, stages, "aborted")
         try:
             await context.step(step.id, stages.effect(step), attempts=3)
         except PARKING:
             raise
         except BackoutError as error:
-            return await _failed(
-                context, stages, partly(error, run.plan, step, done) if stages.touched() else error
-            )  # fmt: skip
+            final = partly(error, run.plan, step, done) if stages.touched() else error
+            return await _end(context, stages, "failed", final)
         done.append(step)
     verdict = msgspec.convert(await context.step("verify", stages.verify, interruptible=True), Verdict)
-    state: RunState = verdict.outcome
-    failure = not_verified(verdict)
-    result = await context.step("end", stages.end(state, failure))
-    if failure:
-        raise failure
-    return result
+    return await _end(context, stages, verdict.outcome, not_verified(verdict))
 
 
-async def _failed(context: WorkflowContext, stages: Stages, error: BackoutError) -> Json:
-    await context.step("end", stages.end("failed", error))
-    raise error
+async def _end(context: WorkflowContext, stages: Stages, state: RunState, failure: BackoutError | None = None) -> Json:
+    """The answer of a run that is over. Its failure is part of it: a raised one might mean "resume"."""
+    await context.step("end", stages.end(state, failure))
+    return {"state": state, "failure": encode_error(failure)} if failure else {"state": state}

@@ -12,6 +12,7 @@ from backout.model.plan import Plan
 from backout.model.run import ENDED, Run
 from backout.workflows import rollback_v1
 from backout.workflows.services import Services, utc_now
+from backout.workflows.stages import raised
 
 
 def workflows(services: Services) -> Mapping[str, Workflow]:
@@ -33,8 +34,7 @@ async def begin(engine: Engine, store: RunStore, run: str) -> Run:
     Raises:
         BackoutError: how it ended; the run as it is then can be read from ``store``.
     """
-    await engine.start(rollback_v1.NAME, run, {"plan": store.get(run).plan.hash})
-    return store.get(run)
+    return await _execute(engine, store, run)
 
 
 async def go_on(engine: Engine, store: RunStore, run: str) -> Run:
@@ -52,5 +52,11 @@ async def go_on(engine: Engine, store: RunStore, run: str) -> Run:
             "Run {run} has ended already: {state}.", run=run, state=found.state, hint="`backout report {run}` tells how"
         )
     # `start` goes on with what was begun, and begins what was killed before the engine had it.
-    await engine.start(rollback_v1.NAME, run, {"plan": found.plan.hash})
+    return await _execute(engine, store, run)
+
+
+async def _execute(engine: Engine, store: RunStore, run: str) -> Run:
+    answer = await engine.start(rollback_v1.NAME, run, {"plan": store.get(run).plan.hash})
+    if failure := raised(answer):
+        raise failure
     return store.get(run)

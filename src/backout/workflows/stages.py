@@ -274,7 +274,7 @@ class Stages:
 
 
 def raised(answer: Json) -> BackoutError | None:
-    """The error in the answer of a preflight step."""
+    """The error in the answer of a preflight step, or of a whole run."""
     return decode_error(answer["failure"]) if isinstance(answer, dict) and "failure" in answer else None
 
 

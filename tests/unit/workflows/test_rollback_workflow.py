@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The order of a rollback, its refusals and its ends, with the engine in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "crash"))
+
+from rollback_world import NAMES, SmallCluster, healthy, plan, prepared, services
+
+from backout.cluster.port import PODS
+from backout.engine.inline import InlineEngine, Memory
+from backout.errors import (
+    AccessDenied,
+    BackoutError,
+    CaptureError,
+    ClusterUnreachable,
+    Conflict,
+    Interrupted,
+    LeaseLost,
+    LockedError,
+    NothingToDo,
+    NotVerifiedError,
+    PartlyDoneError,
+    PlanChanged,
+    RefusedError,
+    TimedOut,
+    WrongCluster,
+)
+from backout.mechanisms.port import StepContext, StepOutcome
+from backout.model.plan import ClusterIdentity, Plan, Step
+from backout.model.run import Run
+from backout.workflows.runner import begin, go_on, new_run, workflows
+from backout.workflows.services import Services
+from backout.workflows.undo import undo_plan
+
+Fault = Callable[[StepContext, Step], Awaitable[None]]
+
+
+class World:
+    """One run after another on one cluster."""
+
+    def __init__(self, folder: Path, wanted: Plan | None = None) -> None:
+        self.folder = folder
+        self.cluster = SmallCluster(*healthy())
+        self.memory = Memory()
+        prepared(folder, wanted)
+        self.services, self.files = services(folder, self.cluster)
+        self.before: dict[str, Fault] = {}
+        self.after: dict[str, Fault] = {}
+        self.services.effect_of = self.effect_of
+        self.engine: InlineEngine | None = None
+
+    def effect_of(self, action: str) -> Any:
+        effect = self.files.effect(action)
+
+        async def wrapped(context: StepContext, step: Step) -> StepOutcome:
+            if fault := self.before.get(step.params["name"]):
+                await fault(context, step)
+            outcome = await effect(context, step)
+            if fault := self.after.get(step.params["name"]):
+                await fault(context, step)
+            return outcome
+
+        return wrapped
+
+    def life(self, work: Callable[[InlineEngine, Services], Awaitable[Any]]) -> Any:
+        async def main() -> Any:
+            self.engine = InlineEngine(workflows(self.services), self.memory)
+            try:
+                async with asyncio.timeout(60):
+                    return await work(self.engine, self.services)
+            finally:
+                await self.engine.close()
+
+        return asyncio.run(main())
+
+    def run(self, run: str = "r1") -> Run:
+        return self.life(lambda engine, outside: begin(engine, outside.store, run))  # type: ignore[no-any-return]
+
+    def resume(self, run: str = "r1") -> Run:
+        return self.life(lambda engine, outside: go_on(engine, outside.store, run))  # type: ignore[no-any-return]
+
+    def kept(self) -> Run:
+        return self.services.store.get("r1")
+
+    def types(self) -> list[str]:
+        return [event.type for event in self.services.store.events("r1")]
+
+    def untouched(self) -> bool:
+        return all(self.files.writes(name) == ["old"] for name in NAMES)
+
+
+def raises(*errors: BaseException) -> Fault:
+    left = list(errors)
+
+    async def fault(context: StepContext, step: Step) -> None:
+        if left:
+            raise left.pop(0)
+
+    return fault
+
+
+def test_the_whole_order(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    run = world.run()
+    assert run.state == "recovered"
+    assert run.verdict is not None
+    assert run.failure is None
+    assert [t for t in world.types() if t != "step-progress"] == [
+        "run-started", "lease-acquired", "captured", *(["step-started", "step-done"] * 3), "soak", "check", "check",
+        "verdict", "run-ended",
+    ]  # fmt: skip
+    assert Path(run.capture).exists()
+    assert world.cluster.leases == {}
+
+
+def test_a_plan_that_was_edited_after_approval(tmp_path: Path) -> None:
+    edited = msgspec.structs.replace(plan(), soak=99.0)
+    world = World(tmp_path, edited)
+    with pytest.raises(PlanChanged):
+        world.run()
+    assert world.kept().state == "failed"
+    assert world.untouched()
+
+
+def test_another_cluster_behind_the_context(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.cluster.who = ClusterIdentity("uid-2", "ca-1", "https://elsewhere")
+    with pytest.raises(WrongCluster) as caught:
+        world.run()
+    assert caught.value.exit_code == 5
+    assert world.untouched()
+    failure = world.kept().failure
+    assert failure is not None
+    assert (failure.code, failure.found and failure.found.text) == ("wrong-cluster", "uid uid-2 at https://elsewhere")
+
+
+def test_a_missing_right_is_found_before_the_first_write(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.cluster.may_not = {"deployments"}
+    with pytest.raises(AccessDenied, match=r"patch deployments\.apps in monitoring"):
+        world.run()
+    assert world.untouched()
+    assert world.kept().state == "failed"
+
+
+def test_a_target_that_another_run_holds(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.cluster.leases["deployment/web"] = "run-x"
+    with pytest.raises(LockedError, match="run-x"):
+        world.run()
+    assert world.untouched()
+    assert world.cluster.leases == {"deployment/web": "run-x"}
+
+
+def test_a_capture_that_can_not_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("not a folder")
+    world = World(tmp_path)
+    with pytest.raises(CaptureError):
+        world.run()
+    assert world.untouched()
+
+
+def test_a_capture_that_may_not_be_read(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.cluster._denied["Secret"] = AccessDenied("You may not read Secrets.")
+    with pytest.raises(AccessDenied):
+        world.run()
+    assert world.untouched()
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "exit_code"),
+    [(Conflict("Changed."), PartlyDoneError, 8), (TimedOut("Late."), TimedOut, 9), (KeyError("x"), PartlyDoneError, 8)],
+)
+def test_a_step_that_fails_after_others_changed_something(
+    tmp_path: Path, error: BaseException, raised: type[BackoutError], exit_code: int
+) -> None:
+    world = World(tmp_path)
+    world.before["two"] = raises(error)
+    with pytest.raises(raised) as caught:
+        world.run()
+    run = world.kept()
+    assert (run.state, run.failure and run.failure.exit_code) == ("failed", exit_code)
+    assert world.types()[-2:] == ["step-failed", "run-ended"]
+    assert world.cluster.leases == {}
+    if raised is PartlyDoneError:
+        found = caught.value.arguments
+        assert (found["done"], found["left"]) == ("Write one", "Write two; Write three")
+
+
+def test_the_first_step_that_fails_before_a_write_is_a_plain_refusal(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.before["one"] = raises(Conflict("Changed."))
+    with pytest.raises(Conflict):
+        world.run()
+    assert world.untouched()
+
+
+def test_the_first_step_that_fails_after_its_write_is_partly_done(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.after["one"] = raises(Conflict("Changed."))
+    with pytest.raises(PartlyDoneError):
+        world.run()
+
+
+def test_a_cluster_that_goes_away_is_waited_for_then_resumed(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.before["two"] = raises(*(ClusterUnreachable("No answer.") for _ in range(4)))
+    with pytest.raises(ClusterUnreachable):
+        world.run()
+    run = world.kept()
+    assert (run.state, run.failure and run.failure.code) == ("interrupted", "cluster-unreachable")
+    assert world.cluster.leases == {}
+    run = world.resume()
+    assert (run.state, run.failure) == ("recovered", None)
+    assert [world.files.writes(name) for name in NAMES] == [["old", "new"]] * 3
+    assert "resumed" in world.types()
+
+
+def test_a_lost_lease_stops_the_run_before_the_next_write(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    async def lose(context: StepContext, step: Step) -> None:
+        world.cluster.lost = True
+
+    world.before["two"] = lose
+    with pytest.raises(LeaseLost):
+        world.run()
+    assert [len(world.files.writes(name)) for name in NAMES] == [2, 1, 1]
+    world.cluster.lost = False
+    world.before.clear()
+    assert world.resume().state == "recovered"
+
+
+def test_a_later_token_of_the_same_run_stops_this_process(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    async def overtaken(context: StepContext, step: Step) -> None:
+        world.services.store.raise_token("r1", 10**9)
+
+    world.before["two"] = overtaken
+    with pytest.raises(LeaseLost, match="Another process"):
+        world.run()
+    assert [len(world.files.writes(name)) for name in NAMES] == [2, 1, 1]
+
+
+def test_interrupt_stops_at_a_boundary_and_releases(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    async def stop(context: StepContext, step: Step) -> None:
+        assert world.engine is not None
+        world.engine.interrupt()
+
+    world.before["two"] = stop
+    with pytest.raises(Interrupted):
+        world.run()
+    assert [len(world.files.writes(name)) for name in NAMES] == [2, 2, 1]
+    assert world.kept().state == "interrupted"
+    assert world.cluster.leases == {}
+    assert "`backout resume r1`" in world.services.store.events("r1")[-1].message.text
+    world.before.clear()
+    assert world.resume().state == "recovered"
+    assert [world.files.writes(name) for name in NAMES] == [["old", "new"]] * 3
+
+
+def test_abort_ends_before_the_next_step(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    async def abort(context: StepContext, step: Step) -> None:
+        assert world.engine is not None
+        await world.engine.abort("r1")
+
+    world.before["one"] = abort
+    assert world.run().state == "aborted"
+    assert [len(world.files.writes(name)) for name in NAMES] == [2, 1, 1]
+    with pytest.raises(RefusedError, match="ended already"):
+        world.resume()
+
+
+def sick() -> Any:
+    pod = next(obj for resource, obj in healthy() if resource is PODS)
+    pod["status"]["conditions"] = []
+    return pod
+
+
+def test_steps_that_work_and_pods_that_do_not_are_not_a_success(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.cluster.put(PODS, sick())
+    with pytest.raises(NotVerifiedError) as caught:
+        world.run()
+    assert caught.value.exit_code == 7
+    run = world.kept()
+    assert (run.state, run.verdict and run.verdict.outcome) == ("not-recovered", "not-recovered")
+
+
+def test_what_could_not_be_measured_is_unknown(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.cluster._denied["Pod"] = AccessDenied("You may not list pods.")
+    with pytest.raises(NotVerifiedError, match="could not be proven"):
+        world.run()
+    assert world.kept().state == "unknown"
+
+
+def test_a_plan_without_checks_is_never_a_success(tmp_path: Path) -> None:
+    world = World(tmp_path, plan(checks=()))
+    with pytest.raises(NotVerifiedError):
+        world.run()
+    assert world.kept().state == "unknown"
+
+
+def test_undo_takes_back_in_reverse_and_is_verified_in_its_own_way(tmp_path: Path, monkeypatch: Any) -> None:
+    world = World(tmp_path)
+    (tmp_path / "files" / "two").write_text("new\n")  # was so already: not ours to take back
+    world.run()
+    store = world.services.store
+    made = undo_plan(world.kept(), store.events("r1"), datetime.now(UTC))
+    assert [step.id for step in made.steps] == ["undo-step-three", "undo-step-one"]
+    assert [check.code for check in made.checks] == ["revision-restored"]
+    assert made.checks[0].params["digest"] == "bad"
+    assert (made.revision.number, made.undo_of) == (2, "r1")
+
+    class History:
+        async def history(self, cluster: Any, target: Any) -> Any:
+            digest = "bad" if world.files.read("one") == "old" else "good"
+            return [msgspec.structs.replace(made.revision, digest=digest, current=True, number=3)]
+
+    monkeypatch.setattr("backout.mechanisms.registry.of_kind", lambda kind: History())
+    second = new_run(store, made, "bob")
+    assert world.run(second.id).state == "recovered"
+    assert [world.files.read(name) for name in NAMES] == ["old", "new", "old"]
+    assert world.kept().undone_by == second.id
+    with pytest.raises(RefusedError, match="taken back already"):
+        undo_plan(world.kept(), store.events("r1"), datetime.now(UTC))
+
+
+def test_undo_that_does_not_bring_the_former_content_back_is_not_a_success(tmp_path: Path, monkeypatch: Any) -> None:
+    world = World(tmp_path)
+    world.run()
+    store = world.services.store
+    made = undo_plan(world.kept(), store.events("r1"), datetime.now(UTC))
+
+    class History:
+        async def history(self, cluster: Any, target: Any) -> Any:
+            return [msgspec.structs.replace(made.revision, digest="something else", current=True)]
+
+    monkeypatch.setattr("backout.mechanisms.registry.of_kind", lambda kind: History())
+    with pytest.raises(NotVerifiedError):
+        world.run(new_run(store, made, "bob").id)
+    assert world.kept().undone_by == ""
+
+
+def test_a_run_that_changed_nothing_has_nothing_to_undo(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for name in NAMES:
+        (tmp_path / "files" / name).write_text("new\n")
+    assert world.run().state == "recovered"
+    with pytest.raises(NothingToDo):
+        undo_plan(world.kept(), world.services.store.events("r1"), datetime.now(UTC))
