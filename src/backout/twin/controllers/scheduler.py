@@ -243,10 +243,8 @@ class SchedulerController(Controller):
             if deleting(claim):
                 return f'persistentvolumeclaim "{name}" is being deleted', []
             if status_of(claim).get("phase") == "Lost":
-                return (
-                    f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{claim["spec"].get("volumeName")}"',
-                    [],
-                )
+                volume_name = claim["spec"].get("volumeName")
+                return f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{volume_name}"', []
             if claim["spec"].get("volumeName"):
                 volume = self.volumes.get(claim["spec"]["volumeName"])
                 if volume is not None and volume["spec"].get("nodeAffinity"):

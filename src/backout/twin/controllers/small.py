@@ -71,8 +71,8 @@ class ServiceAccountController(Controller):
         if existing is None:
             note = (
                 "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such "
-                "as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions "
-                "of Kubernetes clusters."
+                "as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across "
+                "distributions of Kubernetes clusters."
             )
             await self._create(
                 CONFIGMAPS,

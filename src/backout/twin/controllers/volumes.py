@@ -275,8 +275,8 @@ class VolumeController(Controller):
         if provisioner not in self.ctx.settings.provisioners:
             text = (
                 f"Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by "
-                "the system administrator. If volume creation is delayed, please verify that the provisioner is running "
-                "and correctly registered."
+                "the system administrator. If volume creation is delayed, please verify that the provisioner is "
+                "running and correctly registered."
             )
             self.recorder.event(claim, "Normal", "ExternalProvisioning", text)
             return

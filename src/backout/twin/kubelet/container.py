@@ -121,6 +121,11 @@ class Container:
         return self.ended is not None and not self.restartable(self.ended.exit_code)
 
     @property
+    def seen_running(self) -> bool:
+        lifetime = self.program.lifetime
+        return self.running and (lifetime is None or lifetime >= self.host.settings.relist)
+
+    @property
     def ever_started(self) -> bool:
         return self.running or self.ended is not None or self.last is not None
 
@@ -273,7 +278,7 @@ class Container:
             self._exit(now)
             return
         self.emit("Normal", "Started", "Container started")
-        self.running, self.waiting, self.message = True, "", ""
+        self.running, self.waiting, self.message = True, "ContainerCreating", ""
         self.log.write(now, *self.program.first_lines)
         self._exit_at = math.inf if self.program.lifetime is None else now + self.program.lifetime
         self._kill_at = math.inf
@@ -317,9 +322,12 @@ class Container:
                 self._probers.append(_Prober(kind, self.spec[f"{kind}Probe"], now))
 
     def _begin_probes(self, now: float) -> None:
-        self.started = "startupProbe" not in self.spec or not self.spec["startupProbe"]
-        self.ready = self.started and not self.spec.get("readinessProbe")
         self._probers = []
+        if not self.seen_running:
+            self.started = self.ready = False
+            return
+        self.started = not self.spec.get("startupProbe")
+        self.ready = self.started and not self.spec.get("readinessProbe")
         if not self.started:
             probe = self.spec["startupProbe"]
             self._probers = [_Prober("startup", probe, now + self._delay(probe))]

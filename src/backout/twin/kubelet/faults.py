@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong, and how one chooses it.
 
-**By image tag**: a version, then fault words, all joined by dashes: ``app:2.0.0-crash-exit3``. Only a tag that *ends* in
-nothing but fault words after at least one other part counts, so that ``1.2-crash-reporter`` or ``missing`` are ordinary.
+**By image tag**: a version, then fault words, joined by dashes: ``app:2.0.0-crash-exit3``. Only fault words that end
+the tag count, and only after at least one other part, so that ``1.2-crash-reporter`` and ``missing`` are ordinary tags.
 
 ========================  =====================================================================================
 ``crash``                 the program exits with code 1 soon after its start, again and again
@@ -25,8 +25,8 @@ nothing but fault words after at least one other part counts, so that ``1.2-cras
 several ``name=crash``; several separated by commas.
 
 **By rule**: a ConfigMap in ``kube-system`` with the label ``twin.backout.dev/fault-rule: "true"``. It changes no
-workload and takes effect on running pods. Keys of ``data``: ``fault`` (the words, required), and to narrow it, all optional:
-``namespace``, ``workload`` (``Kind/name``: the Deployment, StatefulSet, DaemonSet, Job, ReplicaSet or Pod),
+workload and takes effect on running pods. Keys of ``data``: ``fault`` (the words, required), and to narrow it, all
+optional: ``namespace``, ``workload`` (``Kind/name``: the Deployment, StatefulSet, DaemonSet, Job, ReplicaSet or Pod),
 ``selector`` (``a=b,c=d``), ``image`` (a shell pattern), ``container``, ``log`` (lines the program
 prints before it exits).
 A rule wins over an annotation, an annotation over the tag; among rules the last by name.

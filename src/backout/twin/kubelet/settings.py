@@ -20,6 +20,8 @@ class KubeletSettings:
     """How long containers of pods that do not restart always run, unless their command says otherwise."""
     crash_after: float = 0.5
     """How long a crashing program runs."""
+    relist: float = 1.0
+    """A kubelet looks at its containers this often: a run that is shorter is never seen running, nor ready."""
     exit_shown: float = 0.5
     """How long a terminated container shows as such before it is restarted or backs off."""
     backoff_initial: float = 10.0

@@ -19,7 +19,7 @@ def _time(when: float) -> str:
 def container_status(container: Container) -> Obj:
     spec = container.spec
     image = spec.get("image", "")
-    shown = container.running or container.ended is not None or container.last is not None
+    shown = container.seen_running or container.ended is not None or container.last is not None
     status: Obj = {
         "name": container.name,
         "state": _state(container),
@@ -32,7 +32,7 @@ def container_status(container: Container) -> Obj:
     if shown:
         status["containerID"] = container.container_id or (container.last.container_id if container.last else "")
     status["started"] = container.started
-    if container.running:
+    if container.seen_running:
         resources = spec.get("resources") or {}
         status["resources"] = {k: v for k, v in resources.items() if k in ("limits", "requests")}
         if resources.get("requests"):
@@ -51,7 +51,7 @@ def _mount(mount: Obj) -> Obj:
 
 
 def _state(container: Container) -> Obj:
-    if container.running:
+    if container.seen_running:
         return {"running": {"startedAt": _time(container.started_at)}}
     if container.ended is not None:
         return {"terminated": _terminated(container.ended)}
@@ -81,8 +81,8 @@ def phase_of(machine: PodMachine) -> str:
         return "Failed"
     if not machine.initialized:
         return "Pending"
-    running = sum(1 for c in machine.mains if c.running)
-    stopped = [c for c in machine.mains if not c.running and (c.ended is not None or c.last is not None)]
+    running = sum(1 for c in machine.mains if c.seen_running)
+    stopped = [c for c in machine.mains if not c.seen_running and (c.ended is not None or c.last is not None)]
     if len(stopped) + running < len(machine.mains):
         return "Pending"
     if running:
