@@ -54,14 +54,6 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
         return not built_in(group if slash else "", self.ref.kind)
 
 
-class Back(msgspec.Struct, frozen=True, kw_only=True):
-    """The revision that an undo goes forward to again: the newest whose content is not that of the target."""
-
-    revision: int
-    digest: str
-    server_side: bool
-
-
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the way back to one revision rests on, as observed at one moment."""
 
@@ -71,7 +63,6 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     target_release: Release
     server_side: bool
     items: tuple[Item, ...]
-    back: Back | None = None
 
     @property
     def namespace(self) -> str:
@@ -85,7 +76,6 @@ async def analyse(
     target: tuple[Record, Release],
     *,
     server_side: bool,
-    back: Back | None = None,
 ) -> Analysis:
     """Compares both manifests and the live objects, and asks the server about each write.
 
@@ -107,7 +97,7 @@ async def analyse(
     items = await asyncio.gather(*(one(key) for key in [*after, *(key for key in before if key not in after)]))
     return Analysis(
         head=record, head_release=head_release, target=target[0], target_release=target[1], server_side=server_side,
-        items=tuple(items), back=back,
+        items=tuple(items),
     )  # fmt: skip
 
 

@@ -25,8 +25,6 @@ from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import msg
 from backout.model.plan import Step
 
-_OVERTIME = 60.0
-
 
 async def repair_pending(context: StepContext, step: Step) -> StepOutcome:
     """Watches the record of a pending release for a while: one that a living helm works on would change.
@@ -80,7 +78,7 @@ async def rollback(context: StepContext, step: Step) -> StepOutcome:
     records = _records(context.cluster, step)
     identity = await context.cluster.identity()
     key = hashlib.sha256(f"{identity.uid}/{records.namespace}/{release}".encode()).hexdigest()[:24]
-    async with binary.lock(key, wait=step.timeout + _OVERTIME, waiting=context.progress) as handle:
+    async with binary.lock(key, wait=step.timeout / 2, waiting=context.progress) as handle:
         head, current = await _head(records, release)
         if _arrived(step, head, current):
             return StepOutcome(
@@ -105,14 +103,14 @@ async def _helm(
     arguments = binary.rollback_arguments(
         helm, release=str(params["release"]), revision=int(params["revision"]), namespace=records.namespace,
         context=name, server_side=params.get("apply") == "ssa", force_conflicts=bool(params.get("force_conflicts")),
-        no_hooks=bool(params.get("no_hooks")), timeout=step.timeout,
+        no_hooks=bool(params.get("no_hooks")), timeout=float(params.get("timeout", 300.0)),
     )  # fmt: skip
     context.progress(msg("helm {version}: rollback of {release} to revision {n}.", version=helm.version,
                          release=str(params["release"]), n=int(params["revision"])))  # fmt: skip
     try:
         result = await binary.run(
             arguments, binary.environment(kubeconfig, records.driver_name), keep=(handle,),
-            timeout=step.timeout * (1 + int(params.get("hooks", 0))) + _OVERTIME,
+            timeout=step.timeout,
             line=lambda text: context.progress(msg("helm: {line}", line=text)),
         )  # fmt: skip
     except BackoutError as error:

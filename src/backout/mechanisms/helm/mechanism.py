@@ -10,20 +10,20 @@ from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 from backout.cluster.port import Cluster
-from backout.errors import Invalid, RevisionNotFound, TooLarge, ToolMissing
+from backout.errors import RevisionNotFound, ToolMissing
 from backout.mechanisms.helm import checks as checking
 from backout.mechanisms.helm import risks as risking
 from backout.mechanisms.helm import steps as stepping
-from backout.mechanisms.helm.analysis import Analysis, Back, analyse
+from backout.mechanisms.helm.analysis import Analysis, analyse
 from backout.mechanisms.helm.binary import Helm
+from backout.mechanisms.helm.compare import compare
 from backout.mechanisms.helm.effects import repair_pending, rollback
 from backout.mechanisms.helm.history import read_history
-from backout.mechanisms.helm.manifest import digest
 from backout.mechanisms.helm.preview import changes
 from backout.mechanisms.helm.records import Record, Records
 from backout.mechanisms.helm.tool import find_helm
 from backout.mechanisms.port import Effect
-from backout.model.change import Changes
+from backout.model.change import Changes, ObjectChange
 from backout.model.plan import Access, Check, Risk, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
@@ -55,6 +55,20 @@ class HelmMechanism:
             ReleaseNotFound: no record of that release in the namespace.
         """
         return (await read_history(cluster, self._records(cluster, target), target.name)).revisions
+
+    async def between(
+        self, cluster: Cluster, target: Target, earlier: Revision | None, later: Revision
+    ) -> tuple[ObjectChange, ...]:
+        """What the manifests of two revisions differ in.
+
+        Raises:
+            RevisionNotFound: one of them was pruned.
+        """
+        records = self._records(cluster, target)
+        history = await records.history(target.name)
+        after = await records.load(_numbered(history, later.number, target))
+        before = await records.load(_numbered(history, earlier.number, target)) if earlier else None
+        return compare(before.manifest if before else "", after.manifest, target.namespace)
 
     async def preview(self, cluster: Cluster, target: Target, revision: Revision) -> Changes:
         """Live objects against what the server would make of the target's manifest."""
@@ -115,25 +129,7 @@ class HelmMechanism:
         head_release, wanted_release = await records.load(head), await records.load(wanted)
         helm = await _helm_if_any()
         server_side = wanted_release.server_side and (helm is None or helm.major >= 4)
-        back = await _back(records, history, wanted)
-        return await analyse(
-            cluster, (head, head_release), (wanted, wanted_release), server_side=server_side, back=back
-        )
-
-
-async def _back(records: Records, history: list[Record], wanted: Record) -> Back | None:
-    """What undo goes forward to. After a killed or failed rollback that is not the head, but what it was leaving."""
-    content = digest((await records.load(wanted)).manifest)
-    for record in reversed(history):
-        if record.revision <= wanted.revision:
-            return None
-        try:
-            release = await records.load(record)
-        except (TooLarge, Invalid):
-            continue
-        if digest(release.manifest) != content:
-            return Back(revision=record.revision, digest=digest(release.manifest), server_side=release.server_side)
-    return None
+        return await analyse(cluster, (head, head_release), (wanted, wanted_release), server_side=server_side)
 
 
 def _failed(task: asyncio.Task[Analysis]) -> bool:

@@ -18,7 +18,7 @@ from backout.model.plan import Risk
 def risks(analysis: Analysis, helm: Helm | None, now: datetime) -> list[Risk]:
     """The risks, the heaviest first."""
     found = [*_deletions(analysis), *_obstacles(analysis), *_pending(analysis, now), *_replicas(analysis)]
-    if analysis.back is None and any(item.fields for item in analysis.items):
+    if analysis.head.revision == analysis.target.revision and any(item.fields for item in analysis.items):
         found.append(Risk(code="no-undo", message=msg(
             "What was changed past Helm is in no revision, so `backout undo` can't bring it back by Helm."
         )))  # fmt: skip

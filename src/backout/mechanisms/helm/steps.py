@@ -17,7 +17,8 @@ from backout.model.message import msg
 from backout.model.plan import Compensation, Step
 from backout.model.target import ObjectRef, Target
 
-TIMEOUT = 300.0
+HELM_TIMEOUT = 300.0
+"""Helm's own default for ``--timeout``, in seconds for each operation."""
 YOUNG = timedelta(minutes=5)
 """Helm's default ``--timeout``: a pending release that is younger may still be somebody's."""
 
@@ -112,22 +113,21 @@ def _rollback(
     head, revision = analysis.head, analysis.target.revision
     wanted, present = digest(analysis.target_release.manifest), digest(analysis.head_release.manifest)
     names = [obstacle.item.ref.name for obstacle in recreate]
-    common: dict[str, Any] = {"release": target.name, "driver": driver}
+    common: dict[str, Any] = {"release": target.name, "driver": driver, "timeout": HELM_TIMEOUT}
     if names:
         common["recreate"] = names
     forward = {
         **common, "revision": revision, "digest": wanted, "apply": "ssa" if analysis.server_side else "csa",
-        "hooks": len(rollback_hooks(analysis)),
     }  # fmt: skip
     if force_conflicts:
         forward["force_conflicts"] = True
     if wanted == present and any(item.fields or item.live is None for item in analysis.items):
         forward["reapply"] = True
     compensation = None
-    if analysis.back is not None:
+    if head.revision != revision:
         compensation = Compensation("helm.rollback", {
-            **common, "revision": analysis.back.revision, "digest": analysis.back.digest, "expect": wanted,
-            "apply": "ssa" if analysis.back.server_side and analysis.server_side else "csa",
+            **common, "revision": head.revision, "digest": present, "expect": wanted,
+            "apply": "ssa" if analysis.head_release.server_side and analysis.server_side else "csa",
         })  # fmt: skip
     destroys = [i.ref for i in analysis.items if i.gone and not i.kept and i.live is not None]
     return Step(
@@ -143,7 +143,8 @@ def _rollback(
                    target=revision),
         compensation=compensation,
         destroys=(*destroys, *(obstacle.item.ref for obstacle in recreate)),
-        timeout=TIMEOUT,
+        # each hook may take Helm's own timeout, and a helm of an earlier attempt may have to be waited for
+        timeout=HELM_TIMEOUT * (2 + len(rollback_hooks(analysis))),
     )  # fmt: skip
 
 
