@@ -122,11 +122,11 @@ async def _lab(session: Session, place: Place) -> Lab:
 
 
 async def _simulated(api: Any) -> bool:
-    """True when the nodes are simulated: their kubelet says so in its version."""
+    """True when the nodes are simulated, which their kubelet says."""
     from backout.twin.controllers.kinds import NODES
 
     nodes = (await api.list(NODES))["items"]
-    return any("twin" in node["status"].get("nodeInfo", {}).get("kubeletVersion", "") for node in nodes)
+    return any("Simulated" in node["status"].get("nodeInfo", {}).get("osImage", "") for node in nodes)
 
 
 async def _play(session: Session, scenario: Scenario, place: Place, lab: Lab, *, undo: bool) -> dict[str, Any]:
@@ -142,6 +142,9 @@ async def _play(session: Session, scenario: Scenario, place: Place, lab: Lab, *,
     async with _cluster(session, place) as cluster:
         try:
             runs = await _take_back(session, scenario, place, cluster, answer)
+            if scenario.holds is not None:
+                await scenario.holds(lab)
+            await _nothing_left(cluster, place)
             if undo:
                 await _undo(session, cluster, runs)
         except RefusedError as error:
@@ -151,8 +154,6 @@ async def _play(session: Session, scenario: Scenario, place: Place, lab: Lab, *,
             _told(session, error)
             answer |= {"why": error.message, "code": error.code}
         else:
-            if scenario.holds is not None:
-                await scenario.holds(lab)
             answer["outcome"] = "recovered"
     answer["seconds"] = round(time.monotonic() - began, 1)
     if session.text:
@@ -243,6 +244,18 @@ async def _run(session: Session, scenario: Scenario, cluster: Cluster, diagnosis
     if run.state != "recovered":
         raise NotVerifiedError("Run {run} ended {state}.", run=run.id, state=run.state)
     return run
+
+
+async def _nothing_left(cluster: Cluster, place: Place) -> None:
+    """
+    Raises:
+        NotVerifiedError: a lease of a run is still there.
+    """
+    from backout.cluster.port import LEASES
+
+    left = [lease["metadata"]["name"] for lease in await cluster.list_all(LEASES, place.namespace)]
+    if left:
+        raise NotVerifiedError("The run left something behind: {leases}.", leases=", ".join(left))
 
 
 async def _undo(session: Session, cluster: Cluster, runs: list[Run]) -> None:

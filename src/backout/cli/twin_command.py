@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from backout.cli.options import common_options
+from backout.cli.run_async import with_session
 from backout.cli.session import open_session
 
 if TYPE_CHECKING:
+    from backout.cli.session import Session
     from backout.twin.process import Twin
 
 _directory = click.option(
@@ -92,3 +94,52 @@ def _document(twin: Twin) -> dict[str, Any]:
         "Twin", directory=str(twin.directory), up=True, pid=twin.pid, clusters=list(twin.clusters),
         kubeconfig=str(twin.kubeconfig), keep=twin.keep,
     )  # fmt: skip
+
+
+@command.command("break")
+@click.argument("workload")
+@click.argument("fault", required=False, default="")
+@click.option("--container", default="", help="Only this container.")
+@click.option("--mend", is_flag=True, help="Take the fault away again.")
+@_directory
+@common_options
+@with_session
+async def break_(
+    session: Session, workload: str, fault: str, container: str, mend: bool, directory: Path | None
+) -> None:
+    """Makes the running pods of WORKLOAD (kind/name) fail: crash-exit3, oom, missing, unready, slow20s, nokey.
+
+    The workload itself is not changed. The cluster is that of --context (else the first), the namespace that of -n.
+    """
+    from backout.errors import UsageError
+    from backout.twin import process
+    from backout.twin.breaking import break_workload, mend_workload
+    from backout.twin.client import Api
+    from backout.twin.transport import HttpTransport
+
+    if not fault and not mend:
+        raise UsageError("What is to go wrong?", expected="backout twin break {workload} crash", workload=workload)
+    twin = process.get(directory or process.default_directory())
+    context = session.contexts[0] or twin.clusters[0]
+    if context not in twin.clusters:
+        raise UsageError("{context} is no embedded cluster.", context=context, expected=", ".join(twin.clusters))
+    namespace = str(session.values.get("namespace") or "default")
+    api = Api(HttpTransport.from_kubeconfig(twin.kubeconfig, context), user_agent="backout-twin")
+    try:
+        if mend:
+            await mend_workload(api, workload, namespace)
+        else:
+            await break_workload(api, fault, workload, namespace, container)
+    finally:
+        await api.close()
+    if not session.text:
+        from backout.cli.output import versioned
+
+        session.document(versioned("TwinFault", cluster=context, namespace=namespace, workload=workload, fault=fault))
+        return
+    if mend:
+        session.note("{workload} on {context} is left alone again.", workload=workload, context=context)
+    else:
+        session.note(
+            "{workload} on {context} now has the fault {fault}.", workload=workload, context=context, fault=fault
+        )
