@@ -107,21 +107,20 @@ def apply(
     subresource: str = "",
     now: str | datetime,
     has_status: bool = True,
+    kind_of_resource: str = "",
 ) -> Object:
     """Server-side apply: the merged object with its managedFields; ``live`` None: there is no object yet.
 
-    Raises ApiError: 400 for a wrong version or managedFields in the configuration, 409 with one cause for every field
-    that another manager owns, 500 for what the schema does not know (as the server does).
+    ``kind_of_resource`` is the kind that the resource expects, by default the live object's.
+
+    Raises ApiError: 400 for another kind or version, or managedFields in the configuration, 409 with one cause for
+    every field that another manager owns, 500 for what the schema does not know (as the server does).
     """
     node = schema or metadata_only()
-    kind = str(applied.get("kind", ""))
-    if applied.get("apiVersion") != api_version:
-        raise ApiError(
-            400,
-            "BadRequest",
-            "Incorrect version specified in apply patch. "
-            f"Specified patch version: {applied.get('apiVersion', '')}, expected: {api_version}",
-        )
+    kind = str(applied.get("kind") or "")
+    expected = kind_of_resource or str((live or {}).get("kind") or kind)
+    if kind != expected or not kind or applied.get("apiVersion") != api_version:
+        raise ApiError(400, "BadRequest", f"invalid object type: {_group_version_kind(applied)}")
     if applied.get("metadata", {}).get("managedFields") is not None:
         raise ApiError(400, "BadRequest", "metadata.managedFields must be nil")
     errors = schema_errors(applied, node)
@@ -388,10 +387,14 @@ def _conflict_error(conflicts: list[tuple[Entry, tuple[str, ...]]]) -> ApiError:
 
 def _not_typed(applied: Object, errors: list[str]) -> ApiError:
     metadata = applied.get("metadata") or {}
-    group, _, version = str(applied.get("apiVersion", "")).rpartition("/")
-    where = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {group}/{version}, Kind={applied.get('kind')}"
+    where = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}; {_group_version_kind(applied)}"
     text = errors[0] if len(errors) == 1 else "\n  ".join(["errors:", *errors])
     return ApiError(500, "", f"failed to create typed patch object ({where}): {text}")
+
+
+def _group_version_kind(obj: Object) -> str:
+    group, _, version = str(obj.get("apiVersion") or "").rpartition("/")
+    return f"{group}/{version}, Kind={obj.get('kind') or ''}"
 
 
 def _stamp(now: str | datetime) -> str:

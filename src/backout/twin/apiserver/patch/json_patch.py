@@ -23,9 +23,8 @@ def apply(doc: dict[str, Any], operations: Any) -> dict[str, Any]:
     Raises ApiError: 400 for what is no JSON patch, 413 for too many operations, 422 when one does not apply.
     """
     if not isinstance(operations, list) or not all(isinstance(operation, dict) for operation in operations):
-        raise ApiError(
-            400, "BadRequest", f"json: cannot unmarshal {_go(operations)} into Go value of type jsonpatch.Patch"
-        )
+        text = f"error decoding patch: json: cannot unmarshal {_go(operations)} into Go value of type "
+        raise ApiError(400, "BadRequest", f"{text}[]handlers.jsonPatchOp")
     if len(operations) > MAX_OPERATIONS:
         text = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
         raise ApiError(413, "RequestEntityTooLarge", f"Request entity is too large: {text}")

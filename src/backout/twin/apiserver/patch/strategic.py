@@ -36,7 +36,7 @@ def _bad(message: str) -> ApiError:
 
 
 def _failed(message: str) -> ApiError:
-    return ApiError(500, "InternalError", f"Internal error occurred: {message}")
+    return ApiError(500, "", message)
 
 
 def _merge_map(original: _Object, patch: _Object, schema: Schema) -> _Object:

@@ -19,6 +19,7 @@ OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 LIST_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"
 KIND_MARK = "x-kubernetes-group-version-kind"
 
+
 class Facts(msgspec.Struct, frozen=True):
     """What the published schema leaves out, by definition and field: see the generator."""
 

@@ -23,6 +23,7 @@ class Schema:
     """
 
     __slots__ = (
+        "__weakref__",
         "additional_properties",
         "atomic",
         "definition",

@@ -85,7 +85,7 @@ def validate(
     else:
         metadata.updated(errors, meta, old.get("metadata") or {})
     if schema is not None and is_custom:
-        custom.resource(errors, new, schema)
+        custom.resource(errors, new, old, schema)
     elif not subresource and (old is None or _changed(new, old)):
         validator = _BY_KIND.get((group, kind))
         if validator is not None:

@@ -41,12 +41,20 @@ def job(errors: Errors, new: Object, old: Object | None) -> None:
         if spec.get("manualSelector"):
             errors.required("spec.selector")
     else:
+        uid = (new.get("metadata") or {}).get("uid")
+        if not spec.get("manualSelector") and uid and selector not in _generated(uid):
+            errors.invalid("spec.selector", selector, "`selector` not auto-generated")
         metadata.selector(errors, selector, "spec.selector")
         labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
         if metadata.well_formed(selector) and not metadata.matches(selector, labels):
             errors.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     if old is not None:
         _job_kept(errors, spec, old.get("spec") or {})
+
+
+def _generated(uid: str) -> list[Object]:
+    """Selectors as the server makes them, now and before prefixed labels."""
+    return [{"matchLabels": {label: uid}} for label in ("batch.kubernetes.io/controller-uid", "controller-uid")]
 
 
 def _job_kept(errors: Errors, spec: Object, before: Object) -> None:

@@ -1,23 +1,78 @@
 # SPDX-License-Identifier: Apache-2.0
 """Validation of custom resources against the schema of their definition.
 
-Rules in CEL (``x-kubernetes-validations``) are not evaluated.
+Of the rules in CEL (``x-kubernetes-validations``) only ``self == oldSelf`` is evaluated.
 Wording: kube-openapi's pkg/validation and apiextensions-apiserver's pkg/apiserver/validation."""
 
 from __future__ import annotations
 
 import re
+import weakref
 from functools import lru_cache
 from typing import Any
 
 from backout.twin.apiserver.schema import Schema
 from backout.twin.apiserver.validation.errors import Errors, shown
 
-_TYPES: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float)}
+_TYPES: dict[str, Any] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+}
 
 
-def resource(errors: Errors, obj: dict[str, Any], schema: Schema) -> None:
-    """A custom resource; its metadata is checked elsewhere."""
+_UNCHECKED = (
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
+    "validation"
+)
+_IMMUTABLE_RULES = ("self==oldSelf", "oldSelf==self")
+
+
+def resource(errors: Errors, obj: dict[str, Any], old: dict[str, Any] | None, schema: Schema) -> None:
+    """A custom resource, new or changed; its metadata is checked elsewhere."""
+    before = len(errors.causes)
+    _schema(errors, obj, schema)
+    if not _has_rules(schema):
+        return
+    if len(errors.causes) > before:
+        errors.invalid("<nil>", None, _UNCHECKED)
+    elif old is not None:
+        _unchanged(errors, obj, old, schema, "")
+
+
+def _has_rules(schema: Schema) -> bool:
+    """Whether the schema has rules anywhere."""
+    known = _RULED.get(schema)
+    if known is None:
+        known = _RULED[schema] = _mentions_rules(schema.raw)
+    return known
+
+
+# Schemas of custom resources come and go with their definitions; an entry must not keep one alive.
+_RULED: weakref.WeakKeyDictionary[Schema, bool] = weakref.WeakKeyDictionary()
+
+
+def _mentions_rules(raw: Any) -> bool:
+    if isinstance(raw, dict):
+        return "x-kubernetes-validations" in raw or any(_mentions_rules(value) for value in raw.values())
+    return isinstance(raw, list) and any(_mentions_rules(item) for item in raw)
+
+
+def _unchanged(errors: Errors, new: Any, old: Any, node: Schema, path: str) -> None:
+    """The one rule in CEL that is evaluated: a value that may not change."""
+    for rule in node.raw.get("x-kubernetes-validations") or ():
+        if rule.get("rule", "").replace(" ", "") in _IMMUTABLE_RULES and new != old:
+            errors.invalid(path, new, rule.get("message") or f"failed rule: {rule['rule']}")
+    if isinstance(new, dict) and isinstance(old, dict):
+        for name, child in node.properties.items():
+            if name in new and name in old and not child.definition:
+                _unchanged(errors, new[name], old[name], child, f"{path}.{name}" if path else name)
+
+
+def _schema(errors: Errors, obj: dict[str, Any], schema: Schema) -> None:
     for name in schema.required:
         if obj.get(name) is None and name not in ("apiVersion", "kind", "metadata"):
             errors.required(name)
@@ -75,7 +130,7 @@ def _object(errors: Errors, value: dict[str, Any], node: Schema, path: str) -> N
     for name in node.required:
         if name not in value:
             errors.required(f"{path}.{name}")
-    for name, item in sorted(value.items()):
+    for name, item in value.items():
         child = node.properties.get(name)
         if child is not None:
             _value(errors, item, child, f"{path}.{name}")
@@ -113,9 +168,9 @@ def _string(errors: Errors, value: str, raw: dict[str, Any], path: str) -> None:
     low, high, pattern = raw.get("minLength"), raw.get("maxLength"), raw.get("pattern")
     if high is not None and len(value) > high:
         errors.too_long(path, high)
-    if low is not None and len(value) < low:
+    elif low is not None and len(value) < low:
         errors.invalid(path, value, f"{path} in body should be at least {low} chars long")
-    if pattern is not None and not _pattern(pattern).search(value):
+    elif pattern is not None and not _pattern(pattern).search(value):
         errors.invalid(path, value, f"{path} in body should match '{pattern}'")
 
 

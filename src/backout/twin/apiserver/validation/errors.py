@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,9 +14,14 @@ IMMUTABLE = "field is immutable"
 NEGATIVE = "must be greater than or equal to 0"
 
 
+class Struct(dict[str, Any]):
+    """An object that the server prints as one of its own types: in this order of fields, not sorted."""
+
+
 def shown(value: Any) -> str:
-    """A value as messages print it; the order of an object's fields is the caller's."""
-    return msgspec.json.encode(value).decode()
+    """A value as messages print it."""
+    order: Literal["sorted"] | None = None if isinstance(value, Struct) else "sorted"
+    return msgspec.json.encode(value, order=order).decode()
 
 
 class Errors:

@@ -7,7 +7,7 @@ import ipaddress
 from typing import Any
 
 from backout.twin.apiserver.validation import metadata, names
-from backout.twin.apiserver.validation.errors import Errors
+from backout.twin.apiserver.validation.errors import Errors, Struct
 from backout.twin.apiserver.validation.workloads import at_most_all, int_or_percent
 
 Object = dict[str, Any]
@@ -182,7 +182,7 @@ def disruption_budget(errors: Errors, new: Object, _old: Object | None) -> None:
     spec = new.get("spec") or {}
     low, high = spec.get("minAvailable"), spec.get("maxUnavailable")
     if low is not None and high is not None:
-        shown = {"MinAvailable": low, "Selector": spec.get("selector"), "MaxUnavailable": high}
+        shown = Struct(MinAvailable=low, Selector=spec.get("selector"), MaxUnavailable=high)
         shown["UnhealthyPodEvictionPolicy"] = spec.get("unhealthyPodEvictionPolicy")
         errors.invalid("spec", shown, "minAvailable and maxUnavailable cannot be both set")
     for field, value in (("minAvailable", low), ("maxUnavailable", high)):
@@ -233,7 +233,7 @@ def role_binding(errors: Errors, new: Object, old: Object | None) -> None:
     for index, subject in enumerate(new.get("subjects") or ()):
         _subject(errors, subject, f"subjects[{index}]", namespaced=namespaced)
     if old is not None and reference != (old.get("roleRef") or {}):
-        shown = {"APIGroup": reference.get("apiGroup", ""), "Kind": reference.get("kind", ""), "Name": name}
+        shown = Struct(APIGroup=reference.get("apiGroup", ""), Kind=reference.get("kind", ""), Name=name)
         errors.invalid("roleRef", shown, "cannot change roleRef")
 
 

@@ -87,7 +87,7 @@ def _with_updatable(new: Object, old: Object) -> Object:
 
 def difference(old: Object, new: Object) -> str:
     """The unified difference of two values, as the server adds it to a message."""
-    before = json.dumps(old, indent=2, sort_keys=True).splitlines()
-    after = json.dumps(new, indent=2, sort_keys=True).splitlines()
+    before = json.dumps(old, indent=1, sort_keys=True).splitlines()
+    after = json.dumps(new, indent=1, sort_keys=True).splitlines()
     lines = list(difflib.unified_diff(before, after, lineterm="", n=3))
     return "\n".join(lines[2:]) + "\n" if lines else ""

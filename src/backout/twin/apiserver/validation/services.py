@@ -7,7 +7,7 @@ import ipaddress
 from typing import Any
 
 from backout.twin.apiserver.validation import metadata, names
-from backout.twin.apiserver.validation.errors import Errors
+from backout.twin.apiserver.validation.errors import Errors, Struct
 from backout.twin.apiserver.validation.pods import port_or_name
 
 Object = dict[str, Any]
@@ -192,14 +192,7 @@ def _port_clashes(errors: Errors, ports: list[Object], kind: str) -> None:
         key = (port.get("protocol", ""), port.get("port", 0))
         if key in seen:
             # The server prints its own form of the port here.
-            value = {
-                "Name": "",
-                "Protocol": key[0],
-                "AppProtocol": None,
-                "Port": key[1],
-                "TargetPort": 0,
-                "NodePort": 0,
-            }
+            value = Struct(Name="", Protocol=key[0], AppProtocol=None, Port=key[1], TargetPort=0, NodePort=0)
             errors.duplicate(f"spec.ports[{index}]", value)
         seen.add(key)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from backout.twin.apiserver.validation import core, metadata, names, pods
-from backout.twin.apiserver.validation.errors import Errors
+from backout.twin.apiserver.validation.errors import Errors, Struct
 
 Object = dict[str, Any]
 
@@ -104,11 +104,10 @@ def _deployment_strategy(errors: Errors, strategy: Object) -> None:
         at_most_all(errors, unavailable, f"{path}.maxUnavailable")
     else:
         # The server prints its own form of the strategy here.
-        shown = {
-            "Type": kind,
-            "RollingUpdate": rolling
-            and {"MaxUnavailable": rolling.get("maxUnavailable", 0), "MaxSurge": rolling.get("maxSurge", 0)},
-        }
+        limits = rolling and Struct(
+            MaxUnavailable=rolling.get("maxUnavailable", 0), MaxSurge=rolling.get("maxSurge", 0)
+        )
+        shown = Struct(Type=kind, RollingUpdate=limits)
         errors.not_supported("spec.strategy", shown, ("Recreate", "RollingUpdate"))
 
 
@@ -157,7 +156,7 @@ def _daemon_strategy(errors: Errors, strategy: Object) -> None:
     if kind == "OnDelete":
         return
     if kind != "RollingUpdate":
-        errors.not_supported(path, {"Type": kind, "RollingUpdate": rolling}, ("RollingUpdate", "OnDelete"))
+        errors.not_supported(path, Struct(Type=kind, RollingUpdate=rolling), ("RollingUpdate", "OnDelete"))
         return
     if rolling is None:
         errors.required(f"{path}.rollingUpdate")
@@ -246,7 +245,7 @@ def _stateful_strategy(errors: Errors, spec: Object) -> None:
         errors.required("spec.updateStrategy")
     elif kind == "OnDelete":
         if rolling is not None:
-            shown = {"Partition": rolling.get("partition", 0), "MaxUnavailable": rolling.get("maxUnavailable")}
+            shown = Struct(Partition=rolling.get("partition", 0), MaxUnavailable=rolling.get("maxUnavailable"))
             text = "only allowed for updateStrategy 'RollingUpdate'"
             errors.invalid("spec.updateStrategy.rollingUpdate", shown, text)
     elif kind == "RollingUpdate":
@@ -260,7 +259,7 @@ def _stateful_strategy(errors: Errors, spec: Object) -> None:
                     errors.invalid(path, unavailable, "cannot be 0")
                 at_most_all(errors, unavailable, path)
     else:
-        shown = {"Type": kind, "RollingUpdate": rolling}
+        shown = Struct(Type=kind, RollingUpdate=rolling)
         errors.invalid("spec.updateStrategy", shown, "must be 'RollingUpdate' or 'OnDelete'")
     retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
     for field in ("whenDeleted", "whenScaled"):
