@@ -57,6 +57,7 @@ async def conclude(cluster: Cluster, case: Case) -> Problem:
     bad = first_bad(revisions, case.since)
     confidence, why = weigh(revisions, bad, case)
     suspect = await _suspect(cluster, case, revisions, bad)
+    notes += _unexplained(case, suspect)
     return Problem(
         target=case.target, mechanism=case.mechanism, workload=_workload(case), symptoms=tuple(case.symptoms),
         cause=_cause(case, bad, suspect), suspect=suspect, bad_revision=bad.number if bad else None,
@@ -113,6 +114,26 @@ async def _suspect(
         return None
 
 
+def _touched(symptom: Symptom, suspect: LedgerEntry | None) -> bool:
+    """True unless the suspect is known to have left alone what shows the symptom."""
+    if suspect is None or symptom.ref.kind not in KINDS:
+        return True
+    names = {(ref.kind, ref.name) for ref in suspect.touches}
+    return (symptom.ref.kind, symptom.ref.name) in names
+
+
+def _unexplained(case: Case, suspect: LedgerEntry | None) -> list[Message]:
+    """What fails though the suspect did not change it; nothing is said where it changed nothing that fails."""
+    left = [symptom for symptom in case.symptoms if not _touched(symptom, suspect)]
+    if len(left) == len(case.symptoms):
+        return []
+    return [
+        msg("That revision did not change {object}: its {code} may have another cause.", object=str(symptom.ref),
+            code=symptom.code)
+        for symptom in left
+    ]  # fmt: skip
+
+
 def _refs(case: Case) -> list[ObjectRef]:
     return [
         ObjectRef(KINDS[kind].api_version, kind, name, namespace)
@@ -127,7 +148,8 @@ def _workload(case: Case) -> ObjectRef | None:
 
 
 def _cause(case: Case, bad: Revision | None, suspect: LedgerEntry | None) -> Message:
-    codes = ", ".join(dict.fromkeys(symptom.code for symptom in case.symptoms))
+    explained = [symptom for symptom in case.symptoms if _touched(symptom, suspect)] or case.symptoms
+    codes = ", ".join(dict.fromkeys(symptom.code for symptom in explained))
     if bad is None:
         return msg("{codes}; no change is known that brought it", codes=codes)
     image = next((f for f in suspect.fields if f.path.endswith(".image")), None) if suspect else None

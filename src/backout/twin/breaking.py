@@ -25,8 +25,10 @@ def rule(fault: str, workload: str, namespace: str, container: str = "") -> Obj:
     try:
         parse_fault(fault)
     except ValueError as error:
-        raise UsageError("{fault} is not a fault.", fault=fault,
-                         expected="such as crash, crash-exit3, oom, missing, unready, slow20s, nokey") from error  # fmt: skip
+        raise UsageError(
+            "{fault} is not a fault.", fault=fault,
+            expected="such as crash, crash-exit3, oom, missing, unready, slow20s, nokey",
+        ) from error  # fmt: skip
     kind, slash, name = workload.partition("/")
     if not slash or kind.lower() not in _KINDS:
         raise UsageError("{workload} is not a workload.", workload=workload, expected="such as deployment/web")
