@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 from typing import Any
 
 import msgspec
@@ -12,7 +14,6 @@ from backout.twin.apiserver import encode
 from backout.twin.apiserver.http import Request, Response
 from backout.twin.apiserver.negotiate import accept
 from backout.twin.apiserver.resources import Registry, ResourceType
-from backout.twin.apiserver.status import path_not_found
 
 _encode = msgspec.json.Encoder().encode
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -25,8 +26,8 @@ class Discovery:
         self._documents: dict[str, bytes] = {}
         self._etags: dict[str, str] = {}
 
-    def answer(self, request: Request, address: str) -> Response:
-        """The document at the request's path; raises ApiError 404 for groups and versions not served."""
+    def answer(self, request: Request, address: str) -> Response | None:
+        """The document at the request's path; None for groups and versions not served."""
         if self._generation != self._registry.generation:
             self._generation = self._registry.generation
             self._documents = self._build(address)
@@ -41,7 +42,7 @@ class Discovery:
             return self._aggregated(request, "aggregated:" + path)
         body = self._documents.get(path)
         if body is None:
-            raise path_not_found()
+            return None
         return encode.render(body, media)
 
     def _aggregated(self, request: Request, key: str) -> Response:
@@ -91,8 +92,6 @@ class Discovery:
 
 def version_priority(version: str) -> tuple[int, int, int, str]:
     """A sort key that puts v2 before v1 before v1beta2 before v1alpha1 before other names (as apimachinery does)."""
-    import re
-
     found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
     if found is None:
         return (3, 0, 0, version)
@@ -103,6 +102,12 @@ def version_priority(version: str) -> tuple[int, int, int, str]:
 def _group(group: str, versions: list[str]) -> dict[str, Any]:
     listed = [{"groupVersion": f"{group}/{version}", "version": version} for version in versions]
     return {"name": group, "versions": listed, "preferredVersion": listed[0]}
+
+
+def _storage_hash(item: ResourceType) -> str:
+    """Tells clients that two resources are one in storage. Source: apiserver's ``discovery.StorageVersionHash``."""
+    text = f"{item.storage_group}/{item.storage_version}/{item.kind}"
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
 def _resource_list(group: str, version: str, types: list[ResourceType]) -> dict[str, Any]:
@@ -119,6 +124,8 @@ def _resource_list(group: str, version: str, types: list[ResourceType]) -> dict[
             entry["shortNames"] = list(item.short_names)
         if item.categories:
             entry["categories"] = list(item.categories)
+        if "get" in item.verbs and "create" in item.verbs:
+            entry["storageVersionHash"] = _storage_hash(item)
         resources.append(entry)
         for sub in sorted(item.subresources.values(), key=lambda s: s.name):
             extra = {"group": sub.group, "version": sub.version} if sub.foreign else {}
@@ -174,7 +181,4 @@ def _aggregate(group: str, ordered: list[str], versions: dict[str, list[Resource
                 ]
             resources.append(entry)
         listed.append({"version": version, "resources": resources, "freshness": "Current"})
-    meta: dict[str, Any] = {"creationTimestamp": None}
-    if group:
-        meta = {"name": group, "creationTimestamp": None}
-    return {"metadata": meta, "versions": listed}
+    return {"metadata": {"name": group} if group else {}, "versions": listed}

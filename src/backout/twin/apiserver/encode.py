@@ -36,13 +36,28 @@ def error_response(error: ApiError, yaml_wanted: bool = False) -> Response:
 def render(body: bytes, media: MediaType, status: int = 200) -> Response:
     """A response of JSON bytes, as YAML when that was asked for."""
     if media.yaml:
-        body = yaml.dump(msgspec.json.decode(body), Dumper=_Dumper, allow_unicode=True, sort_keys=False).encode()
+        body = yaml.dump(msgspec.json.decode(body), Dumper=_Dumper, allow_unicode=True, width=4096).encode()
     else:
         body += b"\n"
     return Response(status, {"Content-Type": media.content_type}, body)
 
 
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_Base):  # type: ignore[misc]
+    """Writes strings as Go does: plain where that is safe, else in double quotes, several lines as a block."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        style = None
+        if "\n" in text:
+            style = "|"
+        elif self.resolve(yaml.ScalarNode, text, (True, False)) != "tag:yaml.org,2002:str":
+            style = '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)  # type: ignore[no-any-return]
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def compress(response: Response, accept_encoding: str) -> None:

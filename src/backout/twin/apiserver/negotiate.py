@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from backout.twin.apiserver.status import not_acceptable, unsupported_media_type
+from backout.twin.apiserver.status import no_representation, not_acceptable, unsupported_media_type
 
 JSON = "application/json"
 YAML = "application/yaml"
@@ -53,6 +53,7 @@ def accept(header: str, targets: tuple[str, ...] = ()) -> MediaType:
     """
     if not header.strip():
         return MediaType()
+    refused = False
     for kind, options in _clauses(header):
         if kind in (JSON, "*/*", "application/*"):
             yaml = False
@@ -61,10 +62,17 @@ def accept(header: str, targets: tuple[str, ...] = ()) -> MediaType:
         else:
             continue
         target = options.get("as", "")
-        if target and target not in targets:
+        if target and (target not in targets or not _known_version(target, options)):
+            refused = True
             continue
         return MediaType(yaml, target, options.get("g", ""), options.get("v", ""), options.get("pretty") == "1")
-    raise not_acceptable(ACCEPTED)
+    raise not_acceptable(ACCEPTED) if refused else no_representation(ACCEPTED)
+
+
+def _known_version(target: str, options: dict[str, str]) -> bool:
+    if target == "APIGroupDiscoveryList":
+        return True
+    return options.get("g") == "meta.k8s.io" and options.get("v") in ("v1", "v1beta1")
 
 
 @lru_cache(maxsize=64)

@@ -30,6 +30,8 @@ class RequestInfo:
 def parse(request: Request) -> RequestInfo:
     """The request's info; never fails (unknown paths are non-resource requests)."""
     path = request.path
+    if "//" in path:
+        return RequestInfo(verb=request.method.lower(), path=path)
     info = RequestInfo(verb=request.method.lower(), path=path)
     parts = [part for part in path.split("/") if part]
     if not parts or parts[0] not in ("api", "apis"):

@@ -21,17 +21,21 @@ _PLAIN = {
 }
 # Subresources that change parts of the object itself.
 _VIEWS = frozenset(("status", "approval", "ephemeralcontainers", "resize", "finalize"))
+_NAMED = frozenset(("create", "update", "patch"))
 _STREAMS = frozenset(("exec", "attach", "portforward", "proxy"))
 
 
 async def dispatch(call: Call) -> Response:
     """Raises ApiError 404 and 405 for what is not served."""
     info, resource_type = call.info, call.type
+    if call.request.method == "HEAD":
+        raise method_not_allowed_on_path()
     if info.subresource:
         return await _subresource(call)
     if info.namespace and not resource_type.namespaced and resource_type.resource != "namespaces":
         raise path_not_found()
-    if info.verb not in resource_type.verbs or (info.verb == "create" and info.name):
+    needs_name = info.verb in ("update", "patch")
+    if info.verb not in resource_type.verbs or (bool(info.name) is not needs_name and info.verb in _NAMED):
         raise method_not_allowed_on_path()
     if resource_type.storage_key in reviews.RESOURCES:
         return reviews.create(call)

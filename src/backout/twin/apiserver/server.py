@@ -38,7 +38,7 @@ class Settings:
     """``bookmark_interval`` in seconds; ``history_limit`` in changes of one resource."""
 
     name: str = "twin"
-    git_version: str = "v1.36.0"
+    git_version: str = "v1.36.2+backout-twin"
     admin_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     bookmark_interval: float = 60.0
     history_limit: int = 4096
@@ -122,12 +122,12 @@ class ApiServer:
 
     async def _route(self, request: Request) -> Response:
         user = auth.authenticate(self, request)
-        if request.user is None:
-            user = auth.impersonate(self, request, user)
         info = paths.parse(request)
         attributes = Attributes(info.verb, path=info.path)
         if info.is_resource:
             attributes = Attributes(info.verb, info.group, info.resource, info.subresource, info.namespace, info.name)
+        if request.user is None:
+            user = auth.impersonate(self, request, user, attributes)
         self.authorizer.require(user, attributes)
         if len(request.body) > BODY_LIMIT:
             raise too_large(BODY_LIMIT)
@@ -135,6 +135,8 @@ class ApiServer:
             return self._non_resource(request)
         resource_type = self.registry.get(info.group, info.version, info.resource)
         if resource_type is None:
+            if not self.registry.has_group_version(info.group, info.version):
+                return Response(404, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
             raise path_not_found()
         call = Call(self, request, info, resource_type, user)
         try:
@@ -151,12 +153,14 @@ class ApiServer:
         if path in _HEALTH or path.startswith(tuple(f"{p}/" for p in _HEALTH)):
             return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, b"ok")
         if path in ("/api", "/apis") or path.startswith(("/api/", "/apis/")):
-            return self.discovery.answer(request, self.url.removeprefix("https://"))
+            found = self.discovery.answer(request, self.url.removeprefix("https://"))
+            if found is not None:
+                return found
         if path.startswith("/openapi/"):
             return self.openapi.answer(request)
         if path == "/":
             return encode.json_response({"paths": sorted({"/version", "/openapi/v2", "/openapi/v3", *_HEALTH})})
-        raise path_not_found()
+        return Response(404, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
 
     def _version(self) -> dict[str, str]:
         major, minor = self.settings.git_version.removeprefix("v").split(".")[:2]

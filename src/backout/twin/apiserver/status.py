@@ -243,6 +243,16 @@ def not_acceptable(accepted: Sequence[str]) -> ApiError:
     return ApiError(406, "NotAcceptable", message)
 
 
+def no_representation(available: Sequence[str]) -> ApiError:
+    """406 for an ``Accept`` header that names no type which any endpoint could answer with."""
+    message = "406: Not Acceptable\n\nAvailable representations: " + ", ".join(available)
+    return ApiError(406, "NotAcceptable", message, {})
+
+
+def unsupported_patch_type() -> ApiError:
+    return ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     message = "the body of the request was in an unknown format - accepted media types include: "
     return ApiError(415, "UnsupportedMediaType", message + ", ".join(accepted))

@@ -104,7 +104,7 @@ class Collection:
         Raises ApiError 410 when that version is below :attr:`floor`.
         """
         if version < self.floor:
-            raise status.expired(f"The resourceVersion for the provided list is too old: {version} ({self.floor})")
+            raise status.expired("The resourceVersion for the provided list is too old.")
         prefix = namespace + "/" if namespace else ""
         later = [change for change in self.since(version) if change.entry.key.startswith(prefix)]
         if not later:

@@ -62,7 +62,7 @@ class Call:
                 "FieldValueNotSupported",
                 "fieldValidation",
                 value,
-                'supported values: "", "Ignore", "Warn", "Strict"',
+                'supported values: "", "Ignore", "Strict", "Warn"',
             )
             raise invalid(f"{kind}.meta.k8s.io", "", [cause])
         return value or "Warn"

@@ -87,7 +87,7 @@ def read_options(call: Call) -> DeleteOptions:
         text = "orphanDependents and deletionPropagation cannot be both set"
         causes.append(Cause.invalid("propagationPolicy", options.policy, text))
     if options.policy not in ("", "Foreground", "Background", "Orphan"):
-        text = 'supported values: "Background", "Foreground", "Orphan", "nil"'
+        text = 'supported values: "Foreground", "Background", "Orphan", "nil"'
         causes.append(Cause.of("FieldValueNotSupported", "propagationPolicy", options.policy, text))
     if causes:
         raise invalid("DeleteOptions.meta.k8s.io", "", causes)

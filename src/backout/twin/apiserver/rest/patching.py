@@ -14,7 +14,7 @@ from backout.twin.apiserver.patch import json_patch, merge_patch, strategic
 from backout.twin.apiserver.rest import pipeline, write
 from backout.twin.apiserver.rest.call import Call
 from backout.twin.apiserver.schema import clone
-from backout.twin.apiserver.status import Cause, bad_request, invalid, unsupported_media_type
+from backout.twin.apiserver.status import Cause, bad_request, invalid, unsupported_patch_type
 from backout.twin.apiserver.store import Object
 
 JSON_PATCH = "application/json-patch+json"
@@ -29,14 +29,14 @@ def patch_type(call: Call, scale: bool = False) -> str:
     if call.type.crd_version is not None and not scale:
         accepted.remove(STRATEGIC)
     if kind not in accepted:
-        raise unsupported_media_type(accepted)
+        raise unsupported_patch_type()
     return kind
 
 
 def patch(call: Call, subresource: str = "") -> Response:
     media = call.accept()
     kind = patch_type(call)
-    dry_run = call.dry_run
+    dry_run = write.check_options(call)
     check_options(call, kind)
     if kind == APPLY:
         return _apply(call, subresource, dry_run)

@@ -51,11 +51,20 @@ def check_kind(obj: Object, resource_type: ResourceType) -> None:
             f" ({resource_type.api_version})"
         )
     if kind != resource_type.kind:
-        raise bad_request(
-            f'{kind} in version "{resource_type.version}" cannot be handled as a {resource_type.kind}:'
-            f" converting ({kind}) to ({resource_type.kind}): unknown conversion"
-        )
+        raise _wrong_kind(kind, resource_type)
     obj["kind"], obj["apiVersion"] = kind, api_version
+
+
+def _wrong_kind(kind: str, wanted: ResourceType) -> ApiError:
+    if schemas.for_kind(wanted.api_version, kind) is None:
+        why = (
+            f'no kind "{kind}" is registered for version "{wanted.api_version}" in scheme'
+            ' "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
+        )
+    else:
+        internal = wanted.group.partition(".")[0] or "core"
+        why = f"converting ({wanted.version}.{kind}) to ({internal}.{wanted.kind}): unknown conversion"
+    return bad_request(f'{kind} in version "{wanted.version}" cannot be handled as a {wanted.kind}: {why}')
 
 
 def conform(call: Call, obj: Object, resource_type: ResourceType, duplicates: list[str] | None = None) -> None:

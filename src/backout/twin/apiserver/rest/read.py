@@ -52,12 +52,12 @@ def find(call: Call) -> Entry:
 
 
 def parse_version(text: str) -> int:
-    """A resourceVersion parameter as a number (none: 0); raises ApiError 400/422 for anything else."""
+    """A resourceVersion parameter as a number (none: 0); raises ApiError 400 for anything else."""
     if not text:
         return 0
     if not text.isascii() or not text.isdigit():
         cause = Cause.invalid("resourceVersion", text, f'strconv.ParseUint: parsing "{text}": invalid syntax')
-        raise invalid("", "", [cause])
+        raise bad_request(f"invalid resource version: {cause.text}")
     return int(text)
 
 
@@ -181,7 +181,7 @@ def decode_continue(token: str) -> tuple[int, str]:
             raise ValueError(f'server does not recognize this encoded version "{data["v"]}"')
         return int(data["rv"]), str(data["start"])
     except (binascii.Error, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-        raise bad_request(f"continue key is not valid: {error}") from None
+        raise bad_request(f"invalid continue token: continue key is not valid: {error}") from None
 
 
 def _expired_continue(start: str) -> ApiError:

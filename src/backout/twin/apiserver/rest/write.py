@@ -72,10 +72,16 @@ def create(call: Call) -> Response:
     media = call.accept()
     if call.type.namespaced and not call.info.namespace:
         raise method_not_allowed_on_path()
-    dry_run, _ = call.dry_run, call.field_manager
+    dry_run = check_options(call)
     obj = pipeline.decode_body(call, call.type)
     entry = create_object(call, obj, dry_run=dry_run)
     return encode.object_response(entry, call.type, media, 201)
+
+
+def check_options(call: Call) -> bool:
+    """Whether the write is a dry run; raises ApiError 422 for options that are not understood."""
+    _ = call.field_validation, call.field_manager
+    return call.dry_run
 
 
 def check_namespace(call: Call, meta: dict[str, Any]) -> None:
@@ -109,6 +115,8 @@ def create_object(call: Call, obj: Object, *, dry_run: bool, applied: bool = Fal
     context = strategies.Context(call.server, call.user, dry_run, now, call.warnings)
     strategies.prepare_create(call.type, obj, context)
     validate(call, obj, None)
+    if not meta.get("name"):
+        raise invalid(call.type.group_kind, "", [Cause.required("metadata.name", "name or generateName is required")])
     key = object_key(call.namespace, meta["name"])
     if key in call.collection.entries:
         if generated:
@@ -157,7 +165,7 @@ def _generate(call: Call, base: str) -> str:
 
 def update(call: Call, subresource: str = "") -> Response:
     media = call.accept()
-    dry_run = call.dry_run
+    dry_run = check_options(call)
     obj = pipeline.decode_body(call, call.type)
     meta = obj["metadata"]
     check_namespace(call, meta)
@@ -166,6 +174,12 @@ def update(call: Call, subresource: str = "") -> Response:
         call, lambda _: obj, dry_run=dry_run, subresource=subresource, uid=meta.get("uid", "")
     )
     return encode.object_response(entry, call.type, media, 201 if created else 200)
+
+
+def storage_path(call: Call) -> str:
+    """The key under which a real server keeps the object, as its error messages show it."""
+    group = f"{call.type.group}/" if call.type.crd_version is not None else ""
+    return f"/registry/{group}{call.type.resource}/{object_key(call.namespace, call.name)}"
 
 
 def check_name(call: Call, meta: dict[str, Any]) -> None:
@@ -210,13 +224,16 @@ def update_object(
         raise conflict(
             resource_type.group_resource,
             call.name,
-            f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old_meta['uid']}",
+            f"StorageError: invalid object, Code: 4, Key: {storage_path(call)}, ResourceVersion: 0, AdditionalErrorMsg:"
+            f" Precondition failed: UID in precondition: {uid}, UID in object meta: {old_meta['uid']}",
         )
     old = convert.from_storage(entry.copy(), resource_type)
     new = transform(old)
     meta = new["metadata"]
     version = meta.get("resourceVersion", "")
     if version:
+        if not (version.isascii() and version.isdigit()):
+            raise ApiError(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
         if version != old_meta["resourceVersion"]:
             raise conflict(resource_type.group_resource, call.name)
     elif resource_type.storage_key in VERSION_REQUIRED or resource_type.crd_version is not None:
