@@ -2,7 +2,8 @@
 """The cluster that the contract suite runs against.
 
 Without variables that is a twin of the test's own. `BACKOUT_TEST_KUBECONFIG` (and `BACKOUT_TEST_CONTEXT`) name any
-other cluster; `BACKOUT_TEST_SIMULATED_KUBELET=1` attaches the simulated kubelet to it, for a control plane without nodes.
+other cluster; `BACKOUT_TEST_SIMULATED_KUBELET=1` attaches the simulated kubelet to it, for a control plane without
+nodes.
 Every test has a namespace of its own, which is deleted afterwards.
 """
 
@@ -39,8 +40,6 @@ def ns(cluster: Cluster) -> Iterator[str]:
     """A namespace of this test, with its default service account."""
     name = f"contract-{secrets.token_hex(4)}"
     cluster.post("/api/v1/namespaces", {"metadata": {"name": name}}).ok()
-    if cluster.is_bare:
-        cluster.post(f"/api/v1/namespaces/{name}/serviceaccounts", {"metadata": {"name": "default"}}).ok()
     cluster.wait(f"/api/v1/namespaces/{name}/serviceaccounts/default", lambda _: True, seconds=20)
     yield name
     cluster.delete(f"/api/v1/namespaces/{name}")

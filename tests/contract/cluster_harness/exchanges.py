@@ -2,8 +2,8 @@
 """Recorded exchanges: scenes of requests, written by hand, whose answers were recorded from a real control plane.
 
 A scene file (`exchanges/NAME.yaml`) maps the name of each scene to its steps; `exchanges/NAME.answers.json` holds what
-a real cluster answered. `BACKOUT_TEST_RECORD=1` with `BACKOUT_TEST_KUBECONFIG` records anew. What differs from run to run
-(uids, versions, times, addresses) is replaced by marks before answers are compared; everything else must be equal.
+a real cluster answered. `BACKOUT_TEST_RECORD=1` with `BACKOUT_TEST_KUBECONFIG` records anew. What differs from run to
+run (uids, versions, times, addresses) is replaced by marks before answers are compared; everything else must be equal.
 
 A step: `send: METHOD PATH` and any of `body` (JSON), `raw` (text), `type`, `accept`, `query`, `headers`, `token`,
 `user`, `groups`, `save: {name: path.in.answer}`; `only: [paths]` keeps just those parts of the answer, `without: key`

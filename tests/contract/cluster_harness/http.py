@@ -114,8 +114,6 @@ class Cluster:
     server: str
     client: httpx2.Client
     is_twin: bool = False
-    is_bare: bool = False
-    """No controllers run."""
     headers: dict[str, str] = field(default_factory=dict)
 
     def request(
@@ -234,7 +232,7 @@ def _query(query: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return found
 
 
-def connect(kubeconfig: Path, context: str | None = None, *, is_twin: bool = False, is_bare: bool = False) -> Cluster:
+def connect(kubeconfig: Path, context: str | None = None, *, is_twin: bool = False) -> Cluster:
     """The cluster of a kubeconfig's context (default: the current one), with its token or client certificate."""
     config = yaml.safe_load(kubeconfig.read_text())
     name = context or config["current-context"]
@@ -259,7 +257,7 @@ def connect(kubeconfig: Path, context: str | None = None, *, is_twin: bool = Fal
     else:
         raise AssertionError(f"user of context {name}: the suite can use a token or a client certificate only")
     client = httpx2.Client(verify=trust, timeout=60, trust_env=False)
-    return Cluster(kubeconfig, name, target["server"].rstrip("/"), client, is_twin, is_bare, headers)
+    return Cluster(kubeconfig, name, target["server"].rstrip("/"), client, is_twin, headers)
 
 
 def _load_certificate(trust: ssl.SSLContext, user: Obj) -> None:

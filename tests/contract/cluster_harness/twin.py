@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from backout.twin.kubelet.settings import KubeletSettings
 from cluster_harness.http import Cluster, connect
 
 
@@ -44,13 +47,18 @@ def _wait_for(path: Path, running: subprocess.Popen[bytes], log: Path) -> None:
 
 @contextlib.contextmanager
 def twin(folder: Path) -> Iterator[Cluster]:
-    """A fresh twin with controllers and nodes."""
+    """A fresh twin with controllers, scheduler and two simulated nodes."""
     kubeconfig, log = folder / "kubeconfig", folder / "twin.log"
-    with process(["backout.twin.apiserver", "--kubeconfig", str(kubeconfig)], log) as running:
+    spec = {"clusters": ["contract"], "keep": False, "kubelet": asdict(KubeletSettings.quick())}
+    (folder / "spec.json").write_text(json.dumps(spec))
+    with process(["backout.twin.daemon", str(folder)], log) as running:
         _wait_for(kubeconfig, running, log)
-        found = connect(kubeconfig, is_twin=True, is_bare=True)
-        yield found
-        found.client.close()
+        found = connect(kubeconfig, is_twin=True)
+        try:
+            _wait_for_node(found, running, log)
+            yield found
+        finally:
+            found.client.close()
 
 
 @contextlib.contextmanager
@@ -59,10 +67,20 @@ def simulated_kubelet(cluster: Cluster, folders: pytest.TempPathFactory) -> Iter
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     log = folders.mktemp("kubelet") / "kubelet.log"
     arguments = ["backout.twin.kubelet", "--kubeconfig", str(cluster.kubeconfig), "--context", cluster.context]
-    with process([*arguments, "--node-prefix", f"contract-{worker}"], log) as running:
-        end = time.monotonic() + 60
-        while not cluster.get("/api/v1/nodes").ok()["items"]:
-            assert running.poll() is None, f"the kubelet ended with {running.returncode}: {log.read_text()[-4000:]}"
-            assert time.monotonic() < end, f"no node appeared: {log.read_text()[-4000:]}"
-            time.sleep(0.1)
-        yield
+    with process([*arguments, "--prefix", f"contract-{worker}-"], log) as running:
+        try:
+            _wait_for_node(cluster, running, log)
+            yield
+        finally:
+            # Nodes that nobody keeps alive would draw pods of later runs.
+            for node in cluster.get("/api/v1/nodes").ok()["items"]:
+                if node["metadata"]["name"].startswith(f"contract-{worker}-"):
+                    cluster.delete(f"/api/v1/nodes/{node['metadata']['name']}")
+
+
+def _wait_for_node(cluster: Cluster, running: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 60
+    while not cluster.get("/api/v1/nodes").ok()["items"]:
+        assert running.poll() is None, f"the process ended with {running.returncode}: {log.read_text()[-4000:]}"
+        assert time.monotonic() < end, f"no node appeared: {log.read_text()[-4000:]}"
+        time.sleep(0.1)
