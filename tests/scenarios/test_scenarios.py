@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every rehearsal, as a user plays it: `backout demo ID`, on an embedded cluster or on the one of BACKOUT_TEST_KUBECONFIG.
+
+Each must end recovered, name the cause, choose the right revision, leave nothing behind, and be undone again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backout.twin.lab.scenarios import SCENARIOS
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_recovers_and_can_be_undone(scenario: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "BACKOUT_STATE": str(tmp_path / "state.db"), "BACKOUT_DATA": str(tmp_path / "data"),
+                   "LANG": "C.UTF-8"}  # fmt: skip
+    place = ["--clusters", "1"]
+    if kubeconfig := os.environ.get("BACKOUT_TEST_KUBECONFIG"):
+        place = ["--kubeconfig", kubeconfig, "--context", os.environ["BACKOUT_TEST_CONTEXT"],
+                 "-n", f"rehearsal-{scenario.lower()}"]  # fmt: skip
+    result = subprocess.run(
+        [sys.executable, "-m", "backout.cli.main", "demo", scenario, "--undo", "-o", "json", *place],
+        env=environment, capture_output=True, text=True, check=False, timeout=230, cwd=tmp_path,
+    )  # fmt: skip
+    assert result.stdout, result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["outcome"] == "recovered", answer
+    assert result.returncode == 0
+    assert answer["scenario"] == scenario
+    assert "revision" in answer["cause"] or "holds a change" in answer["cause"]
+    assert answer["target"] == ", ".join(SCENARIOS[scenario].targets)
+    assert list(tmp_path.iterdir()) == [] or kubeconfig
