@@ -1,24 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texts in the reader's language. English is what the templates are written in; others come from gettext catalogues."""
+"""Sentences in the reader's language. English is the source; other languages are gettext catalogues beside this file.
+
+Translated are templates, before their arguments are put in. A sentence without a translation stays English: a missing
+word must never hide a fact.
+"""
 
 from __future__ import annotations
 
-import gettext
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
-from typing import Any
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from gettext import NullTranslations
 
 LANGUAGES = ("en", "ko")
-_DIRECTORY = Path(__file__).parent
+DOMAIN = "backout"
+
+
+class Sentence(Protocol):
+    """A stored text: what was said, and the template and arguments it was made from."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def template(self) -> str: ...
+    @property
+    def args(self) -> Mapping[str, Any]: ...
+
+
+def N_(template: str) -> str:
+    """Marks a template for the catalogues where it is not given to a function that translates it."""
+    return template
 
 
 def translate(template: str, args: Mapping[str, Any], lang: str) -> str:
-    """``template`` in ``lang`` with ``args`` put in; English where there is no translation."""
-    text = template if lang == "en" or not template else _catalogue(lang).gettext(template)
-    return text.format(**args) if args else text
+    """The template in the language ``lang`` with its arguments; English where there is no translation.
+
+    A text without arguments may hold braces of its own.
+    """
+    found = _catalogue(lang).gettext(template) if template and lang != "en" else template
+    if not args:
+        return found
+    try:
+        return found.format(**args)
+    except (KeyError, IndexError, ValueError):
+        # A damaged catalogue or argument must not take the sentence away.
+        return template.format(**args) if found != template else template
+
+
+def say(sentence: Sentence, lang: str) -> str:
+    """A stored message in the language ``lang``."""
+    if lang == "en":
+        return sentence.text
+    return translate(sentence.template or sentence.text, sentence.args, lang)
 
 
 @cache
-def _catalogue(lang: str) -> gettext.NullTranslations:
-    return gettext.translation("backout", _DIRECTORY, [lang], fallback=True)
+def _catalogue(lang: str) -> NullTranslations:
+    from gettext import GNUTranslations, NullTranslations
+
+    file = resources.files(__package__).joinpath(lang, "LC_MESSAGES", f"{DOMAIN}.mo")
+    if lang not in LANGUAGES or not file.is_file():
+        return NullTranslations()
+    with file.open("rb") as stream:
+        return GNUTranslations(stream)

@@ -107,10 +107,15 @@ def _verdict(
     for number, check in enumerate(checks):
         measured = results[number]
         if check.code == _OVER_TIME and measured.status == "pass":
+            seconds = round(watched, 1)
             measured = msgspec.structs.replace(
                 measured,
-                value=msg("{measured} in {seconds} s", measured=measured.value.text, seconds=round(watched, 1)),
-                data={**measured.data, "seconds": round(watched, 1)},
+                value=msg(
+                    "0 restarts of {count} containers in {seconds} s",
+                    count=measured.data["containers"],
+                    seconds=seconds,
+                ),
+                data={**measured.data, "seconds": seconds},
             )
         elif check.code == _OVER_TIME and measured.status == "unknown" and soak <= 0:
             measured = unknown(msg("there was no soak to watch"))

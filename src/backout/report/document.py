@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The order of the report."""
+
+from __future__ import annotations
+
+from backout.model.run import Run, RunEvent
+from backout.report import after, background, checklist, head, work
+from backout.report.facts import Facts
+from backout.report.writer import Writer
+
+
+def write(run: Run, events: list[RunEvent], lang: str) -> str:
+    """The whole report."""
+    facts, page = Facts(run, events), Writer(lang)
+    head.title(page, facts)
+    head.summary(page, facts)
+    head.timeline(page, facts)
+    background.cause(page, facts)
+    background.evidence(page, facts)
+    work.steps(page, facts)
+    work.changes(page, facts)
+    work.verdict(page, facts)
+    checklist.checklist(page, facts)
+    after.noticed(page, facts)
+    after.redeployment(page, facts)
+    after.undo(page, facts)
+    after.footer(page, facts)
+    return page.text()

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was done, what it changed, and what was measured."""
+
+from __future__ import annotations
+
+from backout.model.change import Action
+from backout.model.verdict import CheckStatus
+from backout.report.background import field_line
+from backout.report.facts import Facts, StepState
+from backout.report.writer import Writer, code
+
+_MANY_FIELDS = 40
+
+
+def steps(page: Writer, facts: Facts) -> None:
+    """Each step: changed, already so, failed, not begun."""
+    page.heading(page.say("What was done"))
+    if facts.plan.why_good and not facts.undoing:
+        page.line(page.say("Back to revision {number}, because:", number=facts.plan.revision.number))
+        for reason in facts.plan.why_good:
+            page.bullet(page.say(reason))
+        page.line()
+    rows = []
+    for number, fact in enumerate(facts.steps, 1):
+        said = page.say(fact.said) if fact.said else ""
+        rows.append(
+            (str(number), page.say(fact.step.title), _state(page, fact.state),
+             page.length(fact.took) if fact.took else "", said)
+        )  # fmt: skip
+    page.table(("#", page.say("step"), page.say("result"), page.say("took"), page.say("details")), rows)
+    page.line()
+    captured = facts.capture
+    if captured is not None:
+        page.line(
+            page.say("Before the first write the state of {count} objects was kept, encrypted: {path} ({digest}).",
+                     count=captured.data.get("objects", "?"), path=code(str(captured.data.get("path", ""))),
+                     digest=str(captured.data.get("digest", ""))[:19])
+        )  # fmt: skip
+    elif facts.wrote:
+        page.line(page.say("No capture of the state before the run is recorded."))
+    else:
+        page.line(page.say("Nothing was written, so no state had to be kept."))
+
+
+def _state(page: Writer, state: StepState) -> str:
+    return {
+        "changed": page.say("changed"),
+        "already": page.say("already so"),
+        "earlier": page.say("done before the interruption"),
+        "failed": page.say("failed"),
+        "cut": page.say("cut off, outcome unknown"),
+        "not-begun": page.say("not begun"),
+    }[state]
+
+
+def changes(page: Writer, facts: Facts) -> None:
+    """The diff, as it was approved."""
+    effective = facts.plan.changes.effective
+    if facts.wrote:
+        page.heading(page.say("Diff of the plan that was carried out"))
+    else:
+        page.heading(page.say("Diff of the plan (not carried out)"))
+    if not effective:
+        page.line(page.say("No object differs."))
+    for change in effective:
+        page.bullet(f"**{_action(page, change.action)}** {code(str(change.ref))}")
+        for field in change.fields[:_MANY_FIELDS]:
+            page.bullet(field_line(page, field), 1)
+        if len(change.fields) > _MANY_FIELDS:
+            page.bullet(page.say("and {count} more fields", count=len(change.fields) - _MANY_FIELDS), 1)
+        for note in change.notes:
+            page.bullet(page.say(note), 1)
+    for note in facts.plan.changes.notes:
+        page.bullet(page.say(note))
+
+
+def _action(page: Writer, action: Action) -> str:
+    return {
+        "create": page.say("created"),
+        "update": page.say("changed"),
+        "delete": page.say("deleted"),
+        "recreate": page.say("deleted and created again"),
+        "keep": page.say("kept"),
+    }[action]
+
+
+def verdict(page: Writer, facts: Facts) -> None:
+    """Each check with its measured value."""
+    page.heading(page.say("Verification"))
+    found = facts.run.verdict
+    if found is None:
+        page.line(page.say("Nothing was measured in this run."))
+        return
+    rows = [
+        (
+            _mark(page, check.status),
+            page.say(check.title),
+            page.say(check.measured),
+            page.say(check.expected) if check.expected else "",
+        )
+        for check in found.checks
+    ]
+    page.table((page.say("result"), page.say("check"), page.say("measured"), page.say("expected")), rows)
+    page.line()
+    if not found.checks:
+        page.line(page.say("The plan has no checks, so nothing is proven."))
+    elif found.soak:
+        page.line(
+            page.say(
+                "What can change was watched for {soak} s; the rest was measured at the end.", soak=f"{found.soak:g}"
+            )
+        )
+
+
+def _mark(page: Writer, status: CheckStatus) -> str:
+    return {
+        "pass": f"✅ {page.say('holds')}",
+        "fail": f"❌ {page.say('does not hold')}",
+        "unknown": f"❔ {page.say('not measured')}",
+    }[status]
