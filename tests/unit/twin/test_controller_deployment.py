@@ -25,7 +25,9 @@ def complete(c: Cluster, name: str) -> bool:
     status, wanted = d.get("status") or {}, d["spec"]["replicas"]
     return (
         status.get("observedGeneration") == d["metadata"]["generation"]
-        and all(status.get(k, 0) == wanted for k in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"))
+        and all(
+            status.get(k, 0) == wanted for k in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+        )
         and condition(d, "Progressing").get("reason") == "NewReplicaSetAvailable"
     )
 
@@ -107,7 +109,9 @@ def test_recreate_has_no_overlap() -> None:
                 most.append(len(images))
 
             c.plane.informers.of(PODS).add_handler(count)
-            await c.api.create(DEPLOYMENTS, workload("Deployment", "web", container(GOOD), strategy={"type": "Recreate"}))
+            await c.api.create(
+                DEPLOYMENTS, workload("Deployment", "web", container(GOOD), strategy={"type": "Recreate"})
+            )
             await c.until(DEPLOYMENTS, lambda: complete(c, "web"))
             await set_image(c, "web", BETTER)
             await c.until(DEPLOYMENTS, lambda: complete(c, "web") and "2" in sets(c))
@@ -134,7 +138,8 @@ def test_paused_scaling_is_proportional_and_changes_no_template() -> None:
             await c.until(REPLICASETS, lambda: "2" in sets(c) and sets(c)["2"]["spec"]["replicas"] == 2)
             await c.api.patch(DEPLOYMENTS, "web", {"spec": {"paused": True}}, NS)
             await c.until(
-                DEPLOYMENTS, lambda: condition(c.get(DEPLOYMENTS, "web"), "Progressing").get("reason") == "DeploymentPaused"
+                DEPLOYMENTS,
+                lambda: condition(c.get(DEPLOYMENTS, "web"), "Progressing").get("reason") == "DeploymentPaused",
             )
             await c.api.patch(DEPLOYMENTS, "web", {"spec": {"replicas": 10}}, NS, content_type=MERGE_PATCH)
             await c.until(REPLICASETS, lambda: sum(rs["spec"]["replicas"] for rs in sets(c).values()) == 12)
@@ -153,7 +158,9 @@ def test_paused_scaling_is_proportional_and_changes_no_template() -> None:
 def test_old_sets_beyond_the_limit_are_removed() -> None:
     async def main() -> None:
         async with cluster() as c:
-            await c.api.create(DEPLOYMENTS, workload("Deployment", "web", container(GOOD), replicas=1, revisionHistoryLimit=1))
+            await c.api.create(
+                DEPLOYMENTS, workload("Deployment", "web", container(GOOD), replicas=1, revisionHistoryLimit=1)
+            )
             for number in range(2, 5):
                 await c.until(DEPLOYMENTS, lambda: complete(c, "web"))
                 await set_image(c, "web", f"registry.example/app:1.{number}.0")
@@ -176,7 +183,9 @@ def test_replicaset_adopts_and_releases_by_labels() -> None:
             await c.api.patch(PODS, victim["metadata"]["name"], {"metadata": {"labels": {"app": "web"}}}, NS)
             await c.until(
                 PODS,
-                lambda: len(c.pods(app="web")) == 2 and all(p["metadata"].get("ownerReferences") for p in c.pods(app="web")),
+                lambda: (
+                    len(c.pods(app="web")) == 2 and all(p["metadata"].get("ownerReferences") for p in c.pods(app="web"))
+                ),
             )
 
     asyncio.run(main())

@@ -46,7 +46,9 @@ def test_identity_order_and_claims() -> None:
                 "metadata": {"name": "data"},
                 "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
             }
-            await c.api.create(STATEFULSETS, workload("StatefulSet", "db", container(GOOD), volumeClaimTemplates=[claim]))
+            await c.api.create(
+                STATEFULSETS, workload("StatefulSet", "db", container(GOOD), volumeClaimTemplates=[claim])
+            )
             await c.until(STATEFULSETS, lambda: settled(c))
             pods = c.pods(app="db")
             assert [p["metadata"]["name"] for p in pods] == ["db-0", "db-1", "db-2"]
@@ -130,7 +132,9 @@ def test_partition_and_on_delete_hold_back() -> None:
             await c.api.create(STATEFULSETS, workload("StatefulSet", "db", container(GOOD), updateStrategy=rolling))
             await c.until(STATEFULSETS, lambda: settled(c))
             await set_image(c, BETTER)
-            await c.until(STATEFULSETS, lambda: status(c).get("updatedReplicas") == 1 and status(c).get("readyReplicas") == 3)
+            await c.until(
+                STATEFULSETS, lambda: status(c).get("updatedReplicas") == 1 and status(c).get("readyReplicas") == 3
+            )
             images = [p["spec"]["containers"][0]["image"] for p in c.pods(app="db")]
             assert images == [GOOD, GOOD, BETTER]
             # A pod below the partition comes back as it was.
@@ -138,7 +142,9 @@ def test_partition_and_on_delete_hold_back() -> None:
             uid = c.pods(app="db")[0]["metadata"]["uid"]
             await c.until(PODS, lambda: c.get(PODS, "db-0") and c.get(PODS, "db-0")["metadata"]["uid"] != uid)  # type: ignore[index]
             assert c.get(PODS, "db-0")["spec"]["containers"][0]["image"] == GOOD  # type: ignore[index]
-            await c.api.patch(STATEFULSETS, "db", {"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}}}, NS)
+            await c.api.patch(
+                STATEFULSETS, "db", {"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}}}, NS
+            )
             await set_image(c, "registry.example/db:1.2.0")
             generation = 4
             await c.until(STATEFULSETS, lambda: status(c).get("observedGeneration") == generation)

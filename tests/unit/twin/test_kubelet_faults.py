@@ -42,7 +42,16 @@ async def log(c: Cluster, name: str = "p", **query: str) -> str:
 
 @pytest.mark.parametrize(
     "image",
-    ["app", "app:missing", "app:1.2-crash-reporter", "app:oom", "r:5000/app", "app:1.0-slow", "app:1.0-exit", "app@sha256:0"],
+    [
+        "app",
+        "app:missing",
+        "app:1.2-crash-reporter",
+        "app:oom",
+        "r:5000/app",
+        "app:1.0-slow",
+        "app:1.0-exit",
+        "app@sha256:0",
+    ],
 )
 def test_ordinary_tags_do_no_harm(image: str) -> None:
     assert fault_of_image(image) == HEALTHY
@@ -155,9 +164,11 @@ def test_slow_start_becomes_ready() -> None:
     async def main() -> None:
         async with cluster() as c:
             probe = {"httpGet": {"port": "web"}, "periodSeconds": 10, "failureThreshold": 100}
-            spec = container(f"{IMAGE}:2.0.0-slow1s", startupProbe=probe, ports=[{"name": "web", "containerPort": 8080}])
+            spec = container(
+                f"{IMAGE}:2.0.0-slow1s", startupProbe=probe, ports=[{"name": "web", "containerPort": 8080}]
+            )
             await c.api.create(PODS, pod("p", spec))
-            await c.event("p", "Unhealthy", "Startup probe failed: Get \"http://10.")
+            await c.event("p", "Unhealthy", 'Startup probe failed: Get "http://10.')
             assert container_status(c)["started"] is False
             await c.until(PODS, lambda: condition(c, "Ready").get("status") == "True")
             assert container_status(c)["restartCount"] == 0
@@ -198,7 +209,12 @@ def test_missing_key_and_recovery() -> None:
             await c.until(PODS, lambda: waiting(c) == "CreateContainerConfigError")
             assert container_status(c)["state"]["waiting"]["message"] == 'configmap "settings" not found'
             await c.event("p", "Failed", 'Error: configmap "settings" not found')
-            made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": NS}, "data": {}}
+            made = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "settings", "namespace": NS},
+                "data": {},
+            }
             await c.api.create(CONFIGMAPS, made)
             text = f"couldn't find key mode in ConfigMap {NS}/settings"
             await c.until(PODS, lambda: container_status(c)["state"].get("waiting", {}).get("message") == text)
@@ -303,7 +319,10 @@ def test_follow_ends_with_the_container() -> None:
         async with cluster() as c:
             script = container(f"{IMAGE}:1.0.0", command=["sh", "-c", "echo one; sleep 0.3; exit 4"])
             await c.api.create(PODS, pod("p", script, restartPolicy="Never"))
-            await c.until(PODS, lambda: c.plane.kubelet.pods.get(f"{NS}/p") and c.plane.kubelet.pods[f"{NS}/p"].machine.mains[0].log)
+            await c.until(
+                PODS,
+                lambda: c.plane.kubelet.pods.get(f"{NS}/p") and c.plane.kubelet.pods[f"{NS}/p"].machine.mains[0].log,
+            )
             async with asyncio.timeout(20):
                 assert "one" in await log(c, follow="true")
             await c.until(PODS, lambda: of(c)["status"]["phase"] == "Failed")

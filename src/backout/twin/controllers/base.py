@@ -149,12 +149,16 @@ class Controller(ABC):
     name: str
     component: str = ""
     user_agent: str = MANAGER_AGENT
+    series: bool = False
+    """Whether its events have the newer form."""
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.queue = WorkQueue()
         self.write = ctx.writer(self.user_agent)
-        self.recorder = ctx.recorder(self.component or f"{self.name}-controller", user_agent=self.user_agent)
+        self.recorder = ctx.recorder(
+            self.component or f"{self.name}-controller", user_agent=self.user_agent, series=self.series
+        )
         self.setup()
 
     @abstractmethod

@@ -259,6 +259,7 @@ class EndpointSliceController(_ServiceController):
             await self._reconcile(service, family, ours)
 
     async def _reconcile(self, service: Obj, family: str, existing: list[Obj]) -> None:
+        # A Service without endpoints has one slice, whose lists are null.
         wanted = self._slices(service, family)
         # A slice with the same ports is kept, so that its name stays.
         unused = list(existing)
@@ -280,13 +281,13 @@ class EndpointSliceController(_ServiceController):
                             "ownerReferences": [owner_reference(service)],
                         },
                         "addressType": family,
-                        "endpoints": endpoints,
-                        "ports": ports,
+                        "endpoints": endpoints or None,
+                        "ports": ports or None,
                     },
                 )
                 continue
             unused.remove(same)
-            new = {**with_meta(same, labels=labels), "endpoints": endpoints, "ports": ports}
+            new = {**with_meta(same, labels=labels), "endpoints": endpoints or None, "ports": ports or None}
             if canonical_json(
                 [same.get("endpoints") or [], same.get("ports") or [], labels_of(same)]
             ) != canonical_json([endpoints, ports, labels]):

@@ -131,6 +131,8 @@ class DisruptionController(Controller):
             return
         matches = label_selector(budget["spec"].get("selector"))
         pods = [p for p in self.pods.by_index("namespace", namespace) if matches(labels_of(p)) and pod_active(p)]
+        if not pods:
+            self.recorder.event(budget, "Normal", "NoPods", "No matching pods found")
         expected, desired = self._counts(budget, pods)
         disrupted = {k: v for k, v in (status_of(budget).get("disruptedPods") or {}).items() if age_seconds(v) < 120}
         healthy = sum(1 for p in pods if pod_ready(p) and name_of(p) not in disrupted)

@@ -90,6 +90,7 @@ def claims_for(sts: Obj, ordinal: int) -> list[Obj]:
 def new_pod(sts: Obj, template: Obj, revision: str, ordinal: int) -> Obj:
     name = f"{name_of(sts)}-{ordinal}"
     pod = pod_from_template(template, sts, name=name)
+    pod["metadata"]["generateName"] = f"{name_of(sts)}-"
     labels = pod["metadata"].setdefault("labels", {})
     labels.update({NAME_LABEL: name, INDEX_LABEL: str(ordinal), REVISION_LABEL: revision})
     spec = pod["spec"]

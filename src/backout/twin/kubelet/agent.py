@@ -61,6 +61,9 @@ class _Node:
     def allocate_ip(self) -> str:
         return self.node.allocate_ip()
 
+    def reserve_ip(self, ip: str) -> None:
+        self.node.reserve_ip(ip)
+
     def release_ip(self, ip: str) -> None:
         self.node.release_ip(ip)
 

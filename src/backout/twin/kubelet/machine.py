@@ -38,6 +38,8 @@ class NodePort(Protocol):
 
     def allocate_ip(self) -> str: ...
 
+    def reserve_ip(self, ip: str) -> None: ...
+
     def release_ip(self, ip: str) -> None: ...
 
 
@@ -237,6 +239,8 @@ class PodMachine:
             return
         self.sandbox = True
         self.pod_ip = str(status["podIP"])
+        if not self.pod["spec"].get("hostNetwork") and ":" not in self.pod_ip:
+            self.node.reserve_ip(self.pod_ip)
         for containers, key in ((self.inits, "initContainerStatuses"), (self.mains, "containerStatuses")):
             by_name = {s["name"]: s for s in status.get(key) or ()}
             for container in containers:

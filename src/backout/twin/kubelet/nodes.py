@@ -38,6 +38,11 @@ class SimulatedNode:
         self._next_ip += 1
         return f"10.{self._second}.{number >> 8 & 255}.{number & 255}"
 
+    def reserve_ip(self, ip: str) -> None:
+        """An address that a pod had before this process began."""
+        third, fourth = (int(part) for part in ip.split(".")[2:4])
+        self._next_ip = max(self._next_ip, (third << 8) + fourth + 1)
+
     def release_ip(self, ip: str) -> None:
         self._free_ips.insert(0, ip)
 
@@ -81,10 +86,7 @@ def node_status(node: SimulatedNode, settings: KubeletSettings, version: str, be
         "capacity": capacity,
         "allocatable": dict(capacity),
         "conditions": _conditions(before),
-        "addresses": [
-            {"type": "InternalIP", "address": node.address},
-            {"type": "Hostname", "address": node.name},
-        ],
+        "addresses": _addresses(node),
         "daemonEndpoints": {"kubeletEndpoint": {"Port": node.port}},
         "nodeInfo": {
             "machineID": identity[:32],
@@ -99,6 +101,14 @@ def node_status(node: SimulatedNode, settings: KubeletSettings, version: str, be
             "architecture": "amd64",
         },
     }
+
+
+def _addresses(node: SimulatedNode) -> list[Obj]:
+    found = [{"type": "InternalIP", "address": node.address}]
+    if not node.address.startswith("127."):
+        found.append({"type": "Hostname", "address": node.name})
+    # API servers prefer the host name, which nothing resolves where the kubelet listens on loopback.
+    return found
 
 
 def _conditions(before: Obj | None) -> list[Obj]:
