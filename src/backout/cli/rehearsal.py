@@ -116,7 +116,7 @@ async def _lab(session: Session, place: Place) -> Lab:
     api = Api(HttpTransport.from_kubeconfig(place.kubeconfig, place.context), user_agent="helm-lab")
     simulated = await _simulated(api)
     return Lab(
-        api, helm=str(helm), kubeconfig=place.kubeconfig, context=place.context, namespace=place.namespace,
+        api, helm=helm.path, kubeconfig=place.kubeconfig, context=place.context, namespace=place.namespace,
         images=Images(real=not simulated),
     )  # fmt: skip
 

@@ -44,10 +44,11 @@ async def command(
         from backout.cli.rehearsing import dry_run_answers
 
         return await dry_run_answers(session, plans)
-    from backout.cli.running import ask, require_approval
+    from backout.cli.running import ask, require_approval, require_tools
 
     for plan in plans:
         require_approval(plan, approve)
+        await require_tools(plan)
     if not yes and not ask(session, "Carry this out?"):
         session.note("Nothing was done.")
         return 0

@@ -38,6 +38,18 @@ def require_approval(plan: Plan, approved: tuple[str, ...]) -> None:
             )  # fmt: skip
 
 
+async def require_tools(plan: Plan) -> None:
+    """Finds the programs that the plan's steps call, before anybody is asked.
+
+    Raises:
+        ToolMissing: one is not installed.
+    """
+    from backout.tools import ensure
+
+    if any(step.action.startswith("helm.") for step in plan.steps):
+        await ensure("helm", install=False)
+
+
 async def carry_out(session: Session, cluster: Cluster, plan: Plan) -> Run:
     """Begins a run of ``plan`` and follows it to its end, whatever that is: a run that failed is returned too.
 

@@ -25,7 +25,7 @@ async def command(session: Session, run: str, yes: bool, approve: tuple[str, ...
 
     Verified means here that the former content is in force, not that it is healthy.
     """
-    from backout.cli.running import ask, carry_out, conclude, require_approval
+    from backout.cli.running import ask, carry_out, conclude, require_approval, require_tools
     from backout.cli.store import open_store
     from backout.cli.views.plan import show_plan
     from backout.engine.dbos_engine import preload
@@ -44,6 +44,7 @@ async def command(session: Session, run: str, yes: bool, approve: tuple[str, ...
             page.line()
             page.show()
         require_approval(plan, approve)
+        await require_tools(plan)
         if not yes and not ask(session, "Carry this out?"):
             session.note("Nothing was done.")
             return 0

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as a user has it: a process of its own, an embedded cluster, a home that is thrown away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backout.tools import pinned
+from backout.twin import process
+from backout.twin.process import Twin
+
+CHART = Path(__file__).parent / "tiny"
+
+
+@dataclass
+class Answer:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Its JSON."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+@dataclass
+class Shell:
+    """Calls `backout` with the cluster's kubeconfig and a home of the test's own."""
+
+    home: Path
+    kubeconfig: Path
+    environment: dict[str, str]
+
+    def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> Answer:
+        result = subprocess.run(
+            [sys.executable, "-m", "backout.cli.main", *arguments],
+            env={**self.environment, **environment}, cwd=self.home, input=stdin,
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        return Answer(result.returncode, result.stdout, result.stderr)
+
+    def error(self, *arguments: str, **environment: str) -> dict[str, Any]:
+        """The error document of a command that must fail."""
+        answer = self(*arguments, "-o", "json", **environment)
+        assert answer.code, answer.out
+        error: dict[str, Any] = answer.document["error"]
+        assert error["exitCode"] == answer.code
+        assert error["message"]
+        return error
+
+
+@pytest.fixture(scope="session")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
+    """Two embedded clusters."""
+    directory = tmp_path_factory.mktemp("twin")
+    yield process.up(directory, process.cluster_names(2))
+    process.down(directory)
+
+
+@pytest.fixture(scope="session")
+def tools() -> dict[str, Path]:
+    """helm3, helm4 and kubectl."""
+    return asyncio.run(pinned())
+
+
+@pytest.fixture
+def backout(twin: Twin, tools: dict[str, Path], tmp_path: Path) -> Shell:
+    """The command, with helm 4 as the user's own."""
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8", "KUBECONFIG": str(twin.kubeconfig),
+        "BACKOUT_HELM": str(tools["helm4"]), "BACKOUT_STATE": str(tmp_path / "state.db"),
+        "BACKOUT_DATA": str(tmp_path / "data"),
+    }  # fmt: skip
+    return Shell(tmp_path, twin.kubeconfig, environment)
+
+
+@pytest.fixture(scope="session")
+def helm(twin: Twin, tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Calls helm 4 on the first cluster."""
+    home = tmp_path_factory.mktemp("helm")
+
+    def call(*arguments: str) -> str:
+        return subprocess.run(
+            [str(tools["helm4"]), "--kubeconfig", str(twin.kubeconfig), *arguments],
+            env={"PATH": os.environ["PATH"], "HOME": str(home)}, capture_output=True, text=True, check=True, timeout=60,
+        ).stdout  # fmt: skip
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def release(helm: Any) -> str:
+    """A release with five revisions, of which Helm kept three; its namespace bears the same name."""
+    helm("install", "tiny", str(CHART), "-n", "tiny", "--create-namespace")
+    for word in ("two", "three", "four", "five"):
+        helm("upgrade", "tiny", str(CHART), "-n", "tiny", "--set", f"word={word}", "--history-max", "3")
+    return "tiny"
