@@ -388,15 +388,19 @@ def test_a_daemon_set_on_delete(cluster: Cluster, ns: str) -> None:
 
 def test_a_daemon_set_rolls(cluster: Cluster, ns: str) -> None:
     path = create(cluster, ns, workload("DaemonSet", "agent", replicas=None))
-    found = cluster.wait(
-        path, lambda d: d["status"].get("numberAvailable", 0) == d["status"].get("desiredNumberScheduled", -1) > 0
-    )
-    count = found["status"]["desiredNumberScheduled"]
-    set_image(cluster, path, BETTER)
-    cluster.wait(
-        path,
-        lambda d: d["status"].get("updatedNumberScheduled") == count and d["status"].get("numberAvailable") == count,
-    )
+    nodes = len(cluster.get("/api/v1/nodes").ok()["items"])
+    cluster.wait(path, lambda d: d["status"].get("numberAvailable", 0) == nodes)
+    generation = set_image(cluster, path, BETTER)["metadata"]["generation"]
+
+    def done(found: Obj) -> bool:
+        status = found["status"]
+        return bool(
+            status["observedGeneration"] == generation
+            and status.get("updatedNumberScheduled") == nodes
+            and status.get("numberAvailable") == nodes
+        )
+
+    cluster.wait(path, done)
     assert {p["spec"]["containers"][0]["image"] for p in live_pods(cluster, ns)} == {BETTER}
 
 

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -63,19 +65,45 @@ def twin(folder: Path) -> Iterator[Cluster]:
 
 @contextlib.contextmanager
 def simulated_kubelet(cluster: Cluster, folders: pytest.TempPathFactory) -> Iterator[None]:
-    """Nodes and kubelet for a bare control plane; each test worker brings nodes of its own."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    log = folders.mktemp("kubelet") / "kubelet.log"
+    """Nodes and kubelet for a bare control plane: one for all test workers, as long as one of them needs it."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    base = folders.getbasetemp()
+    shared = (base.parent if worker else base) / "kubelet"
+    shared.mkdir(exist_ok=True)
+    mine, log, pid = shared / f"used-by-{worker or 'main'}", shared / "kubelet.log", shared / "pid"
     arguments = ["backout.twin.kubelet", "--kubeconfig", str(cluster.kubeconfig), "--context", cluster.context]
-    with process([*arguments, "--prefix", f"contract-{worker}-"], log) as running:
-        try:
-            _wait_for_node(cluster, running, log)
-            yield
-        finally:
-            # Nodes that nobody keeps alive would draw pods of later runs.
-            for node in cluster.get("/api/v1/nodes").ok()["items"]:
-                if node["metadata"]["name"].startswith(f"contract-{worker}-"):
-                    cluster.delete(f"/api/v1/nodes/{node['metadata']['name']}")
+    with _locked(shared):
+        mine.touch()
+        if not pid.exists():
+            with log.open("wb") as output:
+                started = subprocess.Popen(
+                    [sys.executable, "-m", *arguments, "--prefix", "contract-"],
+                    stdout=output,
+                    stderr=output,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            pid.write_text(str(started.pid))
+            _wait_for_node(cluster, started, log)
+    try:
+        yield
+    finally:
+        with _locked(shared):
+            mine.unlink()
+            if not list(shared.glob("used-by-*")):
+                os.kill(int(pid.read_text()), signal.SIGTERM)
+                pid.unlink()
+                # Nodes that nobody keeps alive would draw pods of later runs.
+                for node in cluster.get("/api/v1/nodes").ok()["items"]:
+                    if node["metadata"]["name"].startswith("contract-"):
+                        cluster.delete(f"/api/v1/nodes/{node['metadata']['name']}")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _wait_for_node(cluster: Cluster, running: subprocess.Popen[bytes], log: Path) -> None:
