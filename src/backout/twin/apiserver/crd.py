@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from backout.twin.apiserver import bootstrap, clock
 from backout.twin.apiserver import schema as schemas
+from backout.twin.apiserver.fields import managed
 from backout.twin.apiserver.lifecycle import CRD_CLEANUP
 from backout.twin.apiserver.resources import ResourceType, Subresource
 from backout.twin.apiserver.store import Change, Object
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from backout.twin.apiserver.server import ApiServer
 
 KEY = ("apiextensions.k8s.io", "customresourcedefinitions")
+CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 _API_SERVICES = ("apiregistration.k8s.io", "apiservices")
 
 
@@ -45,6 +47,7 @@ def _type(spec: dict[str, Any], names: dict[str, Any], version: dict[str, Any], 
         short_names=tuple(names.get("shortNames") or ()),
         categories=tuple(names.get("categories") or ()),
         subresources=subresources,
+        verbs=CUSTOM_VERBS,
         storage_group=group,
         storage_version=storage,
         selectable=tuple(f["jsonPath"].removeprefix(".") for f in version.get("selectableFields") or ()),
@@ -80,6 +83,15 @@ class Definitions:
         if status != crd.get("status"):
             obj = current.copy()
             obj["status"] = status
+            managed.update(
+                current.obj,
+                obj,
+                manager="kube-apiserver",
+                schema=schemas.for_kind("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
+                api_version="apiextensions.k8s.io/v1",
+                subresource="status",
+                now=clock.now(),
+            )
             self._collection.put(current.key, obj)
             return
         previous = change.previous.obj if change.previous is not None else None

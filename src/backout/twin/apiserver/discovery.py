@@ -13,7 +13,7 @@ import msgspec
 from backout.twin.apiserver import encode
 from backout.twin.apiserver.http import Request, Response
 from backout.twin.apiserver.negotiate import accept
-from backout.twin.apiserver.resources import Registry, ResourceType
+from backout.twin.apiserver.resources import Registry, ResourceType, Subresource
 
 _encode = msgspec.json.Encoder().encode
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -104,6 +104,12 @@ def _group(group: str, versions: list[str]) -> dict[str, Any]:
     return {"name": group, "versions": listed, "preferredVersion": listed[0]}
 
 
+def _ordered(item: ResourceType) -> list[Subresource]:
+    """The subresources in the order in which a server lists them."""
+    listed = list(item.subresources.values())
+    return listed if item.crd_version is not None else sorted(listed, key=lambda s: s.name)
+
+
 def _storage_hash(item: ResourceType) -> str:
     """Tells clients that two resources are one in storage. Source: apiserver's ``discovery.StorageVersionHash``."""
     text = f"{item.storage_group}/{item.storage_version}/{item.kind}"
@@ -127,7 +133,7 @@ def _resource_list(group: str, version: str, types: list[ResourceType]) -> dict[
         if "get" in item.verbs and "create" in item.verbs:
             entry["storageVersionHash"] = _storage_hash(item)
         resources.append(entry)
-        for sub in sorted(item.subresources.values(), key=lambda s: s.name):
+        for sub in _ordered(item):
             extra = {"group": sub.group, "version": sub.version} if sub.foreign else {}
             resources.append(
                 {
@@ -177,7 +183,7 @@ def _aggregate(group: str, ordered: list[str], versions: dict[str, list[Resource
                         },
                         "verbs": list(sub.verbs),
                     }
-                    for sub in sorted(item.subresources.values(), key=lambda s: s.name)
+                    for sub in _ordered(item)
                 ]
             resources.append(entry)
         listed.append({"version": version, "resources": resources, "freshness": "Current"})

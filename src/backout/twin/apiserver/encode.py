@@ -115,9 +115,10 @@ def make_table(entries: Sequence[Entry], resource_type: ResourceType, include_ob
     return tables.table(resource_type, found, include_object="None" if include_object == "None" else "Metadata")
 
 
-def list_meta(version: int, token: str = "", remaining: int | None = None) -> dict[str, Any]:
+def list_meta(version: int, token: str = "", remaining: int | None = None, *, custom: bool = False) -> dict[str, Any]:
+    """``custom``: lists of custom resources show an empty ``continue``."""
     meta: dict[str, Any] = {"resourceVersion": str(version)}
-    if token:
+    if token or custom:
         meta["continue"] = token
     if remaining is not None:
         meta["remainingItemCount"] = remaining

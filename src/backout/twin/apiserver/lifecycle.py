@@ -44,6 +44,8 @@ def held(resource_type: ResourceType, obj: Object) -> bool:
 
 def mark(resource_type: ResourceType, obj: Object) -> None:
     """What being deleted shows besides the metadata, in place."""
+    if resource_type.storage_key == _CRDS:
+        obj["metadata"].pop("deletionGracePeriodSeconds", None)
     if resource_type.storage_key == _NAMESPACES and "deletionTimestamp" in obj["metadata"]:
         obj["metadata"].pop("deletionGracePeriodSeconds", None)
         obj.setdefault("status", {})["phase"] = "Terminating"

@@ -159,7 +159,7 @@ def delete_object(call: Call, entry: Entry, options: DeleteOptions) -> tuple[Ent
     pending = bool(finalizers) or lifecycle.held(call.type, obj)
     if pending and (graceful is None or not meta.get("deletionGracePeriodSeconds")):
         if "deletionTimestamp" not in meta:
-            _mark(meta, clock.now(), 0)
+            _mark(meta, clock.now(), 0, call.type.kind == "CustomResourceDefinition")
         elif meta.get("deletionGracePeriodSeconds") != 0:
             meta["deletionGracePeriodSeconds"] = 0
     lifecycle.mark(call.type, obj)
@@ -173,10 +173,11 @@ def delete_object(call: Call, entry: Entry, options: DeleteOptions) -> tuple[Ent
     return call.collection.remove(entry.key, obj), True
 
 
-def _mark(meta: dict[str, Any], moment: str, grace: int) -> None:
+def _mark(meta: dict[str, Any], moment: str, grace: int, whole: bool = False) -> None:
+    """``whole``: the kind's own deletion leaves the generation alone."""
     meta["deletionTimestamp"] = moment
     meta["deletionGracePeriodSeconds"] = grace
-    if meta.get("generation"):
+    if meta.get("generation") and not whole:
         meta["generation"] += 1
 
 

@@ -14,8 +14,9 @@ from backout.twin.apiserver.patch import json_patch, merge_patch, strategic
 from backout.twin.apiserver.rest import pipeline, write
 from backout.twin.apiserver.rest.call import Call
 from backout.twin.apiserver.schema import clone
-from backout.twin.apiserver.status import Cause, bad_request, invalid, unsupported_patch_type
+from backout.twin.apiserver.status import Cause, bad_request, invalid, unsupported_media_type, unsupported_patch_type
 from backout.twin.apiserver.store import Object
+from backout.twin.apiserver.validation.gojson import syntax_error
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -29,7 +30,7 @@ def patch_type(call: Call, scale: bool = False) -> str:
     if call.type.crd_version is not None and not scale:
         accepted.remove(STRATEGIC)
     if kind not in accepted:
-        raise unsupported_patch_type()
+        raise unsupported_patch_type() if call.type.crd_version is None else unsupported_media_type(accepted)
     return kind
 
 
@@ -59,7 +60,8 @@ def patcher(call: Call, kind: str) -> Callable[[Object], Object]:
     try:
         body = msgspec.json.decode(call.request.body)
     except msgspec.DecodeError as error:
-        raise bad_request(f"error decoding patch: {error}") from None
+        problem = syntax_error(call.request.body.decode("utf-8", "replace")) or str(error)
+        raise bad_request(problem if kind == STRATEGIC else f"error decoding patch: {problem}") from None
     if kind == JSON_PATCH:
         return lambda old: json_patch.apply(old, body)
     if not isinstance(body, dict):
@@ -87,7 +89,7 @@ def check_options(call: Call, kind: str) -> None:
 def _apply(call: Call, subresource: str, dry_run: bool) -> Response:
     """Server-side apply; creates the object when there is none (but no subresource)."""
     media = call.accept()
-    applied, duplicates = pipeline.decode_apply(call)
+    applied = pipeline.decode_apply(call)
     meta = applied.get("metadata") or {}
     if meta.get("name", call.name) != call.name:
         raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({call.name})")
@@ -104,7 +106,7 @@ def _apply(call: Call, subresource: str, dry_run: bool) -> Response:
             now=clock.now(),
             has_status="status" in call.type.subresources,
         )
-        pipeline.conform(call, new, call.type, duplicates)
+        pipeline.conform(call, new, call.type)
         write.check_namespace(call, new["metadata"])
         new["metadata"].setdefault("name", call.name)
         write.check_name(call, new["metadata"])

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import yaml
+
 from backout.twin.apiserver import defaults, protobuf
 from backout.twin.apiserver import schema as schemas
 from backout.twin.apiserver.fields import managed
 from backout.twin.apiserver.negotiate import PROTOBUF, YAML, body_type
 from backout.twin.apiserver.resources import ResourceType
 from backout.twin.apiserver.rest.call import Call, meta_of
-from backout.twin.apiserver.schema import Schema, TypeMismatch
-from backout.twin.apiserver.status import ApiError, bad_request
+from backout.twin.apiserver.schema import Schema, TypeMismatch, clone
+from backout.twin.apiserver.status import ApiError, Cause, bad_request, invalid
 from backout.twin.apiserver.store import Object
 from backout.twin.apiserver.validation import strict
 
@@ -50,6 +54,10 @@ def check_kind(obj: Object, resource_type: ResourceType) -> None:
             f"the API version in the data ({api_version}) does not match the expected API version"
             f" ({resource_type.api_version})"
         )
+    if kind != resource_type.kind and resource_type.crd_version is not None:
+        group = f"{kind}.{resource_type.group}"
+        cause = Cause.invalid("kind", kind, f"must be {resource_type.kind}")
+        raise invalid(group, str((obj.get("metadata") or {}).get("name", "")), [cause])
     if kind != resource_type.kind:
         raise _wrong_kind(kind, resource_type)
     obj["kind"], obj["apiVersion"] = kind, api_version
@@ -112,6 +120,43 @@ def own(call: Call, old: Object | None, new: Object, now: str, subresource: str 
     )
 
 
-def decode_apply(call: Call) -> tuple[Object, list[str]]:
-    """The configuration in an apply request (YAML, of which JSON is a part), and its duplicate fields."""
-    return strict.decode_yaml(call.request.body, call.type.kind)
+def decode_apply(call: Call) -> Object:
+    """The configuration in an apply request (YAML, of which JSON is a part); raises ApiError 400."""
+    try:
+        document = yaml.safe_load(call.request.body)
+        node = yaml.compose(call.request.body, Loader=yaml.SafeLoader) if call.field_validation != "Ignore" else None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}: " if mark is not None else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise bad_request(f"error decoding YAML: error converting YAML to JSON: yaml: {place}{problem}") from None
+    if not isinstance(document, dict):
+        raise bad_request("error decoding YAML: json: cannot unmarshal into Go value of type map[string]interface {}")
+    found: Object = clone(document)
+    wanted = call.type
+    api_version, kind = str(found.get("apiVersion") or ""), str(found.get("kind") or "")
+    if (api_version, kind) != (wanted.api_version, wanted.kind):
+        shown = api_version if "/" in api_version else f"/{api_version}"
+        raise bad_request(f"invalid object type: {shown}, Kind={kind}")
+    repeated = list(_repeated_keys(node)) if node is not None else []
+    if repeated and call.field_validation == "Strict":
+        listed = "\n".join(f"  {line}" for line in repeated)
+        raise bad_request(
+            f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n{listed}"
+        )
+    call.warnings.extend(repeated)
+    return found
+
+
+def _repeated_keys(node: yaml.Node) -> Iterator[str]:
+    """Keys that a mapping has twice, as Go's YAML decoder reports them."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _repeated_keys(item)
+    elif isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield f'line {key.start_mark.line + 1}: key "{key.value}" already set in map'
+            seen.add(key.value)
+            yield from _repeated_keys(value)

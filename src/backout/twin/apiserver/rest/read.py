@@ -158,10 +158,10 @@ def select(call: Call) -> tuple[list[Entry], dict[str, object]]:
     if not selection.everything:
         found = filter(selection, found)
     if not limit:
-        return list(found), encode.list_meta(version)
+        return list(found), encode.list_meta(version, custom=call.type.crd_version is not None)
     page = list(islice(found, limit + 1))
     if len(page) <= limit:
-        return page, encode.list_meta(version)
+        return page, encode.list_meta(version, custom=call.type.crd_version is not None)
     page.pop()
     remaining = 1 + sum(1 for _ in found) if selection.everything else None
     return page, encode.list_meta(version, encode_continue(version, page[-1].key + "\0"), remaining)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import yaml
 
 from backout.twin.apiserver import clock, encode
 from backout.twin.apiserver import schema as schemas
@@ -17,7 +18,7 @@ from backout.twin.apiserver.rest import patching, pipeline, write
 from backout.twin.apiserver.rest.call import Call
 from backout.twin.apiserver.rest.read import find
 from backout.twin.apiserver.schema import TypeMismatch, clone
-from backout.twin.apiserver.status import Cause, bad_request, conflict, invalid, not_found
+from backout.twin.apiserver.status import Cause, bad_request, conflict, internal_error, invalid
 from backout.twin.apiserver.store import Object
 
 SCALE = ResourceType("autoscaling", "v1", "scales", "Scale", "scale", True, "ScaleList", storage_group="autoscaling")
@@ -70,13 +71,11 @@ def selector_text(selector: dict[str, Any] | None) -> str:
 
 
 def scale_of(obj: Object, resource_type: ResourceType) -> Object:
-    """The Scale of an object; raises ApiError 404 when it names no replicas and cannot be scaled."""
+    """The Scale of an object."""
     desired, current, selector = _paths(resource_type)
     meta = obj["metadata"]
     shown = {k: meta[k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if k in meta}
     wanted = _at(obj, desired)
-    if wanted is None and resource_type.crd_version is not None:
-        raise not_found(resource_type.group_resource, meta["name"])
     status: dict[str, Any] = {"replicas": _at(obj, current) or 0}
     text = _at(obj, selector) if selector else selector_text((obj.get("spec") or {}).get("selector"))
     if text:
@@ -89,14 +88,18 @@ def handle(call: Call) -> Response:
     media = call.accept()
     verb = call.info.verb
     if verb == "get":
-        scale = scale_of(find(call).obj, call.type)
+        obj = find(call).obj
+        desired, _, _ = _paths(call.type)
+        if _at(obj, desired) is None and call.type.crd_version is not None:
+            raise internal_error(f'the spec replicas field ".{desired}" does not exist')
+        scale = scale_of(obj, call.type)
         return encode.render(msgspec.json.encode(scale), media)
     kind = patching.patch_type(call, scale=True) if verb == "patch" else ""
     dry_run = call.dry_run
     applied = kind == patching.APPLY
     if applied:
         patching.check_options(call, kind)
-        config, _ = pipeline.decode_apply(call)
+        config = yaml.safe_load(call.request.body) or {}
         transform = _applier(call, config)
     else:
         transform = _changer(call, kind)

@@ -252,6 +252,7 @@ def update_object(
     strategies.prepare_update(resource_type, new, stored_old, subresource, context)
     meta = new["metadata"]
     meta.setdefault("uid", old_meta["uid"])
+    meta.pop("selfLink", None)
     meta["creationTimestamp"] = old_meta["creationTimestamp"]
     for name in ("deletionTimestamp", "deletionGracePeriodSeconds"):
         if name in old_meta:

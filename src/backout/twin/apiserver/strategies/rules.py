@@ -70,6 +70,11 @@ def _create_signing_request(obj: Object, context: Context) -> None:
         obj["spec"]["uid"] = user.uid
 
 
+def _create_definition(obj: Object, context: Context) -> None:
+    stored = [v["name"] for v in obj.get("spec", {}).get("versions") or () if v.get("storage")]
+    obj["status"] = {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored}
+
+
 CREATE: dict[tuple[str, str], CreateRule] = {
     ("", "namespaces"): _create_namespace,
     ("", "nodes"): _create_node,
@@ -78,6 +83,7 @@ CREATE: dict[tuple[str, str], CreateRule] = {
     ("", "pods"): pods.create,
     ("", "secrets"): _create_secret,
     ("", "services"): services.create,
+    ("apiextensions.k8s.io", "customresourcedefinitions"): _create_definition,
     ("apps", "daemonsets"): workloads.create_daemon_set,
     ("batch", "jobs"): workloads.create_job,
     ("certificates.k8s.io", "certificatesigningrequests"): _create_signing_request,
