@@ -65,7 +65,7 @@ def test_a_server_that_the_authority_does_not_vouch_for(backout: Shell, twin: Tw
 
 def test_missing_helm_is_found_before_the_first_write(backout: Shell, release: str, helm: Any) -> None:
     before = helm("history", release, "-n", release, "-o", "json")
-    nowhere = {name: "/nowhere" for name in ("BACKOUT_HELM", "BACKOUT_TOOLS_DIR", "PATH")}
+    nowhere = dict.fromkeys(("BACKOUT_HELM", "BACKOUT_TOOLS_DIR", "PATH"), "/nowhere")
     error = backout.error("run", "helm/tiny", "--to", "4", "-n", release, "--yes", **nowhere)
     assert error["code"] == "tool-missing"
     assert error["hint"]

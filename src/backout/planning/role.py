@@ -37,10 +37,10 @@ def _rules(accesses: list[Access]) -> list[dict[str, Any]]:
     for (group, resource, only), needed in verbs.items():
         shared[group, only, tuple(sorted(needed))].add(resource)
     rules = []
-    for (group, only, needed), resources in sorted(shared.items()):
-        rule: dict[str, Any] = {"apiGroups": [group], "resources": sorted(resources), "verbs": list(needed)}
+    for (group, only, wanted), resources in sorted(shared.items()):
+        rule: dict[str, Any] = {"apiGroups": [group], "resources": sorted(resources), "verbs": list(wanted)}
         # RBAC ignores names for create and list: a rule with both would not allow them.
-        if only and not {"create", "list", "watch", "deletecollection"} & set(needed):
+        if only and not {"create", "list", "watch", "deletecollection"} & set(wanted):
             rule["resourceNames"] = [only]
         rules.append(rule)
     return rules

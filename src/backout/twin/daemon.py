@@ -74,7 +74,7 @@ class Daemon:
         self.servers.append(server)
         state = self._file(name, "state")
         if state.exists():
-            server.store.load(state)
+            server.store.load(state.read_bytes())
         await server.start(0)
         api = Api(LocalTransport(server, COMPONENT))
         settings = KubeletSettings(**self.spec["kubelet"])

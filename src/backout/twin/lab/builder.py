@@ -202,7 +202,8 @@ def rolled_out(obj: Obj) -> bool:
         return False
     if "desiredNumberScheduled" in status:
         wanted = status["desiredNumberScheduled"]
-        return wanted > 0 and status.get("numberReady", 0) == wanted == status.get("updatedNumberScheduled", 0)
+        ready, updated = status.get("numberReady", 0), status.get("updatedNumberScheduled", 0)
+        return bool(wanted > 0 and ready == wanted == updated)
     wanted = spec.get("replicas", 1)
     counts = (status.get(name, 0) for name in ("replicas", "readyReplicas", "updatedReplicas"))
     return "replicas" in spec and all(count == wanted for count in counts)
