@@ -89,7 +89,7 @@ def same(before: Any, after: Any, parent: str = "") -> bool:
     if before is _ABSENT or after is _ABSENT:
         present = after if before is _ABSENT else before
         return present is _ABSENT or present is None or present == {} or present == []
-    if before == after and isinstance(before, bool) == isinstance(after, bool):
+    if before == after:
         return True
     if parent in _QUANTITY_PARENTS:
         left, right = quantity(before), quantity(after)

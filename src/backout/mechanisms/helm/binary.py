@@ -18,31 +18,13 @@ from pathlib import Path
 
 import msgspec
 
-from backout.cluster.port import Cluster
 from backout.errors import LockedError, TimedOut, ToolFailed
 from backout.mechanisms.helm.text import first_line
 from backout.model.message import Message, msg
+from backout.tools.locate import Tool
 
 MAX_OUTPUT = 256 * 1024
 _TICK = 0.2
-_OVERRIDES = (
-    "HELM_KUBEAPISERVER", "HELM_KUBEASGROUPS", "HELM_KUBEASUSER", "HELM_KUBECAFILE", "HELM_KUBECONTEXT",
-    "HELM_KUBEINSECURE_SKIP_TLS_VERIFY", "HELM_KUBETLS_SERVER_NAME", "HELM_KUBETOKEN", "HELM_NAMESPACE", "HELM_DEBUG",
-)  # fmt: skip
-"""Variables that would lead helm to another cluster than the one that was looked at."""
-
-
-class Helm(msgspec.Struct, frozen=True):
-    """One helm program."""
-
-    path: str
-    version: str
-
-    @property
-    def major(self) -> int:
-        """3 or 4."""
-        head = self.version.lstrip("v").partition(".")[0]
-        return int(head) if head.isdecimal() else 0
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -53,7 +35,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 def rollback_arguments(
-    helm: Helm,
+    helm: Tool,
     *,
     release: str,
     revision: int,
@@ -79,20 +61,6 @@ def rollback_arguments(
         if server_side and force_conflicts:
             arguments.append("--force-conflicts")
     return arguments
-
-
-def environment(kubeconfig: str, driver: str, base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The user's environment, but for what would lead helm elsewhere."""
-    env = {key: value for key, value in (os.environ if base is None else base).items() if key not in _OVERRIDES}
-    if kubeconfig:
-        env["KUBECONFIG"] = kubeconfig
-    env["HELM_DRIVER"] = driver
-    return env
-
-
-def reach(cluster: Cluster) -> tuple[str, str]:
-    """Value of KUBECONFIG and context that lead helm to ``cluster``."""
-    return str(getattr(cluster, "kubeconfig", "")), str(getattr(cluster, "context", cluster.name))
 
 
 @contextlib.asynccontextmanager

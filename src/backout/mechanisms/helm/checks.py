@@ -8,6 +8,7 @@ from typing import Any
 from backout.cluster.port import CONFIGMAPS, SECRETS, Resource
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.manifest import digest
+from backout.mechanisms.helm.obstacles import obstacles
 from backout.mechanisms.helm.workloads import workloads
 from backout.model.message import msg
 from backout.model.plan import Access, Check
@@ -87,10 +88,13 @@ def access(analysis: Analysis, driver: str) -> list[Access]:
 
     records = CONFIGMAPS if driver == "configmap" else SECRETS
     need(records, analysis.namespace, *_READ, "create", "update")
+    anew = {obstacle.item.ref for obstacle in obstacles(analysis.items) if obstacle.kind == "recreate"}
     for item in analysis.items:
         if item.resource is None:
             continue
         verbs = ["get"]
+        if item.ref in anew:
+            verbs += ["delete", "create"]
         if item.gone:
             verbs += [] if item.kept else ["delete"]
         elif item.live is None:

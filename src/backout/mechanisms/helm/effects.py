@@ -14,7 +14,6 @@ from typing import Any
 from backout.cluster.port import STATEFULSETS, Cluster
 from backout.errors import BackoutError, ObjectNotFound, PreconditionFailed, ToolFailed
 from backout.mechanisms.helm import binary
-from backout.mechanisms.helm.binary import Helm
 from backout.mechanisms.helm.failures import error_from
 from backout.mechanisms.helm.manifest import digest, entries
 from backout.mechanisms.helm.obstacles import recreate_needed
@@ -24,6 +23,8 @@ from backout.mechanisms.helm.tool import find_helm
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import msg
 from backout.model.plan import Step
+from backout.tools.locate import Tool
+from backout.tools.run import environment
 
 
 async def repair_pending(context: StepContext, step: Step) -> StepOutcome:
@@ -96,20 +97,20 @@ async def rollback(context: StepContext, step: Step) -> StepOutcome:
 
 
 async def _helm(
-    context: StepContext, step: Step, helm: Helm, records: Records, handle: int
+    context: StepContext, step: Step, helm: Tool, records: Records, handle: int
 ) -> tuple[binary.Result | None, BackoutError | None]:
     params = step.params
-    kubeconfig, name = binary.reach(context.cluster)
     arguments = binary.rollback_arguments(
         helm, release=str(params["release"]), revision=int(params["revision"]), namespace=records.namespace,
-        context=name, server_side=params.get("apply") == "ssa", force_conflicts=bool(params.get("force_conflicts")),
-        no_hooks=bool(params.get("no_hooks")), timeout=float(params.get("timeout", 300.0)),
+        context=context.cluster.context, server_side=params.get("apply") == "ssa",
+        force_conflicts=bool(params.get("force_conflicts")), no_hooks=bool(params.get("no_hooks")),
+        timeout=float(params.get("timeout", 300.0)),
     )  # fmt: skip
     context.progress(msg("helm {version}: rollback of {release} to revision {n}.", version=helm.version,
                          release=str(params["release"]), n=int(params["revision"])))  # fmt: skip
     try:
         result = await binary.run(
-            arguments, binary.environment(kubeconfig, records.driver_name), keep=(handle,),
+            arguments, environment(context.cluster.kubeconfig, HELM_DRIVER=records.driver_name), keep=(handle,),
             timeout=step.timeout,
             line=lambda text: context.progress(msg("helm: {line}", line=text)),
         )  # fmt: skip

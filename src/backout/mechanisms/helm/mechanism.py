@@ -15,7 +15,6 @@ from backout.mechanisms.helm import checks as checking
 from backout.mechanisms.helm import risks as risking
 from backout.mechanisms.helm import steps as stepping
 from backout.mechanisms.helm.analysis import Analysis, analyse
-from backout.mechanisms.helm.binary import Helm
 from backout.mechanisms.helm.compare import compare
 from backout.mechanisms.helm.effects import repair_pending, rollback
 from backout.mechanisms.helm.history import read_history
@@ -27,6 +26,7 @@ from backout.model.change import Changes, ObjectChange
 from backout.model.plan import Access, Check, Risk, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
+from backout.tools.locate import Tool
 
 FRESH = 5.0
 """Seconds for which one look at the cluster serves all the questions of one plan."""
@@ -136,7 +136,7 @@ def _failed(task: asyncio.Task[Analysis]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-async def _helm_if_any() -> Helm | None:
+async def _helm_if_any() -> Tool | None:
     """A plan can be made without helm; only running it needs one."""
     try:
         return await find_helm()

@@ -6,16 +6,16 @@ from __future__ import annotations
 from datetime import datetime
 
 from backout.mechanisms.helm.analysis import Analysis
-from backout.mechanisms.helm.binary import Helm
 from backout.mechanisms.helm.obstacles import obstacles
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.steps import YOUNG, pending_age
 from backout.mechanisms.helm.text import duration
 from backout.model.message import msg
 from backout.model.plan import Risk
+from backout.tools.locate import Tool
 
 
-def risks(analysis: Analysis, helm: Helm | None, now: datetime) -> list[Risk]:
+def risks(analysis: Analysis, helm: Tool | None, now: datetime) -> list[Risk]:
     """The risks, the heaviest first."""
     found = [*_deletions(analysis), *_obstacles(analysis), *_pending(analysis, now), *_replicas(analysis)]
     if analysis.head.revision == analysis.target.revision and any(item.fields for item in analysis.items):

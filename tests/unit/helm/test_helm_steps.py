@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an analysis to steps, risks, rights; and every reason to refuse before anything is written."""
+
+from __future__ import annotations
+
+import copy
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from helm_histories import NS, START, fact
+
+from backout.cluster.port import SECRETS, Resource
+from backout.errors import BackoutError, Conflict, Invalid, ObjectNotFound, RefusedError
+from backout.mechanisms.diff import diff_objects
+from backout.mechanisms.helm.analysis import Analysis, Item
+from backout.mechanisms.helm.checks import access, checks
+from backout.mechanisms.helm.preview import changes
+from backout.mechanisms.helm.risks import risks
+from backout.mechanisms.helm.steps import steps
+from backout.model.plan import Access
+from backout.model.target import ObjectRef, Target
+from backout.tools.locate import Tool
+
+TARGET = Target("helm", "web", NS, "c1")
+NOW = START + timedelta(hours=2)
+HELM3 = Tool("helm", "/bin/helm", "3.18.0", "PATH")
+
+
+def item(kind: str, live: dict[str, Any] | None, after: dict[str, Any] | None, **more: Any) -> Item:
+    group = {"StatefulSet": "apps/v1", "Deployment": "apps/v1", "Job": "batch/v1", "Thing": "example.org/v1"}
+    version = group.get(kind, "v1")
+
+    def whole(part: dict[str, Any] | None) -> dict[str, Any] | None:
+        if part is None:
+            return None
+        return {"apiVersion": version, "kind": kind, "metadata": {"name": "web"}, **copy.deepcopy(part)}
+
+    found, wanted = whole(live), whole(after)
+    values: dict[str, Any] = {
+        "ref": ObjectRef(version, kind, "web", NS, "uid"),
+        "resource": Resource(version, kind, kind.lower() + "s"),
+        "base": found, "target": wanted, "live": found, "after": wanted,
+        "fields": diff_objects(found, wanted) if wanted else (), "asked": True,
+    }  # fmt: skip
+    return Item(**(values | more))
+
+
+def analysis(*items: Item, status: str = "deployed", head: int = 2, server_side: bool = False) -> Analysis:
+    old, new = fact(1, "web:1"), fact(head, "web:2" if head > 1 else "web:1", status=status)
+    assert old.release and new.release
+    return Analysis(
+        head=new.record, head_release=new.release, target=old.record, target_release=old.release,
+        server_side=server_side, items=items,
+    )  # fmt: skip
+
+
+def planned(*items: Item, **more: Any) -> list[Any]:
+    return steps(analysis(*items, **more), TARGET, "secret", NOW)
+
+
+SCALE = item("StatefulSet", {"spec": {"replicas": 3}}, {"spec": {"replicas": 2}})
+
+
+def test_a_rollback_is_followed_by_what_helm_leaves_undone() -> None:
+    found = planned(SCALE)
+    assert [step.action for step in found] == ["helm.rollback", "workload.replace-stuck-pods", "workload.wait-ready"]
+    rollback = found[0]
+    assert rollback.params["revision"] == 1 and rollback.precondition["head"] == 2
+    assert rollback.compensation.action == "helm.rollback"
+    assert rollback.compensation.params["revision"] == 2
+    assert rollback.compensation.params["digest"] == rollback.precondition["digest"]
+    assert rollback.compensation.params["expect"] == rollback.params["digest"]
+    assert len({step.id for step in found}) == len(found)
+    msgspec.json.encode(found)
+
+
+def test_a_pending_release_is_watched_first_and_longer_while_it_is_young() -> None:
+    first = planned(SCALE, status="pending-upgrade")[0]
+    assert (first.action, first.params["revision"]) == ("helm.repair-pending", 2)
+    young = steps(analysis(SCALE, status="pending-upgrade"), TARGET, "secret", START + timedelta(minutes=3))[0]
+    assert young.params["observe"] > first.params["observe"]
+
+
+def test_an_unfinished_first_install_is_refused_with_what_to_do() -> None:
+    with pytest.raises(RefusedError) as caught:
+        planned(SCALE, status="pending-install", head=1)
+    assert "uninstall" in caught.value.hint
+
+
+INVALID = Invalid("The API server refused: spec: Forbidden: field is immutable")
+
+
+@pytest.mark.parametrize(
+    ("kind", "live", "after", "field"),
+    [
+        ("StatefulSet", {"spec": {"serviceName": "a"}}, {"spec": {"serviceName": "b"}}, "spec.serviceName"),
+        ("Deployment", {"spec": {"selector": {"a": "1"}}}, {"spec": {"selector": {"a": "2"}}}, "spec.selector"),
+        ("Service", {"spec": {"clusterIP": "None"}}, {"spec": {"clusterIP": "10.0.0.1"}}, "spec.clusterIP"),
+        ("Job", {"spec": {"template": {"a": 1}}}, {"spec": {"template": {"a": 2}}}, "spec.template"),
+        ("ConfigMap", {"immutable": True, "data": {"a": "1"}}, {"immutable": True, "data": {"a": "2"}}, "data"),
+    ],
+)
+def test_immutable_fields_are_refused_before_the_first_write(
+    kind: str, live: dict[str, Any], after: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        planned(item(kind, live, after, refusal=INVALID))
+    assert field in caught.value.message and "web" in caught.value.message
+
+
+def claims(size: str, name: str = "data") -> dict[str, Any]:
+    template = {"metadata": {"name": name}, "spec": {"resources": {"requests": {"storage": size}}}}
+    return {"spec": {"volumeClaimTemplates": [template]}}
+
+
+def test_a_set_with_other_claim_sizes_is_made_anew_around_its_pods_when_that_is_approved() -> None:
+    one = item("StatefulSet", claims("2Gi"), claims("1Gi"), refusal=INVALID)
+    step = planned(one)[0]
+    assert step.params["recreate"] == ["web"] and step.compensation.params["recreate"] == ["web"]
+    assert step.destroys == (one.ref,)
+    risk = next(risk for risk in risks(analysis(one), None, NOW) if risk.code == "recreate")
+    assert risk.needs_approval
+    shown = changes(analysis(one)).objects[0]
+    assert shown.action == "recreate" and shown.destructive
+
+
+def test_a_set_with_other_claims_would_not_fit_its_pods_and_is_refused() -> None:
+    with pytest.raises(Invalid):
+        planned(item("StatefulSet", claims("1Gi"), claims("1Gi", name="other"), refusal=INVALID))
+
+
+def conflict(manager: str) -> Conflict:
+    return Conflict(
+        "Other managers own fields: {fields}", fields=f'.spec.replicas ("{manager}" using apps/v1)', count=1
+    )
+
+
+def test_what_a_person_set_by_hand_may_be_taken_over_with_approval() -> None:
+    one = item("Deployment", {"spec": {"replicas": 5}}, {"spec": {"replicas": 3}}, refusal=conflict("kubectl-scale"))
+    step = planned(one, server_side=True)[0]
+    assert step.params["force_conflicts"] is True
+    found = {risk.code: risk for risk in risks(analysis(one), None, NOW)}
+    assert found["takeover"].needs_approval and "kubectl-scale" in str(found["takeover"].message)
+    assert "5 to 3" in str(found["replicas"].message)
+
+
+def test_what_another_controller_owns_is_not_fought() -> None:
+    one = item("Deployment", {"spec": {"replicas": 5}}, {"spec": {"replicas": 3}}, refusal=conflict("keda-operator"))
+    with pytest.raises(Conflict) as caught:
+        planned(one, server_side=True)
+    assert "keda-operator" in caught.value.message and ".spec.replicas" in caught.value.message
+
+
+def test_a_kind_that_the_cluster_does_not_serve_any_more_is_named() -> None:
+    one = item("Thing", None, {"spec": {}}, resource=None, refusal=ObjectNotFound("gone"))
+    with pytest.raises(BackoutError) as caught:
+        planned(one)
+    assert "example.org/v1 Thing" in caught.value.message
+
+
+def test_deletions_come_first_and_weigh_by_what_they_may_hold() -> None:
+    gone = item("PersistentVolumeClaim", {"spec": {}}, None, gone=True)
+    kept = item("Secret", {"data": {"a": "b"}}, None, gone=True, kept=True)
+    found = changes(analysis(SCALE, kept, gone))
+    assert [change.action for change in found.objects] == ["delete", "update", "keep"]
+    assert found.objects[0].destructive
+    risk = next(risk for risk in risks(analysis(gone), None, NOW) if risk.code == "deletes")
+    assert risk.needs_approval
+    assert planned(gone)[0].destroys == (gone.ref,)
+
+
+def test_drift_in_a_custom_resource_that_client_side_apply_keeps_is_told() -> None:
+    live, manifest = {"spec": {"retention": "2d"}}, {"spec": {"retention": "10d"}}
+    one = item("Thing", live, live)
+    one = msgspec.structs.replace(one, base={**(one.base or {}), **manifest}, target={**(one.target or {}), **manifest})
+    assert "spec.retention" in str(changes(analysis(one)).objects[0].notes)
+    assert not changes(analysis(one, server_side=True)).objects[0].notes
+
+
+def test_helm_3_on_a_release_of_helm_4_is_a_risk() -> None:
+    old, new = fact(1, "web:1"), fact(2, "web:2")
+    assert old.release and new.release
+    by_four = msgspec.structs.replace(new.release, apply_method="ssa")
+    found = Analysis(head=new.record, head_release=by_four, target=old.record, target_release=old.release,
+                     server_side=False, items=())  # fmt: skip
+    assert "helm-major" in {risk.code for risk in risks(found, HELM3, NOW)}
+
+
+def test_checks_and_rights_cover_what_the_steps_touch() -> None:
+    service = item("Service", {"spec": {"selector": {"app": "web"}}}, {"spec": {"selector": {"app": "web"}}})
+    gone = item("ConfigMap", {"data": {}}, None, gone=True)
+    found = analysis(SCALE, service, gone)
+    codes = [check.code for check in checks(found, TARGET)]
+    assert codes[:3] == ["release-deployed", "workload-ready", "no-new-restarts"]
+    assert "endpoints" in codes
+    rights = access(found, "secret")
+    for wanted in (
+        Access("create", "", SECRETS.plural, NS), Access("update", "", "secrets", NS),
+        Access("patch", "apps", "statefulsets", NS), Access("delete", "", "configmaps", NS),
+        Access("delete", "", "pods", NS), Access("watch", "", "pods", NS),
+    ):  # fmt: skip
+        assert wanted in rights
+    assert Access("delete", "apps", "statefulsets", NS) not in rights
+    assert len(set(rights)) == len(rights)
+
+
+def test_making_a_set_anew_needs_the_right_to_delete_and_create_it() -> None:
+    one = item("StatefulSet", claims("2Gi"), claims("1Gi"), refusal=INVALID)
+    rights = access(analysis(one), "secret")
+    assert Access("delete", "apps", "statefulsets", NS) in rights
+    assert Access("create", "apps", "statefulsets", NS) in rights
