@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 from backout.twin.apiserver import clock, encode
+from backout.twin.apiserver import schema as schemas
+from backout.twin.apiserver.fields import managed
 from backout.twin.apiserver.http import Response
 from backout.twin.apiserver.rest import pipeline
 from backout.twin.apiserver.rest.call import Call
@@ -58,4 +60,25 @@ def create_token(call: Call) -> Response:
         },
     }
     answer["spec"].setdefault("boundObjectRef", None)
+    own_token_request(call, answer, spec)
     return encode.render(msgspec.json.encode(answer), media, 201)
+
+
+def own_token_request(call: Call, answer: dict[str, Any], spec: dict[str, Any]) -> None:
+    """Token requests are not stored, but their answer tells who asked."""
+    body: dict[str, Any] = {
+        "kind": "TokenRequest",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {},
+        "spec": spec,
+    }
+    managed.update(
+        None,
+        body,
+        manager=call.field_manager,
+        schema=schemas.for_kind("authentication.k8s.io/v1", "TokenRequest"),
+        api_version="authentication.k8s.io/v1",
+        subresource="token",
+        now=clock.now(),
+    )
+    answer["metadata"]["managedFields"] = body["metadata"].get("managedFields", [])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,7 @@ from backout.twin.apiserver.rest.call import Call
 from backout.twin.apiserver.schema import clone
 from backout.twin.apiserver.status import Cause, bad_request, invalid, unsupported_media_type, unsupported_patch_type
 from backout.twin.apiserver.store import Object
+from backout.twin.apiserver.validation import strict
 from backout.twin.apiserver.validation.gojson import syntax_error
 
 JSON_PATCH = "application/json-patch+json"
@@ -41,12 +43,14 @@ def patch(call: Call, subresource: str = "") -> Response:
     check_options(call, kind)
     if kind == APPLY:
         return _apply(call, subresource, dry_run)
-    change = patcher(call, kind)
+    body, duplicates = _read(call, kind)
+    change = patcher(call, kind, body)
 
     def transform(old: Object) -> Object:
         new = change(old)
+        shown = _go_map(body) if kind == STRATEGIC else msgspec.json.encode(new).decode()
         pipeline.check_kind(new, call.type)
-        pipeline.conform(call, new, call.type)
+        pipeline.conform(call, new, call.type, duplicates, patched=shown)
         write.check_namespace(call, new["metadata"])
         write.check_name(call, new["metadata"])
         return new
@@ -55,17 +59,36 @@ def patch(call: Call, subresource: str = "") -> Response:
     return encode.object_response(entry, call.type, media)
 
 
-def patcher(call: Call, kind: str) -> Callable[[Object], Object]:
-    """What applies the request's patch to a document."""
+def _read(call: Call, kind: str) -> tuple[Any, list[str]]:
+    """The patch, and the fields that appear in it more than once."""
     try:
         body = msgspec.json.decode(call.request.body)
     except msgspec.DecodeError as error:
         problem = syntax_error(call.request.body.decode("utf-8", "replace")) or str(error)
         raise bad_request(problem if kind == STRATEGIC else f"error decoding patch: {problem}") from None
+    if not isinstance(body, dict):
+        if kind != JSON_PATCH:
+            what = "json: cannot unmarshal into Go value of type map[string]interface {}"
+            raise bad_request(f"error decoding patch: {what}")
+        return body, []
+    return body, strict.decode_json(call.request.body)[1]
+
+
+def _go_map(value: Any) -> str:
+    """A JSON value as Go's ``%v`` prints it: that is how a server quotes a strategic merge patch."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{_go_map(item)}" for key, item in sorted(value.items())) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(_go_map(item) for item in value) + "]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def patcher(call: Call, kind: str, body: Any) -> Callable[[Object], Object]:
+    """What applies a patch to a document."""
     if kind == JSON_PATCH:
         return lambda old: json_patch.apply(old, body)
-    if not isinstance(body, dict):
-        raise bad_request("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
     if kind == MERGE_PATCH:
         return lambda old: clone(merge_patch.apply(old, body))
     schema = pipeline.schema_of(call.type)

@@ -75,8 +75,13 @@ def _wrong_kind(kind: str, wanted: ResourceType) -> ApiError:
     return bad_request(f'{kind} in version "{wanted.version}" cannot be handled as a {wanted.kind}: {why}')
 
 
-def conform(call: Call, obj: Object, resource_type: ResourceType, duplicates: list[str] | None = None) -> None:
-    """Typed decoding and defaulting of a parsed object, in place; unknown fields as ``fieldValidation`` says."""
+def conform(
+    call: Call, obj: Object, resource_type: ResourceType, duplicates: list[str] | None = None, patched: str = ""
+) -> None:
+    """Typed decoding and defaulting of a parsed object, in place; unknown fields as ``fieldValidation`` says.
+
+    ``patched`` is the text that errors quote when the object is the result of a patch.
+    """
     meta_of(obj)
     schema = schema_of(resource_type)
     if schema is None:
@@ -85,11 +90,17 @@ def conform(call: Call, obj: Object, resource_type: ResourceType, duplicates: li
     try:
         unknown = schemas.decode(obj, schema, custom=custom)
     except TypeMismatch as error:
-        raise decoding_error(resource_type, str(error)) from None
+        raise _patch_error(patched, str(error)) if patched else decoding_error(resource_type, str(error)) from None
     complaints = [f'duplicate field "{path}"' for path in duplicates or ()]
     complaints += [f'unknown field "{path}"' for path in unknown]
+    if patched and complaints and call.field_validation == "Strict":
+        raise _patch_error(patched, "strict decoding error: " + ", ".join(complaints))
     report(call, resource_type, complaints)
     defaults.apply(resource_type.api_version, resource_type.kind, obj, schema if custom else None)
+
+
+def _patch_error(patched: str, why: str) -> ApiError:
+    return invalid("", "", [Cause.invalid("patch", patched, why)])
 
 
 def report(call: Call, resource_type: ResourceType, complaints: list[str]) -> None:

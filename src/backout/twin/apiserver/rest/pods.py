@@ -27,6 +27,7 @@ from backout.twin.apiserver.status import (
 from backout.twin.apiserver.store import Entry, Object
 
 SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+_TOPOLOGY = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 _PDBS = ("policy", "poddisruptionbudgets")
 
 
@@ -49,12 +50,22 @@ def bind(call: Call) -> Response:
     _check_bindable(call, entry, meta)
     pod = entry.copy()
     pod["spec"]["nodeName"] = target["name"]
+    _copy_topology(call, pod, target["name"])
     if meta.get("annotations"):
         pod["metadata"]["annotations"] = {**(pod["metadata"].get("annotations") or {}), **meta["annotations"]}
     _set_condition(pod, {"type": "PodScheduled", "status": "True", "lastProbeTime": None}, clock.now())
     if not call.dry_run:
         collection.put(entry.key, pod)
     return encode.render(msgspec.json.encode(SUCCESS), media, 201)
+
+
+def _copy_topology(call: Call, pod: Object, node_name: str) -> None:
+    """PodTopologyLabels: a pod carries the zone and region of the node it is bound to."""
+    node = call.server.store.collection(("", "nodes")).get("", node_name)
+    labels = (node.obj["metadata"].get("labels") or {}) if node is not None else {}
+    found = {key: labels[key] for key in _TOPOLOGY if key in labels}
+    if found:
+        pod["metadata"]["labels"] = {**(pod["metadata"].get("labels") or {}), **found}
 
 
 def _check_bindable(call: Call, entry: Entry, meta: dict[str, Any]) -> None:
@@ -202,12 +213,8 @@ def _container(call: Call, pod: Object, wanted: str) -> str:
         return wanted
     if len(regular) == 1:
         return str(regular[0])
-    text = f"a container name must be specified for pod {call.name}, choose one of: [{' '.join(regular)}]"
-    if initial:
-        text += f" or one of the init containers: [{' '.join(initial)}]"
-    if ephemeral:
-        text += f" or one of the ephemeral containers: [{' '.join(ephemeral)}]"
-    raise bad_request(text)
+    names = " ".join([*initial, *regular, *ephemeral])
+    raise bad_request(f"a container name must be specified for pod {call.name}, choose one of: [{names}]")
 
 
 def _number(call: Call, name: str) -> int | None:

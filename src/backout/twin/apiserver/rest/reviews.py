@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from backout.twin.apiserver import auth, encode
+from backout.twin.apiserver import auth, clock, encode
 from backout.twin.apiserver.http import Response, User
 from backout.twin.apiserver.rbac import Attributes
 from backout.twin.apiserver.rest import pipeline
@@ -33,7 +33,10 @@ def create(call: Call) -> Response:
     meta = obj["metadata"]
     for name in ("uid", "creationTimestamp", "resourceVersion"):
         meta.pop(name, None)
-    meta["creationTimestamp"] = None
+    if call.type.resource == "selfsubjectreviews":
+        meta["creationTimestamp"] = clock.now()
+    else:
+        pipeline.own(call, None, obj, clock.now())
     spec = obj.get("spec") or {}
     match call.type.resource:
         case "selfsubjectreviews":
@@ -42,6 +45,7 @@ def create(call: Call) -> Response:
             obj["status"] = _token(call, spec)
         case "selfsubjectrulesreviews":
             obj["status"] = _rules(call, spec)
+            obj["metadata"], obj["spec"] = {}, {}
         case "selfsubjectaccessreviews":
             obj["status"] = _access(call, obj, spec, call.user)
         case _:
@@ -89,7 +93,8 @@ def _access(call: Call, obj: Object, spec: dict[str, Any], user: User) -> dict[s
         raise invalid(call.type.group_kind, "", [Cause.invalid("spec.nonResourceAttributes", path, text)])
     if resource is None and path is None:
         text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        raise invalid(call.type.group_kind, "", [Cause.invalid("spec.resourceAttributes", None, text)])
+        # The real server forgets to name the kind here.
+        raise invalid(f".{call.type.group}", "", [Cause.invalid("spec.resourceAttributes", None, text)])
     if call.type.resource != "selfsubjectaccessreviews" and not user.name and not user.groups:
         text = "at least one of user or group must be specified"
         raise invalid(call.type.group_kind, "", [Cause.invalid("spec.user", "", text)])

@@ -29,6 +29,23 @@ from backout.twin.apiserver.store import Entry, Object, object_key
 
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 _SYSTEM_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
+_META_ORDER = (
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+)
 Transform = Callable[[Object], Object]
 
 # Resources that a PUT may create, and those a PUT may only change under a resourceVersion.
@@ -124,6 +141,7 @@ def create_object(call: Call, obj: Object, *, dry_run: bool, applied: bool = Fal
         raise already_exists(call.type.group_resource, meta["name"])
     if dry_run:
         return Entry(key, order(obj), 0)
+    meta["resourceVersion"] = ""
     return call.collection.put(key, order(obj))
 
 
@@ -144,7 +162,12 @@ def _require_create(call: Call) -> None:
 
 def order(obj: Object) -> Object:
     """The object with its parts in the order in which the API shows them."""
-    out: Object = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], "metadata": obj["metadata"]}
+    meta = obj["metadata"]
+    ordered = {name: meta[name] for name in _META_ORDER if name in meta}
+    if len(ordered) != len(meta):
+        ordered.update(meta)
+    obj["metadata"] = ordered
+    out: Object = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], "metadata": ordered}
     status = obj.pop("status", None)
     out.update(obj)
     if status is not None:
