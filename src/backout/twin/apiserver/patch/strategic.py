@@ -200,7 +200,7 @@ def _merge_list(original: list[Any], patch: list[Any], schema: Schema, *, delete
             kept[index] = _merge_map(kept[index], item, schema.items or FREE)
         else:
             places[identity] = len(kept)
-            kept.append(_without_directives(_without_nulls(item)))
+            kept.append(item)
     return _arranged(kept, changes, before, key)
 
 

@@ -109,9 +109,15 @@ def decode_yaml(body: bytes, kind: str = "") -> tuple[Object, list[str]]:
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
+    # The server's parser counts lines from 0 and does not name the first.
+    line = 0
+    problem_mark, context_mark = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    if problem_mark is not None and problem_mark.line:
+        line = problem_mark.line + isinstance(error, yaml.scanner.ScannerError)
+    elif context_mark is not None:
+        line = context_mark.line
     problem = getattr(error, "problem", None) or str(error)
-    return f"line {mark.line + 1}: {problem}" if mark is not None else problem
+    return f"line {line}: {problem}" if line else problem
 
 
 def _unrecognized(problem: str, body: bytes, kind: str) -> ApiError:
