@@ -18,6 +18,7 @@ import string
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -42,12 +43,17 @@ def errors() -> frozenset[str]:
 
 def sentences() -> dict[str, list[tuple[str, int]]]:
     """Every sentence → where it is."""
+    return _sentences(SOURCE, ROOT)
+
+
+@cache
+def _sentences(source: Path, root: Path) -> dict[str, list[tuple[str, int]]]:
     classes = errors()
     found: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for file in sorted(SOURCE.rglob("*.py")):
-        if file.relative_to(SOURCE).parts[0] in SKIPPED:
+    for file in sorted(source.rglob("*.py")):
+        if file.relative_to(source).parts[0] in SKIPPED:
             continue
-        place = file.relative_to(ROOT).as_posix()
+        place = file.relative_to(root).as_posix()
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 for text, line in _of_call(node, classes):

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from backout.errors import StateError
+from backout.locales import N_
 
 ENVIRONMENT = "BACKOUT_STATE"
 BUSY_TIMEOUT = 10.0
@@ -23,26 +24,43 @@ BUSY_TIMEOUT = 10.0
 CHECKED_UP_TO = 64 * 1024 * 1024
 """Bytes: larger files are not read whole at every start."""
 
+_LOCKED = (
+    N_("The state database {path} is locked by another process."),
+    N_("wait for the other backout to finish; close any sqlite3 shell that is open on it"),
+)
+_UNOPENED = (
+    N_("The state database {path} can't be opened."),
+    N_("check the folder and its rights, or set {env}"),
+)
 _SENTENCES: dict[str, tuple[str, str]] = {
-    "SQLITE_READONLY": ("The state database {path} is read-only.", "make it writable for you, or set {env}"),
-    "SQLITE_BUSY": (
-        "The state database {path} is locked by another process.",
-        "wait for the other backout to finish; close any sqlite3 shell that is open on it",
+    "SQLITE_READONLY": (
+        N_("The state database {path} is read-only."),
+        N_("make it writable for you, or set {env}"),
     ),
-    "SQLITE_LOCKED": (
-        "The state database {path} is locked by another process.",
-        "wait for the other backout to finish; close any sqlite3 shell that is open on it",
+    "SQLITE_BUSY": _LOCKED,
+    "SQLITE_LOCKED": _LOCKED,
+    "SQLITE_FULL": (
+        N_("The disk of the state database {path} is full."),
+        N_("free some space, then run the command again"),
     ),
-    "SQLITE_FULL": ("The disk of the state database {path} is full.", "free some space, then run the command again"),
     "SQLITE_CORRUPT": (
-        "The state database {path} is damaged.",
-        "move it aside (it is not deleted) and start again; captures are in files of their own and are not affected",
+        N_("The state database {path} is damaged."),
+        N_(
+            "move it aside (it is not deleted) and start again; captures are in files of their own and are not affected"
+        ),
     ),
-    "SQLITE_NOTADB": ("{path} is not a state database of Backout.", "set {env}, or move this file aside"),
-    "SQLITE_CANTOPEN": ("The state database {path} can't be opened.", "check the folder and its rights, or set {env}"),
-    "SQLITE_PERM": ("The state database {path} can't be opened.", "check the folder and its rights, or set {env}"),
-    "SQLITE_IOERR": ("The disk failed while the state database {path} was used.", "check the disk and its free space"),
-}  # fmt: skip
+    "SQLITE_NOTADB": (
+        N_("{path} is not a state database of Backout."),
+        N_("set {env}, or move this file aside"),
+    ),
+    "SQLITE_CANTOPEN": _UNOPENED,
+    "SQLITE_PERM": _UNOPENED,
+    "SQLITE_IOERR": (
+        N_("The disk failed while the state database {path} was used."),
+        N_("check the disk and its free space"),
+    ),
+}
+"""SQLite's result code → what happened, what to do."""
 
 
 def default_path() -> Path:

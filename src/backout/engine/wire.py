@@ -7,6 +7,7 @@ from typing import Any
 
 from backout import errors
 from backout.errors import BackoutError, fill
+from backout.locales import N_
 from backout.model.message import Message
 from backout.model.run import Failure
 
@@ -32,7 +33,7 @@ def encode_error(error: BaseException) -> dict[str, Any]:
     }
 
 
-UNEXPECTED = "An unexpected error of type {type} ended the step."
+UNEXPECTED = N_("An unexpected error of type {type} ended the step.")
 
 
 def decode_error(data: dict[str, Any]) -> BackoutError:

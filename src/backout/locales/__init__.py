@@ -44,10 +44,15 @@ def translate(template: str, args: Mapping[str, Any], lang: str) -> str:
     if not args:
         return found
     try:
-        return found.format(**args)
+        said = found.format(**args)
     except (KeyError, IndexError, ValueError):
         # A damaged catalogue or argument must not take the sentence away.
         return template.format(**args) if found != template else template
+    if lang == "ko" and found != template:
+        from backout.locales.korean import particles
+
+        return particles(said)
+    return said
 
 
 def say(sentence: Sentence, lang: str) -> str:
