@@ -44,12 +44,17 @@ class State(msgspec.Struct):
 async def read_state(cluster: Cluster, namespace: str) -> State:
     """Pods and workloads of one namespace, or of all when it is empty, in parallel."""
     state = State(namespace)
-    bulk = asyncio.gather(*(_read(cluster, Workload, resource, state) for resource in KINDS.values()))
-    state.pods, workloads = await asyncio.gather(_read(cluster, Pod, PODS, state), bulk)
-    for kind, found in zip(KINDS, workloads, strict=True):
-        for workload in found:
-            state.workloads[workload.metadata.namespace, kind, workload.metadata.name] = workload
+    state.pods, state.workloads = await asyncio.gather(_read(cluster, Pod, PODS, state), _workloads(cluster, state))
     return state
+
+
+async def _workloads(cluster: Cluster, state: State) -> dict[WorkloadKey, Workload]:
+    lists = await asyncio.gather(*(_read(cluster, Workload, resource, state) for resource in KINDS.values()))
+    return {
+        (workload.metadata.namespace, kind, workload.metadata.name): workload
+        for kind, found in zip(KINDS, lists, strict=True)
+        for workload in found
+    }
 
 
 async def _read(cluster: Cluster, shape: type[T], resource: Resource, state: State) -> list[T]:

@@ -28,9 +28,8 @@ class ReleaseState(msgspec.Struct, frozen=True):
 
 async def read_releases(cluster: Cluster, namespace: str, now: datetime, blind: list[Message]) -> list[ReleaseState]:
     """All releases of a namespace (of all when it is empty); adds to ``blind`` when they may not be read."""
-    records = Records(cluster, namespace)
     try:
-        newest = await records.releases()
+        newest = await Records(cluster, namespace).releases()
     except AccessDenied:
         where = namespace or "all namespaces"
         blind.append(msg("Helm's release records in {where} can't be read: no permission.", where=where))
@@ -38,7 +37,7 @@ async def read_releases(cluster: Cluster, namespace: str, now: datetime, blind: 
     except RefusedError:
         # A driver that keeps its records outside the cluster: nothing to see here, and the helm mechanism says why.
         return []
-    return [_state(cluster, records, record, now) for record in newest.values()]
+    return [_state(cluster, Records(cluster, record.namespace), record, now) for record in newest.values()]
 
 
 def _state(cluster: Cluster, records: Records, record: Record, now: datetime) -> ReleaseState:

@@ -42,7 +42,7 @@ async def _releases(cluster: Cluster, namespace: str) -> list[Target]:
         newest = await Records(cluster, namespace).releases()
     except AccessDenied:
         return []
-    return sorted(Target("helm", name, record.namespace, cluster.name) for name, record in newest.items())
+    return sorted(Target("helm", name, place, cluster.name) for place, name in newest)
 
 
 async def _unmanaged(cluster: Cluster, namespace: str, resource: Resource) -> list[Target]:

@@ -51,14 +51,14 @@ def _with_actor(rollout: LedgerEntry, edited: Iterable[LedgerEntry]) -> LedgerEn
 
 async def release_changes(cluster: Cluster, namespace: str, since: datetime) -> list[LedgerEntry]:
     """One entry for each revision of each release that was begun since then."""
-    records = Records(cluster, namespace)
     try:
-        newest = await records.releases()
+        newest = await Records(cluster, namespace).releases()
     except AccessDenied:
         return []
-    recent = [name for name, record in newest.items() if _began(record) >= since]
+    recent = [key for key, record in newest.items() if _began(record) >= since]
     found: list[LedgerEntry] = []
-    for name in recent:
+    for place, name in recent:
+        records = Records(cluster, place)
         history = await records.history(name)
         for before, record in zip([None, *history], history, strict=False):
             began = _began(record)

@@ -116,16 +116,16 @@ class Records:
         """The value of ``HELM_DRIVER`` that makes helm read the same records."""
         return "configmap" if self.resource is CONFIGMAPS or self.resource.kind == "ConfigMap" else "secret"
 
-    async def releases(self) -> dict[str, Record]:
-        """The newest record of every release of the namespace, by release name."""
-        newest: dict[str, Record] = {}
+    async def releases(self) -> dict[tuple[str, str], Record]:
+        """The newest record of every release by its namespace and name: names are unique in one namespace only."""
+        newest: dict[tuple[str, str], Record] = {}
         for label in await self._list(_Label, "owner=helm"):
             record = _record(label.metadata, self.namespace)
             if record is None:
                 continue
-            known = newest.get(record.release)
+            known = newest.get((record.namespace, record.release))
             if known is None or known.revision < record.revision:
-                newest[record.release] = record
+                newest[record.namespace, record.release] = record
         return newest
 
     async def history(self, release: str) -> list[Record]:
@@ -208,7 +208,7 @@ class Records:
             ) from error  # fmt: skip
 
     async def _missing(self, release: str) -> None:
-        names = sorted(await self.releases())
+        names = sorted(name for _, name in await self.releases())
         raise ReleaseNotFound(
             "Namespace {namespace} holds no record of a release {release}.",
             namespace=self.namespace, release=release, names=", ".join(names),
