@@ -48,8 +48,8 @@ def test_each_major_version_gets_flags_that_it_knows() -> None:
     [
         ('Error: conflict occurred while applying object a/b, Kind=Deployment: Apply failed with 1 conflict: '
          'conflict with "kubectl-set" using apps/v1: .spec.replicas', errors.Conflict),
-        ('Error: cannot patch "db" with kind StatefulSet: StatefulSet.apps "db" is invalid: spec: Forbidden: updates to '
-         "statefulset spec", errors.Invalid),
+        ('Error: cannot patch "db" with kind StatefulSet: StatefulSet.apps "db" is invalid: spec: Forbidden: updates '
+         "to statefulset spec", errors.Invalid),
         ('Error: secrets is forbidden: User "bob" cannot list resource "secrets"', errors.AccessDenied),
         ("Error: release: not found", errors.ReleaseNotFound),
         ("Error: release has no 9 version", errors.RevisionNotFound),

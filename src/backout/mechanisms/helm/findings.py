@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from backout.mechanisms.helm.evidence import Generation, Seen
+from backout.mechanisms.helm.evidence import Generation, Seen, SeenPod
 from backout.mechanisms.helm.workloads import Workload, best_match
 from backout.model.message import Message, msg
 
@@ -82,7 +82,7 @@ class _Case:
                 continue
             if pod.failing:
                 failing.setdefault(key, []).append((pod.name, pod.failing))
-            elif pod.steady and (not self._is_newest(pod.generation) or self._settled(pod.ready_since)):
+            elif pod.steady and (not self._is_fresh(pod) or self._settled(pod.ready_since)):
                 steady.setdefault(key, []).append(pod.name)
         label = self.seen.label
         for key, pods in failing.items():
@@ -184,6 +184,12 @@ class _Case:
             return name == self.seen.update_revision
         newest = max(self.seen.generations, key=lambda generation: generation.order, default=None)
         return newest is not None and newest.name == name
+
+    def _is_fresh(self, pod: SeenPod) -> bool:
+        """True for a pod of the template that is wanted now, born in the newest revision."""
+        began = self.spans[-1].started if self.spans else None
+        older = began is not None and pod.created is not None and pod.created < began
+        return self._is_newest(pod.generation) and not older
 
     def _settled(self, since: datetime | None) -> bool:
         """A container that crashes after its start is ready for a moment each time; wait that out."""
