@@ -66,12 +66,8 @@ def create_token(call: Call) -> Response:
 
 def own_token_request(call: Call, answer: dict[str, Any], spec: dict[str, Any]) -> None:
     """Token requests are not stored, but their answer tells who asked."""
-    body: dict[str, Any] = {
-        "kind": "TokenRequest",
-        "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {},
-        "spec": spec,
-    }
+    meta: dict[str, Any] = {}
+    body = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": meta, "spec": spec}
     managed.update(
         None,
         body,
@@ -81,4 +77,4 @@ def own_token_request(call: Call, answer: dict[str, Any], spec: dict[str, Any]) 
         subresource="token",
         now=clock.now(),
     )
-    answer["metadata"]["managedFields"] = body["metadata"].get("managedFields", [])
+    answer["metadata"]["managedFields"] = meta.get("managedFields", [])
