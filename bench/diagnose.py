@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long it takes to find what is broken among ten thousand pods."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import machine, peers, population
+from bench.compare import RAW_HEAD, compared, raw_rows
+from bench.measure import Failed, Program, in_turns
+from bench.report import Report, Target, write_raw
+from bench.servers import serving
+from bench.stats import Sample, ratio
+from bench.table import MIB, mebibytes, times
+
+PODS, MANY = 10_000, 50_000
+WALL, MEMORY = 0.5, 200 * MIB
+FOUND = 10
+
+
+def measure(tell: Callable[[str], None], *, rounds: int = 7) -> Report:
+    """Against an embedded API server, a real control plane where there is one, and with five times as many pods."""
+    kubectl = peers.kubectl()
+    given = os.environ.get("BACKOUT_BENCH_KUBECONFIG", "")
+    report = Report("diagnose", f"Diagnosis of {PODS:,} pods", [
+        f"{PODS:,} pods in {len(population.namespaces(PODS))} namespaces, about 10 kB of JSON each (4 kB of it "
+        f"managedFields), of {_apps('Deployment')} Deployments and {_apps('StatefulSet')} StatefulSets with their "
+        "ReplicaSets and ControllerRevisions; 2 % of the pods are broken (crash loop, out of memory, image that can't "
+        "be pulled, missing ConfigMap, never ready, unschedulable), spread over "
+        f"{sum(1 for app in population.apps(PODS) if app.fault)} workloads; ten Helm releases own some of them. "
+        "`backout diagnose -A` reads all of it, then the events, logs, owners and histories of what is broken; "
+        "`kubectl get pods -A -o json` reads and prints the pods alone. Output to /dev/null; each run a new process.",
+    ], tools=[f"kubectl {machine.tool_version(kubectl)}"])  # fmt: skip
+    raw: list[list[object]] = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        _one(report, raw, Path(scratch), "embedded", "an embedded API server", PODS, rounds, None, tell)
+        if given:
+            _one(report, raw, Path(scratch), "real", "a real control plane", PODS, rounds, given, tell)
+        else:
+            report.notes.append("No real control plane was given by BACKOUT_BENCH_KUBECONFIG.")
+        _one(report, raw, Path(scratch), "embedded", "an embedded API server", MANY, min(rounds, 3), None, tell)
+    write_raw("diagnose", ("server", "pods", *RAW_HEAD), raw)
+    return report
+
+
+def _apps(kind: str) -> int:
+    return sum(1 for app in population.apps(PODS) if app.kind == kind)
+
+
+def _one(
+    report: Report, raw: list[list[object]], scratch: Path, server: str, words: str, pods: int, rounds: int,
+    given: str | None, tell: Callable[[str], None],
+) -> None:  # fmt: skip
+    """One cluster and one number of pods."""
+    kubeconfig = Path(given) if given else scratch / f"kubeconfig-{pods}"
+    env = {"HOME": str(scratch), "KUBECONFIG": str(kubeconfig)}
+    contenders = [
+        Program("kubectl get pods -A -o json", [peers.kubectl(), "get", "pods", "-A", "-o", "json"], env=env),
+        Program("backout diagnose -A", [peers.backout(), "diagnose", "-A"], frozenset({FOUND}), env=env),
+    ]
+    with serving(pods, kubeconfig, context="" if given else None):
+        found = _check(env, pods)
+        samples = in_turns(contenders, rounds, warm=1, tell=tell)
+    caption = f"{pods:,} pods against {words}: {found}"
+    report.tables.append(compared(contenders, samples, peer=0, caption=caption))
+    report.targets += _targets(samples, pods, words)
+    raw += [[server, pods, *row] for row in raw_rows(contenders, samples)]
+
+
+def _check(env: dict[str, str], pods: int) -> str:
+    """Looks once whether the diagnosis is right: a wrong one is fast for nothing."""
+    command = [peers.backout(), "diagnose", "-A", "-o", "json"]
+    look = Program("backout diagnose -A -o json", command, frozenset({FOUND}), env=env, keep=True)
+    document = json.loads(look.run().out)
+    broken = {
+        pod for problem in document["problems"] for symptom in problem["symptoms"] for pod in symptom.get("pods", ())
+    }
+    expected = {
+        plan.name for app in population.apps(pods) if app.fault for plan in population.pods_of(app) if plan.fault
+    }
+    seen = document["lookedAt"]["pods"] if "lookedAt" in document else document["looked_at"]["pods"]
+    if broken != expected or seen < pods:
+        raise Failed(f"the diagnosis names {len(broken & expected)} of {len(expected)} broken pods of {seen}")
+    return f"the diagnosis named all {len(expected)} broken pods in {len(document['problems'])} problems."
+
+
+def _targets(samples: list[list[Sample]], pods: int, words: str) -> list[Target]:
+    theirs, ours = ([sample.wall for sample in found] for found in samples)
+    rss = max(sample.rss for sample in samples[1])
+    targets = []
+    if pods == PODS:
+        found = ratio(ours, theirs).of_medians
+        targets.append(Target(f"`backout diagnose -A` against `kubectl get pods -A -o json`, {pods:,} pods, {words}",
+                              f"at most {times(WALL)}", times(found), found <= WALL))  # fmt: skip
+    targets.append(Target(f"Memory of `backout diagnose -A`, {pods:,} pods, {words}", f"under {mebibytes(MEMORY)}",
+                          mebibytes(rss), rss < MEMORY if pods == PODS else None))  # fmt: skip
+    return targets
