@@ -68,7 +68,7 @@ async def verify(
     loop = asyncio.get_running_loop()
     results: dict[int, Measured] = {}
     watched = 0.0
-    async with watching(cluster, _views(checks)) as scene:
+    async with watching(cluster, views(checks)) as scene:
 
         def measure() -> bool:
             """Measures what can change; True while nothing fails."""
@@ -147,22 +147,22 @@ async def _ask(check: Check, cluster: Cluster) -> Measured:
         return unmeasured(error)
 
 
-def _views(checks: Sequence[Check]) -> list[View]:
-    """What has to be watched, in which namespaces."""
-    views: list[View] = []
+def views(checks: Sequence[Check]) -> list[View]:
+    """What is listed and watched for the checks, in which namespaces."""
+    found: list[View] = []
     for check in checks:
         if check.code not in _WATCHED:
             continue
         namespace = namespace_of(check)
-        views += [(resource, namespace) for resource in _WATCHED[check.code][1]]
+        found += [(resource, namespace) for resource in _WATCHED[check.code][1]]
         kinds = {str(entry["kind"]) for entry in check.params.get("workloads") or ()}
         if wanted := workload_of(check):
             kinds.add(wanted[0])
         by_lower = {kind.lower(): kind for kind in RESOURCES}
         for kind in sorted({by_lower.get(kind.lower(), "") for kind in kinds} - {""}):
-            views.append((RESOURCES[kind], namespace))
+            found.append((RESOURCES[kind], namespace))
             if kind == "Deployment":
-                views.append((REPLICASETS, namespace))
+                found.append((REPLICASETS, namespace))
             if kind == "DaemonSet":
-                views.append((CONTROLLERREVISIONS, namespace))
-    return views
+                found.append((CONTROLLERREVISIONS, namespace))
+    return list(dict.fromkeys(found))

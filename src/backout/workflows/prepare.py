@@ -17,6 +17,7 @@ from backout.model.settings import Settings
 from backout.model.target import WORKLOADS, Target
 from backout.planning.choice import Choice, choose
 from backout.planning.document import seal
+from backout.workflows.rights import rights
 
 
 def mechanism_of(target: Target) -> str:
@@ -74,7 +75,8 @@ async def make_plan(
             cluster=cluster.name, identity=identity, namespace=target.namespace, made_at=made_at, target=target,
             mechanism=name, cause=_cause(mine, choice), current=choice.current, revision=choice.revision,
             why_good=choice.why, problems=mine, steps=tuple(steps), changes=changes,
-            risks=(*_choice_risks(choice), *risks), checks=tuple(checks), access=tuple(access),
+            risks=(*_choice_risks(choice), *risks), checks=tuple(checks),
+            access=rights(access, target, changes, checks),
             soak=settings.verify.soak,
         )
     )  # fmt: skip
