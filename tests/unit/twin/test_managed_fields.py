@@ -224,6 +224,24 @@ def test_a_status_write_owns_the_status_only() -> None:
     assert new["metadata"]["managedFields"][-1]["subresource"] == "status"
 
 
+def test_scaling_owns_the_replicas_without_a_time_and_to_zero_not_at_all() -> None:
+    live: dict[str, Any] = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}}
+    live["spec"] = {"replicas": 1}
+    managed.update(None, live, manager="m", schema=DEPLOYMENT, api_version="apps/v1", now=T0)
+
+    def scaled(replicas: int) -> dict[str, Any]:
+        new = {**schema.clone(live), "spec": {"replicas": replicas}}
+        managed.update(
+            live, new, manager="kubectl", schema=DEPLOYMENT, api_version="apps/v1", subresource="scale", now=T1
+        )
+        return new
+
+    assert owners(scaled(3)) == {"kubectl/Update": [".spec.replicas"]}
+    entry = scaled(3)["metadata"]["managedFields"][0]
+    assert (entry["subresource"], "time" in entry) == ("scale", False)
+    assert owners(scaled(0)) == {}
+
+
 def test_an_empty_list_ends_the_tracking() -> None:
     live = update(None, config_map({"a": "1"}), "one")
     live["metadata"]["uid"] = "u"

@@ -89,6 +89,9 @@ def update(
         # A list that cannot be keyed is refused by validation; until then nothing is recorded.
         return
     hidden = reset_fields(new.get("kind", ""), subresource, custom=_is_custom(schema), has_status=has_status)
+    if subresource == "scale" and (new.get("spec") or {}).get("replicas") == 0:
+        # The Scale of the request drops a zero, and with it goes the ownership.
+        comparison = Comparison(sets.union(comparison.removed, comparison.modified), {}, {})
     _record(entries, _without(comparison, hidden), manager, operation, api_version, subresource, _stamp(now))
     if entries:
         new_metadata["managedFields"] = encode(entries)
