@@ -112,7 +112,7 @@ def test_schedules(text: str, after: str, due: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "* * * *", "60 * * * *", "a b c d e", "5-1 * * * *"])
 def test_bad_schedules(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         Schedule(text)
 
 

@@ -178,6 +178,13 @@ class Controller(ABC):
         informer.add_handler(lambda old, new: self.queue.add(key_of(new or old or {})))
         return informer
 
+    def add_soon(self, key: str, size: int) -> None:
+        """Queue a key whose work grows with ``size``: the larger, the more changes are gathered first."""
+        if size <= 50:
+            self.queue.add(key)
+        else:
+            self.queue.add_after(key, min(1.0, size / 5000))
+
     async def run(self) -> None:
         await self.ctx.informers.wait_synced()
         try:

@@ -54,7 +54,7 @@ class _ServiceController(Controller):
                 continue
             matches = equality_selector(selector)
             if any(p is not None and matches(labels_of(p)) for p in (old, new)):
-                self.queue.add(key_of(service))
+                self.add_soon(key_of(service), self.pods.index_size("namespace", namespace_of(pod)))
 
     def selected(self, service: Obj) -> list[Obj]:
         """The pods behind a Service that have an address, by name."""

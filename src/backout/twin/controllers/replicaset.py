@@ -59,8 +59,11 @@ class ReplicaSetController(Controller):
         self.pods.add_handler(self._pod_changed)
 
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
+        if old is not None and new is not None and _relevant(old) == _relevant(new):
+            return
         for key in owner_keys(self.sets, "ReplicaSet", old, new):
-            self.queue.add(key)
+            ref = controller_of(new or old or {})
+            self.add_soon(key, self.pods.index_size("owner", ref["uid"]) if ref else 0)
         if new is not None and controller_of(new) is None and not deleting(new):
             for owner in matching_owners(
                 self.sets, new, lambda o, c: label_selector(o["spec"].get("selector"))(labels_of(c))
@@ -113,6 +116,17 @@ class ReplicaSetController(Controller):
         ref = controller_of(rs)
         siblings = self.sets.by_index("owner", ref["uid"]) if ref else [rs]
         return [p for s in siblings for p in self.pods.by_index("owner", uid_of(s)) if pod_active(p)]
+
+
+def _relevant(pod: Obj) -> tuple[object, ...]:
+    """All of a pod that can change what its ReplicaSet does or says."""
+    return (
+        labels_of(pod),
+        deleting(pod),
+        pod_phase(pod),
+        condition(pod, "Ready"),
+        pod["metadata"].get("ownerReferences"),
+    )
 
 
 def replica_status(rs: Obj, pods: list[Obj], failure: ApiException | None) -> Obj:

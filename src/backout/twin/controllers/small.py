@@ -122,7 +122,7 @@ class DisruptionController(Controller):
                 return
         for budget in self.budgets.by_index("namespace", namespace_of(pod)):
             if label_selector(budget["spec"].get("selector"))(labels_of(pod)):
-                self.queue.add(key_of(budget))
+                self.add_soon(key_of(budget), self.pods.index_size("namespace", namespace_of(pod)))
 
     async def sync(self, key: str) -> None:
         namespace, name = split_key(key)
