@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The revisions of a workload, and what the cluster proves for or against each.
+
+Evidence for "good": its pods run now and are ready without a recent crash; or ``status.currentRevision`` shows that
+every pod had reached it; or availability lasted until the next revision began. Evidence against: its pods fail now, or
+it never took over. A revision without either is unknown, however near it stands. The rules are those by which releases
+are judged (`backout.mechanisms.helm.findings`), so that both ways back say the same of the same workload.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from backout.cluster.port import Cluster, Object
+from backout.errors import AccessDenied
+from backout.mechanisms.helm.evidence import Generation, Seen, gather
+from backout.mechanisms.helm.findings import Finding, Span, findings
+from backout.mechanisms.helm.workloads import Workload, digest_of, images, plain_template
+from backout.mechanisms.workload.objects import CHANGE_CAUSE, load, ref_of, revisions_of, template_digest
+from backout.model.message import Message, msg
+from backout.model.revision import Revision
+from backout.model.target import Target
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """One template that the workload had: ``source`` is the ReplicaSet or ControllerRevision that keeps it."""
+
+    number: int
+    source: str
+    digest: str
+    template: dict[str, Any]
+    created: datetime | None = None
+    cause: str = ""
+    ready: int = 0
+    failing: tuple[str, ...] = ()
+    pods: int = 0
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A workload with all of its past, as read at one time."""
+
+    obj: dict[str, Any]
+    digest: str
+    past: tuple[Past, ...]
+    verdicts: dict[int, Finding]
+    seen: Seen
+    blind: tuple[Message, ...] = ()
+
+    @property
+    def held(self) -> bool:
+        """True when the template in force was never rolled out: no revision keeps it."""
+        return all(entry.digest != self.digest for entry in self.past)
+
+    def past_of(self, digest: str) -> Past | None:
+        """The newest revision with that content."""
+        return next((entry for entry in reversed(self.past) if entry.digest == digest), None)
+
+    @property
+    def stuck(self) -> tuple[str, ...]:
+        """Failing pods that are not of the template in force."""
+        return tuple(name for entry in self.past if entry.digest != self.digest for name in entry.failing)
+
+
+async def read(cluster: Cluster, target: Target) -> Snapshot:
+    """Reads the workload, its revisions and its pods.
+
+    Raises:
+        ObjectNotFound: there is no such workload.
+        AccessDenied: its revisions can't be read.
+    """
+    ref = ref_of(target)
+    obj, now = await asyncio.gather(load(cluster, ref.kind, ref.name, ref.namespace), cluster.server_time())
+    identity = (ref.kind, ref.namespace, ref.name)
+    evidence, kept = await asyncio.gather(gather(cluster, {identity}, now), revisions_of(cluster, obj))
+    seen = evidence.workloads.get(identity)
+    if seen is None:
+        # What may be read by name need not be listable.
+        raise AccessDenied(
+            "The history of {target} can't be read: {why}", target=str(target),
+            why="; ".join(map(str, evidence.blind)) or "it vanished while it was being read.",
+            hint="`backout doctor` prints the missing rights as a Role to apply.",
+        )  # fmt: skip
+    past = _past(seen, kept)
+    return Snapshot(
+        obj=obj, digest=template_digest(obj), past=past, verdicts=_judge(seen, past), seen=seen, blind=evidence.blind
+    )
+
+
+def _past(seen: Seen, kept: list[Object]) -> tuple[Past, ...]:
+    causes = {
+        item["metadata"]["name"]: (item["metadata"].get("annotations") or {}).get(CHANGE_CAUSE, "") for item in kept
+    }
+    found = [_one(seen, generation, causes.get(generation.name, "")) for generation in seen.generations]
+    return tuple(sorted(found, key=lambda entry: entry.number))
+
+
+def _one(seen: Seen, generation: Generation, cause: str) -> Past:
+    template = plain_template(generation.template)
+    mine = [pod for pod in seen.pods if pod.generation == generation.name]
+    return Past(
+        number=generation.order, source=generation.name, digest=digest_of(template), template=template,
+        created=generation.created, cause=cause, ready=sum(1 for pod in mine if pod.ready_since), pods=len(mine),
+        failing=tuple(pod.name for pod in mine if pod.failing),
+    )  # fmt: skip
+
+
+def _judge(seen: Seen, past: tuple[Past, ...]) -> dict[int, Finding]:
+    versions = [
+        Workload(
+            kind=seen.kind, name=seen.name, namespace="", template=entry.template, template_digest=entry.digest,
+            key=entry.digest, replicas=None, strategy="",
+        )
+        for entry in past
+    ]  # fmt: skip
+    ends = [following.created for following in past[1:]]
+    spans = [
+        Span(number=entry.number, started=entry.created, ended=end)
+        for entry, end in zip(past, [*ends, None], strict=True)
+    ]
+    return {number: finding for (number, _), finding in findings(seen, versions, spans).items()}
+
+
+def revisions(snapshot: Snapshot) -> list[Revision]:
+    """All revisions, oldest first; a template that a paused Deployment holds back comes last, as the one in force."""
+    found = [_revision(snapshot, entry) for entry in snapshot.past]
+    if snapshot.held:
+        found.append(_held(snapshot))
+    return found
+
+
+def _revision(snapshot: Snapshot, entry: Past) -> Revision:
+    current = entry is snapshot.past_of(snapshot.digest)
+    finding = snapshot.verdicts.get(entry.number)
+    reasons = [finding.message] if finding else [_unknown(snapshot, entry, current)]
+    if current and snapshot.stuck:
+        reasons.append(msg("Pods are stuck on another revision: {pods}.", pods=", ".join(snapshot.stuck)))
+    return Revision(
+        number=entry.number, digest=entry.digest, created=entry.created, status=_status(snapshot, entry, current),
+        summary=entry.cause, change_cause=entry.cause, images=tuple(images(entry.template)), current=current,
+        settled=not (current and snapshot.stuck),
+        goodness=("good" if finding.good else "bad") if finding else "unknown", reasons=tuple(reasons),
+    )  # fmt: skip
+
+
+def _status(snapshot: Snapshot, entry: Past, current: bool) -> str:
+    pods = f"{entry.ready} of {entry.pods} pods ready" if entry.pods else "no pods"
+    return f"in force, {pods}" if current else pods
+
+
+def _unknown(snapshot: Snapshot, entry: Past, current: bool) -> Message:
+    if snapshot.blind:
+        return msg("Not enough can be read to judge it: {why}", why="; ".join(map(str, snapshot.blind)))
+    if entry.pods and current:
+        return msg("Its pods are neither ready for long enough nor failing yet.")
+    if entry.pods:
+        return msg("Its pods are neither ready nor failing for a known reason.")
+    return msg("None of its pods run any more, and nothing in the cluster says whether they were ever all ready.")
+
+
+def _held(snapshot: Snapshot) -> Revision:
+    annotations = snapshot.obj["metadata"].get("annotations") or {}
+    paused = bool(snapshot.obj["spec"].get("paused"))
+    why = (
+        msg("Its rollout is paused, so this template has made no pod yet.")
+        if paused
+        else msg("The controller has not made a revision of this template yet.")
+    )
+    cause = str(annotations.get(CHANGE_CAUSE, ""))
+    return Revision(
+        number=max((entry.number for entry in snapshot.past), default=0) + 1, digest=snapshot.digest,
+        status="held back (paused)" if paused else "not rolled out yet", summary=cause, change_cause=cause,
+        images=tuple(images(plain_template(snapshot.obj["spec"]["template"]))), current=True, settled=False,
+        reasons=(why,),
+    )  # fmt: skip

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The workload mechanism: pod templates of Deployments, StatefulSets and DaemonSets that nobody else owns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from backout.cluster.port import SERVICES, Cluster, Object
+from backout.errors import AccessDenied, Conflict, Invalid, RefusedError, RevisionNotFound
+from backout.ledger.ownership import Owner, owner_of
+from backout.mechanisms.port import Effect
+from backout.mechanisms.workload import advice, change, history, pods
+from backout.mechanisms.workload import preview as previews
+from backout.mechanisms.workload import steps as stepping
+from backout.mechanisms.workload.history import Past, Snapshot
+from backout.mechanisms.workload.objects import ref_of
+from backout.model.change import Changes
+from backout.model.plan import Access, Check, Risk, Step
+from backout.model.revision import Revision
+from backout.model.target import Target
+
+
+class WorkloadMechanism:
+    """Goes back by ReplicaSets and ControllerRevisions. Only the pod template changes; replicas stay."""
+
+    name: ClassVar[str] = "workload"
+
+    async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
+        """All known revisions, oldest first, each judged."""
+        return history.revisions(await history.read(cluster, target))
+
+    async def preview(self, cluster: Cluster, target: Target, revision: Revision) -> Changes:
+        """The fields that change, as the API server would store them."""
+        snapshot, wanted = await self._read(cluster, target, revision)
+        return await previews.preview(cluster, snapshot, wanted, stepping.steps(snapshot, target, revision))
+
+    async def steps(self, cluster: Cluster, target: Target, revision: Revision) -> list[Step]:
+        """The effects in order.
+
+        Raises:
+            RefusedError: somebody else owns the workload and would undo it; or the API server would not accept it.
+        """
+        snapshot, wanted = await self._read(cluster, target, revision)
+        _refuse_owned(target, await owner_of(cluster, snapshot.obj))
+        if snapshot.obj["metadata"].get("deletionTimestamp"):
+            raise RefusedError("{target} is being deleted.", target=str(target), hint="Wait, then make it again.")
+        if wanted.digest != snapshot.digest:
+            _, problem = await previews.ask(cluster, snapshot, wanted)
+            if isinstance(problem, Invalid | Conflict):
+                raise problem
+        return stepping.steps(snapshot, target, revision)
+
+    async def risks(self, cluster: Cluster, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
+        """What the reader must know before saying yes."""
+        snapshot, wanted = await self._read(cluster, target, revision)
+        return advice.risks(snapshot, wanted, stepping.steps(snapshot, target, revision))
+
+    async def checks(self, cluster: Cluster, target: Target, revision: Revision) -> list[Check]:
+        """What has to be measured afterwards."""
+        snapshot, wanted = await self._read(cluster, target, revision)
+        return advice.checks(snapshot, target, wanted, await _services(cluster, target.namespace))
+
+    async def access(self, cluster: Cluster, target: Target, changes: Changes) -> list[Access]:
+        """Every right that the steps need."""
+        kind = ref_of(target).kind
+        # Whether pods will have to be deleted shows only once the template is back.
+        ref = ref_of(target)
+        may = [stepping.replace_stuck(ref, target)] if kind != "Deployment" else []
+        return advice.access(kind, target.namespace, may)
+
+    def effects(self) -> Mapping[str, Effect]:
+        """The effects by action."""
+        return {
+            "workload.undo": change.undo,
+            "workload.set-partition": change.set_partition,
+            "workload.set-paused": change.set_paused,
+            "workload.replace-stuck-pods": pods.replace_stuck,
+            "workload.delete-outdated-pods": pods.delete_outdated,
+            "workload.wait-ready": pods.wait_ready,
+        }
+
+    async def _read(self, cluster: Cluster, target: Target, revision: Revision) -> tuple[Snapshot, Past]:
+        snapshot = await history.read(cluster, target)
+        wanted = snapshot.past_of(revision.digest)
+        if wanted is None:
+            raise RevisionNotFound(
+                "Revision {n} of {target} is kept by no ReplicaSet or ControllerRevision.",
+                n=revision.number, target=str(target),
+                hint="Choose one of `backout history {target}` that was rolled out.",
+            )  # fmt: skip
+        return snapshot, wanted
+
+
+def _refuse_owned(target: Target, owner: Owner) -> None:
+    """What somebody else owns is changed there, or it is written back within seconds."""
+    if owner.kind == "none":
+        return
+    hints = {
+        "helm": "Go back by the release: `backout plan {owner}`.",
+        "argocd": "Revert the change in Git, or act on {owner}.",
+        "operator": "Change {owner}, from which it is made.",
+        "controller": "Act on {owner}, from which it is made.",
+    }
+    name = str(owner.target) if owner.target is not None else str(owner.ref) if owner.ref is not None else "its owner"
+    raise RefusedError(
+        "{target} is owned by {owner}, which would undo a change of it. {why}",
+        target=str(target), owner=name, why=owner.message.text, kind=owner.kind,
+        expected="a workload that nobody else manages", found="one that belongs to {owner}", hint=hints[owner.kind],
+    )  # fmt: skip
+
+
+async def _services(cluster: Cluster, namespace: str) -> list[Object]:
+    try:
+        return await cluster.list_all(SERVICES, namespace)
+    except AccessDenied:
+        return []

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Effects on pods: replace what the controller never would, and wait until all are ready. By watches, never by polling.
+
+A pod is deleted by its uid, so that a process that starts over deletes only what is still the same stuck pod.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from backout.cluster.port import PODS, Object
+from backout.errors import Conflict, NotVerifiedError, ObjectNotFound, TimedOut
+from backout.mechanisms.port import StepContext, StepOutcome
+from backout.mechanisms.workload.live import Live, following
+from backout.mechanisms.workload.objects import load, on_delete, ordered
+from backout.mechanisms.workload.ready import assess, failure, gave_up, is_ready, outdated_pods, stuck_pods
+from backout.model.message import Message, msg
+from backout.model.plan import Step
+
+PATIENCE = 30.0
+"""Seconds for which pods of the revision in force may fail before it is clear that they won't get ready: what they
+depend on may be on its way back as well."""
+SHOWN_WITHIN = 30.0
+
+Choose = Callable[[Object, list[Object], str], list[Object]]
+
+
+async def replace_stuck(context: StepContext, step: Step) -> StepOutcome:
+    """Deletes the pods that an OrderedReady (or OnDelete) set would wait for in vain; highest ordinal first.
+
+    Raises:
+        NotVerifiedError: a pod of the revision in force fails itself.
+        TimedOut: it was not over in time; what was done is in the message.
+    """
+    async with _watched(context, step) as live:
+        if not ordered(live.obj) and not on_delete(live.obj):
+            return StepOutcome(False, msg("{ref} replaces such pods by itself.", ref=_name(step)))
+        return await _replace(context, step, live, stuck_pods)
+
+
+async def delete_outdated(context: StepContext, step: Step) -> StepOutcome:
+    """Replaces the pods of an OnDelete set that are not of the revision in force, one at a time.
+
+    Raises:
+        NotVerifiedError: a new pod fails; the pods that were left alone still run.
+        TimedOut: it was not over in time; what was done is in the message.
+    """
+    async with _watched(context, step) as live:
+        return await _replace(context, step, live, outdated_pods)
+
+
+async def _replace(context: StepContext, step: Step, live: Live, choose: Choose) -> StepOutcome:
+    deleted: list[str] = []
+    patience = _Patience(step)
+    while True:
+        label = await live.current_label()
+        waiting = None if label else msg("the controller has not made the revision yet")
+        if waiting is None and deleted:
+            waiting = await _unfinished(live, deleted[-1])
+        if waiting is not None:
+            await patience.next(live, waiting)
+            continue
+        candidates = choose(live.obj, live.pods, label)
+        if not candidates:
+            break
+        pod = candidates[0]
+        name, why = str(pod["metadata"]["name"]), failure(pod)
+        await context.guard()
+        with contextlib.suppress(ObjectNotFound, Conflict):  # gone, or another pod by now: look again
+            await context.cluster.delete(PODS, name, pod["metadata"]["namespace"], uid=pod["metadata"]["uid"])
+            deleted.append(name)
+            context.progress(
+                msg("Deleted pod {pod}, which was stuck ({why}).", pod=name, why=why.text)
+                if why
+                else msg("Deleted pod {pod}, which is of another revision.", pod=name),
+                pod=name,
+            )
+        await _until_shown(live, str(pod["metadata"]["uid"]))
+    if not deleted:
+        return StepOutcome(False, msg("No pod of {ref} is stuck on another revision.", ref=_name(step)))
+    return StepOutcome(
+        True,
+        msg("Replaced {count} pods of {ref}: {pods}.", count=len(deleted), ref=_name(step), pods=", ".join(deleted)),
+        {"pods": deleted},
+    )  # fmt: skip
+
+
+async def _until_shown(live: Live, uid: str) -> None:
+    """Until the watch shows the deletion, so that no pod is chosen twice."""
+    while any(p["metadata"]["uid"] == uid and not p["metadata"].get("deletionTimestamp") for p in live.pods):
+        if not await live.changed(SHOWN_WITHIN):
+            return
+
+
+async def _unfinished(live: Live, name: str) -> Message | None:
+    """What is still missing of the pod that was replaced last; None when it is there and ready."""
+    if name.rpartition("-")[2].isdecimal() and live.kind == "StatefulSet":
+        current = [pod for pod in await live.current_pods() if pod["metadata"]["name"] == name]
+        missing = not any(is_ready(pod) for pod in current)
+        return msg("pod {pod} is not ready yet", pod=name) if missing else None
+    # A DaemonSet names the new pod anew: one at a time means that none of the revision in force is unready.
+    state = assess(live.obj, live.pods, await live.current_label())
+    current = await live.current_pods()
+    rest = len([pod for pod in live.pods if not pod["metadata"].get("deletionTimestamp")])
+    if any(not is_ready(pod) for pod in current) or rest < state.desired or rest < len(live.pods):
+        return msg("the pod in place of {pod} is not ready yet", pod=name)
+    return None
+
+
+async def wait_ready(context: StepContext, step: Step) -> StepOutcome:
+    """Waits until every pod is ready at the revision in force.
+
+    Raises:
+        NotVerifiedError: pods of that revision fail for good; says why.
+        TimedOut: not in time; says for what it waited.
+    """
+    watch = _Patience(step)
+    told: tuple[int, str] | None = None
+    async with _watched(context, step) as live:
+        while True:
+            state = assess(live.obj, live.pods, await live.current_label())
+            if state.done:
+                return StepOutcome(
+                    False, msg("{ref}: {ready} of {desired} pods are ready.", ref=_name(step), ready=state.ready,
+                               desired=state.desired), {"ready": state.ready, "desired": state.desired},
+                )  # fmt: skip
+            if told != (state.ready, state.waiting.text):
+                told = state.ready, state.waiting.text
+                context.progress(
+                    msg("{ref}: {waiting}.", ref=_name(step), waiting=state.waiting.text),
+                    ready=state.ready, desired=state.desired,
+                )  # fmt: skip
+            await watch.next(live, state.waiting)
+
+
+class _Patience:
+    """Waits for changes, but not for ever: neither for the step's time, nor for pods that fail steadily."""
+
+    def __init__(self, step: Step) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop, self._step = loop, step
+        self._until = loop.time() + step.timeout
+        self._patience = float(step.params.get("patience", PATIENCE))
+        self._failing: dict[str, float] = {}
+
+    async def next(self, live: Live, waiting: Message) -> None:
+        now = self._loop.time()
+        failing = {}
+        for pod in await live.current_pods():
+            if (why := failure(pod)) is not None:
+                failing[str(pod["metadata"]["uid"])] = why
+        # A crash loop looks well between its crashes, so only a ready pod clears itself.
+        ready = {str(pod["metadata"]["uid"]) for pod in await live.current_pods() if is_ready(pod)}
+        present = {str(pod["metadata"]["uid"]) for pod in live.pods}
+        self._failing = {
+            **{uid: since for uid, since in self._failing.items() if uid in present and uid not in ready},
+            **{uid: self._failing.get(uid, now) for uid in failing},
+        }
+        for uid, since in self._failing.items():
+            if uid in failing and now - since >= self._patience:
+                raise self._fails(failing[uid])
+        if (stalled := gave_up(live.obj)) is not None and not failing and now - self._started() > self._patience:
+            raise self._fails(stalled)
+        if now >= self._until:
+            raise TimedOut(
+                "{ref} was not ready within {seconds} s: {waiting}.", ref=_name(self._step),
+                seconds=round(self._step.timeout), waiting=waiting.text,
+                hint="`backout diagnose {ref} -n {namespace}` says what is wrong with it.",
+                namespace=str(self._step.params["namespace"]),
+            )  # fmt: skip
+        marks = [since + self._patience for since in self._failing.values() if since + self._patience > now]
+        await live.changed(max(0.01, min([self._until, *marks]) - now))
+
+    def _started(self) -> float:
+        return self._until - self._step.timeout
+
+    def _fails(self, why: Message) -> NotVerifiedError:
+        return NotVerifiedError(
+            "{ref} does not get ready at the revision that was put back: {why}.", ref=_name(self._step), why=why.text,
+            expected="pods that become ready", found="pods that have failed for {seconds} s",
+            seconds=round(self._patience),
+            hint="`backout diagnose {ref} -n {namespace}` shows the evidence; another revision may be the good one.",
+            namespace=str(self._step.params["namespace"]),
+        )  # fmt: skip
+
+
+@asynccontextmanager
+async def _watched(context: StepContext, step: Step) -> AsyncIterator[Live]:
+    params = step.params
+    obj = await load(context.cluster, str(params["kind"]), str(params["name"]), str(params["namespace"]))
+    async with following(context.cluster, obj) as live:
+        yield live
+
+
+def _name(step: Step) -> str:
+    return f"{str(step.params['kind']).lower()}/{step.params['name']}"

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What going back changes, and what the API server says to it beforehand. Writes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backout.cluster.port import Cluster, Object
+from backout.errors import AccessDenied, BackoutError, Conflict, Invalid
+from backout.mechanisms.diff import diff_objects
+from backout.mechanisms.helm.workloads import plain_template
+from backout.mechanisms.workload.change import dry_run
+from backout.mechanisms.workload.history import Past, Snapshot
+from backout.mechanisms.workload.objects import CHANGE_CAUSE
+from backout.model.change import Action, Changes, ObjectChange
+from backout.model.message import Message, msg
+from backout.model.plan import Step
+from backout.model.target import ObjectRef
+
+
+async def preview(cluster: Cluster, snapshot: Snapshot, wanted: Past, steps: list[Step]) -> Changes:
+    """The fields that change on the workload, as the API server would store them where it may be asked."""
+    obj, ref = snapshot.obj, ObjectRef.of(snapshot.obj)
+    notes: list[Message] = []
+    after = _changed(obj, {"template": wanted.template})
+    if wanted.digest != snapshot.digest:
+        answer, problem = await ask(cluster, snapshot, wanted)
+        if answer is not None:
+            after = _changed(obj, {"template": answer["spec"]["template"]})
+        elif problem is not None:
+            notes.append(msg("The API server was asked whether it would accept this: {words}", words=problem.message))
+    for step in steps:
+        if step.action == "workload.set-partition":
+            rolling = {"rollingUpdate": {"partition": step.params["partition"]}}
+            after["spec"]["updateStrategy"] = {**(obj["spec"].get("updateStrategy") or {}), **rolling}
+        if step.action == "workload.set-paused" and not step.params["paused"]:
+            notes.append(msg("Its paused rollout is resumed until the pods are ready, and paused again."))
+    fields = diff_objects(_changed(obj, {}), after)
+    notes += [
+        msg("Pod {pod} is deleted and made anew: it fails, and is of another revision.", pod=pod)
+        for pod in snapshot.stuck
+        if wanted.digest == snapshot.digest
+    ]
+    action: Action = "update" if fields else "keep"
+    return Changes(objects=(ObjectChange(ref=ref, action=action, fields=fields, notes=tuple(notes)),))
+
+
+async def ask(cluster: Cluster, snapshot: Snapshot, wanted: Past) -> tuple[Object | None, BackoutError | None]:
+    """The answer of a dry run, or why there is none."""
+    try:
+        return await dry_run(cluster, snapshot.obj, wanted.template, _cause(snapshot)), None
+    except (Invalid, Conflict, AccessDenied) as error:
+        return None, error
+
+
+def _cause(snapshot: Snapshot) -> str:
+    return str((snapshot.obj["metadata"].get("annotations") or {}).get(CHANGE_CAUSE, ""))
+
+
+def _changed(obj: Object, spec: dict[str, Any]) -> Object:
+    """The object with other fields of the spec; a pod template without what controllers add to it."""
+    merged = {**obj["spec"], **spec}
+    return {**obj, "spec": {**merged, "template": plain_template(merged["template"])}}
