@@ -33,6 +33,8 @@ class Entry:
     subresource: str
     time: str | None
     fields: FieldSet
+    raw: dict[str, Any] | None = None
+    """The entry as it was read, while it still says the same."""
 
     @property
     def identity(self) -> Identity:
@@ -47,7 +49,7 @@ class Entry:
 
     def with_fields(self, fields: FieldSet) -> Entry:
         """The same manager, owning something else."""
-        return replace(self, fields=fields)
+        return replace(self, fields=fields, raw=None)
 
     def describe(self) -> str:
         """As a conflict names it: ``"kubectl-client-side-apply" using apps/v1``."""
@@ -86,6 +88,7 @@ def decode(raw: Any, *, trusted: bool) -> Entries:
             item.get("subresource", ""),
             item.get("time"),
             fields,
+            item if trusted else None,
         )
         out[entry.identity] = entry
     return out
@@ -98,6 +101,9 @@ def encode(entries: Entries) -> list[dict[str, Any]]:
     )
     out = []
     for entry in ordered:
+        if entry.raw is not None:
+            out.append(entry.raw)
+            continue
         item: dict[str, Any] = {"manager": entry.manager, "operation": entry.operation, "apiVersion": entry.api_version}
         if entry.time is not None:
             item["time"] = entry.time

@@ -43,30 +43,35 @@ def _union(left: FieldSet, right: FieldSet) -> FieldSet:
 
 
 def difference(left: FieldSet, right: FieldSet) -> FieldSet:
-    """Paths of ``left`` that are no members of ``right`` (children of a removed member stay)."""
-    if not right:
-        return left
-    out = {}
-    for element, node in left.items():
-        other = right.get(element)
-        if other is None or element == SELF:
-            out[element] = node
+    """Paths of ``left`` that are no members of ``right`` (children of a removed member stay); ``left`` itself when
+    nothing of it goes."""
+    out: FieldSet | None = None
+    for element, other in right.items():
+        node = left.get(element) if element != SELF else None
+        if node is None:
             continue
         kept = _difference(node, other)
-        if kept is not None:
+        if kept is node:
+            continue
+        if out is None:
+            out = dict(left)
+        if kept is None:
+            del out[element]
+        else:
             out[element] = kept
-    return out
+    return left if out is None else out
 
 
 def _difference(node: FieldSet, other: FieldSet) -> FieldSet | None:
     removed = not other or SELF in other
     if not node:
         return None if removed else node
-    member = SELF in node and not removed
-    children = difference({k: v for k, v in node.items() if k != SELF}, other)
-    if member:
-        return {SELF: {}, **children} if children else {}
-    return children or None
+    kept = difference(node, other)
+    if removed and SELF in kept:
+        kept = {element: below for element, below in kept.items() if element != SELF}
+    if not kept:
+        return None
+    return {} if len(kept) == 1 and SELF in kept else kept
 
 
 def recursive_difference(left: FieldSet, right: FieldSet) -> FieldSet:
