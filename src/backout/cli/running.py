@@ -100,6 +100,8 @@ async def _follow(
     finally:
         stop_listening()
         live.close()
+        # Some 50 ms; one engine a process, and the next plan (or an undo) needs its own.
+        await engine.close()
     return store.get(run.id)
 
 
