@@ -123,15 +123,15 @@ def test_describe(kubectl: Program, web: str) -> None:
     assert re.search(r"^StrategyType:\s+RollingUpdate$", text, re.M)
     assert re.search(r"^RollingUpdateStrategy:\s+25% max unavailable, 25% max surge$", text, re.M)
     assert re.search(r"^NewReplicaSet:\s+web-\w+ \(2/2 replicas created\)$", text, re.M)
-    assert re.search(
-        r"Normal\s+ScalingReplicaSet\s+\S+( \(.*\))?\s+deployment-controller\s+Scaled up replica set web-\w+ from 0 to 2",
-        text,
-    )
+    scaled = re.search(r"Normal\s+ScalingReplicaSet\s+\S+( \(.*\))?\s+deployment-controller\s+(.*)", text)
+    assert scaled is not None
+    assert re.fullmatch(r"Scaled up replica set web-\w+ from 0 to 2", scaled[2])
     pods = kubectl("describe", "pods", "-l", "app=web").out
     assert re.search(r"^Status:\s+Running$", pods, re.M)
     assert re.search(r"^Controlled By:\s+ReplicaSet/web-", pods, re.M)
     started = re.compile(r"Normal\s+Started\s+\S+( \(.*\))?\s+kubelet\s+")
-    eventually(lambda: started.search(kubectl("describe", "pods", "-l", "app=web").out))
+    name = kubectl("get", "pods", "-l", "app=web", "-o", "name").lines[0]
+    eventually(lambda: started.search(kubectl("describe", name).out))
     for kind in ("nodes", "namespace", "serviceaccounts", "replicasets"):
         assert kubectl("describe", kind).out
 

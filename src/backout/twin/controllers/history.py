@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from backout.twin.client import ApiException, Obj
@@ -28,8 +29,12 @@ HASH_LABEL = "controller.kubernetes.io/hash"
 
 
 def template_data(owner: Obj) -> Obj:
-    """What a revision stores: the pod template and the directive that makes a strategic merge replace it."""
-    return {"spec": {"template": {**without_nulls(owner["spec"]["template"]), "$patch": "replace"}}}
+    """What a revision stores: the pod template and the directive that makes a strategic merge replace it.
+
+    Keys are sorted: `kubectl rollout undo` compares the bytes with a patch that it makes itself.
+    """
+    data = {"spec": {"template": {**without_nulls(owner["spec"]["template"]), "$patch": "replace"}}}
+    return dict(json.loads(canonical_json(data)))
 
 
 def data_key(data: Any) -> bytes:
