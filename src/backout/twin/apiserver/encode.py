@@ -147,13 +147,19 @@ def list_response(
     # Items of built-in lists carry no kind and apiVersion; those of custom resources do.
     custom = resource_type.crd_version is not None
     opening = head(resource_type.kind, resource_type.api_version) if custom else b"{"
-    body = bytearray(head(resource_type.list_kind, resource_type.api_version))
-    body += b'"metadata":' + _encode(meta) + b',"items":['
-    if entries:
-        body += opening
-        if resource_type.converts and resource_type.crd_version is None:
-            body += (b"," + opening).join([entry_tail(entry, resource_type) for entry in entries])
-        else:
-            body += (b"," + opening).join([entry.tail for entry in entries])
-    body += b"]}"
-    return render(bytes(body), media)
+    start = head(resource_type.list_kind, resource_type.api_version) + b'"metadata":' + _encode(meta) + b',"items":['
+    if resource_type.converts and not custom:
+        tails = [entry_tail(entry, resource_type) for entry in entries]
+    else:
+        tails = [entry.tail for entry in entries]
+    # One join: a list may be tens of megabytes, and every further step would copy all of it.
+    between = b"," + opening
+    parts = [start]
+    for tail in tails:
+        parts.append(between if len(parts) > 1 else opening)
+        parts.append(tail)
+    if media.yaml:
+        parts.append(b"]}")
+        return render(b"".join(parts), media)
+    parts.append(b"]}\n")
+    return Response(200, {"Content-Type": media.content_type}, b"".join(parts))
