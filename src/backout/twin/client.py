@@ -7,7 +7,6 @@ The same code talks to a twin in this process (:class:`LocalTransport`) and to a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -311,7 +310,3 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 def retry_delay(attempt: int, *, initial: float = 0.2, maximum: float = 15.0) -> float:
     """Seconds before try number ``attempt`` (from 0): exponential, capped."""
     return min(maximum, initial * (2.0 ** min(attempt, 16)))
-
-
-async def pause(seconds: float) -> None:
-    await asyncio.sleep(seconds)

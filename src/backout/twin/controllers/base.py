@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -209,6 +208,3 @@ class Controller(ABC):
                 self.queue.add_rate_limited(key)
             finally:
                 self.queue.done(key)
-
-
-KeyOf = Callable[[Obj], str]

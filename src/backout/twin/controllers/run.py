@@ -13,13 +13,15 @@ from backout.twin.controllers.base import Context, Controller, ControllerSetting
 from backout.twin.controllers.cronjob import CronJobController
 from backout.twin.controllers.daemonset import DaemonSetController
 from backout.twin.controllers.deployment import DeploymentController
+from backout.twin.controllers.disruption import DisruptionController
 from backout.twin.controllers.endpoints import EndpointsController, EndpointSliceController
 from backout.twin.controllers.garbage_collector import GarbageCollector
 from backout.twin.controllers.job import JobController
+from backout.twin.controllers.loadbalancer import LoadBalancerController
 from backout.twin.controllers.namespace import NamespaceController
 from backout.twin.controllers.replicaset import ReplicaSetController
 from backout.twin.controllers.scheduler import SchedulerController
-from backout.twin.controllers.small import DisruptionController, LoadBalancerController, ServiceAccountController
+from backout.twin.controllers.serviceaccount import ServiceAccountController
 from backout.twin.controllers.statefulset import StatefulSetController
 from backout.twin.controllers.volumes import VolumeController, ensure_storage_classes
 from backout.twin.informer import SharedInformers

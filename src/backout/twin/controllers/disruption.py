@@ -1,24 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The small loops: service accounts and root CA of namespaces, PodDisruptionBudget status, load balancer addresses."""
+"""Status of PodDisruptionBudgets (facts: pkg/controller/disruption)."""
 
 from __future__ import annotations
 
-import zlib
-
-from backout.twin.client import ApiException, Obj, Resource
+from backout.twin.client import Obj
 from backout.twin.controllers.base import Controller
-from backout.twin.controllers.kinds import (
-    CONFIGMAPS,
-    DEPLOYMENTS,
-    JOBS,
-    NAMESPACES,
-    PDBS,
-    PODS,
-    REPLICASETS,
-    SERVICEACCOUNTS,
-    SERVICES,
-    STATEFULSETS,
-)
+from backout.twin.controllers.kinds import DEPLOYMENTS, JOBS, PDBS, PODS, REPLICASETS, STATEFULSETS
 from backout.twin.controllers.meta import (
     age_seconds,
     controller_of,
@@ -38,67 +25,7 @@ from backout.twin.controllers.meta import (
 from backout.twin.informer import Informer, key_of, split_key
 
 
-class ServiceAccountController(Controller):
-    """The ``default`` ServiceAccount and the ConfigMap ``kube-root-ca.crt`` of every active namespace."""
-
-    name = "serviceaccount"
-
-    def setup(self) -> None:
-        self.namespaces = self.enqueue_on(NAMESPACES)
-        self.accounts = self.inform(SERVICEACCOUNTS)
-        self.accounts.add_handler(self._content_changed)
-        self.maps = self.inform(CONFIGMAPS)
-        self.maps.add_handler(self._map_changed)
-
-    def _content_changed(self, old: Obj | None, new: Obj | None) -> None:
-        if new is None and old is not None and name_of(old) == "default":
-            self.queue.add(namespace_of(old))
-
-    def _map_changed(self, old: Obj | None, new: Obj | None) -> None:
-        if old is not None and name_of(old) == "kube-root-ca.crt":
-            self.queue.add(namespace_of(old))
-
-    async def sync(self, key: str) -> None:
-        namespace = self.namespaces.get(key)
-        if namespace is None or deleting(namespace):
-            return
-        if self.accounts.get("default", key) is None:
-            await self._create(SERVICEACCOUNTS, {"metadata": {"name": "default", "namespace": key}})
-        certificate = self.ctx.settings.ca_certificate
-        if not certificate:
-            return
-        existing = self.maps.get("kube-root-ca.crt", key)
-        if existing is None:
-            note = (
-                "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such "
-                "as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across "
-                "distributions of Kubernetes clusters."
-            )
-            await self._create(
-                CONFIGMAPS,
-                {
-                    "metadata": {
-                        "name": "kube-root-ca.crt",
-                        "namespace": key,
-                        "annotations": {"kubernetes.io/description": note},
-                    },
-                    "data": {"ca.crt": certificate},
-                },
-            )
-        elif existing.get("data") != {"ca.crt": certificate}:
-            await self.write.replace(CONFIGMAPS, {**existing, "data": {"ca.crt": certificate}})
-
-    async def _create(self, kind: Resource, obj: Obj) -> None:
-        try:
-            await self.write.create(kind, {"apiVersion": "v1", "kind": kind.kind, **obj})
-        except ApiException as error:
-            if not error.already_exists and not error.namespace_terminating and not error.not_found:
-                raise
-
-
 class DisruptionController(Controller):
-    """Status of PodDisruptionBudgets (facts: pkg/controller/disruption)."""
-
     name = "disruption"
     component = "controllermanager"
 
@@ -191,34 +118,3 @@ class DisruptionController(Controller):
             field = "parallelism" if owner["kind"] == "Job" else "replicas"
             total += int(owner["spec"].get(field, 1))
         return total
-
-
-class LoadBalancerController(Controller):
-    """Gives Services of type LoadBalancer an address, as a cloud's controller does; nothing listens there."""
-
-    name = "service"
-    component = "service-controller"
-    user_agent = "cloud-controller-manager"
-
-    def setup(self) -> None:
-        self.services = self.enqueue_on(SERVICES)
-
-    async def sync(self, key: str) -> None:
-        namespace, name = split_key(key)
-        service = self.services.get(name, namespace)
-        if service is None or deleting(service):
-            return
-        balanced = service["spec"].get("type") == "LoadBalancer" and not service["spec"].get("loadBalancerClass")
-        current = (status_of(service).get("loadBalancer") or {}).get("ingress")
-        if balanced and not current:
-            self.recorder.event(service, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer")
-            address = service["spec"].get("loadBalancerIP") or self._address(service)
-            status = {**status_of(service), "loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}
-            await self.write.update_status(SERVICES, service, status)
-            self.recorder.event(service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer")
-        elif not balanced and current and service["spec"].get("type") != "LoadBalancer":
-            await self.write.update_status(SERVICES, service, {**status_of(service), "loadBalancer": {}})
-
-    def _address(self, service: Obj) -> str:
-        number = zlib.crc32(str(service["metadata"].get("uid")).encode()) % 250 + 1
-        return f"{self.ctx.settings.load_balancer_prefix}{number}"
