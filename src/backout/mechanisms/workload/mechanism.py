@@ -15,7 +15,7 @@ from backout.mechanisms.workload import preview as previews
 from backout.mechanisms.workload import steps as stepping
 from backout.mechanisms.workload.history import Past, Snapshot
 from backout.mechanisms.workload.objects import ref_of
-from backout.model.change import Changes
+from backout.model.change import Changes, ObjectChange
 from backout.model.plan import Access, Check, Risk, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
@@ -29,6 +29,14 @@ class WorkloadMechanism:
     async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
         """All known revisions, oldest first, each judged."""
         return history.revisions(await history.read(cluster, target))
+
+    async def between(
+        self, cluster: Cluster, target: Target, earlier: Revision | None, later: Revision
+    ) -> tuple[ObjectChange, ...]:
+        """How the pod template changed from one revision to another."""
+        snapshot, wanted = await self._read(cluster, target, later)
+        before = snapshot.past_of(earlier.digest) if earlier else None
+        return (previews.between(snapshot, before, wanted),)
 
     async def preview(self, cluster: Cluster, target: Target, revision: Revision) -> Changes:
         """The fields that change, as the API server would store them."""

@@ -45,6 +45,15 @@ async def preview(cluster: Cluster, snapshot: Snapshot, wanted: Past, steps: lis
     return Changes(objects=(ObjectChange(ref=ref, action=action, fields=fields, notes=tuple(notes)),))
 
 
+def between(snapshot: Snapshot, before: Past | None, after: Past) -> ObjectChange:
+    """How the pod template changed from ``before`` (None: no such workload) to ``after``."""
+    fields = diff_objects(
+        _changed(snapshot.obj, {"template": before.template}) if before else None,
+        _changed(snapshot.obj, {"template": after.template}),
+    )
+    return ObjectChange(ref=ObjectRef.of(snapshot.obj), action="update" if before else "create", fields=fields)
+
+
 async def ask(cluster: Cluster, snapshot: Snapshot, wanted: Past) -> tuple[Object | None, BackoutError | None]:
     """The answer of a dry run, or why there is none."""
     try:
