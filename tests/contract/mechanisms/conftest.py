@@ -25,4 +25,4 @@ def world(
     monkeypatch.setenv("BACKOUT_HELM", helm)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("HELM_DRIVER", raising=False)
-    return World(running, ns, helm, tmp_path)
+    return World(running, ns, helm, request.param, tmp_path)

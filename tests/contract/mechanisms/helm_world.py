@@ -118,7 +118,9 @@ class Context:
 class World:
     """One release in one namespace of the cluster under test."""
 
-    def __init__(self, harness: Harness, namespace: str, helm: str, folder: Path) -> None:
+    def __init__(self, harness: Harness, namespace: str, helm: str, major: int, folder: Path) -> None:
+        # Helm 4's own wait gives up at the first crash; the older one waits to the end of its time.
+        self.waiting = "--wait=legacy" if major == 4 else "--wait"
         self.harness, self.namespace, self.helm_path = harness, namespace, helm
         self.chart = folder / "chart"
         (self.chart / "templates").mkdir(parents=True)
@@ -151,7 +153,8 @@ class World:
             self.arguments(*words), env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            wait(until, 60, "helm to get that far")
+            wait(lambda: until() or running.poll() is not None, 60, "helm to get that far")
+            assert running.poll() is None, "helm ended before it could be killed"
         finally:
             running.send_signal(signal.SIGKILL)
             running.wait()

@@ -60,7 +60,7 @@ def test_a_crashing_set_goes_back_to_the_revision_that_still_serves_and_forward_
     assert history[1].chart == "tiny-shop-1.2.3-rc.1" and "registry.example/db:1.1" in history[1].images
     assert chosen(world) == 2
 
-    preview, _, rights = looked_at(world, 2)
+    preview, risks, rights = looked_at(world, 2)
     shown = {str(change.ref): change for change in preview.objects}
     assert preview.objects[0].ref.name == "extra" and preview.objects[0].action == "delete"
     assert shown["configmap/kept"].action == "keep" and shown["configmap/kept"].notes
@@ -85,6 +85,13 @@ def test_a_crashing_set_goes_back_to_the_revision_that_still_serves_and_forward_
     current = world.history()[-1]
     assert current.current and not current.settled and chosen(world) == 4
 
+    if world.waiting == "--wait":
+        # Helm 3 stops at the object that was kept, after it wrote others: refused before that, and told in the plan.
+        assert any(risk.code == "undo-blocked" for risk in risks)
+        with pytest.raises(PreconditionFailed, match="configmap/kept"):
+            world.execute(compensation(step))
+        assert len(world.statuses()) == 4
+        world.harness.delete(f"/api/v1/namespaces/{world.namespace}/configmaps/kept").ok()
     undone, _ = world.execute(compensation(step))
     assert undone.changed and undone.data["revision"] == 5
     assert image(world, STATEFULSET) == f"registry.example/db:1.2-{BAD}"
@@ -119,7 +126,7 @@ def test_a_deployment_that_never_took_over(world: World) -> None:
 def test_helm_killed_in_an_upgrade_and_again_in_the_rollback(world: World) -> None:
     world.install(tag="1.0")
     world.until_healthy()
-    flags = ("--set-string", f"tag=1.1-{BAD}", "--wait")
+    flags = ("--set-string", f"tag=1.1-{BAD}", world.waiting)
     world.killed(
         lambda: world.statuses()[-1] == "pending-upgrade" and image(world, STATEFULSET).endswith(BAD),
         "upgrade", RELEASE, str(world.chart), *flags,
@@ -127,7 +134,7 @@ def test_helm_killed_in_an_upgrade_and_again_in_the_rollback(world: World) -> No
     world.until_crashing()
     world.killed(
         lambda: world.statuses()[-1] == "pending-rollback" and not image(world, STATEFULSET).endswith(BAD),
-        "rollback", RELEASE, "1", "--wait",
+        "rollback", RELEASE, "1", world.waiting,
     )  # fmt: skip
     assert world.statuses() == ["deployed", "pending-upgrade", "pending-rollback"]
     assert chosen(world) == 1
@@ -142,7 +149,7 @@ def test_helm_killed_in_an_upgrade_and_again_in_the_rollback(world: World) -> No
 def test_a_pending_release_on_which_somebody_works_is_left_alone(world: World) -> None:
     world.install(tag="1.0")
     world.until_healthy()
-    flags = ("--set-string", f"tag=1.1-{BAD}", "--wait")
+    flags = ("--set-string", f"tag=1.1-{BAD}", world.waiting)
     world.killed(lambda: world.statuses()[-1] == "pending-upgrade", "upgrade", RELEASE, str(world.chart), *flags)
     repair, rollback, *_ = world.steps(1)
     patient = msgspec.structs.replace(repair, params={**repair.params, "observe": 60.0})
@@ -225,7 +232,7 @@ def test_what_was_changed_past_helm_is_shown_with_its_writer_and_reset(world: Wo
         "spec": {"template": {"spec": {"containers": [{"name": "web", "image": f"registry.example/web:9-{BAD}"}]}}}
     }
     world.harness.patch(
-        DEPLOYMENT.format(ns=world.namespace), patch, STRATEGIC, params={"fieldManager": "kubectl-set"}
+        DEPLOYMENT.format(ns=world.namespace), patch, STRATEGIC, query={"fieldManager": "kubectl-set"}
     ).ok()
     world.until_crashing("web-")
     # A template whose pods are all young is not called good at once: a crash loop is ready now and then.
@@ -265,7 +272,7 @@ def test_a_release_that_does_not_exist_and_one_that_was_never_finished(world: Wo
         world.history()
     world.killed(
         lambda: world.statuses()[-1:] == ["pending-install"],
-        "install", RELEASE, str(world.chart), "--set-string", f"tag=1.0-{BAD}", "--wait",
+        "install", RELEASE, str(world.chart), "--set-string", f"tag=1.0-{BAD}", world.waiting,
     )  # fmt: skip
     with pytest.raises(RefusedError) as caught:
         world.steps(1)
@@ -279,7 +286,7 @@ def test_the_ledger_tells_each_change_once(world: World) -> None:
     world.until_healthy()
     patch = {"data": {"mode": "by hand"}}
     world.harness.patch(
-        f"/api/v1/namespaces/{world.namespace}/configmaps/settings", patch, params={"fieldManager": "kubectl-edit"}
+        f"/api/v1/namespaces/{world.namespace}/configmaps/settings", patch, query={"fieldManager": "kubectl-edit"}
     ).ok()  # fmt: skip
 
     async def work(cluster: KubernetesCluster) -> list[tuple[str, str, str]]:

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The workload mechanism on a whole cluster: the twin, or any other with simulated nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import msgspec
+import pytest
+from cluster_harness import Cluster as Harness
+from mechanism_helpers import BETTER, CRASH, GOOD, MISSING, WORKLOADS, Bench, Context, image_of, images, run
+
+from backout import errors
+from backout.model.plan import Step
+from backout.model.target import Target
+
+KINDS = ["Deployment", "StatefulSet", "DaemonSet"]
+
+
+async def broken(found: Bench, tag: str = CRASH) -> None:
+    """Two good revisions, then a bad one."""
+    await found.create(GOOD)
+    await found.ready()
+    await found.roll_out(BETTER)
+    await found.set_image(tag)
+    await found.until_failing(tag)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_back_to_the_last_good_revision_and_forward_again(running: Harness, ns: str, kind: str) -> None:
+    async def work(found: Bench) -> None:
+        await broken(found)
+        # Edits after the bad change are somebody's work, and stay.
+        await found.patch({"metadata": {"annotations": {"team": "blue"}}})
+        if kind != "DaemonSet":
+            await found.patch({"spec": {"replicas": 4}})
+        history = await found.history()
+        assert [revision.images[0].rpartition(":")[2] for revision in history] == [GOOD, BETTER, CRASH]
+        assert [revision.current for revision in history] == [False, False, True]
+        assert history[1].goodness == "good", history[1].reasons
+        assert history[2].goodness == "bad", history[2].reasons
+        assert history[0].goodness != "good"
+        changes = await WORKLOADS.preview(found.port, found.target, history[1])
+        assert [change.path for change in changes.objects[0].fields] == [
+            "spec.template.spec.containers[name=app].image"
+        ]
+        before = {pod["metadata"]["uid"] for pod in await found.pods() if image_of(pod) == BETTER}
+        steps = await found.plan(BETTER)
+        outcomes, _ = await found.carry_out(steps)
+        assert outcomes[0].changed
+        pods = await found.pods()
+        assert images(pods) == {BETTER}
+        if kind != "Deployment":
+            assert before <= {pod["metadata"]["uid"] for pod in pods}, "pods that were good have been left alone"
+        obj = await found.get()
+        assert obj["metadata"]["annotations"]["team"] == "blue"
+        assert obj["metadata"]["annotations"]["kubernetes.io/change-cause"] == "backout: back to revision 2"
+        assert obj["spec"].get("replicas", 4) == 4
+        current = next(revision for revision in await found.history() if revision.current)
+        assert current.digest == history[1].digest
+        # All of it again: everything is there already.
+        outcomes, context = await found.carry_out(steps)
+        assert not any(outcome.changed for outcome in outcomes)
+        assert context.guards == 0
+        # And forward again.
+        undo = steps[0].compensation
+        assert undo is not None
+        step = Step(id="undo-undo", action=undo.action, params=undo.params, target=found.target, title=steps[0].title)
+        outcomes, _ = await found.carry_out([step])
+        assert outcomes[0].changed
+        assert await found.image() == CRASH
+        assert "kubernetes.io/change-cause" not in (await found.get())["metadata"]["annotations"]
+
+    run(running, kind, ns, work)
+
+
+def test_a_stuck_set_is_freed(running: Harness, ns: str) -> None:
+    async def work(found: Bench) -> None:
+        await broken(found)
+        # As `kubectl rollout undo` leaves it: the template is back, and the set waits for the broken pod for ever.
+        await found.set_image(BETTER)
+        pods = await found.until(lambda pods: len(pods) == 3 and CRASH in images(pods))
+        await asyncio.sleep(1)
+        assert CRASH in images(await found.pods()), "this control plane frees stuck sets by itself"
+        stuck = [pod["metadata"]["name"] for pod in pods if image_of(pod) == CRASH]
+        current = next(revision for revision in await found.until_good(BETTER) if revision.current)
+        assert not current.settled
+        assert current.images[0].endswith(BETTER)
+        changes = await WORKLOADS.preview(found.port, found.target, current)
+        assert "web-2" in str(changes.objects[0].notes)
+        outcomes, context = await found.carry_out(await found.plan(BETTER))
+        assert [outcome.changed for outcome in outcomes] == [False, True, False]
+        assert outcomes[1].data["pods"] == stuck == ["web-2"]
+        assert "exit code 2" in context.messages[0]
+        assert images(await found.pods()) == {BETTER}
+
+    run(running, "StatefulSet", ns, work)
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
+def test_on_delete_sets_are_replaced_pod_by_pod(running: Harness, ns: str, kind: str) -> None:
+    async def work(found: Bench) -> None:
+        await found.create(GOOD, updateStrategy={"type": "OnDelete"})
+        await found.ready()
+        await found.set_image(CRASH)
+        pods = await found.pods()
+        await found.port.delete(await found.port.resource("v1", "Pod"), pods[-1]["metadata"]["name"], found.namespace)
+        await found.until_failing()
+        untouched = {pod["metadata"]["uid"] for pod in await found.pods() if image_of(pod) == GOOD}
+        steps = await found.plan(GOOD)
+        assert [step.action for step in steps] == [
+            "workload.undo", "workload.delete-outdated-pods", "workload.wait-ready",
+        ]  # fmt: skip
+        outcomes, _ = await found.carry_out(steps)
+        assert len(outcomes[1].data["pods"]) == 1
+        pods = await found.pods()
+        assert images(pods) == {GOOD}
+        assert untouched <= {pod["metadata"]["uid"] for pod in pods}
+
+    run(running, kind, ns, work)
+
+
+def test_a_left_over_partition_is_lifted_only_where_it_blocks(running: Harness, ns: str) -> None:
+    async def work(found: Bench) -> None:
+        await found.create(GOOD)
+        await found.ready()
+        await found.patch({"spec": {"updateStrategy": {"rollingUpdate": {"partition": 2}}}})
+        await found.set_image(BETTER)
+        await found.until(lambda pods: any(image_of(pod) == BETTER for pod in pods) and len(pods) == 3)
+        await found.set_image(CRASH)
+        await found.until_failing()
+        # Below the partition the pods are at GOOD, so that it is not in the way there.
+        assert "workload.set-partition" not in [step.action for step in await found.plan(GOOD)]
+        steps = await found.plan(BETTER)
+        assert "workload.set-partition" in [step.action for step in steps]
+        await found.carry_out(steps)
+        assert images(await found.pods()) == {BETTER}
+        partition = next(step for step in steps if step.action == "workload.set-partition").compensation
+        assert partition is not None
+        assert partition.params["partition"] == 2
+
+    run(running, "StatefulSet", ns, work)
+
+
+def test_a_paused_deployment_whose_bad_template_never_rolled_out(running: Harness, ns: str) -> None:
+    async def work(found: Bench) -> None:
+        await found.create(GOOD)
+        await found.ready()
+        before = {pod["metadata"]["uid"] for pod in await found.pods()}
+        await found.patch({"spec": {"paused": True}})
+        await found.set_image(CRASH)
+        history = await found.until_good(GOOD)
+        assert history[-1].current
+        assert not history[-1].settled
+        assert "paused" in history[-1].status
+        assert [revision.number for revision in history] == [1, 2]
+        steps = await found.plan(GOOD)
+        assert [step.action for step in steps] == ["workload.undo", "workload.wait-ready"]
+        await found.carry_out(steps)
+        obj = await found.get()
+        assert obj["spec"]["paused"]
+        assert await found.image() == GOOD
+        assert {pod["metadata"]["uid"] for pod in await found.pods()} == before
+        # No revision kept the bad template, so the plan did: it holds no secret.
+        undo = steps[0].compensation
+        assert undo is not None
+        step = Step(id="u", action=undo.action, params=undo.params, target=found.target, title=steps[0].title)
+        await found.carry_out([step])
+        assert await found.image() == CRASH
+
+    run(running, "Deployment", ns, work)
+
+
+def test_a_deployment_that_was_paused_half_way_is_resumed_and_paused_again(running: Harness, ns: str) -> None:
+    async def work(found: Bench) -> None:
+        await found.create(GOOD)
+        await found.ready()
+        await found.set_image(CRASH)
+        await found.until_failing()
+        await found.patch({"spec": {"paused": True}})
+        steps = await found.plan(GOOD)
+        assert [step.id for step in steps] == ["undo", "resume", "wait-ready", "pause"]
+        await found.carry_out(steps)
+        assert (await found.get())["spec"]["paused"]
+        assert images(await found.pods()) == {GOOD}
+
+    run(running, "Deployment", ns, work)
+
+
+def test_secrets_of_a_template_are_shown_nowhere(running: Harness, ns: str) -> None:
+    async def work(found: Bench) -> None:
+        await found.create(GOOD)
+        await found.ready()
+        await found.patch({"spec": {"paused": True}})
+        await found.set_image(CRASH, env=[{"name": "DB_PASSWORD", "value": "hunter2"}])
+        good = (await found.history())[0]
+        steps = await found.plan(GOOD)
+        changes = await WORKLOADS.preview(found.port, found.target, good)
+        risks = await WORKLOADS.risks(found.port, found.target, good, changes)
+        checks = await WORKLOADS.checks(found.port, found.target, good)
+        shown = msgspec.json.encode([steps, changes, risks, checks, await found.history()]).decode()
+        assert "hunter2" not in shown
+        assert "DB_PASSWORD" in shown
+        assert steps[0].compensation is None
+        assert "not-undone" in {risk.code for risk in risks}
+
+    run(running, "Deployment", ns, work)
+
+
+def test_what_somebody_else_owns_is_refused(running: Harness, ns: str) -> None:
+    async def work(found: Bench) -> None:
+        await found.create(GOOD)
+        await found.ready()
+        await found.roll_out(BETTER)
+        good = await found.revision(GOOD)
+        annotation = {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:x/web"}
+        await found.patch({"metadata": {"annotations": annotation}})
+        with pytest.raises(errors.RefusedError, match="app/shop") as caught:
+            await WORKLOADS.steps(found.port, found.target, good)
+        assert "Git" in errors.fill(caught.value.hint, caught.value.arguments)
+        with pytest.raises(errors.ObjectNotFound):
+            await WORKLOADS.history(found.port, Target("deployment", "nobody", ns))
+
+    run(running, "Deployment", ns, work)
+
+
+def test_a_revision_that_fails_itself_is_told_early_and_why(running: Harness, ns: str) -> None:
+    async def work(found: Bench) -> None:
+        await found.create(GOOD)
+        await found.ready()
+        await found.set_image(MISSING)
+        await found.until_failing(MISSING)
+        with pytest.raises(errors.NotVerifiedError, match="ImagePull") as caught:
+            await found.ready(patience=1)
+        assert caught.value.exit_code == 7
+
+    run(running, "Deployment", ns, work)
+
+
+def test_a_change_after_the_plan_stops_it(running: Harness, ns: str) -> None:
+    async def work(found: Bench) -> None:
+        await broken(found)
+        steps = await found.plan(BETTER)
+        await found.set_image("3.0")
+        with pytest.raises(errors.PreconditionFailed, match="changed after the plan"):
+            await found.carry_out(steps[:1])
+        assert await found.image() == "3.0"
+        await found.port.delete(found.resource, found.name, found.namespace)
+        await found.until(lambda pods: not pods)
+        await found.create(CRASH)
+        with pytest.raises(errors.PreconditionFailed, match="made again"):
+            await found.carry_out(steps[:1])
+
+    run(running, "Deployment", ns, work)
+
+
+def test_a_run_that_was_cut_off_at_each_write_ends_the_same(running: Harness, ns: str) -> None:
+    async def work(found: Bench) -> None:
+        await broken(found)
+        steps = await found.plan(BETTER)
+        # Right before the template goes back, and right before the stuck pod is deleted.
+        for stop_at, image in ((1, CRASH), (2, BETTER)):
+            with pytest.raises(asyncio.CancelledError):
+                await found.carry_out(steps, stop_at=stop_at)
+            assert await found.image() == image
+            assert CRASH in images(await found.pods())
+        outcomes, _ = await found.carry_out(steps)
+        assert [outcome.changed for outcome in outcomes] == [False, True, False]
+        assert images(await found.pods()) == {BETTER}
+
+    run(running, "StatefulSet", ns, work)
+
+
+def test_what_the_server_would_refuse_is_known_before(running: Harness, ns: str) -> None:
+    async def work(found: Bench) -> None:
+        await found.create(GOOD)
+        await found.ready()
+        await found.roll_out(BETTER)
+        good = await found.revision(GOOD)
+        rights = await WORKLOADS.access(
+            found.port, found.target, await WORKLOADS.preview(found.port, found.target, good)
+        )
+        assert all(answer.allowed for answer in await found.port.may(rights))
+        assert {(right.verb, right.resource) for right in rights} >= {("patch", "deployments"), ("list", "pods")}
+        codes = [check.code for check in await WORKLOADS.checks(found.port, found.target, good)]
+        assert codes[:3] == ["revision-restored", "workload-ready", "no-new-restarts"]
+        step = (await found.plan(GOOD))[0]
+        assert json.loads(msgspec.json.encode(step))["precondition"]["uid"]
+        pruned = msgspec.structs.replace(step, params={**step.params, "digest": "0" * 16, "source": "gone"})
+        with pytest.raises(errors.RevisionNotFound, match="not in its history any more"):
+            await WORKLOADS.effects()[step.action](Context(found.port), pruned)
+
+    run(running, "Deployment", ns, work)
