@@ -211,3 +211,32 @@ def test_making_a_set_anew_needs_the_right_to_delete_and_create_it() -> None:
     rights = access(analysis(one), "secret")
     assert Access("delete", "apps", "statefulsets", NS) in rights
     assert Access("create", "apps", "statefulsets", NS) in rights
+
+
+def actions(*items: Item) -> list[tuple[str, Any]]:
+    found = [step for step in planned(*items) if step.action != "helm.rollback"]
+    assert len({step.id for step in found}) == len(found)
+    return [
+        (step.action.removeprefix("workload."), step.params.get("partition", step.params.get("paused")))
+        for step in found
+    ]
+
+
+def test_a_partition_that_somebody_left_is_taken_away_but_not_the_chart_s_own() -> None:
+    live = {"spec": {"updateStrategy": {"rollingUpdate": {"partition": 2}}}}
+    left = msgspec.structs.replace(item("StatefulSet", live, live), target={"spec": {}})
+    assert actions(left) == [("set-partition", 0), ("replace-stuck-pods", None), ("wait-ready", None)]
+    assert actions(item("StatefulSet", live, live)) == [("replace-stuck-pods", None), ("wait-ready", None)]
+
+
+def test_a_paused_deployment_is_resumed_and_paused_again() -> None:
+    live = {"spec": {"paused": True}}
+    left = msgspec.structs.replace(item("Deployment", live, live), target={"spec": {}})
+    assert actions(left) == [("set-paused", False), ("wait-ready", None), ("set-paused", True)]
+
+
+def test_pods_of_a_set_that_nobody_updates_are_replaced_and_parallel_ones_mend_themselves() -> None:
+    on_delete = {"spec": {"updateStrategy": {"type": "OnDelete"}}}
+    assert actions(item("StatefulSet", on_delete, on_delete))[0][0] == "delete-outdated-pods"
+    parallel = {"spec": {"podManagementPolicy": "Parallel"}}
+    assert actions(item("StatefulSet", parallel, parallel)) == [("wait-ready", None)]

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from backout.cluster.port import Cluster, Resource
-from backout.errors import AccessDenied, BackoutError, Conflict, Invalid, ObjectNotFound
+from backout.errors import AccessDenied, AlreadyExists, BackoutError, Conflict, Invalid, ObjectNotFound
 from backout.mechanisms.diff import diff_objects
 from backout.mechanisms.helm.manifest import Entry, Key, entries
 from backout.mechanisms.helm.merge import built_in, owned, three_way, two_way
@@ -22,6 +21,7 @@ from backout.model.target import ObjectRef
 KEEP = "helm.sh/resource-policy"
 MANAGER = "helm"
 PARALLEL = 8
+ATTEMPTS = 5
 
 Object = dict[str, Any]
 _VOLATILE = ("resourceVersion", "managedFields", "creationTimestamp", "generation", "selfLink")
@@ -46,6 +46,11 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     kept: bool = False
     asked: bool = False
     refusal: BackoutError | None = None
+
+    @property
+    def stranger(self) -> bool:
+        """True when it exists and the target has it, but the current revision does not."""
+        return self.live is not None and self.base is None and self.target is not None
 
     @property
     def custom(self) -> bool:
@@ -151,22 +156,21 @@ async def _ask(
     *,
     server_side: bool,
 ) -> Item:
-    send: Callable[[], Awaitable[Object]]
-    guess = reckon(base, wanted, live, ref) if live is not None else wanted
-    if live is None:
-        send = lambda: cluster.create(wanted, dry_run=True)  # noqa: E731 - three ways to send, one place that does
-    elif server_side:
-        send = lambda: cluster.apply(wanted, manager=MANAGER, force=False, dry_run=True)  # noqa: E731
-    else:
-        send = lambda: cluster.replace(_writable(guess, live), dry_run=True)  # noqa: E731
-    after, asked, refusal = guess, True, None
-    try:
-        after = await send()
-    except (Invalid, Conflict) as error:
-        refusal = error
-    except AccessDenied:
-        # The right to write is told apart by the access review; here it only means that nobody was asked.
-        asked = False
+    after, asked, refusal = wanted, True, None
+    for attempt in range(ATTEMPTS):
+        guess = reckon(base, wanted, live, ref) if live is not None else wanted
+        try:
+            after, refusal = await _send(cluster, wanted, guess, live, server_side=server_side), None
+        except (Invalid, Conflict) as error:
+            after, refusal = guess, error
+            if live is not None and attempt < ATTEMPTS - 1 and _raced(error):
+                # A controller wrote the status in between; that says nothing against the rollback.
+                live = await cluster.get(resource, ref.name, ref.namespace)
+                continue
+        except AccessDenied:
+            # The right to write is told apart by the access review; here it only means that nobody was asked.
+            after, asked = guess, False
+        break
     return Item(
         ref=ref, resource=resource, base=base, target=wanted, live=live, after=after, asked=asked, refusal=refusal,
         fields=diff_objects(live, after),
@@ -180,6 +184,19 @@ def reckon(base: Object | None, target: Object, live: Object, ref: ObjectRef) ->
         # An object that the base manifest does not know is its own base (helm 4.0.5 and later).
         return three_way(base or {}, target, live)
     return two_way(base or live, target, live)
+
+
+async def _send(cluster: Cluster, wanted: Object, guess: Object, live: Object | None, *, server_side: bool) -> Object:
+    if live is None:
+        return await cluster.create(wanted, dry_run=True)
+    if server_side:
+        return await cluster.apply(wanted, manager=MANAGER, force=False, dry_run=True)
+    return await cluster.replace(_writable(guess, live), dry_run=True)
+
+
+def _raced(error: BackoutError) -> bool:
+    """True for a conflict over the whole object, not over the owner of a field."""
+    return isinstance(error, Conflict) and not isinstance(error, AlreadyExists) and "fields" not in error.arguments
 
 
 def _writable(obj: Object, live: Object) -> Object:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from backout.cluster.port import CONFIGMAPS, SECRETS, Resource
+from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.manifest import digest
 from backout.mechanisms.helm.obstacles import obstacles
@@ -116,8 +117,9 @@ def access(analysis: Analysis, driver: str) -> list[Access]:
             need(Resource("apps/v1", "ReplicaSet", "replicasets"), namespace, "get", "list")
         else:
             need(Resource("apps/v1", "ControllerRevision", "controllerrevisions"), namespace, "get", "list")
-        if kind == "StatefulSet":
-            need(Resource("v1", "Pod", "pods"), namespace, "delete")
+    for step in aftercare(analysis, Target("helm", analysis.head.release, analysis.namespace)):
+        if step.action in {"workload.replace-stuck-pods", "workload.delete-outdated-pods"}:
+            need(Resource("v1", "Pod", "pods"), step.target.namespace, "delete")
     return sorted(found)
 
 

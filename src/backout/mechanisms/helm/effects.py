@@ -9,22 +9,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from typing import Any
 
 from backout.cluster.port import STATEFULSETS, Cluster
-from backout.errors import BackoutError, ObjectNotFound, PreconditionFailed, ToolFailed
+from backout.errors import BackoutError, ObjectNotFound, PreconditionFailed, TimedOut, ToolFailed
 from backout.mechanisms.helm import binary
 from backout.mechanisms.helm.failures import error_from
 from backout.mechanisms.helm.manifest import digest, entries
 from backout.mechanisms.helm.obstacles import recreate_needed
 from backout.mechanisms.helm.payload import Release
 from backout.mechanisms.helm.records import PENDING, Record, Records, driver
+from backout.mechanisms.helm.steps import stops_at
 from backout.mechanisms.helm.tool import find_helm
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import msg
 from backout.model.plan import Step
+from backout.model.target import ObjectRef
 from backout.tools.locate import Tool
 from backout.tools.run import environment
+
+_ORPHANING = 60.0
+"""Seconds for the garbage collector to let the pods of a deleted set go."""
 
 
 async def repair_pending(context: StepContext, step: Step) -> StepOutcome:
@@ -88,9 +92,10 @@ async def rollback(context: StepContext, step: Step) -> StepOutcome:
                 {"revision": head.revision},
             )  # fmt: skip
         _still_as_planned(step, head, current)
-        await _same_target(records, step)
-        await _recreate(context, step, records)
+        wanted = await _same_target(records, step)
         helm = await find_helm()
+        await _passable(context.cluster, helm, current, wanted)
+        await _recreate(context, step, wanted)
         await context.guard()
         result, failure = await _helm(context, step, helm, records, handle)
     return await _confirm(step, records, head, result, failure)
@@ -172,7 +177,7 @@ def _still_as_planned(step: Step, head: Record, current: Release) -> None:
         raise _moved(str(step.params["release"]), f"revision {head.revision}, {planned['status']}", head)
 
 
-async def _same_target(records: Records, step: Step) -> None:
+async def _same_target(records: Records, step: Step) -> Release:
     """The revision that was approved must still be there, and still say the same."""
     release, number = str(step.params["release"]), int(step.params["revision"])
     record = next((r for r in await records.history(release) if r.revision == number), None)
@@ -181,50 +186,76 @@ async def _same_target(records: Records, step: Step) -> None:
             "Revision {n} of helm/{release} is not in its history any more.", n=number, release=release,
             expected="the revision that the plan goes back to", found="a history without it", hint="Plan anew.",
         )  # fmt: skip
-    if digest((await records.load(record)).manifest) != step.params["digest"]:
+    wanted = await records.load(record)
+    if digest(wanted.manifest) != step.params["digest"]:
         raise PreconditionFailed(
             "Revision {n} of helm/{release} does not say what it said when the plan was made.", n=number,
             release=release, hint="Somebody edited its record. Look who did, then plan anew.",
         )  # fmt: skip
+    return wanted
 
 
-async def _recreate(context: StepContext, step: Step, records: Records) -> None:
+async def _passable(cluster: Cluster, helm: Tool, current: Release, wanted: Release) -> None:
+    """Helm 3 would write half of it before it stops at an object that it does not expect; say so before."""
+    if helm.major != 3:
+        return
+    namespace = wanted.namespace
+    known = {entry.key(namespace) for entry in entries(current.manifest)}
+    new = [entry.ref(namespace) for entry in entries(wanted.manifest) if entry.key(namespace) not in known]
+    if found := [ref for ref in new if await _exists(cluster, ref)]:
+        raise stops_at(found, wanted.name)
+
+
+async def _exists(cluster: Cluster, ref: ObjectRef) -> bool:
+    try:
+        resource = await cluster.resource(ref.api_version, ref.kind)
+        await cluster.get(resource, ref.name, ref.namespace if resource.namespaced else "")
+    except ObjectNotFound:
+        return False
+    return True
+
+
+async def _recreate(context: StepContext, step: Step, wanted: Release) -> None:
     """Deletes StatefulSets that must be made anew, and leaves their pods and claims alone."""
     names = [str(name) for name in step.params.get("recreate") or ()]
     if not names:
         return
-    number = int(step.params["revision"])
-    record = next(r for r in await records.history(str(step.params["release"])) if r.revision == number)
-    wanted = {e.name: e.object for e in entries((await records.load(record)).manifest, {"StatefulSet"})}
+    namespace = step.target.namespace
+    sets = {e.name: e.object for e in entries(wanted.manifest, {"StatefulSet"})}
     for name in names:
         try:
-            live = await context.cluster.get(STATEFULSETS, name, records.namespace)
+            live = await context.cluster.get(STATEFULSETS, name, namespace)
         except ObjectNotFound:
             continue
-        if name not in wanted or not recreate_needed(live, wanted[name]):
+        if name not in sets or not recreate_needed(live, sets[name]):
             continue
         await context.guard()
-        await context.cluster.delete(
-            STATEFULSETS, name, records.namespace, uid=live["metadata"]["uid"], propagation="Orphan"
-        )
+        await context.cluster.delete(STATEFULSETS, name, namespace, uid=live["metadata"]["uid"], propagation="Orphan")
         context.progress(msg("Deleted statefulset/{name} without its pods.", name=name))
-        await _gone(context.cluster, name, records.namespace, str(live["metadata"]["uid"]))
+        await _gone(context.cluster, name, namespace, str(live["metadata"]["uid"]))
 
 
 async def _gone(cluster: Cluster, name: str, namespace: str, uid: str) -> None:
     """Waits until the finalizer that orphans the pods is done and the object is gone."""
-    async with asyncio.timeout(60):
-        async for event in cluster.watch(STATEFULSETS, namespace, fields=f"metadata.name={name}"):
-            meta: dict[str, Any] = event.object.get("metadata", {}) if event.object else {}
-            if event.type == "DELETED" and meta.get("uid") == uid:
-                return
-            if event.type == "SYNCED":
-                try:
-                    live = await cluster.get(STATEFULSETS, name, namespace)
-                except ObjectNotFound:
+    try:
+        async with asyncio.timeout(_ORPHANING):
+            async for event in cluster.watch(STATEFULSETS, namespace, fields=f"metadata.name={name}"):
+                if event.type == "DELETED" and event.object.get("metadata", {}).get("uid") == uid:
                     return
-                if live["metadata"]["uid"] != uid:
+                if event.type == "SYNCED" and not await _is_there(cluster, name, namespace, uid):
                     return
+    except TimeoutError:
+        raise TimedOut(
+            "statefulset/{name} was not gone within {seconds} s after it was deleted.", name=name,
+            seconds=round(_ORPHANING), hint="Look at its finalizers and at the garbage collector, then resume.",
+        ) from None  # fmt: skip
+
+
+async def _is_there(cluster: Cluster, name: str, namespace: str, uid: str) -> bool:
+    try:
+        return bool((await cluster.get(STATEFULSETS, name, namespace))["metadata"]["uid"] == uid)
+    except ObjectNotFound:
+        return False
 
 
 async def _head(records: Records, release: str) -> tuple[Record, Release]:

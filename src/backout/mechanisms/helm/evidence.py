@@ -130,14 +130,18 @@ async def _read(cluster: Cluster, namespace: str, kinds: set[str], blind: list[M
             )
             return []
 
-    order = sorted(kinds)
-    lists = asyncio.gather(*(read(views.Workload, _RESOURCES[kind], True) for kind in order))
-    replicasets, revisions, pods = await asyncio.gather(
+    async def read_workloads() -> dict[str, list[views.Workload]]:
+        order = sorted(kinds)
+        lists = await asyncio.gather(*(read(views.Workload, _RESOURCES[kind], True) for kind in order))
+        return dict(zip(order, lists, strict=True))
+
+    workloads, replicasets, revisions, pods = await asyncio.gather(
+        read_workloads(),
         read(views.Workload, REPLICASETS, "Deployment" in kinds),
         read(views.ControllerRevision, CONTROLLERREVISIONS, bool(kinds - {"Deployment"})),
         read(views.Pod, PODS, bool(kinds)),
     )
-    return _Found(dict(zip(order, await lists, strict=True)), replicasets, revisions, pods)
+    return _Found(workloads, replicasets, revisions, pods)
 
 
 _Owned = TypeVar("_Owned", views.Pod, views.Workload, views.ControllerRevision)

@@ -81,7 +81,8 @@ class HelmMechanism:
             RefusedError: it would do harm or can't work (immutable fields, foreign owners, first install).
         """
         analysis, now = await asyncio.gather(self._analysis(cluster, target, revision), cluster.server_time())
-        return stepping.steps(analysis, target, self._records(cluster, target).driver_name, now)
+        driver = self._records(cluster, target).driver_name
+        return stepping.steps(analysis, target, driver, now, await _helm_if_any())
 
     async def risks(self, cluster: Cluster, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
         """What is deleted, taken over, made anew, run again."""

@@ -119,7 +119,7 @@ class Records:
     async def releases(self) -> dict[tuple[str, str], Record]:
         """The newest record of every release by its namespace and name: names are unique in one namespace only."""
         newest: dict[tuple[str, str], Record] = {}
-        for label in await self._list(_Label, "owner=helm"):
+        for label in await self._list(_Label, "owner=helm", metadata_only=True):
             record = _record(label.metadata, self.namespace)
             if record is None:
                 continue
@@ -148,8 +148,16 @@ class Records:
         return sorted(found, key=lambda record: record.revision)
 
     async def head(self, release: str) -> Record:
-        """The newest record, whatever its status."""
-        return (await self.history(release))[-1]
+        """The newest record, whatever its status. The payloads, which may be large, are not read.
+
+        Raises:
+            ReleaseNotFound: there is none.
+        """
+        labels = await self._list(_Label, f"owner=helm,name={release}", metadata_only=True)
+        found = [record for label in labels if (record := _record(label.metadata, self.namespace)) is not None]
+        if not found:
+            await self._missing(release)
+        return max(found, key=lambda record: record.revision)
 
     async def load(self, record: Record) -> Release:
         """Decodes one record.
@@ -197,9 +205,11 @@ class Records:
         """The object that holds the record."""
         return ObjectRef(self.resource.api_version, self.resource.kind, record.name, self.namespace, record.uid)
 
-    async def _list(self, shape: type[_Shape], selector: str) -> list[_Shape]:
+    async def _list(self, shape: type[_Shape], selector: str, *, metadata_only: bool = False) -> list[_Shape]:
         try:
-            return await self.cluster.list_as(shape, self.resource, self.namespace, labels=selector)
+            return await self.cluster.list_as(
+                shape, self.resource, self.namespace, labels=selector, metadata_only=metadata_only
+            )
         except AccessDenied as error:
             raise AccessDenied(
                 "The release records of namespace {namespace} can't be read: no permission to list {plural}.",

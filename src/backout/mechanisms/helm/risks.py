@@ -28,10 +28,17 @@ def risks(analysis: Analysis, helm: Tool | None, now: datetime) -> list[Risk]:
         found.append(Risk(code="hooks", message=msg(
             "Hooks of the target revision run again: {hooks}. They may not be made to run twice.", hooks=names
         )))  # fmt: skip
-    if any(item.live is not None and item.base is None and item.target is not None for item in analysis.items):
-        needs = helm is not None and helm.major == 3
-        found.append(Risk(code="unknown-base", needs_approval=needs, message=msg(
-            "An object of the target exists although the current revision does not have it; Helm 3 stops at that."
+    strangers = ", ".join(str(item.ref) for item in analysis.items if item.stranger)
+    if strangers:
+        found.append(Risk(code="unknown-base", message=msg(
+            "The target has objects that exist although the current revision lacks them: {objects}. Helm 3 would stop "
+            "there; Helm 4 takes them over.", objects=strangers,
+        )))  # fmt: skip
+    kept = ", ".join(str(item.ref) for item in analysis.items if item.gone and item.kept and item.live is not None)
+    if kept and helm is not None and helm.major == 3:
+        found.append(Risk(code="undo-blocked", message=msg(
+            "{objects} stays, since it is marked to be kept; Helm 3 could then not undo this rollback, Helm 4 could.",
+            objects=kept,
         )))  # fmt: skip
     if helm is not None and helm.major == 3 and analysis.head_release.server_side:
         found.append(Risk(code="helm-major", message=msg(

@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from backout.errors import Conflict, Invalid, RefusedError
+from backout.errors import Conflict, Invalid, PreconditionFailed, RefusedError
+from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis
 from backout.mechanisms.helm.manifest import digest
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
 from backout.mechanisms.helm.preview import rollback_hooks
 from backout.mechanisms.helm.text import duration
-from backout.mechanisms.helm.workloads import Workload, workloads
 from backout.model.message import msg
 from backout.model.plan import Compensation, Step
 from backout.model.target import ObjectRef, Target
+from backout.tools.locate import Tool
 
 HELM_TIMEOUT = 300.0
 """Helm's own default for ``--timeout``, in seconds for each operation."""
@@ -23,27 +25,35 @@ YOUNG = timedelta(minutes=5)
 """Helm's default ``--timeout``: a pending release that is younger may still be somebody's."""
 
 
-def steps(analysis: Analysis, target: Target, driver: str, now: datetime) -> list[Step]:
-    """The steps in order.
+def steps(analysis: Analysis, target: Target, driver: str, now: datetime, helm: Tool | None = None) -> list[Step]:
+    """The steps in order. ``helm`` is the one that would run, where there is one.
 
     Raises:
         RefusedError, Conflict, Invalid: it can't work, or would do harm.
     """
     found = obstacles(analysis.items)
     _refuse(analysis, target, [obstacle for obstacle in found if obstacle.final])
+    strangers = [item.ref for item in analysis.items if item.stranger]
+    if helm is not None and helm.major == 3 and strangers:
+        raise stops_at(strangers, target.name)
     recreate = [obstacle for obstacle in found if obstacle.kind == "recreate"]
     takeover = any(obstacle.kind == "takeover" for obstacle in found)
     result: list[Step] = []
     if analysis.head.pending:
         result.append(_repair(analysis, target, driver, now))
     result.append(_rollback(analysis, target, driver, recreate, force_conflicts=takeover))
-    for workload in workloads(analysis.target_release.manifest, analysis.namespace):
-        if workload.kind == "StatefulSet":
-            result.append(_replace(workload, target))
-    result.extend(
-        _wait(workload, target) for workload in workloads(analysis.target_release.manifest, analysis.namespace)
-    )
+    result.extend(aftercare(analysis, target))
     return result
+
+
+def stops_at(refs: Sequence[ObjectRef], release: str) -> PreconditionFailed:
+    """Helm 3 gives up in the middle at an object that exists though the base revision lacks it (v4 goes on)."""
+    return PreconditionFailed(
+        "Helm 3 can't go back on helm/{release}: {objects} exists, but is not part of its current revision.",
+        release=release, objects=", ".join(str(ref) for ref in refs),
+        expected="objects that are in both revisions, or in neither", found="{objects}",
+        hint="Use Helm 4 (name it in BACKOUT_HELM), or delete what is in the way if nothing needs it.",
+    )  # fmt: skip
 
 
 def observe(analysis: Analysis, now: datetime) -> float:
@@ -146,39 +156,3 @@ def _rollback(
         # each hook may take Helm's own timeout, and a helm of an earlier attempt may have to be waited for
         timeout=HELM_TIMEOUT * (2 + len(rollback_hooks(analysis))),
     )  # fmt: skip
-
-
-def _replace(workload: Workload, target: Target) -> Step:
-    ref = _ref(workload)
-    return Step(
-        id=f"replace-stuck-{ref.name}",
-        action="workload.replace-stuck-pods",
-        target=_workload_target(workload, target),
-        title=msg("Replace pods of {workload} that are stuck on another revision", workload=str(ref)),
-        params=_params(ref),
-        effect=msg("Every pod of {workload} runs the revision that it should.", workload=str(ref)),
-    )
-
-
-def _wait(workload: Workload, target: Target) -> Step:
-    ref = _ref(workload)
-    return Step(
-        id=f"wait-{workload.kind.lower()}-{ref.name}",
-        action="workload.wait-ready",
-        target=_workload_target(workload, target),
-        title=msg("Wait until {workload} is ready", workload=str(ref)),
-        params=_params(ref),
-        effect=msg("All pods of {workload} are ready, at the right revision.", workload=str(ref)),
-    )
-
-
-def _ref(workload: Workload) -> ObjectRef:
-    return ObjectRef("apps/v1", workload.kind, workload.name, workload.namespace)
-
-
-def _params(ref: ObjectRef) -> dict[str, str]:
-    return {"api_version": ref.api_version, "kind": ref.kind, "name": ref.name, "namespace": ref.namespace}
-
-
-def _workload_target(workload: Workload, target: Target) -> Target:
-    return Target(workload.kind.lower(), workload.name, workload.namespace, target.cluster)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps after a rollback: what plain Helm leaves undone on the workloads of the target revision. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from backout.mechanisms.helm.analysis import Analysis, Item
+from backout.mechanisms.helm.workloads import KINDS
+from backout.mechanisms.workload import steps as builders
+from backout.mechanisms.workload.objects import on_delete, ordered, partition_of
+from backout.model.plan import Step
+from backout.model.target import ObjectRef, Target
+
+
+def aftercare(analysis: Analysis, target: Target) -> list[Step]:
+    """Hindrances that the chart does not ask for are taken away, stuck pods replaced, then everything is waited for."""
+    found = [item for item in analysis.items if item.ref.kind in KINDS and item.target is not None]
+    before: list[Step] = []
+    pods: list[Step] = []
+    ready: list[Step] = []
+    again: list[Step] = []
+    for item in found:
+        # without the uid: a set that is made anew gets another one
+        ref = msgspec.structs.replace(item.ref, uid="")
+        mine = Target(ref.kind.lower(), ref.name, ref.namespace, target.cluster)
+        after = _after(item)
+        before += _hindrances(item, after, mine)
+        again += _paused_again(item, after, mine)
+        if on_delete(after):
+            pods.append(_named(builders.delete_outdated(ref, mine), ref))
+        elif ordered(after):
+            pods.append(_named(builders.replace_stuck(ref, mine), ref))
+        ready.append(_named(builders.wait_ready(ref, mine), ref))
+    return [*before, *pods, *ready, *again]
+
+
+def _after(item: Item) -> dict[str, Any]:
+    obj = item.after or item.target or {}
+    return {**obj, "kind": item.ref.kind, "spec": obj.get("spec") or {}}
+
+
+def _hindrances(item: Item, after: dict[str, Any], target: Target) -> list[Step]:
+    """A partition or a pause that somebody left on the live object, and that the chart says nothing of."""
+    wanted = (item.target or {}).get("spec") or {}
+    found: list[Step] = []
+    partition = partition_of(after)
+    asked = ((wanted.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition")
+    if partition and not asked and item.live is not None:
+        found.append(builders.set_partition(item.ref, target, partition, 0))
+    if after["spec"].get("paused") and not wanted.get("paused") and item.live is not None:
+        found.append(builders.set_paused(item.ref, target, before=True, after=False))
+    return [_named(step, item.ref) for step in found]
+
+
+def _paused_again(item: Item, after: dict[str, Any], target: Target) -> list[Step]:
+    wanted = (item.target or {}).get("spec") or {}
+    if after["spec"].get("paused") and not wanted.get("paused") and item.live is not None:
+        return [_named(builders.set_paused(item.ref, target, before=False, after=True), item.ref)]
+    return []
+
+
+def _named(step: Step, ref: ObjectRef) -> Step:
+    """Ids are unique in a plan, though it may have several workloads."""
+    return msgspec.structs.replace(step, id=f"{step.id}-{ref.kind.lower()}-{ref.name}")
