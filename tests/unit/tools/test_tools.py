@@ -222,7 +222,8 @@ def test_output_is_bounded() -> None:
 STUBBORN = """
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGINT, lambda *_: open(sys.argv[1] + '.asked', 'w').close())
-child = subprocess.Popen([sys.executable, '-c', 'import signal, time; signal.signal(2, signal.SIG_IGN); time.sleep(600)'])
+deaf = 'import signal, time; signal.signal(2, signal.SIG_IGN); time.sleep(600)'
+child = subprocess.Popen([sys.executable, '-c', deaf])
 open(sys.argv[1] + '.tmp', 'w').write(f'{os.getpid()} {child.pid}')
 os.rename(sys.argv[1] + '.tmp', sys.argv[1])
 while True:
