@@ -10,6 +10,7 @@ from typing import Any
 SIMULATED_IMAGE = "registry.example/thanos"
 REAL_IMAGE = "docker.io/library/busybox"
 _SLEEP = "trap 'exit 0' TERM; while :; do sleep 1; done"
+_READY = f"touch /tmp/ready; {_SLEEP}"
 
 
 class Behaviour(Enum):
@@ -23,10 +24,10 @@ class Behaviour(Enum):
 
 
 _COMMANDS: dict[Behaviour, str] = {
-    Behaviour.GOOD: _SLEEP,
+    Behaviour.GOOD: _READY,
     Behaviour.CRASH: "echo 'level=error msg=\"unknown flag --receive.replication-protocl\"'; exit 2",
     Behaviour.OOM: "x=a; while :; do x=$x$x; done",
-    Behaviour.UNPULLABLE: _SLEEP,
+    Behaviour.UNPULLABLE: _READY,
     Behaviour.UNREADY: _SLEEP,
 }
 

@@ -68,7 +68,7 @@ async def three_bad(lab: Lab) -> None:
 
 async def never_ready(lab: Lab) -> None:
     """The querier runs, but its readiness probe never passes."""
-    await lab.upgrade(query=lab.images.values("0.37.0", Behaviour.UNREADY), readiness={"path": "/ready-not-yet"})
+    await lab.upgrade(query=lab.images.values("0.37.0", Behaviour.UNREADY))
     await lab.until_unready(f"{lab.release}-query", seconds=12)
 
 

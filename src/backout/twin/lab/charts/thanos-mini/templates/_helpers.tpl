@@ -13,9 +13,11 @@ image: "{{ .root.Values.image }}:{{ .values.tag | default .root.Values.tag }}"
 {{- with .values.command | default .root.Values.command }}
 command: {{ toJson . }}
 {{- end }}
-{{- if not .root.Values.command }}
 readinessProbe:
-  httpGet: {path: {{ .root.Values.readiness.path }}, port: http}
-  periodSeconds: {{ .root.Values.readiness.periodSeconds }}
+{{- if .values.command | default .root.Values.command }}
+  exec: {command: [cat, /tmp/ready]}
+{{- else }}
+  httpGet: {path: /-/ready, port: http}
 {{- end }}
+  periodSeconds: {{ .root.Values.probePeriodSeconds }}
 {{- end }}
