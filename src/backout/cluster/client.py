@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from backout.cluster.verbs import Verbs
 
 T = TypeVar("T")
+R = TypeVar("R")
 MANAGER = "backout"
 LOG_BYTES = 64 * 1024
 
@@ -120,11 +121,34 @@ class KubernetesCluster:
         return name_kind(items, resource)
 
     async def list_as(
-        self, type: type[T], resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
+        self,
+        type: type[T],
+        resource: Resource,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
     ) -> list[T]:
         """Lists into structs."""
-        items, _ = await listing.everything(self._wire, type, resource, namespace, labels=labels, fields=fields)
+        accept = listing.METADATA if metadata_only else "application/json"
+        items, _ = await listing.everything(
+            self._wire, type, resource, namespace, labels=labels, fields=fields, accept=accept
+        )
         return items
+
+    async def fold(
+        self,
+        type: type[T],
+        resource: Resource,
+        fold: Callable[[list[T]], R],
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+    ) -> list[R]:
+        """Lists page by page, and keeps only what ``fold`` makes of each."""
+        return await listing.folded(self._wire, type, resource, fold, namespace, labels=labels, fields=fields)
 
     async def watch(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""

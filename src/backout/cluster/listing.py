@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -17,7 +17,10 @@ from backout.cluster.wire import Wire, decode_failed
 from backout.errors import Expired
 
 T = TypeVar("T")
+R = TypeVar("R")
 PAGE = 500
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+"""What to accept when the metadata is enough: data of Secrets is then never sent."""
 RESTARTS = 2
 """A list that expires more often than this is asked for in one piece, as client-go's pager does."""
 
@@ -82,7 +85,7 @@ def no_gc() -> Iterator[None]:
 
 async def pages(
     wire: Wire, type_: Any, resource: Resource, namespace: str = "", *,
-    labels: str = "", fields: str = "", limit: int = PAGE,
+    labels: str = "", fields: str = "", limit: int = PAGE, accept: str = "application/json",
 ) -> AsyncIterator[Page]:  # fmt: skip
     """All pages. When the position expires (410) the list starts again: the next page has ``first`` set."""
     path = path_of(resource, namespace=namespace)
@@ -94,7 +97,7 @@ async def pages(
         if position:
             params["continue"] = position
         try:
-            response = await wire.request("GET", path, params=params)
+            response = await wire.request("GET", path, params=params, accept=accept)
         except Expired:
             if not position:
                 raise
@@ -105,6 +108,7 @@ async def pages(
                 envelope = decoder(_envelope(type_)).decode(response.content)
         except msgspec.DecodeError:
             raise decode_failed(resource.plural) from None
+        del response  # its megabytes would stay until the next page has arrived
         yield Page(envelope.items or [], envelope.metadata.resourceVersion, first)
         position, first = envelope.metadata.continue_, False
         if not position:
@@ -113,17 +117,30 @@ async def pages(
 
 async def everything(
     wire: Wire, type_: Any, resource: Resource, namespace: str = "", *,
-    labels: str = "", fields: str = "", limit: int = PAGE,
+    labels: str = "", fields: str = "", limit: int = PAGE, accept: str = "application/json",
 ) -> tuple[list[Any], str]:  # fmt: skip
     """One consistent list and its version: what was read before an expiry is thrown away."""
     result: list[Any] = []
     version = ""
-    async for page in pages(wire, type_, resource, namespace, labels=labels, fields=fields, limit=limit):
+    async for page in pages(wire, type_, resource, namespace, labels=labels, fields=fields, limit=limit, accept=accept):
         if page.first:
             result = []
         result += page.items
         version = page.version
     return result, version
+
+
+async def folded(
+    wire: Wire, type_: Any, resource: Resource, fold: Callable[[list[Any]], R], namespace: str = "", *,
+    labels: str = "", fields: str = "",
+) -> list[R]:  # fmt: skip
+    """What ``fold`` makes of each page; no page is kept, so that memory does not grow with the cluster."""
+    result: list[R] = []
+    async for page in pages(wire, type_, resource, namespace, labels=labels, fields=fields):
+        if page.first:
+            result = []
+        result.append(fold(page.items))
+    return result
 
 
 def name_kind(objects: list[dict[str, Any]], resource: Resource) -> list[dict[str, Any]]:

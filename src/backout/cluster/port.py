@@ -9,7 +9,7 @@ blindly: after a timeout or a reset the caller looks again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
@@ -20,6 +20,7 @@ from backout.model.plan import Access, ClusterIdentity
 from backout.model.target import ObjectRef
 
 T = TypeVar("T")
+R = TypeVar("R")
 Object = dict[str, Any]
 Propagation = Literal["Background", "Foreground", "Orphan"]
 PatchType = Literal["json", "merge", "strategic"]
@@ -127,9 +128,34 @@ class Cluster(Protocol):
         """Lists all (use `list_as` for many)."""
 
     async def list_as(
-        self, type: type[T], resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
+        self,
+        type: type[T],
+        resource: Resource,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
     ) -> list[T]:
-        """Lists into structs of only the needed fields: for thousands of objects."""
+        """Lists into structs of only the needed fields: for thousands of objects.
+
+        ``metadata_only``: the server sends nothing but metadata, for objects with large contents.
+        """
+
+    async def fold(
+        self,
+        type: type[T],
+        resource: Resource,
+        fold: Callable[[list[T]], R],
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+    ) -> list[R]:
+        """Lists page by page, and keeps only what ``fold`` makes of each: for more objects than are to be kept.
+
+        When the list has to start again, ``fold`` sees objects again: it must not count by itself.
+        """
 
     def watch(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""

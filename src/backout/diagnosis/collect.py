@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from backout.cluster.port import (
     Cluster,
     Resource,
 )
+from backout.diagnosis.pods import troubles
 from backout.diagnosis.views import Event, Pod, ReplicaSet, Workload
 from backout.errors import AccessDenied, BackoutError, ObjectNotFound
 from backout.model.message import Message, msg
@@ -33,24 +35,41 @@ WorkloadKey = tuple[str, str, str]
 
 
 class State(msgspec.Struct):
-    """All that was read in bulk. ``blind`` says what could not be read: a diagnosis must not call that healthy."""
+    """All that was read in bulk. ``blind`` says what could not be read: a diagnosis must not call that healthy.
+
+    ``pods`` are only those that something is wrong with, out of ``pods_seen``.
+    """
 
     namespace: str
     pods: list[Pod] = []
+    pods_seen: int = 0
     workloads: dict[WorkloadKey, Workload] = {}
     blind: list[Message] = []
 
 
-async def read_state(cluster: Cluster, namespace: str) -> State:
+async def read_state(cluster: Cluster, namespace: str, now: datetime) -> State:
     """Pods and workloads of one namespace, or of all when it is empty, in parallel."""
     state = State(namespace)
-    state.pods, state.workloads = await asyncio.gather(_read(cluster, Pod, PODS, state), _workloads(cluster, state))
+    await asyncio.gather(_read_pods(cluster, state, now), _read_workloads(cluster, state))
     return state
 
 
-async def _workloads(cluster: Cluster, state: State) -> dict[WorkloadKey, Workload]:
+async def _read_pods(cluster: Cluster, state: State, now: datetime) -> None:
+    def fold(page: list[Pod]) -> tuple[int, list[Pod]]:
+        return len(page), [pod for pod in page if troubles(pod, now)]
+
+    try:
+        pages = await cluster.fold(Pod, PODS, fold, state.namespace)
+    except AccessDenied:
+        state.blind.append(_no_right(PODS, state))
+        return
+    state.pods_seen = sum(count for count, _ in pages)
+    state.pods = [pod for _, found in pages for pod in found]
+
+
+async def _read_workloads(cluster: Cluster, state: State) -> None:
     lists = await asyncio.gather(*(_read(cluster, Workload, resource, state) for resource in KINDS.values()))
-    return {
+    state.workloads = {
         (workload.metadata.namespace, kind, workload.metadata.name): workload
         for kind, found in zip(KINDS, lists, strict=True)
         for workload in found
@@ -61,10 +80,13 @@ async def _read(cluster: Cluster, shape: type[T], resource: Resource, state: Sta
     try:
         return await cluster.list_as(shape, resource, state.namespace)
     except AccessDenied:
-        where = state.namespace or "all namespaces"
-        message = msg("{resource} in {where} can't be read: no permission.", resource=resource.plural, where=where)
-        state.blind.append(message)
+        state.blind.append(_no_right(resource, state))
         return []
+
+
+def _no_right(resource: Resource, state: State) -> Message:
+    where = state.namespace or "all namespaces"
+    return msg("{resource} in {where} can't be read: no permission.", resource=resource.plural, where=where)
 
 
 async def workload_of(cluster: Cluster, state: State, pod: Pod) -> WorkloadKey | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import cast
 
 from backout.cluster.port import PODS, Cluster
 from backout.diagnosis.cause import Case, conclude
 from backout.diagnosis.collect import KINDS, State, WorkloadKey, read_state
+from backout.diagnosis.once import Once
 from backout.diagnosis.releases import ReleaseState, read_releases
 from backout.diagnosis.symptoms import find_troubles, held_symptom, rollout_symptoms, serving, symptoms_of
 from backout.errors import AccessDenied, ObjectNotFound
@@ -19,6 +21,9 @@ from backout.model.evidence import Diagnosis, Problem, Symptom
 from backout.model.message import msg
 from backout.model.target import WORKLOADS, Target
 
+NAMESPACES_AT_ONCE = 4
+"""Bounds memory: what the histories of a namespace need is read as a whole."""
+
 
 async def diagnose(cluster: Cluster, namespace: str, targets: Sequence[Target] = ()) -> Diagnosis:
     """The diagnosis of one namespace, or of all when it is empty; of ``targets`` alone when some are named.
@@ -26,19 +31,35 @@ async def diagnose(cluster: Cluster, namespace: str, targets: Sequence[Target] =
     Raises:
         BackoutError: the cluster can't be reached. Missing rights end up in ``Diagnosis.blind`` instead.
     """
-    now, state = await asyncio.gather(cluster.server_time(), read_state(cluster, namespace))
+    now = await cluster.server_time()
+    state = await read_state(cluster, namespace, now)
     releases, broken = await asyncio.gather(
         read_releases(cluster, namespace, now, state.blind), _broken_workloads(cluster, state, now)
     )
     cases = await _cases(cluster, state, broken)
     _add_releases(cases, releases, targets)
     wanted = [case for case in cases.values() if not targets or case.target in targets or _named(case, targets)]
-    problems = await asyncio.gather(*(conclude(cluster, case) for case in wanted))
+    problems = await _problems(cluster, wanted)
     return Diagnosis(
         cluster=cluster.name, namespace=namespace, at=now, problems=tuple(sorted(problems, key=_order)),
-        looked_at={"pods": len(state.pods), "workloads": len(state.workloads), "releases": len(releases)},
+        looked_at={"pods": state.pods_seen, "workloads": len(state.workloads), "releases": len(releases)},
         blind=tuple(state.blind),
     )  # fmt: skip
+
+
+async def _problems(cluster: Cluster, cases: Iterable[Case]) -> list[Problem]:
+    """What is behind each case, namespace by namespace: the histories of one namespace lie in the same few lists."""
+    by_namespace: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        by_namespace[case.target.namespace].append(case)
+    gate = asyncio.Semaphore(NAMESPACES_AT_ONCE)
+
+    async def one(cases: list[Case]) -> list[Problem]:
+        async with gate, Once(cluster) as once:
+            return list(await asyncio.gather(*(conclude(cast(Cluster, once), case) for case in cases)))
+
+    found = await asyncio.gather(*(one(cases) for cases in by_namespace.values()))
+    return [problem for problems in found for problem in problems]
 
 
 async def _broken_workloads(cluster: Cluster, state: State, now: datetime) -> dict[WorkloadKey, list[Symptom]]:
@@ -59,7 +80,8 @@ async def _broken_workloads(cluster: Cluster, state: State, now: datetime) -> di
 
 async def _cases(cluster: Cluster, state: State, broken: dict[WorkloadKey, list[Symptom]]) -> dict[Target, Case]:
     """One case for each owner to act on: everything of one release that is broken goes back together."""
-    owners = await asyncio.gather(*(_owner(cluster, key) for key in broken))
+    async with Once(cluster) as once:
+        owners = await asyncio.gather(*(_owner(cast(Cluster, once), key) for key in broken))
     cases: dict[Target, Case] = {}
     for (key, symptoms), (owner, target, mechanism) in zip(broken.items(), owners, strict=True):
         case = cases.setdefault(target, Case(target=target, mechanism=mechanism, owner=owner))

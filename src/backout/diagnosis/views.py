@@ -28,7 +28,6 @@ class Meta(_View, frozen=True):
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
     labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
     owner_references: tuple[OwnerRef, ...] = ()
 
     @property

@@ -281,3 +281,28 @@ def test_logs_are_bounded_text() -> None:
             assert api.seen[-1][2] == {"tailLines": "5", "limitBytes": "65536", "container": "app", "previous": "true"}
 
     run(main())
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_a_fold_keeps_only_what_is_made_of_each_page(times: int) -> None:
+    async def main() -> None:
+        async with fake(expire_continue=times) as (api, cluster):
+            for number in range(1203):
+                api.put(PODS_PATH, f"web-{number:04d}")
+            found = await cluster.fold(Pod, PODS, lambda page: (len(page), page[-1].metadata.name), "shop")
+            assert sum(count for count, _ in found) == 1203
+            assert found[-1] == (203, "web-1202")
+
+    run(main())
+
+
+def test_metadata_alone_is_asked_for_where_that_is_enough() -> None:
+    async def main() -> None:
+        async with fake() as (api, cluster):
+            api.put(PODS_PATH, "web")
+            await cluster.list_as(Pod, PODS, "shop", metadata_only=True)
+            assert "as=PartialObjectMetadataList" in api.seen[-1][3]["accept"]
+            await cluster.list_as(Pod, PODS, "shop")
+            assert "as=" not in api.seen[-1][3]["accept"]
+
+    run(main())
