@@ -20,7 +20,7 @@ from backout.twin.apiserver.fields.merging import merge, remove, schema_errors, 
 from backout.twin.apiserver.fields.reset import reset_fields
 from backout.twin.apiserver.fields.sets import FieldSet
 from backout.twin.apiserver.fields.walk import Comparison, UnkeyedItem, compare, field_set
-from backout.twin.apiserver.schema import FREE, Schema, metadata_only
+from backout.twin.apiserver.schema import FREE, Schema, clone, metadata_only
 from backout.twin.apiserver.schema import decode as decode_object
 from backout.twin.apiserver.status import ApiError, Cause
 
@@ -335,10 +335,10 @@ def _empty_built_in(api_version: str, kind: str, schema: Schema) -> Object:
 
 
 def _empty(api_version: str, kind: str, schema: Schema | None) -> Object:
-    """What a create is compared with: the zero value of the type. Read only."""
+    """What a create is compared with: the zero value of the type; parts of it end up in the created object."""
     if schema is None or schema is FREE or not schema.definition:
         return {"apiVersion": api_version, "kind": kind}
-    return _empty_built_in(api_version, kind, schema)
+    return clone(_empty_built_in(api_version, kind, schema))
 
 
 def _client_side(live: Object, node: Schema, api_version: str) -> FieldSet | None:
