@@ -175,3 +175,54 @@ def test_the_default_account_is_waited_for() -> None:
         assert (await server.ask("GET", f"{CORE}/configmaps/{config_map('x')['metadata']['name']}"))[0] == 404
 
     asyncio.run(main())
+
+
+def _sized(name: str, cpu: str) -> dict[str, Any]:
+    body = pod(name)
+    body["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
+    return body
+
+
+def test_a_quota_is_counted_and_held() -> None:
+    async def main() -> None:
+        server = Server()
+        await server.account()
+        quota = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "5", "requests.cpu": "1"}}}
+        await server.create(f"{CORE}/resourcequotas", quota)
+        status, answer = await server.ask("POST", f"{CORE}/pods", pod("none"))
+        assert answer["message"] == 'pods "none" is forbidden: failed quota: q: must specify requests.cpu for: c'
+        await server.create(f"{CORE}/pods", _sized("a", "800m"))
+        assert (await server.get(f"{CORE}/resourcequotas/q"))["status"]["used"] == {"pods": "1", "requests.cpu": "800m"}
+        status, answer = await server.ask("POST", f"{CORE}/pods", _sized("b", "300m"))
+        assert status == 403 and answer["message"].endswith(
+            "exceeded quota: q, requested: requests.cpu=300m, used: requests.cpu=800m, limited: requests.cpu=1"
+        )
+        await server.ask("DELETE", f"{CORE}/pods/a")
+        assert (await server.get(f"{CORE}/resourcequotas/q"))["status"]["used"] == {"pods": "0", "requests.cpu": "0"}
+        await server.create(f"{CORE}/pods", _sized("b", "300m"))
+
+    asyncio.run(main())
+
+
+def test_limit_ranges_complete_and_bound_pods() -> None:
+    async def main() -> None:
+        server = Server()
+        await server.account()
+        bounds = {
+            "type": "Container",
+            "default": {"cpu": "200m"},
+            "defaultRequest": {"cpu": "100m"},
+            "max": {"cpu": "1"},
+        }
+        await server.create(f"{CORE}/limitranges", {"metadata": {"name": "l"}, "spec": {"limits": [bounds]}})
+        made = await server.create(f"{CORE}/pods", pod("a"))
+        assert made["spec"]["containers"][0]["resources"] == {"requests": {"cpu": "100m"}, "limits": {"cpu": "200m"}}
+        note = made["metadata"]["annotations"]["kubernetes.io/limit-ranger"]
+        assert note == "LimitRanger plugin set: cpu request for container c; cpu limit for container c"
+        body = _sized("b", "2")
+        body["spec"]["containers"][0]["resources"]["limits"] = {"cpu": "2"}
+        status, answer = await server.ask("POST", f"{CORE}/pods", body)
+        assert status == 403
+        assert "maximum cpu usage per Container is 1, but limit is 2" in answer["message"]
+
+    asyncio.run(main())

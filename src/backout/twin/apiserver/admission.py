@@ -7,8 +7,10 @@ Source: pkg/kubeapiserver/options/plugins.go (the order) and plugin/pkg/admissio
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
+from backout.twin.apiserver import limits
 from backout.twin.apiserver.rbac import GROUP as RBAC
 from backout.twin.apiserver.rbac import Attributes, uncovered
 from backout.twin.apiserver.rest.call import Call
@@ -50,6 +52,7 @@ def on_create(call: Call, obj: Object) -> None:
     namespace_exists(call, obj)
     match call.type.storage_key:
         case ("", "pods"):
+            limits.complete(call, obj)
             _service_account(call, obj)
             _priority(call, obj)
             _tolerations(obj["spec"])
@@ -59,6 +62,12 @@ def on_create(call: Call, obj: Object) -> None:
             _ingress_class(call, obj)
         case (group, _) if group == RBAC:
             _escalation(call, obj)
+
+
+def after_validation(call: Call, obj: Object) -> None:
+    """The plug-ins that judge a complete new object; raises ApiError 403."""
+    limits.check(call, obj)
+    call.server.quotas.check(call, obj)
 
 
 def on_update(call: Call, new: Object, old: Object, subresource: str) -> None:
@@ -118,8 +127,6 @@ def _mount_token(spec: dict[str, Any]) -> None:
 
 
 def _random_suffix() -> str:
-    import random
-
     return "".join(random.choices(_SUFFIX, k=5))
 
 

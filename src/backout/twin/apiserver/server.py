@@ -16,6 +16,7 @@ from backout.twin.apiserver.faults import Faults
 from backout.twin.apiserver.http import BODY_LIMIT, HttpsServer, Request, Response, User
 from backout.twin.apiserver.logs import LogOptions, LogSource
 from backout.twin.apiserver.openapi import OpenApi
+from backout.twin.apiserver.quota import Quotas
 from backout.twin.apiserver.rbac import Attributes, Authorizer
 from backout.twin.apiserver.resources import Registry
 from backout.twin.apiserver.rest.call import Call
@@ -57,6 +58,7 @@ class ApiServer:
         self.authorizer = Authorizer(self.store)
         self.discovery = Discovery(self.registry)
         self.openapi = OpenApi(self.registry, self.settings.git_version)
+        self.quotas = Quotas(self)
         self._definitions = Definitions(self)
         self.log_source: LogSource | None = None
         self.tokens: dict[str, User] = {self.settings.admin_token: auth.ADMIN}
@@ -73,6 +75,7 @@ class ApiServer:
         self.store.load(path.read_bytes())
         self.authorizer.invalidate()
         self._definitions.reload()
+        self.quotas.reload()
 
     @cached_property
     def signer(self) -> TokenSigner:

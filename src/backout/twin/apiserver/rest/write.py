@@ -132,6 +132,7 @@ def create_object(call: Call, obj: Object, *, dry_run: bool, applied: bool = Fal
     context = strategies.Context(call.server, call.user, dry_run, now, call.warnings)
     strategies.prepare_create(call.type, obj, context)
     validate(call, obj, None)
+    admission.after_validation(call, obj)
     if not meta.get("name"):
         raise invalid(call.type.group_kind, "", [Cause.required("metadata.name", "name or generateName is required")])
     key = object_key(call.namespace, meta["name"])
