@@ -8,6 +8,7 @@ the cluster. One host only: SQLite's locks do not hold over NFS.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import stat
@@ -56,7 +57,7 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "SQLITE_CANTOPEN": _UNOPENED,
     "SQLITE_PERM": _UNOPENED,
     "SQLITE_IOERR": (
-        N_("The disk failed while the state database {path} was used."),
+        N_("Reading or writing the state database {path} failed ({reason})."),
         N_("check the disk and its free space"),
     ),
 }
@@ -93,7 +94,7 @@ def state_error(path: Path, error: sqlite3.Error) -> StateError:
     name = getattr(error, "sqlite_errorname", "") or ""
     for prefix, (sentence, hint) in _SENTENCES.items():
         if name.startswith(prefix):
-            return StateError(sentence, hint=hint, path=str(path), env=ENVIRONMENT)
+            return StateError(sentence, hint=hint, path=str(path), env=ENVIRONMENT, reason=name)
     return StateError(
         "The state database {path} can't be used: {reason}.",
         path=str(path),
@@ -106,65 +107,100 @@ def state_error(path: Path, error: sqlite3.Error) -> StateError:
 def prepare(path: Path) -> None:
     """Makes folder (0700) and file (0600) if they are missing, and takes rights away from others.
 
+    An existing file is only looked at, never opened: closing any descriptor of a file drops all POSIX locks that the
+    process has on it, those of an open SQLite connection too (sqlite.org/howtocorrupt.html, 2.2).
+
     Raises:
         StateError: not ours, no regular file, or not writable.
     """
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except PermissionError as error:
-            raise StateError(
-                "The state database {path} is read-only for you.",
-                path=str(path),
-                env=ENVIRONMENT,
-                hint="make it writable for you, or set {env} to another file",
-            ) from error
-        try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise StateError("The state database {path} is not a file.", path=str(path))
-            if found.st_uid != os.geteuid():
-                raise StateError(
-                    "The state database {path} belongs to another user (uid {uid}).",
-                    path=str(path),
-                    uid=found.st_uid,
-                    env=ENVIRONMENT,
-                    hint="run as that user, or set {env} to a file of your own",
-                )
-            if found.st_mode & 0o077:
-                os.fchmod(descriptor, 0o600)
-        finally:
-            os.close(descriptor)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            _look_at(path)
+
+
+def _look_at(path: Path) -> None:
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise StateError("The state database {path} is not a file.", path=str(path))
+    if found.st_uid != os.geteuid():
+        raise StateError(
+            "The state database {path} belongs to another user (uid {uid}).",
+            path=str(path),
+            uid=found.st_uid,
+            env=ENVIRONMENT,
+            hint="run as that user, or set {env} to a file of your own",
+        )
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise StateError(
+            "The state database {path} is read-only for you.",
+            path=str(path),
+            env=ENVIRONMENT,
+            hint="make it writable for you, or set {env} to another file",
+        )
+    if found.st_mode & 0o077:
+        path.chmod(0o600)
 
 
 def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
     """Opens the database and checks that it is whole.
+
+    Without ``create`` nothing is made or set up: a file that is missing, or not set up yet, reads as an empty one.
 
     Raises:
         StateError: read-only, locked, damaged, full, of another user.
     """
     if create:
         prepare(path)
+        with _alone(path):
+            database = _opened(path)
+            with translated(path):
+                # Switching to WAL does not wait for other connections: hence alone, and only once.
+                if database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                    database.execute("PRAGMA journal_mode=WAL").fetchone()
+                database.execute("PRAGMA synchronous=FULL")
+            return database
     with translated(path):
-        if not create and not path.exists():
-            return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        # PRAGMA quick_check below is refused by a file that is no database, which is the answer we want.
+        if not path.exists() or path.stat().st_size == 0:
+            return _empty()
+    database = _opened(path)
+    with translated(path):
+        if database.execute("PRAGMA user_version").fetchone()[0] == 0:
+            database.close()
+            return _empty()
+    return database
+
+
+def _empty() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    with translated(path):
         database = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
         try:
-            if path.stat().st_size <= CHECKED_UP_TO:
-                damage = [row[0] for row in database.execute("PRAGMA quick_check(1)")]
-                if damage != ["ok"]:
-                    raise StateError(
-                        "The state database {path} is damaged.",
-                        path=str(path),
-                        hint="move it aside (it is not deleted) and start again; captures are in files of their own "
-                        "and are not affected",
-                    )
-            database.execute("PRAGMA journal_mode=WAL").fetchone()
-            database.execute("PRAGMA synchronous=FULL")
+            # A file that is no database refuses this, which is the answer we want.
+            limit = "quick_check(1)" if path.stat().st_size <= CHECKED_UP_TO else "schema_version"
+            answer = [row[0] for row in database.execute(f"PRAGMA {limit}")]
+            if limit.startswith("quick_check") and answer != ["ok"]:
+                sentence, hint = _SENTENCES["SQLITE_CORRUPT"]
+                raise StateError(sentence, hint=hint, path=str(path), env=ENVIRONMENT)
             database.execute("PRAGMA foreign_keys=ON")
         except BaseException:
             database.close()
             raise
         return database
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """No other process sets this file up at the same time."""
+    with translated(path):
+        descriptor = os.open(path.with_name(f"{path.name}.setup"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -17,7 +17,7 @@ from backout.engine import processes
 from backout.engine.processes import ProcessLock, alive, describe, new_id, sweep
 from backout.engine.runs import RunStore, new_run_id
 from backout.engine.schema import VERSION
-from backout.engine.statefile import default_path
+from backout.engine.statefile import default_path, prepare
 from backout.engine.wire import decode_error, encode_error, failure_of
 from backout.errors import (
     BackoutError,
@@ -330,3 +330,23 @@ def test_reading_runs_does_not_load_the_engine() -> None:
         env={**os.environ, "BACKOUT_STATE": "/nonexistent/x"},
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_opening_it_again_in_the_same_process_does_not_drop_the_locks_of_the_first(tmp_path: Path) -> None:
+    """POSIX locks go when any descriptor of the file is closed, so nothing but SQLite may open it.
+
+    Without its lock, the next process that closes the database believes to be the last, and deletes the log that this
+    one still writes to.
+    """
+    path = tmp_path / "state.db"
+    first = RunStore(path)
+    first.create(run())
+    prepare(path)
+    start = "import sys; from pathlib import Path; from backout.engine.runs import RunStore; "
+    code = f"{start} RunStore(Path(sys.argv[1])).close()"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    assert (tmp_path / "state.db-wal").exists()
+    first.record(event("a"))
+    seen = f"{start} print(len(RunStore(Path(sys.argv[1])).events('r1')))"
+    done = subprocess.run([sys.executable, "-c", seen, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
