@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from backout.errors import NotVerifiedError
 from backout.twin.client import Obj
 from backout.twin.lab.behaviour import Behaviour
@@ -12,6 +14,8 @@ NAMES = {"deployment": "gateway", "statefulset": "ledger", "daemonset": "shipper
 TARGETS = tuple(f"{kind}/{name}" for kind, name in NAMES.items())
 CAUSE = "kubernetes.io/change-cause"
 NOTE = "example.com/looked-at-by"
+STANDING = 12.0
+"""Seconds."""
 
 
 def manifest(lab: Lab, kind: str, version: str) -> Obj:
@@ -85,7 +89,11 @@ async def edits_kept(lab: Lab) -> None:
 
 
 async def break_held_back(lab: Lab) -> None:
-    """Three cases in which a plain undo does nothing, or not what one thinks."""
+    """Three cases in which a plain undo does nothing, or not what one thinks.
+
+    The good revision stands for a while first: one that was ready for a moment only is not proven good.
+    """
+    await asyncio.sleep(STANDING)
     await lab.patch("deployment", NAMES["deployment"], {"spec": {"paused": True}})
     await set_image(lab, "deployment", "2.0.0", Behaviour.CRASH)
     await lab.patch(
