@@ -25,8 +25,8 @@ MAX_DEPTH = 100
 
 Object = dict[str, Any]
 
-_SEPARATOR = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
-_KIND = re.compile(r"""^kind:[ \t]*["']?([A-Za-z0-9]+)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
+_SEPARATOR = "\n---"
+_KIND = re.compile(r"""kind:[ \t]*["']?([A-Za-z0-9]+)["']?[ \t]*(?:#.*)?(?:\n|\Z)""")
 _COMMENT_ONLY = re.compile(r"\A(?:[ \t]*(?:#.*)?(?:\n|\Z))*\Z")
 
 
@@ -101,14 +101,27 @@ def documents(manifest: str) -> list[str]:
             expected="at most {limit} MiB", limit=MAX_BYTES // 1024**2,
             hint="Roll back with `helm rollback` itself.",
         )  # fmt: skip
-    parts = (part.lstrip("\n") for part in _SEPARATOR.split(manifest))
-    return [part for part in parts if part and not _COMMENT_ONLY.match(part)]
+    # Plain searches: a regular expression over every line of a large history would take most of a second.
+    found: list[str] = []
+    for index, part in enumerate(("\n" + manifest).split(_SEPARATOR)):
+        if index and part[:1] not in {"", "\n", " ", "\t", "\r"}:
+            found[-1] += _SEPARATOR + part  # a line such as "----" separates nothing
+        else:
+            found.append(part.partition("\n")[2] if index else part)
+    # The line end before a separator belongs to the document: a block of text at its end would lose it.
+    whole = [part + "\n" for part in found[:-1]] + found[-1:]
+    stripped = (part.lstrip("\n") for part in whole)
+    return [part for part in stripped if part and not _COMMENT_ONLY.match(part)]
 
 
 def kind_of(document: str) -> str:
     """The kind of a document without parsing it; empty when only parsing can tell."""
-    found = _KIND.findall(document)
-    return found[0] if len(found) == 1 else ""
+    text = "\n" + document
+    at = text.find("\nkind:")
+    if at < 0 or text.find("\nkind:", at + 1) >= 0:
+        return ""
+    match = _KIND.match(text, at + 1)
+    return match.group(1) if match else ""
 
 
 def entries(manifest: str, kinds: Iterable[str] | None = None) -> list[Entry]:
