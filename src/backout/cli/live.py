@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from backout.model.run import RunEvent
 
 CLEAR = "\r\x1b[2K"
-TRANSIENT = frozenset({"step-progress", "soak"})
+TRANSIENT = frozenset({"step-started", "step-progress", "soak"})
 QUIET = frozenset({"verdict", "run-ended"})
 """Said again, better, when the run is over."""
 

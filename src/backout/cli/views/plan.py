@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
 from backout.cli.views.changes import show_changes
 from backout.cli.views.page import Page, paint
-from backout.model.plan import Plan
+from backout.model.plan import Check, Plan, Step
 from backout.model.revision import Revision
+from backout.model.target import Target
 
 GOODNESS = {"good": "good", "bad": "bad", "unknown": "warn"}
 
@@ -22,12 +27,7 @@ def show_plan(page: Page, plan: Plan) -> None:
         page.line(f"{page.say('Now at')}   {revision_line(page, plan.current)}", 2)
     page.line()
     page.told("Steps", 2, "head")
-    for number, step in enumerate(plan.steps, 1):
-        page.line(f"{number}. {page.say(step.title)}", 2)
-        if step.effect is not None:
-            page.line(paint(page.say(step.effect), "dim"), 5)
-        if step.destroys:
-            page.line(paint(page.say("deletes: {objects}", objects=", ".join(map(str, step.destroys))), "bad"), 5)
+    _steps(page, plan.steps)
     page.line()
     page.told("What changes", 2, "head")
     show_changes(page, plan.changes, 2)
@@ -39,9 +39,52 @@ def show_plan(page: Page, plan: Plan) -> None:
             page.line(f"{page.mark('warn')} {page.say(risk.message)}{approval}", 2)
     page.line()
     page.told("Afterwards this is measured, over {soak} s:", 2, "head", soak=f"{plan.soak:g}")
-    for check in plan.checks:
-        page.line(f"· {page.say(check.title)}", 2)
+    _checks(page, plan.checks)
     page.line(paint(plan.hash, "dim"), 2)
+
+
+def _steps(page: Page, steps: Sequence[Step]) -> None:
+    """A line a step; a row of steps that wait for one workload each shares a line."""
+    number = 0
+    for action, group in groupby(steps, key=lambda step: step.action):
+        row = list(group)
+        first, number = number + 1, number + len(row)
+        if action == "workload.wait-ready" and len(row) > 2:
+            names = ", ".join(_name(step.params, step.target) for step in row)
+            page.told("{first}.–{last}. Wait until these are ready, at the right revision: {names}", 2, first=first,
+                      last=number, names=names)  # fmt: skip
+            continue
+        for offset, step in enumerate(row):
+            page.line(f"{first + offset}. {page.say(step.title)}", 2)
+            if step.effect is not None:
+                page.line(paint(page.say(step.effect), "dim"), 5)
+            if step.destroys:
+                page.line(paint(page.say("deletes: {objects}", objects=", ".join(map(str, step.destroys))), "bad"), 5)
+
+
+def _checks(page: Page, checks: Sequence[Check]) -> None:
+    """A line a check; the same measurement of many objects shares a line."""
+    rows: dict[str, list[Check]] = {}
+    for check in checks:
+        rows.setdefault(check.code, []).append(check)
+    shared = {
+        "workload-ready": "Ready at the new revision: {names}",
+        "no-new-restarts": "No pod restarts: {names}",
+        "pvc-bound": "Volume claims are Bound: {names}",
+    }
+    for code, row in rows.items():
+        if code in shared and len(row) > 1:
+            names = ", ".join(_name(check.params, check.target) for check in row)
+            page.line(f"· {page.say(shared[code], names=names)}", 2)
+            continue
+        for check in row:
+            page.line(f"· {page.say(check.title)}", 2)
+
+
+def _name(params: Mapping[str, Any], target: Target) -> str:
+    """The workload that a step or check is about, else its target."""
+    kind, name = params.get("kind"), params.get("name")
+    return f"{str(kind).lower()}/{name}" if kind and name else str(target)
 
 
 def revision_line(page: Page, revision: Revision) -> str:
