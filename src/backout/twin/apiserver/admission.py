@@ -58,6 +58,9 @@ def on_create(call: Call, obj: Object) -> None:
             _tolerations(obj["spec"])
         case ("", "persistentvolumeclaims"):
             _storage_class(call, obj)
+            _protect(obj, "kubernetes.io/pvc-protection")
+        case ("", "persistentvolumes"):
+            _protect(obj, "kubernetes.io/pv-protection")
         case ("networking.k8s.io", "ingresses"):
             _ingress_class(call, obj)
         case (group, _) if group == RBAC:
@@ -176,6 +179,13 @@ def _tolerations(spec: dict[str, Any]) -> None:
             entry = {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
             tolerations = [*tolerations, entry]
     spec["tolerations"] = tolerations
+
+
+def _protect(obj: Object, finalizer: str) -> None:
+    """StorageObjectInUseProtection: the finalizer that a controller takes away once nothing uses the object."""
+    finalizers = obj["metadata"].setdefault("finalizers", [])
+    if finalizer not in finalizers:
+        finalizers.append(finalizer)
 
 
 def _storage_class(call: Call, claim: Object) -> None:

@@ -22,12 +22,18 @@ _PLAIN = {
 # Subresources that change parts of the object itself.
 _VIEWS = frozenset(("status", "approval", "ephemeralcontainers", "resize", "finalize"))
 _NAMED = frozenset(("create", "update", "patch"))
+_DEPRECATED = {
+    ("", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ("", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
+}
 _STREAMS = frozenset(("exec", "attach", "portforward", "proxy"))
 
 
 async def dispatch(call: Call) -> Response:
     """Raises ApiError 404 and 405 for what is not served."""
     info, resource_type = call.info, call.type
+    if resource_type.storage_key in _DEPRECATED:
+        call.warnings.append(_DEPRECATED[resource_type.storage_key])
     if call.request.method == "HEAD":
         raise method_not_allowed_on_path()
     if info.subresource:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backout.twin.apiserver import schema as schemas
 from backout.twin.apiserver.http import User
 from backout.twin.apiserver.resources import ResourceType
 from backout.twin.apiserver.store import Object
@@ -33,6 +34,7 @@ UpdateRule = Callable[[Object, Object, str, Context], None]
 _GENERATION = frozenset(
     (
         ("", "pods"),
+        ("", "podtemplates"),
         ("", "replicationcontrollers"),
         ("apps", "daemonsets"),
         ("apps", "deployments"),
@@ -54,6 +56,8 @@ _GENERATION = frozenset(
         ("networking.k8s.io", "ingressclasses"),
         ("policy", "poddisruptionbudgets"),
         ("resource.k8s.io", "resourceslices"),
+        ("scheduling.k8s.io", "priorityclasses"),
+        ("resource.k8s.io", "deviceclasses"),
         ("discovery.k8s.io", "endpointslices"),
     )
 )
@@ -74,7 +78,7 @@ def prepare_create(resource_type: ResourceType, obj: Object, context: Context) -
         if resource_type.crd_version is not None:
             obj.pop("status", None)
         elif "status" in obj:
-            obj["status"] = {}
+            obj["status"] = _empty_status(resource_type)
     if resource_type.crd_version is not None or key in _GENERATION:
         obj["metadata"]["generation"] = 1
     else:
@@ -100,6 +104,16 @@ def prepare_update(resource_type: ResourceType, new: Object, old: Object, subres
         rule(new, old, subresource, context)
     if subresource != "status" and key in _GENERATION and _desired(new) != _desired(old):
         new["metadata"]["generation"] = int(old["metadata"].get("generation", 0)) + 1
+
+
+def _empty_status(resource_type: ResourceType) -> Object:
+    """A status that says nothing yet, with the zero values that a server shows."""
+    status: Object = {}
+    schema = schemas.for_kind(resource_type.storage_api_version, resource_type.kind)
+    part = schema.properties.get("status") if schema is not None else None
+    if part is not None:
+        schemas.decode(status, part)
+    return status
 
 
 def _desired(obj: Object) -> Object:

@@ -43,5 +43,7 @@ def create_job(obj: Object, context: Context) -> None:
         labels.setdefault(name, meta["uid"])
     for name in _NAME_LABELS:
         labels.setdefault(name, meta["name"])
+    if not meta.get("labels"):
+        meta["labels"] = dict(labels)
     selector = spec.setdefault("selector", {})
     selector.setdefault("matchLabels", {}).setdefault(_UID_LABELS[0], meta["uid"])
