@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Shell
+from backout_shell import Shell
 
 from backout.twin.process import Twin
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from conftest import Shell
+from backout_shell import Shell
 
 
 def kubectl(tools: dict[str, Path], kubeconfig: str, *arguments: str) -> str:
