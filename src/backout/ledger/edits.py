@@ -52,6 +52,7 @@ class Writer(msgspec.Struct, rename="camel"):
 
 class _Meta(msgspec.Struct, rename="camel"):
     name: str
+    namespace: str = ""
     uid: str = ""
     creation_timestamp: datetime | None = None
     managed_fields: tuple[Writer, ...] = ()
@@ -71,11 +72,11 @@ async def _of_kind(cluster: Cluster, resource: Resource, namespace: str, since: 
     # Release records are Helm's own business, and large.
     labels = "owner!=helm" if resource in (SECRETS, CONFIGMAPS) else ""
     try:
-        items = await cluster.list_as(_Managed, resource, namespace, labels=labels)
+        items = await cluster.list_as(_Managed, resource, namespace, labels=labels, metadata_only=True)
     except AccessDenied:
         return []
     return [
-        _entry(cluster, resource, namespace, item.metadata, writer)
+        _entry(cluster, resource, item.metadata.namespace or namespace, item.metadata, writer)
         for item in items
         if item.metadata.name != "kube-root-ca.crt"
         for writer in item.metadata.managed_fields

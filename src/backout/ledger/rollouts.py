@@ -32,6 +32,7 @@ class _Template(msgspec.Struct, frozen=True):
 
     kind: str
     name: str
+    namespace: str
     uid: str
     order: int
     created: datetime
@@ -75,7 +76,7 @@ def _of_deployments(items: Iterable[Workload]) -> list[_Template]:
         )
         if owner and owner.kind == "Deployment" and created:
             order = notes.get(REVISION, "0")
-            found.append(_Template("Deployment", owner.name, owner.uid, int(order) if order.isdecimal() else 0, created,
+            found.append(_Template("Deployment", owner.name, item.metadata.namespace, owner.uid, int(order) if order.isdecimal() else 0, created,
                                    item.spec.template, notes.get(CAUSE, "")))  # fmt: skip
     return found
 
@@ -87,11 +88,16 @@ def _of_sets(items: Iterable[ControllerRevision]) -> list[_Template]:
         if owner and owner.kind in {"StatefulSet", "DaemonSet"} and created:
             template = (item.data.get("spec") or {}).get("template") or {}
             cause = (item.metadata.annotations or {}).get(CAUSE, "")
-            found.append(_Template(owner.kind, owner.name, owner.uid, item.revision, created, template, cause))
+            found.append(
+                _Template(
+                    owner.kind, owner.name, item.metadata.namespace, owner.uid, item.revision, created, template, cause
+                )
+            )
     return found
 
 
 def _entry(cluster: Cluster, namespace: str, before: _Template | None, item: _Template) -> LedgerEntry:
+    namespace = item.namespace or namespace
     ref = ObjectRef("apps/v1", item.kind, item.name, namespace, item.uid)
     fields = diff_objects(_shell(before), _shell(item)) if before else ()
     what = (

@@ -115,4 +115,5 @@ def _told(entry: LedgerEntry, tellers: Iterable[LedgerEntry]) -> bool:
 
 
 def _same_object(one: LedgerEntry, other: LedgerEntry) -> bool:
-    return bool({(r.kind, r.name) for r in one.touches} & {(r.kind, r.name) for r in other.touches})
+    mine = {(ref.kind, ref.namespace, ref.name) for ref in one.touches}
+    return any((ref.kind, ref.namespace, ref.name) in mine for ref in other.touches)
