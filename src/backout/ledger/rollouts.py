@@ -76,8 +76,9 @@ def _of_deployments(items: Iterable[Workload]) -> list[_Template]:
         )
         if owner and owner.kind == "Deployment" and created:
             order = notes.get(REVISION, "0")
-            found.append(_Template("Deployment", owner.name, item.metadata.namespace, owner.uid, int(order) if order.isdecimal() else 0, created,
-                                   item.spec.template, notes.get(CAUSE, "")))  # fmt: skip
+            number = int(order) if order.isdecimal() else 0
+            place, template, cause = item.metadata.namespace, item.spec.template, notes.get(CAUSE, "")
+            found.append(_Template("Deployment", owner.name, place, owner.uid, number, created, template, cause))
     return found
 
 
