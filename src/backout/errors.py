@@ -134,6 +134,18 @@ class TwinNotFound(NotFoundError):
     code = "twin-not-found"
 
 
+class RepositoryNotFound(NotFoundError):
+    """There is no snapshot repository at that place."""
+
+    code = "repository-not-found"
+
+
+class SnapshotNotFound(NotFoundError):
+    """The repository has no such snapshot."""
+
+    code = "snapshot-not-found"
+
+
 class RefusedError(BackoutError):
     """Going on could do harm, so nothing was written."""
 
@@ -207,6 +219,42 @@ class CaptureError(RefusedError):
     code = "capture"
 
 
+class KeyMissing(RefusedError):
+    """There is no key to open the snapshots with. They are never written, and never read, without one."""
+
+    code = "key-missing"
+
+
+class WrongKey(RefusedError):
+    """The key is not one that the repository was opened for."""
+
+    code = "wrong-key"
+
+
+class RepositoryDamaged(RefusedError):
+    """Something in the repository is missing, truncated, exchanged or altered; the message names it."""
+
+    code = "repository-damaged"
+
+
+class RepositoryChanged(RefusedError):
+    """Another repository, or an older state of its keys, is where a known one was."""
+
+    code = "repository-changed"
+
+
+class FormatUnknown(RefusedError):
+    """Written in a version of the format that this program does not read."""
+
+    code = "format-unknown"
+
+
+class BadArchive(RefusedError):
+    """A file is no archive of snapshots, or holds what such an archive may not hold; nothing of it was imported."""
+
+    code = "bad-archive"
+
+
 class ToolMissing(RefusedError):
     """A program that the plan needs, such as helm, is not installed."""
 
@@ -237,6 +285,19 @@ class LeaseLost(LockedError):
     """This run lost its lease on the target, and writes nothing more."""
 
     code = "lease-lost"
+    retryable = False
+
+
+class RepositoryLocked(LockedError):
+    """Another process works on the repository; the message says who, since when, and at what."""
+
+    code = "repository-locked"
+
+
+class LockLost(RepositoryLocked):
+    """This process lost its lock on the repository and stopped; what it wrote since is not referred to."""
+
+    code = "lock-lost"
     retryable = False
 
 
@@ -286,6 +347,19 @@ class Throttled(ServerError):
     """The API server asked to slow down (429)."""
 
     code = "throttled"
+
+
+class StorageError(BackoutError):
+    """The place of the snapshots refused: disk full, no right to write, no such bucket."""
+
+    code = "storage"
+
+
+class StorageUnreachable(StorageError):
+    """The place of the snapshots gave no answer, or one that says to try later, again and again."""
+
+    code = "storage-unreachable"
+    retryable = True
 
 
 class Expired(BackoutError):
