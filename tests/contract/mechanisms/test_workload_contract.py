@@ -216,6 +216,7 @@ def test_what_somebody_else_owns_is_refused(running: Harness, ns: str) -> None:
         good = await found.revision(GOOD)
         annotation = {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:x/web"}
         await found.patch({"metadata": {"annotations": annotation}})
+        await found.history()
         with pytest.raises(errors.RefusedError, match="app/shop") as caught:
             await WORKLOADS.steps(found.port, found.target, good)
         assert "Git" in errors.fill(caught.value.hint, caught.value.arguments)

@@ -52,7 +52,7 @@ async def undo(context: StepContext, step: Step) -> StepOutcome:
         try:
             changed = await _patch(context.cluster, obj, patch)
         except (Invalid, Conflict):
-            if await _moved(context.cluster, obj):
+            if await moved(context.cluster, obj):
                 continue
             raise
         if template_digest(changed) != wanted:
@@ -113,7 +113,7 @@ async def set_partition(context: StepContext, step: Step) -> StepOutcome:
         try:
             await _patch(context.cluster, obj, [*_same(obj), change])
         except (Invalid, Conflict):
-            if await _moved(context.cluster, obj):
+            if await moved(context.cluster, obj):
                 continue
             raise
         return StepOutcome(True, msg("The partition of {ref} is {n} now.", ref=_name(step), n=wanted))
@@ -132,7 +132,7 @@ async def set_paused(context: StepContext, step: Step) -> StepOutcome:
         try:
             await _patch(context.cluster, obj, [*_same(obj), {"op": "add", "path": "/spec/paused", "value": wanted}])
         except (Invalid, Conflict):
-            if await _moved(context.cluster, obj):
+            if await moved(context.cluster, obj):
                 continue
             raise
         return StepOutcome(True, msg("The rollout of {ref} is {word} now.", ref=_name(step), word=word))
@@ -173,7 +173,8 @@ async def dry_run(cluster: Cluster, obj: Object, template: dict[str, Any], cause
     return await _patch(cluster, obj, template_patch(obj, template, cause), dry_run=True)
 
 
-async def _moved(cluster: Cluster, obj: Object) -> bool:
+async def moved(cluster: Cluster, obj: Object) -> bool:
+    """Whether somebody changed the spec since ``obj`` was read."""
     meta = obj["metadata"]
     now = await load(cluster, obj["kind"], meta["name"], meta["namespace"])
     return bool(now["metadata"].get("generation") != meta.get("generation") or now["metadata"]["uid"] != meta["uid"])

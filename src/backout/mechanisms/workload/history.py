@@ -59,6 +59,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         """The newest revision with that content."""
         return next((entry for entry in reversed(self.past) if entry.digest == digest), None)
 
+    def state_of(self, digest: str) -> Past | None:
+        """The same, or what is in force without being kept by a revision."""
+        if (kept := self.past_of(digest)) is None and digest == self.digest:
+            return Past(number=0, source="", digest=digest, template=plain_template(self.obj["spec"]["template"]))
+        return kept
+
     @property
     def stuck(self) -> tuple[str, ...]:
         """Failing pods that are not of the template in force."""

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, NoReturn
+from weakref import WeakKeyDictionary
 
 from backout.cluster.port import SERVICES, Cluster, Object
 from backout.errors import AccessDenied, Conflict, Invalid, RefusedError, RevisionNotFound
@@ -15,10 +18,23 @@ from backout.mechanisms.workload import preview as previews
 from backout.mechanisms.workload import steps as stepping
 from backout.mechanisms.workload.history import Past, Snapshot
 from backout.mechanisms.workload.objects import ref_of
+from backout.mechanisms.workload.preview import Asked
 from backout.model.change import Changes, ObjectChange
 from backout.model.plan import Access, Check, Risk, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
+
+FRESH = 5.0
+"""Seconds for which one look serves all the questions of one plan, so that its parts speak of the same state."""
+
+
+class _Look:
+    """One reading of a workload, and what the API server said to each change that it was asked about."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.at = time.monotonic()
+        self.snapshot = snapshot
+        self.asked: dict[str, asyncio.Task[Asked]] = {}
 
 
 class WorkloadMechanism:
@@ -26,22 +42,27 @@ class WorkloadMechanism:
 
     name: ClassVar[str] = "workload"
 
+    def __init__(self) -> None:
+        self._looks: WeakKeyDictionary[Cluster, dict[Target, _Look]] = WeakKeyDictionary()
+
     async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
-        """All known revisions, oldest first, each judged."""
-        return history.revisions(await history.read(cluster, target))
+        """All known revisions, oldest first, each judged. Always read anew; what follows within 5 s builds on it."""
+        return history.revisions((await self._fresh(cluster, target)).snapshot)
 
     async def between(
         self, cluster: Cluster, target: Target, earlier: Revision | None, later: Revision
     ) -> tuple[ObjectChange, ...]:
         """How the pod template changed from one revision to another."""
-        snapshot, wanted = await self._read(cluster, target, later)
-        before = snapshot.past_of(earlier.digest) if earlier else None
-        return (previews.between(snapshot, before, wanted),)
+        look = await self._look(cluster, target)
+        after = look.snapshot.state_of(later.digest) or _gone(target, later)
+        before = look.snapshot.state_of(earlier.digest) if earlier else None
+        return (previews.between(look.snapshot, before, after),)
 
     async def preview(self, cluster: Cluster, target: Target, revision: Revision) -> Changes:
         """The fields that change, as the API server would store them."""
-        snapshot, wanted = await self._read(cluster, target, revision)
-        return await previews.preview(cluster, snapshot, wanted, stepping.steps(snapshot, target, revision))
+        look, wanted = await self._read(cluster, target, revision)
+        asked = await _ask(cluster, look, wanted) if wanted.digest != look.snapshot.digest else None
+        return previews.preview(look.snapshot, wanted, stepping.steps(look.snapshot, target, revision), asked)
 
     async def steps(self, cluster: Cluster, target: Target, revision: Revision) -> list[Step]:
         """The effects in order.
@@ -49,25 +70,28 @@ class WorkloadMechanism:
         Raises:
             RefusedError: somebody else owns the workload and would undo it; or the API server would not accept it.
         """
-        snapshot, wanted = await self._read(cluster, target, revision)
+        look, wanted = await self._read(cluster, target, revision)
+        snapshot = look.snapshot
         _refuse_owned(target, await owner_of(cluster, snapshot.obj))
         if snapshot.obj["metadata"].get("deletionTimestamp"):
             raise RefusedError("{target} is being deleted.", target=str(target), hint="Wait, then make it again.")
         if wanted.digest != snapshot.digest:
-            _, problem = await previews.ask(cluster, snapshot, wanted)
+            _, problem = await _ask(cluster, look, wanted)
             if isinstance(problem, Invalid | Conflict):
                 raise problem
         return stepping.steps(snapshot, target, revision)
 
     async def risks(self, cluster: Cluster, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
         """What the reader must know before saying yes."""
-        snapshot, wanted = await self._read(cluster, target, revision)
-        return advice.risks(snapshot, wanted, stepping.steps(snapshot, target, revision))
+        look, wanted = await self._read(cluster, target, revision)
+        return advice.risks(look.snapshot, wanted, stepping.steps(look.snapshot, target, revision))
 
     async def checks(self, cluster: Cluster, target: Target, revision: Revision) -> list[Check]:
         """What has to be measured afterwards."""
-        snapshot, wanted = await self._read(cluster, target, revision)
-        return advice.checks(snapshot, target, wanted, await _services(cluster, target.namespace))
+        (look, wanted), services = await asyncio.gather(
+            self._read(cluster, target, revision), _services(cluster, target.namespace)
+        )
+        return advice.checks(look.snapshot, target, wanted, services)
 
     async def access(self, cluster: Cluster, target: Target, changes: Changes) -> list[Access]:
         """Every right that the steps need."""
@@ -88,16 +112,35 @@ class WorkloadMechanism:
             "workload.wait-ready": pods.wait_ready,
         }
 
-    async def _read(self, cluster: Cluster, target: Target, revision: Revision) -> tuple[Snapshot, Past]:
-        snapshot = await history.read(cluster, target)
-        wanted = snapshot.past_of(revision.digest)
-        if wanted is None:
-            raise RevisionNotFound(
-                "Revision {n} of {target} is kept by no ReplicaSet or ControllerRevision.",
-                n=revision.number, target=str(target),
-                hint="Choose one of `backout history {target}` that was rolled out.",
-            )  # fmt: skip
-        return snapshot, wanted
+    async def _fresh(self, cluster: Cluster, target: Target) -> _Look:
+        look = _Look(await history.read(cluster, target))
+        self._looks.setdefault(cluster, {})[target] = look
+        return look
+
+    async def _look(self, cluster: Cluster, target: Target) -> _Look:
+        known = self._looks.get(cluster, {}).get(target)
+        if known is not None and time.monotonic() - known.at < FRESH:
+            return known
+        return await self._fresh(cluster, target)
+
+    async def _read(self, cluster: Cluster, target: Target, revision: Revision) -> tuple[_Look, Past]:
+        look = await self._look(cluster, target)
+        return look, look.snapshot.past_of(revision.digest) or _gone(target, revision)
+
+
+async def _ask(cluster: Cluster, look: _Look, wanted: Past) -> Asked:
+    """Two questions of one plan want the same answer."""
+    if wanted.digest not in look.asked:
+        look.asked[wanted.digest] = asyncio.ensure_future(previews.ask(cluster, look.snapshot, wanted))
+    return await asyncio.shield(look.asked[wanted.digest])
+
+
+def _gone(target: Target, revision: Revision) -> NoReturn:
+    raise RevisionNotFound(
+        "Revision {n} of {target} is kept by no ReplicaSet or ControllerRevision.",
+        n=revision.number, target=str(target),
+        hint="Choose one of `backout history {target}` that was rolled out.",
+    )  # fmt: skip
 
 
 def _refuse_owned(target: Target, owner: Owner) -> None:

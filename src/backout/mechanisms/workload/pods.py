@@ -73,9 +73,9 @@ async def _replace(context: StepContext, step: Step, live: Live, choose: Choose)
             await context.cluster.delete(PODS, name, pod["metadata"]["namespace"], uid=pod["metadata"]["uid"])
             deleted.append(name)
             context.progress(
-                msg("Deleted pod {pod}, which was stuck ({why}).", pod=name, why=why.text)
+                msg("Deleted pod {pod} of another revision, which failed: {why}.", pod=name, why=why.text)
                 if why
-                else msg("Deleted pod {pod}, which is of another revision.", pod=name),
+                else msg("Deleted pod {pod}, which was of another revision.", pod=name),
                 pod=name,
             )
         await _until_shown(live, str(pod["metadata"]["uid"]))
@@ -83,7 +83,7 @@ async def _replace(context: StepContext, step: Step, live: Live, choose: Choose)
         return StepOutcome(False, msg("No pod of {ref} is stuck on another revision.", ref=_name(step)))
     return StepOutcome(
         True,
-        msg("Replaced {count} pods of {ref}: {pods}.", count=len(deleted), ref=_name(step), pods=", ".join(deleted)),
+        msg("Replaced pods of {ref}: {pods}.", ref=_name(step), pods=", ".join(deleted)),
         {"pods": deleted},
     )  # fmt: skip
 
@@ -151,7 +151,8 @@ class _Patience:
         failing = {}
         for pod in await live.current_pods():
             if (why := failure(pod)) is not None:
-                failing[str(pod["metadata"]["uid"])] = why
+                name = str(pod["metadata"]["name"])
+                failing[str(pod["metadata"]["uid"])] = msg("{pod}: {reason}", pod=name, reason=why.text)
         # A crash loop looks well between its crashes, so only a ready pod clears itself.
         ready = {str(pod["metadata"]["uid"]) for pod in await live.current_pods() if is_ready(pod)}
         present = {str(pod["metadata"]["uid"]) for pod in live.pods}

@@ -9,7 +9,7 @@ from backout.cluster.port import Cluster, Object
 from backout.errors import AccessDenied, BackoutError, Conflict, Invalid
 from backout.mechanisms.diff import diff_objects
 from backout.mechanisms.helm.workloads import plain_template
-from backout.mechanisms.workload.change import dry_run
+from backout.mechanisms.workload.change import dry_run, moved
 from backout.mechanisms.workload.history import Past, Snapshot
 from backout.mechanisms.workload.objects import CHANGE_CAUSE
 from backout.model.change import Action, Changes, ObjectChange
@@ -17,14 +17,17 @@ from backout.model.message import Message, msg
 from backout.model.plan import Step
 from backout.model.target import ObjectRef
 
+Asked = tuple[Object | None, BackoutError | None]
+"""What the API server would store, or why it would not."""
 
-async def preview(cluster: Cluster, snapshot: Snapshot, wanted: Past, steps: list[Step]) -> Changes:
-    """The fields that change on the workload, as the API server would store them where it may be asked."""
+
+def preview(snapshot: Snapshot, wanted: Past, steps: list[Step], asked: Asked | None) -> Changes:
+    """The fields that change on the workload, as the API server would store them where it could be asked."""
     obj, ref = snapshot.obj, ObjectRef.of(snapshot.obj)
     notes: list[Message] = []
     after = _changed(obj, {"template": wanted.template})
-    if wanted.digest != snapshot.digest:
-        answer, problem = await ask(cluster, snapshot, wanted)
+    if asked is not None:
+        answer, problem = asked
         if answer is not None:
             after = _changed(obj, {"template": answer["spec"]["template"]})
         elif problem is not None:
@@ -54,11 +57,14 @@ def between(snapshot: Snapshot, before: Past | None, after: Past) -> ObjectChang
     return ObjectChange(ref=ObjectRef.of(snapshot.obj), action="update" if before else "create", fields=fields)
 
 
-async def ask(cluster: Cluster, snapshot: Snapshot, wanted: Past) -> tuple[Object | None, BackoutError | None]:
+async def ask(cluster: Cluster, snapshot: Snapshot, wanted: Past) -> Asked:
     """The answer of a dry run, or why there is none."""
     try:
         return await dry_run(cluster, snapshot.obj, wanted.template, _cause(snapshot)), None
-    except (Invalid, Conflict, AccessDenied) as error:
+    except (Invalid, Conflict) as error:
+        # Changed since it was read: the run looks again, and says so.
+        return None, None if await moved(cluster, snapshot.obj) else error
+    except AccessDenied as error:
         return None, error
 
 

@@ -76,26 +76,22 @@ def is_ready(pod: Object) -> bool:
 
 
 def failure(pod: Object) -> Message | None:
-    """Why a pod can't become ready by itself, with the last words of its container; None when it may still start."""
-    name, status = pod["metadata"]["name"], pod.get("status") or {}
+    """Why a pod can't become ready by itself, with what is known of it; None when it may still start."""
+    status = pod.get("status") or {}
     if pod["metadata"].get("deletionTimestamp"):
         return None
     for field in ("initContainerStatuses", "containerStatuses"):
         for entry in status.get(field) or ():
-            waiting = (entry.get("state") or {}).get("waiting") or {}
-            ended = (
-                (entry.get("state") or {}).get("terminated") or (entry.get("lastState") or {}).get("terminated") or {}
-            )
+            state, last = entry.get("state") or {}, entry.get("lastState") or {}
+            waiting = state.get("waiting") or {}
+            ended = state.get("terminated") or last.get("terminated") or {}
             if waiting.get("reason") in FAILING:
-                return msg(
-                    "{pod}: {reason}{detail}", pod=name, reason=waiting["reason"], detail=_detail(waiting, ended)
-                )
+                return msg("{reason}{detail}", reason=waiting["reason"], detail=_detail(waiting, ended))
             restarted = int(entry.get("restartCount") or 0) > 0
             if restarted and not entry.get("ready") and ended.get("exitCode"):
-                return msg("{pod}: {reason}{detail}", pod=name, reason=ended.get("reason") or "Error",
-                           detail=_detail({}, ended))  # fmt: skip
+                return msg("{reason}{detail}", reason=ended.get("reason") or "Error", detail=_detail({}, ended))
     if status.get("phase") == "Failed":
-        return msg("{pod}: {reason}", pod=name, reason=status.get("reason") or "Failed")
+        return msg("{reason}", reason=status.get("reason") or "Failed")
     return None
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from backout.mechanisms.workload.history import Snapshot
@@ -75,7 +76,7 @@ def undo(snapshot: Snapshot, target: Target, revision: Revision) -> Step:
         title=msg("Put the pod template of revision {n} back", n=revision.number),
         params=forward,
         precondition={"uid": ref.uid, "digest": snapshot.digest},
-        effect=msg("{ref} has the pod template of revision {n}; replicas and annotations stay.", ref=str(ref),
+        effect=msg("{ref} has the pod template of revision {n}; all else but the change-cause stays.", ref=str(ref),
                    n=revision.number),
         compensation=Compensation("workload.undo", back) if back else None,
         timeout=60.0,
@@ -83,13 +84,23 @@ def undo(snapshot: Snapshot, target: Target, revision: Revision) -> Step:
 
 
 def _shows_no_secret(template: dict[str, Any]) -> bool:
-    text = json.dumps(template)
-    if len(text) > TEMPLATE_LIMIT or redact_text(text) != text:
+    if len(json.dumps(template)) > TEMPLATE_LIMIT or any(redact_text(text) != text for text in _texts(template)):
         return False
     spec = template.get("spec") or {}
     containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
     variables = [entry for container in containers for entry in container.get("env") or ()]
     return not any(names_secret(entry.get("name", "")) and entry.get("value") for entry in variables)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def set_partition(ref: ObjectRef, target: Target, before: int, after: int) -> Step:
