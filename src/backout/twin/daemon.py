@@ -51,6 +51,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGUSR1, self.compact)
         tasks = [asyncio.create_task(self._cluster(name)) for name in self.spec["clusters"]]
         controllers = await asyncio.gather(*tasks)
         entries = [
@@ -79,6 +80,11 @@ class Daemon:
         api = Api(LocalTransport(server, COMPONENT))
         settings = KubeletSettings(**self.spec["kubelet"])
         return asyncio.create_task(run_all(api, settings, server=server))
+
+    def compact(self) -> None:
+        """Forgets the history of every cluster, as a real one does every few minutes (SIGUSR1)."""
+        for server in self.servers:
+            server.store.compact()
 
     def _file(self, name: str, kind: str) -> Path:
         return self.directory / f"{name}.{kind}"

@@ -247,7 +247,7 @@ def test_what_would_happen(cluster: Cluster, ns: str, helm: Program, install: An
     manifest = list(yaml.safe_load_all(helm("template", "shop", CHART, flag).out))
     assert {obj["kind"] for obj in manifest if obj} >= {"Deployment", "StatefulSet", "Service"}
     assert "kind: Deployment" in helm("install", "shop", CHART, "--dry-run=server").out
-    assert helm("list", "-q", "-a").out == ""
+    assert helm("list", "-q").out == ""
     install()
     helm("upgrade", "shop", CHART, "--set", "tag=9.9", "--dry-run=server")
     assert image(cluster, ns) == "1.0"

@@ -28,6 +28,8 @@ FOLDER = Path(__file__).parent.parent / "cluster" / "exchanges"
 
 _TIME = re.compile(r"\b20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _TOKEN_VOLUME = re.compile(r"kube-api-access-[a-z0-9]{5}")
+_SCHEME = re.compile(r"[\w./]+/api/legacyscheme")  # depends on where the server was built
+_PROTOBUF = ", application/vnd.kubernetes.protobuf"  # which the twin alone does not speak, on purpose
 _GIVEN_YEAR = "2026-01-01T"  # times of the scenes' own requests
 _VERSION = re.compile(r"""(resourceVersion[\\"': ]+|ResourceVersion in record \()(\d+)""")
 _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -124,6 +126,8 @@ def _text(text: str, saved: dict[str, str]) -> str:
     for name, value in saved.items():
         if name == "ns" or len(value) > 8:
             text = text.replace(value, f"{{{name}}}")
+    text = text.replace(_PROTOBUF, "")
+    text = _SCHEME.sub("pkg/api/legacyscheme", text)
     text = _TOKEN_VOLUME.sub("kube-api-access-<random>", text)
     text = _VERSION.sub(r"\1<resourceVersion>", _ADDRESS.sub("<ip>", _UID.sub("<uid>", text)))
     return _TIME.sub(lambda match: match[0] if match[0].startswith(_GIVEN_YEAR) else "<time>", text)

@@ -56,6 +56,7 @@ def twin(folder: Path) -> Iterator[Cluster]:
     with process(["backout.twin.daemon", str(folder)], log) as running:
         _wait_for(kubeconfig, running, log)
         found = connect(kubeconfig, is_twin=True)
+        found.compact = lambda: running.send_signal(signal.SIGUSR1)
         try:
             _wait_for_node(found, running, log)
             yield found
