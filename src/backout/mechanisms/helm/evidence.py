@@ -92,14 +92,17 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     blind: tuple[Message, ...] = ()
 
 
+FEW = 12
+"""So many workloads of one namespace are asked for their pods one by one; for more, all pods are read at once."""
+
+
 async def gather(cluster: Cluster, wanted: Iterable[WorkloadId], now: datetime) -> Evidence:
-    """Reads the workloads in ``wanted`` with their generations and pods: six lists for each namespace, in parallel."""
+    """Reads the workloads in ``wanted`` with their generations and pods: a few lists for each namespace."""
     ids = set(wanted)
     seen: dict[WorkloadId, Seen] = {}
     blind: list[Message] = []
     for namespace in sorted({namespace for _, namespace, _ in ids}):
-        kinds = {kind for kind, place, _ in ids if place == namespace}
-        found = await _read(cluster, namespace, kinds, blind)
+        found = await _read(cluster, namespace, {entry for entry in ids if entry[1] == namespace}, blind)
         pods = _by_owner(found.pods)
         owned = _by_owner(found.replicasets)
         revisions = _by_owner(found.revisions)
@@ -118,30 +121,40 @@ class _Found(msgspec.Struct):
     pods: list[views.Pod]
 
 
-async def _read(cluster: Cluster, namespace: str, kinds: set[str], blind: list[Message]) -> _Found:
-    async def read(shape: type[_T], resource: Resource, needed: bool) -> list[_T]:
+async def _read(cluster: Cluster, namespace: str, ids: set[WorkloadId], blind: list[Message]) -> _Found:
+    kinds = {kind for kind, _, _ in ids}
+
+    async def read(shape: type[_T], resource: Resource, needed: bool, labels: str = "") -> list[_T]:
         if not needed:
             return []
         try:
-            return await cluster.list_as(shape, resource, namespace)
+            return await cluster.list_as(shape, resource, namespace, labels=labels)
         except AccessDenied:
-            blind.append(
-                msg("{plural} in {where} can't be read: no permission.", plural=resource.plural, where=namespace)
-            )
+            words = msg("{plural} in {where} can't be read: no permission.", plural=resource.plural, where=namespace)
+            if words not in blind:
+                blind.append(words)
             return []
+
+    async def read_pods(workloads: dict[str, list[views.Workload]]) -> list[views.Pod]:
+        """Of many hundred pods in a namespace, only those of the workloads in question."""
+        asked = [w for kind, items in workloads.items() for w in items if (kind, namespace, w.metadata.name) in ids]
+        selectors = {workload.spec.selector.labels for workload in asked}
+        if len(selectors) > FEW or "" in selectors:
+            return await read(views.Pod, PODS, True)
+        lists = await asyncio.gather(*(read(views.Pod, PODS, True, labels) for labels in sorted(selectors)))
+        return list({pod.metadata.uid: pod for pods in lists for pod in pods}.values())
 
     async def read_workloads() -> dict[str, list[views.Workload]]:
         order = sorted(kinds)
         lists = await asyncio.gather(*(read(views.Workload, _RESOURCES[kind], True) for kind in order))
         return dict(zip(order, lists, strict=True))
 
-    workloads, replicasets, revisions, pods = await asyncio.gather(
+    workloads, replicasets, revisions = await asyncio.gather(
         read_workloads(),
         read(views.Workload, REPLICASETS, "Deployment" in kinds),
         read(views.ControllerRevision, CONTROLLERREVISIONS, bool(kinds - {"Deployment"})),
-        read(views.Pod, PODS, bool(kinds)),
     )
-    return _Found(workloads, replicasets, revisions, pods)
+    return _Found(workloads, replicasets, revisions, await read_pods(workloads))
 
 
 _Owned = TypeVar("_Owned", views.Pod, views.Workload, views.ControllerRevision)

@@ -87,8 +87,18 @@ class Pod(_View, frozen=True):
     status: _PodStatus = _PodStatus()
 
 
-class _Selector(_View, frozen=True):
+class Selector(_View, frozen=True):
+    """Which pods a workload manages."""
+
     match_labels: dict[str, str] | None = None
+    match_expressions: tuple[Any, ...] | None = None
+
+    @property
+    def labels(self) -> str:
+        """As a query parameter; empty where it is more than plain labels."""
+        if self.match_expressions or not self.match_labels:
+            return ""
+        return ",".join(f"{key}={value}" for key, value in sorted(self.match_labels.items()))
 
 
 class _Strategy(_View, frozen=True):
@@ -97,6 +107,7 @@ class _Strategy(_View, frozen=True):
 
 class _WorkloadSpec(_View, frozen=True):
     replicas: int | None = None
+    selector: Selector = Selector()
     template: dict[str, Any] = {}
     pod_management_policy: str = ""
     strategy: _Strategy | None = None
