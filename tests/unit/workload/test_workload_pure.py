@@ -82,9 +82,9 @@ def test_outdated_pods_of_an_on_delete_set_broken_ones_first() -> None:
     assert [p["metadata"]["name"] for p in outdated_pods(stateful(), pods, GOOD)] == ["web-1", "web-2", "web-0"]
 
 
-def waiting(reason: str, message: str = "", **ended: Any) -> dict[str, Any]:
+def waiting(why: str, message: str = "", **ended: Any) -> dict[str, Any]:
     last = {"terminated": ended} if ended else {}
-    return {"state": {"waiting": {"reason": reason, "message": message}}, "lastState": last}
+    return {"state": {"waiting": {"reason": why, "message": message}}, "lastState": last}
 
 
 def restarted(*, ready: bool) -> dict[str, Any]:
