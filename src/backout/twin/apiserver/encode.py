@@ -87,32 +87,46 @@ def objects_of(entries: Iterable[Entry], resource_type: ResourceType) -> list[Ob
     return [convert.from_storage(entry.obj, resource_type) for entry in entries]
 
 
-def partial_metadata(obj: Object, kind: str = "PartialObjectMetadata") -> Object:
-    return {"kind": kind, "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
+def partial_metadata(obj: Object, version: str = "v1") -> Object:
+    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
 
 
 def object_response(
     entry: Entry, resource_type: ResourceType, media: MediaType, status: int = 200, include_object: str = ""
 ) -> Response:
     if media.target == "PartialObjectMetadata":
-        return render(_encode(partial_metadata(entry.obj)), media, status)
+        return render(_encode(partial_metadata(entry.obj, media.version)), media, status)
     if media.target == "Table":
-        table = make_table([entry], resource_type, include_object)
+        table = make_table([entry], resource_type, include_object, media.version)
         table["metadata"] = {"resourceVersion": entry.obj["metadata"].get("resourceVersion", "")}
         return render(_encode(table), media, status)
     return render(entry_json(entry, resource_type), media, status)
 
 
-def make_table(entries: Sequence[Entry], resource_type: ResourceType, include_object: str) -> dict[str, Any]:
+def make_table(
+    entries: Sequence[Entry], resource_type: ResourceType, include_object: str, version: str = "v1"
+) -> dict[str, Any]:
     """Raises ApiError 400 for an unknown ``includeObject`` value."""
+    return table_of(objects_of(entries, resource_type), resource_type, include_object, version)
+
+
+def table_of(
+    objects: Sequence[Object], resource_type: ResourceType, include_object: str, version: str, subresource: str = ""
+) -> dict[str, Any]:
+    """The Table of objects that may not be stored (a Scale). Raises as ``make_table``."""
     from backout.twin.apiserver import tables
 
     if include_object not in ("", "None", "Metadata", "Object"):
-        raise bad_request(f'unrecognized includeObject value: "{include_object}"')
-    found = objects_of(entries, resource_type)
-    if include_object == "Object":
-        return tables.table(resource_type, found, include_object="Object")
-    return tables.table(resource_type, found, include_object="None" if include_object == "None" else "Metadata")
+        raise bad_request(
+            f'Unable to convert to Table as requested: includeObject: Invalid value: "{include_object}": '
+            "must be 'Metadata', 'Object', 'None', or empty"
+        )
+    include: tables.IncludeObject = "Metadata"
+    if include_object == "None":
+        include = "None"
+    elif include_object == "Object":
+        include = "Object"
+    return tables.table(resource_type, objects, include_object=include, subresource=subresource, version=version)
 
 
 def list_meta(version: int, token: str = "", remaining: int | None = None, *, custom: bool = False) -> dict[str, Any]:
@@ -133,15 +147,15 @@ def list_response(
     include_object: str = "",
 ) -> Response:
     if media.target == "Table":
-        table = make_table(entries, resource_type, include_object)
+        table = make_table(entries, resource_type, include_object, media.version)
         table["metadata"] = meta
         return render(_encode(table), media)
     if media.target == "PartialObjectMetadataList":
         partial = {
             "kind": "PartialObjectMetadataList",
-            "apiVersion": "meta.k8s.io/v1",
+            "apiVersion": f"meta.k8s.io/{media.version}",
             "metadata": meta,
-            "items": [partial_metadata(entry.obj) for entry in entries],
+            "items": [partial_metadata(entry.obj, media.version) for entry in entries],
         }
         return render(_encode(partial), media)
     # Items of built-in lists carry no kind and apiVersion; those of custom resources do.

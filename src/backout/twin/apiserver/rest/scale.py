@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from backout.twin.apiserver import clock, encode
 from backout.twin.apiserver import schema as schemas
 from backout.twin.apiserver.fields import managed
 from backout.twin.apiserver.http import Response
+from backout.twin.apiserver.negotiate import MediaType
 from backout.twin.apiserver.patch import json_patch, merge_patch, strategic
 from backout.twin.apiserver.resources import ResourceType
 from backout.twin.apiserver.rest import patching, pipeline, write
@@ -67,7 +69,12 @@ def selector_text(selector: dict[str, Any] | None) -> str:
                 "DoesNotExist": f"!{key}",
             }[term["operator"]]
         )
-    return ",".join(sorted(terms))
+    # By key, which is not the order of the texts; a stable sort, as the real selector's.
+    return ",".join(sorted(terms, key=_key_of))
+
+
+def _key_of(term: str) -> str:
+    return re.split(r"[ =]", term.removeprefix("!"), maxsplit=1)[0]
 
 
 def scale_of(obj: Object, resource_type: ResourceType) -> Object:
@@ -93,7 +100,7 @@ def handle(call: Call) -> Response:
         if _at(obj, desired) is None and call.type.crd_version is not None:
             raise internal_error(f'the spec replicas field ".{desired}" does not exist')
         scale = scale_of(obj, call.type)
-        return encode.render(msgspec.json.encode(scale), media)
+        return _answer(call, scale, media)
     kind = patching.patch_type(call, scale=True) if verb == "patch" else ""
     dry_run = call.dry_run
     applied = kind == patching.APPLY
@@ -104,7 +111,16 @@ def handle(call: Call) -> Response:
     else:
         transform = _changer(call, kind)
     entry, _ = write.update_object(call, transform, dry_run=dry_run, subresource="scale", applied=applied)
-    return encode.render(msgspec.json.encode(scale_of(entry.obj, call.type)), media)
+    return _answer(call, scale_of(entry.obj, call.type), media)
+
+
+def _answer(call: Call, scale: Object, media: MediaType) -> Response:
+    if media.target == "Table":
+        include = call.request.param("includeObject")
+        table = encode.table_of([scale], call.type, include, media.version, subresource="scale")
+        table["metadata"] = {"resourceVersion": scale["metadata"].get("resourceVersion", "")}
+        return encode.render(msgspec.json.encode(table), media)
+    return encode.render(msgspec.json.encode(scale), media)
 
 
 def _applier(call: Call, config: Object) -> write.Transform:

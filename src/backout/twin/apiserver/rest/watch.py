@@ -81,6 +81,7 @@ class Watcher:
         self._selection = selection
         self._prefix = f"{call.namespace}/" if call.namespace else ""
         self._target = media.target
+        self._version = media.version
         self._include = call.request.param("includeObject")
         self._bookmarks = call.request.param("allowWatchBookmarks") in ("true", "1")
         self._bookmark_interval = call.server.settings.bookmark_interval
@@ -143,17 +144,20 @@ class Watcher:
 
     def _encode(self, kind: str, entry: Entry, change: Change | None) -> bytes:
         if self._target == "Table":
-            table = encode.make_table([entry], self._type, self._include)
+            table = encode.make_table([entry], self._type, self._include, self._version)
             table["metadata"] = {"resourceVersion": entry.obj["metadata"]["resourceVersion"]}
             if self._headers_sent:
                 table["columnDefinitions"] = None
             self._headers_sent = True
             return _event(kind, _encode(table))
         shared = change is not None and entry is change.entry
-        key = (kind, self._type.api_version, self._target)
+        key = (kind, self._type.api_version, f"{self._target}/{self._version}")
         if shared and change is not None and (known := change.encoded.get(key)) is not None:
             return known
-        body = _encode(encode.partial_metadata(entry.obj)) if self._target else encode.entry_json(entry, self._type)
+        if self._target:
+            body = _encode(encode.partial_metadata(entry.obj, self._version))
+        else:
+            body = encode.entry_json(entry, self._type)
         event = _event(kind, body)
         if shared and change is not None:
             change.encoded[key] = event
@@ -165,12 +169,12 @@ class Watcher:
             meta["annotations"] = annotations
         obj: dict[str, Any] = {"kind": self._type.kind, "apiVersion": self._type.api_version, "metadata": meta}
         if self._target:
-            obj = encode.partial_metadata(obj)
+            obj = encode.partial_metadata(obj, self._version)
         if self._target == "Table":
             row = {"cells": [], "object": obj}
             obj = {
                 "kind": "Table",
-                "apiVersion": "meta.k8s.io/v1",
+                "apiVersion": f"meta.k8s.io/{self._version}",
                 "metadata": {"resourceVersion": meta["resourceVersion"]},
                 "columnDefinitions": None,
                 "rows": [row],
