@@ -38,6 +38,7 @@ from backout.errors import (
 DURATION = 15
 RENEW = 5.0
 LOOK = 0.5
+RENEWALS = 3
 LONGEST_DURATION = 60
 PREFIX = "backout.dev/"
 
@@ -110,16 +111,18 @@ class Lease:
             self._object = found
 
     async def _renew(self) -> None:
-        wanted = {**self._object, "spec": {**self._object["spec"], "renewTime": _now()}}
-        try:
-            self._take(await self._cluster.replace(wanted))
-        except Conflict:
-            await self._read()
-            if not self._lost:
-                wanted = {**self._object, "spec": {**self._object["spec"], "renewTime": _now()}}
+        for _ in range(RENEWALS):
+            wanted = {**self._object, "spec": {**self._object["spec"], "renewTime": _now()}}
+            try:
                 self._take(await self._cluster.replace(wanted))
-        except ObjectNotFound:
-            self._lost = "it was deleted"
+                return
+            except Conflict:  # somebody wrote to it: still ours, or not?
+                await self._read()
+            except ObjectNotFound:
+                self._lost = "it was deleted"
+            if self._lost:
+                return
+        self._lost = "somebody else keeps writing to it"
 
     def _raise_if_lost(self) -> None:
         if self._lost:
