@@ -114,8 +114,28 @@ class Authorizer:
         return any(covers(rule, attributes) for rule in rules)
 
     def reason(self, user: User, attributes: Attributes) -> str | None:
-        """Why the user may (possibly an empty text), None when not."""
-        return "" if self.allowed(user, attributes) else None
+        """Why the user may (an empty text for administrators), None when not: what an access review shows.
+
+        Source of the words: plugin/pkg/auth/authorizer/rbac.
+        """
+        if MASTERS in user.groups:
+            return ""
+        if not self.allowed(user, attributes):
+            return None
+        identities = {("User", user.name), *(("Group", group) for group in user.groups)}
+        for kind, resource in (("ClusterRoleBinding", "clusterrolebindings"), ("RoleBinding", "rolebindings")):
+            for entry in self._store.collection((GROUP, resource)).scan():
+                binding = entry.obj
+                namespace = binding["metadata"].get("namespace", "")
+                if namespace != (attributes.namespace if kind == "RoleBinding" else ""):
+                    continue
+                rules, _ = self._rules(binding, namespace)
+                subject = next(
+                    (s for s in binding.get("subjects") or () if _identity(s, namespace) in identities), None
+                )
+                if subject is not None and any(covers(rule, attributes) for rule in rules):
+                    return f"RBAC: allowed by {_described(kind, binding, subject)}"
+        return ""
 
     def require(self, user: User, attributes: Attributes) -> None:
         """Raises ApiError 403 in the real server's words when the user may not."""
@@ -138,15 +158,25 @@ def denied(user: User, attributes: Attributes, complaints: Iterable[str] = ()) -
     return forbidden(group_resource, attributes.name, text)
 
 
+def _described(kind: str, binding: Object, subject: Object) -> str:
+    metadata, reference = binding["metadata"], binding["roleRef"]
+    namespace = metadata.get("namespace", "")
+    name = f"{metadata['name']}/{namespace}" if namespace else metadata["name"]
+    who = subject["name"]
+    if subject["kind"] == "ServiceAccount":
+        who = f"{who}/{subject.get('namespace') or namespace}"
+    return f'{kind} "{name}" of {reference["kind"]} "{reference["name"]}" to {subject["kind"]} "{who}"'
+
+
+def _identity(subject: Object, namespace: str) -> tuple[str, str]:
+    kind, name = subject["kind"], subject["name"]
+    if kind == "ServiceAccount":
+        return ("User", f"system:serviceaccount:{subject.get('namespace') or namespace}:{name}")
+    return (kind, name)
+
+
 def _subjects(binding: Object, namespace: str) -> frozenset[tuple[str, str]]:
-    found = set()
-    for subject in binding.get("subjects") or ():
-        kind, name = subject["kind"], subject["name"]
-        if kind == "ServiceAccount":
-            found.add(("User", f"system:serviceaccount:{subject.get('namespace') or namespace}:{name}"))
-        else:
-            found.add((kind, name))
-    return frozenset(found)
+    return frozenset(_identity(subject, namespace) for subject in binding.get("subjects") or ())
 
 
 def covers(rule: Rule, attributes: Attributes) -> bool:

@@ -87,7 +87,7 @@ def parse_labels(text: str) -> LabelMatch | None:
         tests.append(_requirement(tokens))
         separator = tokens.next()
         if separator not in ("", ","):
-            raise bad_request(f"unable to parse requirement: found '{separator}', expected: ',' or 'end of string'")
+            raise bad_request(f"found '{separator}', expected: ',' or 'end of string'")
         if separator == "," and not tokens.peek():
             raise bad_request("unable to parse requirement: found '', expected: identifier after ','")
     if not tests:

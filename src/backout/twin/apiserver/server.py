@@ -45,6 +45,15 @@ class Settings:
     history_limit: int = 4096
 
 
+def _healthy(path: str, verbose: bool) -> Response:
+    """What a health endpoint says; its checks can be asked for one by one (`/readyz/ping`)."""
+    name, text = path.split("/")[1], "ok"
+    if verbose:
+        checks = "".join(f"[+]{check} ok\n" for check in ("ping", "log", "etcd"))
+        text = f"{checks}{name} check passed\n"
+    return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, text.encode())
+
+
 class ApiServer:
     """One cluster. :meth:`handle` answers requests from anywhere; :meth:`start` serves them over HTTPS."""
 
@@ -154,7 +163,7 @@ class ApiServer:
         if path == "/version":
             return encode.json_response(self._version())
         if path in _HEALTH or path.startswith(tuple(f"{p}/" for p in _HEALTH)):
-            return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, b"ok")
+            return _healthy(path, "verbose" in request.query)
         if path in ("/api", "/apis") or path.startswith(("/api/", "/apis/")):
             found = self.discovery.answer(request, self.url.removeprefix("https://"))
             if found is not None:

@@ -209,7 +209,9 @@ def storage_path(call: Call) -> str:
 def check_name(call: Call, meta: dict[str, Any]) -> None:
     name = meta.get("name", "")
     if not name:
-        raise bad_request("the name of the object (based on URL) was undeterminable: name must be provided")
+        raise bad_request(
+            f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided"
+        )
     if name != call.name:
         raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({call.name})")
 
