@@ -27,7 +27,6 @@ from backout.errors import (
 from backout.mechanisms.helm.payload import Release, decode
 from backout.model.target import ObjectRef
 
-SECRET_TYPE = "helm.sh/release.v1"  # noqa: S105 - a type of object
 PENDING = frozenset({"pending-install", "pending-upgrade", "pending-rollback"})
 
 _DRIVERS = {
