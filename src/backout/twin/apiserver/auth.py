@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from backout.twin.apiserver.http import Request, User
 from backout.twin.apiserver.rbac import Attributes, denied
-from backout.twin.apiserver.status import internal_error, unauthorized
+from backout.twin.apiserver.status import bad_request, unauthorized
 
 if TYPE_CHECKING:
     from backout.twin.apiserver.server import ApiServer
@@ -73,13 +73,19 @@ def account_user(namespace: str, name: str, uid: str, extra: dict[str, tuple[str
 
 
 def impersonate(server: ApiServer, request: Request, user: User, wanted: Attributes) -> User:
-    """The user whom the request's Impersonate headers name, if ``user`` may; raises ApiError 403 or 500."""
+    """The user whom the request's Impersonate headers name, if ``user`` may; raises ApiError 400 or 403."""
     headers = {k: v for k, v in request.headers.items() if k.startswith("impersonate-")}
     if not headers:
         return user
     name = headers.get("impersonate-user", "")
     if not name:
-        raise internal_error("requested impersonation without impersonating a user")
+        asked = [g for g in headers.get("impersonate-group", "").split("\n") if g]
+        quoted = ", ".join(f'"{group}"' for group in asked)
+        shown = f"[]string{{{quoted}}}" if asked else "[]string(nil)"
+        raise bad_request(
+            f'requested &user.DefaultInfo{{Name:"", UID:"{headers.get("impersonate-uid", "")}", Groups:{shown}, '
+            "Extra:map[string][]string(nil)} without impersonating a user name"
+        )
     groups = [g for g in headers.get("impersonate-group", "").split("\n") if g]
 
     def require(who: User, attributes: Attributes) -> None:

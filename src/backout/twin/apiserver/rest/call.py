@@ -72,10 +72,16 @@ class Call:
         """The manager named by the request, else the client's program name from its User-Agent."""
         name = self.request.param("fieldManager")
         if name:
+            causes = []
             if len(name) > 128:
+                causes.append(Cause.of("FieldValueTooLong", "fieldManager", detail="may not be more than 128 bytes"))
+            bad = next((i for i, char in enumerate(name) if not char.isprintable()), None)
+            if bad is not None:
+                text = f"invalid character U+{ord(name[bad]):04X} (at position {bad})"
+                causes.append(Cause.invalid("fieldManager", name, text))
+            if causes:
                 kind = _OPTIONS.get(self.request.method, "CreateOptions")
-                cause = Cause.of("FieldValueTooLong", "fieldManager", detail="may not be more than 128 bytes")
-                raise invalid(f"{kind}.meta.k8s.io", "", [cause])
+                raise invalid(f"{kind}.meta.k8s.io", "", causes)
             return name
         prefix = self.request.headers.get("user-agent", "").partition("/")[0][:128]
         return "".join(c for c in prefix if c.isprintable()) or "unknown"

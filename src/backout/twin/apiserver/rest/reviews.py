@@ -51,6 +51,7 @@ def create(call: Call) -> Response:
         case _:
             if call.type.namespaced:
                 _check_local(call, spec)
+                meta["namespace"] = call.namespace
             user = User(spec.get("user", ""), tuple(spec.get("groups") or ()), spec.get("uid", ""))
             obj["status"] = _access(call, obj, spec, user)
     ordered = {k: obj[k] for k in ("kind", "apiVersion", "metadata", "spec", "status") if k in obj}
