@@ -7,6 +7,8 @@ it. Steps of the plan are recorded under their own ids, so a plan's step must no
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from backout.engine.port import PARKING, Json, Workflow, WorkflowContext
@@ -30,8 +32,8 @@ def bind(services: Services) -> Workflow:
         if run.plan.hash != payload["plan"]:
             raise PlanChanged("The plan of run {run} is not the one that was approved.", run=run.id)
         stages = Stages(services, run.id, run.plan, run.actor)
-        _begin(services, stages, run)
         try:
+            await _begin(services, stages, run)
             return await _run(context, stages, run)
         except PARKING as error:
             stages.parked(error)
@@ -42,18 +44,24 @@ def bind(services: Services) -> Workflow:
     return rollback_v1
 
 
-def _begin(services: Services, stages: Stages, run: Run) -> None:
-    if run.state not in ENDED:
-        services.store.update(run.id, state="running")
+async def _begin(services: Services, stages: Stages, run: Run) -> None:
+    """Says that the run begins, or that it goes on: then its former lease becomes ours, to be let go at the end."""
+    if run.state in ENDED:
+        # Killed after its end was recorded: only what it left behind is of interest now.
+        with suppress(BackoutError):
+            await stages.take_over()
+        return
+    services.store.update(run.id, state="running")
     if services.store.has_event(run.id, "run-started"):
         stages.tell("resumed", msg("Going on after an interruption."), key=f"resumed:{services.life}")
-    else:
-        stages.tell(
-            "run-started",
-            msg("{target} goes back to revision {revision}.", target=str(run.plan.target),
-                revision=run.plan.revision.number),
-            key="run-started", plan=run.plan.hash,
-        )  # fmt: skip
+        await stages.take_over()
+        return
+    stages.tell(
+        "run-started",
+        msg("{target} goes back to revision {revision}.", target=str(run.plan.target),
+            revision=run.plan.revision.number),
+        key="run-started", plan=run.plan.hash,
+    )  # fmt: skip
 
 
 async def _run(context: WorkflowContext, stages: Stages, run: Run) -> Json:

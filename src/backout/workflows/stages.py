@@ -268,6 +268,15 @@ class Stages:
         )
         self.tell("run-ended", sentence, state="interrupted", code=error.code)
 
+    async def take_over(self) -> None:
+        """After an interruption: the lease that the former process held becomes ours, to go on with and to let go.
+
+        Raises:
+            LockedError: another run has it now.
+        """
+        if any(event.type == "lease-acquired" for event in self.store.events(self._run)):
+            await self._lease.ensure()
+
     async def release(self) -> None:
         """Lets the lease go."""
         await self._lease.release()
