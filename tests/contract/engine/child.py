@@ -6,13 +6,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 from backout.engine.dbos_engine import DbosEngine
-from backout.errors import LockedError
+from backout.errors import LockedError, StateError
 
 folder, verb = Path(sys.argv[1]), sys.argv[2]
 fault = sys.argv[3] if len(sys.argv) > 3 else "none"
@@ -22,6 +23,10 @@ run = sys.argv[4] if len(sys.argv) > 4 else "r1"
 async def reach(point: str) -> None:
     if fault == f"kill-{point}":
         os.kill(os.getpid(), signal.SIGKILL)
+    if fault == f"full-{point}":
+        # The kernel refuses every further write to a file, as a full disk does.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))
     if fault == f"hold-{point.removeprefix('before-')}":
         print("holding", flush=True)
         while not (folder / "go").exists():  # noqa: ASYNC110
@@ -52,8 +57,9 @@ async def main() -> None:
             answer = await engine.start("w", run, ["one", "two", "three"])
         else:
             answer = await engine.resume(run)
-    except LockedError as error:
+    except (LockedError, StateError) as error:
         print(type(error).__name__, flush=True)
+        os._exit(0)
     else:
         print(json.dumps(answer), flush=True)
 

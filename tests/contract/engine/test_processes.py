@@ -136,6 +136,17 @@ def test_abort_from_another_process(tmp_path: Path) -> None:
     assert effects(tmp_path) == ["one", "two"]
 
 
+def test_a_disk_that_fills_up_in_the_middle_stops_the_run_which_can_be_resumed(tmp_path: Path) -> None:
+    first = child(tmp_path, "start", "full-after-two")
+    out, errors = first.communicate(timeout=120)
+    assert out.split() == ["StateError"], errors
+    assert effects(tmp_path) == ["one", "two"], "nothing more after the record that could not be written"
+    second = child(tmp_path, "resume")
+    out, errors = second.communicate(timeout=120)
+    assert json.loads(out.splitlines()[-1]) == ["one", "two", "three"], errors
+    assert effects(tmp_path) == ["one", "two", "two", "three"]
+
+
 def test_resuming_what_never_was_says_so(tmp_path: Path) -> None:
     async def main() -> None:
         engine = DbosEngine(tmp_path / "state.db", {})
