@@ -118,7 +118,7 @@ def _mount_token(spec: dict[str, Any]) -> None:
     volumes = spec.get("volumes") or []
     volume_name = next((v["name"] for v in volumes if v["name"].startswith("kube-api-access-")), "")
     needed = False
-    for container in [*(spec.get("initContainers") or ()), *spec.get("containers", ())]:
+    for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
         mounts = container.get("volumeMounts") or []
         if any(mount.get("mountPath") == _TOKEN_PATH for mount in mounts):
             continue

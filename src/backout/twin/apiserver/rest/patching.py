@@ -48,7 +48,7 @@ def patch(call: Call, subresource: str = "") -> Response:
 
     def transform(old: Object) -> Object:
         new = change(old)
-        shown = _go_map(body) if kind == STRATEGIC else msgspec.json.encode(new).decode()
+        shown = _go_map(body) if kind == STRATEGIC else msgspec.json.encode(dict(sorted(new.items()))).decode()
         pipeline.check_kind(new, call.type)
         pipeline.conform(call, new, call.type, duplicates, patched=shown)
         write.check_namespace(call, new["metadata"])
@@ -68,7 +68,9 @@ def _read(call: Call, kind: str) -> tuple[Any, list[str]]:
         raise bad_request(problem if kind == STRATEGIC else f"error decoding patch: {problem}") from None
     if not isinstance(body, dict):
         if kind != JSON_PATCH:
-            what = "json: cannot unmarshal into Go value of type map[string]interface {}"
+            names = {list: "array", str: "string", bool: "bool", int: "number", float: "number"}
+            found = names.get(type(body), "null")
+            what = f"json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
             raise bad_request(f"error decoding patch: {what}")
         return body, []
     return body, strict.decode_json(call.request.body)[1]

@@ -37,9 +37,16 @@ def parse_body(call: Call) -> tuple[Object, list[str]]:
     return strict.decode_yaml(call.request.body, kind) if media == YAML else strict.decode_json(call.request.body, kind)
 
 
+_SCHEME = '"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
+
+
 def decode_body(call: Call, resource_type: ResourceType) -> Object:
     """The object in the body, decoded and defaulted, in the API version of ``resource_type``."""
     obj, duplicates = parse_body(call)
+    if resource_type.crd_version is not None:
+        if not obj.get("kind"):
+            raise strict.kind_missing(call.request.body, resource_type.kind)
+        obj.setdefault("apiVersion", "")
     check_kind(obj, resource_type)
     conform(call, obj, resource_type, duplicates)
     return obj
@@ -48,8 +55,14 @@ def decode_body(call: Call, resource_type: ResourceType) -> Object:
 def check_kind(obj: Object, resource_type: ResourceType) -> None:
     """Fill in or check ``kind`` and ``apiVersion``; raises ApiError 400 when they are another resource's."""
     kind = obj.get("kind") or resource_type.kind
-    api_version = obj.get("apiVersion") or resource_type.api_version
+    custom = resource_type.crd_version is not None
+    api_version = obj.get("apiVersion", "") if custom else obj.get("apiVersion") or resource_type.api_version
     if api_version != resource_type.api_version:
+        if not custom and "/" not in api_version and not resource_type.group:
+            raise bad_request(
+                f'{kind} in version "{api_version}" cannot be handled as a {resource_type.kind}: no kind "{kind}" is'
+                f' registered for version "{api_version}" in scheme {_SCHEME}'
+            )
         raise bad_request(
             f"the API version in the data ({api_version}) does not match the expected API version"
             f" ({resource_type.api_version})"
@@ -65,10 +78,7 @@ def check_kind(obj: Object, resource_type: ResourceType) -> None:
 
 def _wrong_kind(kind: str, wanted: ResourceType) -> ApiError:
     if schemas.for_kind(wanted.api_version, kind) is None:
-        why = (
-            f'no kind "{kind}" is registered for version "{wanted.api_version}" in scheme'
-            ' "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
-        )
+        why = f'no kind "{kind}" is registered for version "{wanted.api_version}" in scheme {_SCHEME}'
     else:
         internal = wanted.group.partition(".")[0] or "core"
         why = f"converting ({wanted.version}.{kind}) to ({internal}.{wanted.kind}): unknown conversion"

@@ -274,6 +274,10 @@ def autoscaler(errors: Errors, new: Object, _old: Object | None) -> None:
             errors.required(f"spec.scaleTargetRef.{field}")
         else:
             errors.invalid_all(f"spec.scaleTargetRef.{field}", value, names.path_segment(value))
+    core_kind = target.get("kind") == "ReplicationController"
+    if "/" not in (target.get("apiVersion") or "") and not core_kind and _old is None:
+        api_version = target.get("apiVersion") or ""
+        errors.invalid("spec.scaleTargetRef.apiVersion", api_version, "apiVersion must specify API group")
 
 
 def storage_class(errors: Errors, new: Object, old: Object | None) -> None:

@@ -102,8 +102,8 @@ def annotation_map(errors: Errors, values: dict[str, str] | None, path: str) -> 
 
 def _owners(errors: Errors, owners: list[Object] | None) -> None:
     controller = ""
-    for index, owner in enumerate(owners or ()):
-        path = f"metadata.ownerReferences[{index}]"
+    path = "metadata.ownerReferences"  # the real server names no index here
+    for owner in owners or ():
         api_version = owner.get("apiVersion", "")
         if not api_version.rpartition("/")[2]:
             errors.invalid(f"{path}.apiVersion", api_version, "version must not be empty")

@@ -120,6 +120,11 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
     return f"line {line}: {problem}" if line else problem
 
 
+def kind_missing(body: bytes, kind: str) -> ApiError:
+    """The refusal of a custom resource that does not name its kind; built-in ones need not."""
+    return _unrecognized(f"Object 'Kind' is missing in '{body.decode('utf-8', 'replace')}'", body, kind)
+
+
 def _unrecognized(problem: str, body: bytes, kind: str) -> ApiError:
     return ApiError(
         400,
