@@ -41,6 +41,21 @@ class VerifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout: float = 300.0
 
 
+class SnapshotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where snapshots are kept, who can open them, and with which key this machine does.
+
+    ``repository``: a directory or ``s3://BUCKET/PREFIX``; ``recipients``: further public keys that a new repository is
+    made for; ``identity``: the file of this user's key; ``timeout``: seconds for one request to S3.
+    """
+
+    repository: str = ""
+    recipients: tuple[str, ...] = ()
+    identity: str = ""
+    endpoint: str = ""
+    region: str = ""
+    timeout: float = 30.0
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -49,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stacks: dict[str, StackSettings] = {}
     policy: PolicySettings = PolicySettings()
     verify: VerifySettings = VerifySettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
     state: str = ""
 
 

@@ -150,13 +150,17 @@ class SnapshotDraft(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class Snapshot(SnapshotDraft, frozen=True, kw_only=True, omit_defaults=True):
-    """A completed snapshot. ``pages`` are addresses of entry pages; ``objects`` and ``size`` (bytes) are their sums.
+    """A completed snapshot. ``objects`` and ``size`` (bytes) are the sums of its entries.
+
+    ``pages`` are addresses of entry pages; an earlier snapshot of the same namespace may have the same ones, and then
+    ``changes`` are addresses of pages that say which of their entries do not hold here, and which do instead.
 
     ``imported_from`` is the id of the foreign repository that an archive brought it from, else empty.
     """
 
     id: str
     pages: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
     objects: int = 0
     size: int = 0
     imported_from: str = ""
