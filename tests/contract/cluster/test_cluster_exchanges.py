@@ -23,9 +23,11 @@ def test_exchange(cluster: Cluster, ns: str, name: str, scene: str) -> None:
         path.write_text(json.dumps({**known, scene: found}, indent=1, sort_keys=True) + "\n")
         return
     assert scene in recorded, f"no answers are recorded for {name}: {scene}"
-    wrong = [
-        f"--- {step['send']}\n{text}"
-        for step, wanted, got in zip(steps, recorded[scene], found, strict=True)
-        if (text := difference(wanted, got))
-    ]
+    wrong = []
+    for step, wanted, got in zip(steps, recorded[scene], found, strict=True):
+        text = difference(wanted, got)
+        if cluster.is_twin and "twin" in step:
+            text = "" if text else "this answer is marked as different on the twin, and is not: take the mark away"
+        if text:
+            wrong.append(f"--- {step['send']}\n{text}")
     assert not wrong, "\n".join([f"{len(wrong)} of {len(steps)} answers differ", *wrong])

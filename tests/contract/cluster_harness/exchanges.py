@@ -7,7 +7,8 @@ run (uids, versions, times, addresses) is replaced by marks before answers are c
 
 A step: `send: METHOD PATH` and any of `body` (JSON), `raw` (text), `type`, `accept`, `query`, `headers`, `token`,
 `user`, `groups`, `save: {name: path.in.answer}`; `only: [paths]` keeps just those parts of the answer, `without: key`
-drops a key wherever it stands; `mask: REGEX` is text that differs. `{ns}` and saved names are filled in.
+drops a key wherever it stands; `twin: REASON` marks an answer in which the twin is known to differ; `mask: REGEX` is
+text that differs. `{ns}` and saved names are filled in.
 """
 
 from __future__ import annotations
