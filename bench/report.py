@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,10 @@ from typing import Any, Literal
 from bench import machine as computer
 from bench import table
 
+Tell = Callable[[str], None]
+"""Takes a line of progress."""
+Raw = list[list[object]]
+"""Rows for the CSV file."""
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -61,6 +65,11 @@ class Report:
         if self.tools:
             when += f" Peers: {', '.join(self.tools)}."
         return "\n\n".join([*parts, when])
+
+
+def prose(text: str, **values: object) -> str:
+    """A paragraph as it stands in the source, with its values."""
+    return " ".join(text.split()).format(**values)
 
 
 Verdict = Literal["met", "missed", "not measured"]

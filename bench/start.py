@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from bench import machine, peers
 from bench.compare import RAW_HEAD, compared, raw_rows
 from bench.measure import Program, in_turns
-from bench.report import Report, Target, write_raw
+from bench.report import Report, Target, Tell, write_raw
 from bench.stats import ratio
 from bench.table import times
 
 LIMIT = 1.5
 
 
-def measure(tell: Callable[[str], None], *, rounds: int = 25) -> Report:
+def measure(tell: Tell, *, rounds: int = 25) -> Report:
     """`backout --help` and `--version` beside `kubectl version --client`."""
     kubectl, backout = peers.kubectl(), peers.backout()
     contenders = [

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same rollback by `helm rollback --wait` and by `backout run`, and one that Helm alone does not bring home."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from backout.twin.lab import helm_scenarios
+from backout.twin.lab.builder import Lab
+from bench import machine, peers
+from bench.compare import RAW_HEAD, compared, raw_rows
+from bench.measure import Failed, Program
+from bench.observer import Observer, settled
+from bench.places import SOAK, Place, places
+from bench.report import Raw, Report, Table, Target, Tell, write_raw
+from bench.stats import Sample, ratio, spread
+from bench.table import seconds, three, times
+
+LIMIT = 1.2
+RELEASE, GOOD = "thanos", "2"
+PATIENCE = 30
+"""Seconds for which Helm may wait where it waits in vain; its own default is five minutes."""
+
+
+async def crashing_deployment(lab: Lab) -> None:
+    """A1."""
+    await helm_scenarios.two_good(lab)
+    await helm_scenarios.crash_deployment(lab)
+
+
+async def crashing_statefulset(lab: Lab) -> None:
+    """A2."""
+    await helm_scenarios.two_good(lab)
+    await helm_scenarios.crash_statefulset(lab)
+
+
+def measure(tell: Tell, *, rounds: int = 5) -> Report:
+    """Every helm that there is, on every cluster that there is."""
+    helms = peers.helms()
+    if not helms:
+        raise Failed("helm is not installed")
+    report = Report("helm", "Beside helm rollback", [
+        "A release of six workloads (the chart of `backout demo`) is installed and upgraded, both healthy; the third "
+        f"revision has an image that crash-loops. Then either `helm rollback {RELEASE} {GOOD} --wait` or `backout run "
+        f"helm/{RELEASE} --yes`, in turns, each on a state of its own that was made the same way. Backout diagnoses, "
+        "chooses the revision, captures, calls the same helm, waits, and then watches for a soak of "
+        f"{SOAK:g} s, which is taken off below; Helm is told the revision, and does not look what came of it.",
+        f"Where the pods of an OrderedReady StatefulSet crash, Helm waits in vain; it was given {PATIENCE} s.",
+    ], tools=[f"helm {machine.tool_version(path)}" for path in helms.values()])  # fmt: skip
+    raw: Raw = []
+    with places() as found:
+        for place in found:
+            for major, helm in sorted(helms.items(), reverse=True):
+                _succeeds(report, raw, place, major, helm, rounds, tell)
+        for place in found:
+            for major, helm in sorted(helms.items(), reverse=True):
+                _fails(report, raw, place, major, helm, max(2, rounds // 2), tell)
+    write_raw("helm", ("cluster", "helm", "scenario", *RAW_HEAD), raw)
+    return report
+
+
+def _programs(place: Place, helm: str, namespace: str, *, fails: bool) -> list[Program]:
+    env = place.env(helm)
+    wait = ["--wait", "--timeout", f"{PATIENCE}s"] if fails else ["--wait"]
+    reach = ["--kube-context", place.context, "-n", namespace]
+    return [
+        Program(f"helm rollback {RELEASE} {GOOD} {' '.join(wait)}", [helm, "rollback", RELEASE, GOOD, *wait, *reach],
+                frozenset({1}) if fails else frozenset({0}), env=env),
+        Program(f"backout run helm/{RELEASE} --yes", [
+            peers.backout(), "run", f"helm/{RELEASE}", "--yes", "-n", namespace, "--context", place.context,
+            "--config", place.config], env=env),
+    ]  # fmt: skip
+
+
+def _play(
+    place: Place, helm: str, prepare: Callable[[Lab], Awaitable[None]], namespace: str, contender: int, *, fails: bool
+) -> tuple[Sample, bool]:
+    """One run of one contender on a fresh state, and whether everything was healthy right after it."""
+    place.play(namespace, helm, prepare)
+    program = _programs(place, helm, namespace, fails=fails)[contender]
+    try:
+        with Observer(place.kubeconfig, place.context, namespace) as observer:
+            sample = program.run().sample
+        return sample, observer.turned(settled) is not None
+    finally:
+        place.clear(namespace)
+
+
+def _succeeds(
+    report: Report, raw: Raw, place: Place, major: str, helm: str, rounds: int, tell: Tell
+) -> None:  # fmt: skip
+    samples: list[list[Sample]] = [[], []]
+    for number in range(rounds):
+        for contender in (0, 1):
+            namespace = f"bench-a1-{major}-{number}-{contender}"
+            sample, _ = _play(place, helm, crashing_deployment, namespace, contender, fails=False)
+            samples[contender].append(sample)
+            tell(f"{number + 1}/{rounds}  A1, helm {major}, {place.words}: {sample.wall:.2f} s")
+    programs = _programs(place, helm, "", fails=False)
+    caption = (
+        f"A1, a Deployment that crash-loops; helm {major}, {place.words}. The soak is still in Backout's wall clock:"
+    )
+    report.tables.append(compared(programs, samples, peer=0, caption=caption))
+    theirs = [sample.wall for sample in samples[0]]
+    ours = [sample.wall - SOAK for sample in samples[1]]
+    found = ratio(ours, theirs)
+    report.tables.append(Table(
+        "The same without the soak:", ["", "min / median / max", "Ratio of medians", "Ratios of pairs"],
+        [["helm", three(spread(theirs)), "1", "–"],
+         ["Backout less the soak", three(spread(ours)), times(found.of_medians),
+          f"{found.pairs.low:.2f} – {found.pairs.high:.2f}x"]],
+    ))  # fmt: skip
+    report.targets.append(Target(
+        f"`backout run --yes` less its soak against `helm rollback --wait`, helm {major}, {place.words}",
+        f"at most {times(LIMIT)}", times(found.of_medians), found.of_medians <= LIMIT,
+    ))  # fmt: skip
+    raw += [[place.words, major, "A1", *row] for row in raw_rows(programs, samples)]
+
+
+def _fails(
+    report: Report, raw: Raw, place: Place, major: str, helm: str, rounds: int, tell: Tell
+) -> None:  # fmt: skip
+    samples: list[list[Sample]] = [[], []]
+    healthy = [0, 0]
+    for number in range(rounds):
+        for contender in (0, 1):
+            namespace = f"bench-a2-{major}-{number}-{contender}"
+            sample, well = _play(place, helm, crashing_statefulset, namespace, contender, fails=True)
+            samples[contender].append(sample)
+            healthy[contender] += well
+            tell(f"{number + 1}/{rounds}  A2, helm {major}, {place.words}: {sample.wall:.2f} s, code {sample.code}")
+    programs = _programs(place, helm, "", fails=True)
+    rows = [
+        [f"`{program.name}`", str(found[0].code), f"{well} of {len(found)}",
+         three(spread([sample.wall for sample in found]))]
+        for program, found, well in zip(programs, samples, healthy, strict=True)
+    ]  # fmt: skip
+    report.tables.append(Table(
+        f"A2, an OrderedReady StatefulSet that crash-loops; helm {major}, {place.words}:",
+        ["Program", "Exit code", "Healthy afterwards", "Wall min / median / max"], rows,
+    ))  # fmt: skip
+    middle = spread([sample.wall for sample in samples[1]]).mid
+    recovered = healthy[1] == rounds and healthy[0] == 0
+    report.targets.append(Target(
+        f"Where Helm fails (A2), Backout recovers, helm {major}, {place.words}", "recovered",
+        f"{healthy[1]} of {rounds} in {seconds(middle)} with the soak; helm: {healthy[0]} of {rounds}", recovered,
+    ))  # fmt: skip
+    raw += [[place.words, major, "A2", *row] for row in raw_rows(programs, samples)]
