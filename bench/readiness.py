@@ -26,8 +26,8 @@ SLOW = {"minReadySeconds": 5}
 """So that both programs have long been watching when the rollout is complete."""
 
 METHOD = """
-A Deployment of two pods with `minReadySeconds: {seconds}` gets a new image, {rounds} times. `kubectl rollout status` and
-Backout's verification (`backout.verify` with the check `workload-ready`, with which every run ends) both watch the same
+A Deployment of two pods with `minReadySeconds: {seconds}` gets a new image, {rounds} times. `kubectl rollout status`
+and Backout's verification (`backout.verify` with the check `workload-ready`, with which every run ends) both watch the same
 rollout at the same time, in processes that have been up for seconds when it is complete. The reference is a raw watch
 of a third client: when the event arrived after which the status of the Deployment is complete (what kubectl waits for),
 or after which also every pod is ready and no old one is left (what Backout waits for). kubectl's time is the end of its
