@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from backout.twin.apiserver import admission
 from backout.twin.apiserver.http import Response
-from backout.twin.apiserver.rest import accounts, delete, patching, pods, read, reviews, scale, watch, write
+from backout.twin.apiserver.rest import accounts, delete, patching, pods, proxy, read, reviews, scale, watch, write
 from backout.twin.apiserver.rest.call import Call
 from backout.twin.apiserver.status import bad_request, method_not_allowed, method_not_allowed_on_path, path_not_found
 
@@ -34,7 +34,8 @@ async def dispatch(call: Call) -> Response:
     info, resource_type = call.info, call.type
     if resource_type.storage_key in _DEPRECATED:
         call.warnings.append(_DEPRECATED[resource_type.storage_key])
-    if call.request.method == "HEAD":
+    proxied = info.subresource == "proxy" and resource_type.resource in ("pods", "services")
+    if call.request.method == "HEAD" and not proxied:
         raise method_not_allowed_on_path()
     if info.subresource:
         return await _subresource(call)
@@ -68,6 +69,8 @@ async def _subresource(call: Call) -> Response:
             return pods.bind(call)
         case "eviction":
             return pods.evict(call)
+        case "proxy" if call.type.resource in ("pods", "services"):
+            return await proxy.proxy(call)
         case "token":
             return accounts.create_token(call)
         case name if name in _VIEWS:

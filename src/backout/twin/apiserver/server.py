@@ -16,6 +16,7 @@ from backout.twin.apiserver.faults import Faults
 from backout.twin.apiserver.http import BODY_LIMIT, HttpsServer, Request, Response, User
 from backout.twin.apiserver.logs import LogOptions, LogSource
 from backout.twin.apiserver.openapi import OpenApi
+from backout.twin.apiserver.proxying import Dialer
 from backout.twin.apiserver.quota import Quotas
 from backout.twin.apiserver.rbac import Attributes, Authorizer
 from backout.twin.apiserver.resources import Registry
@@ -70,6 +71,7 @@ class ApiServer:
         self.quotas = Quotas(self)
         self._definitions = Definitions(self)
         self.log_source: LogSource | None = None
+        self.dialer: Dialer | None = None
         self.tokens: dict[str, User] = {self.settings.admin_token: auth.ADMIN}
         self._identity = identity
         self._https: HttpsServer | None = None

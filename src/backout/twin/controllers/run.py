@@ -84,6 +84,7 @@ class ControlPlane:
         self.ready = asyncio.Event()
         if server is not None:
             server.log_source = log_source(self.kubelet)
+            server.dialer = self.kubelet.network.request
 
     async def run(self) -> None:
         """Until cancelled; errors of the API are retried, never raised."""

@@ -7,18 +7,22 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from backout.twin.client import STRATEGIC_PATCH, Api, ApiException, Obj
-from backout.twin.controllers.kinds import CONFIGMAPS, PODS, SECRETS
-from backout.twin.controllers.meta import name_of, namespace_of, uid_of
+from backout.twin.controllers.kinds import CONFIGMAPS, PODS, SECRETS, SERVICES
+from backout.twin.controllers.meta import name_of, namespace_index, namespace_of, uid_of
 from backout.twin.events import EventRecorder
 from backout.twin.informer import SharedInformers, key_of
 from backout.twin.kubelet.faults import Fault, FaultRules
 from backout.twin.kubelet.logs import LogQuery, LogUnavailable, stream
 from backout.twin.kubelet.machine import PodMachine
+from backout.twin.kubelet.network import Network
 from backout.twin.kubelet.nodes import NodeKeeper, SimulatedNode
+from backout.twin.kubelet.objectcache import Key, ObjectCache
+from backout.twin.kubelet.objectstore import ObjectStore
+from backout.twin.kubelet.references import references_of
 from backout.twin.kubelet.settings import KubeletSettings
 from backout.twin.kubelet.status import pod_status
 from backout.twin.workqueue import WorkQueue
@@ -36,6 +40,10 @@ class _Node:
     agent: Kubelet
     node: SimulatedNode
     recorder: EventRecorder
+    cache: ObjectCache = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cache = ObjectCache(self.agent.object)
 
     @property
     def settings(self) -> KubeletSettings:
@@ -46,11 +54,16 @@ class _Node:
         return self.node.address
 
     def lookup(self, kind: str, namespace: str, name: str) -> Obj | None:
-        informer = self.agent.configmaps if kind == "ConfigMap" else self.agent.secrets
-        return informer.get(name, namespace)
+        return self.cache.get(kind, namespace, name)
 
     def fault(self, pod: Obj, container: Obj) -> Fault:
         return self.agent.rules.fault(pod, container)
+
+    def dial(self, namespace: str, address: str) -> str:
+        return self.agent.network.dial(namespace, address)
+
+    def bucket_error(self, document: Mapping[str, object]) -> str:
+        return self.agent.object_store.error(document)
 
     def has_image(self, image: str) -> bool:
         return image in self.node.images
@@ -72,6 +85,7 @@ class _Node:
 class _Pod:
     machine: PodMachine
     node: _Node
+    refers: frozenset[Key] = frozenset()
     sent: Obj | None = None
     waits: frozenset[str] = frozenset()
 
@@ -93,8 +107,11 @@ class Kubelet:
         self._own_informers = informers is None
         self.informers = informers or SharedInformers(self.api)
         self.rules = FaultRules()
+        self.object_store = ObjectStore()
+        self.network = Network(self)
         self.queue = WorkQueue()
         self.pods: dict[str, _Pod] = {}
+        self._addresses: dict[str, set[str]] = {}
         self._waiting: dict[str, set[str]] = {}
         self.nodes = {
             n.name: _Node(self, n, EventRecorder(self.api, "kubelet", host=n.name, enabled=events)) for n in nodes
@@ -104,7 +121,9 @@ class Kubelet:
         self.configmaps.add_handler(self._configmap_changed)
         self.secrets = self.informers.of(SECRETS)
         self.secrets.add_handler(lambda old, new: self._reference_changed("Secret", old, new))
+        self.services = self.informers.of(SERVICES)
         self.pod_cache = self.informers.of(PODS)
+        self.pod_cache.add_index("namespace", namespace_index)
         self.pod_cache.add_handler(self._pod_changed)
 
     # -- what happens ----------------------------------------------------------------------------------------------
@@ -116,6 +135,7 @@ class Kubelet:
 
     def _configmap_changed(self, old: Obj | None, new: Obj | None) -> None:
         self._reference_changed("ConfigMap", old, new)
+        self.object_store.change(old, new)
         if self.rules.change(old, new):
             now = time.time()
             for key, running in self.pods.items():
@@ -124,12 +144,44 @@ class Kubelet:
 
     def _reference_changed(self, kind: str, old: Obj | None, new: Obj | None) -> None:
         obj = new or old or {}
+        now = time.time()
         waiting = self._waiting.get(f"{kind}/{namespace_of(obj)}/{name_of(obj)}")
         for key in list(waiting or ()):
             running = self.pods.get(key)
             if running is not None:
-                running.machine.retry(time.time())
+                running.machine.retry(now)
                 self.queue.add(key)
+        for node in self.nodes.values():
+            for key in node.cache.readers((kind, namespace_of(obj), name_of(obj))):
+                self.pods[key].machine.source_changed(now)
+                self.queue.add(key)
+
+    def object(self, kind: str, namespace: str, name: str) -> Obj | None:
+        """A ConfigMap or Secret as the API server holds it."""
+        return (self.configmaps if kind == "ConfigMap" else self.secrets).get(name, namespace)
+
+    # -- the network's directory -----------------------------------------------------------------------------------
+
+    def at(self, ip: str) -> Iterator[PodMachine]:
+        """The pods at an address: one, or all of a node's host network."""
+        for key in tuple(self._addresses.get(ip, ())):
+            yield self.pods[key].machine
+
+    def machine(self, namespace: str, name: str) -> PodMachine | None:
+        """The pod of that name."""
+        running = self.pods.get(f"{namespace}/{name}")
+        return running.machine if running is not None else None
+
+    def machines(self, namespace: str) -> Iterator[PodMachine]:
+        """All pods of a namespace."""
+        for pod in self.pod_cache.by_index("namespace", namespace):
+            machine = self.machine(namespace, name_of(pod))
+            if machine is not None:
+                yield machine
+
+    def service(self, namespace: str, name: str) -> Obj | None:
+        """The Service of that name."""
+        return self.services.get(name, namespace)
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -140,6 +192,7 @@ class Kubelet:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.keeper.run())
+                group.create_task(self.object_store.run(self.api))
                 for node in self.nodes.values():
                     group.create_task(node.recorder.run())
                 await self.informers.wait_synced()
@@ -179,10 +232,14 @@ class Kubelet:
             return
         now = time.time()
         if running is None:
-            running = self.pods[key] = _Pod(PodMachine(pod, node, now), node)
+            refers = references_of(pod)
+            node.cache.register(key, refers)
+            running = self.pods[key] = _Pod(PodMachine(pod, node, now), node, refers)
         machine = running.machine
         machine.update(pod)
         due = machine.step(now)
+        if machine.pod_ip and machine.sandbox:
+            self._addresses.setdefault(machine.pod_ip, set()).add(key)
         events, machine.events = machine.events, []
         for kind, reason, message, path in events:
             node.recorder.event(pod, kind, reason, message, field_path=path)
@@ -196,6 +253,12 @@ class Kubelet:
     def _forget(self, key: str, running: _Pod) -> None:
         self._wait_for(key, None)
         machine = running.machine
+        running.node.cache.unregister(key, running.refers)
+        here = self._addresses.get(machine.pod_ip)
+        if here is not None:
+            here.discard(key)
+            if not here:
+                del self._addresses[machine.pod_ip]
         if machine.pod_ip and machine.sandbox and not machine.pod["spec"].get("hostNetwork"):
             running.node.release_ip(machine.pod_ip)
         for container in (*machine.inits, *machine.mains):

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from backout.twin.client import Obj
 from backout.twin.kubelet import images
+from backout.twin.kubelet.apps.base import App, Ended
 from backout.twin.kubelet.faults import Fault
 from backout.twin.kubelet.logs import RunLog
 from backout.twin.kubelet.programs import Program, program_for
@@ -33,6 +34,10 @@ class Host(Protocol):
     def fault(self, spec: Obj) -> Fault: ...
 
     def config_error(self, spec: Obj, fault: Fault) -> str | None: ...
+
+    def app(self, spec: Obj, log: RunLog) -> App | None:
+        """The program's own behaviour, when it starts now; None for a plain one."""
+        ...
 
     def has_image(self, image: str) -> bool: ...
 
@@ -82,6 +87,8 @@ class Container:
     previous_log: RunLog | None = None
     program: Program = field(default_factory=Program)
     fault: Fault = field(default_factory=Fault)
+    app: App | None = None
+    """What a recognised program does while it runs."""
     _runs: int = 0
     _exit_at: float = math.inf
     _kill_at: float = math.inf
@@ -280,9 +287,20 @@ class Container:
         self.emit("Normal", "Started", "Container started")
         self.running, self.waiting, self.message = True, "ContainerCreating", ""
         self.log.write(now, *self.program.first_lines)
+        ended = self._begin_app(now, self.log)
+        if ended is not None:
+            self.program = replace(
+                self.program, lifetime=ended.after, exit_code=1, reason="Error", up_after=math.inf,
+                last_lines=ended.lines,
+            )  # fmt: skip
         self._exit_at = math.inf if self.program.lifetime is None else now + self.program.lifetime
         self._kill_at = math.inf
         self._begin_probes(now)
+
+    def _begin_app(self, now: float, log: RunLog) -> Ended | None:
+        """Only a program that would run for ever has a mind of its own; a fault is stronger."""
+        self.app = self.host.app(self.spec, log) if self.program.lifetime is None else None
+        return self.app.begin(now) if self.app is not None else None
 
     def resume(self, now: float) -> None:
         """Go on with a container that ran before this process: it is probed anew, its earlier output is gone."""
@@ -290,6 +308,9 @@ class Container:
         self.program = program_for(self.spec, self.policy, self.fault, self.host.settings, init=self.init)
         self.log = RunLog()
         self.log.write(now, *self.program.first_lines)
+        if self._begin_app(now, self.log) is not None:
+            # It runs on with what it read at its real start, which is not known any more.
+            self.app = None
         self._exit_at = math.inf if self.program.lifetime is None else now + self.program.lifetime
         was_ready = self.ready
         self._begin_probes(self.started_at)
@@ -351,6 +372,8 @@ class Container:
             if self.running and prober in self._probers and now >= prober.next_at and self._kill_at == math.inf:
                 self._probe(prober, now)
         due = min(self._kill_at, self._exit_at)
+        if self.app is not None:
+            due = min(due, self.app.tick(now))
         if self._kill_at == math.inf:
             due = min(due, min((p.next_at for p in self._probers), default=math.inf))
         return due
@@ -447,6 +470,7 @@ class Container:
             self.log.write(now, *(lines if killed else program.last_lines))
             self.log.end()
         self.running = self.started = self.ready = False
+        self.app = None
         message = "" if killed else program.message
         self.ended = Terminated(code, reason, self.started_at, now, self.container_id, message)
         if reason == "Completed" and self.init and not self.sidecar:

@@ -4,12 +4,18 @@
 from __future__ import annotations
 
 import math
+import zlib
+from collections.abc import Mapping
 from typing import Protocol
 
 from backout.twin.client import Obj
 from backout.twin.controllers.meta import deleting, name_of, namespace_of, parse_time, status_of, uid_of
+from backout.twin.kubelet.apps.base import App, Around
+from backout.twin.kubelet.apps.recognise import app_for, may_be_recognised
 from backout.twin.kubelet.container import Container, Terminated
+from backout.twin.kubelet.environment import arguments, environment
 from backout.twin.kubelet.faults import Fault
+from backout.twin.kubelet.logs import RunLog
 from backout.twin.kubelet.references import (
     Missing,
     a_referenced_key,
@@ -17,6 +23,7 @@ from backout.twin.kubelet.references import (
     missing_for_volumes,
 )
 from backout.twin.kubelet.settings import KubeletSettings
+from backout.twin.kubelet.volumes import PodVolumes
 
 
 class NodePort(Protocol):
@@ -31,6 +38,10 @@ class NodePort(Protocol):
     def lookup(self, kind: str, namespace: str, name: str, /) -> Obj | None: ...
 
     def fault(self, pod: Obj, container: Obj) -> Fault: ...
+
+    def dial(self, namespace: str, address: str, /) -> str: ...
+
+    def bucket_error(self, document: Mapping[str, object], /) -> str: ...
 
     def has_image(self, image: str) -> bool: ...
 
@@ -63,6 +74,9 @@ class PodMachine:
         self.gone = False
         self._mounted_at = math.inf
         self._mount_retry = now
+        self._volumes = PodVolumes()
+        self._volumes_due = math.inf
+        self._volumes_delay = self.settings.mount_retry_initial
         self._mount_delay = self.settings.mount_retry_initial
         self.inits = [Container(self, c, init=True) for c in spec.get("initContainers") or ()]
         self.mains = [Container(self, c) for c in spec.get("containers") or ()]
@@ -86,6 +100,19 @@ class PodMachine:
             return None
         return missing.message
 
+    def app(self, spec: Obj, log: RunLog) -> App | None:
+        if not may_be_recognised(spec):
+            return None
+        variables = environment(self.pod, spec, self.node.lookup, self.pod_ip)
+        fixed = self._volumes.sub_paths(self.pod, spec)
+        around = Around(
+            settings=self.settings, namespace=namespace_of(self.pod), container=spec["name"], log=log,
+            environment=variables, arguments=tuple(arguments(spec, variables)),
+            files=lambda: {**self._volumes.files(self.pod, spec), **fixed},
+            places=self._volumes.places(spec), dial=self.node.dial, bucket_error=self.node.bucket_error,
+        )  # fmt: skip
+        return app_for(self.pod, spec, around)
+
     def has_image(self, image: str) -> bool:
         return self.node.has_image(image)
 
@@ -108,6 +135,13 @@ class PodMachine:
         self._mount_retry = now
         for container in (*self.inits, *self.mains):
             container.retry(now)
+
+    def source_changed(self, now: float) -> None:
+        """A ConfigMap or Secret that this pod refers to changed: its files follow at the pod's next sync."""
+        if self.sandbox and self._volumes_due == math.inf:
+            self._volumes_delay = self.settings.mount_retry_initial
+            own = zlib.crc32(uid_of(self.pod).encode()) % 1000 / 2000
+            self._volumes_due = now + self.settings.volume_sync * (1 + own)
 
     def waits_for(self) -> list[Missing]:
         """ConfigMaps and Secrets whose appearance lets this pod go on."""
@@ -141,23 +175,39 @@ class PodMachine:
             mounted = self._mount(now)
             if not self.sandbox:
                 return min(due, mounted)
-        due = min(due, self._run(now))
+        due = min(due, self._follow_sources(now), self._run(now))
         if self.finished:
             return self._end_sidecars(now)
         return due
+
+    def _follow_sources(self, now: float) -> float:
+        if now < self._volumes_due:
+            return self._volumes_due
+        self._volumes_due = math.inf
+        if self._volumes.update(self.pod, self.node.lookup):
+            for container in (*self.inits, *self.mains):
+                if container.app is not None:
+                    container.app.files_changed(now)
+        if self._tell_missing():
+            self._volumes_due = now + self._volumes_delay
+            self._volumes_delay = min(self.settings.mount_retry_max, self._volumes_delay * 2)
+        return self._volumes_due
+
+    def _tell_missing(self) -> bool:
+        missing = missing_for_volumes(self.pod, self.node.lookup)
+        for volume, item in missing:
+            self.emit("Warning", "FailedMount", f'MountVolume.SetUp failed for volume "{volume}" : {item.message}')
+        return bool(missing)
 
     def _mount(self, now: float) -> float:
         if self._mounted_at == math.inf:
             if now < self._mount_retry:
                 return self._mount_retry
-            missing = missing_for_volumes(self.pod, self.node.lookup)
-            if missing:
-                for volume, item in missing:
-                    text = f'MountVolume.SetUp failed for volume "{volume}" : {item.message}'
-                    self.emit("Warning", "FailedMount", text)
+            if self._tell_missing():
                 self._mount_retry = now + self._mount_delay
                 self._mount_delay = min(self.settings.mount_retry_max, self._mount_delay * 2)
                 return self._mount_retry
+            self._volumes.update(self.pod, self.node.lookup)
             self._mounted_at = now + self.settings.start_delay
         if now < self._mounted_at:
             return self._mounted_at
@@ -241,6 +291,7 @@ class PodMachine:
         self.pod_ip = str(status["podIP"])
         if not self.pod["spec"].get("hostNetwork") and ":" not in self.pod_ip:
             self.node.reserve_ip(self.pod_ip)
+        self._volumes.update(self.pod, self.node.lookup)
         for containers, key in ((self.inits, "initContainerStatuses"), (self.mains, "containerStatuses")):
             by_name = {s["name"]: s for s in status.get(key) or ()}
             for container in containers:

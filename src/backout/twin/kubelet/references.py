@@ -12,6 +12,9 @@ from backout.twin.controllers.meta import namespace_of
 Lookup = Callable[[str, str, str], Obj | None]
 """(ConfigMap or Secret, namespace, name) -> object."""
 
+_FROM = (("ConfigMap", "configMapRef"), ("Secret", "secretRef"))
+_KEYS = (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef"))
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -30,13 +33,13 @@ def missing_for_container(pod: Obj, container: Obj, lookup: Lookup) -> Missing |
     """The first reference of the environment that cannot be resolved: CreateContainerConfigError."""
     namespace = namespace_of(pod)
     for source in container.get("envFrom") or ():
-        for kind, field in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
+        for kind, field in _FROM:
             ref = source.get(field)
             if ref and not ref.get("optional") and lookup(kind, namespace, ref["name"]) is None:
                 return Missing(f'{kind.lower()} "{ref["name"]}" not found', kind, ref["name"])
     for variable in container.get("env") or ():
         value_from = variable.get("valueFrom") or {}
-        for kind, field in (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef")):
+        for kind, field in _KEYS:
             ref = value_from.get(field)
             if not ref or ref.get("optional"):
                 continue
@@ -54,15 +57,36 @@ def missing_for_volumes(pod: Obj, lookup: Lookup) -> list[tuple[str, Missing]]:
     out: list[tuple[str, Missing]] = []
     namespace = namespace_of(pod)
     for volume in pod["spec"].get("volumes") or ():
-        for kind, name, source in _sources(volume):
-            missing = _missing_source(kind, namespace, name, source, lookup)
-            if missing is not None:
-                out.append((volume["name"], missing))
-                break
+        missing = missing_in_volume(namespace, volume, lookup)
+        if missing is not None:
+            out.append((volume["name"], missing))
     return out
 
 
-def _sources(volume: Obj) -> Iterator[tuple[str, str, Obj]]:
+def missing_in_volume(namespace: str, volume: Obj, lookup: Lookup) -> Missing | None:
+    """The first thing that a volume needs and that is not there."""
+    for kind, name, source in sources_of(volume):
+        missing = _missing_source(kind, namespace, name, source, lookup)
+        if missing is not None:
+            return missing
+    return None
+
+
+def references_of(pod: Obj) -> frozenset[tuple[str, str, str]]:
+    """(kind, namespace, name) of every ConfigMap and Secret that the pod names, needed or optional."""
+    spec, namespace = pod["spec"], namespace_of(pod)
+    out = {(kind, name) for volume in spec.get("volumes") or () for kind, name, _ in sources_of(volume)}
+    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+        for source in container.get("envFrom") or ():
+            out.update((kind, source[field]["name"]) for kind, field in _FROM if source.get(field))
+        for variable in container.get("env") or ():
+            refs = variable.get("valueFrom") or {}
+            out.update((kind, refs[field]["name"]) for kind, field in _KEYS if refs.get(field))
+    return frozenset((kind, namespace, name) for kind, name in out)
+
+
+def sources_of(volume: Obj) -> Iterator[tuple[str, str, Obj]]:
+    """(kind, name, source) of the ConfigMaps and Secrets behind a volume."""
     if volume.get("configMap"):
         yield "ConfigMap", volume["configMap"].get("name", ""), volume["configMap"]
     if volume.get("secret"):

@@ -44,6 +44,15 @@ class KubeletSettings:
     lease_interval: float = 10.0
     """A real node lifecycle controller wants it well under 40; where none runs, it may be much longer."""
     status_interval: float = 300.0
+    volume_sync: float = 60.0
+    """From a change of a ConfigMap or Secret until the files of a pod follow: this and up to half as much again, by pod
+    (a kubelet syncs each pod every 60 to 90 s)."""
+    traffic_interval: float = 5.0
+    """How often a receiver is written to, and forwards."""
+    object_storage_interval: float = 180.0
+    """How often programs go to object storage."""
+    initial_sync_timeout: float = 30.0
+    """How long a program tries to list its bucket before it gives up starting."""
     cpu: str = "8"
     memory: str = "32Gi"
     max_pods: int = 110
@@ -65,6 +74,10 @@ class KubeletSettings:
             pull_error_shown=0.5,
             sync_retry=2.0,
             probe_scale=0.1,
+            volume_sync=1.0,
+            traffic_interval=1.0,
+            object_storage_interval=1.0,
+            initial_sync_timeout=3.0,
             lease_interval=600.0,
             status_interval=3600.0,
         )
@@ -89,4 +102,8 @@ class KubeletSettings:
             stop_time=0.0,
             termination_grace_scale=0.01,
             probe_scale=0.01,
+            volume_sync=0.02,
+            traffic_interval=0.05,
+            object_storage_interval=0.05,
+            initial_sync_timeout=0.05,
         )
