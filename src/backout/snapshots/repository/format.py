@@ -35,6 +35,9 @@ PACK_OBJECTS = 1000
 PACK_BYTES = 8 * 1024 * 1024
 """A pack is closed when it holds this many bytes before compression."""
 PAGE_ENTRIES = 1000
+CONTENTS_AT_ONCE = 200
+MAX_PAGE = 8 * 1024 * 1024
+MAX_ROWS = 20_000
 
 CONFIG = "config"
 KEYS, PACKS, SNAPSHOTS, LOCKS = "keys/", "packs/", "snapshots/", "locks/"

@@ -55,6 +55,8 @@ class Index:
         self._keyring = keyring
         self.packs: list[PackHead] = []
         self.places: dict[bytes, int] = {}
+        self.copies: dict[bytes, list[int]] = {}
+        """Further places of objects that are stored more than once: two writers, or a `prune` that died, did that."""
         self.damaged: dict[str, RepositoryDamaged] = {}
         """Packs whose table can't be read. What they hold counts as missing, so that it is written again."""
         self._loaded = False
@@ -69,7 +71,7 @@ class Index:
             known = {pack.name for pack in self.packs} | set(self.damaged)
             if not known <= {stored.name for stored in listed}:
                 # Somebody pruned: what was known of packs that are gone would lead new snapshots astray.
-                self.packs, self.places, self.damaged, known = [], {}, {}, set()
+                self.packs, self.places, self.copies, self.damaged, known = [], {}, {}, {}, set()
             slots = asyncio.Semaphore(AT_ONCE)
 
             async def read(stored: Stored) -> None:
@@ -87,7 +89,9 @@ class Index:
         number = len(self.packs)
         self.packs.append(PackHead(pack.name, pack.size, pack.generation, len(pack.rows)))
         for row in pack.rows:
-            self.places.setdefault(row.address, Place(number, row.offset, row.length).packed())
+            place = Place(number, row.offset, row.length).packed()
+            if self.places.setdefault(row.address, place) != place:
+                self.copies.setdefault(row.address, []).append(place)
 
     def current(self, address: bytes) -> bool:
         """True when the object is stored, under the current generation of the key."""
@@ -206,7 +210,9 @@ class Reader:
         """
         return (await self.get_many(kind, [address], [label]))[0]
 
-    async def get_many(self, kind: Kind, addresses: Sequence[bytes], labels: Sequence[str] = ()) -> list[bytes]:
+    async def get_many(
+        self, kind: Kind, addresses: Sequence[bytes], labels: Sequence[str] = (), *, settled: bool = False
+    ) -> list[bytes]:
         """Many contents, in the order of the addresses.
 
         Raises:
@@ -236,9 +242,17 @@ class Reader:
         tasks = [asyncio.create_task(read(number, group)) for number, group in wanted.items()]
         try:
             await asyncio.gather(*tasks)
+        except RepositoryDamaged:
+            again = [a for a in addresses if a in self._index.copies]
+            if not again or settled:
+                raise
+            for address in again:
+                await self.settle(address)
+            return await self.get_many(kind, addresses, labels, settled=True)
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         return found
 
     def _open(
@@ -251,6 +265,21 @@ class Reader:
             if len(sealed) != place.length:
                 raise damaged(names[i], f"its pack {head.name} is cut")
             found[i] = generation.open_addressed(kind, addresses[i], sealed, f"{names[i]} in {head.name}")
+
+    async def settle(self, address: bytes) -> None:
+        """Of several copies of an object, makes one that can be read the one that counts."""
+        places = [self._index.places[address], *self._index.copies.get(address, ())]
+        for place in map(Place.unpacked, places):
+            head = self._index.packs[place.pack]
+            generation = self._keyring.generation(head.generation, head.name)
+            for kind in (Kind.OBJECT, Kind.PAGE):
+                try:
+                    sealed = await self._backend.get_range(head.name, place.offset, place.length)
+                    generation.open_addressed(kind, address, sealed, head.name)
+                except (Missing, RepositoryDamaged):
+                    continue
+                self._index.places[address] = place.packed()
+                return
 
 
 def _spans(group: list[tuple[int, Place]]) -> list[tuple[int, int, list[tuple[int, Place]]]]:

@@ -13,6 +13,7 @@ from backout.snapshots.repository.format import (
     HEADER,
     LENGTH,
     MAX_PACK,
+    MAX_ROWS,
     NONCE,
     PACKS,
     PLAIN,
@@ -110,8 +111,8 @@ async def read_table(backend: Backend, keyring: Keyring, stored: Stored) -> Pack
 
 
 def _rows(table: bytes, name: str) -> Iterator[Row]:
-    if len(table) % ROW.size:
-        raise damaged(name, "its table is cut")
+    if len(table) % ROW.size or len(table) > MAX_ROWS * ROW.size:
+        raise damaged(name, "its table has not the size of a table")
     offset = HEADER.size
     for kind, address, length in ROW.iter_unpack(table):
         if kind not in BLOBS or length < OVERHEAD:

@@ -14,7 +14,7 @@ import msgspec
 
 from backout.model.snapshot import Entry
 from backout.snapshots.repository.crypto import deflate, inflate
-from backout.snapshots.repository.format import PAGE_ENTRIES, damaged
+from backout.snapshots.repository.format import MAX_PAGE, PAGE_ENTRIES, damaged
 
 DIGEST = 16
 
@@ -46,6 +46,8 @@ def decode_page(content: bytes, label: str) -> Page:
     Raises:
         RepositoryDamaged: it is none.
     """
+    if len(content) > MAX_PAGE:
+        raise damaged(label, "it is larger than any page may be")
     try:
         return _DECODER.decode(content)
     except msgspec.DecodeError:

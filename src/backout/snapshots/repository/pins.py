@@ -29,7 +29,7 @@ def check_and_remember(url: str, keys: KeyFile, folder: Path | None = None) -> b
         RepositoryChanged: another repository, or older keys.
         ConfigError: the memory can't be read.
     """
-    path = (folder or data_folder()) / "repositories" / f"{hashlib.sha256(url.encode()).hexdigest()[:24]}.json"
+    path = _path(url, folder)
     ring = keys.keyring()
     now = Pin(
         url=url, id=keys.repository, serial=keys.serial,
@@ -54,6 +54,16 @@ def check_and_remember(url: str, keys: KeyFile, folder: Path | None = None) -> b
     private_folder(path.parent)
     written(path, msgspec.json.encode(now))
     return known is None
+
+
+def remembered(url: str, folder: Path | None = None) -> Path | None:
+    """Where it is remembered that there was a repository; None when this machine never saw one there."""
+    path = _path(url, folder)
+    return path if path.exists() else None
+
+
+def _path(url: str, folder: Path | None) -> Path:
+    return (folder or data_folder()) / "repositories" / f"{hashlib.sha256(url.encode()).hexdigest()[:24]}.json"
 
 
 def _read(path: Path) -> Pin | None:

@@ -17,6 +17,7 @@ from backout.model.snapshot import Entry, Snapshot
 from backout.snapshots.repository.backend import Backend, Exists, Missing
 from backout.snapshots.repository.format import (
     CONFIG,
+    CONTENTS_AT_ONCE,
     FORMAT,
     KEYS,
     MAX_CONFIG,
@@ -34,8 +35,6 @@ from backout.snapshots.repository.locks import Lock, locked
 from backout.snapshots.repository.manifests import Manifests, chosen, selected
 from backout.snapshots.repository.objects import Index, Reader, Writer
 from backout.snapshots.repository.saving import SnapshotWriter
-
-CONTENTS_AT_ONCE = 200
 
 
 class Repository:
@@ -212,9 +211,13 @@ class Repository:
         return await self.reader.get_many(Kind.OBJECT, addresses, [str(entry.ref) for entry in entries])
 
     async def contents(
-        self, snapshot: Snapshot, wanted: Callable[[Entry], bool] | None = None
+        self,
+        snapshot: Snapshot,
+        wanted: Callable[[Entry], bool] | None = None,
+        *,
+        at_once: int = CONTENTS_AT_ONCE,
     ) -> AsyncIterator[tuple[Entry, bytes]]:
-        """Entries with their contents, a few at a time.
+        """Entries with their contents, read up to ``at_once`` at a time.
 
         Raises:
             RepositoryDamaged: one is missing or altered; it is named.
@@ -226,7 +229,7 @@ class Repository:
                 continue
             some.append(entry)
             size += entry.size
-            if len(some) >= CONTENTS_AT_ONCE or size > 4 * 1024 * 1024:
+            if len(some) >= at_once or size > 4 * 1024 * 1024:
                 for pair in zip(some, await self.get_many(some), strict=True):
                     yield pair
                 some, size = [], 0
