@@ -26,7 +26,8 @@ _directory = click.option(
 def command() -> None:
     """Kubernetes clusters in one process on this machine: a real API for kubectl and helm, simulated pods.
 
-    Pods start after a short delay and serve nothing; an image tag such as 1.2-crash makes a container fail.
+    Pods start after a short delay and answer /-/ready and /metrics; an image tag such as 1.2-crash makes a container
+    fail. Ingresses are served over HTTP on a loopback port that `twin status` shows.
     """
 
 
@@ -84,6 +85,8 @@ def status(directory: Path | None) -> None:
     page.told("{count} clusters are up: {names}", count=len(twin.clusters), names=", ".join(twin.clusters))
     page.line(f"kubeconfig  {twin.kubeconfig}", 2)
     page.line(f"pid         {twin.pid}", 2)
+    for cluster, port in twin.ingress.items():
+        page.line(f"ingress     {cluster} http://127.0.0.1:{port}", 2)
     page.show()
 
 
@@ -92,7 +95,7 @@ def _document(twin: Twin) -> dict[str, Any]:
 
     return versioned(
         "Twin", directory=str(twin.directory), up=True, pid=twin.pid, clusters=list(twin.clusters),
-        kubeconfig=str(twin.kubeconfig), keep=twin.keep,
+        kubeconfig=str(twin.kubeconfig), keep=twin.keep, ingress=twin.ingress,
     )  # fmt: skip
 
 

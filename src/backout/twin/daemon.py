@@ -21,7 +21,7 @@ from backout.twin.apiserver.certs import Identity, new_identity
 from backout.twin.apiserver.http import User
 from backout.twin.apiserver.server import ApiServer, Settings
 from backout.twin.client import Api
-from backout.twin.controllers import run_all
+from backout.twin.controllers.run import ControlPlane, RunSettings
 from backout.twin.kubeconfig import Entry, kubeconfig
 from backout.twin.kubelet import KubeletSettings
 from backout.twin.transport import LocalTransport
@@ -44,6 +44,7 @@ class Daemon:
         self.directory = directory
         self.spec: dict[str, Any] = json.loads((directory / "spec.json").read_text())
         self.servers: list[ApiServer] = []
+        self.ingress: dict[str, int] = {}
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT; then keeps the state if the spec says so."""
@@ -59,6 +60,7 @@ class Daemon:
             for server in self.servers
         ]
         write_private(self.directory / "kubeconfig", kubeconfig(entries))
+        write_private(self.directory / "ingress.json", json.dumps(self.ingress))
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await stop.wait()
@@ -79,7 +81,10 @@ class Daemon:
         await server.start(0)
         api = Api(LocalTransport(server, COMPONENT))
         settings = KubeletSettings(**self.spec["kubelet"])
-        return asyncio.create_task(run_all(api, settings, server=server))
+        plane = ControlPlane(api, RunSettings(kubelet=settings, ingress=True), server=server)
+        assert plane.ingress is not None
+        self.ingress[name] = await plane.ingress.listen()
+        return asyncio.create_task(plane.run())
 
     def compact(self) -> None:
         """Forgets the history of every cluster, as a real one does every few minutes (SIGUSR1)."""

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class Twin:
     pid: int
     clusters: tuple[str, ...]
     keep: bool
+    ingress: dict[str, int] = field(default_factory=dict)
+    """Cluster → the loopback port where its Ingresses are served over HTTP."""
 
     @property
     def kubeconfig(self) -> Path:
@@ -74,7 +76,12 @@ def up(
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
         )  # fmt: skip
     _wait_ready(process, directory)
-    return Twin(directory, process.pid, clusters, keep)
+    return Twin(directory, process.pid, clusters, keep, _ingress(directory))
+
+
+def _ingress(directory: Path) -> dict[str, int]:
+    ports: dict[str, int] = json.loads((directory / "ingress.json").read_text())
+    return ports
 
 
 def _wait_ready(process: subprocess.Popen[bytes], directory: Path) -> None:
@@ -102,9 +109,11 @@ def find(directory: Path) -> Twin | None:
     try:
         pid = int((directory / "pid").read_text())
         spec = json.loads((directory / "spec.json").read_text())
+        ports = _ingress(directory)
     except (OSError, ValueError):
         return None
-    return Twin(directory, pid, tuple(spec["clusters"]), bool(spec["keep"])) if _locked(directory) else None
+    twin = Twin(directory, pid, tuple(spec["clusters"]), bool(spec["keep"]), ports)
+    return twin if _locked(directory) else None
 
 
 def _locked(directory: Path) -> bool:
@@ -146,7 +155,7 @@ def down(directory: Path) -> None:
     twin = get(directory)
     os.kill(twin.pid, signal.SIGTERM)
     _wait_gone(twin)
-    for name in ("pid", "lock", "kubeconfig"):
+    for name in ("pid", "lock", "kubeconfig", "ingress.json"):
         (directory / name).unlink(missing_ok=True)
     if not twin.keep:
         shutil.rmtree(directory)

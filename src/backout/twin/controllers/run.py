@@ -16,6 +16,7 @@ from backout.twin.controllers.deployment import DeploymentController
 from backout.twin.controllers.disruption import DisruptionController
 from backout.twin.controllers.endpoints import EndpointsController, EndpointSliceController
 from backout.twin.controllers.garbage_collector import GarbageCollector
+from backout.twin.controllers.ingress import IngressController
 from backout.twin.controllers.job import JobController
 from backout.twin.controllers.loadbalancer import LoadBalancerController
 from backout.twin.controllers.namespace import NamespaceController
@@ -62,6 +63,8 @@ class RunSettings:
     controllers: ControllerSettings = field(default_factory=ControllerSettings)
     kubelet: KubeletSettings = field(default_factory=KubeletSettings.quick)
     storage_classes: bool = True
+    ingress: bool = False
+    """Serve Ingresses on a loopback port."""
 
 
 class ControlPlane:
@@ -81,6 +84,9 @@ class ControlPlane:
         self.kubelet = Kubelet(
             api, nodes, self.settings.kubelet, informers=self.informers, events=self.settings.controllers.events
         )
+        self.ingress = IngressController(self.ctx, self.kubelet.network.request) if self.settings.ingress else None
+        if self.ingress is not None:
+            self.controllers.append(self.ingress)
         self.ready = asyncio.Event()
         if server is not None:
             server.log_source = log_source(self.kubelet)

@@ -11,7 +11,8 @@ import signal
 import sys
 
 from backout.twin.client import Api
-from backout.twin.controllers.base import Context, ControllerSettings
+from backout.twin.controllers.base import Context, Controller, ControllerSettings
+from backout.twin.controllers.ingress import IngressController
 from backout.twin.controllers.volumes import VolumeController
 from backout.twin.informer import SharedInformers
 from backout.twin.kubelet.agent import Kubelet
@@ -30,6 +31,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="of the kubelet's endpoint (default: a free one)")
     parser.add_argument("--real-times", action="store_true", help="back-off and probes as slow as a real kubelet's")
     parser.add_argument("--volumes", action="store_true", help="also bind and provision volumes of the simulated class")
+    parser.add_argument("--ingress", action="store_true", help="also serve Ingresses over HTTP on a loopback port")
     parser.add_argument("--verbose", action="store_true")
     return parser.parse_args(argv)
 
@@ -48,7 +50,9 @@ async def _run(options: argparse.Namespace) -> None:
     for node in nodes:
         node.port = port
     context = Context(api, informers, ControllerSettings())
-    controllers = [VolumeController(context)] if options.volumes else []
+    controllers: list[Controller] = [VolumeController(context)] if options.volumes else []
+    if options.ingress:
+        controllers.append(IngressController(context, kubelet.network.request))
     informers.start()
     try:
         async with asyncio.TaskGroup() as group:
