@@ -30,6 +30,7 @@ COMMANDS = {
     "abort": "Stop a run at its next step.",
     "undo": "Take a finished run back: forward again.",
     "report": "The write-up of one run, in Markdown.",
+    "snapshot": "What namespaces were: encrypted snapshots, and what is done with them.",
     "doctor": "Tools, versions, and access rights for every verb of a plan.",
     "twin": "Embedded clusters on this machine.",
     "demo": "The main job on embedded clusters, start to report.",

@@ -22,7 +22,7 @@ from backout.cluster.port import CONFIGMAPS, SECRETS, Cluster, Object, find
 from backout.errors import AccessDenied, CaptureError
 from backout.model.plan import ClusterIdentity, Plan
 from backout.model.target import WORKLOADS, ObjectRef
-from backout.snapshots.identity import identity
+from backout.snapshots.identity import identities, identity
 from backout.snapshots.place import data_folder, private_folder, written
 
 MAGIC = b"backout-capture 1\n"
@@ -120,7 +120,7 @@ class CaptureStore:
         if not content.startswith(MAGIC):
             raise CaptureError("{path} is not a capture that this version can read.", path=str(path))
         try:
-            packed = pyrage.decrypt(content[len(MAGIC) :], [identity(self.folder)])
+            packed = pyrage.decrypt(content[len(MAGIC) :], identities(self.folder))
         except pyrage.DecryptError as error:
             raise CaptureError(
                 "The capture of run {run} can't be decrypted: another key, or a damaged file.", run=run,

@@ -18,6 +18,19 @@ def identity_path(folder: Path | None = None) -> Path:
     return (folder or data_folder()) / "identity.age"
 
 
+def identities(folder: Path | None = None) -> list[pyrage.x25519.Identity]:
+    """All identities of the file, the current one first: older captures may need an older one.
+
+    Raises:
+        ConfigError: the file is missing, can't be read, or is no age identity.
+        RefusedError: others may read it.
+    """
+    first = identity(folder)
+    lines = identity_path(folder).read_text(encoding="ascii").splitlines()
+    others = [line for line in lines if line.startswith("AGE-SECRET-KEY-")][1:]
+    return [first, *(pyrage.x25519.Identity.from_str(line) for line in others)]
+
+
 def identity(folder: Path | None = None, *, create: bool = False) -> pyrage.x25519.Identity:
     """The identity; with ``create`` it is made at the first use.
 

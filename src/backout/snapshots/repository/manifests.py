@@ -149,8 +149,9 @@ def references(snapshot: Snapshot) -> list[str]:
 
 
 def chosen(
-    snapshots: list[Snapshot], name: str, where: str, *, identity: ClusterIdentity | None, namespace: str | None
-) -> Snapshot:
+    snapshots: list[Snapshot], name: str, where: str, *, identity: ClusterIdentity | None = None,
+    namespace: str | None = None, cluster: str | None = None,
+) -> Snapshot:  # fmt: skip
     """The snapshot that people mean: an id or its start (four characters or more), ``latest``, ``good``, or a tag.
 
     ``latest`` is the newest, ``good`` the newest that is known to be a good state. Neither these nor a tag mean a
@@ -163,7 +164,7 @@ def chosen(
     for snapshot in snapshots:
         if snapshot.id == name:
             return snapshot
-    here = [s for s in snapshots if _of(s, identity, namespace)]
+    here = selected(snapshots, identity, namespace, cluster)
     own = [s for s in here if not s.imported_from]
     if name == "good":
         found = [s for s in own if s.good][:1]
@@ -187,15 +188,20 @@ def chosen(
     return found[0]
 
 
-def selected(snapshots: Iterable[Snapshot], identity: ClusterIdentity | None, namespace: str | None) -> list[Snapshot]:
-    """Those of a cluster and a namespace; None stands for every one."""
-    return [snapshot for snapshot in snapshots if _of(snapshot, identity, namespace)]
-
-
-def _of(snapshot: Snapshot, identity: ClusterIdentity | None, namespace: str | None) -> bool:
-    return (identity is None or snapshot.identity.uid == identity.uid) and (
-        namespace is None or snapshot.namespace == namespace
-    )
+def selected(
+    snapshots: Iterable[Snapshot],
+    identity: ClusterIdentity | None = None,
+    namespace: str | None = None,
+    cluster: str | None = None,
+) -> list[Snapshot]:
+    """Those of a cluster (by what it is, or by its name) and a namespace; None stands for every one."""
+    return [
+        snapshot
+        for snapshot in snapshots
+        if (identity is None or snapshot.identity.uid == identity.uid)
+        and (namespace is None or snapshot.namespace == namespace)
+        and (cluster is None or snapshot.cluster == cluster)
+    ]
 
 
 __all__ = ["Manifests", "chosen", "references", "selected"]

@@ -168,7 +168,13 @@ class Repository:
         """Ids of summaries that the last listing could not read, and why."""
         return self.manifests.unreadable
 
-    async def load(self, name: str, identity: ClusterIdentity | None = None, namespace: str | None = None) -> Snapshot:
+    async def load(
+        self,
+        name: str,
+        identity: ClusterIdentity | None = None,
+        namespace: str | None = None,
+        cluster: str | None = None,
+    ) -> Snapshot:
         """The snapshot of an id, the start of one, a tag, ``latest`` or ``good`` (`manifests.chosen`).
 
         Raises:
@@ -178,7 +184,7 @@ class Repository:
         """
         snapshots = await self.manifests.all()
         try:
-            return chosen(snapshots, name, self.backend.where, identity=identity, namespace=namespace)
+            return chosen(snapshots, name, self.backend.where, identity=identity, namespace=namespace, cluster=cluster)
         except NotFoundError:
             for id_, error in self.unreadable.items():
                 if len(name) >= 4 and id_.startswith(name):
@@ -279,18 +285,25 @@ class Repository:
             await self._write_keys(msgspec.structs.replace(keys.with_new_generation(), recipients=rest))
             return found[0]
 
-    async def rotate(self, replaced: dict[str, str] | None = None) -> None:
-        """Starts a new generation of the repository's key; ``replaced`` puts new recipients for old ones."""
+    async def rotate(self) -> None:
+        """Starts a new generation of the repository's key."""
+        async with self.exclusive_lock("key rotate"):
+            await self._write_keys((await self._latest_keys()).with_new_generation())
+
+    async def replace_recipients(self, old: Sequence[str], new: str) -> None:
+        """Puts one recipient in place of others, and starts a new generation.
+
+        Raises:
+            UsageError: ``new`` is no recipient.
+            RefusedError: this process's own key would not open the repository any more.
+        """
+        parse_recipient(new)
         async with self.exclusive_lock("key rotate"):
             keys = (await self._latest_keys()).with_new_generation()
-            now = datetime.now(UTC)
-            recipients = tuple(
-                Recipient(recipient=replaced[item.recipient], name=item.name, added=now)
-                if replaced and item.recipient in replaced
-                else item
-                for item in keys.recipients
-            )
-            await self._write_keys(msgspec.structs.replace(keys, recipients=recipients))
+            name = next((item.name for item in keys.recipients if item.recipient in old), "")
+            rest = tuple(item for item in keys.recipients if item.recipient not in old)
+            first = Recipient(recipient=new, name=name, added=datetime.now(UTC))
+            await self._write_keys(msgspec.structs.replace(keys, recipients=(first, *rest)))
 
     async def _latest_keys(self) -> KeyFile:
         return await _read_keys(self.backend, self.config, self._identities, "the key")
