@@ -110,16 +110,18 @@ def test_custom_resources_come_and_go_with_their_definition() -> None:
         get(openapi, addresses["apis/example.com/v1"])
 
 
-def test_the_second_version_is_json_only() -> None:
+def test_the_second_version_is_whole_in_json_only() -> None:
     openapi = OpenApi(Registry(), "v1.36.2")
     document = body(get(openapi, "/openapi/v2", accept="application/json"))
     assert document["swagger"] == "2.0"
     assert references(document) <= {f"#/definitions/{name}" for name in document["definitions"]}
     patch = document["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"]["patch"]
     assert "fieldValidation" in {p["name"] for p in patch["parameters"]}
-    protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    empty = get(openapi, "/openapi/v2", accept="application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+    assert empty.body == b"\x0a\x032.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.36.2"
+    assert empty.headers["Content-Type"].startswith("application/com.github.proto-openapi")
     with pytest.raises(ApiError) as caught:
-        get(openapi, "/openapi/v2", accept=protobuf)
+        get(openapi, "/openapi/v2", accept="text/html")
     assert caught.value.code == 406
 
 

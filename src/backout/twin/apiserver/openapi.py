@@ -22,6 +22,7 @@ from backout.twin.apiserver.status import not_acceptable, path_not_found
 
 _encode = msgspec.json.Encoder().encode
 _SECURITY = {"type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header"}
+_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2"
 _V2_ACCEPTED = ("application/json", "*/*", "application/*")
 
 GroupVersion = tuple[str, str]
@@ -40,7 +41,7 @@ class OpenApi:
         self._hashes: dict[GroupVersion, str] = {}
 
     def answer(self, request: Request) -> Response:
-        """The document at the request's path. Raises ApiError 404, and 406 for a v2 document that is not JSON."""
+        """The document at the request's path. Raises ApiError 404, and 406 for a v2 document in an unknown form."""
         self._refresh()
         path = request.path.strip("/")
         if path == "openapi/v2":
@@ -96,9 +97,27 @@ class OpenApi:
 
     def _second(self, request: Request) -> Response:
         accepted = [part.partition(";")[0].strip() for part in request.headers.get("accept", "").split(",")]
+        if accepted[0].startswith(_V2_PROTOBUF):
+            headers = {"Content-Type": f"{_V2_PROTOBUF}.v1.0+protobuf", "Cache-Control": "no-cache, private"}
+            return Response(200, headers, _empty_second(self._version))
         if accepted != [""] and not any(kind in _V2_ACCEPTED for kind in accepted):
             raise not_acceptable(["application/json"])
         return _json(self.second(), {"Cache-Control": "no-cache, private", "Vary": "Accept"})
+
+
+def _empty_second(version: str) -> bytes:
+    """A v2 document in protobuf (gnostic's `openapi.v2.Document`) without paths and definitions.
+
+    kubectl and helm ask for this form only, for a kind that no v3 document has: from a document without it they
+    learn that the kind is unknown, where a refusal would make them fail with another error.
+    """
+    info = _field(1, b"Kubernetes") + _field(2, version.encode())
+    return _field(1, b"2.0") + _field(2, info)
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A length-delimited protobuf field of fewer than 128 bytes."""
+    return bytes((number << 3 | 2, len(content))) + content
 
 
 def _json(body: bytes, headers: dict[str, str]) -> Response:
