@@ -75,7 +75,16 @@ class _own_state:
     """A demo on embedded clusters leaves nothing in the user's own state and captures; kept ones keep theirs."""
 
     def __init__(self, directory: Path, *, keep: bool) -> None:
-        self._places = {} if keep else {"BACKOUT_STATE": directory / "state.db", "BACKOUT_DATA": directory / "data"}
+        self._places = (
+            {}
+            if keep
+            else {
+                "BACKOUT_STATE": directory / "state.db",
+                "BACKOUT_DATA": directory / "data",
+                "KUBECACHEDIR": directory / "cache",
+                "XDG_STATE_HOME": directory / "state",
+            }
+        )
         self._before: dict[str, str | None] = {}
 
     def __enter__(self) -> None:
