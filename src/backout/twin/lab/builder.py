@@ -7,14 +7,15 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from backout.errors import TimedOut, ToolFailed
 from backout.twin.client import STRATEGIC_PATCH, Api, ApiException, Obj, Resource
-from backout.twin.controllers.kinds import DAEMONSETS, DEPLOYMENTS, NAMESPACES, PODS, SECRETS, STATEFULSETS
+from backout.twin.controllers.kinds import DAEMONSETS, DEPLOYMENTS, EVENTS, NAMESPACES, PODS, SECRETS, STATEFULSETS
 from backout.twin.informer import Informer
 from backout.twin.lab.behaviour import Images
 
@@ -42,6 +43,10 @@ class Lab:
         self.release = release
         self.images = images or Images()
         self.timeout = timeout
+        self.snapshot: Callable[[], Awaitable[None]] | None = None
+        """Takes a snapshot of the namespace, which is healthy then; set by whoever plays the scenario."""
+        self.kept: dict[str, Any] = {}
+        """What a scenario remembers of the healthy stack."""
         self._helm = [helm, "--kubeconfig", kubeconfig, "--kube-context", context, "--namespace", namespace]
 
     async def helm(self, *arguments: str, check: bool = True) -> str:
@@ -64,7 +69,7 @@ class Lab:
             *self._helm, *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            env={k: v for k, v in os.environ.items() if not k.startswith(("HELM_", "KUBE"))},
+            env={k: v for k, v in os.environ.items() if k == "KUBECACHEDIR" or not k.startswith(("HELM_", "KUBE"))},
         )  # fmt: skip
 
     async def install(self, **values: dict[str, Any]) -> None:
@@ -116,6 +121,28 @@ class Lab:
     async def patch(self, kind: str, name: str, patch: Obj) -> None:
         """A strategic merge patch, as `kubectl set image`, `scale` and `annotate` send it."""
         await self.api.patch(WORKLOADS[kind], name, patch, self.namespace, content_type=STRATEGIC_PATCH)
+
+    async def edit(self, resource: Resource, name: str, patch: Obj, *, manager: str = "kubectl-edit") -> None:
+        """What `kubectl edit` (``kubectl-patch``: `patch`, ``kubectl-rollout``: `rollout restart`) sends."""
+        await self.api.request(
+            "PATCH", resource.path(self.namespace, name), query=[("fieldManager", manager)], body=patch,
+            content_type=STRATEGIC_PATCH,
+        )  # fmt: skip
+
+    async def restart(self, kind: str, name: str) -> None:
+        """`kubectl rollout restart`."""
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        note = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": stamp}}}
+        await self.edit(WORKLOADS[kind], name, {"spec": {"template": note}}, manager="kubectl-rollout")
+
+    async def scale(self, kind: str, name: str, replicas: int) -> None:
+        """`kubectl scale`."""
+        await self.edit(WORKLOADS[kind], name, {"spec": {"replicas": replicas}}, manager="kubectl")
+
+    async def take_snapshot(self) -> None:
+        """Lets the player of the scenario take a snapshot of the healthy stack."""
+        if self.snapshot is not None:
+            await self.snapshot()
 
     async def delete_pod_of(self, prefix: str) -> None:
         """Deletes one pod whose name starts with ``prefix``, as somebody does to see a change take hold."""
@@ -182,6 +209,39 @@ class Lab:
                 f"a pod of {prefix} runs without being ready",
             )  # fmt: skip
         await asyncio.sleep(seconds)
+
+    async def until_log(self, pod: str, container: str, text: str, *, times: int = 1) -> None:
+        """A container printed ``text`` that many times.
+
+        Raises:
+            TimedOut: it did not in time.
+        """
+        stream = self.api.transport.stream(
+            "GET", PODS.path(self.namespace, pod, "log"), [("container", container), ("follow", "true")],
+            {"user-agent": self.api.user_agent},
+        )  # fmt: skip
+        seen = b""
+        try:
+            async with asyncio.timeout(self.timeout), aclosing(stream) as chunks:  # type: ignore[type-var]
+                async for chunk in chunks:
+                    seen += chunk
+                    if seen.count(text.encode()) >= times:
+                        return
+        except TimeoutError:
+            pass
+        raise TimedOut("The lab waited in vain until {pod} printed: {text}", pod=pod, text=text)
+
+    async def until_event(self, name: str, reason: str) -> None:
+        """An event with that reason is there for the object of that name."""
+        async with self.watching(EVENTS) as events:
+            await self.until(
+                events,
+                lambda: any(
+                    event.get("reason") == reason and (event.get("involvedObject") or {}).get("name") == name
+                    for event in self.mine(events)
+                ),
+                f"{name} shows {reason}",
+            )
 
     async def until_release(self, status: str) -> None:
         """The newest record of the release has that status."""

@@ -25,6 +25,20 @@ async def three_good(lab: Lab) -> None:
     await lab.until_healthy()
 
 
+async def two_good_kept(lab: Lab) -> None:
+    """Revisions 1 and 2, both healthy, and a snapshot at 2."""
+    await two_good(lab)
+    await lab.take_snapshot()
+
+
+async def crash_and_prune(lab: Lab) -> None:
+    """Three bad upgrades with a short history: the records of the good revisions are gone."""
+    for version in ("0.37.0", "0.37.1", "0.37.2"):
+        await lab.upgrade("--history-max", "3", query=lab.images.values(version, Behaviour.CRASH))
+        await lab.until_broken(f"{lab.release}-query", CRASHING)
+    await lab.until_broken(f"{lab.release}-query", CRASHING, restarts=1)
+
+
 async def crash_deployment(lab: Lab) -> None:
     """`helm upgrade` to an image of the querier that crash-loops."""
     await lab.upgrade(query=lab.images.values("0.37.0", Behaviour.CRASH))

@@ -59,7 +59,24 @@ def update(new: Object, old: Object, subresource: str, context: Context) -> None
         new["status"] = {"loadBalancer": {}}
     if not _needs_health_port(spec):
         spec.pop("healthCheckNodePort", None)
+    _drop_unneeded(spec, before)
     assign(new, before, context)
+
+
+def _drop_unneeded(spec: dict[str, Any], before: dict[str, Any]) -> None:
+    """Fields that the new type cannot have, unless the client changed them too (strategy.go, dropTypeDependentFields)."""
+    for name, applies in (("externalTrafficPolicy", _external), ("loadBalancerClass", _balanced)):
+        if applies(before) and not applies(spec) and spec.get(name) == before.get(name):
+            spec.pop(name, None)
+
+
+def _external(spec: dict[str, Any]) -> bool:
+    plain = spec.get("type", "ClusterIP") == "ClusterIP"
+    return spec.get("type") in _WITH_PORTS or (plain and bool(spec.get("externalIPs")))
+
+
+def _balanced(spec: dict[str, Any]) -> bool:
+    return spec.get("type") == "LoadBalancer"
 
 
 def _keep_ports(spec: dict[str, Any], before: dict[str, Any]) -> None:
