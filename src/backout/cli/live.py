@@ -34,7 +34,7 @@ class Live:
         """Shows one event."""
         from backout.cli.views.run import event_line
 
-        if self._silent or event.type in QUIET:
+        if self._silent or event.type in QUIET or event.data.get("status") == "pass":
             return
         line = event_line(self._page, event, self._started)
         self.close()
