@@ -5,19 +5,23 @@
     python tools/translations.py compile    # .po → .mo
     python tools/translations.py check      # fails when a sentence has no translation, or a .mo is not its .po
 
-A sentence is the literal first argument of a call that translates or stores one (`CALLS`), the ``expected``, ``found``
-and ``hint`` of an error, and a literal given to ``N_``. Both sides of a conditional expression count.
+Sentences are the literal texts given to a call that translates or stores one (`CALLS`), the text, ``expected``,
+``found`` and ``hint`` of an error, the heads of a table, and texts of several words among the arguments of a sentence
+or an error (``reason="it is missing"``), which are translated before they are put in. Followed are both sides of a
+conditional expression, local names, the values of a dictionary, what a function of the same module returns, and the
+values of a ``Literal`` type of the model (``page.say(run.state)``).
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import io
 import re
 import string
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -30,9 +34,14 @@ SOURCE = ROOT / "src" / "backout"
 LOCALES = SOURCE / "locales"
 LANGUAGES = ("ko",)
 
-CALLS = frozenset({"msg", "say", "told", "note", "translate", "N_"})
+CALLS = {"msg": 0, "say": 0, "told": 0, "note": 0, "translate": 0, "N_": 0, "table": 0, "ask": 1, "fail": 1}
+"""Calls whose argument at this place is a sentence, or holds some."""
 WORDS = ("expected", "found", "hint")
-SKIPPED = ("twin",)
+APART = "twin"
+"""The embedded cluster speaks as Kubernetes does, in English; ours are only its errors and the scenarios' titles."""
+TITLES = {"Scenario": 1}
+DEEP = 6
+"""So often a name, a branch or a call is followed."""
 
 
 def errors() -> frozenset[str]:
@@ -48,39 +57,162 @@ def sentences() -> dict[str, list[tuple[str, int]]]:
 
 @cache
 def _sentences(source: Path, root: Path) -> dict[str, list[tuple[str, int]]]:
-    classes = errors()
+    classes, values = errors(), literal_fields(source / "model")
     found: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for file in sorted(source.rglob("*.py")):
-        if file.relative_to(source).parts[0] in SKIPPED:
-            continue
+        calls = TITLES if file.relative_to(source).parts[0] == APART else CALLS
         place = file.relative_to(root).as_posix()
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                for text, line in _of_call(node, classes):
-                    if re.search(r"[^\W\d_]", re.sub(r"\{[^}]*\}", "", text)):
-                        found[text].append((place, line))
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for scope in scopes(tree, values):
+            for text, line in _of_scope(scope, calls, classes):
+                if re.search(r"[^\W\d_]", re.sub(r"\{[^}]*\}", "", text)):
+                    found[text].append((place, line))
     return dict(found)
 
 
-def _of_call(node: ast.Call, classes: frozenset[str]) -> Iterator[tuple[str, int]]:
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    if name in CALLS | classes and node.args:
-        yield from _literals(node.args[0])
-    if name in classes:
+def literal_fields(model: Path) -> dict[str, tuple[str, ...]]:
+    """Fields of the model that have one of a few words as value → these words."""
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in sorted(model.glob("*.py"))]
+    types: dict[str, tuple[str, ...]] = {}
+    for alias in (node for tree in trees for node in tree.body if isinstance(node, ast.Assign)):
+        name, value = alias.targets[0], alias.value
+        if isinstance(name, ast.Name) and isinstance(value, ast.Subscript) and ast.unparse(value.value) == "Literal":
+            types[name.id] = tuple(ast.literal_eval(value.slice))
+    fields: dict[str, tuple[str, ...]] = {}
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            for alias_name, words in types.items():
+                if ast.unparse(node.annotation) in (alias_name, f"{alias_name} | None"):
+                    fields[node.target.id] = fields.get(node.target.id, ()) + words
+    return fields
+
+
+def _of_scope(scope: Scope, calls: Mapping[str, int], classes: frozenset[str]) -> Iterator[tuple[str, int]]:
+    for node in scope.calls:
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        known = name in classes
+        # A class chosen at run time, `kind(…, hint=…)`, is told by its keywords.
+        error = known or any(keyword.arg in WORDS for keyword in node.keywords)
+        place = 0 if known else calls.get(name, len(node.args))
+        for argument in node.args[place : place + 1]:
+            yield from scope.literals(argument)
         for keyword in node.keywords:
-            if keyword.arg in WORDS:
-                yield from _literals(keyword.value)
+            if error and keyword.arg in WORDS:
+                yield from scope.literals(keyword.value)
+            elif known or (name in calls and calls is CALLS):
+                yield from _phrases(scope, keyword.value)
+    if calls is CALLS:
+        for node in scope.raised:
+            for argument in node.args:
+                yield from _phrases(scope, argument)
 
 
-def _literals(node: ast.expr) -> Iterator[tuple[str, int]]:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield node.value, node.lineno
-    elif isinstance(node, ast.IfExp):
-        yield from _literals(node.body)
-        yield from _literals(node.orelse)
-    elif isinstance(node, ast.BoolOp):
-        for value in node.values:
-            yield from _literals(value)
+def _phrases(scope: Scope, node: ast.expr) -> Iterator[tuple[str, int]]:
+    """The texts of several words."""
+    return ((text, line) for text, line in scope.literals(node) if " " in text.strip())
+
+
+class Scope:
+    """A function, or the module around it: its calls, and what its names stand for."""
+
+    def __init__(self, root: ast.AST, outer: Scope | None, values: Mapping[str, tuple[str, ...]]) -> None:
+        self.root, self.outer, self.values = root, outer, values
+        self.calls: list[ast.Call] = []
+        self.raised: list[ast.Call] = []
+        self.inner: list[Scope] = []
+        self.names: dict[str, list[ast.expr]] = defaultdict(list)
+        self._visit(root)
+
+    def _visit(self, parent: ast.AST) -> None:
+        for node in ast.iter_child_nodes(parent):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                self.inner.append(Scope(node, self, self.values))
+                continue
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                if not hasattr(builtins, getattr(node.exc.func, "id", "")):
+                    self.raised.append(node.exc)
+            elif isinstance(node, ast.Call):
+                self.calls.append(node)
+            elif isinstance(node, ast.Assign):
+                self._bind(node.targets[0], node.value)
+            elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+                self._bind(node.target, node.value)
+            elif isinstance(node, ast.For):
+                for item in _items(node.iter, self):
+                    self._bind(node.target, item)
+            self._visit(node)
+
+    def _bind(self, target: ast.expr, value: ast.expr) -> None:
+        if isinstance(target, ast.Name):
+            self.names[target.id].append(value)
+        elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+            for part, given in zip(target.elts, value.elts, strict=True):
+                self._bind(part, given)
+
+    def known(self, name: str) -> list[ast.expr]:
+        """What the name was given, here or further out."""
+        return self.names.get(name) or (self.outer.known(name) if self.outer else [])
+
+    def returned(self, name: str) -> list[ast.expr]:
+        """What the function of that name returns."""
+        for scope in self.inner:
+            if getattr(scope.root, "name", "") == name:
+                returns = (node for node in ast.walk(scope.root) if isinstance(node, ast.Return))
+                return [node.value for node in returns if isinstance(node.value, ast.Constant | ast.IfExp)]
+        return self.outer.returned(name) if self.outer else []
+
+    def dictionary(self, node: ast.expr) -> list[ast.expr]:
+        """The values of the dictionary that the expression is."""
+        known = self.known(node.id) if isinstance(node, ast.Name) else [node]
+        return [value for given in known if isinstance(given, ast.Dict) for value in given.values]
+
+    def literals(self, node: ast.expr, deep: int = 0) -> Iterator[tuple[str, int]]:
+        """The sentences that the expression can be."""
+        parts: list[ast.expr] = []
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, node.lineno
+        elif isinstance(node, ast.IfExp):
+            parts = [node.body, node.orelse]
+        elif isinstance(node, ast.BoolOp):
+            parts = node.values
+        elif isinstance(node, ast.Tuple | ast.List):
+            parts = node.elts
+        elif isinstance(node, ast.Subscript):
+            parts = self.dictionary(node.value)
+        elif isinstance(node, ast.Name):
+            parts = self.known(node.id)
+        elif isinstance(node, ast.Attribute):
+            yield from ((value, node.lineno) for value in self.values.get(node.attr, ()))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+            parts = [*self.dictionary(node.func.value), *node.args[1:]]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            parts = self.returned(node.func.id)
+        if deep < DEEP:
+            for part in parts:
+                yield from self.literals(part, deep + 1)
+
+
+def scopes(tree: ast.AST, values: Mapping[str, tuple[str, ...]]) -> Iterator[Scope]:
+    """The module and every function in it."""
+    waiting = [Scope(tree, None, values)]
+    while waiting:
+        scope = waiting.pop()
+        waiting += scope.inner
+        yield scope
+
+
+def _items(node: ast.expr, scope: Scope) -> list[ast.expr]:
+    """What a loop goes through: pairs for ``.items()`` of a dictionary."""
+    if isinstance(node, ast.Name):
+        return [item for known in scope.known(node.id) for item in getattr(known, "elts", [])]
+    if isinstance(node, ast.Tuple | ast.List):
+        return node.elts
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        values = scope.dictionary(node.func.value)
+        if node.func.attr == "items":
+            return [ast.Tuple([value, value], ast.Load()) for value in values]
+        return values if node.func.attr == "values" else []
+    return []
 
 
 def po_file(lang: str) -> Path:

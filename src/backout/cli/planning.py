@@ -45,7 +45,7 @@ async def _plans(session: Session, cluster: Cluster, texts: tuple[str, ...], to:
     targets = read_targets(session, cluster, texts)
     diagnosis = await diagnose(cluster, session.namespace_of(cluster), targets)
     for blind in diagnosis.blind:
-        session.note("Not everything could be looked at: {what}", what=blind.text)
+        session.note("Not everything could be looked at: {what}", what=session.page().say(blind))
     wanted = targets or _targets(diagnosis)
     plans: list[Plan] = []
     refusals: list[BackoutError] = []
@@ -63,7 +63,7 @@ async def _plans(session: Session, cluster: Cluster, texts: tuple[str, ...], to:
     if refusals and not plans:
         raise refusals[0]
     for refusal in refusals:
-        session.note("Left out: {why}", why=refusal.message)
+        session.note("Left out: {why}", why=session.page().say(refusal.template, **refusal.arguments))
     return plans
 
 

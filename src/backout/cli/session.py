@@ -18,6 +18,7 @@ from backout.model.settings import ClusterSettings, Settings, parse_settings
 if TYPE_CHECKING:
     from backout.cli.views.page import Page
     from backout.cluster.port import Cluster
+    from backout.model.message import Message
 
 
 class Session:
@@ -51,7 +52,7 @@ class Session:
 
         return Page(self.lang)
 
-    def note(self, text: str, /, **args: object) -> None:
+    def note(self, text: Message | str, /, **args: object) -> None:
         """Progress for people, on stderr; nothing when the output is a document."""
         if self.text:
             click.echo(self.page().say(text, **args), err=True)

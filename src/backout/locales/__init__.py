@@ -38,11 +38,14 @@ def N_(template: str) -> str:
 def translate(template: str, args: Mapping[str, Any], lang: str) -> str:
     """The template in the language ``lang`` with its arguments; English where there is no translation.
 
-    A text without arguments may hold braces of its own.
+    A text without arguments may hold braces of its own. Arguments of several words that are sentences of ours
+    (``reason="it is missing"``) are translated too; single words may be names, and stay.
     """
     found = _catalogue(lang).gettext(template) if template and lang != "en" else template
     if not args:
         return found
+    if lang != "en":
+        args = {name: _phrase(value, lang) for name, value in args.items()}
     try:
         said = found.format(**args)
     except (KeyError, IndexError, ValueError):
@@ -60,6 +63,10 @@ def say(sentence: Sentence, lang: str) -> str:
     if lang == "en":
         return sentence.text
     return translate(sentence.template or sentence.text, sentence.args, lang)
+
+
+def _phrase(value: Any, lang: str) -> Any:
+    return _catalogue(lang).gettext(value) if type(value) is str and " " in value.strip() else value
 
 
 @cache

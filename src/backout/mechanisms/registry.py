@@ -30,7 +30,7 @@ def get(name: str) -> Mechanism:
     """
     if name not in NAMES:
         raise RefusedError(
-            "There is no way back called {name}.", name=name, expected=f"one of {', '.join(sorted(NAMES))}"
+            "There is no way back called {name}.", name=name, expected="one of {known}", known=", ".join(sorted(NAMES))
         )
     module, kind = NAMES[name]
     return cast("Mechanism", getattr(import_module(module), kind)())

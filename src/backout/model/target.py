@@ -65,5 +65,6 @@ def parse_target(text: str, *, namespace: str = "", cluster: str = "") -> Target
             "{text} is not a target.", text=text, expected="kind/name, such as helm/thanos or deployment/thanos-query"
         )
     if kind not in _KINDS:
-        raise UsageError("{kind} is not a kind of target.", kind=kind, expected=f"one of {', '.join(sorted(_KINDS))}")
+        raise UsageError("{kind} is not a kind of target.", kind=kind, expected="one of {known}",
+                         known=", ".join(sorted(_KINDS)))  # fmt: skip
     return Target(kind, name, namespace, cluster)

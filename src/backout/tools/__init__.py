@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from backout.model.message import Message
     from backout.tools.locate import Tool
 
 
-async def ensure(name: str, *, major: int = 0, install: bool = True, say: Callable[[str], None] | None = None) -> Tool:
+async def ensure(
+    name: str, *, major: int = 0, install: bool = True, say: Callable[[Message], None] | None = None
+) -> Tool:
     """The program; a pinned one is installed into the tool folder when there is none and ``install`` is set.
 
     ``major`` asks for a major version (0: any). ``say`` gets sentences about the progress.
@@ -32,7 +35,7 @@ async def ensure(name: str, *, major: int = 0, install: bool = True, say: Callab
         raise ToolMissing(
             "{name}{version} is not installed.", name=name, version=f" {major}" if major else "",
             expected="{name} in PATH, or a path to it in BACKOUT_{variable}", variable=name.upper(),
-            hint="Install it" + (", or let `backout doctor --install` get a pinned one." if pin else "."),
+            hint="Install it, or let `backout doctor --install` get a pinned one." if pin else "Install it.",
         )  # fmt: skip
     from backout.tools.install import install as put
 
@@ -49,7 +52,7 @@ async def describe(name: str, *, install: bool = False) -> str:
     return f"{tool.version} ({tool.path}{'' if tool.source == 'PATH' else f', from the {tool.source}'})"
 
 
-async def pinned(say: Callable[[str], None] | None = None) -> dict[str, Path]:
+async def pinned(say: Callable[[Message], None] | None = None) -> dict[str, Path]:
     """``helm3``, ``helm4`` and ``kubectl`` of pinned versions, whatever the user has: for tests and comparisons.
 
     Raises:

