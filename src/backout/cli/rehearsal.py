@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 DEMO_NAMESPACE = "backout-demo"
 STACK_NAMESPACE = "monitoring"
-QUICK_KUBELET = {"start_delay": 0.3, "backoff_initial": 1.0, "backoff_max": 5.0}
+QUICK_KUBELET = {
+    "start_delay": 0.3, "backoff_initial": 1.0, "backoff_max": 5.0, "volume_sync": 1.0, "traffic_interval": 1.0,
+    "object_storage_interval": 1.0, "initial_sync_timeout": 3.0,
+}  # fmt: skip
 """Seconds. A real kubelet waits 10 s to 5 min between restarts; a rehearsal need not."""
 
 

@@ -64,7 +64,7 @@ def update(new: Object, old: Object, subresource: str, context: Context) -> None
 
 
 def _drop_unneeded(spec: dict[str, Any], before: dict[str, Any]) -> None:
-    """Fields that the new type cannot have, unless the client changed them too (strategy.go, dropTypeDependentFields)."""
+    """Fields that the new type cannot have, unless the client changed them too (as dropTypeDependentFields)."""
     for name, applies in (("externalTrafficPolicy", _external), ("loadBalancerClass", _balanced)):
         if applies(before) and not applies(spec) and spec.get(name) == before.get(name):
             spec.pop(name, None)
