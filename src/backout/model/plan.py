@@ -25,11 +25,22 @@ class ClusterIdentity(msgspec.Struct, frozen=True):
     server: str = ""
 
 
+class Access(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
+    """One right that the plan needs, in the words of RBAC. ``resource`` may carry a subresource: ``pods/log``."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+    name: str = ""
+
+
 class Compensation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a step is taken back: an action and its parameters."""
+    """How a step is taken back: an action, its parameters, and the rights that it needs."""
 
     action: str
     params: dict[str, Any] = {}
+    access: tuple[Access, ...] = ()
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,16 +69,6 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: Target
     title: Message
     params: dict[str, Any] = {}
-
-
-class Access(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
-    """One right that the plan needs, in the words of RBAC. ``resource`` may carry a subresource: ``pods/log``."""
-
-    verb: str
-    group: str
-    resource: str
-    namespace: str = ""
-    name: str = ""
 
 
 class Risk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -10,9 +11,10 @@ import msgspec
 from backout.errors import NothingToDo, RefusedError
 from backout.model.change import Action, Changes, FieldChange, ObjectChange
 from backout.model.message import msg
-from backout.model.plan import Check, Compensation, Plan, Risk, Step
+from backout.model.plan import Access, Check, Compensation, Plan, Risk, Step
 from backout.model.run import Run, RunEvent
 from backout.planning.document import seal
+from backout.workflows.rights import rights
 
 _OPPOSITE: dict[Action, Action] = {
     "create": "delete", "delete": "create", "update": "update", "recreate": "recreate", "keep": "keep",
@@ -66,6 +68,7 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime) -> Plan:
             for step in lasting
         ),
     ]
+    changes = _other_way(run.plan.changes)
     return seal(
         Plan(
             cluster=run.plan.cluster,
@@ -78,8 +81,8 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime) -> Plan:
             current=run.plan.revision,
             revision=before,
             why_good=(msg("It was in force before run {run}; that it was good is not claimed.", run=run.id),),
-            steps=tuple(_reversed(step) for step in back),
-            changes=_other_way(run.plan.changes),
+            steps=tuple(_reversed(step, run.plan.access) for step in back),
+            changes=changes,
             risks=tuple(risks),
             checks=(
                 Check(
@@ -91,7 +94,7 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime) -> Plan:
                     params={"digest": before.digest, "number": before.number},
                 ),
             ),
-            access=run.plan.access,
+            access=rights(_access(back, run.plan.access), run.plan.target, changes, ()),
             soak=0.0,
             undo_of=run.id,
         )
@@ -112,7 +115,15 @@ def _effective(events: list[RunEvent]) -> set[str]:
     return changed | open_steps
 
 
-def _reversed(step: Step) -> Step:
+def _access(back: Sequence[Step], former: tuple[Access, ...]) -> set[Access]:
+    """The rights of the compensations; those of the run itself for one that does not say what it needs."""
+    needed: set[Access] = set()
+    for step in back:
+        needed |= set((step.compensation and step.compensation.access) or former)
+    return needed
+
+
+def _reversed(step: Step, access: tuple[Access, ...]) -> Step:
     assert step.compensation is not None
     return Step(
         id=f"undo-{step.id}",
@@ -120,7 +131,7 @@ def _reversed(step: Step) -> Step:
         target=step.target,
         title=msg("Take back: {step}", step=step.title.text),
         params=step.compensation.params,
-        compensation=Compensation(step.action, step.params),
+        compensation=Compensation(step.action, step.params, access),
         timeout=step.timeout,
     )
 

@@ -240,3 +240,14 @@ def test_pods_of_a_set_that_nobody_updates_are_replaced_and_parallel_ones_mend_t
     assert actions(item("StatefulSet", on_delete, on_delete))[0][0] == "delete-outdated-pods"
     parallel = {"spec": {"podManagementPolicy": "Parallel"}}
     assert actions(item("StatefulSet", parallel, parallel)) == [("wait-ready", None)]
+
+
+def test_taking_it_back_needs_to_create_what_is_deleted_and_to_delete_what_is_created() -> None:
+    gone = item("ConfigMap", {"data": {}}, None, gone=True)
+    made = msgspec.structs.replace(item("Service", None, {"spec": {}}), base=None)
+    rollback = planned(SCALE, gone, made)[0]
+    forward, back = access(analysis(SCALE, gone, made), "secret"), rollback.compensation.access
+    assert Access("create", "", "services", NS) in forward and Access("create", "", "configmaps", NS) not in forward
+    assert Access("create", "", "configmaps", NS) in back and Access("delete", "", "services", NS) in back
+    assert not {Access("delete", "", "configmaps", NS), Access("create", "", "services", NS)} & set(back)
+    assert Access("patch", "apps", "statefulsets", NS) in back and Access("create", "", "secrets", NS) in back

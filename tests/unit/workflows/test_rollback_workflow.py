@@ -37,8 +37,9 @@ from backout.errors import (
     WrongCluster,
 )
 from backout.mechanisms.port import StepContext, StepOutcome
-from backout.model.plan import ClusterIdentity, Plan, Step
+from backout.model.plan import Access, ClusterIdentity, Plan, Step
 from backout.model.run import Run
+from backout.planning.document import seal
 from backout.workflows.runner import begin, go_on, new_run, workflows
 from backout.workflows.services import Services
 from backout.workflows.undo import undo_plan
@@ -367,3 +368,21 @@ def test_a_run_that_changed_nothing_has_nothing_to_undo(tmp_path: Path) -> None:
     assert world.run().state == "recovered"
     with pytest.raises(NothingToDo):
         undo_plan(world.kept(), world.services.store.events("r1"), datetime.now(UTC))
+
+
+def test_undo_asks_for_the_rights_of_what_it_does_itself(tmp_path: Path) -> None:
+    needed = Access("create", "", "services", "monitoring")
+    wanted = plan()
+    taken = [
+        msgspec.structs.replace(step, compensation=msgspec.structs.replace(step.compensation, access=(needed,)))
+        for step in wanted.steps
+        if step.compensation is not None
+    ]
+    world = World(tmp_path, seal(msgspec.structs.replace(wanted, steps=tuple(taken))))
+    world.run()
+    made = undo_plan(world.kept(), world.services.store.events("r1"), datetime.now(UTC))
+    assert needed in made.access
+    assert Access("create", "coordination.k8s.io", "leases", "monitoring") in made.access
+    assert not {right for right in wanted.access if right.verb == "patch"} & set(made.access)
+    step = made.steps[0]
+    assert step.compensation is not None and step.compensation.access == world.kept().plan.access

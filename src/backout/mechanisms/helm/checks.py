@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from backout.cluster.port import CONFIGMAPS, SECRETS, Resource
+from backout.cluster.port import CONFIGMAPS, CONTROLLERREVISIONS, JOBS, PODS, REPLICASETS, SECRETS, Resource
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.manifest import digest
 from backout.mechanisms.helm.obstacles import obstacles
+from backout.mechanisms.helm.payload import Release
 from backout.mechanisms.helm.workloads import workloads
 from backout.model.message import msg
 from backout.model.plan import Access, Check
@@ -80,15 +79,7 @@ def _is_bound(item: Item) -> bool:
 
 def access(analysis: Analysis, driver: str) -> list[Access]:
     """Every right that helm and the steps after it need, once each."""
-    found: set[Access] = set()
-
-    def need(resource: Resource, namespace: str, *verbs: str, sub: str = "") -> None:
-        for verb in verbs:
-            plural = resource.plural + sub
-            found.add(Access(verb, resource.group, plural, namespace if resource.namespaced else ""))
-
-    records = CONFIGMAPS if driver == "configmap" else SECRETS
-    need(records, analysis.namespace, *_READ, "create", "update")
+    rights = _reading(analysis, analysis.target_release, driver)
     anew = {obstacle.item.ref for obstacle in obstacles(analysis.items) if obstacle.kind == "recreate"}
     for item in analysis.items:
         if item.resource is None:
@@ -103,29 +94,60 @@ def access(analysis: Analysis, driver: str) -> list[Access]:
             verbs += ["patch"] if analysis.server_side else []
         else:
             verbs.append("patch")
-        need(item.resource, item.ref.namespace, *verbs)
-    _hooks(analysis, need)
-    kinds = {
-        (workload.kind, workload.namespace)
-        for workload in workloads(analysis.target_release.manifest, analysis.namespace)
-    }
-    for kind, namespace in kinds:
-        plural = kind.lower() + "s"
-        need(Resource("apps/v1", kind, plural), namespace, *_READ)
-        need(Resource("v1", "Pod", "pods"), namespace, *_READ)
-        if kind == "Deployment":
-            need(Resource("apps/v1", "ReplicaSet", "replicasets"), namespace, "get", "list")
-        else:
-            need(Resource("apps/v1", "ControllerRevision", "controllerrevisions"), namespace, "get", "list")
+        rights.need(item.resource, item.ref.namespace, *verbs)
+    rights.hooks(analysis.target_release)
     for step in aftercare(analysis, Target("helm", analysis.head.release, analysis.namespace)):
         if step.action in {"workload.replace-stuck-pods", "workload.delete-outdated-pods"}:
-            need(Resource("v1", "Pod", "pods"), step.target.namespace, "delete")
-    return sorted(found)
+            rights.need(PODS, step.target.namespace, "delete")
+    return sorted(rights.found)
 
 
-def _hooks(analysis: Analysis, need: Any) -> None:
-    """Hooks are made anew: deleted first, created, and watched until they are done."""
-    events = {"pre-rollback", "post-rollback"}
-    if any(hook.kind == "Job" and events & set(hook.events or ()) for hook in analysis.target_release.hooks or ()):
-        need(Resource("batch/v1", "Job", "jobs"), analysis.namespace, *_READ, "create", "delete")
-        need(Resource("v1", "Pod", "pods"), analysis.namespace, *_READ)
+def access_back(analysis: Analysis, driver: str) -> list[Access]:
+    """Every right that taking the rollback back needs: what it deletes is created, and what it creates deleted."""
+    rights = _reading(analysis, analysis.head_release, driver)
+    anew = {obstacle.item.ref for obstacle in obstacles(analysis.items) if obstacle.kind == "recreate"}
+    for item in analysis.items:
+        if item.resource is None:
+            continue
+        verbs = ["get", "patch"]
+        if item.ref in anew:
+            verbs += ["delete", "create"]
+        elif item.gone and not item.kept:
+            verbs.append("create")
+        elif item.live is None:
+            verbs.append("delete")
+        rights.need(item.resource, item.ref.namespace, *verbs)
+    rights.hooks(analysis.head_release)
+    return sorted(rights.found)
+
+
+class _Rights:
+    """Rights in the words of RBAC, each once."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.found: set[Access] = set()
+
+    def need(self, resource: Resource, namespace: str, *verbs: str) -> None:
+        for verb in verbs:
+            place = namespace if resource.namespaced else ""
+            self.found.add(Access(verb, resource.group, resource.plural, place))
+
+    def hooks(self, release: Release) -> None:
+        """Hooks are made anew: deleted first, created, and watched until they are done."""
+        events = {"pre-rollback", "post-rollback"}
+        if any(hook.kind == "Job" and events & set(hook.events or ()) for hook in release.hooks or ()):
+            self.need(JOBS, self.namespace, *_READ, "create", "delete")
+            self.need(PODS, self.namespace, *_READ)
+
+
+def _reading(analysis: Analysis, release: Release, driver: str) -> _Rights:
+    """The records, which helm also writes, and what shows how the workloads of a revision are."""
+    rights = _Rights(analysis.namespace)
+    records = CONFIGMAPS if driver == "configmap" else SECRETS
+    rights.need(records, analysis.namespace, *_READ, "create", "update")
+    for kind, namespace in {(w.kind, w.namespace) for w in workloads(release.manifest, analysis.namespace)}:
+        rights.need(Resource("apps/v1", kind, kind.lower() + "s"), namespace, *_READ)
+        rights.need(PODS, namespace, *_READ)
+        rights.need(REPLICASETS if kind == "Deployment" else CONTROLLERREVISIONS, namespace, "get", "list")
+    return rights

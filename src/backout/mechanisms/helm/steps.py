@@ -10,6 +10,7 @@ from typing import Any
 from backout.errors import Conflict, Invalid, PreconditionFailed, RefusedError
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis
+from backout.mechanisms.helm.checks import access_back
 from backout.mechanisms.helm.manifest import digest
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
 from backout.mechanisms.helm.preview import rollback_hooks
@@ -138,7 +139,7 @@ def _rollback(
         compensation = Compensation("helm.rollback", {
             **common, "revision": head.revision, "digest": present, "expect": wanted,
             "apply": "ssa" if analysis.head_release.server_side and analysis.server_side else "csa",
-        })  # fmt: skip
+        }, tuple(access_back(analysis, driver)))  # fmt: skip
     destroys = [i.ref for i in analysis.items if i.gone and not i.kept and i.live is not None]
     return Step(
         id="rollback",

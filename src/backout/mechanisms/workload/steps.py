@@ -7,10 +7,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS
 from backout.mechanisms.workload.history import Snapshot
-from backout.mechanisms.workload.objects import CHANGE_CAUSE, on_delete, ordered, partition_of
+from backout.mechanisms.workload.objects import CHANGE_CAUSE, RESOURCES, on_delete, ordered, partition_of
 from backout.model.message import msg
-from backout.model.plan import Compensation, Step
+from backout.model.plan import Access, Compensation, Step
 from backout.model.redaction import names_secret, redact_text
 from backout.model.revision import Revision
 from backout.model.target import ObjectRef, Target
@@ -22,6 +23,17 @@ TEMPLATE_LIMIT = 64 * 1024
 def params_of(ref: ObjectRef) -> dict[str, Any]:
     """How a step names its object."""
     return {"api_version": ref.api_version, "kind": ref.kind, "name": ref.name, "namespace": ref.namespace}
+
+
+def _writing(ref: ObjectRef) -> tuple[Access, ...]:
+    """What it takes to change the workload object itself, and to find its former templates."""
+    resource = RESOURCES[ref.kind]
+    kept = REPLICASETS if ref.kind == "Deployment" else CONTROLLERREVISIONS
+    return (
+        *(Access(verb, resource.group, resource.plural, ref.namespace) for verb in ("get", "list", "watch", "patch")),
+        *(Access(verb, kept.group, kept.plural, ref.namespace) for verb in ("list", "watch")),
+        *(Access(verb, PODS.group, PODS.plural, ref.namespace) for verb in ("list", "watch")),
+    )
 
 
 def steps(snapshot: Snapshot, target: Target, revision: Revision) -> list[Step]:
@@ -78,7 +90,7 @@ def undo(snapshot: Snapshot, target: Target, revision: Revision) -> Step:
         precondition={"uid": ref.uid, "digest": snapshot.digest},
         effect=msg("{ref} has the pod template of revision {n}; all else but the change-cause stays.", ref=str(ref),
                    n=revision.number),
-        compensation=Compensation("workload.undo", back) if back else None,
+        compensation=Compensation("workload.undo", back, _writing(ref)) if back else None,
         timeout=60.0,
     )  # fmt: skip
 
@@ -112,7 +124,7 @@ def set_partition(ref: ObjectRef, target: Target, before: int, after: int) -> St
                   before=before, after=after),
         params={**base, "partition": after}, precondition={"uid": ref.uid},
         effect=msg("Every ordinal gets the revision in force."),
-        compensation=Compensation("workload.set-partition", {**base, "partition": before}),
+        compensation=Compensation("workload.set-partition", {**base, "partition": before}, _writing(ref)),
         timeout=60.0,
     )  # fmt: skip
 
@@ -124,7 +136,7 @@ def set_paused(ref: ObjectRef, target: Target, *, before: bool, after: bool) -> 
     return Step(
         id="pause" if after else "resume", action="workload.set-paused", target=target, title=title,
         params={**base, "paused": after}, precondition={"uid": ref.uid},
-        compensation=Compensation("workload.set-paused", {**base, "paused": before}), timeout=60.0,
+        compensation=Compensation("workload.set-paused", {**base, "paused": before}, _writing(ref)), timeout=60.0,
     )  # fmt: skip
 
 
