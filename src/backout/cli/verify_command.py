@@ -41,7 +41,7 @@ async def command(session: Session, targets: tuple[str, ...], soak: float | None
         page = session.page()
         for name, verdict in found:
             page.line(name)
-            show_verdict(page, verdict, 2)
+            show_verdict(page, verdict, 2, rolled_back=False)
         page.show()
     else:
         items = [with_kind("Verdict", verdict, cluster=name) for name, verdict in found]

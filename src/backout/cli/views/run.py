@@ -36,11 +36,16 @@ def event_line(page: Page, event: RunEvent, started: datetime | None) -> str:
     return f"{seconds:7.1f}s {paint(sign, style)} {text}"
 
 
-def show_verdict(page: Page, verdict: Verdict, indent: int = 0) -> None:
+HEALTH = {"recovered": "healthy", "not-recovered": "not healthy", "unknown": "not proven"}
+"""What a verdict is called where nothing was rolled back."""
+
+
+def show_verdict(page: Page, verdict: Verdict, indent: int = 0, *, rolled_back: bool = True) -> None:
     """Every check with what was measured."""
     rows = [_check_row(page, check) for check in verdict.checks]
     page.table(("", "check", "measured", "expected"), rows, indent)
-    outcome = paint(page.say(verdict.outcome), OUTCOME[verdict.outcome])
+    word = verdict.outcome if rolled_back else HEALTH[verdict.outcome]
+    outcome = paint(page.say(word), OUTCOME[verdict.outcome])
     soak = page.say("watched for {soak} s", soak=f"{verdict.soak:g}") if verdict.soak else ""
     page.line(f"{outcome}   {paint(soak, 'dim')}".rstrip(), indent)
 
