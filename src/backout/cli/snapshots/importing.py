@@ -36,7 +36,7 @@ async def command(session: Session, file: Path, foreign: bool) -> None:
         )  # fmt: skip
         return
     page = session.page()
-    page.told("{count} snapshots were imported; {present} were here already.", count=len(result.snapshots),
+    page.told("Snapshots imported: {count}; here already: {present}", count=len(result.snapshots),
               present=len(result.present))  # fmt: skip
     if result.foreign and result.snapshots:
         page.told("They are marked as foreign: latest, good and tags never mean them.", 2, style="warn")

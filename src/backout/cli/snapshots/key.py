@@ -119,7 +119,7 @@ def _shown(session: Session, repository: Repository) -> None:
         session.document(
             versioned("SnapshotKey", repository=repository.id, where=repository.backend.where,
                       fingerprint=repository.keyring.fingerprint, generations=generations, identity=str(path),
-                      own=own, recipients=recipients, notYetAdded=wanted)
+                      own=own, recipients=recipients, not_yet_added=wanted)
         )  # fmt: skip
         return
     page = session.page()
@@ -130,7 +130,7 @@ def _shown(session: Session, repository: Repository) -> None:
     ]
     page.table(("", "recipient", "name", "added"), rows, 2)
     page.told("* is your own; its secret half is in {path}", 2, path=str(path))
-    page.told("fingerprint {fingerprint}, {generations} generations of the key", 2,
+    page.told("fingerprint: {fingerprint}; generation of the key: {generations}", 2,
               fingerprint=repository.keyring.fingerprint, generations=generations)  # fmt: skip
     for text in wanted:
         page.told("The configuration names {recipient}, which can't open them yet: backout snapshot key add", 2,

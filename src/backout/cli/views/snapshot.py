@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from backout.cli.views.page import Page, paint
+from backout.locales import N_
 from backout.model.snapshot import Entry, Snapshot
 
 if TYPE_CHECKING:
     from backout.snapshots.repository.prune import Pruned
     from backout.snapshots.repository.verify import Report
+
+
+KINDS = {"manual": N_("manual"), "run": N_("before a run"), "incident": N_("incident")}
 
 
 def clean(text: str) -> str:
@@ -26,10 +30,10 @@ def as_item(snapshot: Snapshot) -> dict[str, Any]:
     """A snapshot as document, without entries and pointers."""
     return {
         "id": snapshot.id, "type": snapshot.kind, "cluster": snapshot.cluster, "namespace": snapshot.namespace,
-        "takenAt": snapshot.taken_at, "tags": snapshot.tags, "message": snapshot.message, "healthy": snapshot.healthy,
+        "taken_at": snapshot.taken_at, "tags": snapshot.tags, "message": snapshot.message, "healthy": snapshot.healthy,
         "incident": snapshot.incident, "good": snapshot.good, "objects": snapshot.objects, "size": snapshot.size,
         "actor": snapshot.actor, "run": snapshot.run, "parent": snapshot.parent, "identity": snapshot.identity,
-        "importedFrom": snapshot.imported_from,
+        "imported_from": snapshot.imported_from,
     }  # fmt: skip
 
 
@@ -57,7 +61,7 @@ def show_list(page: Page, snapshots: Sequence[Snapshot], total: int) -> None:
         return
     rows = [
         (
-            s.short, page.ago(s.taken_at), page.say(s.kind), clean(s.cluster) or "-", clean(s.namespace) or "*",
+            s.short, page.ago(s.taken_at), page.say(KINDS[s.kind]), clean(s.cluster) or "-", clean(s.namespace) or "*",
             str(s.objects), bytes_(s.size), _state(page, s), clean(", ".join(s.tags)) or "-", clean(s.message),
         )
         for s in snapshots
@@ -81,8 +85,8 @@ def show_snapshot(page: Page, snapshot: Snapshot, kinds: Mapping[str, int], entr
     """One snapshot in full."""
     place = f"{clean(snapshot.cluster)} · {clean(snapshot.namespace) or '*'}"
     page.line(paint(f"{snapshot.id}   {place}", "head"))
-    page.told("taken {when}, {kind}, by {actor}", 2, when=page.ago(snapshot.taken_at), kind=page.say(snapshot.kind),
-              actor=clean(snapshot.actor) or "-")  # fmt: skip
+    page.told("taken {when}, {kind}, by {actor}", 2, when=page.ago(snapshot.taken_at),
+              kind=page.say(KINDS[snapshot.kind]), actor=clean(snapshot.actor) or "-")  # fmt: skip
     page.line(_state(page, snapshot), 2)
     if snapshot.imported_from:
         page.told("imported from the foreign repository {id}", 2, id=snapshot.imported_from, style="warn")
@@ -93,7 +97,7 @@ def show_snapshot(page: Page, snapshot: Snapshot, kinds: Mapping[str, int], entr
     if snapshot.run:
         page.told("taken before the first write of run {run}", 2, run=snapshot.run)
     page.line()
-    page.told("{count} objects, {size}", 2, count=snapshot.objects, size=bytes_(snapshot.size))
+    page.told("Objects: {count}; {size}", 2, count=snapshot.objects, size=bytes_(snapshot.size))
     page.table(("kind", "objects"), [(clean(kind), str(count)) for kind, count in sorted(kinds.items())], 4)
     if entries:
         page.line()
@@ -140,7 +144,7 @@ def show_verified(page: Page, report: Report) -> None:
             page.told("needed by {name}", 4, name=clean(name))
     for name in report.unknown_files:
         page.told("{name} is no file of a repository; it was not looked at.", name=clean(name), style="warn")
-    page.told("{snapshots} snapshots, {objects} objects in {packs} packs, {size}", snapshots=report.snapshots,
+    page.told("Snapshots: {snapshots}; objects: {objects}; packs: {packs}; {size}", snapshots=report.snapshots,
               objects=report.objects, packs=report.packs, size=bytes_(report.bytes))  # fmt: skip
     if report.packs_read:
         page.told("read and decrypted: {read} of {packs} packs, {size}", 2, read=report.packs_read, packs=report.packs,
@@ -149,10 +153,10 @@ def show_verified(page: Page, report: Report) -> None:
         page.told("contents were not read; --read-data does", 2, style="dim")
     if report.unused:
         page.told(
-            "{count} objects are needed by no snapshot; backout snapshot prune removes them", 2, count=report.unused
+            "Objects that no snapshot needs: {count}; backout snapshot prune removes them", 2, count=report.unused
         )
     if report.problems:
-        page.told("{count} problems were found.", count=len(report.problems), style="bad")
+        page.told("Problems: {count}", count=len(report.problems), style="bad")
     elif report.packs_read == report.packs:
         page.told("Every snapshot is whole.", style="good")
     else:
@@ -168,11 +172,11 @@ def show_pruned(page: Page, result: Pruned, *, done: bool) -> None:
     if rows:
         page.told("Removed:" if done else "To be removed:")
         page.table(("id", "taken", "cluster", "namespace", "state", "tags"), rows, 2)
-    page.told("{count} snapshots stay.", count=len(result.kept))
+    page.told("Snapshots that stay: {count}", count=len(result.kept))
     said = (
-        "{objects} objects were removed: {packs} packs gone, {rewritten} written anew, {size} freed."
+        "Objects removed: {objects}; packs removed: {packs}, written anew: {rewritten}; freed: {size}"
         if done
-        else "{objects} objects would go: {packs} packs gone, {rewritten} written anew, about {size} freed."
+        else "Objects to be removed: {objects}; packs: {packs}, written anew: {rewritten}; about {size} freed"
     )
     page.told(said, objects=result.objects_removed, packs=result.packs_removed, rewritten=result.packs_rewritten,
               size=bytes_(result.freed))  # fmt: skip

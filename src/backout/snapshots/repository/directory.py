@@ -99,13 +99,15 @@ class Directory:
             temporary.unlink(missing_ok=True)
 
     def _folders(self, *folders: Path) -> None:
-        for folder in folders:
+        for folder in (self.folder, *folders):
             try:
                 folder.mkdir(mode=0o700)
             except FileExistsError:
                 continue
             except FileNotFoundError:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # What is above is not ours: as the user's umask has it.
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(mode=0o700, exist_ok=True)
             _sync_folder(folder.parent)
 
     def _walk(self, prefix: str) -> list[Stored]:
