@@ -199,7 +199,7 @@ class HttpsServer:
         self._state = state = ServerState()
         protocol = _protocol_class()
         loop = asyncio.get_running_loop()
-        # With the protocol named: asyncio switches Nagle off only where it sees TCP, and small answers would wait 40 ms.
+        # Names the protocol, since asyncio switches Nagle off only where it sees TCP: small answers would wait 40 ms.
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
