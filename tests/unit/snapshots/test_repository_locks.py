@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -81,8 +80,9 @@ asyncio.run(main())
 
         repository = await new(tmp_path / "r")
         (tmp_path / "key").write_text(str(MINE))
-        child = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)], check=False)
-        assert child.returncode == 9
+        arguments = ("-c", code, str(tmp_path), str(Path(__file__).parent))
+        child = await asyncio.create_subprocess_exec(sys.executable, *arguments)
+        assert await child.wait() == 9
         assert len(await repository.backend.listing("locks/")) == 1
         await take(repository, some(1))
         assert await repository.backend.listing("locks/") == []

@@ -143,11 +143,12 @@ class Archive:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise UsageError("{path} can't be read: {reason}.", path=str(path), reason=str(error.strerror)) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise BadArchive("{path} is no archive: it is not a regular file.", path=str(path))
         file = os.fdopen(descriptor, "rb")
         archive = cls(path, file)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise archive._bad("it is not a regular file")
             archive._scan(os.fstat(descriptor).st_size)
         except BaseException:
             file.close()

@@ -84,6 +84,7 @@ async def _pruned(repository: Repository, policy: Policy, lock: Lock | None) -> 
     before = sum(pack.size for pack in (*dead, *again))
     written = 0
     damaged = set(index.damaged)
+    staying = {pack.name: count for pack, count in zip(index.packs, objects, strict=True)}
     if lock is not None:
         new, broken = await _rewrite(repository, again, live, lock)
         damaged |= broken
@@ -103,11 +104,10 @@ async def _pruned(repository: Repository, policy: Policy, lock: Lock | None) -> 
     else:
         written = sum(used[i] for i, pack in enumerate(index.packs) if pack in again)
         leftovers = 0
-    total = sum(pack.objects for pack in (*dead, *again))
-    kept_objects = sum(objects[i] for i, pack in enumerate(index.packs[: len(objects)]) if pack in again)
+    gone = sum(pack.objects - staying[pack.name] for pack in (*dead, *again))
     return Pruned(
         removed=tuple(removed), kept=stay, packs_removed=len(dead), packs_rewritten=len(again),
-        objects_removed=total - kept_objects, freed=max(0, before - written), leftovers=leftovers,
+        objects_removed=gone, freed=max(0, before - written), leftovers=leftovers,
         left_alone=tuple(sorted(damaged)),
     )  # fmt: skip
 
