@@ -71,11 +71,12 @@ def _is(event: Obj, name: str, reason: str, message: str) -> bool:
 
 
 @asynccontextmanager
-async def cluster(nodes: int = 2, **changes: Any) -> AsyncIterator[Cluster]:
+async def cluster(nodes: int = 2, *, ingress: bool = False, **changes: Any) -> AsyncIterator[Cluster]:
     """``changes`` are fields of KubeletSettings."""
     server = ApiServer()
     api = Api(LocalTransport(server), user_agent="test")
-    settings = RunSettings(nodes=nodes, kubelet=dataclasses.replace(KubeletSettings.instant(), **changes))
+    kubelet = dataclasses.replace(KubeletSettings.instant(), **changes)
+    settings = RunSettings(nodes=nodes, kubelet=kubelet, ingress=ingress)
     plane = ControlPlane(api, settings, server=server)
     task = asyncio.create_task(plane.run())
     waiting = asyncio.create_task(plane.ready.wait())

@@ -290,9 +290,12 @@ class Container:
         ended = self._begin_app(now, self.log)
         if ended is not None:
             self.program = replace(
-                self.program, lifetime=ended.after, exit_code=1, reason="Error", up_after=math.inf,
-                last_lines=ended.lines,
+                self.program, lifetime=ended.after, exit_code=1, reason="Error", ready=False, last_lines=ended.lines,
+                up_after=0.0 if ended.answers else math.inf,
             )  # fmt: skip
+            self.app = self.app if ended.answers else None
+        else:
+            self.log.write(now, *self.program.up_lines)
         self._exit_at = math.inf if self.program.lifetime is None else now + self.program.lifetime
         self._kill_at = math.inf
         self._begin_probes(now)
@@ -311,6 +314,7 @@ class Container:
         if self._begin_app(now, self.log) is not None:
             # It runs on with what it read at its real start, which is not known any more.
             self.app = None
+        self.log.write(now, *self.program.up_lines)
         self._exit_at = math.inf if self.program.lifetime is None else now + self.program.lifetime
         was_ready = self.ready
         self._begin_probes(self.started_at)

@@ -29,6 +29,8 @@ class Program:
     live: bool = True
     ignores_term: bool = False
     first_lines: tuple[str, ...] = ()
+    up_lines: tuple[str, ...] = ()
+    """Printed once it has read its configuration."""
     last_lines: tuple[str, ...] = ()
 
 
@@ -85,7 +87,8 @@ def program_for(container: Obj, restart_policy: str, fault: Fault, settings: Kub
         ready=not fault.unready,
         live=not fault.unlive,
         ignores_term=fault.hang,
-        first_lines=(*start, *(fault.log or up)),
+        first_lines=start,
+        up_lines=fault.log or up,
     )
 
 

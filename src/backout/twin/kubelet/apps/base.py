@@ -18,10 +18,14 @@ from backout.twin.kubelet.settings import KubeletSettings
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A program that cannot go on: it ends ``after`` seconds with code 1, and never answers before that."""
+    """A program that cannot go on: it ends ``after`` seconds with code 1, printing ``lines``.
+
+    Until then it is not ready; ``answers``: its HTTP server is up already, or never comes up.
+    """
 
     lines: tuple[str, ...]
     after: float
+    answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

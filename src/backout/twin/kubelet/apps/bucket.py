@@ -49,6 +49,7 @@ class Bucket(Part):
         self._done = dict.fromkeys(OPERATIONS, 0)
         self._failed = dict.fromkeys(OPERATIONS, 0)
         self._next = 0.0
+        self._starting = False
 
     def begin(self, now: float) -> Ended | None:
         self._next = now + self._around.settings.object_storage_interval
@@ -58,16 +59,20 @@ class Bucket(Part):
         if not error:
             self._around.log.write(now, logfmt(now, "info", msg="bucket store ready"))
             return None
-        command = self._around.subcommand
+        self._starting = True
+        command, timeout = self._around.subcommand, self._around.settings.initial_sync_timeout
+        self._next = now + timeout / 3
+        end = now + timeout
         reason = f"bucket {command} initial sync: sync block: BaseFetcher: iter bucket: {error}"
         stack = "\n".join((error, "BaseFetcher: iter bucket", "sync block", f"bucket {command} initial sync",
                            f"{command} command failed"))  # fmt: skip
         return Ended(
             (
-                logfmt(now, "warn", msg="changing probe status", status="not-ready", reason=reason),
-                logfmt(now, "error", err=stack),
+                logfmt(end, "warn", msg="changing probe status", status="not-ready", reason=reason),
+                logfmt(end, "error", err=stack),
             ),
-            self._around.settings.initial_sync_timeout,
+            timeout,
+            answers=True,
         )
 
     def _ask(self, operation: str) -> str:
@@ -79,8 +84,12 @@ class Bucket(Part):
 
     def tick(self, now: float) -> float:
         if now >= self._next:
-            self._next = now + self._around.settings.object_storage_interval
             error = self._ask("iter" if self._lists else "exists")
+            if self._starting:
+                # Tries before the first success are not logged.
+                self._next = now + self._around.settings.initial_sync_timeout / 3
+                return self._next
+            self._next = now + self._around.settings.object_storage_interval
             if error and self._lists:
                 text = f"BaseFetcher: iter bucket: {error}"
                 self._around.log.write(now, logfmt(now, "warn", msg="syncing blocks failed", err=text))

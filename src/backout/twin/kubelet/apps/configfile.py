@@ -28,4 +28,5 @@ class ConfigFile(Part):
     def _refused(self, now: float, why: str) -> Ended:
         command = self._around.subcommand or self._around.container
         text = f"preparing {command} command failed: unable to load config initially: {self._path}: {why}"
-        return Ended((logfmt(now, "error", err=text),), self._around.settings.crash_after)
+        after = self._around.settings.crash_after
+        return Ended((logfmt(now + after, "error", err=text),), after)

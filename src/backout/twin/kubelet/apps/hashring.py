@@ -82,8 +82,9 @@ class Hashring(Part):
             self._read()
         except BadHashring as error:
             reason = f"failed to validate hashring configuration file: {error}"
-            line = logfmt(now, "error", err=f"preparing receive command failed: {reason}")
-            return Ended((line,), self._around.settings.crash_after)
+            after = self._around.settings.crash_after
+            line = logfmt(now + after, "error", err=f"preparing receive command failed: {reason}")
+            return Ended((line,), after)
         self.files_changed(now)
         self._next = now + self._around.settings.traffic_interval
         return None

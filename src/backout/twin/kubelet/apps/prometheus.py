@@ -39,8 +39,9 @@ class Prometheus(Part):
         try:
             self._load(now)
         except _Refused as refused:
-            lines = [slog(now, "ERROR", message, err=err) for message, err in refused.details]
-            lines.append(slog(now, "ERROR", f"Error loading config (--config.file={self._path})", err=str(refused)))
+            end = now + self._around.settings.crash_after
+            lines = [slog(end, "ERROR", message, err=err) for message, err in refused.details]
+            lines.append(slog(end, "ERROR", f"Error loading config (--config.file={self._path})", err=str(refused)))
             return Ended(tuple(lines), self._around.settings.crash_after)
         return None
 
