@@ -7,13 +7,16 @@ from backout.errors import BackoutError
 from backout.mechanisms.diff import diff_objects
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.manifest import entries
-from backout.mechanisms.helm.merge import Object, three_way
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
+from backout.mechanisms.helm.records import PENDING, Record
+from backout.mechanisms.helm.strays import over, strayed
 from backout.model.change import Action, Changes, ObjectChange
 from backout.model.message import Message, msg
 
 HOLDS_DATA = frozenset({"PersistentVolumeClaim", "Namespace", "CustomResourceDefinition", "Secret", "Service"})
 ROLLBACK_HOOKS = ("pre-rollback", "post-rollback")
+UNFINISHED = PENDING | {"failed"}
+"""What Helm calls a revision of which it applied nothing, some, or all objects."""
 _SHOWN = 5
 
 
@@ -35,7 +38,12 @@ def _change(item: Item, analysis: Analysis, obstacle: Obstacle | None) -> Object
     elif not item.asked:
         notes.append(msg("Reckoned from the manifests: you may not ask the server by a dry run."))
     if item.live is None and item.base is not None and item.resource is not None:
-        notes.append(msg("It is missing now, although the current revision has it."))
+        notes.append(
+            msg("It is missing: revision {n} has it, but is {status}, so it may never have been made.",
+                n=analysis.head.revision, status=analysis.head.status)
+            if analysis.head.status in UNFINISHED
+            else msg("It is missing now, although the current revision has it.")
+        )  # fmt: skip
     elif item.live is not None and item.base is None:
         notes.append(msg("It exists, but the current revision's manifest does not have it; Helm 3 stops at that."))
     action: Action = "update" if item.fields else "keep"
@@ -43,7 +51,7 @@ def _change(item: Item, analysis: Analysis, obstacle: Obstacle | None) -> Object
         action = "create"
     if obstacle is not None and obstacle.kind == "recreate":
         action = "recreate"
-    notes.extend(_drift(item, analysis.server_side))
+    notes.extend(_drift(item, analysis.server_side, analysis.head))
     return ObjectChange(
         ref=item.ref, action=action, fields=item.fields, notes=tuple(notes), destructive=action == "recreate"
     )
@@ -66,31 +74,30 @@ def _gone(item: Item) -> ObjectChange:
     )  # fmt: skip
 
 
-def _drift(item: Item, server_side: bool) -> list[Message]:
+def _drift(item: Item, server_side: bool, head: Record) -> list[Message]:
     """Where the live object is not what the current revision says."""
     if item.live is None or item.base is None or item.target is None:
         return []
     if item.custom and not server_side:
         after = item.after or item.live
-        left = [change.path for change in diff_objects(after, _over(after, item.target))]
+        left = [change.path for change in diff_objects(after, over(after, item.target))]
         if left:
             return [msg(
                 "Changed by hand in {fields}, and Helm leaves that: it merges custom resources without looking at "
                 "the live object.", fields=_few(left),
             )]  # fmt: skip
         return []
-    strayed = {change.path for change in diff_objects(item.live, _over(item.live, item.base))}
-    reset = [change.path for change in item.fields if change.path in strayed]
+    astray = {change.path for change in strayed(item)}
+    reset = [change.path for change in item.fields if change.path in astray]
     if not reset:
         return []
+    if head.status in UNFINISHED:
+        return [msg("Differs from revision {n} in {fields}: that revision is {status} and was not applied to it, or "
+                    "not wholly, or it was changed since.", n=head.revision, fields=_few(reset),
+                    status=head.status)]  # fmt: skip
     return [
         msg("Differs from its own revision in {fields} (changed outside of Helm); this is reset.", fields=_few(reset))
     ]
-
-
-def _over(live: Object, manifest: Object) -> Object:
-    """``live`` with everything that ``manifest`` says."""
-    return three_way({}, manifest, live)
 
 
 def _few(paths: list[str]) -> str:

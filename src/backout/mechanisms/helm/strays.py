@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the live objects of a release are not what its newest revision says: no revision of Helm's knows that. Pure.
+
+It comes from an upgrade that was killed or failed half-way, or from changes past Helm. A rollback resets it, so that
+taking the rollback back needs more than Helm: the objects as they were captured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from backout.mechanisms.diff import diff_objects
+from backout.mechanisms.helm.analysis import Analysis, Item
+from backout.mechanisms.helm.merge import Object, three_way
+from backout.model.change import FieldChange
+from backout.model.target import ObjectRef
+
+_PART = re.compile(r"([A-Za-z0-9_\-]+)(?:\.([A-Za-z0-9_\-]+))?")
+
+
+class Stray(msgspec.Struct, frozen=True):
+    """An object, and the parts of it (``spec.template``, ``data``) that are not as the newest revision has them.
+
+    ``remade``: the rollback deletes it or makes it anew, so that it will have another uid.
+    """
+
+    ref: ObjectRef
+    parts: tuple[str, ...]
+    remade: bool = False
+
+
+def strayed(item: Item) -> tuple[FieldChange, ...]:
+    """The fields in which the live object differs from the newest revision's manifest."""
+    if item.live is None or item.base is None:
+        return ()
+    return diff_objects(item.live, over(item.live, item.base))
+
+
+def over(live: Object, manifest: Object) -> Object:
+    """``live`` with everything that ``manifest`` says."""
+    return three_way({}, manifest, live)
+
+
+def strays(analysis: Analysis, remade: Iterable[ObjectRef] = ()) -> list[Stray]:
+    """What only a capture can bring back; ``remade`` are the objects that the rollback makes anew."""
+    anew = set(remade)
+    found = []
+    for item in analysis.items:
+        parts = parts_of(strayed(item))
+        if parts:
+            found.append(Stray(item.ref, parts, remade=item.ref in anew or (item.gone and not item.kept)))
+    return found
+
+
+def missing(analysis: Analysis) -> list[ObjectRef]:
+    """Objects that the newest revision has, and the cluster lacks: taken back by Helm, they would be there."""
+    return [
+        item.ref
+        for item in analysis.items
+        if item.live is None and item.base is not None and item.resource is not None and item.refusal is None
+    ]
+
+
+def parts_of(fields: Iterable[FieldChange]) -> tuple[str, ...]:
+    """The parts that hold the fields: two levels of ``spec``, one of all else. Metadata is not among them."""
+    found: dict[str, None] = {}
+    for field in fields:
+        match = _PART.match(field.path)
+        if match is None or match.group(1) in {"metadata", "status"}:
+            continue
+        first, second = match.groups()
+        found[f"spec.{second}" if first == "spec" and second else first] = None
+    return tuple(found)
+
+
+def part(obj: Object, name: str) -> Any:
+    """The value of a part; None when it is absent."""
+    value: Any = obj
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def part_digest(obj: Object, name: str) -> str:
+    """Names the content of a part."""
+    return hashlib.sha256(json.dumps(part(obj, name), sort_keys=True).encode()).hexdigest()
