@@ -278,13 +278,17 @@ async def _undo(session: Session, cluster: Cluster, runs: list[Run]) -> None:
     """
     from backout.cli.running import carry_out, conclude
     from backout.cli.store import open_store
+    from backout.snapshots.capture import CaptureStore
     from backout.workflows.undo import undo_plan
 
     for run in reversed(runs):
         session.note("")
         session.note("$ backout undo {run} --yes", run=run.id)
         with open_store(session) as store:
-            plan = undo_plan(store.get(run.id), store.events(run.id), await cluster.server_time())
+            plan = undo_plan(
+                store.get(run.id), store.events(run.id), await cluster.server_time(), CaptureStore(),
+                store.capture_digest(run.id),
+            )  # fmt: skip
         undone = await carry_out(session, cluster, plan)
         if session.text:
             conclude(session, undone)

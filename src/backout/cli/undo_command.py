@@ -29,15 +29,16 @@ async def command(session: Session, run: str, yes: bool, approve: tuple[str, ...
     from backout.cli.store import open_store
     from backout.cli.views.plan import show_plan
     from backout.engine.dbos_engine import preload
+    from backout.snapshots.capture import CaptureStore
     from backout.workflows.undo import undo_plan
 
     with open_store(session) as store:
         found = store.get(store.find(run))
-        events = store.events(found.id)
+        events, digest = store.events(found.id), store.capture_digest(found.id)
     preload()
     name = session.contexts[0] or found.plan.cluster
     async with session.cluster(name) as cluster:
-        plan = undo_plan(found, events, await cluster.server_time())
+        plan = undo_plan(found, events, await cluster.server_time(), CaptureStore(), digest)
         if session.text:
             page = session.page()
             show_plan(page, plan)

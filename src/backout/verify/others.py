@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from backout.cluster.port import ENDPOINTSLICES, PODS, PVCS, SERVICES, Cluster, Object, find
+from backout.mechanisms.helm.strays import part_digest
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.target import ObjectRef
@@ -144,6 +145,20 @@ async def at_revision(check: Check, cluster: Cluster) -> Measured:
     return passed(
         msg("revision {number} is in force, with the content that was asked for", number=head.number), **data
     )  # fmt: skip
+
+
+async def as_captured(check: Check, cluster: Cluster) -> Measured:
+    """The parts of the objects have the digests of the capture: back to what was live, which no revision says."""
+    wrong: list[str] = []
+    for entry in check.params["objects"]:
+        ref = ObjectRef(str(entry["api_version"]), str(entry["kind"]), str(entry["name"]), str(entry["namespace"]))
+        found = await find(cluster, ref)
+        if found is None:
+            return failed(msg("{object} does not exist", object=str(ref)))
+        wrong += [f"{ref}: {name}" for name, digest in entry["parts"].items() if part_digest(found, name) != digest]
+    if wrong:
+        return failed(msg("not as captured: {parts}", parts=listed(wrong)))
+    return passed(msg("as captured"))
 
 
 async def present(check: Check, cluster: Cluster) -> Measured:

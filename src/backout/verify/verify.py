@@ -41,6 +41,7 @@ _WATCHED: dict[str, tuple[Callable[[Check, Scene], Measured], tuple[Resource, ..
 _ASKED = {
     "release-deployed": others.at_revision,
     "revision-restored": others.at_revision,
+    "live-restored": others.as_captured,
     "object-present": others.present,
     "object-absent": others.absent,
 }

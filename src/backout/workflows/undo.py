@@ -5,15 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from backout.errors import NothingToDo, RefusedError
+from backout.mechanisms.helm.restore import captured_object
+from backout.mechanisms.helm.strays import part_digest
 from backout.model.change import Action, Changes, FieldChange, ObjectChange
 from backout.model.message import msg
 from backout.model.plan import Access, Check, Compensation, Plan, Risk, Step
 from backout.model.run import Run, RunEvent
+from backout.model.target import ObjectRef
 from backout.planning.document import seal
+from backout.snapshots.capture import Capture, CaptureStore
 from backout.workflows.rights import rights
 
 _OPPOSITE: dict[Action, Action] = {
@@ -21,10 +26,18 @@ _OPPOSITE: dict[Action, Action] = {
 }  # fmt: skip
 
 
-def undo_plan(run: Run, events: list[RunEvent], made_at: datetime) -> Plan:
+RESTORE = "helm.restore-live"
+"""The compensation that reads the capture of the run."""
+
+
+def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: CaptureStore, digest: str = "") -> Plan:
     """Takes back what ``run`` changed. "Verified" then means: the content from before is in force, healthy or not.
 
+    ``captures`` and ``digest`` (the one that was recorded with the run) give the state before the run, which is read
+    only where no revision holds it.
+
     Raises:
+        CaptureError: it is needed, and can't be read.
         NothingToDo: the run changed nothing.
         RefusedError: it is not over, was taken back already, or can't be taken back.
     """
@@ -68,7 +81,23 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime) -> Plan:
             for step in lasting
         ),
     ]
+    if before.status not in ("", "deployed", "superseded"):
+        risks.append(
+            Risk(
+                code="not-undone",
+                message=msg(
+                    "Helm's record said {status}. That is not put back, for it would block the next helm: the release "
+                    "will be called deployed.",
+                    status=before.status,
+                ),
+            )
+        )
     changes = _other_way(run.plan.changes)
+    steps, checks = [], []
+    for step in back:
+        reversed_step, more = _reversed(step, run, captures, digest)
+        steps.append(reversed_step)
+        checks += more
     return seal(
         Plan(
             cluster=run.plan.cluster,
@@ -81,7 +110,7 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime) -> Plan:
             current=run.plan.revision,
             revision=before,
             why_good=(msg("It was in force before run {run}; that it was good is not claimed.", run=run.id),),
-            steps=tuple(_reversed(step, run.plan.access) for step in back),
+            steps=tuple(steps),
             changes=changes,
             risks=tuple(risks),
             checks=(
@@ -93,6 +122,7 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime) -> Plan:
                     ),
                     params={"digest": before.digest, "number": before.number},
                 ),
+                *checks,
             ),
             access=rights(_access(back, run.plan.access), run.plan.target, changes, ()),
             soak=0.0,
@@ -123,16 +153,53 @@ def _access(back: Sequence[Step], former: tuple[Access, ...]) -> set[Access]:
     return needed
 
 
-def _reversed(step: Step, access: tuple[Access, ...]) -> Step:
+def _reversed(step: Step, run: Run, captures: CaptureStore, digest: str) -> tuple[Step, list[Check]]:
     assert step.compensation is not None
-    return Step(
+    params, checks = step.compensation.params, []
+    if step.compensation.action == RESTORE:
+        captured = captures.load(run.id, digest)
+        params = {**params, "capture": {"run": run.id, "digest": digest}}
+        checks = [*_as_captured(run, params, captured), *(_gone_again(run, entry) for entry in params["remove"])]
+    back = Step(
         id=f"undo-{step.id}",
         action=step.compensation.action,
         target=step.target,
         title=msg("Take back: {step}", step=step.title.text),
-        params=step.compensation.params,
-        compensation=Compensation(step.action, step.params, access),
+        params=params,
+        compensation=Compensation(step.action, step.params, run.plan.access),
         timeout=step.timeout,
+    )
+    return back, checks
+
+
+def _as_captured(run: Run, params: dict[str, Any], captured: Capture) -> list[Check]:
+    """By digests; what a Secret holds is not even digested, the step itself confirms that."""
+    objects = []
+    for entry in params["objects"]:
+        ref = ObjectRef(entry["api_version"], entry["kind"], entry["name"], entry["namespace"])
+        former = captured_object(captured, ref)
+        if former is not None and ref.kind != "Secret":
+            parts = {name: part_digest(former, name) for name in entry["parts"]}
+            objects.append({key: value for key, value in entry.items() if key != "uid"} | {"parts": parts})
+    if not objects:
+        return []
+    names = ", ".join(f"{entry['kind'].lower()}/{entry['name']}" for entry in objects)
+    return [
+        Check(
+            code="live-restored",
+            target=run.plan.target,
+            title=msg("As right before run {run}: {objects}", objects=names, run=run.id),
+            params={"objects": objects},
+        )
+    ]
+
+
+def _gone_again(run: Run, entry: dict[str, Any]) -> Check:
+    return Check(
+        code="object-absent",
+        target=run.plan.target,
+        title=msg("{object} is missing, as it was", object=f"{entry['kind'].lower()}/{entry['name']}"),
+        params=entry,
     )
 
 

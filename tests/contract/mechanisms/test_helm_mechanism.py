@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,8 +17,9 @@ from backout.errors import Invalid, PreconditionFailed, RefusedError, ReleaseNot
 from backout.ledger.timeline import changes as ledger
 from backout.mechanisms.helm.mechanism import HelmMechanism
 from backout.model.change import Changes
-from backout.model.plan import Access, Risk
+from backout.model.plan import Access, ClusterIdentity, Risk, Step
 from backout.planning.choice import choose
+from backout.snapshots.capture import Capture, CaptureStore
 
 STATEFULSET = "/apis/apps/v1/namespaces/{ns}/statefulsets/db"
 DEPLOYMENT = "/apis/apps/v1/namespaces/{ns}/deployments/web"
@@ -225,7 +227,9 @@ def test_a_set_with_another_claim_size_is_made_anew_around_its_pods(world: World
     assert claims[0]["spec"]["resources"]["requests"]["storage"] == "2Gi"
 
 
-def test_what_was_changed_past_helm_is_shown_with_its_writer_and_reset(world: World) -> None:
+def test_what_was_changed_past_helm_is_shown_with_its_writer_reset_and_put_back(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.install(web="1.0")
     world.until_healthy()
     patch = {
@@ -246,10 +250,35 @@ def test_what_was_changed_past_helm_is_shown_with_its_writer_and_reset(world: Wo
     if step.params["apply"] == "ssa":
         assert step.params["force_conflicts"] is True
         assert "kubectl-set" in str(next(risk for risk in risks if risk.code == "takeover").message)
-    assert step.compensation is None and any(risk.code == "no-undo" for risk in risks)
+    back = captured(world, step, tmp_path, monkeypatch)
     assert world.execute(step)[0].changed
     assert image(world, DEPLOYMENT) == "registry.example/web:1.0"
     assert not world.execute(step)[0].changed
+
+    # No revision of Helm's knows what was live: the capture does.
+    undone, context = world.execute(back)
+    assert undone.changed and context.guards == 1 and "deployment/web" in str(undone.message)
+    assert image(world, DEPLOYMENT) == f"registry.example/web:9-{BAD}"
+    assert len(world.statuses()) == 2 and not world.execute(back)[0].changed
+    # Deleted and made anew since: another object, which is left alone.
+    world.harness.delete(DEPLOYMENT.format(ns=world.namespace)).ok()
+    world.upgrade(web="1.0")
+    with pytest.raises(PreconditionFailed):
+        world.execute(back)
+
+
+def captured(world: World, step: Step, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
+    """The compensation of a step, as an undo would make it, with what is live now captured."""
+    monkeypatch.setenv("BACKOUT_DATA", str(folder / "data"))
+    assert step.compensation is not None and step.compensation.action == "helm.restore-live"
+    params = step.compensation.params
+    assert "hunter2" not in msgspec.json.encode(params).decode()
+    live = [world.harness.get(DEPLOYMENT.format(ns=world.namespace)).ok()]
+    receipt = CaptureStore().save(
+        Capture(run="r1", cluster="c", identity=ClusterIdentity("u", "c"), at=datetime.now(UTC), objects=tuple(live))
+    )
+    params = {**params, "capture": {"run": "r1", "digest": receipt.digest}}
+    return msgspec.structs.replace(step, action=step.compensation.action, params=params, precondition={})
 
 
 def test_records_in_configmaps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

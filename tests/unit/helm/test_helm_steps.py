@@ -251,3 +251,37 @@ def test_taking_it_back_needs_to_create_what_is_deleted_and_to_delete_what_is_cr
     assert Access("create", "", "configmaps", NS) in back and Access("delete", "", "services", NS) in back
     assert not {Access("delete", "", "configmaps", NS), Access("create", "", "services", NS)} & set(back)
     assert Access("patch", "apps", "statefulsets", NS) in back and Access("create", "", "secrets", NS) in back
+
+
+def test_what_no_revision_holds_is_taken_back_from_the_capture() -> None:
+    live, manifest = {"spec": {"replicas": 3, "template": {"a": 1}}}, {"spec": {"replicas": 3, "template": {"a": 2}}}
+    astray = item("StatefulSet", live, manifest, base={"apiVersion": "apps/v1", "kind": "StatefulSet",
+                                                       "metadata": {"name": "web"}, **manifest})  # fmt: skip
+    lost = msgspec.structs.replace(item("ConfigMap", None, {"data": {}}), base={"data": {}})
+    back = planned(astray, lost, status="pending-upgrade")[1].compensation
+    assert back.action == "helm.restore-live"
+    assert [(entry["uid"], entry["parts"]) for entry in back.params["objects"]] == [("uid", ["spec.template"])]
+    assert [entry["kind"] for entry in back.params["remove"]] == ["ConfigMap"]
+    assert back.params["rollback"]["revision"] == 2
+    assert {Access("patch", "apps", "statefulsets", NS), Access("delete", "", "configmaps", NS)} <= set(back.access)
+
+
+def test_undo_never_deletes_what_may_hold_data_and_the_plan_says_so() -> None:
+    lost = msgspec.structs.replace(item("PersistentVolumeClaim", None, {"spec": {}}), base={"spec": {}})
+    assert planned(lost)[0].compensation.action == "helm.rollback"
+    assert "undo-keeps" in {risk.code for risk in risks(analysis(lost), None, NOW)}
+
+
+def test_nothing_to_take_back_where_only_the_record_changed() -> None:
+    old = analysis(SCALE, status="pending-rollback")
+    same = msgspec.structs.replace(old, head_release=old.target_release)
+    assert steps(same, TARGET, "secret", NOW)[1].compensation is None
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [("deployed", "outside of Helm"), ("failed", "is failed"), ("pending-upgrade", "not applied")]
+)
+def test_a_difference_from_the_newest_revision_is_worded_by_its_case(status: str, words: str) -> None:
+    astray = item("Deployment", {"spec": {"a": 1}}, {"spec": {"a": 2}}, base={"spec": {"a": 2}})
+    notes = str(changes(analysis(astray, status=status)).objects[0].notes)
+    assert words in notes and ("outside of Helm" in notes) == (status == "deployed")

@@ -325,7 +325,7 @@ def test_undo_takes_back_in_reverse_and_is_verified_in_its_own_way(tmp_path: Pat
     (tmp_path / "files" / "two").write_text("new\n")  # was so already: not ours to take back
     world.run()
     store = world.services.store
-    made = undo_plan(world.kept(), store.events("r1"), datetime.now(UTC))
+    made = undo_plan(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
     assert [step.id for step in made.steps] == ["undo-step-three", "undo-step-one"]
     assert [check.code for check in made.checks] == ["revision-restored"]
     assert made.checks[0].params["digest"] == "bad"
@@ -342,14 +342,14 @@ def test_undo_takes_back_in_reverse_and_is_verified_in_its_own_way(tmp_path: Pat
     assert [world.files.read(name) for name in NAMES] == ["old", "new", "old"]
     assert world.kept().undone_by == second.id
     with pytest.raises(RefusedError, match="taken back already"):
-        undo_plan(world.kept(), store.events("r1"), datetime.now(UTC))
+        undo_plan(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
 
 
 def test_undo_that_does_not_bring_the_former_content_back_is_not_a_success(tmp_path: Path, monkeypatch: Any) -> None:
     world = World(tmp_path)
     world.run()
     store = world.services.store
-    made = undo_plan(world.kept(), store.events("r1"), datetime.now(UTC))
+    made = undo_plan(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
 
     class History:
         async def history(self, cluster: Any, target: Any) -> Any:
@@ -367,7 +367,7 @@ def test_a_run_that_changed_nothing_has_nothing_to_undo(tmp_path: Path) -> None:
         (tmp_path / "files" / name).write_text("new\n")
     assert world.run().state == "recovered"
     with pytest.raises(NothingToDo):
-        undo_plan(world.kept(), world.services.store.events("r1"), datetime.now(UTC))
+        undo_plan(world.kept(), world.services.store.events("r1"), datetime.now(UTC), world.services.captures)
 
 
 def test_undo_asks_for_the_rights_of_what_it_does_itself(tmp_path: Path) -> None:
@@ -380,7 +380,7 @@ def test_undo_asks_for_the_rights_of_what_it_does_itself(tmp_path: Path) -> None
     ]
     world = World(tmp_path, seal(msgspec.structs.replace(wanted, steps=tuple(taken))))
     world.run()
-    made = undo_plan(world.kept(), world.services.store.events("r1"), datetime.now(UTC))
+    made = undo_plan(world.kept(), world.services.store.events("r1"), datetime.now(UTC), world.services.captures)
     assert needed in made.access
     assert Access("create", "coordination.k8s.io", "leases", "monitoring") in made.access
     assert not {right for right in wanted.access if right.verb == "patch"} & set(made.access)

@@ -38,17 +38,17 @@ async def repair_pending(context: StepContext, step: Step) -> StepOutcome:
         PreconditionFailed: the release moved on: whoever started it is still there.
     """
     release, number = str(step.params["release"]), int(step.params["revision"])
-    records = _records(context.cluster, step)
+    records = records_of(context.cluster, step)
     head = await records.head(release)
     if head.revision != number or not head.pending:
         if head.revision > number and head.status == "pending-rollback":
             return StepOutcome(False, msg("helm/{release} went on to revision {n}.", release=release, n=head.revision))
-        raise _moved(release, f"revision {number}, pending", head)
+        raise moved_on(release, f"revision {number}, pending", head)
     seconds = float(step.params.get("observe", 5.0))
     context.progress(msg("Watching helm/{release} for {seconds} s.", release=release, seconds=round(seconds)))
     changed = await _changes_within(records, release, seconds)
     if changed is not None:
-        raise _moved(release, f"revision {number} unchanged ({head.status})", await records.head(release))
+        raise moved_on(release, f"revision {number} unchanged ({head.status})", await records.head(release))
     return StepOutcome(
         False,
         msg("Nobody works on helm/{release}: its record did not change for {seconds} s.", release=release,
@@ -80,7 +80,7 @@ async def rollback(context: StepContext, step: Step) -> StepOutcome:
         BackoutError: helm failed; the class says why, and the message what state it left.
     """
     params, release = step.params, str(step.params["release"])
-    records = _records(context.cluster, step)
+    records = records_of(context.cluster, step)
     identity = await context.cluster.identity()
     key = hashlib.sha256(f"{identity.uid}/{records.namespace}/{release}".encode()).hexdigest()[:24]
     async with binary.lock(key, wait=step.timeout / 2, waiting=context.progress) as handle:
@@ -166,15 +166,15 @@ def _still_as_planned(step: Step, head: Record, current: Release) -> None:
             "pending-rollback", "failed"
         }:  # fmt: skip
             return
-        raise _moved(str(step.params["release"]), f"revision {planned['head']}", head)
+        raise moved_on(str(step.params["release"]), f"revision {planned['head']}", head)
     if (
         expected
         and content != expected
         and not (content == step.params["digest"] and head.status in PENDING | {"failed"})
     ):
-        raise _moved(str(step.params["release"]), "the content that the plan was made for", head)
+        raise moved_on(str(step.params["release"]), "the content that the plan was made for", head)
     if planned.get("status") and head.status != planned["status"]:
-        raise _moved(str(step.params["release"]), f"revision {head.revision}, {planned['status']}", head)
+        raise moved_on(str(step.params["release"]), f"revision {head.revision}, {planned['status']}", head)
 
 
 async def _same_target(records: Records, step: Step) -> Release:
@@ -263,11 +263,13 @@ async def _head(records: Records, release: str) -> tuple[Record, Release]:
     return head, await records.load(head)
 
 
-def _records(cluster: Cluster, step: Step) -> Records:
+def records_of(cluster: Cluster, step: Step) -> Records:
+    """The release records where the plan found them."""
     return Records(cluster, step.target.namespace, driver({"HELM_DRIVER": str(step.params.get("driver", ""))}))
 
 
-def _moved(release: str, expected: str, head: Record) -> PreconditionFailed:
+def moved_on(release: str, expected: str, head: Record) -> PreconditionFailed:
+    """The error for a release that somebody else changed."""
     return PreconditionFailed(
         "helm/{release} is not what it was when the plan was made.", release=release,
         expected="{was}", found="revision {number}, {status}", was=expected, number=head.revision, status=head.status,

@@ -20,6 +20,7 @@ from backout.mechanisms.helm.effects import repair_pending, rollback
 from backout.mechanisms.helm.history import read_history
 from backout.mechanisms.helm.preview import changes
 from backout.mechanisms.helm.records import Record, Records
+from backout.mechanisms.helm.restore import restore_live
 from backout.mechanisms.helm.tool import find_helm
 from backout.mechanisms.port import Effect
 from backout.model.change import Changes, ObjectChange
@@ -103,8 +104,8 @@ class HelmMechanism:
         return checking.access(await latest[-1], self._records(cluster, target).driver_name)
 
     def effects(self) -> Mapping[str, Effect]:
-        """``helm.repair-pending`` and ``helm.rollback``; the latter is its own compensation."""
-        return {"helm.repair-pending": repair_pending, "helm.rollback": rollback}
+        """The compensation of ``helm.rollback`` is itself, or ``helm.restore-live`` where no revision was live."""
+        return {"helm.repair-pending": repair_pending, "helm.rollback": rollback, "helm.restore-live": restore_live}
 
     def _records(self, cluster: Cluster, target: Target) -> Records:
         memo = self._memos.setdefault(cluster, _Memo())

@@ -9,6 +9,7 @@ from backout.mechanisms.helm.analysis import Analysis
 from backout.mechanisms.helm.obstacles import obstacles
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.steps import YOUNG, pending_age
+from backout.mechanisms.helm.strays import missing
 from backout.mechanisms.helm.text import duration
 from backout.model.message import msg
 from backout.model.plan import Risk
@@ -18,9 +19,11 @@ from backout.tools.locate import Tool
 def risks(analysis: Analysis, helm: Tool | None, now: datetime) -> list[Risk]:
     """The risks, the heaviest first."""
     found = [*_deletions(analysis), *_obstacles(analysis), *_pending(analysis, now), *_replicas(analysis)]
-    if analysis.head.revision == analysis.target.revision and any(item.fields for item in analysis.items):
-        found.append(Risk(code="no-undo", message=msg(
-            "What was changed past Helm is in no revision, so `backout undo` can't bring it back by Helm."
+    kept_back = ", ".join(str(ref) for ref in missing(analysis) if ref.kind in HOLDS_DATA)
+    if kept_back:
+        found.append(Risk(code="undo-keeps", message=msg(
+            "Missing now and made by the rollback: {objects}. `backout undo` would not delete that again, since it may "
+            "hold data by then.", objects=kept_back,
         )))  # fmt: skip
     hooks = rollback_hooks(analysis)
     if hooks:

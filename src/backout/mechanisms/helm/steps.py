@@ -13,7 +13,8 @@ from backout.mechanisms.helm.analysis import Analysis
 from backout.mechanisms.helm.checks import access_back
 from backout.mechanisms.helm.manifest import digest
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
-from backout.mechanisms.helm.preview import rollback_hooks
+from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
+from backout.mechanisms.helm.strays import missing, strays
 from backout.mechanisms.helm.text import duration
 from backout.model.message import msg
 from backout.model.plan import Compensation, Step
@@ -134,12 +135,6 @@ def _rollback(
         forward["force_conflicts"] = True
     if wanted == present and any(item.fields or item.live is None for item in analysis.items):
         forward["reapply"] = True
-    compensation = None
-    if head.revision != revision:
-        compensation = Compensation("helm.rollback", {
-            **common, "revision": head.revision, "digest": present, "expect": wanted,
-            "apply": "ssa" if analysis.head_release.server_side and analysis.server_side else "csa",
-        }, tuple(access_back(analysis, driver)))  # fmt: skip
     destroys = [i.ref for i in analysis.items if i.gone and not i.kept and i.live is not None]
     return Step(
         id="rollback",
@@ -152,8 +147,41 @@ def _rollback(
         precondition={"head": head.revision, "status": head.status, "digest": present},
         effect=msg("A new revision {n}, deployed, with the content of revision {target}.", n=head.revision + 1,
                    target=revision),
-        compensation=compensation,
+        compensation=_compensation(analysis, driver, common, recreate),
         destroys=(*destroys, *(obstacle.item.ref for obstacle in recreate)),
         # each hook may take Helm's own timeout, and a helm of an earlier attempt may have to be waited for
         timeout=HELM_TIMEOUT * (2 + len(rollback_hooks(analysis))),
     )  # fmt: skip
+
+
+def _compensation(
+    analysis: Analysis, driver: str, common: dict[str, Any], recreate: list[Obstacle]
+) -> Compensation | None:
+    """Helm goes to the revision from before; where the objects were not what that says, the capture is needed, too."""
+    wanted, present = digest(analysis.target_release.manifest), digest(analysis.head_release.manifest)
+    rights = tuple(access_back(analysis, driver))
+    back: dict[str, Any] | None = None
+    if wanted != present:
+        back = {
+            **common, "revision": analysis.head.revision, "digest": present, "expect": wanted,
+            "apply": "ssa" if analysis.head_release.server_side and analysis.server_side else "csa",
+        }  # fmt: skip
+    astray = strays(analysis, [obstacle.item.ref for obstacle in recreate])
+    absent = [ref for ref in missing(analysis) if ref.kind not in HOLDS_DATA]
+    if not astray and not absent:
+        return Compensation("helm.rollback", back, rights) if back else None
+    params: dict[str, Any] = {
+        "release": common["release"], "driver": driver, "expect": wanted,
+        "objects": [
+            {**_named(stray.ref, uid=not stray.remade), "parts": list(stray.parts)} for stray in astray
+        ],
+        "remove": [_named(ref) for ref in absent],
+    }  # fmt: skip
+    if back:
+        params["rollback"] = back
+    return Compensation("helm.restore-live", params, rights)
+
+
+def _named(ref: ObjectRef, *, uid: bool = False) -> dict[str, Any]:
+    found = {"api_version": ref.api_version, "kind": ref.kind, "name": ref.name, "namespace": ref.namespace}
+    return {**found, "uid": ref.uid} if uid else found
