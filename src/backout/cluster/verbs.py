@@ -8,6 +8,7 @@ lightkube's generic dicts: unknown fields survive. DELETE is our own, because pr
 
 from __future__ import annotations
 
+import base64
 from functools import cache
 from typing import Any, cast
 
@@ -43,7 +44,10 @@ class Verbs:
     def __init__(self, wire: Wire, *, manager: str) -> None:
         self._manager = manager
         # Credentials, certificates and proxies are the wire's; with a transport given, lightkube opens nothing itself.
-        config = SingleConfig("backout", Context(cluster="backout"), ClusterEntry(server=wire.server), User())
+        # It makes a TLS context all the same: the system's whole trust store takes 30 ms to read, one authority 1 ms.
+        authority = base64.b64encode(wire.connection.ca).decode() if wire.connection.ca else None
+        entry = ClusterEntry(server=wire.server, certificate_auth_data=authority)
+        config = SingleConfig("backout", Context(cluster="backout"), entry, User())
         self._client: Any = AsyncClient(
             config=config, namespace="default", field_manager=manager, trust_env=False, transport=_OverWire(wire)
         )
