@@ -13,6 +13,7 @@ from backout.errors import BackoutError
 from backout.ledger.ownership import Owner
 from backout.ledger.suspects import suspect_of
 from backout.mechanisms import registry
+from backout.mechanisms.helm.unfinished import instead, never_installed
 from backout.model.change import LedgerEntry
 from backout.model.evidence import Confidence, Problem, Symptom
 from backout.model.message import Message, msg
@@ -54,12 +55,16 @@ async def conclude(cluster: Cluster, case: Case) -> Problem:
             notes.append(msg("Its history can't be read: {reason}", reason=error.message))
     else:
         notes.append(case.owner.message)
+    mechanism = case.mechanism
+    if mechanism == "helm" and never_installed(revisions):
+        notes.append(instead(case.target))
+        mechanism = ""
     bad = first_bad(revisions, case.since)
     confidence, why = weigh(revisions, bad, case)
     suspect = await _suspect(cluster, case, revisions, bad)
     notes += _unexplained(case, suspect)
     return Problem(
-        target=case.target, mechanism=case.mechanism, workload=_workload(case), symptoms=tuple(case.symptoms),
+        target=case.target, mechanism=mechanism, workload=_workload(case), symptoms=tuple(case.symptoms),
         cause=_cause(case, bad, suspect), suspect=suspect, bad_revision=bad.number if bad else None,
         confidence=confidence, why=why, notes=tuple(notes),
         serving=case.serving if case.workloads else None, desired=case.desired if case.workloads else None,

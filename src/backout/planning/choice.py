@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from backout.errors import NoGoodRevision, NothingToDo, RevisionNotFound, UsageError
+from backout.mechanisms.helm.unfinished import never_installed, refusal
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.target import Target
@@ -41,6 +42,8 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choic
     current = current_of(revisions)
     if to:
         return _named(target, revisions, current, to)
+    if target.kind == "helm" and never_installed(revisions):
+        raise refusal(target)
     settled = current is None or current.settled
     if len(revisions) < 2 and settled:
         raise NoGoodRevision(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backout.errors import NoGoodRevision, NothingToDo, RevisionNotFound, UsageError
+from backout.errors import NoGoodRevision, NothingToDo, RevisionNotFound, UsageError, fill
 from backout.model.message import msg
 from backout.model.revision import Goodness, Revision
 from backout.model.target import Target
@@ -28,7 +28,7 @@ def history(*verdicts: str) -> list[Revision]:
                 goodness=goodness,
                 current=number == len(verdicts),  # type: ignore[arg-type]
                 reasons=(msg("seen"),),
-            )  # fmt: skip
+            )
         )
     return found
 
@@ -90,3 +90,10 @@ def test_a_choice_is_always_good_and_never_in_force(verdicts: list[Goodness]) ->
     assert choice.revision.goodness == "good"
     assert not choice.revision.current
     assert "good" not in verdicts[choice.revision.number : -1]
+
+
+def test_a_first_install_that_never_ended_is_told_how_to_get_rid_of_it() -> None:
+    lone = Revision(number=1, digest="1", status="pending-install", goodness="bad", current=True, settled=False)
+    with pytest.raises(NoGoodRevision) as caught:
+        choose(TARGET, [lone])
+    assert "helm uninstall shop -n shop" in fill(caught.value.hint, caught.value.arguments)

@@ -16,6 +16,7 @@ from backout.mechanisms.helm.obstacles import Obstacle, obstacles
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.strays import missing, strays
 from backout.mechanisms.helm.text import duration
+from backout.mechanisms.helm.unfinished import refusal
 from backout.model.message import msg
 from backout.model.plan import Compensation, Step
 from backout.model.target import ObjectRef, Target
@@ -74,12 +75,7 @@ def pending_age(analysis: Analysis, now: datetime) -> timedelta | None:
 def _refuse(analysis: Analysis, target: Target, final: list[Obstacle]) -> None:
     head = analysis.head
     if head.status == "pending-install" and head.revision == 1:
-        raise RefusedError(
-            "{target} never finished its first install, so there is nothing to go back to.", target=str(target),
-            hint="Look at what it made (`helm get manifest {name} -n {namespace}`), then `helm uninstall {name} "
-            "-n {namespace}` and install it again.",
-            name=target.name, namespace=analysis.namespace,
-        )  # fmt: skip
+        raise refusal(target)
     if head.status in {"uninstalling", "uninstalled"}:
         raise RefusedError(
             "{target} is {status}.", target=str(target), status=head.status,
