@@ -10,6 +10,7 @@ import click
 from backout.cli.options import common_options
 
 SUBCOMMANDS = {
+    "create": ("create", "Take a snapshot of a namespace."),
     "list": ("listing", "The snapshots, newest first."),
     "show": ("show", "One snapshot: what it holds, what was left out, the state around it."),
     "verify": ("verify", "Prove that every snapshot is whole."),

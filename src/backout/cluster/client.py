@@ -20,6 +20,7 @@ from backout.cluster.kubeconfig import Connection
 from backout.cluster.listing import decoder, name_kind, path_of
 from backout.cluster.port import (
     AccessAnswer,
+    Catalogue,
     Cluster,
     HeldLease,
     Object,
@@ -87,6 +88,12 @@ class KubernetesCluster:
     async def resource(self, api_version: str, kind: str) -> Resource:
         """Finds a kind by discovery."""
         return await self._discovery.find(api_version, kind)
+
+    async def catalogue(self) -> Catalogue:
+        """Every kind that is served now."""
+        from backout.cluster.catalogue import catalogue
+
+        return await catalogue(self._wire)
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> Object:
         """Reads one object."""

@@ -59,6 +59,20 @@ LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 JOBS = Resource("batch/v1", "Job", "jobs")
 
 
+class Served(NamedTuple):
+    """A kind that the cluster serves, and what may be done with it (not: by whom)."""
+
+    resource: Resource
+    verbs: frozenset[str]
+
+
+class Catalogue(NamedTuple):
+    """Every kind that a cluster serves, each in one version only, and the groups that gave no answer."""
+
+    kinds: tuple[Served, ...]
+    broken: tuple[str, ...] = ()
+
+
 class WatchEvent(msgspec.Struct, frozen=True):
     """``ADDED``, ``MODIFIED``, ``DELETED``, or ``SYNCED`` once when the first complete state was delivered."""
 
@@ -110,6 +124,9 @@ class Cluster(Protocol):
         Raises:
             ObjectNotFound: the cluster does not serve it.
         """
+
+    async def catalogue(self) -> Catalogue:
+        """Every kind that is served now, in the version that the cluster prefers. Asked anew each time."""
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> Object:
         """Reads one object, never from a stale cache."""

@@ -62,7 +62,7 @@ def show_list(page: Page, snapshots: Sequence[Snapshot], total: int) -> None:
     rows = [
         (
             s.short, page.ago(s.taken_at), page.say(KINDS[s.kind]), clean(s.cluster) or "-", clean(s.namespace) or "*",
-            str(s.objects), bytes_(s.size), _state(page, s), clean(", ".join(s.tags)) or "-", clean(s.message),
+            str(s.objects), bytes_(s.size), state(page, s), clean(", ".join(s.tags)) or "-", clean(s.message),
         )
         for s in snapshots
     ]  # fmt: skip
@@ -71,7 +71,8 @@ def show_list(page: Page, snapshots: Sequence[Snapshot], total: int) -> None:
         page.told("{count} more; see --limit", count=total - len(snapshots), style="dim")
 
 
-def _state(page: Page, snapshot: Snapshot) -> str:
+def state(page: Page, snapshot: Snapshot) -> str:
+    """How well the namespace was, in one or two words."""
     if snapshot.incident or snapshot.kind == "incident":
         text = paint(page.say("incident"), "bad")
     elif snapshot.healthy is None:
@@ -87,7 +88,7 @@ def show_snapshot(page: Page, snapshot: Snapshot, kinds: Mapping[str, int], entr
     page.line(paint(f"{snapshot.id}   {place}", "head"))
     page.told("taken {when}, {kind}, by {actor}", 2, when=page.ago(snapshot.taken_at),
               kind=page.say(KINDS[snapshot.kind]), actor=clean(snapshot.actor) or "-")  # fmt: skip
-    page.line(_state(page, snapshot), 2)
+    page.line(state(page, snapshot), 2)
     if snapshot.imported_from:
         page.told("imported from the foreign repository {id}", 2, id=snapshot.imported_from, style="warn")
     if snapshot.tags:
@@ -166,7 +167,7 @@ def show_verified(page: Page, report: Report) -> None:
 def show_pruned(page: Page, result: Pruned, *, done: bool) -> None:
     """What goes, what stays and why."""
     rows = [
-        (s.short, page.ago(s.taken_at), clean(s.cluster), clean(s.namespace), _state(page, s), clean(", ".join(s.tags)))
+        (s.short, page.ago(s.taken_at), clean(s.cluster), clean(s.namespace), state(page, s), clean(", ".join(s.tags)))
         for s in result.removed
     ]
     if rows:

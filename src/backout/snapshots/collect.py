@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a snapshot of a namespace: every kind that may be listed, sanitised, page by page into the repository.
+
+Memory is that of a few pages of objects and a few packs, whatever the size of the namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+
+from backout.cluster.port import NAMESPACES, Cluster, Object, Resource
+from backout.errors import AccessDenied
+from backout.model.snapshot import Entry, Snapshot, SnapshotDraft, SnapshotKind
+from backout.model.target import ObjectRef
+from backout.snapshots.owners import Owners
+from backout.snapshots.pointers import PointerReader
+from backout.snapshots.repository import Repository
+from backout.snapshots.repository.manifests import selected
+from backout.snapshots.sanitise import sanitise
+from backout.snapshots.walk import Skips, walk
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What whoever takes a snapshot knows of it; ``healthy`` is None where health could not be measured."""
+
+    kind: SnapshotKind = "manual"
+    tags: tuple[str, ...] = ()
+    message: str = ""
+    healthy: bool | None = None
+    incident: bool = False
+    run: str = ""
+    actor: str = ""
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A completed snapshot. ``written``: bytes that the repository did not have; ``kinds``: objects of each."""
+
+    snapshot: Snapshot
+    written: int
+    kinds: dict[str, int]
+
+
+async def take(
+    cluster: Cluster,
+    repository: Repository,
+    namespace: str,
+    about: About,
+    progress: Callable[[int], None] = lambda objects: None,
+) -> Taken:
+    """Takes a snapshot; it exists when this returns, and not at all when this raises.
+
+    Raises:
+        ObjectNotFound: there is no such namespace.
+        StorageError, RepositoryLocked, LockLost: see `backout.snapshots.repository`.
+    """
+    await _exists(cluster, namespace)
+    identity = await cluster.identity()
+    earlier = selected(await repository.snapshots(), identity, namespace)[:1]
+    at = datetime.now(UTC)
+    skips, owners, pointers = Skips(), Owners(cluster), PointerReader(cluster, namespace)
+    kinds: dict[str, int] = {}
+    async with repository.writer() as writer:
+
+        async def keep(resource: Resource, page: list[Object]) -> None:
+            for obj in page:
+                content = encode(sanitise(obj))
+                address = await writer.put(content)
+                owner = await owners.of(obj)
+                ref = ObjectRef(resource.api_version, resource.kind, obj["metadata"]["name"], namespace)
+                await writer.add(Entry(ref=ref, address=address, size=len(content), owner=owner.name,
+                                       owner_kind=owner.kind, plural=resource.plural))  # fmt: skip
+                pointers.see(obj, address, owner)
+            kinds[resource.kind] = kinds.get(resource.kind, 0) + len(page)
+            progress(sum(kinds.values()))
+
+        await walk(cluster, namespace, keep, skips)
+        draft = SnapshotDraft(
+            kind=about.kind, cluster=cluster.name, identity=identity, namespace=namespace, taken_at=at, tags=about.tags,
+            message=about.message, healthy=about.healthy, incident=about.incident, run=about.run, actor=about.actor,
+            parent=earlier[0].id if earlier else "", skipped=skips.sorted(), pointers=await pointers.read(),
+        )  # fmt: skip
+        snapshot = await writer.save(draft)
+        return Taken(snapshot, writer.written, dict(sorted(kinds.items())))
+
+
+def encode(obj: Object) -> bytes:
+    """The content that is kept: equal objects have equal bytes."""
+    return msgspec.json.encode(obj, order="sorted")
+
+
+async def _exists(cluster: Cluster, namespace: str) -> None:
+    try:
+        await cluster.get(NAMESPACES, namespace)
+    except AccessDenied:
+        # Who may work in a namespace need not be allowed to read the Namespace itself.
+        return

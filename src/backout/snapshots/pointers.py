@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the objects alone do not say: revisions and who holds them, volumes behind claims, digests of images.
+
+Everything here is read as far as the user may: a pointer that can't be read is left out, and takes no snapshot down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import msgspec
+
+from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, Cluster, Object, Resource
+from backout.errors import AccessDenied, Invalid, ObjectNotFound, ServerError, TooLarge
+from backout.mechanisms.helm.payload import Release, decode
+from backout.model.snapshot import (
+    ApplicationPointer,
+    ClaimPointer,
+    ImagePointer,
+    Pointers,
+    ReleasePointer,
+    WorkloadPointer,
+)
+from backout.model.target import WORKLOADS, ObjectRef
+from backout.snapshots.owners import Owned
+from backout.snapshots.sanitise import helm_record
+
+T = TypeVar("T")
+VOLUMES_AT_ONCE = 8
+_PV = Resource("v1", "PersistentVolume", "persistentvolumes", namespaced=False)
+
+
+class _Reference(msgspec.Struct):
+    kind: str
+    name: str
+    uid: str = ""
+    controller: bool = False
+
+
+class _Meta(msgspec.Struct):
+    name: str
+    annotations: dict[str, str] | None = None
+    ownerReferences: list[_Reference] | None = None
+
+    @property
+    def owner(self) -> _Reference | None:
+        return next((r for r in self.ownerReferences or () if r.controller), None)
+
+
+class _Held(msgspec.Struct):
+    metadata: _Meta
+    revision: int = 0
+
+
+class _Container(msgspec.Struct):
+    name: str
+    image: str = ""
+    imageID: str = ""
+
+
+class _PodStatus(msgspec.Struct):
+    containerStatuses: list[_Container] | None = None
+    initContainerStatuses: list[_Container] | None = None
+
+
+class _Pod(msgspec.Struct):
+    metadata: _Meta
+    status: _PodStatus | None = None
+
+
+class _Workload(msgspec.Struct):
+    pointer: WorkloadPointer
+    uid: str
+    current: str
+
+
+class _Record(msgspec.Struct):
+    pointer: ReleasePointer
+    payload: str
+
+
+class PointerReader:
+    """Sees every object that goes into a snapshot, and reads the rest at the end."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._records: dict[str, _Record] = {}
+        self._workloads: list[_Workload] = []
+        self._claims: list[ClaimPointer] = []
+        self._applications: set[str] = set()
+
+    def see(self, obj: Object, address: str, owner: Owned) -> None:
+        """Takes note of an object as the API gave it."""
+        if helm_record(obj):
+            self._release(obj, address)
+        elif obj["kind"] in WORKLOADS.values() and obj["apiVersion"].startswith("apps/"):
+            self._workload(obj)
+        elif obj["kind"] == "PersistentVolumeClaim" and obj["apiVersion"] == "v1":
+            spec = obj.get("spec") or {}
+            self._claims.append(ClaimPointer(ref=_ref(obj), volume=spec.get("volumeName") or "",
+                                             storage_class=spec.get("storageClassName") or ""))  # fmt: skip
+        if owner.kind == "argocd":
+            self._applications.add(owner.name.partition("/")[2])
+
+    def _release(self, obj: Object, address: str) -> None:
+        labels = obj["metadata"].get("labels") or {}
+        name, status = str(labels.get("name", "")), str(labels.get("status", ""))
+        try:
+            revision = int(labels.get("version", ""))
+        except ValueError:
+            return
+        known = self._records.get(name)
+        # What is deployed is the state; the newest record may be a failed or pending one.
+        if known is not None and (known.pointer.status == "deployed", known.pointer.revision) > (
+            status == "deployed", revision,
+        ):  # fmt: skip
+            return
+        pointer = ReleasePointer(name=name, namespace=self._namespace, revision=revision, status=status,
+                                 record=_ref(obj), address=address)  # fmt: skip
+        self._records[name] = _Record(pointer, str((obj.get("data") or {}).get("release", "")))
+
+    def _workload(self, obj: Object) -> None:
+        meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+        if obj["kind"] == "DaemonSet":
+            wanted, ready = status.get("desiredNumberScheduled") or 0, status.get("numberReady") or 0
+            updated = status.get("updatedNumberScheduled") or 0
+        else:
+            wanted, ready = spec.get("replicas", 1), status.get("readyReplicas") or 0
+            updated = status.get("updatedReplicas") or 0
+        seen = (status.get("observedGeneration") or 0) >= (meta.get("generation") or 0)
+        revision = str((meta.get("annotations") or {}).get("deployment.kubernetes.io/revision", ""))
+        pointer = WorkloadPointer(
+            ref=_ref(obj), revision=int(revision) if revision.isdecimal() else 0, replicas=wanted, ready=ready,
+            healthy=seen and ready >= wanted and updated >= wanted,
+        )  # fmt: skip
+        self._workloads.append(_Workload(pointer, meta["uid"], str(status.get("updateRevision", ""))))
+
+    async def read(self) -> Pointers:
+        """All pointers."""
+        holders, images, claims, applications = await asyncio.gather(
+            self._holders(), self._images(), self._with_volumes(), self._with_applications()
+        )
+        return Pointers(
+            releases=tuple(self._described(record) for _, record in sorted(self._records.items())),
+            workloads=tuple(sorted((holders(w) for w in self._workloads), key=lambda w: w.ref)),
+            claims=claims,
+            images=images,
+            applications=applications,
+        )
+
+    def _described(self, record: _Record) -> ReleasePointer:
+        pointer = record.pointer
+        assert pointer.record is not None
+        try:
+            found: Release = decode(record.payload, pointer.record.name, wrapped=pointer.record.kind == "Secret")
+        except (Invalid, TooLarge):
+            return pointer
+        return msgspec.structs.replace(pointer, chart=found.chart_label, app_version=found.app_version)
+
+    async def _holders(self) -> Any:
+        sets: list[_Held] = []
+        revisions: list[_Held] = []
+        if any(w.pointer.ref.kind == "Deployment" for w in self._workloads):
+            sets = await _or_none(self._cluster.list_as(_Held, REPLICASETS, self._namespace, metadata_only=True)) or []
+        if any(w.pointer.ref.kind != "Deployment" for w in self._workloads):
+            revisions = await _or_none(self._cluster.list_as(_Held, CONTROLLERREVISIONS, self._namespace)) or []
+        by_owner: dict[str, list[_Held]] = {}
+        for held in (*sets, *revisions):
+            if held.metadata.owner is not None:
+                by_owner.setdefault(held.metadata.owner.uid, []).append(held)
+
+        def held_by(workload: _Workload) -> WorkloadPointer:
+            return _with_holder(workload, by_owner.get(workload.uid, []), self._namespace)
+
+        return held_by
+
+    async def _images(self) -> tuple[ImagePointer, ...]:
+        def fold(pods: list[_Pod]) -> set[tuple[str, str, str, str]]:
+            return {found for pod in pods for found in _images_of(pod)}
+
+        found = await _or_none(self._cluster.fold(_Pod, PODS, fold, self._namespace))
+        every = sorted(set().union(*found)) if found else []
+        return tuple(ImagePointer(workload=w, container=c, image=i, digest=d) for w, c, i, d in every)
+
+    async def _with_volumes(self) -> tuple[ClaimPointer, ...]:
+        gate = asyncio.Semaphore(VOLUMES_AT_ONCE)
+
+        async def one(claim: ClaimPointer) -> ClaimPointer:
+            if not claim.volume:
+                return claim
+            async with gate:
+                volume = await _or_none(self._cluster.get(_PV, claim.volume))
+            if volume is None:
+                return claim
+            spec = volume.get("spec") or {}
+            csi = spec.get("csi") or {}
+            return msgspec.structs.replace(
+                claim, volume_uid=volume["metadata"].get("uid", ""), handle=csi.get("volumeHandle", ""),
+                driver=csi.get("driver", ""), reclaim_policy=spec.get("persistentVolumeReclaimPolicy", ""),
+            )  # fmt: skip
+
+        return tuple(sorted(await asyncio.gather(*map(one, self._claims)), key=lambda c: c.ref))
+
+    async def _with_applications(self) -> tuple[ApplicationPointer, ...]:
+        if not self._applications:
+            return ()
+        resource = await _or_none(self._cluster.resource("argoproj.io/v1alpha1", "Application"))
+        found = await _or_none(self._cluster.list_all(resource)) if resource is not None else None
+        pointers = []
+        for obj in found or ():
+            name = obj["metadata"]["name"]
+            if name not in self._applications:
+                continue
+            status = obj.get("status") or {}
+            last = (status.get("history") or [{}])[-1]
+            pointers.append(ApplicationPointer(
+                name=name, namespace=obj["metadata"].get("namespace", ""), history=last.get("id") or 0,
+                commit=str(last.get("revision") or ""), sync=str((status.get("sync") or {}).get("status", "")),
+                health=str((status.get("health") or {}).get("status", "")),
+            ))  # fmt: skip
+        return tuple(sorted(pointers, key=lambda p: p.name))
+
+
+def _with_holder(workload: _Workload, held: list[_Held], namespace: str) -> WorkloadPointer:
+    pointer = workload.pointer
+    if pointer.ref.kind == "Deployment":
+        wanted = str(pointer.revision)
+        match = [h for h in held if (h.metadata.annotations or {}).get("deployment.kubernetes.io/revision") == wanted]
+        kind, revision = "ReplicaSet", pointer.revision
+    else:
+        match = [h for h in held if h.metadata.name == workload.current]
+        if not workload.current:
+            match = sorted(held, key=lambda h: h.revision)[-1:]
+        kind, revision = "ControllerRevision", match[0].revision if match else 0
+    if not match:
+        return pointer
+    holder = ObjectRef("apps/v1", kind, match[0].metadata.name, namespace)
+    return msgspec.structs.replace(pointer, revision=revision, holder=holder)
+
+
+def _images_of(pod: _Pod) -> list[tuple[str, str, str, str]]:
+    status = pod.status or _PodStatus()
+    owner = pod.metadata.owner
+    if owner is None:
+        workload = f"pod/{pod.metadata.name}"
+    elif owner.kind == "ReplicaSet":
+        # A Deployment names its ReplicaSets NAME-HASH.
+        workload = f"deployment/{owner.name.rpartition('-')[0]}"
+    else:
+        workload = f"{owner.kind.lower()}/{owner.name}"
+    every = (*(status.initContainerStatuses or ()), *(status.containerStatuses or ()))
+    return [(workload, c.name, c.image, c.imageID) for c in every if c.imageID]
+
+
+async def _or_none(question: Awaitable[T]) -> T | None:
+    try:
+        return await question
+    except (AccessDenied, ObjectNotFound, ServerError):
+        return None
+
+
+def _ref(obj: Object) -> ObjectRef:
+    return msgspec.structs.replace(ObjectRef.of(obj), uid="")
+
+
