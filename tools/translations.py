@@ -34,12 +34,13 @@ SOURCE = ROOT / "src" / "backout"
 LOCALES = SOURCE / "locales"
 LANGUAGES = ("ko",)
 
-CALLS = {"msg": 0, "say": 0, "told": 0, "note": 0, "translate": 0, "N_": 0, "table": 0, "ask": 1, "fail": 1}
+CALLS = {"msg": 0, "say": 0, "told": 0, "label": 0, "note": 0, "translate": 0, "N_": 0, "table": 0, "ask": 1, "fail": 1}
 """Calls whose argument at this place is a sentence, or holds some."""
 WORDS = ("expected", "found", "hint")
 APART = "twin"
 """The embedded cluster speaks as Kubernetes does, in English; ours are only its errors and the scenarios' titles."""
 TITLES = {"Scenario": 1}
+SHOWN = 70
 DEEP = 6
 """So often a name, a branch or a call is followed."""
 
@@ -252,16 +253,23 @@ def compiled(lang: str) -> bytes:
 
 
 def problems(lang: str) -> Iterator[str]:
+    """A line for each sentence that is not translated, or with other arguments, and for a .mo that is not its .po."""
     catalogue = load(lang)
     for text, places in sentences().items():
         entry = catalogue.get(text)
+        place = f"{places[0][0].removeprefix('src/backout/')}:{places[0][1]}"
         if entry is None or not entry.string:
-            yield f"{places[0][0]}:{places[0][1]}: no {lang} translation of {text!r}"
-        elif not fields(str(entry.string)) <= fields(text):
-            yield f"{places[0][0]}:{places[0][1]}: the {lang} translation of {text!r} names other arguments"
+            yield f"{place}: no {lang}: {short(text)}"
+        elif fields(str(entry.string)) != fields(text):
+            yield f"{place}: other arguments in {lang}: {short(text)}"
     mo = po_file(lang).with_suffix(".mo")
     if not mo.exists() or mo.read_bytes() != compiled(lang):
         yield f"{mo.relative_to(ROOT)} is not compiled from its .po: run `python tools/translations.py compile`"
+
+
+def short(text: str) -> str:
+    """The beginning of a sentence."""
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
 
 
 def fields(template: str) -> set[str]:
@@ -282,9 +290,11 @@ def main() -> int:
             po_file(lang).with_suffix(".mo").write_bytes(compiled(lang))
         if verb == "check":
             for problem in problems(lang):
-                failed = 1
+                failed += 1
                 print(problem)
-    return failed
+    if failed:
+        print(f"{failed} problems. Run `python tools/translations.py update`, translate what is empty, and compile.")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from backout.cli.run_async import with_session
 
 if TYPE_CHECKING:
     from backout.cli.session import Session
+    from backout.cli.views.page import Page
 
 REFUSED = 5
 
@@ -27,7 +28,7 @@ async def command(session: Session, targets: tuple[str, ...], install: bool) -> 
     With TARGETS, the rights of their plans are asked for; without, those of a Helm or workload rollback in the
     namespace. Missing rights are printed as a Role to apply. Exit code 5 when something is missing.
     """
-    from backout.cli.examination import examine
+    from backout.cli.examination import as_document, examine
 
     findings = await examine(session, targets, install=install)
     if session.text:
@@ -35,7 +36,7 @@ async def command(session: Session, targets: tuple[str, ...], install: bool) -> 
     else:
         from backout.cli.output import versioned
 
-        session.document(versioned("Doctor", **findings))
+        session.document(versioned("Doctor", **as_document(findings)))
     return 0 if findings["ok"] else REFUSED
 
 
@@ -45,11 +46,16 @@ def _show(session: Session, findings: dict[str, Any]) -> None:
 
     page = session.page()
     for check in findings["checks"]:
-        page.line(f"{page.mark('good' if check['ok'] else 'bad')} {check['name']:<18} {check['detail']}")
+        page.line(f"{page.mark('good' if check['ok'] else 'bad')} {check['name']:<18} {_detail(page, check)}")
         if check.get("hint"):
-            page.line(paint(check["hint"], "dim"), 21)
+            page.line(paint(page.say(check["hint"]), "dim"), 21)
     if findings["roles"]:
         page.line()
         page.told("Rights are missing. Somebody who may grant them applies this:")
         page.line("---\n".join(to_yaml(role) for role in findings["roles"]).rstrip())
     page.show()
+
+
+def _detail(page: Page, check: dict[str, Any]) -> str:
+    said = page.say(check["detail"])
+    return f"{said} ({check['code']})" if "code" in check else said

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from backout.errors import BackoutError, fill
+from backout.model.message import Message, msg
 from backout.model.plan import Access
 
 if TYPE_CHECKING:
@@ -34,16 +35,32 @@ async def examine(session: Session, targets: tuple[str, ...], *, install: bool) 
     return {"ok": all(check["ok"] for check in checks), "checks": checks, "roles": roles}
 
 
-def _finding(name: str, detail: str, *, ok: bool = True, hint: str = "") -> dict[str, Any]:
-    return {"name": name, "ok": ok, "detail": detail, **({"hint": hint} if hint else {})}
+def as_document(findings: dict[str, Any]) -> dict[str, Any]:
+    """The findings with texts instead of messages."""
+    checks = [{key: str(v) if isinstance(v, Message) else v for key, v in c.items()} for c in findings["checks"]]
+    for check in checks:
+        if code := check.pop("code", ""):
+            check["detail"] = f"{check['detail']} ({code})"
+    return {**findings, "checks": checks}
+
+
+def _finding(name: str, detail: Message, *, ok: bool = True, hint: Message | None = None) -> dict[str, Any]:
+    return {"name": name, "ok": ok, "detail": detail, **({"hint": hint} if hint is not None else {})}
 
 
 def _failed(name: str, error: BackoutError) -> dict[str, Any]:
-    return _finding(name, f"{error.message} ({error.code})", ok=False, hint=fill(error.hint, error.arguments))
+    hint = Message(fill(error.hint, error.arguments), error.hint, error.arguments) if error.hint else None
+    detail = Message(error.message, error.template, error.arguments)
+    return {**_finding(name, detail, ok=False, hint=hint), "code": error.code}
 
 
 def _python() -> dict[str, Any]:
-    return _finding("python", f"{platform.python_version()} ({sys.executable})")
+    return _finding("python", _plain(f"{platform.python_version()} ({sys.executable})"))
+
+
+def _plain(data: str) -> Message:
+    """What is the same in every language."""
+    return Message(data)
 
 
 async def _tools(*, install: bool) -> list[dict[str, Any]]:
@@ -64,7 +81,7 @@ def _state(session: Session) -> dict[str, Any]:
 
     try:
         with open_store(session, create=True) as store:
-            return _finding("state", str(store.path))
+            return _finding("state", _plain(str(store.path)))
     except BackoutError as error:
         return _failed("state", error)
 
@@ -75,14 +92,19 @@ async def _cluster(
     from backout.planning.role import roles
 
     identity = await cluster.identity()
-    checks = [_finding("cluster", f"{cluster.name}: {identity.server} (kube-system {identity.uid})")]
+    checks = [_finding("cluster", _plain(f"{cluster.name}: {identity.server} (kube-system {identity.uid})"))]
     checks.append(await _clock(cluster))
     namespace = session.namespace_of(cluster)
     needed = await _needed(session, cluster, targets, namespace)
     answers = await cluster.may(needed)
     missing = [answer.access for answer in answers if not answer.allowed]
-    detail = f"{len(needed) - len(missing)} of {len(needed)} rights in {namespace or 'all namespaces'}"
-    hint = "Missing: " + ", ".join(_words(missing)) if missing else ""
+    granted = len(needed) - len(missing)
+    detail = (
+        msg("{granted} of {all} rights in {namespace}", granted=granted, all=len(needed), namespace=namespace)
+        if namespace
+        else msg("{granted} of {all} rights in all namespaces", granted=granted, all=len(needed))
+    )
+    hint = msg("Missing: {rights}", rights=", ".join(_words(missing))) if missing else None
     checks.append(_finding("access", detail, ok=not missing, hint=hint))
     return checks, roles(missing)
 
@@ -93,7 +115,8 @@ async def _clock(cluster: Cluster) -> dict[str, Any]:
     skew = (datetime.now(UTC) - await cluster.server_time()).total_seconds()
     # The server's Date header has whole seconds.
     ok = -5 < skew < 6
-    return _finding("clock", f"{skew:+.0f} s against {cluster.name}", ok=ok, hint="" if ok else "Set the clock (NTP).")
+    detail = msg("{seconds} s against {cluster}", seconds=f"{skew:+.0f}", cluster=cluster.name)
+    return _finding("clock", detail, ok=ok, hint=None if ok else msg("Set the clock (NTP)."))
 
 
 async def _needed(session: Session, cluster: Cluster, targets: tuple[str, ...], namespace: str) -> list[Access]:

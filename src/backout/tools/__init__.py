@@ -42,14 +42,21 @@ async def ensure(
     return await put(pin, say)
 
 
-async def describe(name: str, *, install: bool = False) -> str:
+async def describe(name: str, *, install: bool = False) -> Message:
     """One line about a program: version, path, where it was found.
 
     Raises:
         ToolMissing: there is none.
     """
+    from backout.model.message import msg
+
     tool = await ensure(name, install=install)
-    return f"{tool.version} ({tool.path}{'' if tool.source == 'PATH' else f', from the {tool.source}'})"
+    facts = {"version": tool.version, "path": tool.path}
+    if tool.source == "PATH":
+        return msg("{version} ({path})", **facts)
+    if tool.source == "variable":
+        return msg("{version} ({path}, from the variable)", **facts)
+    return msg("{version} ({path}, from the tool folder)", **facts)
 
 
 async def pinned(say: Callable[[Message], None] | None = None) -> dict[str, Path]:

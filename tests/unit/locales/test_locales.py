@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backout.cli.views.page import Page, width
 from backout.locales import say, translate
 from backout.locales.korean import particles
 from backout.model.message import Message, msg
@@ -43,26 +44,61 @@ def test_particles(both: str, right: str) -> None:
     assert particles(both) == right
 
 
-def test_the_compiled_catalogue_is_that_of_the_source_and_names_no_other_arguments() -> None:
-    wrong = [problem for problem in translations.problems("ko") if "no ko translation" not in problem]
-    assert wrong == []
+def test_every_sentence_is_in_korean_with_the_same_arguments_and_compiled() -> None:
+    assert len(translations.sentences()) > 500
+    assert list(translations.problems("ko")) == []
 
 
-@pytest.mark.parametrize("place", ["report", "verify", "engine"])
-def test_every_sentence_of_a_finished_part_is_in_korean(place: str) -> None:
-    prefix = f"src/backout/{place}/"
-    assert [problem for problem in translations.problems("ko") if problem.startswith(prefix)] == []
+def test_what_is_missing_or_names_other_arguments_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = [("src/backout/x.py", 3)]
+    more = {"revision {number}": place, "A sentence that nobody has translated: " + "x" * 99: place}
+    monkeypatch.setattr(translations, "sentences", lambda: more)
+    assert [line.split("…")[0] for line in translations.problems("ko")] == [
+        "x.py:3: no ko: 'A sentence that nobody has translated: " + "x" * (translations.SHOWN - 39)
+    ]
+    monkeypatch.setattr(translations, "sentences", lambda: {"revision {number}": place})
+    monkeypatch.setattr(translations, "fields", lambda text: {text})
+    assert list(translations.problems("ko")) == ["x.py:3: other arguments in ko: 'revision {number}'"]
+
+
+def test_phrases_of_ours_among_the_arguments_are_translated_and_names_are_not() -> None:
+    reason = "the connection was cut"
+    said = translate("The API server {server} can't be reached: {reason}.", {"server": "check", "reason": reason}, "ko")
+    assert said == "API 서버 check에 연결할 수 없습니다: 연결이 끊어짐."
+    assert translate("{reason}", {"reason": reason}, "en") == reason
+
+
+def test_labels_and_tables_stay_aligned_with_wide_letters() -> None:
+    page = Page("ko")
+    assert {width(page.label(text, 9)) for text in ("Cause", "Back to", "Now at")} == {11}
+    page.table(("target", "state"), [("helm/thanos", page.say("good")), ("한글", page.say("bad"))])
+    assert len({width(line.rsplit("   ", 1)[0]) for line in page.lines}) == 1
 
 
 def test_the_extraction_finds_all_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "src" / "backout"
     source.mkdir(parents=True)
+    (source / "model").mkdir()
+    (source / "model" / "run.py").write_text('State = Literal["thirteen", "fourteen"]\nclass Run:\n    state: State\n')
+    (source / "twin").mkdir()
+    (source / "twin" / "y.py").write_text(
+        'msg("a word of Kubernetes")\nScenario("A1", "fifteen", f)\nraise Conflict("sixteen")\n'
+    )
     (source / "errors.py").write_text("class BackoutError(Exception): ...\nclass Conflict(BackoutError): ...\n")
     (source / "x.py").write_text(
         'msg("one " "two {a}", a=1)\npage.say("three" if x else "four")\nN_("five")\nother("six")\nmsg(variable)\n'
         'raise Conflict("seven", expected="eight", hint=x and "nine", code="ten")\nmsg("{a}: {b}", a=1)\n'
+        'page.table(("eleven", "twelve"), rows)\npage.told("seventeen", 2, "head", a=1)\npage.say(run.state)\n'
+        'words = {1: "eighteen"}\npage.say(words[1])\nfor _, word in words.items():\n    say(word)\n'
+        'def why(x):\n    return "it is nineteen" if x else "it is twenty"\n'
+        'def f():\n    text = "twenty one" if x else "twenty two"\n    page.told(text, reason=why(x), name="web")\n'
+        'kind("unseen", hint="twenty three")\nraise damaged(name, "it is cut")\nraise ValueError("not of ours")\n'
     )
     monkeypatch.setattr(translations, "ROOT", tmp_path)
     monkeypatch.setattr(translations, "SOURCE", source)
     found = set(translations.sentences())
-    assert found == {"one two {a}", "three", "four", "five", "seven", "eight", "nine"}
+    assert found == {
+        "one two {a}", "three", "four", "five", "seven", "eight", "nine", "eleven", "twelve", "thirteen", "fourteen",
+        "fifteen", "sixteen", "seventeen", "eighteen", "it is nineteen", "it is twenty", "twenty one", "twenty two",
+        "twenty three", "it is cut",
+    }  # fmt: skip

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from backout import errors, tools
+from backout.model.message import Message
 from backout.tools import install, locate, pins, run, unpack
 from backout.tools.pins import Pin
 from backout.tools.run import run_tool
@@ -61,7 +62,7 @@ def test_a_variable_goes_before_all(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     helm(tmp_path / "bin/helm", "v3.21.4")
     other = helm(tmp_path / "other", "v4.0.0+gabc")
     monkeypatch.setenv("BACKOUT_HELM", str(other))
-    assert asyncio.run(tools.describe("helm")) == f"4.0.0+gabc ({other}, from the variable)"
+    assert str(asyncio.run(tools.describe("helm"))) == f"4.0.0+gabc ({other}, from the variable)"
     monkeypatch.setenv("BACKOUT_HELM", str(tmp_path / "gone"))
     with pytest.raises(errors.ToolMissing, match=r"names .*gone, which is no program"):
         asyncio.run(tools.ensure("helm"))
@@ -84,8 +85,8 @@ def test_a_wrapper_that_is_no_helm_does_not_count(tmp_path: Path) -> None:
 def test_kubectl_and_git_tell_their_versions(tmp_path: Path) -> None:
     script(tmp_path / "bin/kubectl", """echo '{"clientVersion": {"major": "1", "gitVersion": "v1.36.1"}}'""")
     script(tmp_path / "bin/git", "echo git version 2.39.5")
-    assert asyncio.run(tools.describe("kubectl")).startswith("1.36.1 (")
-    assert asyncio.run(tools.describe("git")).startswith("2.39.5 (")
+    assert asyncio.run(tools.describe("kubectl")).text.startswith("1.36.1 (")
+    assert asyncio.run(tools.describe("git")).text.startswith("2.39.5 (")
 
 
 def zipped(path: Path, name: str, data: bytes) -> Path:
@@ -166,7 +167,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_pinned_program_is_installed_once(index: Path, tmp_path: Path) -> None:
     pin = wheel(index, b"#!/bin/sh\necho v9.8.7\n")
-    said: list[str] = []
+    said: list[Message] = []
 
     async def main() -> None:
         first, second = await asyncio.gather(install.install(pin, said.append), install.install(pin, said.append))
@@ -175,7 +176,7 @@ def test_a_pinned_program_is_installed_once(index: Path, tmp_path: Path) -> None
         assert (tmp_path / "tools").stat().st_mode & 0o777 == 0o700
 
     asyncio.run(main())
-    assert sum("Getting helm 9.8.7" in line for line in said) == 1
+    assert sum("Getting helm 9.8.7" in line.text for line in said) == 1
     assert sorted(os.listdir(tmp_path / "tools")) == [".lock", "helm-9.8.7"]
 
 

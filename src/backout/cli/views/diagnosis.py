@@ -8,11 +8,17 @@ from backout.cli.views.page import Page, paint
 from backout.model.evidence import Diagnosis, Problem, Symptom
 
 SHOWN_PODS = 3
+LABEL = 7
+"""Columns of "Changed"; what belongs to it is indented as far."""
+LOOKED = {"pods": "{count} pods", "workloads": "{count} workloads", "releases": "{count} releases"}
 
 
 def show_diagnosis(page: Page, diagnosis: Diagnosis) -> None:
     """One block a problem; one line when all is well."""
-    looked = ", ".join(f"{count} {name}" for name, count in diagnosis.looked_at.items())
+    looked = ", ".join(
+        page.say(LOOKED.get(name, "{count} {name}"), count=count, name=name)
+        for name, count in diagnosis.looked_at.items()
+    )
     where = diagnosis.namespace or page.say("all namespaces")
     page.line(paint(f"{diagnosis.cluster} · {where}", "head") + paint(f"   {looked}", "dim"))
     for problem in diagnosis.problems:
@@ -37,13 +43,13 @@ def show_problem(page: Page, problem: Problem, *, namespaced: bool = False) -> N
     suspect = problem.suspect
     if suspect is not None:
         page.line()
-        page.line(f"{page.say('Changed')}  {page.ago(suspect.at)}: {page.say(suspect.summary)}", 4)
+        page.line(f"{page.label('Changed', LABEL)}{page.ago(suspect.at)}: {page.say(suspect.summary)}", 4)
         for field in suspect.fields[:8]:
             page.line(field_line(page, field), 13)
         if len(suspect.fields) > 8:
             page.told("… and {more} more fields", 13, more=len(suspect.fields) - 8)
     if problem.why:
-        page.line(f"{page.say('Certainty')}  {page.say(problem.confidence)}", 4)
+        page.line(f"{page.label('Certainty', LABEL)}{page.say(problem.confidence)}", 4)
         for reason in problem.why:
             page.line(f"· {page.say(reason)}", 13)
     for note in problem.notes:

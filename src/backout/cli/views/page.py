@@ -40,6 +40,11 @@ class Page:
         said = self.say(text, **args)
         self.line(paint(said, style) if style else said, indent)
 
+    def label(self, text: str, columns: int) -> str:
+        """A translated label, as wide as ``columns`` at least, and two spaces."""
+        said = self.say(text)
+        return said + " " * (max(0, columns - width(said)) + 2)
+
     def mark(self, status: str) -> str:
         """✓, ✗ or ? in its colour."""
         return paint(MARKS.get(status, "?"), status if status in COLOURS else "warn")

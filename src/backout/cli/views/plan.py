@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from backout.cli.views.changes import show_changes
-from backout.cli.views.page import Page, paint
+from backout.cli.views.page import Page, paint, width
 from backout.model.plan import Check, Plan, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
@@ -19,12 +19,13 @@ GOODNESS = {"good": "good", "bad": "bad", "unknown": "warn"}
 def show_plan(page: Page, plan: Plan) -> None:
     """The whole plan."""
     page.line(paint(f"{plan.cluster} · {plan.namespace} · {plan.target}", "head"))
-    page.line(f"{page.say('Cause')}    {page.say(plan.cause)}", 2)
-    page.line(f"{page.say('Back to')}  {revision_line(page, plan.revision)}", 2)
+    columns = max(width(page.say(label)) for label in ("Cause", "Back to", "Now at"))
+    page.line(f"{page.label('Cause', columns)}{page.say(plan.cause)}", 2)
+    page.line(f"{page.label('Back to', columns)}{revision_line(page, plan.revision)}", 2)
     for reason in plan.why_good:
-        page.line(f"· {page.say(reason)}", 11)
+        page.line(f"· {page.say(reason)}", columns + 4)
     if plan.current is not None:
-        page.line(f"{page.say('Now at')}   {revision_line(page, plan.current)}", 2)
+        page.line(f"{page.label('Now at', columns)}{revision_line(page, plan.current)}", 2)
     page.line()
     page.told("Steps", 2, "head")
     _steps(page, plan.steps)
