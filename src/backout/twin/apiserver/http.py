@@ -81,10 +81,12 @@ class _Asgi:
         headers: dict[str, str] = {}
         for raw_name, raw_value in scope["headers"]:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-            # Of repeated headers only those of impersonation are lists here; they stay apart by line breaks.
-            headers[name] = (
-                f"{headers[name]}\n{value}" if name.startswith("impersonate-") and name in headers else value
-            )
+            # Of repeated headers only those of impersonation are lists here; they stay apart by line breaks. Of any
+            # other the first counts, as in Go's Header.Get.
+            if name not in headers:
+                headers[name] = value
+            elif name.startswith("impersonate-"):
+                headers[name] = f"{headers[name]}\n{value}"
         body = bytearray()
         more = True
         while more:
