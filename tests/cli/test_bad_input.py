@@ -63,6 +63,20 @@ def test_a_server_that_the_authority_does_not_vouch_for(backout: Shell, twin: Tw
     assert backout.error("diagnose", "--kubeconfig", path)["code"] == "untrusted-server"
 
 
+def test_a_cluster_without_an_authority_is_a_risk_in_the_plan(
+    backout: Shell, release: str, twin: Twin, tmp_path: Path
+) -> None:
+    document = config(twin)
+    cluster = document["clusters"][0]["cluster"]
+    del cluster["certificate-authority-data"]
+    cluster["insecure-skip-tls-verify"] = True
+    (tmp_path / "kc").write_text(json.dumps(document))
+    arguments = ("plan", "helm/tiny", "--to", "4", "-n", release, "-o", "json")
+    weak = backout(*arguments, "--kubeconfig", str(tmp_path / "kc"))
+    assert "weak-identity" in {risk["code"] for risk in weak.document["risks"]}
+    assert "weak-identity" not in {risk["code"] for risk in backout(*arguments).document["risks"]}
+
+
 def test_missing_helm_is_found_before_the_first_write(backout: Shell, release: str, helm: Any) -> None:
     before = helm("history", release, "-n", release, "-o", "json")
     nowhere = dict.fromkeys(("BACKOUT_HELM", "BACKOUT_TOOLS_DIR", "PATH"), "/nowhere")

@@ -55,4 +55,9 @@ def weakness(found: ClusterIdentity) -> Message | None:
             "You may not read the namespace kube-system, so the cluster is recognised by its certificate authority "
             "alone: another cluster with the same authority would pass for it."
         )
+    if not found.ca:
+        return msg(
+            "The kubeconfig names no certificate authority of the cluster's own, so the cluster is recognised by the "
+            "uid of its namespace kube-system alone: a copy of it, made from a backup, would pass for it."
+        )
     return None

@@ -201,8 +201,10 @@ class KubeConfig:
                 "{file} came by import and sets {key}, which is not taken over from others.",
                 file=str(entry.file.path), key="insecure-skip-tls-verify" if insecure else "proxy-url",
             )  # fmt: skip
-        if proxy and urlsplit(proxy).scheme not in ("http", "https", "socks5", "socks5h"):
-            entry.fail("proxy-url", "an URL with http, https or socks5 was expected")
+        if urlsplit(proxy).scheme in ("socks5", "socks5h"):
+            entry.fail("proxy-url", "Backout can't go through a SOCKS proxy; an http or https one was expected")
+        if proxy and urlsplit(proxy).scheme not in ("http", "https"):
+            entry.fail("proxy-url", "an URL with http or https was expected")
         ca = entry.bytes_of("certificate-authority", imported=self.imported)
         if ca and insecure:
             entry.fail("insecure-skip-tls-verify", "can't be set together with a certificate authority")

@@ -82,7 +82,11 @@ def is_loopback(url: str) -> bool:
 
 
 def proxy_for(connection: Connection) -> str:
-    """The proxy to go through, or nothing: the kubeconfig's, else the environment's (never for loopback)."""
+    """The proxy to go through, or nothing: the kubeconfig's, else the environment's (never for loopback).
+
+    Raises:
+        ConfigError: the environment names one of a kind that can't be used.
+    """
     if connection.proxy_url:
         return connection.proxy_url
     if is_loopback(connection.server):
@@ -90,7 +94,18 @@ def proxy_for(connection: Connection) -> str:
     parts = urlsplit(connection.server)
     proxies = getproxies_environment()
     proxy = proxies.get(parts.scheme, "")
-    return "" if not proxy or _excepted(parts.hostname or "", parts.port, proxies.get("no", "")) else proxy
+    if not proxy or _excepted(parts.hostname or "", parts.port, proxies.get("no", "")):
+        return ""
+    # Without a scheme it is an HTTP proxy (golang.org/x/net/http/httpproxy).
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    kind = urlsplit(proxy).scheme
+    if kind not in ("http", "https"):
+        raise ConfigError(
+            "The environment names a proxy that Backout can't go through.",
+            expected="an http or https proxy in {name}", found="{kind}", name=f"{parts.scheme.upper()}_PROXY",
+            kind=kind, hint="Name the API server in NO_PROXY, or another proxy.",
+        )  # fmt: skip
+    return proxy
 
 
 def _excepted(host: str, port: int | None, rules: str) -> bool:

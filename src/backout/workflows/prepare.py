@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
+from backout.cluster.identity import weakness
 from backout.cluster.port import Cluster
 from backout.errors import RefusedError
 from backout.mechanisms import registry
 from backout.model.evidence import Problem
 from backout.model.message import Message, msg
-from backout.model.plan import Plan, Risk
+from backout.model.plan import ClusterIdentity, Plan, Risk
 from backout.model.settings import Settings
 from backout.model.target import WORKLOADS, Target
 from backout.planning.choice import Choice, choose
@@ -75,7 +76,7 @@ async def make_plan(
             cluster=cluster.name, identity=identity, namespace=target.namespace, made_at=made_at, target=target,
             mechanism=name, cause=_cause(mine, choice), current=choice.current, revision=choice.revision,
             why_good=choice.why, problems=mine, steps=tuple(steps), changes=changes,
-            risks=(*_choice_risks(choice), *risks), checks=tuple(checks),
+            risks=(*_choice_risks(choice), *_identity_risks(identity), *risks), checks=tuple(checks),
             access=rights(access, target, changes, checks),
             soak=settings.verify.soak,
         )
@@ -101,3 +102,8 @@ def _choice_risks(choice: Choice) -> tuple[Risk, ...]:
             needs_approval=choice.revision.goodness == "bad",
         ),
     )  # fmt: skip
+
+
+def _identity_risks(identity: ClusterIdentity) -> tuple[Risk, ...]:
+    weak = weakness(identity)
+    return (Risk(code="weak-identity", message=weak),) if weak else ()

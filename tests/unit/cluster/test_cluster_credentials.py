@@ -282,3 +282,12 @@ def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch, server: str
     expected = "http://proxy:3128" if proxied else ""
     assert tls.proxy_for(Connection(context="x", server=server)) == expected
     assert tls.proxy_for(Connection(context="x", server=server, proxy_url="http://own")) == "http://own"
+    monkeypatch.setenv("HTTPS_PROXY", "proxy:3128")
+    assert tls.proxy_for(Connection(context="x", server=server)) == expected
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://me:hunter2@proxy:1080")
+    if not proxied:
+        assert tls.proxy_for(Connection(context="x", server=server)) == ""
+        return
+    with pytest.raises(errors.ConfigError) as caught:
+        tls.proxy_for(Connection(context="x", server=server))
+    assert caught.value.arguments["kind"] == "socks5" and "hunter2" not in str(caught.value.arguments)

@@ -205,6 +205,15 @@ def test_an_imported_file_is_not_trusted(tmp_path: Path, changes: dict[str, Any]
         kubeconfig.KubeConfig([Path(path)], imported=True).connection()
 
 
+@pytest.mark.parametrize(("url", "words"), [("socks5://proxy:1080", "SOCKS"), ("ftp://proxy", "http or https")])
+def test_a_proxy_that_can_not_be_used_is_named_by_file_and_key(tmp_path: Path, url: str, words: str) -> None:
+    path = write(tmp_path / "config", clusters=[{"name": "c", "cluster": {"server": "https://x", "proxy-url": url}}])
+    with pytest.raises(errors.ConfigError) as caught:
+        kubeconfig.connection(str(path))
+    assert words in str(caught.value.arguments) + caught.value.message
+    assert "proxy-url" in str(caught.value.arguments) + caught.value.message
+
+
 def test_verification_is_off_only_when_the_file_says_so(tmp_path: Path) -> None:
     data = base64.b64encode(b"x").decode()
     assert not kubeconfig.connection(str(write(tmp_path / "config"))).insecure

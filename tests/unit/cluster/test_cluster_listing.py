@@ -15,7 +15,7 @@ from backout import errors
 from backout.cluster import identity
 from backout.cluster.port import PODS, WatchEvent
 from backout.cluster.reflector import Timing
-from backout.model.plan import Access
+from backout.model.plan import Access, ClusterIdentity
 
 
 class Meta(msgspec.Struct):
@@ -263,7 +263,7 @@ def test_who_the_cluster_is() -> None:
         async with fake(answers={("GET", path): (200, {"metadata": {"uid": "u-1"}})}) as (api, cluster):
             found = await cluster.identity()
             assert (found.uid, found.server) == ("u-1", api.url)
-            assert identity.weakness(found) is None
+            assert identity.weakness(found) is not None  # plain HTTP: no authority
             await cluster.identity()
             assert api.requests["GET", path] == 1
         denied = {("GET", path): (403, status(403, "Forbidden", "no"))}
@@ -272,6 +272,15 @@ def test_who_the_cluster_is() -> None:
                 await cluster.identity()
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("uid", "ca", "words"), [("u", "c", ""), ("", "c", "authority alone"), ("u", "", "kube-system alone")]
+)
+def test_a_cluster_that_is_pinned_by_half_only_is_told(uid: str, ca: str, words: str) -> None:
+    found = identity.weakness(ClusterIdentity(uid, ca, "https://x"))
+    assert (found is None) == (not words)
+    assert words in str(found)
 
 
 def test_logs_are_bounded_text() -> None:
