@@ -28,7 +28,11 @@ $(VENV)/developing: $(VENV)/installed
 demo: $(VENV)/installed ## Breaks a StatefulSet on an embedded cluster and recovers it, start to report
 	@$(BIN)/backout demo
 
-test: $(VENV)/developing ## Runs all tests (PYTEST_ARGS adds arguments)
+$(VENV)/tools: $(VENV)/installed
+	@$(BIN)/python -m backout.tools >/dev/null
+	@touch $@
+
+test: $(VENV)/developing $(VENV)/tools ## Runs all tests (PYTEST_ARGS adds arguments)
 	@$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
 lint: $(VENV)/developing ## ruff, mypy, layers
@@ -41,7 +45,7 @@ format: $(VENV)/developing ## Puts the code into its form
 	@$(BIN)/ruff check --fix --exit-zero --quiet .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/developing ## Measures speed and memory beside the peers
+bench: $(VENV)/developing $(VENV)/tools ## Measures speed and memory beside the peers
 	@$(BIN)/python -m bench
 
 clean: ## Removes what the other commands made here
