@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m backout.tools``: puts the pinned helm 3, helm 4 and kubectl into the tool folder. Tests need all three."""
+"""``python -m backout.tools``: puts the pinned helm 3, helm 4 and kubectl into the tool folder, for the tests."""
 
 from __future__ import annotations
 
