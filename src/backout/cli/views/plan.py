@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from backout.cli.views.changes import show_changes
 from backout.cli.views.page import Page, paint, width
+from backout.locales import N_
 from backout.model.plan import Check, Plan, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
 
+STATUS = (N_("in force"), N_("no pods"), N_("held back (paused)"), N_("not rolled out yet"))
 GOODNESS = {"good": "good", "bad": "bad", "unknown": "warn"}
 
 
@@ -97,6 +100,18 @@ def revision_line(page: Page, revision: Revision) -> str:
     return ", ".join(parts)
 
 
+def _status(page: Page, status: str) -> str:
+    """A workload's status in the reader's words; the words of Helm's records are its own, and stay."""
+    said = []
+    for part in status.split(", "):
+        counted = re.fullmatch(r"(\d+) of (\d+) pods ready", part)
+        if counted:
+            said.append(page.say("{ready} of {desired} pods ready", ready=counted[1], desired=counted[2]))
+        else:
+            said.append(page.say(part) if part in STATUS else part)
+    return ", ".join(said)
+
+
 def show_history(page: Page, revisions: list[Revision], *, verbose: bool = False) -> None:
     """All revisions, newest last, each with its verdict and the first reason for it."""
     rows = []
@@ -105,7 +120,7 @@ def show_history(page: Page, revisions: list[Revision], *, verbose: bool = False
         reason = page.say(revision.reasons[0]) if revision.reasons else ""
         number = f"{revision.number}{'*' if revision.current else ''}"
         content = revision.chart or ", ".join(revision.images)
-        rows.append((number, page.ago(revision.created), revision.status, content, verdict, reason))
+        rows.append((number, page.ago(revision.created), _status(page, revision.status), content, verdict, reason))
     page.table(("revision", "made", "status", "content", "proven", "why"), rows)
     if verbose:
         for revision in revisions:
