@@ -13,6 +13,7 @@ SUBCOMMANDS = {
     "create": ("create", "Take a snapshot of a namespace."),
     "list": ("listing", "The snapshots, newest first."),
     "show": ("show", "One snapshot: what it holds, what was left out, the state around it."),
+    "diff": ("diff", "What changed between two snapshots, or since one."),
     "verify": ("verify", "Prove that every snapshot is whole."),
     "prune": ("prune", "Remove snapshots by a policy, and what nothing refers to."),
     "export": ("export", "Write snapshots into one encrypted archive."),

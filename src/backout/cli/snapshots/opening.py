@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from backout.cli.session import Session
 
 if TYPE_CHECKING:
+    from backout.cluster.port import Cluster
     from backout.model.snapshot import Snapshot
     from backout.snapshots.repository import Repository
     from backout.snapshots.repository.opening import Opened
@@ -73,3 +74,30 @@ def warn_unreadable(session: Session, repository: Repository) -> None:
     """Says which summaries could not be read."""
     for id_, error in repository.unreadable.items():
         session.note("Snapshot {id} can't be read: {reason}", id=id_[:8], reason=str(error))
+
+
+@asynccontextmanager
+async def cluster_of(session: Session, snapshot: Snapshot) -> AsyncIterator[Cluster]:
+    """The cluster that a snapshot is of: the chosen one, else the context of the snapshot's own name.
+
+    Raises:
+        WrongCluster: it leads to another cluster.
+    """
+    from backout.errors import UnknownContext, WrongCluster
+
+    async with AsyncExitStack() as stack:
+        try:
+            cluster = await stack.enter_async_context(session.cluster(session.contexts[0] or snapshot.cluster))
+        except UnknownContext:
+            if session.contexts[0]:
+                raise
+            cluster = await stack.enter_async_context(session.cluster())
+        found = await cluster.identity()
+        if found.uid != snapshot.identity.uid:
+            raise WrongCluster(
+                "Snapshot {id} is of another cluster than the one that {context} leads to.", id=snapshot.short,
+                context=cluster.name, expected="{name}, kube-system with uid {wanted}", found="uid {actual}",
+                name=snapshot.cluster, wanted=snapshot.identity.uid, actual=found.uid,
+                hint="choose its context with --context",
+            )  # fmt: skip
+        yield cluster

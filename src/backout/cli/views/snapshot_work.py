@@ -5,11 +5,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backout.cli.views.changes import field_line
 from backout.cli.views.page import Page, paint
 from backout.cli.views.snapshot import bytes_, clean, state
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backout.model.change import FieldChange
     from backout.snapshots.collect import Taken
+    from backout.snapshots.diff import Comparison, TextChange
 
 MANY = 12
 """Rows of left-out objects; `backout snapshot show` has them all."""
@@ -35,3 +40,42 @@ def show_taken(page: Page, taken: Taken) -> None:
         if len(rows) > MANY:
             page.told("{count} more; see backout snapshot show {id}", 4, count=len(rows) - MANY, id=snapshot.short,
                       style="dim")  # fmt: skip
+
+
+LINES = 60
+"""Lines of one changed text; ``-o json`` has them all."""
+_SIGNS = {"added": ("+", "good"), "gone": ("-", "bad"), "changed": ("~", "warn")}
+
+
+def show_comparison(page: Page, result: Comparison) -> None:
+    """Every object that differs."""
+    for difference in result.differences:
+        sign, style = _SIGNS[difference.change]
+        owner = f"   {page.say('owner: {name}', name=difference.owner)}" if difference.owner else ""
+        page.line(paint(f"{sign} {clean(str(difference.ref))}", style) + paint(clean(owner), "dim"))
+        show_fields(page, difference.fields, difference.texts)
+    for note in result.notes:
+        page.line(f"{page.mark('warn')} {page.say(note)}")
+    if not result.differences:
+        page.told("No difference. Objects compared: {count}", count=result.compared)
+        return
+    count = {change: sum(1 for d in result.differences if d.change == change) for change in _SIGNS}
+    page.line()
+    page.told("{changed} changed, {added} added, {gone} gone; objects compared: {count}", changed=count["changed"],
+              added=count["added"], gone=count["gone"], count=result.compared)  # fmt: skip
+
+
+def show_fields(page: Page, fields: Sequence[FieldChange], texts: Sequence[TextChange]) -> None:
+    """The fields of one object, then its texts line by line."""
+    for field in fields:
+        page.line(field_line(page, field), 4)
+    for text in texts:
+        page.line(f"{clean(text.path)}:", 4)
+        if text.lines == ("~",):
+            page.told("changed where it is not shown", 6)
+            continue
+        for line in text.lines[:LINES]:
+            style = "good" if line.startswith("+") else "bad" if line.startswith("-") else "dim"
+            page.line(paint(clean(line.expandtabs(4)), style), 6)
+        if len(text.lines) > LINES:
+            page.told("{count} more lines; see -o json", 6, count=len(text.lines) - LINES, style="dim")

@@ -242,6 +242,10 @@ class Repository:
         for pair in zip(some, await self.get_many(some), strict=True):
             yield pair
 
+    def address(self, content: bytes) -> str:
+        """The address that a content has, or would have, under the current key."""
+        return self.keyring.current.address(Kind.OBJECT, content).hex()
+
     def digest(self, content: bytes) -> str:
         """Twelve hex digits that show whether two secret values differ, and nothing else without the key."""
         return self.keyring.current.digest(content)
