@@ -48,7 +48,7 @@ def patch(call: Call, subresource: str = "") -> Response:
 
     def transform(old: Object) -> Object:
         new = change(old)
-        shown = _go_map(body) if kind == STRATEGIC else msgspec.json.encode(dict(sorted(new.items()))).decode()
+        shown = _go_map(body) if kind == STRATEGIC else msgspec.json.encode(_patched_order(new, body)).decode()
         pipeline.check_kind(new, call.type)
         pipeline.conform(call, new, call.type, duplicates, patched=shown)
         write.check_namespace(call, new["metadata"])
@@ -74,6 +74,16 @@ def _read(call: Call, kind: str) -> tuple[Any, list[str]]:
             raise bad_request(f"error decoding patch: {what}")
         return body, []
     return body, strict.decode_json(call.request.body)[1]
+
+
+def _patched_order(value: Any, patch: Any) -> Any:
+    """The document as a server quotes it: what the patch went through comes out with its keys sorted."""
+    if not isinstance(value, dict):
+        return value
+    inside = patch if isinstance(patch, dict) else {}
+    return {
+        name: _patched_order(item, inside[name]) if name in inside else item for name, item in sorted(value.items())
+    }
 
 
 def _go_map(value: Any) -> str:

@@ -12,12 +12,17 @@ import binascii
 import copy
 from typing import Any
 
-from backout.twin.apiserver.schema import quantity
+from backout.twin.apiserver.schema import quantity, times
 from backout.twin.apiserver.schema.node import Schema
 
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 
 _STRING, _INTEGER, _NUMBER, _BOOLEAN, _LIST, _STRUCT, _MAP, _FREE, _INT_OR_STRING, _QUANTITY_KIND, _BYTES = range(11)
+_TIME, _MICRO_TIME = range(11, 13)
+_TIMES = {
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Time": _TIME,
+    "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": _MICRO_TIME,
+}
 
 
 class TypeMismatch(Exception):
@@ -56,6 +61,8 @@ def decode(obj: dict[str, Any], schema: Schema, *, custom: bool = False) -> list
 def _kind_of(node: Schema) -> int:
     if node.definition == _QUANTITY:
         return _QUANTITY_KIND
+    if node.definition in _TIMES:
+        return _TIMES[node.definition]
     if node.int_or_string:
         return _INT_OR_STRING
     if node.free_form:
@@ -209,7 +216,18 @@ def _scalar(item: Any, node: Schema, kind: int) -> Any:
         return _canonical_quantity(item)
     elif kind == _BYTES:
         return _canonical_bytes(item)
+    elif kind in (_TIME, _MICRO_TIME):
+        return _canonical_time(item, micro=kind == _MICRO_TIME)
     return item
+
+
+def _canonical_time(item: Any, *, micro: bool) -> str:
+    if type(item) is not str:
+        raise TypeMismatch("", "", f"json: cannot unmarshal {_found(item)} into Go value of type string")
+    try:
+        return times.canonical(item, micro)
+    except ValueError as error:
+        raise TypeMismatch("", "", str(error)) from None
 
 
 def _canonical_quantity(item: Any) -> str:
