@@ -16,6 +16,7 @@ from backout.twin.apiserver.validation import (
     core,
     crds,
     custom,
+    events,
     groups,
     metadata,
     pod_update,
@@ -70,11 +71,18 @@ _BY_KIND: dict[tuple[str, str], Validator] = {
 
 
 def validate(
-    api_version: str, kind: str, new: Object, old: Object | None, schema: Schema | None, subresource: str = ""
+    api_version: str,
+    kind: str,
+    new: Object,
+    old: Object | None,
+    schema: Schema | None,
+    subresource: str = "",
+    requested: str = "",
 ) -> list[Cause]:
     """What is wrong with ``new`` (a change of ``old``, unless that is None); empty when nothing is.
 
-    ``schema`` is that of a custom resource, or None; a built-in kind's is not needed and may be given.
+    ``schema`` is that of a custom resource, or None; a built-in kind's is not needed and may be given. ``requested`` is
+    the API version of the request, unless that is ``api_version``.
     """
     errors = Errors()
     group = api_version.rpartition("/")[0]
@@ -90,6 +98,8 @@ def validate(
         validator = _BY_KIND.get((group, kind))
         if validator is not None:
             validator(errors, new, old)
+        elif (group, kind) == ("", "Event"):
+            events.event(errors, new, old, core=requested in ("", api_version))
     return errors.causes
 
 
