@@ -150,7 +150,7 @@ def validate(call: Call, new: Object, old: Object | None, subresource: str = "")
     """Raises ApiError 422 naming everything that is wrong with an object (in the stored version)."""
     stored = call.server.registry.stored(call.type.storage_key) or call.type
     schema = pipeline.schema_of(stored)
-    causes = validation.validate(stored.api_version, stored.kind, new, old, schema, subresource)
+    causes = validation.validate(stored.api_version, stored.kind, new, old, schema, subresource, call.type.api_version)
     if causes:
         raise invalid(stored.group_kind, new["metadata"].get("name", ""), causes)
 
@@ -280,11 +280,11 @@ def update_object(
     meta.setdefault("uid", old_meta["uid"])
     meta.pop("selfLink", None)
     meta["creationTimestamp"] = old_meta["creationTimestamp"]
-    for name in ("deletionTimestamp", "deletionGracePeriodSeconds"):
-        if name in old_meta:
-            meta[name] = old_meta[name]
-        else:
-            meta.pop(name, None)
+    # Anything else that an update says of a deletion is left to validation, which refuses it.
+    if "deletionTimestamp" in old_meta:
+        meta["deletionTimestamp"] = old_meta["deletionTimestamp"]
+    if "deletionGracePeriodSeconds" in old_meta:
+        meta.setdefault("deletionGracePeriodSeconds", old_meta["deletionGracePeriodSeconds"])
     validate(call, new, stored_old, subresource)
     new = order(new)
     keep_timestamps(stored_old, new)

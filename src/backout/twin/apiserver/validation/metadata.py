@@ -54,6 +54,14 @@ def created(errors: Errors, metadata: Object, rule: names.NameRule) -> None:
 
 def updated(errors: Errors, new: Object, old: Object) -> None:
     """Metadata of a changed object."""
+    # A server looks at every update as such and then lets the resource's own rules do it again: causes come twice.
+    for _ in range(2):
+        _kept(errors, new, old)
+    _common(errors, new)
+
+
+def _kept(errors: Errors, new: Object, old: Object) -> None:
+    """What a change may not touch."""
     if old.get("deletionTimestamp") is not None:
         added = [name for name in new.get("finalizers") or () if name not in (old.get("finalizers") or ())]
         if added:
@@ -66,7 +74,6 @@ def updated(errors: Errors, new: Object, old: Object) -> None:
         errors.invalid("metadata.generation", new.get("generation") or 0, "must not be decremented")
     for field in _IMMUTABLE:
         errors.immutable(f"metadata.{field}", new.get(field, ""), old.get(field, ""))
-    _common(errors, new)
 
 
 def _common(errors: Errors, metadata: Object) -> None:
