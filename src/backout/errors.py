@@ -267,6 +267,12 @@ class ToolFailed(BackoutError):
     code = "tool-failed"
 
 
+class LabFailed(BackoutError):
+    """A rehearsal could not build or break its stack: the cluster did not do what that needs."""
+
+    code = "lab-failed"
+
+
 class TooLarge(RefusedError):
     """Data from outside is larger than the limit, or inflates beyond it."""
 

@@ -108,13 +108,20 @@ async def rehearse(session: Session, scenario: Scenario, place: Place, *, undo: 
     from backout.engine.dbos_engine import preload
 
     preload()
-    lab = await _lab(session, place)
+    from backout.twin.lab.builder import lab_errors
+
+    with lab_errors():
+        lab = await _lab(session, place)
     try:
-        return await _play(session, scenario, place, lab, undo=undo)
+        answer = await _play(session, scenario, place, lab, undo=undo)
     finally:
-        if place.own:
-            await lab.remove_namespace()
-        await lab.api.close()
+        try:
+            if place.own:
+                with lab_errors():
+                    await lab.remove_namespace()
+        finally:
+            await lab.api.close()
+    return answer
 
 
 async def _lab(session: Session, place: Place) -> Lab:
@@ -142,35 +149,44 @@ async def _simulated(api: Any) -> bool:
 
 
 async def _play(session: Session, scenario: Scenario, place: Place, lab: Lab, *, undo: bool) -> dict[str, Any]:
+    from backout.twin.lab.builder import lab_errors
+
     session.note("")
     session.note("{id}: {title}", id=scenario.id, title=session.page().say(scenario.title))
+    began = time.monotonic()
+    answer: dict[str, Any] = {"scenario": scenario.id, "outcome": "failed", "cause": "", "mechanism": "", "target": ""}
+    try:
+        with lab_errors():
+            await _break(session, scenario, place, lab)
+        began = time.monotonic()
+        async with _cluster(session, place) as cluster:
+            runs = await _take_back(session, scenario, place, cluster, answer)
+            if scenario.holds is not None:
+                with lab_errors():
+                    await scenario.holds(lab)
+            await _nothing_left(cluster, place)
+            if undo:
+                await _undo(session, cluster, runs)
+    except RefusedError as error:
+        _told(session, error)
+        answer |= {"outcome": "refused", "why": error.message, "code": error.code}
+    except BackoutError as error:
+        _told(session, error)
+        answer |= {"why": error.message, "code": error.code}
+    else:
+        answer["outcome"] = "recovered"
+    answer["seconds"] = round(time.monotonic() - began, 1)
+    if session.text:
+        _report(session, answer)
+    return answer
+
+
+async def _break(session: Session, scenario: Scenario, place: Place, lab: Lab) -> None:
     session.note("Building a healthy stack on {cluster}, namespace {namespace} …", cluster=place.context,
                  namespace=place.namespace)  # fmt: skip
     await scenario.prepare(lab)
     session.note("Breaking it …")
     await scenario.break_it(lab)
-    began = time.monotonic()
-    answer: dict[str, Any] = {"scenario": scenario.id, "outcome": "failed", "cause": "", "mechanism": "", "target": ""}
-    async with _cluster(session, place) as cluster:
-        try:
-            runs = await _take_back(session, scenario, place, cluster, answer)
-            if scenario.holds is not None:
-                await scenario.holds(lab)
-            await _nothing_left(cluster, place)
-            if undo:
-                await _undo(session, cluster, runs)
-        except RefusedError as error:
-            _told(session, error)
-            answer |= {"outcome": "refused", "why": error.message, "code": error.code}
-        except BackoutError as error:
-            _told(session, error)
-            answer |= {"why": error.message, "code": error.code}
-        else:
-            answer["outcome"] = "recovered"
-    answer["seconds"] = round(time.monotonic() - began, 1)
-    if session.text:
-        _report(session, answer)
-    return answer
 
 
 @asynccontextmanager

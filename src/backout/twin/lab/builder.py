@@ -7,13 +7,13 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backout.errors import TimedOut, ToolFailed
+from backout.errors import LabFailed, TimedOut, ToolFailed
 from backout.twin.client import STRATEGIC_PATCH, Api, ApiException, Obj, Resource
 from backout.twin.controllers.kinds import DAEMONSETS, DEPLOYMENTS, EVENTS, NAMESPACES, PODS, SECRETS, STATEFULSETS
 from backout.twin.informer import Informer
@@ -21,6 +21,28 @@ from backout.twin.lab.behaviour import Images
 
 CHART = Path(__file__).parent / "charts" / "thanos-mini"
 WORKLOADS = {"deployment": DEPLOYMENTS, "statefulset": STATEFULSETS, "daemonset": DAEMONSETS}
+
+
+@contextmanager
+def lab_errors() -> Iterator[None]:
+    """What a cluster answers to the lab, as an error for people.
+
+    Raises:
+        LabFailed: the API server refused something, or broke off.
+    """
+    try:
+        yield
+    except ApiException as error:
+        raise LabFailed(
+            "The rehearsal's own cluster work failed: {answer}", answer=error.message or str(error),
+            expected="a cluster on which the rehearsal's stack can be built", found="HTTP {status} {reason}",
+            status=error.code, reason=error.reason, hint="`backout doctor` says which rights are missing.",
+        ) from error  # fmt: skip
+    except OSError as error:
+        raise LabFailed(
+            "The rehearsal's own cluster work failed: no answer from the API server ({reason}).",
+            reason=str(error) or type(error).__name__, hint="Look whether the cluster is still up, then try again.",
+        ) from error  # fmt: skip
 
 
 class Lab:
@@ -146,9 +168,14 @@ class Lab:
 
     async def delete_pod_of(self, prefix: str) -> None:
         """Deletes one pod whose name starts with ``prefix``, as somebody does to see a change take hold."""
-        pods = (await self.api.list(PODS, self.namespace))["items"]
-        name = next(pod["metadata"]["name"] for pod in pods if pod["metadata"]["name"].startswith(prefix))
-        await self.api.delete(PODS, name, self.namespace)
+        async with self.watching(PODS) as pods:
+            # One that is on its way out already may be gone before the request arrives.
+            def staying() -> list[str]:
+                metas = [pod["metadata"] for pod in self.mine(pods)]
+                return [m["name"] for m in metas if m["name"].startswith(prefix) and "deletionTimestamp" not in m]
+
+            await self.until(pods, lambda: bool(staying()), f"there is a pod of {prefix}")
+            await self.api.delete(PODS, staying()[0], self.namespace)
 
     @asynccontextmanager
     async def watching(self, resource: Resource, **selectors: str) -> AsyncIterator[Informer]:
