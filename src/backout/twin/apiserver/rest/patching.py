@@ -15,7 +15,14 @@ from backout.twin.apiserver.patch import json_patch, merge_patch, strategic
 from backout.twin.apiserver.rest import pipeline, write
 from backout.twin.apiserver.rest.call import Call
 from backout.twin.apiserver.schema import clone
-from backout.twin.apiserver.status import Cause, bad_request, invalid, unsupported_media_type, unsupported_patch_type
+from backout.twin.apiserver.status import (
+    Cause,
+    bad_request,
+    conflict,
+    invalid,
+    unsupported_media_type,
+    unsupported_patch_type,
+)
 from backout.twin.apiserver.store import Object
 from backout.twin.apiserver.validation import strict
 from backout.twin.apiserver.validation.gojson import syntax_error
@@ -49,7 +56,7 @@ def patch(call: Call, subresource: str = "") -> Response:
     def transform(old: Object) -> Object:
         new = change(old)
         shown = _go_map(body) if kind == STRATEGIC else msgspec.json.encode(_patched_order(new, body)).decode()
-        pipeline.check_kind(new, call.type)
+        pipeline.check_kind(new, call.type, patched=shown)
         pipeline.conform(call, new, call.type, duplicates, patched=shown)
         write.check_namespace(call, new["metadata"])
         write.check_name(call, new["metadata"])
@@ -141,6 +148,10 @@ def _apply(call: Call, subresource: str, dry_run: bool) -> Response:
             now=clock.now(),
             has_status="status" in call.type.subresources,
         )
+        uid = new["metadata"].get("uid")
+        if uid and not old:
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise conflict(call.type.group_resource, call.name, why)
         pipeline.conform(call, new, call.type)
         write.check_namespace(call, new["metadata"])
         new["metadata"].setdefault("name", call.name)

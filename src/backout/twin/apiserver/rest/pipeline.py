@@ -52,8 +52,9 @@ def decode_body(call: Call, resource_type: ResourceType) -> Object:
     return obj
 
 
-def check_kind(obj: Object, resource_type: ResourceType) -> None:
-    """Fill in or check ``kind`` and ``apiVersion``; raises ApiError 400 when they are another resource's."""
+def check_kind(obj: Object, resource_type: ResourceType, *, patched: str = "") -> None:
+    """Fill in or check ``kind`` and ``apiVersion``; raises ApiError 400 when they are another resource's, and 422 for
+    the result of a patch, which errors quote as ``patched``."""
     kind = obj.get("kind") or resource_type.kind
     custom = resource_type.crd_version is not None
     api_version = obj.get("apiVersion", "") if custom else obj.get("apiVersion") or resource_type.api_version
@@ -72,17 +73,19 @@ def check_kind(obj: Object, resource_type: ResourceType) -> None:
         cause = Cause.invalid("kind", kind, f"must be {resource_type.kind}")
         raise invalid(group, str((obj.get("metadata") or {}).get("name", "")), [cause])
     if kind != resource_type.kind:
-        raise _wrong_kind(kind, resource_type)
+        why = _wrong_kind(kind, resource_type)
+        if patched:
+            raise _patch_error(patched, why)
+        text = f'{kind} in version "{resource_type.version}" cannot be handled as a {resource_type.kind}: {why}'
+        raise bad_request(text)
     obj["kind"], obj["apiVersion"] = kind, api_version
 
 
-def _wrong_kind(kind: str, wanted: ResourceType) -> ApiError:
+def _wrong_kind(kind: str, wanted: ResourceType) -> str:
     if schemas.for_kind(wanted.api_version, kind) is None:
-        why = f'no kind "{kind}" is registered for version "{wanted.api_version}" in scheme {_SCHEME}'
-    else:
-        internal = wanted.group.partition(".")[0] or "core"
-        why = f"converting ({wanted.version}.{kind}) to ({internal}.{wanted.kind}): unknown conversion"
-    return bad_request(f'{kind} in version "{wanted.version}" cannot be handled as a {wanted.kind}: {why}')
+        return f'no kind "{kind}" is registered for version "{wanted.api_version}" in scheme {_SCHEME}'
+    internal = wanted.group.partition(".")[0] or "core"
+    return f"converting ({wanted.version}.{kind}) to ({internal}.{wanted.kind}): unknown conversion"
 
 
 def conform(
