@@ -107,16 +107,14 @@ def intersection(left: FieldSet, right: FieldSet) -> FieldSet:
 
 
 def paths(fields: FieldSet, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every member, in order."""
-    for element in sorted(fields):
-        if element == SELF:
-            continue
-        node = fields[element]
-        path = (*prefix, element)
-        if not node or SELF in node:
-            yield path
-        if node:
-            yield from paths(node, path)
+    """Every member, in order: of each node first those that stand in it, then those below."""
+    elements = [element for element in sorted(fields) if element != SELF]
+    for element in elements:
+        if not fields[element] or SELF in fields[element]:
+            yield (*prefix, element)
+    for element in elements:
+        if fields[element]:
+            yield from paths(fields[element], (*prefix, element))
 
 
 def has(fields: FieldSet, path: tuple[str, ...]) -> bool:
