@@ -28,6 +28,8 @@ def decode_json(body: bytes, kind: str = "") -> tuple[Object, list[str]]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         problem = syntax_error(body.decode("utf-8", "replace")) or str(error)
         raise _unrecognized(f"couldn't get version/kind; json parse error: {problem}", body, kind) from None
+    if value is None:
+        return {}, []  # an object without any field, to Go
     if not isinstance(value, dict):
         found = "array" if isinstance(value, list) else "string" if isinstance(value, str) else "number"
         text = (
