@@ -37,6 +37,7 @@ def update(new: Object, old: Object, subresource: str, context: Context) -> None
     if subresource == "status":
         return
     spec, before = new["spec"], old["spec"]
+    _follow_address(spec, before)
     if _has_address(spec) and _has_address(before):
         # What was allocated is kept by clients that do not send it.
         for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
@@ -61,6 +62,17 @@ def update(new: Object, old: Object, subresource: str, context: Context) -> None
         spec.pop("healthCheckNodePort", None)
     _drop_unneeded(spec, before)
     assign(new, before, context)
+
+
+def _follow_address(spec: dict[str, Any], before: dict[str, Any]) -> None:
+    """The list of addresses follows the single one when only that was changed (as normalizeClusterIPs)."""
+    address = spec.get("clusterIP") or ""
+    if address == (before.get("clusterIP") or "") or (spec.get("clusterIPs") or []) != (before.get("clusterIPs") or []):
+        return
+    if address:
+        spec["clusterIPs"] = [address]
+    else:
+        spec.pop("clusterIPs", None)
 
 
 def _drop_unneeded(spec: dict[str, Any], before: dict[str, Any]) -> None:
@@ -108,7 +120,7 @@ def _assign_address(obj: Object, before: dict[str, Any] | None, context: Context
         taken = {other.get("clusterIP") for other in _others(obj, context)}
         if not wanted:
             wanted = _free_address(taken)
-        else:
+        elif not (before or {}).get("clusterIP"):  # a change of one that is set is for validation to refuse
             _check_address(obj, wanted, taken)
     spec["clusterIP"] = wanted
     if not spec.get("clusterIPs"):
