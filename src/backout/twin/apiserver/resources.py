@@ -116,6 +116,10 @@ class Registry:
     def has_group_version(self, group: str, version: str) -> bool:
         return any(g == group and v == version for g, v, _ in self._types)
 
+    def is_built_in(self, group: str) -> bool:
+        """Whether the group is the server's own, not one that only custom resources are in."""
+        return any(g == group and found.crd_version is None for (g, _, _), found in self._types.items())
+
     def replace_custom(self, group: str, resource: str, types: Iterable[ResourceType]) -> None:
         """Serve exactly ``types`` for the custom resource ``resource.group`` (none: stop serving it)."""
         for key in [k for k in self._types if k[0] == group and k[2] == resource]:

@@ -149,7 +149,8 @@ class ApiServer:
             return self._non_resource(request)
         resource_type = self.registry.get(info.group, info.version, info.resource)
         if resource_type is None:
-            if not self.registry.has_group_version(info.group, info.version):
+            known = self.registry.is_built_in(info.group) or self.registry.has_group_version(info.group, info.version)
+            if not known:
                 return Response(404, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
             raise path_not_found()
         call = Call(self, request, info, resource_type, user)
