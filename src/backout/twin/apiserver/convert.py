@@ -36,7 +36,8 @@ def from_storage(obj: Object, resource_type: ResourceType) -> Object:
         return obj
     out = dict(obj)
     if resource_type.group == "events.k8s.io":
-        out = {_EVENT.get(k, k): v for k, v in obj.items()}
+        # The core group shows empty names of the reporter, this one does not.
+        out = {_EVENT.get(k, k): v for k, v in obj.items() if v != "" or not k.startswith("reporting")}
     elif resource_type.kind == "HorizontalPodAutoscaler":
         out = _hpa_v1(obj)
     out["kind"] = resource_type.kind
@@ -92,7 +93,8 @@ def _hpa_v1(obj: Object) -> Object:
         meta["annotations"] = {**(meta.get("annotations") or {}), **notes}
     out["spec"] = spec
     if "status" in obj:
-        out["status"] = status
+        # v2 leaves out the zero that v1 shows.
+        out["status"] = {"currentReplicas": 0, **status}
     return out
 
 
