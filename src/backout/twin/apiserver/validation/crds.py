@@ -49,6 +49,8 @@ def definition(errors: Errors, new: Object, old: Object | None) -> None:
     if given.get("kind") and given.get("kind") == given.get("listKind"):
         errors.invalid("spec.names.listKind", given["listKind"], "kind and listKind may not be the same")
     stored = (new.get("status") or {}).get("storedVersions") or []
+    if not stored and not any(version.get("storage") for version in versions):
+        errors.invalid("status.storedVersions", None, "must have at least one stored version")
     for index, version in enumerate(stored):
         if version not in served:
             text = f"missing from spec.versions; {version} was previously a storage version, and must remain in "
