@@ -14,6 +14,7 @@ SUBCOMMANDS = {
     "list": ("listing", "The snapshots, newest first."),
     "show": ("show", "One snapshot: what it holds, what was left out, the state around it."),
     "diff": ("diff", "What changed between two snapshots, or since one."),
+    "restore": ("restore", "Put objects back exactly as a snapshot has them."),
     "verify": ("verify", "Prove that every snapshot is whole."),
     "prune": ("prune", "Remove snapshots by a policy, and what nothing refers to."),
     "export": ("export", "Write snapshots into one encrypted archive."),

@@ -81,9 +81,12 @@ def check_tags(tags: tuple[str, ...]) -> None:
 
 async def taken(
     session: Session, cluster: Cluster, repository: Repository, namespace: str, *,
-    kind: SnapshotKind = "manual", tags: tuple[str, ...] = (), message: str = "",
+    kind: SnapshotKind = "manual", tags: tuple[str, ...] = (), message: str = "", incident: bool = False,
 ) -> Taken:  # fmt: skip
-    """Takes a snapshot of a namespace with its health, and says how far it is."""
+    """Takes a snapshot of a namespace with its health, and says how far it is.
+
+    ``incident`` marks a state that somebody is about to leave, however healthy it looks.
+    """
     import sys
 
     from backout.cli.running import actor
@@ -98,7 +101,7 @@ async def taken(
 
     diagnosis = await diagnose(cluster, namespace)
     about = About(
-        kind=kind, tags=tags, message=message, actor=actor(), incident=bool(diagnosis.problems),
+        kind=kind, tags=tags, message=message, actor=actor(), incident=incident or bool(diagnosis.problems),
         # What was hidden from view may be broken: that is neither healthy nor known to be broken.
         healthy=False if diagnosis.problems else None if diagnosis.blind else True,
     )  # fmt: skip

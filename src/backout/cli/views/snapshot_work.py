@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 from backout.cli.views.changes import field_line
 from backout.cli.views.page import Page, paint
 from backout.cli.views.snapshot import bytes_, clean, state
+from backout.locales import N_
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backout.model.change import FieldChange
+    from backout.model.snapshot import Snapshot
     from backout.snapshots.collect import Taken
     from backout.snapshots.diff import Comparison, TextChange
+    from backout.snapshots.restore_plan import RestoreItem
 
 MANY = 12
 """Rows of left-out objects; `backout snapshot show` has them all."""
@@ -65,17 +68,73 @@ def show_comparison(page: Page, result: Comparison) -> None:
               added=count["added"], gone=count["gone"], count=result.compared)  # fmt: skip
 
 
-def show_fields(page: Page, fields: Sequence[FieldChange], texts: Sequence[TextChange]) -> None:
+def show_fields(page: Page, fields: Sequence[FieldChange], texts: Sequence[TextChange], indent: int = 4) -> None:
     """The fields of one object, then its texts line by line."""
     for field in fields:
-        page.line(field_line(page, field), 4)
+        page.line(field_line(page, field), indent)
     for text in texts:
-        page.line(f"{clean(text.path)}:", 4)
+        page.line(f"{clean(text.path)}:", indent)
         if text.lines == ("~",):
-            page.told("changed where it is not shown", 6)
+            page.told("changed where it is not shown", indent + 2)
             continue
         for line in text.lines[:LINES]:
             style = "good" if line.startswith("+") else "bad" if line.startswith("-") else "dim"
-            page.line(paint(clean(line.expandtabs(4)), style), 6)
+            page.line(paint(clean(line.expandtabs(4)), style), indent + 2)
         if len(text.lines) > LINES:
-            page.told("{count} more lines; see -o json", 6, count=len(text.lines) - LINES, style="dim")
+            page.told("{count} more lines; see -o json", indent + 2, count=len(text.lines) - LINES, style="dim")
+
+
+_ACTIONS = {
+    "create": ("+", "good"), "update": ("~", "warn"), "recreate": ("±", "bad"), "blocked": ("✗", "bad"),
+}  # fmt: skip
+_STATES = {
+    "done": (N_("done"), "good"), "failed": (N_("failed"), "bad"), "not-reached": (N_("not begun"), "warn"),
+    "unknown": (N_("unknown: look at it"), "bad"),
+}  # fmt: skip
+_SUMMARY = {
+    "done": N_("put back: {count}"), "failed": N_("failed: {count}"), "unknown": N_("unknown: {count}"),
+    "not-reached": N_("not begun: {count}"), "create": N_("to be created: {count}"),
+    "update": N_("to be changed: {count}"), "recreate": N_("to be deleted and created anew: {count}"),
+    "unchanged": N_("unchanged: {count}"), "left-alone": N_("left alone: {count}"),
+    "blocked": N_("can't be put back: {count}"),
+}  # fmt: skip
+
+
+def show_restore(page: Page, snapshot: Snapshot, items: Sequence[RestoreItem]) -> None:
+    """What is to be done, or what was done, to each object."""
+    page.line(paint(f"{snapshot.short}   {clean(snapshot.cluster)} · {clean(snapshot.namespace)}", "head"))
+    if snapshot.incident:
+        page.told("This snapshot was taken while something was broken.", 2, style="warn")
+    for item in items:
+        if item.action in _ACTIONS:
+            _restored(page, item)
+    aside = [item for item in items if item.action == "left-alone" or (item.action == "unchanged" and item.notes)]
+    if aside:
+        page.told("left alone:", 2)
+        rows = [(clean(str(i.ref)), clean(page.say(i.reason or i.notes[0]))) for i in aside[:MANY]]
+        page.table(("object", "why"), rows, 4)
+        if len(aside) > MANY:
+            page.told("{count} more; see -o json", 4, count=len(aside) - MANY, style="dim")
+    counts: dict[str, int] = {}
+    for item in items:
+        name = item.state or item.action
+        counts[name] = counts.get(name, 0) + 1
+    page.line()
+    page.line("; ".join(page.say(_SUMMARY[name], count=counts[name]) for name in _SUMMARY if name in counts), 2)
+    if any(i.ref.kind in ("ConfigMap", "Secret") and i.action in ("update", "recreate") for i in items):
+        page.told("Programs that read ConfigMaps or Secrets only at their start need a restart.", 2, style="dim")
+
+
+def _restored(page: Page, item: RestoreItem) -> None:
+    sign, style = _ACTIONS[item.action]
+    state = ""
+    if item.state:
+        word, shade = _STATES[item.state]
+        state = "   " + paint(page.say(word), shade)
+    page.line(paint(f"{sign} {clean(str(item.ref))}", style) + state, 2)
+    if item.reason is not None:
+        page.line(clean(page.say(item.reason)), 6)
+    if not item.state:
+        show_fields(page, item.fields, item.texts, 6)
+    for note in item.notes:
+        page.line(f"{page.mark('warn')} {clean(page.say(note))}", 6)

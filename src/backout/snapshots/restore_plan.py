@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a restore would do to each object, tried on the server (dry-run) before anything is written.
+
+Objects that are as they were cost no write. What belongs to a controller, and Helm's own history, is left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from backout.cluster.port import NAMESPACES, Cluster, Object, Resource
+from backout.errors import (
+    AccessDenied,
+    AlreadyExists,
+    BackoutError,
+    Conflict,
+    Invalid,
+    ObjectNotFound,
+    RefusedError,
+)
+from backout.model.change import FieldChange
+from backout.model.message import Message, msg
+from backout.model.snapshot import Entry, Snapshot
+from backout.model.target import ObjectRef
+from backout.snapshots.collect import encode
+from backout.snapshots.desired import (
+    equal,
+    must_recreate,
+    rank,
+    update,
+    without_addresses,
+    without_node_ports,
+)
+from backout.snapshots.diff import TextChange, describe
+from backout.snapshots.repository import Repository
+from backout.snapshots.sanitise import controller, helm_record_name, sanitise
+from backout.snapshots.selection import Selection
+
+AT_ONCE = 8
+FEW = 10
+"""Up to so many objects of a kind are read one by one; more are listed."""
+
+RestoreAction = Literal["create", "update", "recreate", "unchanged", "left-alone", "blocked"]
+RestoreState = Literal["", "done", "failed", "unknown", "not-reached"]
+
+
+class RestoreItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One object: what is to be done, why not, and in the end what came of it."""
+
+    ref: ObjectRef
+    action: RestoreAction
+    reason: Message | None = None
+    notes: tuple[Message, ...] = ()
+    fields: tuple[FieldChange, ...] = ()
+    texts: tuple[TextChange, ...] = ()
+    owner: str = ""
+    state: RestoreState = ""
+
+    @property
+    def writes(self) -> bool:
+        """True when something is to be written."""
+        return self.action in ("create", "update", "recreate")
+
+
+class Work(msgspec.Struct):
+    """An item with the bodies that only the writer sees: they hold secrets."""
+
+    item: RestoreItem
+    resource: Resource | None = None
+    body: Object | None = None
+    live: Object | None = None
+
+
+class RestorePlan(msgspec.Struct):
+    """In the order of writing."""
+
+    snapshot: Snapshot
+    works: list[Work]
+
+    @property
+    def items(self) -> tuple[RestoreItem, ...]:
+        """What may be told of it."""
+        return tuple(work.item for work in self.works)
+
+
+async def plan_restore(
+    cluster: Cluster, repository: Repository, snapshot: Snapshot, selection: Selection, *, include_owned: bool = False
+) -> RestorePlan:
+    """Reads, compares, and tries every write on the server without carrying it out.
+
+    Raises:
+        RefusedError: the namespace is gone or on its way out.
+        ObjectNotFound: something that was named is not in the snapshot.
+        RepositoryDamaged: something of the snapshot is missing or altered.
+    """
+    entries = [entry async for entry in repository.entries(snapshot) if selection(entry)]
+    selection.require_all(snapshot)
+    await _require_namespace(cluster, snapshot, entries)
+    works: list[Work] = []
+    by_kind: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        reason = left_alone(entry, include_owned=include_owned)
+        if reason is None:
+            by_kind[entry.ref.api_version, entry.ref.kind].append(entry)
+        else:
+            works.append(Work(_item(entry, "left-alone", reason)))
+    for some in by_kind.values():
+        works += await _of_kind(cluster, repository, some, include_owned=include_owned)
+    works.sort(key=lambda work: (rank(work.item.ref.kind), work.item.ref.kind, work.item.ref.name))
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def tried(work: Work) -> None:
+        async with gate:
+            await _try(cluster, work)
+
+    await asyncio.gather(*(tried(work) for work in works if work.item.writes))
+    return RestorePlan(snapshot, works)
+
+
+def left_alone(entry: Entry, *, include_owned: bool) -> Message | None:
+    """Why an entry is not put back."""
+    group, slash, _ = entry.ref.api_version.partition("/")
+    if entry.ref.kind == "Job" and group == "batch":
+        return msg("a Job that is created anew runs again")
+    if entry.ref.kind == "PersistentVolumeClaim" or (slash and group in ("longhorn.io", "snapshot.storage.k8s.io")):
+        return msg("it stands for data, which a snapshot does not hold")
+    if include_owned:
+        return None
+    if helm_record_name(entry.ref.kind, entry.ref.name):
+        return msg("it is Helm's own history; --include-owned puts it back")
+    if entry.owner_kind in ("operator", "controller"):
+        return msg("{owner} makes it, and would undo any change; --include-owned puts it back", owner=entry.owner)
+    return None
+
+
+async def _require_namespace(cluster: Cluster, snapshot: Snapshot, entries: Sequence[Entry]) -> None:
+    first = str(entries[0].ref) if entries else "nothing"
+    try:
+        found = await cluster.get(NAMESPACES, snapshot.namespace)
+    except AccessDenied:
+        return
+    except ObjectNotFound:
+        raise RefusedError(
+            "There is no namespace {namespace}, so {object} and the others can't be put back.",
+            namespace=snapshot.namespace, object=first, hint="kubectl create namespace {namespace}",
+        ) from None  # fmt: skip
+    if found["metadata"].get("deletionTimestamp"):
+        raise RefusedError(
+            "The namespace {namespace} is being deleted, so {object} and the others can't be put back.",
+            namespace=snapshot.namespace, object=first, hint="wait until it is gone, then create it anew",
+        ) from None  # fmt: skip
+
+
+async def _of_kind(
+    cluster: Cluster, repository: Repository, entries: list[Entry], *, include_owned: bool
+) -> list[Work]:
+    first = entries[0].ref
+    try:
+        resource = await cluster.resource(first.api_version, first.kind)
+        live = await _live(cluster, resource, entries)
+    except (ObjectNotFound, AccessDenied) as error:
+        return [Work(_item(entry, "blocked", reason_of(error))) for entry in entries]
+    works, changed = [], []
+    for entry in entries:
+        now = live.get(entry.ref.name)
+        if now is not None and repository.address(encode(sanitise(now))) == entry.address:
+            works.append(Work(_item(entry, "unchanged")))
+        else:
+            changed.append(entry)
+    for start in range(0, len(changed), AT_ONCE * 25):
+        some = changed[start : start + AT_ONCE * 25]
+        for entry, content in zip(some, await repository.get_many(some), strict=True):
+            body = msgspec.json.decode(content)
+            works.append(_work(entry, resource, body, live.get(entry.ref.name), include_owned=include_owned))
+    return works
+
+
+async def _live(cluster: Cluster, resource: Resource, entries: list[Entry]) -> dict[str, Object]:
+    names = {entry.ref.name for entry in entries}
+    namespace = entries[0].ref.namespace
+    found: dict[str, Object] = {}
+    if len(entries) > FEW:
+        async for page in cluster.pages(resource, namespace, limit=200):
+            found |= {obj["metadata"]["name"]: obj for obj in page if obj["metadata"]["name"] in names}
+        return found
+
+    async def one(name: str) -> None:
+        try:
+            obj = await cluster.get(resource, name, namespace)
+        except ObjectNotFound:
+            return
+        found[name] = {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
+
+    # Whether the kind itself is served: a single object's 404 does not tell.
+    async for _ in cluster.pages(resource, namespace, limit=1):
+        break
+    await asyncio.gather(*(one(name) for name in sorted(names)))
+    return found
+
+
+def _work(entry: Entry, resource: Resource, content: Object, live: Object | None, *, include_owned: bool) -> Work:
+    if live is None:
+        return Work(_item(entry, "create"), resource, content)
+    if live["metadata"].get("deletionTimestamp"):
+        return Work(_item(entry, "blocked", msg("it is being deleted; wait until it is gone")), resource)
+    owner = controller(live)
+    if owner is not None and not include_owned:
+        made_by = f"{str(owner['kind']).lower()}/{owner['name']}"
+        reason = msg("{owner} makes it, and would undo any change; --include-owned puts it back", owner=made_by)
+        return Work(_item(entry, "left-alone", reason), resource)
+    body = update(content, live)
+    if equal(body, live):
+        notes = (msg("its cluster address is another one now, and stays"),) if content != sanitise(live) else ()
+        return Work(_item(entry, "unchanged", notes=notes), resource)
+    fields, texts = describe(sanitise(live), sanitise(body))
+    if not must_recreate(content, live):
+        return Work(_item(entry, "update", fields=fields, texts=texts), resource, body, live)
+    if live["metadata"].get("finalizers"):
+        reason = msg("it can't be changed, and finalizers keep it from being deleted at once")
+        return Work(_item(entry, "blocked", reason), resource)
+    note = msg("it can't be changed: it is deleted and created anew; pods keep what they read until they restart")
+    if content["kind"] == "Service":
+        note = msg("it can't be changed: it is deleted and created anew, and may get another address")
+    return Work(_item(entry, "recreate", fields=fields, texts=texts, notes=(note,)), resource, content, live)
+
+
+def _item(entry: Entry, action: RestoreAction, reason: Message | None = None, **more: Any) -> RestoreItem:
+    notes = (*more.pop("notes", ()), *(_consequences(entry) if action in ("create", "update", "recreate") else ()))
+    return RestoreItem(ref=entry.ref, action=action, reason=reason, owner=entry.owner, notes=notes, **more)
+
+
+def _consequences(entry: Entry) -> tuple[Message, ...]:
+    name = entry.owner.partition("/")[2]
+    if entry.owner_kind == "helm":
+        return (
+            msg("The Helm release {name} does not know of this: its next upgrade or rollback writes its own again.",
+                name=name),
+        )  # fmt: skip
+    if entry.owner_kind == "argocd":
+        return (
+            msg("Argo CD's application {name} sees a drift; with self-heal it writes Git's state back at once.",
+                name=name),
+        )  # fmt: skip
+    return ()
+
+
+async def _try(cluster: Cluster, work: Work) -> None:
+    """Asks the server, without writing. What it refuses is blocked, with its own words."""
+    assert work.body is not None
+    item = work.item
+    try:
+        if item.action == "update":
+            answer = await _put(cluster, work)
+            assert work.live is not None
+            if equal(answer, {"apiVersion": item.ref.api_version, "kind": item.ref.kind, **work.live}):
+                work.item = msgspec.structs.replace(item, action="unchanged", fields=(), texts=(), notes=())
+        elif item.action == "create":
+            await _post(cluster, work)
+        else:
+            # Everything is looked at before the name is: an object that exists proves that the new one is valid.
+            try:
+                await cluster.create(work.body, dry_run=True)
+            except AlreadyExists:
+                return
+            except Invalid:
+                if item.ref.kind != "Service":
+                    raise
+    except Invalid as error:
+        if "does not support dry run" in error.message:
+            note = msg("The server could not try it: an admission webhook has no dry-run.")
+            work.item = msgspec.structs.replace(item, notes=(*item.notes, note))
+            return
+        work.item = msgspec.structs.replace(item, action="blocked", reason=reason_of(error))
+    except (AccessDenied, Conflict, ObjectNotFound) as error:
+        work.item = msgspec.structs.replace(item, action="blocked", reason=reason_of(error))
+
+
+async def _put(cluster: Cluster, work: Work) -> Object:
+    assert work.body is not None
+    try:
+        return await cluster.replace(work.body, dry_run=True)
+    except Invalid as error:
+        if work.item.ref.kind != "Service" or "nodePort" not in error.message:
+            raise
+        work.body = without_node_ports(work.body, work.live)
+        answer = await cluster.replace(work.body, dry_run=True)
+        note = msg("Its node port belongs to another Service now, so it keeps the present one.")
+        work.item = msgspec.structs.replace(work.item, notes=(*work.item.notes, note))
+        return answer
+
+
+async def _post(cluster: Cluster, work: Work) -> None:
+    assert work.body is not None
+    try:
+        await cluster.create(work.body, dry_run=True)
+    except Invalid:
+        if work.item.ref.kind != "Service":
+            raise
+        work.body = without_addresses(work.body)
+        await cluster.create(work.body, dry_run=True)
+        note = msg("Its old addresses can't be had any more, so it gets new ones.")
+        work.item = msgspec.structs.replace(work.item, notes=(*work.item.notes, note))
+
+
+def reason_of(error: BackoutError) -> Message:
+    """An error as the reason of an item."""
+    return Message(error.message, error.template, dict(error.arguments))
+
