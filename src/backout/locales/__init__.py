@@ -44,8 +44,7 @@ def translate(template: str, args: Mapping[str, Any], lang: str) -> str:
     found = _catalogue(lang).gettext(template) if template and lang != "en" else template
     if not args:
         return found
-    if lang != "en":
-        args = {name: _phrase(value, lang) for name, value in args.items()}
+    args = {name: _argument(value, lang) for name, value in args.items()}
     try:
         said = found.format(**args)
     except (KeyError, IndexError, ValueError):
@@ -65,8 +64,10 @@ def say(sentence: Sentence, lang: str) -> str:
     return translate(sentence.template or sentence.text, sentence.args, lang)
 
 
-def _phrase(value: Any, lang: str) -> Any:
-    return _catalogue(lang).gettext(value) if type(value) is str and " " in value.strip() else value
+def _argument(value: Any, lang: str) -> Any:
+    if isinstance(value, Mapping) and "text" in value:
+        return translate(value.get("template") or value["text"], value.get("args") or {}, lang)
+    return _catalogue(lang).gettext(value) if type(value) is str and lang != "en" and " " in value.strip() else value
 
 
 @cache

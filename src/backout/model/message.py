@@ -11,7 +11,10 @@ from backout.errors import Argument, fill
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An English sentence, and the template and arguments that it was made from (for translation)."""
+    """An English sentence, and the template and arguments that it was made from (for translation).
+
+    An argument that is a sentence itself is kept as ``{"text": …, "template": …, "args": …}``.
+    """
 
     text: str
     template: str = ""
@@ -21,9 +24,12 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.text
 
 
-def msg(template: str, /, **args: Argument) -> Message:
+def msg(template: str, /, **args: Argument | Message) -> Message:
     """A message from an English template with named arguments, as in ``msg("{pod} is not ready", pod="web-0")``.
 
-    Call it with a literal: the catalogues of other languages are extracted from these calls.
+    Call it with a literal: the catalogues of other languages are extracted from these calls. Arguments may be messages,
+    which are translated with it.
     """
-    return Message(fill(template, args), template if args else "", args)
+    plain = {name: value.text if isinstance(value, Message) else value for name, value in args.items()}
+    kept = {name: msgspec.structs.asdict(v) if isinstance(v, Message) else v for name, v in args.items()}
+    return Message(fill(template, plain), template if args else "", kept)

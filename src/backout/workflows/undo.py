@@ -70,18 +70,18 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: Cap
             message=msg(
                 "This puts back the state before run {run}, which was broken: {cause}",
                 run=run.id,
-                cause=run.plan.cause.text,
+                cause=run.plan.cause,
             ),
         ),
         *(
             Risk(
                 code="not-undone",
-                message=msg("{step}: is not taken back, since nothing of it lasts.", step=step.title.text),
+                message=msg("{step}: is not taken back, since nothing of it lasts.", step=step.title),
             )
             for step in lasting
         ),
     ]
-    if before.status not in ("", "deployed", "superseded"):
+    if run.plan.target.kind == "helm" and before.status not in ("", "deployed", "superseded"):
         risks.append(
             Risk(
                 code="not-undone",
@@ -164,7 +164,7 @@ def _reversed(step: Step, run: Run, captures: CaptureStore, digest: str) -> tupl
         id=f"undo-{step.id}",
         action=step.compensation.action,
         target=step.target,
-        title=msg("Take back: {step}", step=step.title.text),
+        title=msg("Take back: {step}", step=step.title),
         params=params,
         compensation=Compensation(step.action, step.params, run.plan.access),
         timeout=step.timeout,

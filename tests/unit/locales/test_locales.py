@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from backout.cli.views.page import Page, width
@@ -66,6 +67,16 @@ def test_phrases_of_ours_among_the_arguments_are_translated_and_names_are_not() 
     said = translate("The API server {server} can't be reached: {reason}.", {"server": "check", "reason": reason}, "ko")
     assert said == "API 서버 check에 연결할 수 없습니다: 연결이 끊어짐."
     assert translate("{reason}", {"reason": reason}, "en") == reason
+
+
+def test_a_sentence_inside_a_sentence_is_translated_with_it_also_after_it_was_stored() -> None:
+    inner = msg("{ready} of {desired} pods ready", ready=1, desired=3)
+    message = msg("Take back: {step}", step=inner)
+    assert message.text == "Take back: 1 of 3 pods ready"
+    stored = msgspec.json.decode(msgspec.json.encode(message), type=Message)
+    for one in (message, stored):
+        assert say(one, "ko") == "취소: 파드 3개 중 1개 준비"
+        assert translate(one.template, one.args, "en") == message.text
 
 
 def test_labels_and_tables_stay_aligned_with_wide_letters() -> None:

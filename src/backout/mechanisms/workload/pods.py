@@ -73,7 +73,7 @@ async def _replace(context: StepContext, step: Step, live: Live, choose: Choose)
             await context.cluster.delete(PODS, name, pod["metadata"]["namespace"], uid=pod["metadata"]["uid"])
             deleted.append(name)
             context.progress(
-                msg("Deleted pod {pod} of another revision, which failed: {why}.", pod=name, why=why.text)
+                msg("Deleted pod {pod} of another revision, which failed: {why}.", pod=name, why=why)
                 if why
                 else msg("Deleted pod {pod}, which was of another revision.", pod=name),
                 pod=name,
@@ -130,7 +130,7 @@ async def wait_ready(context: StepContext, step: Step) -> StepOutcome:
             if told != (state.ready, state.waiting.text):
                 told = state.ready, state.waiting.text
                 context.progress(
-                    msg("{ref}: {waiting}.", ref=_name(step), waiting=state.waiting.text),
+                    msg("{ref}: {waiting}.", ref=_name(step), waiting=state.waiting),
                     ready=state.ready, desired=state.desired,
                 )  # fmt: skip
             await watch.next(live, state.waiting)
@@ -152,7 +152,7 @@ class _Patience:
         for pod in await live.current_pods():
             if (why := failure(pod)) is not None:
                 name = str(pod["metadata"]["name"])
-                failing[str(pod["metadata"]["uid"])] = msg("{pod}: {reason}", pod=name, reason=why.text)
+                failing[str(pod["metadata"]["uid"])] = msg("{pod}: {reason}", pod=name, reason=why)
         # A crash loop looks well between its crashes, so only a ready pod clears itself.
         ready = {str(pod["metadata"]["uid"]) for pod in await live.current_pods() if is_ready(pod)}
         present = {str(pod["metadata"]["uid"]) for pod in live.pods}
