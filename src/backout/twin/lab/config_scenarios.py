@@ -205,9 +205,7 @@ async def delete_and_replace(lab: Lab) -> None:
     meta = {"name": _stores(lab), "labels": labels, "annotations": notes}
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "immutable": True,
             "data": {"stores.yaml": _NO_YAML}}  # fmt: skip
-    await lab.api.request(
-        "POST", CONFIGMAPS.path(lab.namespace), query=[("fieldManager", "kubectl-create")], body=body
-    )
+    await lab.api.request("POST", CONFIGMAPS.path(lab.namespace), query=[("fieldManager", "kubectl-create")], body=body)
     await lab.scale("deployment", query, replicas)
     await lab.until_broken(query, CRASHING, restarts=1)
 
