@@ -30,6 +30,8 @@ from backout.snapshots.repository.format import (
 from backout.snapshots.repository.objects import AT_ONCE, Reader
 from backout.snapshots.repository.pages import Page, decode_page, entry_digest
 
+# Made here and not at the first use: two threads that make msgspec's description of a type at the same time crash.
+_DECODER = msgspec.json.Decoder(Snapshot)
 _PREFIX = re.compile(r"[0-9a-f]{4,31}", re.ASCII)
 
 
@@ -83,7 +85,7 @@ class Manifests:
             Kind.SUMMARY, bytes.fromhex(id_) + context, content[HEADER.size + CONTEXT :], f"the summary {name}"
         )
         try:
-            snapshot = msgspec.json.decode(plain, type=Snapshot)
+            snapshot = _DECODER.decode(plain)
         except msgspec.DecodeError:
             raise damaged(name, "it does not describe a snapshot") from None
         bound = generation.context(snapshot.identity, snapshot.namespace)
