@@ -209,7 +209,9 @@ def test_bodies_with_repeated_fields() -> None:
     assert strict.decode_json(body) == ({"a": 1, "b": {"c": 3}, "l": [{"x": 2}]}, ["b.c", "l[0].x"])
     assert strict.decode_json(b'{"a": 1}\n') == ({"a": 1}, [])
     text = b"a: 1\nl:\n- x: 1\n  x: 2\n"
-    assert strict.decode_yaml(text) == ({"a": 1, "l": [{"x": 2}]}, ["l[0].x"])
+    assert strict.decode_yaml(text) == ({"a": 1, "l": [{"x": 2}]}, ['line 4: key "x" already set in map'])
+    merged = b"a: &a {x: 1}\nb: {<<: *a, x: 2}\n"
+    assert strict.decode_yaml(merged) == ({"a": {"x": 1}, "b": {"x": 2}}, [])
 
 
 def test_yaml_is_read_as_the_server_reads_it() -> None:

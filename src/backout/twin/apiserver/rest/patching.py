@@ -67,7 +67,7 @@ def patch(call: Call, subresource: str = "") -> Response:
 
 
 def _read(call: Call, kind: str) -> tuple[Any, list[str]]:
-    """The patch, and the fields that appear in it more than once."""
+    """The patch, and the complaints about fields that appear in it more than once."""
     try:
         body = msgspec.json.decode(call.request.body)
     except msgspec.DecodeError as error:
@@ -80,7 +80,7 @@ def _read(call: Call, kind: str) -> tuple[Any, list[str]]:
             what = f"json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
             raise bad_request(f"error decoding patch: {what}")
         return body, []
-    return body, strict.decode_json(call.request.body)[1]
+    return body, pipeline.duplicate_fields(strict.decode_json(call.request.body)[1])
 
 
 def _patched_order(value: Any, patch: Any) -> Any:

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import yaml
+from collections.abc import Iterable
 
 from backout.twin.apiserver import defaults, protobuf
 from backout.twin.apiserver import schema as schemas
@@ -13,7 +11,7 @@ from backout.twin.apiserver.fields import managed
 from backout.twin.apiserver.negotiate import PROTOBUF, YAML, body_type
 from backout.twin.apiserver.resources import ResourceType
 from backout.twin.apiserver.rest.call import Call, meta_of
-from backout.twin.apiserver.schema import Schema, TypeMismatch, clone
+from backout.twin.apiserver.schema import Schema, TypeMismatch
 from backout.twin.apiserver.status import ApiError, Cause, bad_request, invalid
 from backout.twin.apiserver.store import Object
 from backout.twin.apiserver.validation import strict
@@ -26,7 +24,7 @@ def schema_of(resource_type: ResourceType) -> Schema | None:
 
 
 def parse_body(call: Call) -> tuple[Object, list[str]]:
-    """The body as a mapping, and its complaints about duplicate fields; raises ApiError 400 or 415."""
+    """The body as a mapping, and the complaints about its duplicate fields; raises ApiError 400 or 415."""
     media = body_type(call.request.headers.get("content-type", ""))
     if media == PROTOBUF:
         try:
@@ -34,7 +32,20 @@ def parse_body(call: Call) -> tuple[Object, list[str]]:
         except protobuf.ProtobufError as error:
             raise bad_request(str(error)) from None
     kind = call.type.kind
-    return strict.decode_yaml(call.request.body, kind) if media == YAML else strict.decode_json(call.request.body, kind)
+    if media == YAML:
+        obj, repeated = strict.decode_yaml(call.request.body, kind)
+        return obj, [_unmarshal_errors(repeated)] if repeated else []
+    obj, paths = strict.decode_json(call.request.body, kind)
+    return obj, duplicate_fields(paths)
+
+
+def duplicate_fields(paths: Iterable[str]) -> list[str]:
+    """What strict decoding says of fields that a JSON document has twice."""
+    return [f'duplicate field "{path}"' for path in paths]
+
+
+def _unmarshal_errors(lines: list[str]) -> str:
+    return "\n".join(["yaml: unmarshal errors:", *(f"  {line}" for line in lines)])
 
 
 _SCHEME = '"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
@@ -93,7 +104,8 @@ def conform(
 ) -> None:
     """Typed decoding and defaulting of a parsed object, in place; unknown fields as ``fieldValidation`` says.
 
-    ``patched`` is the text that errors quote when the object is the result of a patch.
+    ``duplicates`` are complaints found before; ``patched`` is the text that errors quote when the object is the result
+    of a patch.
     """
     meta_of(obj)
     schema = schema_of(resource_type)
@@ -104,7 +116,7 @@ def conform(
         unknown = schemas.decode(obj, schema, custom=custom)
     except TypeMismatch as error:
         raise _patch_error(patched, str(error)) if patched else decoding_error(resource_type, str(error)) from None
-    complaints = [f'duplicate field "{path}"' for path in duplicates or ()]
+    complaints = list(duplicates or ())
     complaints += [f'unknown field "{path}"' for path in unknown]
     if patched and complaints and call.field_validation == "Strict":
         raise _patch_error(patched, "strict decoding error: " + ", ".join(complaints))
@@ -122,7 +134,8 @@ def report(call: Call, resource_type: ResourceType, complaints: list[str]) -> No
         return
     if call.field_validation == "Strict":
         raise decoding_error(resource_type, "strict decoding error: " + ", ".join(complaints))
-    call.warnings.extend(complaints)
+    # A header takes no line breaks: what has one is not said at all.
+    call.warnings.extend(text for text in complaints if "\n" not in text)
 
 
 def decoding_error(resource_type: ResourceType, why: str) -> ApiError:
@@ -146,41 +159,15 @@ def own(call: Call, old: Object | None, new: Object, now: str, subresource: str 
 
 def decode_apply(call: Call) -> Object:
     """The configuration in an apply request (YAML, of which JSON is a part); raises ApiError 400."""
-    try:
-        document = yaml.safe_load(call.request.body)
-        node = yaml.compose(call.request.body, Loader=yaml.SafeLoader) if call.field_validation != "Ignore" else None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}: " if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise bad_request(f"error decoding YAML: error converting YAML to JSON: yaml: {place}{problem}") from None
-    if not isinstance(document, dict):
-        raise bad_request("error decoding YAML: json: cannot unmarshal into Go value of type map[string]interface {}")
-    found: Object = clone(document)
+    found, repeated = strict.decode_apply(call.request.body)
     wanted = call.type
     api_version, kind = str(found.get("apiVersion") or ""), str(found.get("kind") or "")
     if (api_version, kind) != (wanted.api_version, wanted.kind):
         shown = api_version if "/" in api_version else f"/{api_version}"
         raise bad_request(f"invalid object type: {shown}, Kind={kind}")
-    repeated = list(_repeated_keys(node)) if node is not None else []
     if repeated and call.field_validation == "Strict":
-        listed = "\n".join(f"  {line}" for line in repeated)
-        raise bad_request(
-            f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n{listed}"
-        )
-    call.warnings.extend(repeated)
+        why = _unmarshal_errors(repeated)
+        raise bad_request(f"error strict decoding YAML: error converting YAML to JSON: {why}")
+    if call.field_validation != "Ignore":
+        call.warnings.extend(repeated)
     return found
-
-
-def _repeated_keys(node: yaml.Node) -> Iterator[str]:
-    """Keys that a mapping has twice, as Go's YAML decoder reports them."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _repeated_keys(item)
-    elif isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield f'line {key.start_mark.line + 1}: key "{key.value}" already set in map'
-            seen.add(key.value)
-            yield from _repeated_keys(value)

@@ -66,29 +66,29 @@ def _resolved(value: Any, path: str, duplicates: list[str]) -> Any:
 def decode_apply(body: bytes) -> tuple[Object, list[str]]:
     """As ``decode_yaml``, of the body of an apply patch. Raises ApiError 400."""
     try:
-        value = _yaml_value(body)
+        value, repeated = _yaml_value(body)
     except _YamlProblem as problem:
         text = f"error decoding YAML: error converting YAML to JSON: {problem}"
         raise ApiError(400, "BadRequest", text) from None
-    duplicates: list[str] = []
     if value is None:
-        return {}, duplicates
+        return {}, repeated
     if not isinstance(value, _Pairs):
         found = "array" if isinstance(value, list) else "string" if isinstance(value, str) else "number"
         text = f"error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} "
         raise ApiError(400, "BadRequest", f"{text}into Go value of type map[string]interface {{}}")
-    return _resolved(value, "", duplicates), duplicates
+    return _resolved(value, "", []), repeated
 
 
 class _YamlProblem(Exception):
     pass
 
 
-def _yaml_value(body: bytes) -> Any:
+def _yaml_value(body: bytes) -> tuple[Any, list[str]]:
     loader = None
     try:
         loader = _Loader(body)
-        return loader.get_single_data()
+        loader.repeated = []
+        return loader.get_single_data(), loader.repeated
     except yaml.YAMLError as error:
         raise _YamlProblem(f"yaml: {_yaml_problem(error)}") from None
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
@@ -99,15 +99,16 @@ def _yaml_value(body: bytes) -> Any:
 
 
 def decode_yaml(body: bytes, kind: str = "") -> tuple[Object, list[str]]:
-    """As ``decode_json``, of a YAML document (JSON is one). Raises ApiError 400."""
+    """(the object, a line for every key that its mapping has already) of a YAML document (JSON is one).
+
+    Raises ApiError 400."""
     try:
-        value = _yaml_value(body)
+        value, repeated = _yaml_value(body)
     except _YamlProblem as problem:
         raise _unrecognized(str(problem), body, kind) from None
     if not isinstance(value, _Pairs):
         raise _unrecognized("couldn't get version/kind; json parse error: unexpected end of JSON input", body, kind)
-    duplicates: list[str] = []
-    return _resolved(value, "", duplicates), duplicates
+    return _resolved(value, "", []), repeated
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:
@@ -152,12 +153,16 @@ else:
 
 
 class _Loader(_Base):
-    """YAML as the server reads it: no dates, no base-60 numbers, every key a string, repeated keys kept."""
+    """YAML as the server reads it: no dates, no base-60 numbers, every key a string, repeated keys kept and told."""
+
+    repeated: list[str]
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> _Pairs:
+    own = {id(key_node) for key_node, _ in node.value}  # what "<<" brings in may be set again
     loader.flatten_mapping(node)
     pairs = _Pairs()
+    seen: set[str] = set()
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if isinstance(key, bool):
@@ -167,6 +172,10 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> _Pairs:
                 raise yaml.constructor.ConstructorError(None, None, "invalid map key", key_node.start_mark)
             key = str(key)
         pairs.append((key, loader.construct_object(value_node, deep=True)))
+        if id(key_node) in own:
+            if key in seen:
+                loader.repeated.append(f'line {value_node.start_mark.line + 1}: key "{key}" already set in map')
+            seen.add(key)
     return pairs
 
 
