@@ -23,6 +23,7 @@ from backout.twin.apiserver.status import (
     too_large_version,
 )
 from backout.twin.apiserver.store import Entry
+from backout.twin.apiserver.validation.gojson import syntax_error
 
 _EXPIRED = "The provided continue parameter is too old "
 INCONSISTENT = (
@@ -176,11 +177,18 @@ def decode_continue(token: str) -> tuple[int, str]:
     """The version and the first key of a continue token; raises ApiError 400."""
     try:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except binascii.Error as error:
+        raise bad_request(f"invalid continue token: continue key is not valid: {error}") from None
+    try:
         data = msgspec.json.decode(raw)
         if data["v"] != "meta.k8s.io/v1":
             raise ValueError(f'server does not recognize this encoded version "{data["v"]}"')
         return int(data["rv"]), str(data["start"])
-    except (binascii.Error, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+    except msgspec.DecodeError as error:
+        # Read byte by byte, as Go's decoder does.
+        problem = syntax_error(raw.decode("latin-1")) or str(error)
+        raise bad_request(f"invalid continue token: continue key is not valid: {problem}") from None
+    except (KeyError, TypeError, ValueError) as error:
         raise bad_request(f"invalid continue token: continue key is not valid: {error}") from None
 
 

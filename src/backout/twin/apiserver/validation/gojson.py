@@ -33,7 +33,7 @@ def _fail(text: str, at: int, context: str) -> None:
 
 def _quoted(letter: str) -> str:
     return {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\"}.get(letter) or (
-        letter if letter.isprintable() else f"\\x{ord(letter):02x}"
+        letter if letter.isprintable() else f"\\x{ord(letter):02x}" if letter < "\x80" else f"\\u{ord(letter):04x}"
     )
 
 
