@@ -75,6 +75,16 @@ def _create_definition(obj: Object, context: Context) -> None:
     obj["status"] = {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored}
 
 
+def _create_role(obj: Object, context: Context) -> None:
+    # Stored objects are binary on a real server, where no list is no different from an empty one.
+    if obj.get("rules") == [] and not context.dry_run:
+        obj["rules"] = None
+
+
+def _update_role(new: Object, old: Object, subresource: str, context: Context) -> None:
+    _create_role(new, context)
+
+
 CREATE: dict[tuple[str, str], CreateRule] = {
     ("", "namespaces"): _create_namespace,
     ("", "nodes"): _create_node,
@@ -87,6 +97,8 @@ CREATE: dict[tuple[str, str], CreateRule] = {
     ("apps", "daemonsets"): workloads.create_daemon_set,
     ("batch", "jobs"): workloads.create_job,
     ("certificates.k8s.io", "certificatesigningrequests"): _create_signing_request,
+    ("rbac.authorization.k8s.io", "clusterroles"): _create_role,
+    ("rbac.authorization.k8s.io", "roles"): _create_role,
 }
 UPDATE: dict[tuple[str, str], UpdateRule] = {
     ("", "namespaces"): _update_namespace,
@@ -96,4 +108,6 @@ UPDATE: dict[tuple[str, str], UpdateRule] = {
     ("", "services"): services.update,
     ("apps", "daemonsets"): workloads.update_daemon_set,
     ("apps", "deployments"): workloads.update_deployment,
+    ("rbac.authorization.k8s.io", "clusterroles"): _update_role,
+    ("rbac.authorization.k8s.io", "roles"): _update_role,
 }
