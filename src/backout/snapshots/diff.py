@@ -18,7 +18,7 @@ from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef
 from backout.snapshots.collect import encode
 from backout.snapshots.repository import Repository
-from backout.snapshots.sanitise import sanitise
+from backout.snapshots.sanitise import helm_record, sanitise
 from backout.snapshots.walk import Skips, walk
 
 Key = tuple[str, str, str]
@@ -62,13 +62,14 @@ def key_of(ref: ObjectRef) -> Key:
     return (group if slash else "", ref.kind, ref.name)
 
 
-def describe(
-    before: Object | None, after: Object | None
-) -> tuple[tuple[FieldChange, ...], tuple[TextChange, ...]]:
+def describe(before: Object | None, after: Object | None) -> tuple[tuple[FieldChange, ...], tuple[TextChange, ...]]:
     """What differs: short values as fields, texts of several lines as lines."""
     if before is None or after is None:
         return (), ()
     left, right = _placeless(before), _placeless(after)
+    if helm_record(before) or helm_record(after):
+        # A record holds the values of its release, in a ConfigMap as in a Secret.
+        left, right = {**left, "kind": "Secret"}, {**right, "kind": "Secret"}
     texts = []
     if left.get("kind") == "ConfigMap":
         old, new = dict(left.get("data") or {}), dict(right.get("data") or {})
@@ -172,5 +173,3 @@ def _changed(entry: Entry, before: Any, after: Any) -> list[Difference]:
 
 def _sorted(found: list[Difference]) -> tuple[Difference, ...]:
     return tuple(sorted(found, key=lambda d: (d.ref.kind, d.ref.name, d.ref.api_version)))
-
-
