@@ -51,6 +51,9 @@ async def rehearsal_place(session: Session, *, clusters: int, keep: bool) -> Asy
             kubeconfig, context = str(getattr(cluster, "kubeconfig", "")), str(getattr(cluster, "context", ""))
         yield Place(kubeconfig, context, str(session.values.get("namespace") or DEMO_NAMESPACE), own=True)
         return
+    from msgspec.structs import replace
+
+    from backout.model.settings import SnapshotSettings
     from backout.twin import process
 
     directory = Path(tempfile.mkdtemp(prefix="backout-demo-"))
@@ -64,6 +67,9 @@ async def rehearsal_place(session: Session, *, clusters: int, keep: bool) -> Asy
     context = twin.clusters[min(1, len(twin.clusters) - 1)]
     try:
         with _own_state(directory, keep=keep):
+            if not keep:
+                # The repository of the user's configuration is not for rehearsals.
+                session.settings = replace(session.settings, snapshots=SnapshotSettings())
             yield Place(str(twin.kubeconfig), context, STACK_NAMESPACE, own=False)
     finally:
         if keep:
@@ -182,8 +188,15 @@ async def _play(session: Session, scenario: Scenario, place: Place, lab: Lab, *,
 
 
 async def _break(session: Session, scenario: Scenario, place: Place, lab: Lab) -> None:
+    from backout.cli.rehearsed_snapshot import take_good_snapshot
+
+    async def snapshot() -> None:
+        async with _cluster(session, place) as cluster:
+            await take_good_snapshot(session, cluster, place.namespace)
+
     session.note("Building a healthy stack on {cluster}, namespace {namespace} …", cluster=place.context,
                  namespace=place.namespace)  # fmt: skip
+    lab.snapshot = snapshot
     await scenario.prepare(lab)
     session.note("Breaking it …")
     await scenario.break_it(lab)
