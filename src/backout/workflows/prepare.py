@@ -45,8 +45,11 @@ async def make_plan(
     to: str = "",
     problems: Sequence[Problem] = (),
     settings: Settings | None = None,
+    hooks: bool = True,
 ) -> Plan:
     """The sealed plan that takes ``target`` back to its last good revision, or to the one that ``to`` names.
+
+    Without ``hooks``, Helm runs none.
 
     Raises:
         NotFoundError: no such target or revision.
@@ -59,7 +62,7 @@ async def make_plan(
             hint="policy.protected in the configuration lists the protected namespaces.",
         )  # fmt: skip
     name = mechanism_of(target)
-    mechanism = registry.get(name)
+    mechanism = registry.get(name) if hooks else registry.without_hooks(name)
     identity, revisions = await asyncio.gather(cluster.identity(), mechanism.history(cluster, target))
     choice = choose(target, revisions, to)
     changes, steps, checks = await asyncio.gather(

@@ -16,6 +16,7 @@ from backout.errors import BackoutError, Conflict, Invalid, ObjectNotFound, Refu
 from backout.mechanisms.diff import diff_objects
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.checks import access, checks
+from backout.mechanisms.helm.payload import Hook
 from backout.mechanisms.helm.preview import changes
 from backout.mechanisms.helm.risks import risks
 from backout.mechanisms.helm.steps import steps
@@ -285,3 +286,17 @@ def test_a_difference_from_the_newest_revision_is_worded_by_its_case(status: str
     astray = item("Deployment", {"spec": {"a": 1}}, {"spec": {"a": 2}}, base={"spec": {"a": 2}})
     notes = str(changes(analysis(astray, status=status)).objects[0].notes)
     assert words in notes and ("outside of Helm" in notes) == (status == "deployed")
+
+
+def test_without_hooks_helm_runs_none_and_the_plan_says_which() -> None:
+    one = analysis(SCALE)
+    hook = Hook(name="migrate", kind="Job", events=("pre-rollback",))
+    one = msgspec.structs.replace(one, target_release=msgspec.structs.replace(one.target_release, hooks=(hook,)))
+    without = msgspec.structs.replace(one, hooks=False)
+    assert "no_hooks" not in steps(one, TARGET, "secret", NOW)[0].params
+    step = steps(without, TARGET, "secret", NOW)[0]
+    assert step.params["no_hooks"] and step.compensation and step.compensation.params["no_hooks"]
+    assert "will run" in str(changes(one).notes) and "job/migrate will not run" in str(changes(without).notes)
+    assert {"hooks", "no-hooks"} & {risk.code for risk in risks(without, None, NOW)} == {"no-hooks"}
+    job = Access("create", "batch", "jobs", NS)
+    assert job in access(one, "secret") and job not in access(without, "secret")

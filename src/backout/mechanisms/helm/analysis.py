@@ -68,6 +68,8 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     target_release: Release
     server_side: bool
     items: tuple[Item, ...]
+    hooks: bool = True
+    """Whether Helm runs the hooks of the revision."""
 
     @property
     def namespace(self) -> str:
@@ -81,6 +83,7 @@ async def analyse(
     target: tuple[Record, Release],
     *,
     server_side: bool,
+    hooks: bool = True,
 ) -> Analysis:
     """Compares both manifests and the live objects, and asks the server about each write.
 
@@ -102,7 +105,7 @@ async def analyse(
     items = await asyncio.gather(*(one(key) for key in [*after, *(key for key in before if key not in after)]))
     return Analysis(
         head=record, head_release=head_release, target=target[0], target_release=target[1], server_side=server_side,
-        items=tuple(items),
+        items=tuple(items), hooks=hooks,
     )  # fmt: skip
 
 

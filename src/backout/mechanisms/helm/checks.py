@@ -95,7 +95,8 @@ def access(analysis: Analysis, driver: str) -> list[Access]:
         else:
             verbs.append("patch")
         rights.need(item.resource, item.ref.namespace, *verbs)
-    rights.hooks(analysis.target_release)
+    if analysis.hooks:
+        rights.hooks(analysis.target_release)
     for step in aftercare(analysis, Target("helm", analysis.head.release, analysis.namespace)):
         if step.action in {"workload.replace-stuck-pods", "workload.delete-outdated-pods"}:
             rights.need(PODS, step.target.namespace, "delete")
@@ -117,7 +118,8 @@ def access_back(analysis: Analysis, driver: str) -> list[Access]:
         elif item.live is None:
             verbs.append("delete")
         rights.need(item.resource, item.ref.namespace, *verbs)
-    rights.hooks(analysis.head_release)
+    if analysis.hooks:
+        rights.hooks(analysis.head_release)
     return sorted(rights.found)
 
 

@@ -42,11 +42,12 @@ class _Memo:
 
 
 class HelmMechanism:
-    """Rolls releases back by the user's helm; reads their records itself."""
+    """Rolls releases back by the user's helm; reads their records itself. ``hooks``: whether helm runs them."""
 
     name: ClassVar[str] = "helm"
 
-    def __init__(self) -> None:
+    def __init__(self, *, hooks: bool = True) -> None:
+        self.hooks = hooks
         self._memos: WeakKeyDictionary[Cluster, _Memo] = WeakKeyDictionary()
 
     async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
@@ -131,7 +132,9 @@ class HelmMechanism:
         head_release, wanted_release = await records.load(head), await records.load(wanted)
         helm = await _helm_if_any()
         server_side = wanted_release.server_side and (helm is None or helm.major >= 4)
-        return await analyse(cluster, (head, head_release), (wanted, wanted_release), server_side=server_side)
+        return await analyse(
+            cluster, (head, head_release), (wanted, wanted_release), server_side=server_side, hooks=self.hooks
+        )
 
 
 def _failed(task: asyncio.Task[Analysis]) -> bool:

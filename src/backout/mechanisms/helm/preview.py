@@ -105,7 +105,7 @@ def _few(paths: list[str]) -> str:
 
 
 def rollback_hooks(analysis: Analysis) -> list[tuple[str, str]]:
-    """Hooks of the target revision that a rollback runs, as (event, kind/name)."""
+    """Hooks of the target revision that a rollback runs, or would run, as (event, kind/name)."""
     return [
         (event, f"{hook.kind.lower()}/{hook.name}")
         for event in ROLLBACK_HOOKS
@@ -115,7 +115,12 @@ def rollback_hooks(analysis: Analysis) -> list[tuple[str, str]]:
 
 
 def _notes(analysis: Analysis) -> list[Message]:
-    notes = [msg("{event} hook: {hook} will run.", event=event, hook=hook) for event, hook in rollback_hooks(analysis)]
+    notes = [
+        msg("{event} hook: {hook} will run.", event=event, hook=hook)
+        if analysis.hooks
+        else msg("{event} hook: {hook} will not run.", event=event, hook=hook)
+        for event, hook in rollback_hooks(analysis)
+    ]
     how = "server-side apply" if analysis.server_side else "client-side apply"
     notes.append(msg("Helm writes the objects by {method}.", method=how))
     if _has_crds(analysis):

@@ -28,9 +28,16 @@ def risks(analysis: Analysis, helm: Tool | None, now: datetime) -> list[Risk]:
     hooks = rollback_hooks(analysis)
     if hooks:
         names = ", ".join(dict.fromkeys(name for _, name in hooks))
-        found.append(Risk(code="hooks", message=msg(
-            "Hooks of the target revision run again: {hooks}. They may not be made to run twice.", hooks=names
-        )))  # fmt: skip
+        found.append(
+            Risk(code="hooks", message=msg(
+                "Hooks of the target revision run again: {hooks}. They may not be made to run twice.", hooks=names
+            ))
+            if analysis.hooks
+            else Risk(code="no-hooks", message=msg(
+                "Hooks of the target revision do not run, as you asked: {hooks}. What they do is left undone.",
+                hooks=names,
+            ))
+        )  # fmt: skip
     strangers = ", ".join(str(item.ref) for item in analysis.items if item.stranger)
     if strangers:
         found.append(Risk(code="unknown-base", message=msg(

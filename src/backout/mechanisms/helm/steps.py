@@ -124,6 +124,8 @@ def _rollback(
     common: dict[str, Any] = {"release": target.name, "driver": driver, "timeout": HELM_TIMEOUT}
     if names:
         common["recreate"] = names
+    if not analysis.hooks:
+        common["no_hooks"] = True
     forward = {
         **common, "revision": revision, "digest": wanted, "apply": "ssa" if analysis.server_side else "csa",
     }  # fmt: skip
@@ -146,7 +148,7 @@ def _rollback(
         compensation=_compensation(analysis, driver, common, recreate),
         destroys=(*destroys, *(obstacle.item.ref for obstacle in recreate)),
         # each hook may take Helm's own timeout, and a helm of an earlier attempt may have to be waited for
-        timeout=HELM_TIMEOUT * (2 + len(rollback_hooks(analysis))),
+        timeout=HELM_TIMEOUT * (2 + (len(rollback_hooks(analysis)) if analysis.hooks else 0)),
     )  # fmt: skip
 
 
