@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from backout.cli.batch import Failed
 from backout.errors import BackoutError, NothingToDo, RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -15,29 +18,55 @@ if TYPE_CHECKING:
     from backout.model.target import Target
 
 
-async def plans_for(session: Session, texts: tuple[str, ...], to: str) -> list[Plan]:
-    """One plan a target, cluster by cluster.
+@dataclass(slots=True)
+class Planned:
+    """The plans, and what could not be planned."""
+
+    plans: list[Plan] = field(default_factory=list)
+    failures: list[Failed] = field(default_factory=list)
+
+    def alone(self) -> BackoutError | None:
+        """The only thing there is to tell, when that is an error."""
+        return self.failures[0].error if len(self.failures) == 1 and not self.plans else None
+
+
+async def plans_for(session: Session, texts: tuple[str, ...], to: str, *, hooks: bool = True) -> Planned:
+    """One plan a target, cluster by cluster. One that can't be made does not stop the others.
 
     Raises:
         NothingToDo: nothing is broken, and no target was named.
-        RefusedError: something is broken, but there is no safe way back for any of it.
+        BackoutError: one thing was asked for, or is broken, and there is no plan for it.
     """
     if to and not texts:
         raise UsageError("--to needs a target.", expected="backout plan helm/NAME --to REVISION")
+    planned = Planned()
 
-    async def one(cluster: Cluster) -> list[Plan]:
-        return await _plans(session, cluster, texts, to)
+    async def one(name: str) -> Planned:
+        try:
+            async with session.cluster(name) as cluster:
+                return await _plans(session, cluster, texts, to, hooks=hooks)
+        except UsageError:
+            raise
+        except BackoutError as error:
+            return Planned(failures=[Failed(error, name)])
 
-    plans = [plan for found in await session.each_cluster(one) for plan in found]
-    if not plans:
+    for found in await asyncio.gather(*(one(name) for name in session.contexts)):
+        planned.plans += found.plans
+        planned.failures += found.failures
+    if (alone := planned.alone()) is not None:
+        raise alone
+    if not planned.plans and not planned.failures:
         raise NothingToDo(
             "Nothing is broken, so there is nothing to go back from.",
             hint="To go back all the same, name what and where to: backout plan helm/NAME --to REVISION.",
         )
-    return plans
+    for failed in planned.failures:
+        why = session.page().say(failed.error.template, **failed.error.arguments)
+        session.note("Left out: {target}: {why}", target=str(failed.target or failed.cluster), why=why)
+    return planned
 
 
-async def _plans(session: Session, cluster: Cluster, texts: tuple[str, ...], to: str) -> list[Plan]:
+async def _plans(session: Session, cluster: Cluster, texts: tuple[str, ...], to: str, *, hooks: bool) -> Planned:
     from backout.cli.targets import read_targets
     from backout.diagnosis.diagnose import diagnose
     from backout.workflows.prepare import make_plan
@@ -46,25 +75,20 @@ async def _plans(session: Session, cluster: Cluster, texts: tuple[str, ...], to:
     diagnosis = await diagnose(cluster, session.namespace_of(cluster), targets)
     for blind in diagnosis.blind:
         session.note("Not everything could be looked at: {what}", what=session.page().say(blind))
-    wanted = targets or _targets(diagnosis)
-    plans: list[Plan] = []
-    refusals: list[BackoutError] = []
-    for target in wanted:
+    planned = Planned()
+    for target in targets or _targets(diagnosis):
         try:
-            plans.append(
+            planned.plans.append(
                 await make_plan(
-                    cluster, target, made_at=diagnosis.at, to=to, problems=diagnosis.problems, settings=session.settings
+                    cluster, target, made_at=diagnosis.at, to=to, problems=diagnosis.problems,
+                    settings=session.settings, hooks=hooks,
                 )
-            )
-        except RefusedError as error:
-            if targets:
-                raise
-            refusals.append(error)
-    if refusals and not plans:
-        raise refusals[0]
-    for refusal in refusals:
-        session.note("Left out: {why}", why=session.page().say(refusal.template, **refusal.arguments))
-    return plans
+            )  # fmt: skip
+        except UsageError:
+            raise
+        except BackoutError as error:
+            planned.failures.append(Failed(error, cluster.name, target))
+    return planned
 
 
 def _targets(diagnosis: Diagnosis) -> list[Target]:

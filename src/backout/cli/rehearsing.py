@@ -5,22 +5,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from backout.cli.batch import Failed, reached_by, worst
+from backout.cli.failures import show_failure
+from backout.errors import BackoutError
+
 if TYPE_CHECKING:
+    from backout.cli.planning import Planned
     from backout.cli.session import Session
-    from backout.model.plan import Plan
 
 REFUSED = 5
 
 
-async def dry_run_answers(session: Session, plans: list[Plan]) -> int:
+async def dry_run_answers(session: Session, planned: Planned) -> int:
     """Asks for every right of the plans; what the server said to each object stands in the plans' changes already."""
     from backout.cli.output import versioned
     from backout.planning.role import roles
 
     items: list[dict[str, Any]] = []
-    for plan in plans:
-        async with session.cluster(plan.cluster) as cluster:
-            answers = await cluster.may(plan.access)
+    failures = list(planned.failures)
+    for plan in planned.plans:
+        try:
+            async with session.cluster(reached_by(session, plan)) as cluster:
+                answers = await cluster.may(plan.access)
+        except BackoutError as error:
+            if len(planned.plans) + len(planned.failures) == 1:
+                raise
+            failures.append(Failed(error, plan.cluster, plan.target))
+            continue
         missing = [answer.access for answer in answers if not answer.allowed]
         approvals = [risk.code for risk in plan.risks if risk.needs_approval]
         items.append({
@@ -29,8 +40,13 @@ async def dry_run_answers(session: Session, plans: list[Plan]) -> int:
     if session.text:
         _show(session, items)
     else:
-        session.document(versioned("DryRun", items=items))
-    return REFUSED if any(item["missing"] for item in items) else 0
+        more = {"failed": [failed.document() for failed in failures]} if failures else {}
+        session.document(versioned("DryRun", items=items, **more))
+    if session.text:
+        for failed in failures[len(planned.failures) :]:
+            show_failure(failed.error)
+    codes = [failed.error.exit_code for failed in failures]
+    return worst([*codes, REFUSED if any(item["missing"] for item in items) else 0])
 
 
 def _show(session: Session, items: list[dict[str, Any]]) -> None:

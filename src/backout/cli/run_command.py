@@ -12,9 +12,9 @@ from backout.cli.options import common_options
 from backout.cli.run_async import with_session
 
 if TYPE_CHECKING:
+    from backout.cli.planning import Planned
     from backout.cli.session import Session
     from backout.model.plan import Plan
-    from backout.model.run import Run
 
 
 @click.command("run")
@@ -22,11 +22,18 @@ if TYPE_CHECKING:
 @click.option("--to", default="", metavar="REVISION", help="Go back to this revision, not to the last good one.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--approve", multiple=True, metavar="CODE", help="Say yes to a risk that needs it; may be repeated.")
+@click.option("--no-hooks", is_flag=True, help="Helm: run no hooks of the revision.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what the server would answer.")
 @common_options
 @with_session
 async def command(
-    session: Session, targets: tuple[str, ...], to: str, yes: bool, approve: tuple[str, ...], dry_run: bool
+    session: Session,
+    targets: tuple[str, ...],
+    to: str,
+    yes: bool,
+    approve: tuple[str, ...],
+    no_hooks: bool,
+    dry_run: bool,
 ) -> int:
     """Shows the plan, asks, captures the state, carries the plan out, and measures whether it worked.
 
@@ -37,27 +44,54 @@ async def command(
     if not dry_run:
         # The engine's import runs beside the reading of the cluster.
         preload()
-    plans = await _plans(session, targets, to)
+    planned = await _plans(session, targets, to, hooks=not no_hooks)
     if session.text:
-        _show(session, plans)
+        _show(session, planned.plans)
     if dry_run:
         from backout.cli.rehearsing import dry_run_answers
 
-        return await dry_run_answers(session, plans)
-    from backout.cli.running import ask, require_approval, require_tools
+        return await dry_run_answers(session, planned)
+    from backout.cli.batch import report, run_all
+    from backout.cli.running import ask
 
-    for plan in plans:
-        require_approval(plan, approve)
-        await require_tools(plan)
-    if not yes and not ask(session, "Carry this out?"):
+    ready = await _ready(session, planned, approve, yes=yes)
+    if ready and not yes and not ask(session, "Carry this out?"):
         session.note("Nothing was done.")
-        return 0
-    runs = [await _run(session, plan) for plan in plans]
-    return _conclude(session, runs)
+        return report(session, [], planned.failures, told=len(planned.failures)) if not session.text else 0
+    told = len(planned.failures)
+    runs, failures = await run_all(session, ready)
+    return report(session, runs, [*planned.failures, *failures], told=told)
 
 
-async def _plans(session: Session, targets: tuple[str, ...], to: str) -> list[Plan]:
-    from backout.cli.planning import plans_for
+async def _ready(session: Session, planned: Planned, approve: tuple[str, ...], *, yes: bool) -> list[Plan]:
+    """The plans that may be carried out; what stands in the way of the others joins the failures.
+
+    Raises:
+        BackoutError: there is one plan, and something stands in its way.
+    """
+    from backout.cli.batch import Failed
+    from backout.cli.failures import show_failure
+    from backout.cli.running import require_approval, require_tools
+    from backout.errors import BackoutError
+
+    ready: list[Plan] = []
+    for plan in planned.plans:
+        try:
+            require_approval(plan, approve, None if yes else session)
+            await require_tools(plan)
+        except BackoutError as error:
+            if len(planned.plans) == 1 and not planned.failures:
+                raise
+            planned.failures.append(Failed(error, plan.cluster, plan.target))
+            if session.text:
+                show_failure(error)
+        else:
+            ready.append(plan)
+    return ready
+
+
+async def _plans(session: Session, targets: tuple[str, ...], to: str, *, hooks: bool) -> Planned:
+    from backout.cli.planning import Planned, plans_for
     from backout.errors import UsageError
     from backout.planning.document import load
 
@@ -66,10 +100,11 @@ async def _plans(session: Session, targets: tuple[str, ...], to: str) -> list[Pl
         if not path.is_file():
             raise UsageError("{text} is neither a plan file nor a target.", text=targets[0],
                              expected="a file that `backout plan --out` wrote, or kind/name")  # fmt: skip
-        if to:
-            raise UsageError("A plan file says itself where to go, so --to can't go with it.")
-        return load(path.read_text(encoding="utf-8", errors="replace"), str(path))
-    return await plans_for(session, targets, to)
+        if to or not hooks:
+            raise UsageError("A plan file says itself where to go and how, so {option} can't go with it.",
+                             option="--to" if to else "--no-hooks")  # fmt: skip
+        return Planned(load(path.read_text(encoding="utf-8", errors="replace"), str(path)))
+    return await plans_for(session, targets, to, hooks=hooks)
 
 
 def _show(session: Session, plans: list[Plan]) -> None:
@@ -80,20 +115,3 @@ def _show(session: Session, plans: list[Plan]) -> None:
         show_plan(page, plan)
         page.line()
         page.show()
-
-
-async def _run(session: Session, plan: Plan) -> Run:
-    from backout.cli.running import carry_out
-
-    # A plan file names its own cluster; --context may say by which context it is reached from here.
-    name = session.contexts[0] if session.values.get("contexts") and len(session.contexts) == 1 else plan.cluster
-    async with session.cluster(name) as cluster:
-        return await carry_out(session, cluster, plan)
-
-
-def _conclude(session: Session, runs: list[Run]) -> int:
-    """The outcome of each; the exit code is the worst, in the order of how much a person must do about it."""
-    from backout.cli.running import conclude
-
-    codes = [conclude(session, run) for run in runs]
-    return next((code for code in (8, 7, 9, 1, 130) if code in codes), max(codes))

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,22 +21,35 @@ if TYPE_CHECKING:
     from backout.cluster.port import Cluster
     from backout.engine.dbos_engine import DbosEngine
     from backout.engine.runs import RunStore
-    from backout.model.plan import Plan
+    from backout.model.plan import Plan, Risk
     from backout.model.run import Run
 
 
-def require_approval(plan: Plan, approved: tuple[str, ...]) -> None:
+def require_approval(plan: Plan, approved: tuple[str, ...], session: Session | None = None) -> None:
     """Holds the risks that need an explicit yes against the codes that were approved.
+
+    With a ``session``, the person at the terminal is asked for each that is left; without a terminal nobody is.
 
     Raises:
         RefusedError: one of them was not approved.
     """
     for risk in plan.risks:
-        if risk.needs_approval and risk.code not in approved:
-            raise RefusedError(
-                "The plan for {target} needs an explicit yes: {risk}", target=str(plan.target), risk=risk.message.text,
-                code=risk.code, hint="If that is what you want, add: --approve {code}",
-            )  # fmt: skip
+        if not risk.needs_approval or risk.code in approved:
+            continue
+        if session is not None and sys.stdin.isatty() and _typed_yes(session, plan, risk):
+            continue
+        raise RefusedError(
+            "The plan for {target} needs an explicit yes: {risk}", target=str(plan.target), risk=risk.message.text,
+            code=risk.code, hint="If that is what you want, add: --approve {code}",
+        )  # fmt: skip
+
+
+def _typed_yes(session: Session, plan: Plan, risk: Risk) -> bool:
+    """A whole word, so that no key that was pressed too early counts."""
+    page = session.page()
+    click.echo(page.say("{target}: {risk}", target=str(plan.target), risk=page.say(risk.message)), err=True)
+    question = page.say("Type yes to accept that ({code})", code=risk.code)
+    return str(click.prompt(question, default="", show_default=False, err=True)).strip().lower() == "yes"
 
 
 async def require_tools(plan: Plan) -> None:
@@ -130,20 +144,30 @@ def _stoppable(session: Session, engine: DbosEngine, run: str) -> Iterator[None]
             loop.remove_signal_handler(number)
 
 
+def exit_code_of(run: Run) -> int:
+    """What a command that carried this run out ends with."""
+    return run.failure.exit_code if run.failure else 0 if run.state == "recovered" else 130
+
+
+def run_document(session: Session, run: Run) -> dict[str, Any]:
+    """The run with its events, for JSON and YAML."""
+    from backout.cli.output import with_kind
+
+    with open_store(session) as store:
+        return with_kind("Run", run, events=store.events(run.id), exitCode=exit_code_of(run))
+
+
 def conclude(session: Session, run: Run) -> int:
     """Says how the run ended, and what can be done now; returns the exit code."""
-    from backout.cli.output import with_kind
     from backout.cli.views.run import show_outcome
 
-    code = run.failure.exit_code if run.failure else 0 if run.state == "recovered" else 130
-    if not session.text:
-        with open_store(session) as store:
-            session.document(with_kind("Run", run, events=store.events(run.id), exitCode=code))
-        return code
-    page = session.page()
-    show_outcome(page, run)
-    page.show()
-    return code
+    if session.text:
+        page = session.page()
+        show_outcome(page, run)
+        page.show()
+    else:
+        session.document(run_document(session, run))
+    return exit_code_of(run)
 
 
 def ask(session: Session, question: str) -> bool:
@@ -152,8 +176,6 @@ def ask(session: Session, question: str) -> bool:
     Raises:
         RefusedError: there is nobody to ask.
     """
-    import sys
-
     if not sys.stdin.isatty():
         raise RefusedError(
             "Nobody can be asked: this is no terminal.", hint="Look at the plan, then say yes beforehand: --yes"

@@ -25,6 +25,7 @@ async def command(session: Session, run: str, yes: bool, approve: tuple[str, ...
 
     Verified means here that the former content is in force, not that it is healthy.
     """
+    from backout.cli.batch import report
     from backout.cli.running import ask, carry_out, conclude, require_approval, require_tools
     from backout.cli.store import open_store
     from backout.cli.views.plan import show_plan
@@ -44,10 +45,10 @@ async def command(session: Session, run: str, yes: bool, approve: tuple[str, ...
             show_plan(page, plan)
             page.line()
             page.show()
-        require_approval(plan, approve)
+        require_approval(plan, approve, None if yes else session)
         await require_tools(plan)
         if not yes and not ask(session, "Carry this out?"):
             session.note("Nothing was done.")
-            return 0
+            return report(session, [], []) if not session.text else 0
         ended = await carry_out(session, cluster, plan)
     return conclude(session, ended)
