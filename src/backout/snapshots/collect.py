@@ -77,10 +77,13 @@ async def take(
             progress(sum(kinds.values()))
 
         await walk(cluster, namespace, keep, skips)
+        around = await pointers.read()
+        # In the middle of a rollout nothing is broken, and yet it is no state to come back to.
+        healthy = False if about.healthy and any(w.healthy is False for w in around.workloads) else about.healthy
         draft = SnapshotDraft(
             kind=about.kind, cluster=cluster.name, identity=identity, namespace=namespace, taken_at=at, tags=about.tags,
-            message=about.message, healthy=about.healthy, incident=about.incident, run=about.run, actor=about.actor,
-            parent=earlier[0].id if earlier else "", skipped=skips.sorted(), pointers=await pointers.read(),
+            message=about.message, healthy=healthy, incident=about.incident, run=about.run, actor=about.actor,
+            parent=earlier[0].id if earlier else "", skipped=skips.sorted(), pointers=around,
         )  # fmt: skip
         snapshot = await writer.save(draft)
         return Taken(snapshot, writer.written, dict(sorted(kinds.items())))

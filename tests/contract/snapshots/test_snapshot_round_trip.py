@@ -20,7 +20,7 @@ from cluster_harness import Cluster as Harness
 from backout.cluster.client import KubernetesCluster
 from backout.cluster.kubeconfig import connection
 from backout.cluster.port import CONFIGMAPS, SECRETS, SERVICES, Object
-from backout.errors import ObjectNotFound, RefusedError
+from backout.errors import AccessDenied, ObjectNotFound, RefusedError
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef
 from backout.snapshots.collect import About, Taken, encode, take
@@ -273,6 +273,52 @@ def test_a_name_that_the_snapshot_does_not_hold_is_said(cluster: Harness, ns: st
         snapshot = (await world.take()).snapshot
         with pytest.raises(ObjectNotFound, match="configmap/nope"):
             await world.plan(snapshot, "configmap/nope")
+
+    run(cluster, ns, work)
+
+
+def test_a_workload_that_is_not_ready_is_no_good_state(cluster: Harness, ns: str) -> None:
+    async def work(world: World) -> None:
+        env = [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "absent", "key": "a"}}}]
+        labels = {"app": "web"}
+        await world.make("Deployment", "web", "apps/v1", spec={
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "web", "image": "nginx:1.25", "env": env}]},
+            },
+        })  # fmt: skip
+        taken = await world.take()
+        assert taken.snapshot.healthy is False
+        assert not taken.snapshot.good
+        (pointer,) = taken.snapshot.pointers.workloads
+        assert (str(pointer.ref), pointer.ready, pointer.healthy) == ("deployment/web", 0, False)
+        skipped = {found.ref.kind for found in taken.snapshot.skipped if not found.ref.name}
+        assert {"Pod", "Event", "Lease", "Endpoints", "ReplicaSet"} <= skipped
+        assert set(taken.kinds) == {"Deployment", "ServiceAccount"}
+
+    run(cluster, ns, work)
+
+
+def test_what_may_not_be_listed_is_said_and_not_taken_for_gone(cluster: Harness, ns: str) -> None:
+    async def work(world: World) -> None:
+        await world.make("ConfigMap", "web", data={"a": "1"})
+        await world.make("Secret", "db", stringData={"a": "1"})
+        snapshot = (await world.take()).snapshot
+
+        async def denied(resource: Any, *arguments: Any, **more: Any) -> Any:
+            if resource == SECRETS:
+                raise AccessDenied("You may not list secrets.")
+            async for page in KubernetesCluster.pages(world.cluster, resource, *arguments, **more):
+                yield page
+
+        world.cluster.pages = denied  # type: ignore[method-assign,assignment]
+        again = (await world.take()).snapshot
+        assert "you may not list them" in {s.reason.text for s in again.skipped if s.ref.kind == "Secret"}
+        assert again.objects == snapshot.objects - 1
+        found = await with_live(world.cluster, world.repository, snapshot)
+        assert found.differences == ()
+        assert [note.args["kind"] for note in found.notes] == ["Secret"]
 
     run(cluster, ns, work)
 

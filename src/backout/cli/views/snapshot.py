@@ -114,8 +114,18 @@ def show_snapshot(page: Page, snapshot: Snapshot, kinds: Mapping[str, int], entr
     if snapshot.skipped:
         page.line()
         page.told("left out:", 2)
-        rows = [(clean(str(s.ref)), str(s.count), clean(page.say(s.reason))) for s in snapshot.skipped]
-        page.table(("object", "count", "why"), rows, 4)
+        page.table(("object", "count", "why"), skipped_rows(page, snapshot), 4)
+
+
+def skipped_rows(page: Page, snapshot: Snapshot) -> list[tuple[str, str, str]]:
+    """What was left out and why; ``*`` stands for a whole kind, whose objects were not counted."""
+    return [
+        (
+            clean(str(s.ref) if s.ref.name else s.ref.kind), str(s.count) if s.ref.name or s.count > 1 else "*",
+            clean(page.say(s.reason)),
+        )
+        for s in snapshot.skipped
+    ]  # fmt: skip
 
 
 def _pointers(page: Page, snapshot: Snapshot) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from backout.cli.views.changes import field_line
 from backout.cli.views.page import Page, paint
-from backout.cli.views.snapshot import bytes_, clean, state
+from backout.cli.views.snapshot import bytes_, clean, skipped_rows, state
 from backout.locales import N_
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def show_taken(page: Page, taken: Taken) -> None:
         page.told("tags: {tags}", 2, tags=clean(", ".join(snapshot.tags)))
     if snapshot.skipped:
         page.told("left out:", 2)
-        rows = [(clean(str(s.ref)) if s.ref.name else clean(s.ref.kind), str(s.count) if s.ref.name or s.count > 1 else
-                 "*", clean(page.say(s.reason))) for s in snapshot.skipped]  # fmt: skip
+        rows = skipped_rows(page, snapshot)
         page.table(("object", "count", "why"), rows[:MANY], 4)
         if len(rows) > MANY:
             page.told("{count} more; see backout snapshot show {id}", 4, count=len(rows) - MANY, id=snapshot.short,
