@@ -77,7 +77,9 @@ def measure(tell: Tell, *, rounds: int = 5) -> Report:
                          f"cluster {runs[-1].cluster:.2f} s")  # fmt: skip
                 _add(report, raw, place.words, mechanism, runs)
     write_raw(
-        "overhead", ("cluster", "mechanism", "round", "until_verdict_s", "soak_s", "cluster_s", "own_s", *NAMES), raw
+        "overhead",
+        ("cluster", "mechanism", "round", "until_verdict_s", "soak_s", "cluster_s", "own_s", "cpu_s", *NAMES),
+        raw,
     )
     return report
 
@@ -103,9 +105,9 @@ def _one(
         raise Failed(f"{namespace}: the watches saw no write, or no healthy end")
     run = json.loads(ended.out)
     watched = float(run["verdict"]["soak"])
-    return timeline(
-        ended.began, ended.began + ended.sample.wall, _marks(marks), run["events"], watched, first, converged
-    )
+    end = ended.began + ended.sample.wall
+    cpu = ended.sample.cpu
+    return timeline(ended.began, end, _marks(marks), run["events"], watched, first, converged, cpu)
 
 
 def _marks(path: Path) -> list[tuple[str, float, float]]:
@@ -115,6 +117,9 @@ def _marks(path: Path) -> list[tuple[str, float, float]]:
 def _add(report: Report, raw: Raw, words: str, mechanism: str, runs: list[Timeline]) -> None:
     own = spread([run.own for run in runs])
     rows = [["**Backout's own time**", three(own)]]
+    if any(run.helm for run in runs):
+        rows += [["… of it without the helm program", three(spread([run.own - run.helm for run in runs]))]]
+    rows += [["Processor time, helm's included", three(spread([run.cpu for run in runs]))]]
     rows += [["Wall clock until the verdict", three(spread([run.until_verdict for run in runs]))]]
     rows += [["The cluster converges", three(spread([run.cluster for run in runs]))]]
     rows += [[name, three(spread([run.phases[name] for run in runs]))] for name in NAMES]
@@ -122,6 +127,6 @@ def _add(report: Report, raw: Raw, words: str, mechanism: str, runs: list[Timeli
     report.targets.append(Target(f"Own time of a rollback by {mechanism}, {words}", f"at most {seconds(LIMIT)}",
                                  seconds(own.mid), own.mid <= LIMIT))  # fmt: skip
     raw += [
-        [words, mechanism, number, run.until_verdict, run.soak, run.cluster, run.own, *run.phases.values()]
+        [words, mechanism, number, run.until_verdict, run.soak, run.cluster, run.own, run.cpu, *run.phases.values()]
         for number, run in enumerate(runs, start=1)
     ]

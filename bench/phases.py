@@ -9,18 +9,18 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 Mark = tuple[str, float, float]
-PLAN_READING = "Reading and diagnosis"
+HELM = "Steps: the helm program"
 NAMES = (
     "Interpreter and command line",
     "Imports of the command",
-    PLAN_READING,
+    "Reading and diagnosis",
     "Planning",
     "Plan shown, tools found",
     "Engine launched",
     "Plan, cluster and rights checked",
     "Lease",
     "Capture",
-    "Steps: the helm program",
+    HELM,
     "Steps: the rest",
     "Verify, until all holds",
     "Soak",
@@ -36,6 +36,13 @@ class Timeline(NamedTuple):
     until_verdict: float
     soak: float
     cluster: float
+    cpu: float = 0.0
+    """Seconds of processor time of the process and of the helm that it called."""
+
+    @property
+    def helm(self) -> float:
+        """How long the helm program ran in the steps: part of the own time."""
+        return self.phases[HELM]
 
     @property
     def own(self) -> float:
@@ -45,7 +52,7 @@ class Timeline(NamedTuple):
 
 def timeline(
     began: float, ended: float, marks: Sequence[Mark], events: Sequence[dict[str, Any]], watched: float,
-    first_write: float, converged: float,
+    first_write: float, converged: float, cpu: float = 0.0,
 ) -> Timeline:  # fmt: skip
     """The phases in order; all arguments but ``watched`` (seconds of soak) are seconds since 1970.
 
@@ -73,7 +80,7 @@ def timeline(
     lengths += [in_helm, last_step - first_step - in_helm, soaked - last_step, watched, verdict - soaked - watched]
     lengths.append(ended - verdict)
     cluster = max(0.0, converged - first_write)
-    return Timeline(dict(zip(NAMES, lengths, strict=True)), verdict - began, watched, cluster)
+    return Timeline(dict(zip(NAMES, lengths, strict=True)), verdict - began, watched, cluster, cpu)
 
 
 def _mark(marks: Sequence[Mark], name: str) -> tuple[float, float]:

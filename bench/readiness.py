@@ -27,12 +27,13 @@ SLOW = {"minReadySeconds": 5}
 
 METHOD = """
 A Deployment of two pods with `minReadySeconds: {seconds}` gets a new image, {rounds} times. `kubectl rollout status`
-and Backout's verification (`backout.verify` with the check `workload-ready`, with which every run ends) both watch the same
-rollout at the same time, in processes that have been up for seconds when it is complete. The reference is a raw watch
-of a third client: when the event arrived after which the status of the Deployment is complete (what kubectl waits for),
-or after which also every pod is ready and no old one is left (what Backout waits for). kubectl's time is the end of its
-process, Backout's the moment that its verdict was there. Times in objects have whole seconds, so nothing nearer to the
-commit can be had from outside; where the third client got its event last, the difference is negative.
+and Backout's verification (`backout.verify` with the check `workload-ready`, with which every run ends) both watch
+the same rollout at the same time, in processes that have been up for seconds when it is complete. The reference is a
+raw watch of a third client: when the event arrived after which the status of the Deployment is complete (what kubectl
+waits for), or after which also every pod is ready and no old one is left (what Backout waits for). kubectl's time is
+the end of its process, Backout's the moment that its verdict was there. Times in objects have whole seconds, so
+nothing nearer to the commit can be had from outside; where the third client got its event last, the difference is
+negative.
 """
 
 
