@@ -189,6 +189,18 @@ def test_representations() -> None:
     asyncio.run(main())
 
 
+def test_objects_are_escaped_as_go_does() -> None:
+    async def main() -> None:
+        server = Server()
+        data = {"k": "<a> & \\u003c \u2028é"}
+        await server.create(f"{CORE}/configmaps", {"metadata": {"name": "a"}, "data": data})
+        answer = await server.raw("GET", f"{CORE}/configmaps/a")
+        assert r'"k":"\u003ca\u003e \u0026 \\u003c \u2028é"'.encode() in (answer.body or b"")
+        assert (await server.get(f"{CORE}/configmaps/a"))["data"] == data
+
+    asyncio.run(main())
+
+
 def test_the_first_table_event_alone_carries_columns() -> None:
     async def main() -> None:
         server = await _maps(2)

@@ -50,7 +50,25 @@ class Entry:
 
 def encode_tail(obj: Object) -> bytes:
     """JSON of ``obj`` without the opening brace, ``kind`` and ``apiVersion``."""
-    return _encode({k: v for k, v in obj.items() if k != "kind" and k != "apiVersion"})[1:]
+    return _escaped(_encode({k: v for k, v in obj.items() if k != "kind" and k != "apiVersion"})[1:])
+
+
+# Go's encoder writes these escaped (they stand in strings only); clients compare raw parts of objects byte by byte, as
+# `kubectl rollout undo` does with the data of a ControllerRevision.
+_ESCAPES = (
+    (b"<", b"\\u003c"),
+    (b">", b"\\u003e"),
+    (b"&", b"\\u0026"),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+)
+
+
+def _escaped(text: bytes) -> bytes:
+    for plain, escape in _ESCAPES:
+        if plain in text:
+            text = text.replace(plain, escape)
+    return text
 
 
 def head(kind: str, api_version: str) -> bytes:
