@@ -55,9 +55,9 @@ def created(errors: Errors, metadata: Object, rule: names.NameRule) -> None:
 def updated(errors: Errors, new: Object, old: Object) -> None:
     """Metadata of a changed object."""
     # A server looks at every update as such and then lets the resource's own rules do it again: causes come twice.
+    _common(errors, new)
     for _ in range(2):
         _kept(errors, new, old)
-    _common(errors, new)
 
 
 def _kept(errors: Errors, new: Object, old: Object) -> None:
