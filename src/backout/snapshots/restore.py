@@ -53,18 +53,24 @@ def require_possible(plan: RestorePlan, approved: tuple[str, ...], *, partial: b
 async def carry_out(
     cluster: Cluster, plan: RestorePlan, progress: Callable[[RestoreItem], None] = lambda item: None
 ) -> tuple[RestoreItem, ...]:
-    """Writes; after the first failure no further object is begun. Every item of the answer says what became of it."""
+    """Writes; after the first failure no further object is begun. Every item of the answer says what became of it.
+
+    When this is cancelled, the items of ``plan`` say how far it came.
+    """
     failed = False
     works = [work for work in plan.works if work.item.writes]
+    for work in works:
+        _ended(work, "not-reached")
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(work: Work) -> None:
         nonlocal failed
         async with gate:
             if failed:
-                _ended(work, "not-reached")
                 return
             try:
+                # What is written when this is cut off may have happened, or not.
+                _ended(work, "unknown")
                 await _write(cluster, work)
                 _ended(work, "done")
             except BackoutError as error:
@@ -126,9 +132,7 @@ async def _created(cluster: Cluster, body: Object) -> None:
         await cluster.create(without_addresses(body))
 
 
-async def _looked_again(
-    cluster: Cluster, work: Work, error: BackoutError
-) -> tuple[RestoreState, Message | None]:
+async def _looked_again(cluster: Cluster, work: Work, error: BackoutError) -> tuple[RestoreState, Message | None]:
     """A write whose answer was lost may have happened all the same."""
     if not isinstance(error, ClusterUnreachable | ServerError):
         return "failed", reason_of(error)
@@ -142,4 +146,3 @@ async def _looked_again(
         return "unknown", msg("The answer was lost, and it can't be read: {why}", why=error.message)
     there = {"apiVersion": ref.api_version, "kind": ref.kind, **found}
     return ("done", None) if equal(work.body, there) else ("failed", reason_of(error))
-

@@ -19,7 +19,7 @@ from cluster_harness import Cluster as Harness
 
 from backout.cluster.client import KubernetesCluster
 from backout.cluster.kubeconfig import connection
-from backout.cluster.port import CONFIGMAPS, SECRETS, SERVICES, Object
+from backout.cluster.port import CONFIGMAPS, SECRETS, SERVICES, Object, Resource
 from backout.errors import AccessDenied, ObjectNotFound, RefusedError
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef
@@ -264,6 +264,48 @@ def test_a_kind_that_is_gone_is_named_before_anything_is_written(cluster: Harnes
         items = {str(i.ref): i for i in await carry_out(world.cluster, plan)}
         assert items["widget/w"].action == "blocked"
         assert items["configmap/web"].state == "done"
+
+    run(cluster, ns, work)
+
+
+def test_a_restore_that_is_cut_off_says_how_far_it_came(cluster: Harness, ns: str) -> None:
+    async def work(world: World) -> None:
+        port = world.cluster
+        await world.make("ConfigMap", "web", data={"a": "1"})
+        await world.make("Service", "web", spec={"ports": [{"port": 80}], "selector": {"app": "web"}})
+        snapshot = (await world.take()).snapshot
+        await port.delete(CONFIGMAPS, "web", ns)
+        await port.delete(SERVICES, "web", ns)
+        plan = await world.plan(snapshot)
+
+        async def stuck(obj: Object, *, dry_run: bool = False) -> Object:
+            if obj["kind"] == "Service":
+                raise asyncio.CancelledError
+            return await KubernetesCluster.create(port, obj, dry_run=dry_run)
+
+        port.create = stuck  # type: ignore[method-assign]
+        with pytest.raises(asyncio.CancelledError):
+            await carry_out(port, plan)
+        states = {str(item.ref): item.state for item in plan.items if item.writes}
+        assert states == {"configmap/web": "done", "service/web": "unknown"}
+
+    run(cluster, ns, work)
+
+
+def test_a_namespace_on_its_way_out_is_named_with_the_object(cluster: Harness, ns: str) -> None:
+    async def work(world: World) -> None:
+        made = await world.make("ConfigMap", "web", data={"a": "1"}, metadata={"finalizers": ["example.org/hold"]})
+        snapshot = (await world.take()).snapshot
+        namespaces = Resource("v1", "Namespace", "namespaces", namespaced=False)
+        await world.cluster.delete(namespaces, ns)
+        try:
+            with pytest.raises(RefusedError, match=f"{ns} is being deleted, so configmap/web"):
+                await world.plan(snapshot, "configmap/web")
+        finally:
+            await world.cluster.patch(CONFIGMAPS, made["metadata"]["name"], {"metadata": {"finalizers": None}}, ns)
+        await asyncio.to_thread(cluster.wait_gone, f"/api/v1/namespaces/{ns}")
+        with pytest.raises(RefusedError, match=f"no namespace {ns}, so configmap/web"):
+            await world.plan(snapshot, "configmap/web")
 
     run(cluster, ns, work)
 

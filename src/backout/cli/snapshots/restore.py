@@ -41,6 +41,8 @@ async def command(
     Keys that were added since go away. Objects that were created since stay. The present state is kept in a snapshot
     first. Exit code 8 when only a part was put back.
     """
+    import asyncio
+
     from backout.cli.running import ask
     from backout.cli.snapshots.opening import cluster_of, find, opened
     from backout.snapshots.restore import carry_out, require_possible
@@ -64,7 +66,11 @@ async def command(
                 session.note("Nothing was written.")
                 return 0
             before = "" if no_snapshot else await _before(session, cluster, repository, found)
-            await carry_out(cluster, plan)
+            try:
+                await carry_out(cluster, plan)
+            except asyncio.CancelledError:
+                _tell(session, found, plan.items, dry_run=False, before=before)
+                raise
             return _tell(session, found, plan.items, dry_run=False, before=before)
 
 
