@@ -264,5 +264,3 @@ async def _or_none(question: Awaitable[T]) -> T | None:
 
 def _ref(obj: Object) -> ObjectRef:
     return msgspec.structs.replace(ObjectRef.of(obj), uid="")
-
-

@@ -310,4 +310,3 @@ async def _post(cluster: Cluster, work: Work) -> None:
 def reason_of(error: BackoutError) -> Message:
     """An error as the reason of an item."""
     return Message(error.message, error.template, dict(error.arguments))
-

@@ -101,5 +101,3 @@ def helm_record(obj: Object) -> bool:
 def helm_record_name(kind: str, name: str) -> bool:
     """The same by name alone, for entries whose content was not read."""
     return kind in ("Secret", "ConfigMap") and name.startswith("sh.helm.release.v1.")
-
-
