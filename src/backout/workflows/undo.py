@@ -37,7 +37,7 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: Cap
     only where no revision holds it.
 
     Raises:
-        CaptureError: it is needed, and can't be read.
+        CaptureError: it is needed, and can't be read or does not hold what it must.
         NothingToDo: the run changed nothing.
         RefusedError: it is not over, was taken back already, or can't be taken back.
     """
@@ -178,7 +178,7 @@ def _as_captured(run: Run, params: dict[str, Any], captured: Capture) -> list[Ch
     for entry in params["objects"]:
         ref = ObjectRef(entry["api_version"], entry["kind"], entry["name"], entry["namespace"])
         former = captured_object(captured, ref)
-        if former is not None and ref.kind != "Secret":
+        if ref.kind != "Secret":
             parts = {name: part_digest(former, name) for name in entry["parts"]}
             objects.append({key: value for key, value in entry.items() if key != "uid"} | {"parts": parts})
     if not objects:

@@ -25,6 +25,7 @@ from backout.cluster.port import (
     Resource,
 )
 from backout.errors import AccessDenied
+from backout.mechanisms.helm.strays import part_digest
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.target import Target
@@ -341,6 +342,17 @@ def test_objects_present_and_absent() -> None:
     assert one(cluster, check("object-absent", **params, uid="another")).status == "pass"
     denied = SmallCluster(denied={"ConfigMap": AccessDenied("No.")})
     assert one(denied, check("object-absent", **params)).status == "unknown"
+
+
+def test_live_objects_are_held_to_their_capture_part_by_part() -> None:
+    captured = {"metadata": meta("cm"), "data": {"a": "1"}}
+    entry = {"api_version": "v1", "kind": "ConfigMap", "name": "cm", "namespace": NS}
+    wanted = check("live-restored", objects=[{**entry, "parts": {"data": part_digest(captured, "data")}}])
+    assert one(SmallCluster((CONFIGMAPS, captured)), wanted).status == "pass"
+    wrong = one(SmallCluster((CONFIGMAPS, {**captured, "data": {"a": "2"}})), wanted)
+    assert wrong.status == "fail" and "configmap/cm: data" in str(wrong.measured)
+    assert one(SmallCluster(), wanted).status == "fail"
+    assert one(SmallCluster(denied={"ConfigMap": AccessDenied("No.")}), wanted).status == "unknown"
 
 
 def test_default_checks_of_a_namespace() -> None:

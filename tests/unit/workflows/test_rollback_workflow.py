@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "crash"))
 
 from rollback_world import NAMES, SmallCluster, healthy, plan, prepared, services
 
-from backout.cluster.port import PODS
+from backout.cluster.port import DEPLOYMENTS, PODS
 from backout.engine.inline import InlineEngine, Memory
 from backout.errors import (
     AccessDenied,
@@ -37,7 +37,7 @@ from backout.errors import (
     WrongCluster,
 )
 from backout.mechanisms.port import StepContext, StepOutcome
-from backout.model.plan import Access, ClusterIdentity, Plan, Step
+from backout.model.plan import Access, ClusterIdentity, Compensation, Plan, Step
 from backout.model.run import Run
 from backout.planning.document import seal
 from backout.workflows.runner import begin, go_on, new_run, workflows
@@ -386,3 +386,27 @@ def test_undo_asks_for_the_rights_of_what_it_does_itself(tmp_path: Path) -> None
     assert not {right for right in wanted.access if right.verb == "patch"} & set(made.access)
     step = made.steps[0]
     assert step.compensation is not None and step.compensation.access == world.kept().plan.access
+
+
+def test_undo_of_what_no_revision_holds_is_measured_by_the_capture(tmp_path: Path) -> None:
+    wanted = plan()
+    live = {"api_version": "apps/v1", "kind": "Deployment", "name": "web", "namespace": "monitoring", "uid": "u",
+            "parts": ["spec.replicas"]}  # fmt: skip
+    lost = {"api_version": "v1", "kind": "ConfigMap", "name": "lost", "namespace": "monitoring"}
+    back = Compensation("helm.restore-live", {"release": "web", "objects": [live], "remove": [lost]})
+    world = World(tmp_path, seal(msgspec.structs.replace(
+        wanted, steps=(msgspec.structs.replace(wanted.steps[0], compensation=back),)
+    )))  # fmt: skip
+    found = next(obj for resource, obj in healthy() if resource is DEPLOYMENTS)
+    world.cluster.put(DEPLOYMENTS, {"apiVersion": "apps/v1", "kind": "Deployment", **found})
+    run = world.run()
+    store, captures = world.services.store, world.services.captures
+    digest = store.capture_digest("r1")
+    made = undo_plan(run, store.events("r1"), datetime.now(UTC), captures, digest)
+    assert made.steps[0].params["capture"] == {"run": "r1", "digest": digest}
+    (measured,) = [check.params["objects"] for check in made.checks if check.code == "live-restored"]
+    assert list(measured[0]["parts"]) == ["spec.replicas"]
+    assert [check.params["name"] for check in made.checks if check.code == "object-absent"] == ["lost"]
+    Path(run.capture).unlink()
+    with pytest.raises(CaptureError):
+        undo_plan(run, store.events("r1"), datetime.now(UTC), captures, digest)

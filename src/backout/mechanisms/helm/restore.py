@@ -36,11 +36,12 @@ async def restore_live(context: StepContext, step: Step) -> StepOutcome:
         BackoutError: helm or the API server refused.
     """
     captured = CaptureStore().load(str(step.params["capture"]["run"]), str(step.params["capture"]["digest"]))
-    wanted = [(_ref(entry), entry, _in(captured, _ref(entry))) for entry in step.params.get("objects") or ()]
+    wanted = [(_ref(entry), list(entry["parts"])) for entry in step.params.get("objects") or ()]
+    former = [captured_object(captured, ref) for ref, _ in wanted]
     changed = await _release(context, step)
     names = []
-    for ref, entry, former in wanted:
-        if await _restore(context, ref, list(entry["parts"]), former):
+    for (ref, parts), before in zip(wanted, former, strict=True):
+        if await _restore(context, ref, parts, before):
             names.append(str(ref))
     for entry in step.params.get("remove") or ():
         if await _remove(context, _ref(entry), str(step.params["release"])):
@@ -152,18 +153,15 @@ def _ref(entry: dict[str, Any]) -> ObjectRef:
     )  # fmt: skip
 
 
-def _in(captured: Capture, ref: ObjectRef) -> Object:
-    found = captured_object(captured, ref)
-    if found is None:
-        raise CaptureError("The capture of run {run} does not hold {object}.", run=captured.run, object=str(ref))
-    return found
+def captured_object(captured: Capture, ref: ObjectRef) -> Object:
+    """The object as the run found it.
 
-
-def captured_object(captured: Capture, ref: ObjectRef) -> Object | None:
-    """The object as the run found it; None when it is not in the capture."""
+    Raises:
+        CaptureError: it is not in the capture.
+    """
     for obj in captured.objects:
         meta = obj.get("metadata") or {}
-        mine = (obj.get("kind"), meta.get("name"), meta.get("namespace") or "")
-        if mine == (ref.kind, ref.name, ref.namespace) and obj.get("apiVersion", ref.api_version) == ref.api_version:
+        mine = (obj.get("apiVersion"), obj.get("kind"), meta.get("name"), meta.get("namespace") or "")
+        if mine == (ref.api_version, ref.kind, ref.name, ref.namespace):
             return obj
-    return None
+    raise CaptureError("The capture of run {run} does not hold {object}.", run=captured.run, object=str(ref))
