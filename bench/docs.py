@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.report import Report, kept, targets_table
 
-SECTIONS = ("start", "diagnose", "readiness", "overhead", "helm")
+SECTIONS = ("start", "diagnose", "readiness", "overhead", "helm", "helm_slow")
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 INTRODUCTION = """# Performance
 

@@ -62,7 +62,7 @@ def measure(tell: Tell, *, rounds: int = 3) -> Report:
                 # A round takes a minute: the older Helm is measured on the embedded cluster only.
                 if place is found[0] or major == max(helms):
                     for case in CASES:
-                        _succeeds(report, raw, place, major, helm, case, rounds, tell)
+                        succeeds(report, raw, place, major, helm, case, rounds, tell)
         for place in found:
             for major, helm in sorted(helms.items(), reverse=True):
                 if place is found[0] or major == max(helms):
@@ -75,6 +75,7 @@ CASES: dict[str, tuple[Callable[[Lab], Awaitable[None]], str, Sequence[str]]] = 
     "A1": (crashing_deployment, "A1, a Deployment that crash-loops", []),
     "whole": (healthy_upgrade, "every pod of the release replaced", ["--to", GOOD]),
 }
+SLOW = {"slow": (healthy_upgrade, "every pod of the release replaced, each slow to start", ["--to", GOOD])}
 
 
 def _programs(place: Place, helm: str, namespace: str, *, fails: bool = False, to: Sequence[str] = ()) -> list[Program]:
@@ -111,10 +112,11 @@ def _play(
         place.clear(namespace)
 
 
-def _succeeds(
+def succeeds(
     report: Report, raw: Raw, place: Place, major: str, helm: str, case: str, rounds: int, tell: Tell
 ) -> None:  # fmt: skip
-    prepare, words, to = CASES[case]
+    """One case: samples, tables and target."""
+    prepare, words, to = (CASES | SLOW)[case]
     samples: list[list[Sample]] = [[], []]
     for number in range(rounds):
         for contender in (0, 1):

@@ -67,7 +67,7 @@ def _options(command: click.Command, context: click.Context, *, every: bool) -> 
         record
         for parameter in command.get_params(context)
         if isinstance(parameter, click.Option)
-        and parameter.name != "help"
+        and "--help" not in parameter.opts
         and (parameter.name in GLOBAL or parameter.name == "version") == every
         and (record := parameter.get_help_record(context)) is not None
     ]

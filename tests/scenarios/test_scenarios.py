@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every rehearsal, as a user plays it: `backout demo ID`, on an embedded cluster or on the one of BACKOUT_TEST_KUBECONFIG.
+"""Every rehearsal, as a user plays it: `backout demo ID`, embedded or on the cluster of BACKOUT_TEST_KUBECONFIG.
 
 Each must end recovered, name the cause, choose the right revision, leave nothing behind, and be undone again.
 """

@@ -22,7 +22,8 @@ def plan() -> Plan:
     return document.seal(
         Plan(
             cluster="east", identity=ClusterIdentity("uid", "ca"), namespace="store",
-            made_at=datetime(2026, 11, 22, tzinfo=UTC), target=TARGET, mechanism="helm", cause=msg("{a}: bad", a="한글"),
+            made_at=datetime(2026, 11, 22, tzinfo=UTC), target=TARGET, mechanism="helm",
+            cause=msg("{a}: bad", a="한글"),
             revision=Revision(number=2, digest="d", created=datetime(2026, 11, 1, 3, 4, 5, 678901, tzinfo=UTC)),
             steps=(Step(id="s", action="helm.rollback", target=TARGET, title=msg("go"), params={"revision": 2}),),
             changes=Changes(objects=(ObjectChange(

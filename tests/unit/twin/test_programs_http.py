@@ -163,9 +163,7 @@ def test_service_proxy() -> None:
             await c.api.create(SERVICES, service("lost", "nobody"))
             await c.api.create(SERVICES, service("deaf", "p", targetPort=9999))
             await until_ready(c, "p")
-            await c.until(
-                ENDPOINTS, lambda: all((c.get(ENDPOINTS, n) or {}).get("subsets") for n in ("web", "deaf"))
-            )
+            await c.until(ENDPOINTS, lambda: all((c.get(ENDPOINTS, n) or {}).get("subsets") for n in ("web", "deaf")))
             await c.until(ENDPOINTS, lambda: c.get(ENDPOINTS, "lost"))
             assert await get(c, "services/web:http/proxy/-/ready") == (200, "OK")
             assert await get(c, "services/web:80/proxy/-/ready") == (200, "OK")

@@ -92,9 +92,7 @@ class Hashring(Part):
     def _read(self) -> tuple[bytes, list[tuple[str, list[str], int]]]:
         content = self._around.files().get(self._path)
         if content is None:
-            raise BadHashring(
-                f"failed to read configuration file: open {self._path}: no such file or directory"
-            )
+            raise BadHashring(f"failed to read configuration file: open {self._path}: no such file or directory")
         return content, parse(content, self._path)
 
     def files_changed(self, now: float) -> None:

@@ -121,7 +121,7 @@ def _rule_problem(rule: object) -> str:
         return "one of 'record' or 'alert' must be set"
     name, expression = str(rule.get("record") or rule.get("alert")), str(rule.get("expr") or "")
     if not expression:
-        return f'"{name}": field \'expr\' must be set in rule'
+        return f"\"{name}\": field 'expr' must be set in rule"
     closing = {"(": ")", "[": "]", "{": "}"}
     words = {"(": "parenthesis", "[": "bracket", "{": "brace"}
     names = {value: words[key] for key, value in closing.items()}
