@@ -9,7 +9,7 @@ from backout.twin.lab import helm_scenarios
 from backout.twin.lab.builder import Lab
 from bench import machine, peers
 from bench.compare import RAW_HEAD, compared, raw_rows
-from bench.measure import Failed, Program
+from bench.measure import Ended, Failed, Program
 from bench.observer import Observer, settled
 from bench.places import SOAK, Place, places
 from bench.report import Raw, Report, Table, Target, Tell, write_raw
@@ -100,14 +100,14 @@ def _play(
     *,
     fails: bool = False,
     to: Sequence[str] = (),
-) -> tuple[Sample, bool]:
+) -> tuple[Ended, bool]:
     """One run of one contender on a fresh state, and whether everything was healthy right after it."""
     place.play(namespace, helm, prepare)
     program = _programs(place, helm, namespace, fails=fails, to=to)[contender]
     try:
         with Observer(place.kubeconfig, place.context, namespace) as observer:
-            sample = program.run().sample
-        return sample, observer.turned(settled) is not None
+            ended = program.run()
+        return ended, observer.turned(settled) is not None
     finally:
         place.clear(namespace)
 
@@ -121,7 +121,7 @@ def succeeds(
     for number in range(rounds):
         for contender in (0, 1):
             namespace = f"bench-{case.lower()}-{major}-{number}-{contender}"
-            sample, _ = _play(place, helm, prepare, namespace, contender, to=to)
+            sample = _play(place, helm, prepare, namespace, contender, to=to)[0].sample
             samples[contender].append(sample)
             tell(f"{number + 1}/{rounds}  {case}, helm {major}, {place.words}: {sample.wall:.2f} s")
     programs = _programs(place, helm, "", to=to)
@@ -148,10 +148,14 @@ def _fails(
 ) -> None:  # fmt: skip
     samples: list[list[Sample]] = [[], []]
     healthy = [0, 0]
+    said: set[str] = set()
     for number in range(rounds):
         for contender in (0, 1):
             namespace = f"bench-a2-{major}-{number}-{contender}"
-            sample, well = _play(place, helm, crashing_statefulset, namespace, contender, fails=True)
+            ended, well = _play(place, helm, crashing_statefulset, namespace, contender, fails=True)
+            sample = ended.sample
+            if contender == 0:
+                said.add(ended.err.strip().splitlines()[-1].replace(namespace, "NAMESPACE"))
             samples[contender].append(sample)
             healthy[contender] += well
             tell(f"{number + 1}/{rounds}  A2, helm {major}, {place.words}: {sample.wall:.2f} s, code {sample.code}")
@@ -165,6 +169,7 @@ def _fails(
         f"A2, an OrderedReady StatefulSet that crash-loops; helm {major}, {place.words}:",
         ["Program", "Exit code", "Healthy afterwards", "Wall min / median / max"], rows,
     ))  # fmt: skip
+    report.notes.append(f'A2, helm {major}, {place.words}: helm said "{'"; "'.join(sorted(said))}".')
     middle = spread([sample.wall for sample in samples[1]]).mid
     recovered = healthy[1] == rounds and healthy[0] == 0
     report.targets.append(Target(
