@@ -169,7 +169,8 @@ def _fails(
         f"A2, an OrderedReady StatefulSet that crash-loops; helm {major}, {place.words}:",
         ["Program", "Exit code", "Healthy afterwards", "Wall min / median / max"], rows,
     ))  # fmt: skip
-    report.notes.append(f'A2, helm {major}, {place.words}: helm said "{'"; "'.join(sorted(said))}".')
+    words = " or ".join(f'"{line}"' for line in sorted(said))
+    report.notes.append(f"A2, helm {major}, {place.words}: helm said {words}.")
     middle = spread([sample.wall for sample in samples[1]]).mid
     recovered = healthy[1] == rounds and healthy[0] == 0
     report.targets.append(Target(
