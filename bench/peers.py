@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from shutil import which
 
+from backout.tools.locate import tool_folder
+from backout.tools.pins import pin_of
 from bench import machine
 
 
@@ -17,16 +19,24 @@ def backout() -> str:
 
 
 def kubectl() -> str:
-    """``$BACKOUT_BENCH_KUBECTL``, else kubectl on the PATH."""
-    return os.environ.get("BACKOUT_BENCH_KUBECTL") or "kubectl"
+    """``$BACKOUT_BENCH_KUBECTL``, else the pinned one (`python -m backout.tools`), else that on the PATH."""
+    return os.environ.get("BACKOUT_BENCH_KUBECTL") or _pinned("kubectl") or "kubectl"
 
 
 def helms() -> dict[str, str]:
-    """Helm by major version: ``$BACKOUT_BENCH_HELM3``, ``$BACKOUT_BENCH_HELM4``, else what is on the PATH."""
-    given = [os.environ.get("BACKOUT_BENCH_HELM4", ""), os.environ.get("BACKOUT_BENCH_HELM3", ""), which("helm") or ""]
+    """Helm by major version: ``$BACKOUT_BENCH_HELM3`` and ``4``, else the pinned ones, else what is on the PATH."""
+    named = (os.environ.get(f"BACKOUT_BENCH_HELM{major}") or _pinned("helm", major) for major in (4, 3))
+    given = [*named, which("helm") or ""]
     found: dict[str, str] = {}
     for path in filter(None, given):
         major = machine.tool_version(path).removeprefix("v").partition(".")[0]
         if major in ("3", "4"):
             found.setdefault(major, path)
     return found
+
+
+def _pinned(name: str, major: int = 0) -> str:
+    """The path of a pinned program in the tool folder; empty when it was not installed."""
+    pin = pin_of(name, major)
+    path = tool_folder() / pin.file_name if pin else None
+    return str(path) if path and path.exists() else ""
