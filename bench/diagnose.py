@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from bench import machine, peers, population
@@ -89,19 +90,30 @@ def _many(report: Report, raw: Raw, scratch: Path, tell: Tell) -> None:
 
 def _check(env: dict[str, str], pods: int) -> str:
     """Looks once whether the diagnosis is right: a wrong one is fast for nothing."""
+    expected = {
+        (app.namespace, plan.name)
+        for app in population.apps(pods)
+        for plan in population.pods_of(app)
+        if plan.fault
+    }  # fmt: skip
+    seen, broken, problems = _diagnosed(env)
+    if broken < expected:
+        # A population that was written just now: a pod that is not ready counts as broken after a minute.
+        time.sleep(60)
+        seen, broken, problems = _diagnosed(env)
+    if broken != expected or seen < pods:
+        raise Failed(f"the diagnosis names {len(broken & expected)} of {len(expected)} broken pods of {seen}")
+    return f"the diagnosis named all {len(expected)} broken pods in {problems} problems."
+
+
+def _diagnosed(env: dict[str, str]) -> tuple[int, set[tuple[str, str]], int]:
+    """How many pods were looked at, which are said to be broken, in how many problems."""
     command = [peers.backout(), "diagnose", "-A", "-o", "json"]
     look = Program("backout diagnose -A -o json", command, frozenset({FOUND}), env=env, keep=True)
     document = json.loads(look.run().out)
-    broken = {
-        pod for problem in document["problems"] for symptom in problem["symptoms"] for pod in symptom.get("pods", ())
-    }
-    expected = {
-        plan.name for app in population.apps(pods) if app.fault for plan in population.pods_of(app) if plan.fault
-    }
-    seen = document["lookedAt"]["pods"] if "lookedAt" in document else document["looked_at"]["pods"]
-    if broken != expected or seen < pods:
-        raise Failed(f"the diagnosis names {len(broken & expected)} of {len(expected)} broken pods of {seen}")
-    return f"the diagnosis named all {len(expected)} broken pods in {len(document['problems'])} problems."
+    symptoms = [symptom for problem in document["problems"] for symptom in problem["symptoms"]]
+    broken = {(symptom["ref"]["namespace"], pod) for symptom in symptoms for pod in symptom.get("pods", ())}
+    return document["looked_at"]["pods"], broken, len(document["problems"])
 
 
 def _targets(samples: list[list[Sample]], pods: int, words: str) -> list[Target]:
