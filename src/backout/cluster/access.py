@@ -11,6 +11,7 @@ import msgspec
 from backout.cluster.listing import decoder
 from backout.cluster.port import AccessAnswer
 from backout.cluster.wire import Wire, decode_failed
+from backout.model.decoding import UNREADABLE
 from backout.model.plan import Access
 
 PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -53,6 +54,6 @@ async def _ask(wire: Wire, access: Access) -> AccessAnswer:
     response = await wire.request("POST", PATH, body=msgspec.json.encode(body), read_only=True)
     try:
         status = decoder(_Review).decode(response.content).status
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise decode_failed("an access review") from None
     return AccessAnswer(access, status.allowed, status.reason or status.evaluationError)

@@ -23,6 +23,7 @@ from backout.errors import (
     Throttled,
     TokenExpired,
 )
+from backout.model.decoding import UNREADABLE
 
 CUT = 256
 CAUSES = 20
@@ -84,7 +85,7 @@ def read_status(body: bytes, content_type: str) -> Status | None:
         return None
     try:
         status = msgspec.json.decode(body, type=Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     return status if status.kind == "Status" else None
 

@@ -11,6 +11,7 @@ from backout.cluster.listing import decoder
 from backout.cluster.port import Catalogue, Resource, Served
 from backout.cluster.wire import Wire, decode_failed
 from backout.errors import ObjectNotFound, ServerError
+from backout.model.decoding import UNREADABLE
 
 AT_ONCE = 8
 
@@ -49,7 +50,7 @@ async def catalogue(wire: Wire) -> Catalogue:
     core, groups = await asyncio.gather(_items(wire, "v1"), wire.request("GET", "/apis"))
     try:
         listed = decoder(_Groups).decode(groups.content).groups or []
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise decode_failed("the API groups") from None
     gate = asyncio.Semaphore(AT_ONCE)
 
@@ -84,7 +85,7 @@ async def _items(wire: Wire, version: str) -> list[Served]:
     response = await wire.request("GET", path)
     try:
         items = decoder(_Items).decode(response.content).resources or []
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise decode_failed(version) from None
     return [
         Served(Resource(version, item.kind, item.name, item.namespaced), frozenset(item.verbs or ()))

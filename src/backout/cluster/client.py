@@ -31,6 +31,7 @@ from backout.cluster.port import (
 )
 from backout.cluster.wire import READ, Wire, decode_failed
 from backout.errors import ServerError
+from backout.model.decoding import UNREADABLE
 from backout.model.plan import Access, ClusterIdentity
 
 if TYPE_CHECKING:
@@ -277,7 +278,7 @@ def connect(kubeconfig: str = "", context: str = "", *, name: str = "", imported
 def _decode(type_: Any, body: bytes, what: str) -> Any:
     try:
         return decoder(type_).decode(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise decode_failed(what) from None
 
 

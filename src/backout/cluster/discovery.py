@@ -10,6 +10,7 @@ from backout.cluster.listing import decoder
 from backout.cluster.port import Resource
 from backout.cluster.wire import Wire, decode_failed
 from backout.errors import ObjectNotFound
+from backout.model.decoding import UNREADABLE
 
 _BUILTIN = """
 v1 ConfigMap configmaps; v1 Endpoints endpoints; v1 Event events; v1 LimitRange limitranges
@@ -92,7 +93,7 @@ class Discovery:
             return
         try:
             answer = decoder(_ApiResourceList).decode(response.content)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise decode_failed(api_version) from None
         for item in answer.resources or []:
             if "/" not in item.name:

@@ -21,6 +21,7 @@ import msgspec
 
 from backout.cluster.kubeconfig import Connection, ExecPlugin
 from backout.errors import ConfigError, TokenExpired
+from backout.model.decoding import UNREADABLE
 
 LIMIT = 1024 * 1024
 TIMEOUT = 300.0
@@ -128,7 +129,7 @@ def _parse(plugin: ExecPlugin, output: bytes) -> Credential:
     problem = ""
     try:
         answer = msgspec.json.decode(output, type=_ExecCredential)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise ConfigError(
             "The credential program {command} printed something that is no ExecCredential.", command=plugin.command
         ) from None

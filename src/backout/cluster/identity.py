@@ -10,6 +10,7 @@ from backout.cluster.port import NAMESPACES
 from backout.cluster.tls import fingerprint
 from backout.cluster.wire import Wire, decode_failed
 from backout.errors import AccessDenied
+from backout.model.decoding import UNREADABLE
 from backout.model.message import Message, msg
 from backout.model.plan import ClusterIdentity
 
@@ -43,7 +44,7 @@ async def identity(wire: Wire) -> ClusterIdentity:
         return ClusterIdentity("", ca, wire.server)
     try:
         uid = decoder(_Namespace).decode(response.content).metadata.uid
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise decode_failed("the namespace kube-system") from None
     return ClusterIdentity(uid, ca, wire.server)
 

@@ -15,6 +15,7 @@ import msgspec
 from backout.cluster.port import Resource
 from backout.cluster.wire import Wire, decode_failed
 from backout.errors import Expired
+from backout.model.decoding import UNREADABLE
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -106,7 +107,7 @@ async def pages(
         try:
             with no_gc():
                 envelope = decoder(_envelope(type_)).decode(response.content)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise decode_failed(resource.plural) from None
         del response  # its megabytes would stay until the next page has arrived
         yield Page(envelope.items or [], envelope.metadata.resourceVersion, first)

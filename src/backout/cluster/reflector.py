@@ -24,6 +24,7 @@ from backout.cluster.listing import decoder, everything, name_kind, path_of, sel
 from backout.cluster.port import Resource
 from backout.cluster.wire import Wire, decode_failed, subject_of
 from backout.errors import BackoutError, Expired
+from backout.model.decoding import UNREADABLE
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "SYNCED"]
 
@@ -165,6 +166,6 @@ async def _lines(
                 if line.type == "ERROR":
                     status = decoder(answers.Status).decode(line.object)
                     raise answers.error_for(status.code or 500, status, subject_of("WATCH", path), server=wire.server)
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 raise decode_failed(resource.plural) from None
             yield line

@@ -20,6 +20,7 @@ import pyrage
 
 from backout.cluster.port import CONFIGMAPS, SECRETS, Cluster, Object, find
 from backout.errors import AccessDenied, CaptureError
+from backout.model.decoding import UNREADABLE
 from backout.model.plan import ClusterIdentity, Plan
 from backout.model.target import WORKLOADS, ObjectRef
 from backout.snapshots.identity import identities, identity
@@ -132,7 +133,7 @@ class CaptureStore:
             if not unpacker.eof:
                 raise CaptureError("The capture of run {run} is larger than {limit} bytes.", run=run, limit=LIMIT)
             return msgspec.json.decode(plain, type=Capture)
-        except (zlib.error, msgspec.DecodeError) as error:
+        except (zlib.error, *UNREADABLE) as error:
             raise CaptureError("The capture of run {run} is damaged inside.", run=run) from error
 
 

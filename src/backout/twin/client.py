@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from backout.model.decoding import UNREADABLE
+
 Obj = dict[str, Any]
 
 MERGE_PATCH = "application/merge-patch+json"
@@ -119,7 +121,7 @@ class Transport(Protocol):
 def error_of(status: int, body: bytes) -> ApiException:
     try:
         doc = _decode(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         doc = None
     if isinstance(doc, dict) and doc.get("kind") == "Status":
         return ApiException.from_status(doc, status)

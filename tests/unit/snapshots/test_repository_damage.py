@@ -21,7 +21,7 @@ from backout.snapshots.repository import Repository
 from backout.snapshots.repository.backend import Stored
 from backout.snapshots.repository.crypto import deflate
 from backout.snapshots.repository.directory import Directory
-from backout.snapshots.repository.format import PLAIN, Kind
+from backout.snapshots.repository.format import PLAIN, Kind, read_config
 from backout.snapshots.repository.packs import assemble, build, read_table
 from backout.snapshots.repository.verify import Report, Subset, verify
 
@@ -88,6 +88,21 @@ def test_an_untouched_repository_is_whole(copy: Path) -> None:
     assert (report.problems, report.unknown_files, report.snapshots, report.packs) == ((), (), 2, 2)
     assert report.bytes_read == sum(path.stat().st_size for path in (copy / "packs").iterdir())
     assert read_all(copy) == []
+
+
+def test_every_flipped_bit_of_the_file_in_clear_is_read_or_refused(made: Path) -> None:
+    """Each one, not a sample: a bit may turn text into what is no UTF-8, which is another error of the decoder."""
+    content = (made / "config").read_bytes()
+    refused = 0
+    for position in range(len(content)):
+        for bit in range(8):
+            flipped = bytearray(content)
+            flipped[position] ^= 1 << bit
+            try:
+                read_config(bytes(flipped), "here")
+            except BackoutError:
+                refused += 1
+    assert refused > len(content) * 4
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -15,6 +15,7 @@ from datetime import datetime
 import msgspec
 
 from backout.errors import Invalid, TooLarge
+from backout.model.decoding import UNREADABLE
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_RATIO = 200
@@ -167,7 +168,7 @@ def parse(data: bytes, name: str) -> Release:
     """
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         # The words of the error are not passed on: they could quote a value of the chart.
         raise _broken(name, "its content is not a Helm release") from error
 

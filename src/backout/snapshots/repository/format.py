@@ -11,6 +11,7 @@ from enum import IntEnum
 import msgspec
 
 from backout.errors import FormatUnknown, RepositoryDamaged
+from backout.model.decoding import UNREADABLE
 
 FORMAT = "backout-snapshots"
 VERSION = 1
@@ -79,7 +80,7 @@ def read_config(content: bytes, where: str) -> Config:
     """
     try:
         head = msgspec.json.decode(content, type=_Version)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _no_config(where) from error
     if head.format != FORMAT:
         raise _no_config(where)
@@ -87,7 +88,7 @@ def read_config(content: bytes, where: str) -> Config:
         raise unknown_version(CONFIG, head.version)
     try:
         config = msgspec.json.decode(content, type=Config)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _no_config(where) from error
     if not ID.fullmatch(config.id):
         raise _no_config(where)

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from backout.errors import ConfigError, KeyMissing, RefusedError, RepositoryDamaged, UsageError, WrongKey
+from backout.model.decoding import UNREADABLE
 from backout.snapshots.place import private_folder, written
 from backout.snapshots.repository.crypto import KEY, Keyring
 from backout.snapshots.repository.format import VERSION, unknown_version
@@ -124,7 +125,7 @@ def unwrap(content: bytes, identities: list[Identity], *, name: str, where: str,
         if version != VERSION:
             raise unknown_version(name, version)
         return msgspec.json.decode(plain, type=KeyFile)
-    except (msgspec.DecodeError, ValueError):
+    except (ValueError, *UNREADABLE):
         # Never chained: the text of a decoding error could quote a key.
         raise RepositoryDamaged("{name} is damaged: it holds no keys.", name=name) from None
 

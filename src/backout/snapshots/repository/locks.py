@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from backout.errors import BackoutError, LockLost, RepositoryDamaged, RepositoryLocked
+from backout.model.decoding import UNREADABLE
 from backout.snapshots.repository.backend import Backend, Missing, Stored
 from backout.snapshots.repository.crypto import Keyring
 from backout.snapshots.repository.format import HEADER, LOCKS, MAX_LOCK, Kind, header, read_header
@@ -165,7 +166,7 @@ async def _holder(backend: Backend, keyring: Keyring, lock: Stored) -> Holder | 
         generation = keyring.generation(read_header(content, Kind.LOCK, lock.name), lock.name)
         plain = generation.open(Kind.LOCK, bytes.fromhex(id_), content[HEADER.size :], lock.name)
         return msgspec.json.decode(plain, type=Holder)
-    except (RepositoryDamaged, msgspec.DecodeError, ValueError):
+    except (RepositoryDamaged, ValueError, *UNREADABLE):
         return None
 
 

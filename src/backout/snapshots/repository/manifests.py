@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 import msgspec
 
 from backout.errors import RepositoryDamaged, SnapshotNotFound, UsageError
+from backout.model.decoding import UNREADABLE
 from backout.model.plan import ClusterIdentity
 from backout.model.snapshot import Entry, Snapshot
 from backout.snapshots.repository.backend import Backend, Missing
@@ -86,7 +87,7 @@ class Manifests:
         )
         try:
             snapshot = _DECODER.decode(plain)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise damaged(name, "it does not describe a snapshot") from None
         bound = generation.context(snapshot.identity, snapshot.namespace)
         if snapshot.id != id_ or not hmac.compare_digest(bound, context):

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import msgspec
 
+from backout.model.decoding import UNREADABLE
 from backout.model.snapshot import Entry
 from backout.snapshots.repository.crypto import deflate, inflate
 from backout.snapshots.repository.format import MAX_PAGE, PAGE_ENTRIES, damaged
@@ -50,7 +51,7 @@ def decode_page(content: bytes, label: str) -> Page:
         raise damaged(label, "it is larger than any page may be")
     try:
         return _DECODER.decode(content)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise damaged(label, "it holds no entries") from None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from backout.errors import ConfigError, RepositoryChanged
+from backout.model.decoding import UNREADABLE
 from backout.snapshots.place import data_folder, private_folder, written
 from backout.snapshots.repository.keys import KeyFile
 
@@ -71,7 +72,7 @@ def _read(path: Path) -> Pin | None:
         return msgspec.json.decode(path.read_bytes(), type=Pin)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise ConfigError(
             "What this machine remembers of the snapshot repository, {path}, can't be read.", path=str(path),
             hint="remove it if you trust the repository that is there now",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backout.errors import BadArchive, FormatUnknown, RefusedError, RepositoryDamaged, TooLarge
+from backout.model.decoding import UNREADABLE
 from backout.model.snapshot import Entry, Pointers, Snapshot
 from backout.snapshots.repository.archive import Archive
 from backout.snapshots.repository.format import CONTENTS_AT_ONCE
@@ -181,7 +182,7 @@ def _moved(entry: Entry, address: str, size: int) -> Entry:
 def _origin(archive: Archive, path: Path) -> Origin:
     try:
         return msgspec.json.decode(archive.origin, type=Origin)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise BadArchive("{path} does not say where it comes from.", path=str(path)) from error
 
 

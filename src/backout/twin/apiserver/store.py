@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from backout.model.decoding import UNREADABLE
 from backout.twin.apiserver import status
 
 Object = dict[str, Any]
@@ -252,7 +253,7 @@ class Store:
                 meta = obj["metadata"]
                 key = object_key(meta.get("namespace", ""), meta["name"])
                 loaded.setdefault((group, resource), []).append(Entry(key, obj, int(meta["resourceVersion"])))
-        except (msgspec.DecodeError, KeyError, TypeError) as error:
+        except (KeyError, TypeError, *UNREADABLE) as error:
             raise ValueError(f"not a saved cluster state: {error}") from error
         self.version = version
         self._floor = version

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from backout.model.decoding import UNREADABLE
+
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 DEFAULT_SECONDS = 3600
 
@@ -54,7 +56,7 @@ class TokenSigner:
             encoded = encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
             self._key.public_key().verify(encoded, text.encode(), ec.ECDSA(hashes.SHA256()))
             claims: dict[str, Any] = msgspec.json.decode(_decode(text.partition(".")[2]))
-        except (InvalidSignature, ValueError, msgspec.DecodeError):
+        except (InvalidSignature, ValueError, *UNREADABLE):
             return None
         now = time.time()
         return claims if claims.get("nbf", 0) <= now + 5 and now < claims.get("exp", 0) else None

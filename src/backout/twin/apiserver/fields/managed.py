@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from backout.model.decoding import UNREADABLE
 from backout.twin.apiserver.fields import sets
 from backout.twin.apiserver.fields.entries import Entries, Entry, Identity, MalformedEntries, cap, decode, encode
 from backout.twin.apiserver.fields.merging import merge, remove, schema_errors, with_named_fields
@@ -348,7 +349,7 @@ def _client_side(live: Object, node: Schema, api_version: str) -> FieldSet | Non
         return {}
     try:
         last = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return {}
     if not isinstance(last, dict) or last.get("apiVersion") != api_version or schema_errors(last, node):
         return {}

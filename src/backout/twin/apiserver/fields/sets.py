@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from backout.model.decoding import UNREADABLE
+
 FieldSet = dict[str, Any]
 
 SELF = "."
@@ -168,7 +170,7 @@ def _canonical(element: str) -> str:
         if kind == "i":
             return f"i:{int(rest)}"
         value = msgspec.json.decode(rest)
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, *UNREADABLE) as error:
         raise MalformedSet(f"{element}: {error}") from None
     if kind == "v":
         return f"v:{_json(value)}"

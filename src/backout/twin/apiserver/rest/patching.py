@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from backout.model.decoding import UNREADABLE
 from backout.twin.apiserver import clock, encode
 from backout.twin.apiserver.fields import managed
 from backout.twin.apiserver.http import Response
@@ -70,7 +71,7 @@ def _read(call: Call, kind: str) -> tuple[Any, list[str]]:
     """The patch, and the complaints about fields that appear in it more than once."""
     try:
         body = msgspec.json.decode(call.request.body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         problem = syntax_error(call.request.body.decode("utf-8", "replace")) or str(error)
         raise bad_request(problem if kind == STRATEGIC else f"error decoding patch: {problem}") from None
     if not isinstance(body, dict):

@@ -10,6 +10,7 @@ from itertools import islice
 
 import msgspec
 
+from backout.model.decoding import UNREADABLE
 from backout.twin.apiserver import encode, selectors
 from backout.twin.apiserver.http import Response
 from backout.twin.apiserver.rest.call import LIST_TARGETS, Call
@@ -184,7 +185,7 @@ def decode_continue(token: str) -> tuple[int, str]:
         if data["v"] != "meta.k8s.io/v1":
             raise ValueError(f'server does not recognize this encoded version "{data["v"]}"')
         return int(data["rv"]), str(data["start"])
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         # Read byte by byte, as Go's decoder does.
         problem = syntax_error(raw.decode("latin-1")) or str(error)
         raise bad_request(f"invalid continue token: continue key is not valid: {problem}") from None

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from backout.model.decoding import UNREADABLE
 from backout.twin.apiserver import clock, encode
 from backout.twin.apiserver import schema as schemas
 from backout.twin.apiserver.fields import managed
@@ -152,7 +153,7 @@ def _changer(call: Call, kind: str) -> write.Transform:
     if kind:
         try:
             body = msgspec.json.decode(call.request.body)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise bad_request(f"error decoding patch: {error}") from None
 
     def transform(old: Object) -> Object:

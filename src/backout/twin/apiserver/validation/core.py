@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from backout.model.decoding import UNREADABLE
 from backout.twin.apiserver.schema.quantity import value_of
 from backout.twin.apiserver.validation import metadata, names
 from backout.twin.apiserver.validation.errors import Errors
@@ -82,7 +83,7 @@ def secret(errors: Errors, new: Object, old: Object | None) -> None:
         else:
             try:
                 msgspec.json.decode(base64.b64decode(data[key] or ""), type=dict)
-            except (ValueError, msgspec.DecodeError):
+            except (ValueError, *UNREADABLE):
                 errors.invalid(f"data[{key}]", "<secret contents redacted>", "unexpected end of JSON input")
     elif kind == "kubernetes.io/basic-auth":
         if "username" not in data and "password" not in data:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import yaml
 
+from backout.model.decoding import UNREADABLE
 from backout.twin.apiserver.status import ApiError
 from backout.twin.apiserver.validation.gojson import syntax_error
 
@@ -25,7 +26,7 @@ def decode_json(body: bytes, kind: str = "") -> tuple[Object, list[str]]:
     message. Raises ApiError 400."""
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         problem = syntax_error(body.decode("utf-8", "replace")) or str(error)
         raise _unrecognized(f"couldn't get version/kind; json parse error: {problem}", body, kind) from None
     if value is None:
