@@ -54,6 +54,7 @@ async def rehearsal_place(session: Session, *, clusters: int, keep: bool) -> Asy
     from msgspec.structs import replace
 
     from backout.model.settings import SnapshotSettings
+    from backout.snapshots import source
     from backout.twin import process
 
     directory = Path(tempfile.mkdtemp(prefix="backout-demo-"))
@@ -70,6 +71,7 @@ async def rehearsal_place(session: Session, *, clusters: int, keep: bool) -> Asy
             if not keep:
                 # The repository of the user's configuration is not for rehearsals.
                 session.settings = replace(session.settings, snapshots=SnapshotSettings())
+                source.use(session.settings.snapshots)
             yield Place(str(twin.kubeconfig), context, STACK_NAMESPACE, own=False)
     finally:
         if keep:

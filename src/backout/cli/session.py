@@ -14,6 +14,7 @@ import click
 
 from backout.errors import ConfigError
 from backout.model.settings import ClusterSettings, Settings, parse_settings
+from backout.snapshots import source
 
 if TYPE_CHECKING:
     from backout.cli.views.page import Page
@@ -30,6 +31,7 @@ class Session:
         self.lang: str = values.get("lang") or _language()
         self.verbose: bool = bool(values.get("verbose"))
         self.settings = load_settings(values.get("config"))
+        source.use(self.settings.snapshots)
 
     @property
     def text(self) -> bool:

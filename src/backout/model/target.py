@@ -9,6 +9,12 @@ from backout.errors import UsageError
 
 WORKLOADS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
 
+OBJECTS = {
+    "configmap": ("v1", "ConfigMap"), "secret": ("v1", "Secret"), "service": ("v1", "Service"),
+    "ingress": ("networking.k8s.io/v1", "Ingress"),
+}  # fmt: skip
+"""Single objects that are put back from a snapshot: apiVersion and kind."""
+
 _ALIASES = {
     "deploy": "deployment", "deployments": "deployment", "deployment.apps": "deployment",
     "sts": "statefulset", "statefulsets": "statefulset", "statefulset.apps": "statefulset",

@@ -13,6 +13,9 @@ from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.target import Target
 
+_SHORTEST = 4
+_HEX = frozenset("0123456789abcdef")
+
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """The revision to go back to, and why it is believed good."""
@@ -73,9 +76,13 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choic
 
 
 def _named(target: Target, revisions: Sequence[Revision], current: Revision | None, to: str) -> Choice:
-    if not to.isdecimal():
+    chosen = _meant(revisions, to)
+    if chosen is None and not to.isdecimal():
+        if any(revision.names for revision in revisions):
+            raise RevisionNotFound("No revision of {target} is called {to}.", target=str(target), to=to,
+                                   expected="a revision number, or the id or tag of a snapshot",
+                                   hint="`backout history {target}` names them.")  # fmt: skip
         raise UsageError("{to} is not a revision of {target}.", to=to, target=str(target), expected="a revision number")
-    chosen = next((revision for revision in revisions if revision.number == int(to)), None)
     if chosen is None:
         numbers = ", ".join(str(revision.number) for revision in revisions) or "none"
         oldest = min((revision.number for revision in revisions), default=0)
@@ -94,6 +101,18 @@ def _named(target: Target, revisions: Sequence[Revision], current: Revision | No
         )  # fmt: skip
     why = (msg("Named with --to."), *chosen.reasons)
     return Choice(revision=chosen, current=current, why=why, proven=chosen.goodness == "good")
+
+
+def _meant(revisions: Sequence[Revision], to: str) -> Revision | None:
+    """By number, by the whole name, or by the start of an id (four characters or more)."""
+    numbered = [revision for revision in revisions if to.isdecimal() and revision.number == int(to)]
+    named = [revision for revision in reversed(revisions) if to in revision.names]
+    begun = [revision for revision in reversed(revisions) if any(_begins(name, to) for name in revision.names)]
+    return next(iter([*numbered, *named, *begun]), None)
+
+
+def _begins(name: str, to: str) -> bool:
+    return len(to) >= _SHORTEST and len(name) > len(to) and name.startswith(to) and set(name) <= _HEX
 
 
 def _line(revision: Revision) -> str:
