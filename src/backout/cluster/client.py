@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import msgspec
 
@@ -19,6 +19,7 @@ from backout.cluster.discovery import Discovery
 from backout.cluster.kubeconfig import Connection
 from backout.cluster.listing import decoder, name_kind, path_of
 from backout.cluster.port import (
+    PROXY_BYTES,
     AccessAnswer,
     Catalogue,
     Cluster,
@@ -26,6 +27,7 @@ from backout.cluster.port import (
     Object,
     PatchType,
     Propagation,
+    ProxyAnswer,
     Resource,
     WatchEvent,
 )
@@ -241,6 +243,24 @@ class KubernetesCluster:
         path = path_of(Resource("v1", "Pod", "pods"), pod, namespace, "log")
         response = await self._wire.request("GET", path, params=params, accept="text/plain, */*")
         return response.content[-LOG_BYTES:].decode("utf-8", "replace")
+
+    async def proxied(
+        self,
+        kind: Literal["pods", "services"],
+        name: str,
+        namespace: str,
+        port: int | str,
+        path: str = "/",
+        *,
+        scheme: Literal["http", "https"] = "http",
+        limit: int = PROXY_BYTES,
+        timeout: float = 5.0,
+    ) -> ProxyAnswer:
+        """GETs from a pod or a Service through the API server."""
+        from backout.cluster.proxying import proxied
+
+        where = (kind, name, namespace, port, scheme)
+        return await proxied(self._wire, where, path, limit=limit, timeout=timeout)
 
     async def may(self, accesses: Sequence[Access]) -> list[AccessAnswer]:
         """Asks by SelfSubjectAccessReview, all in parallel."""

@@ -24,6 +24,7 @@ R = TypeVar("R")
 Object = dict[str, Any]
 Propagation = Literal["Background", "Foreground", "Orphan"]
 PatchType = Literal["json", "merge", "strategic"]
+PROXY_BYTES = 4 * 1024 * 1024
 
 
 class Resource(NamedTuple):
@@ -86,6 +87,22 @@ class AccessAnswer(msgspec.Struct, frozen=True):
     access: Access
     allowed: bool
     reason: str = ""
+
+
+class ProxyAnswer(msgspec.Struct, frozen=True):
+    """What a program in a pod answered, through the API server.
+
+    ``refusal`` is not empty when nothing was reached: the API server's own words (``error trying to reach service:
+    dial tcp …: connection refused``, ``no endpoints available for service "web"``), or why the answer can't be the
+    program's. The other fields then say nothing about the program. A body longer than the limit is cut, and
+    ``truncated``.
+    """
+
+    status: int
+    content_type: str = ""
+    body: bytes = b""
+    refusal: str = ""
+    truncated: bool = False
 
 
 class HeldLease(Protocol):
@@ -221,6 +238,28 @@ class Cluster(Protocol):
         self, pod: str, namespace: str, container: str = "", *, previous: bool = False, tail: int = 20
     ) -> str:
         """The last ``tail`` lines (at most 64 KiB) of a container's log."""
+
+    async def proxied(
+        self,
+        kind: Literal["pods", "services"],
+        name: str,
+        namespace: str,
+        port: int | str,
+        path: str = "/",
+        *,
+        scheme: Literal["http", "https"] = "http",
+        limit: int = PROXY_BYTES,
+        timeout: float = 5.0,
+    ) -> ProxyAnswer:
+        """GETs from a pod's or a Service's port through the API server's proxy; redirects are not followed.
+
+        ``port`` of a Service: its number or name; of a pod: the number. With https the API server doesn't look at the
+        program's certificate. After ``timeout`` seconds without a whole answer there is a refusal that says so.
+
+        Raises:
+            AccessDenied: no right to ``get`` ``pods/proxy`` or ``services/proxy``.
+            ObjectNotFound: there is no such pod or Service.
+        """
 
     async def may(self, accesses: Sequence[Access]) -> list[AccessAnswer]:
         """Asks by SelfSubjectAccessReview, all in parallel."""

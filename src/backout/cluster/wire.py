@@ -15,7 +15,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx2
@@ -165,23 +165,11 @@ class Wire:
 
     async def _headers_of(self, request: httpx2.Request, subject: Subject, read_timeout: float) -> httpx2.Response:
         """Sends and reads the head; a 401 refreshes the credentials once; an error answer is raised."""
-        request.extensions = {
-            "timeout": {"connect": CONNECT, "read": read_timeout, "write": READ, "pool": READ},
-            **({"sni_hostname": self.connection.tls_server_name} if self.connection.tls_server_name else {}),
-        }
         for refreshed in (False, True):
-            for name, value in self._headers:
-                if name not in request.headers:
-                    request.headers[name] = value
-            authorization = await self._credentials.header()
-            if authorization:
-                request.headers["Authorization"] = authorization
-            generation = self._credentials.generation
+            response, generation = await self._sent(request, read_timeout)
+            if response.status_code < 300:
+                return response
             try:
-                response = await self._transport.handle_async_request(request)
-                response.request = request
-                if response.status_code < 300:
-                    return response
                 body = await _head_of(response)
             except (httpx2.HTTPError, OSError) as error:
                 raise self._lost(error) from None
@@ -189,6 +177,58 @@ class Wire:
                 continue
             raise self._refused(response, body, subject)
         raise AssertionError("the second round returns or raises")
+
+    async def _sent(self, request: httpx2.Request, read_timeout: float) -> tuple[httpx2.Response, int]:
+        """The head of whatever is answered, and which credentials were used."""
+        request.extensions = {
+            "timeout": {"connect": CONNECT, "read": read_timeout, "write": READ, "pool": READ},
+            **({"sni_hostname": self.connection.tls_server_name} if self.connection.tls_server_name else {}),
+        }
+        for name, value in self._headers:
+            if name not in request.headers:
+                request.headers[name] = value
+        authorization = await self._credentials.header()
+        if authorization:
+            request.headers["Authorization"] = authorization
+        generation = self._credentials.generation
+        try:
+            response = await self._transport.handle_async_request(request)
+        except (httpx2.HTTPError, OSError) as error:
+            raise self._lost(error) from None
+        response.request = request
+        return response, generation
+
+    async def passed_on(self, path: str, *, limit: int, read_timeout: float) -> PassedOn:
+        """GETs what somebody behind the API server answers, whatever its status: nothing is followed or decompressed.
+
+        Asked again once after a lost connection, and once after a 401 of the API server itself. Status 0: the answer
+        was cut off, by whomever.
+
+        Raises:
+            ClusterUnreachable, UntrustedServer: the API server itself can't be reached.
+        """
+        lost = refreshed = False
+        while True:
+            # Without "identity" a few kilobytes could become gigabytes here.
+            headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+            request = httpx2.Request("GET", self.server + path, headers=headers)
+            try:
+                response, generation = await self._sent(request, read_timeout)
+                try:
+                    answer = await _passed_on(response, limit)
+                except (httpx2.HTTPError, OSError) as error:
+                    raise self._lost(error) from None
+            except _Failed as failed:
+                if not failed.error.retryable or (lost and failed.never_sent):
+                    raise failed.error from None
+                if lost or failed.slow:
+                    return PassedOn(0, "", b"", False)
+                lost = True
+                continue
+            own = answer.status == 401 and answers.read_status(answer.body, answer.content_type) is not None
+            if not own or refreshed or not await self._credentials.refresh(generation):
+                return answer
+            refreshed = True
 
     def _refused(self, response: httpx2.Response, body: bytes, subject: Subject) -> _Failed:
         status = answers.read_status(body, response.headers.get("content-type", ""))
@@ -239,6 +279,28 @@ class _Failed(Exception):
             return -1.0
         wait: float = FIRST_WAIT * 3 ** (attempt - 1) * random.uniform(0.8, 1.4)
         return min(max(wait, self.after), LONGEST_WAIT)
+
+
+class PassedOn(NamedTuple):
+    """What somebody behind the API server answered, or the API server instead of them."""
+
+    status: int
+    content_type: str
+    body: bytes
+    truncated: bool
+
+
+async def _passed_on(response: httpx2.Response, limit: int) -> PassedOn:
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > limit:
+                break
+    finally:
+        await response.aclose()
+    kind = response.headers.get("content-type", "")[:200]
+    return PassedOn(response.status_code, kind, bytes(body[:limit]), len(body) > limit)
 
 
 async def _head_of(response: httpx2.Response) -> bytes:

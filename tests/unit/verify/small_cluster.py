@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import AccessAnswer, Object, Resource, WatchEvent
+from backout.cluster.port import AccessAnswer, Object, ProxyAnswer, Resource, WatchEvent
 from backout.errors import BackoutError, LeaseLost, LockedError, ObjectNotFound
 from backout.model.plan import ClusterIdentity
 
@@ -26,10 +26,19 @@ class SmallCluster:
         *objects: tuple[Resource, Object],
         denied: dict[str, BackoutError] | None = None,
         silent: tuple[str, ...] = (),
+        answers: dict[str, Any] | None = None,
     ) -> None:
+        """``answers``: ``KIND/NAMESPACE/NAME:PORT/PATH`` → a ProxyAnswer, an error, or what gives one when called.
+
+        The last of a list stays; whatever is not in it refuses the connection.
+        """
         self._objects: dict[tuple[str, str, str], Object] = {}
         self._denied = denied or {}
         self._silent = silent
+        self._answers = {key: list(found) if isinstance(found, list) else [found] for key, found in
+                         (answers or {}).items()}  # fmt: skip
+        self.logged: dict[tuple[str, str], str] = {}
+        self.asked: list[str] = []
         self._watchers: list[tuple[Resource, str, asyncio.Queue[WatchEvent]]] = []
         self.who = ClusterIdentity("uid-1", "ca-1")
         self.leases: dict[str, str] = {}
@@ -113,6 +122,28 @@ class SmallCluster:
         yield WatchEvent("SYNCED", {})
         while True:
             yield await queue.get()
+
+    async def proxied(
+        self, kind: str, name: str, namespace: str, port: int | str, path: str = "/", **_: Any
+    ) -> ProxyAnswer:
+        key = f"{kind}/{namespace}/{name}:{port}{path}"
+        self.asked.append(key)
+        found = self._answers.get(key)
+        if not found:
+            return ProxyAnswer(503, refusal="error trying to reach service: dial tcp: connect: connection refused")
+        answer = found.pop(0) if len(found) > 1 else found[0]
+        answer = answer() if callable(answer) else answer
+        if isinstance(answer, BackoutError):
+            raise answer
+        return answer
+
+    async def logs(
+        self, pod: str, namespace: str, container: str = "", *, previous: bool = False, tail: int = 20
+    ) -> str:
+        """What ``logged`` holds for (pod, container)."""
+        if "logs" in self._denied:
+            raise self._denied["logs"]
+        return "\n".join(self.logged.get((pod, container), "").splitlines()[-tail:])
 
     async def may(self, accesses: Any) -> list[AccessAnswer]:
         return [AccessAnswer(access, access.resource not in self.may_not) for access in accesses]
