@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from backout.errors import NothingToDo, RefusedError
+from backout.mechanisms.helm.kept import REMOVE, record_named
 from backout.mechanisms.helm.restore import captured_object
 from backout.mechanisms.helm.strays import part_digest
 from backout.model.change import Action, Changes, FieldChange, ObjectChange
@@ -95,7 +96,7 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: Cap
     changes = _other_way(run.plan.changes)
     steps, checks = [], []
     for step in back:
-        reversed_step, more = _reversed(step, run, captures, digest)
+        reversed_step, more = _reversed(step, run, captures, digest, _made(events, step))
         steps.append(reversed_step)
         checks += more
     return seal(
@@ -153,13 +154,23 @@ def _access(back: Sequence[Step], former: tuple[Access, ...]) -> set[Access]:
     return needed
 
 
-def _reversed(step: Step, run: Run, captures: CaptureStore, digest: str) -> tuple[Step, list[Check]]:
+def _made(events: list[RunEvent], step: Step) -> dict[str, Any]:
+    """What the step says that it made, such as the uid of an object, so that no other is taken for it."""
+    done = [event for event in events if event.type == "step-done" and event.step == step.id and "made" in event.data]
+    return {"made": done[-1].data["made"]} if done else {}
+
+
+def _reversed(
+    step: Step, run: Run, captures: CaptureStore, digest: str, made: dict[str, Any]
+) -> tuple[Step, list[Check]]:
     assert step.compensation is not None
-    params, checks = step.compensation.params, []
+    params, checks = {**step.compensation.params, **made}, []
     if step.compensation.action == RESTORE:
         captured = captures.load(run.id, digest)
         params = {**params, "capture": {"run": run.id, "digest": digest}}
         checks = [*_as_captured(run, params, captured), *(_gone_again(run, entry) for entry in params["remove"])]
+    if step.compensation.action == REMOVE:
+        checks = [_gone_again(run, record_named(params, step.target.namespace))]
     back = Step(
         id=f"undo-{step.id}",
         action=step.compensation.action,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 from collections.abc import Sequence
@@ -14,14 +15,17 @@ from backout.errors import BackoutError
 from backout.mechanisms.helm.evidence import Evidence, gather
 from backout.mechanisms.helm.judgement import Facts, Judged, judge
 from backout.mechanisms.helm.manifest import digest
+from backout.mechanisms.helm.past import Past, past_of
 from backout.mechanisms.helm.payload import Release
-from backout.mechanisms.helm.records import Record, Records
+from backout.mechanisms.helm.records import Kept, Record, Records
 from backout.mechanisms.helm.settled import drifted, unsettled
 from backout.mechanisms.helm.text import first_line
 from backout.mechanisms.helm.workloads import workloads
-from backout.model.message import Message
+from backout.model.message import Message, msg
 from backout.model.revision import Revision
 
+PRUNED = "pruned"
+"""The status of a revision whose record is in a snapshot only."""
 _ROLLBACK = re.compile(r"Rollback to (\d+)$")
 
 
@@ -33,15 +37,22 @@ class History(msgspec.Struct, frozen=True):
     verdicts: tuple[Judged, ...]
     unsettled: tuple[Message, ...] = ()
     """Why the cluster is not at the newest revision, although that is the current one."""
+    past: Past = Past()
 
     @property
     def revisions(self) -> list[Revision]:
         """The revisions in the words of the house, oldest first."""
         head = self.facts[-1].record.revision
-        return [
+        found = [
             _revision(facts, verdict, facts.record.revision == head, self.unsettled)
             for facts, verdict in zip(self.facts, self.verdicts, strict=True)
         ]
+        found = [msgspec.structs.replace(r, names=self.past.names.get(r.number, ())) for r in found]
+        oldest = found[0]
+        if self.past.blind is not None and oldest.number > 1:
+            note = msg("Revisions before it were pruned from Helm's history. {why}", why=self.past.blind)
+            found[0] = msgspec.structs.replace(oldest, reasons=(*oldest.reasons, note))
+        return found
 
 
 async def read_history(cluster: Cluster, records: Records, release: str) -> History:
@@ -51,19 +62,31 @@ async def read_history(cluster: Cluster, records: Records, release: str) -> Hist
         ReleaseNotFound: the namespace holds no record of it.
     """
     listed = await records.history(release)
-    loaded = await records.load_all(listed)
+    past, now = await asyncio.gather(past_of(records, release, listed), cluster.server_time())
+    every = sorted([*past.records, *listed], key=lambda record: record.revision)
+    loaded = await records.load_all(every)
     facts = [
-        _facts(record, loaded[record.revision], records.namespace) for record in listed if record.revision in loaded
+        _facts(record, loaded[record.revision], records.namespace) for record in every if record.revision in loaded
     ]
-    facts = _with_ends(facts)
-    now = await cluster.server_time()
+    facts = [
+        msgspec.structs.replace(fact, vouched=past.vouched.get(fact.record.revision)) if fact.release else fact
+        for fact in _with_ends(facts)
+    ]
     evidence = await gather(cluster, {w.id for fact in facts for w in fact.workloads}, now)
     strayed = drifted(facts, evidence)
     if strayed:
         # The newest revision was in force until somebody changed a workload past Helm.
         facts[-1] = msgspec.structs.replace(facts[-1], ended=strayed[0][1])
     reasons = [*unsettled(facts, evidence), *(message for message, _ in strayed)]
-    return History(tuple(facts), evidence, tuple(judge(facts, evidence)), tuple(reasons))
+    return History(tuple(facts), evidence, tuple(judge(facts, evidence)), tuple(reasons), past)
+
+
+def pruned_note(kept: Kept) -> Message:
+    """Where a record is that Helm pruned."""
+    return msg(
+        "Its record was pruned from Helm's history; snapshot {id} of {time} has it.", id=kept.snapshot[:8],
+        time=kept.taken.strftime("%Y-%m-%d %H:%M UTC"),
+    )  # fmt: skip
 
 
 def _facts(record: Record, release: Release | BackoutError, namespace: str) -> Facts:
@@ -88,7 +111,8 @@ def _with_ends(facts: Sequence[Facts]) -> list[Facts]:
         release = following.release
         match = _ROLLBACK.match(release.info.description) if release else None
         left_for = int(match.group(1)) if match and release and following.digest != fact.digest else 0
-        changed.append(msgspec.structs.replace(fact, ended=following.started, left_for=left_for))
+        gap = fact.record.kept is not None and following.record.revision != fact.record.revision + 1
+        changed.append(msgspec.structs.replace(fact, ended=following.started, left_for=left_for, gap=gap))
     return [*changed, facts[-1]]
 
 
@@ -96,6 +120,8 @@ def _revision(facts: Facts, verdict: Judged, current: bool, unsettled: tuple[Mes
     record, release = facts.record, facts.release
     settled = not (current and unsettled)
     reasons = verdict.reasons if settled else (*verdict.reasons, *unsettled)
+    if record.kept is not None:
+        reasons = (*reasons, pruned_note(record.kept))
     if release is None:
         return Revision(
             number=record.revision, digest=f"unreadable-{record.revision}", created=facts.started, status=record.status,
@@ -104,7 +130,7 @@ def _revision(facts: Facts, verdict: Judged, current: bool, unsettled: tuple[Mes
     images = dict.fromkeys(image for workload in facts.workloads for image in workload.images)
     return Revision(
         number=record.revision, digest=facts.digest, created=release.deployed_at or facts.started,
-        status=record.status, summary=first_line(release.info.description), chart=release.chart_label,
-        app_version=release.app_version, images=tuple(images), current=current, settled=settled,
-        goodness=verdict.goodness, reasons=reasons,
+        status=PRUNED if record.kept else record.status, summary=first_line(release.info.description),
+        chart=release.chart_label, app_version=release.app_version, images=tuple(images), current=current,
+        settled=settled, goodness=verdict.goodness, reasons=reasons,
     )  # fmt: skip

@@ -38,6 +38,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: str = ""
     left_for: int = 0
     """The revision to which somebody rolled back from this one; 0 when the next one was no rollback."""
+    gap: bool = False
+    """The next revision is not known, so how long this one was in force is not either."""
+    vouched: Message | None = None
+    """What a good snapshot says for it."""
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -61,9 +65,19 @@ def judge(history: Sequence[Facts], evidence: Evidence) -> list[Judged]:
         found[identity] = findings(seen, versions, spans)
     head = {workload.id: workload.key for workload in history[-1].workloads}
     verdicts = [
-        _one(facts, index == len(history) - 1, head, found, evidence.workloads) for index, facts in enumerate(history)
+        _vouched(facts, _one(facts, index == len(history) - 1, head, found, evidence.workloads))
+        for index, facts in enumerate(history)
     ]
     return _share(history, verdicts)
+
+
+def _vouched(facts: Facts, judged: Judged) -> Judged:
+    """A good snapshot decides where the cluster does not; what fails now is bad now, whatever it once was."""
+    if facts.vouched is None:
+        return judged
+    if judged.goodness == "unknown" and not _is_failed(facts):
+        return Judged("good", (facts.vouched,))
+    return Judged(judged.goodness, (*judged.reasons, facts.vouched))
 
 
 def _one(
@@ -133,7 +147,7 @@ def _by_time(facts: Facts, is_head: bool, good: list[Message], silent: list[str]
     if facts.left_for:
         note = msg("Somebody rolled back from it, to revision {revision}.", revision=facts.left_for)
         return Judged("unknown", (*known, note))
-    if facts.started and facts.ended and facts.ended - facts.started >= STOOD:
+    if facts.started and facts.ended and not facts.gap and facts.ended - facts.started >= STOOD:
         held = msg(
             "It was in force for {duration} before the next change, and nothing speaks against it.",
             duration=duration(facts.ended - facts.started),
@@ -145,7 +159,7 @@ def _by_time(facts: Facts, is_head: bool, good: list[Message], silent: list[str]
         unproven = msg("Helm says {status}, which does not prove that its pods are ready.", status=facts.record.status)
         return Judged("unknown", (*known, unproven))
     names = ", ".join(silent[:3]) + (" …" if len(silent) > 3 else "")
-    if facts.started and facts.ended:
+    if facts.started and facts.ended and not facts.gap:
         note = msg(
             "It was in force for {duration}; nothing in the cluster shows whether its pods were ready ({names}).",
             duration=duration(facts.ended - facts.started), names=names,

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
+import msgspec
+
 from backout.cluster.port import Cluster
 from backout.errors import RevisionNotFound, ToolMissing
 from backout.mechanisms.helm import checks as checking
@@ -18,7 +20,10 @@ from backout.mechanisms.helm.analysis import Analysis, analyse
 from backout.mechanisms.helm.compare import compare
 from backout.mechanisms.helm.effects import repair_pending, rollback
 from backout.mechanisms.helm.history import read_history
+from backout.mechanisms.helm.kept import record_change
+from backout.mechanisms.helm.past import past_of
 from backout.mechanisms.helm.preview import changes
+from backout.mechanisms.helm.record_effects import remove_record, restore_record
 from backout.mechanisms.helm.records import Record, Records
 from backout.mechanisms.helm.restore import restore_live
 from backout.mechanisms.helm.tool import find_helm
@@ -51,7 +56,7 @@ class HelmMechanism:
         self._memos: WeakKeyDictionary[Cluster, _Memo] = WeakKeyDictionary()
 
     async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
-        """All revisions in the records, oldest first, each judged.
+        """All revisions in the records, and those that Helm pruned and a snapshot has; oldest first, each judged.
 
         Raises:
             ReleaseNotFound: no record of that release in the namespace.
@@ -67,14 +72,17 @@ class HelmMechanism:
             RevisionNotFound: one of them was pruned.
         """
         records = self._records(cluster, target)
-        history = await records.history(target.name)
+        history = await self._every(records, target)
         after = await records.load(_numbered(history, later.number, target))
         before = await records.load(_numbered(history, earlier.number, target)) if earlier else None
         return compare(before.manifest if before else "", after.manifest, target.namespace)
 
     async def preview(self, cluster: Cluster, target: Target, revision: Revision) -> Changes:
         """Live objects against what the server would make of the target's manifest."""
-        return changes(await self._analysis(cluster, target, revision))
+        analysis = await self._analysis(cluster, target, revision)
+        found = changes(analysis)
+        record = record_change(analysis.target, self._records(cluster, target).driver_name)
+        return msgspec.structs.replace(found, objects=(*record, *found.objects))
 
     async def steps(self, cluster: Cluster, target: Target, revision: Revision) -> list[Step]:
         """Repair of a pending release, the rollback, and what plain Helm leaves undone after it.
@@ -105,14 +113,24 @@ class HelmMechanism:
         return checking.access(await latest[-1], self._records(cluster, target).driver_name)
 
     def effects(self) -> Mapping[str, Effect]:
-        """The compensation of ``helm.rollback`` is itself, or ``helm.restore-live`` where no revision was live."""
-        return {"helm.repair-pending": repair_pending, "helm.rollback": rollback, "helm.restore-live": restore_live}
+        """The compensation of ``helm.rollback`` is itself, or ``helm.restore-live`` where no revision was live; that
+        of ``helm.restore-record`` is ``helm.remove-record``."""
+        return {
+            "helm.repair-pending": repair_pending, "helm.restore-record": restore_record,
+            "helm.remove-record": remove_record, "helm.rollback": rollback, "helm.restore-live": restore_live,
+        }  # fmt: skip
 
     def _records(self, cluster: Cluster, target: Target) -> Records:
         memo = self._memos.setdefault(cluster, _Memo())
         if target.namespace not in memo.records:
             memo.records[target.namespace] = Records(cluster, target.namespace)
         return memo.records[target.namespace]
+
+    async def _every(self, records: Records, target: Target) -> list[Record]:
+        """The records that Helm has, and those that it pruned and a snapshot has."""
+        listed = await records.history(target.name)
+        past = await past_of(records, target.name, listed)
+        return sorted([*past.records, *listed], key=lambda record: record.revision)
 
     async def _analysis(self, cluster: Cluster, target: Target, revision: Revision) -> Analysis:
         memo = self._memos.setdefault(cluster, _Memo())
@@ -126,7 +144,7 @@ class HelmMechanism:
 
     async def _analyse(self, cluster: Cluster, target: Target, number: int) -> Analysis:
         records = self._records(cluster, target)
-        history = await records.history(target.name)
+        history = await self._every(records, target)
         wanted = _numbered(history, number, target)
         head = history[-1]
         head_release, wanted_release = await records.load(head), await records.load(wanted)

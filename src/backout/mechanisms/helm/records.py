@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from backout.cluster.port import CONFIGMAPS, SECRETS, Cluster, Resource
+from backout.cluster.port import CONFIGMAPS, SECRETS, Cluster, Object, Resource
 from backout.errors import (
     AccessDenied,
     Invalid,
@@ -60,8 +60,21 @@ class _Full(msgspec.Struct):
 _Shape = TypeVar("_Shape", _Label, _Full)
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a record is that Helm's history has no more: ids of a repository and of the newest snapshot in it that has
+    the record, when that was taken, and the address of the record. Nothing secret."""
+
+    repository: str
+    snapshot: str
+    taken: datetime
+    address: str
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One record by its labels. ``created`` is the API server's clock, ``modified`` the Helm client's."""
+    """One record by its labels. ``created`` is the API server's clock, ``modified`` the Helm client's.
+
+    ``kept`` when it is not in the cluster any more but in a snapshot; then it has no uid and no resourceVersion.
+    """
 
     name: str
     namespace: str
@@ -72,6 +85,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     resource_version: str
     created: datetime | None = None
     modified: datetime | None = None
+    kept: Kept | None = None
 
     @property
     def pending(self) -> bool:
@@ -81,7 +95,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> tuple[str, str]:
         """Changes whenever the record does."""
-        return self.uid, self.resource_version
+        return ("kept", self.kept.address) if self.kept else (self.uid, self.resource_version)
 
 
 def driver(environment: dict[str, str] | None = None) -> Resource:
@@ -175,6 +189,10 @@ class Records:
         self._decoded[key] = release
         return release
 
+    def remember(self, record: Record, content: Release) -> None:
+        """Keeps what is in a record that was read elsewhere, so that `load` finds it."""
+        self._decoded[record.key] = content
+
     async def _fetch(self, record: Record) -> tuple[str, tuple[str, str]]:
         try:
             full = await self.cluster.get_as(_Full, self.resource, record.name, self.namespace)
@@ -225,6 +243,11 @@ class Records:
             found="{names}" if names else "no Helm release in this namespace",
             hint="Name another namespace with -n. A chart that Argo CD renders leaves no release record.",
         )  # fmt: skip
+
+
+def record_of(obj: Object, namespace: str) -> Record | None:
+    """The record that an object is by its labels; None for any other."""
+    return _record(msgspec.convert(obj, _Label).metadata, namespace)
 
 
 def _record(meta: _Meta, namespace: str) -> Record | None:

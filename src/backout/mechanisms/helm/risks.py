@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from backout.mechanisms.helm.analysis import Analysis
+from backout.mechanisms.helm.kept import record_risk
 from backout.mechanisms.helm.obstacles import obstacles
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.steps import YOUNG, pending_age
@@ -18,7 +19,10 @@ from backout.tools.locate import Tool
 
 def risks(analysis: Analysis, helm: Tool | None, now: datetime) -> list[Risk]:
     """The risks, the heaviest first."""
-    found = [*_deletions(analysis), *_obstacles(analysis), *_pending(analysis, now), *_replicas(analysis)]
+    found = [
+        *record_risk(analysis.target), *_deletions(analysis), *_obstacles(analysis), *_pending(analysis, now),
+        *_replicas(analysis),
+    ]  # fmt: skip
     kept_back = ", ".join(str(ref) for ref in missing(analysis) if ref.kind in HOLDS_DATA)
     if kept_back:
         found.append(Risk(code="undo-keeps", message=msg(

@@ -11,6 +11,7 @@ from backout.errors import Conflict, Invalid, PreconditionFailed, RefusedError
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis
 from backout.mechanisms.helm.checks import access_back
+from backout.mechanisms.helm.kept import restore_step
 from backout.mechanisms.helm.manifest import digest
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
@@ -44,6 +45,7 @@ def steps(analysis: Analysis, target: Target, driver: str, now: datetime, helm: 
     result: list[Step] = []
     if analysis.head.pending:
         result.append(_repair(analysis, target, driver, now))
+    result.extend(restore_step(analysis, target, driver))
     result.append(_rollback(analysis, target, driver, recreate, force_conflicts=takeover))
     result.extend(aftercare(analysis, target))
     return result

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plan that needs a release record from a snapshot: its step, the change that it is, and what to know of it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backout.mechanisms.helm.analysis import Analysis
+from backout.mechanisms.helm.records import Record
+from backout.model.change import ObjectChange
+from backout.model.message import msg
+from backout.model.plan import Access, Compensation, Risk, Step
+from backout.model.target import ObjectRef, Target
+
+RESTORE = "helm.restore-record"
+REMOVE = "helm.remove-record"
+TIME = "%Y-%m-%d %H:%M UTC"
+
+
+def restore_step(analysis: Analysis, target: Target, driver: str) -> list[Step]:
+    """The step that comes before the rollback; none when the record is where it belongs."""
+    record = analysis.target
+    if record.kept is None:
+        return []
+    kept = record.kept
+    params = {
+        "release": target.name, "driver": driver, "revision": record.revision, "record": record.name,
+        "repository": kept.repository, "snapshot": kept.snapshot, "address": kept.address,
+    }  # fmt: skip
+    plural = "configmaps" if driver == "configmap" else "secrets"
+    rights = tuple(Access(verb, "", plural, record.namespace, record.name) for verb in ("get", "delete"))
+    return [Step(
+        id="restore-record", action=RESTORE, target=target, params=params, precondition={"absent": record.name},
+        title=msg("Bring the record of revision {n} back from snapshot {id}", n=record.revision, id=kept.snapshot[:8]),
+        effect=msg("Helm's history has revision {n} again, exactly as it was.", n=record.revision),
+        compensation=Compensation(REMOVE, params, rights), timeout=60.0,
+    )]  # fmt: skip
+
+
+def record_change(record: Record, driver: str) -> list[ObjectChange]:
+    """The record as an object that is created; what is in it is secret."""
+    if record.kept is None:
+        return []
+    ref = ObjectRef("v1", "ConfigMap" if driver == "configmap" else "Secret", record.name, record.namespace)
+    note = msg("Helm's record of revision {n}, as snapshot {id} of {time} has it.", n=record.revision,
+               id=record.kept.snapshot[:8], time=record.kept.taken.strftime(TIME))  # fmt: skip
+    return [ObjectChange(ref=ref, action="create", notes=(note,))]
+
+
+def record_named(params: dict[str, Any], namespace: str) -> dict[str, Any]:
+    """The object of a step's record."""
+    kind = "ConfigMap" if params["driver"] == "configmap" else "Secret"
+    return {"api_version": "v1", "kind": kind, "name": params["record"], "namespace": namespace}
+
+
+def record_risk(record: Record) -> list[Risk]:
+    """What one must know of a record that comes from elsewhere."""
+    if record.kept is None:
+        return []
+    return [Risk(code="record-from-snapshot", message=msg(
+        "Revision {n} is not in Helm's history any more: its record comes from snapshot {id}, taken {time}. It stays "
+        "in the history until Helm prunes it again.", n=record.revision, id=record.kept.snapshot[:8],
+        time=record.kept.taken.strftime(TIME),
+    ))]  # fmt: skip
