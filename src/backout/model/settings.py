@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from backout.errors import ConfigError
+from backout.model.giturl import remote_of
 
 API_VERSION = "backout.dev/v1"
 
@@ -21,11 +22,20 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: dict[str, str] = {}
 
 
+class GitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The repository that a stack is deployed from. ``path``: a folder in it; ``{cluster}`` stands for the cluster."""
+
+    url: str = ""
+    branch: str = ""
+    path: str = ""
+
+
 class StackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What belongs together: a namespace on one or more clusters."""
 
     namespace: str
     clusters: tuple[str, ...] = ()
+    git: GitSettings = GitSettings()
 
 
 class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,6 +113,13 @@ def parse_settings(text: str, filename: str) -> Settings:
             file=filename, line=_line(node, ["apiVersion"]), found_version=settings.apiVersion, expected=API_VERSION,
         )  # fmt: skip
     for name, stack in settings.stacks.items():
+        key, problem, expected = _git_problem(stack.git)
+        if problem:
+            raise ConfigError(
+                "{file}, line {line}: stacks.{stack}.git.{key}: {problem}", file=filename, stack=name, key=key,
+                line=_line(node, ["stacks", name, "git", key]), problem=problem, expected=expected,
+                hint="docs/configuration.md lists every key.",
+            )  # fmt: skip
         for cluster in stack.clusters:
             if settings.clusters and cluster not in settings.clusters:
                 raise ConfigError(
@@ -110,6 +127,26 @@ def parse_settings(text: str, filename: str) -> Settings:
                     file=filename, line=_line(node, ["stacks", name, "clusters"]), stack=name, cluster=cluster,
                 )  # fmt: skip
     return settings
+
+
+_BRANCH = re.compile(r"(?![-/])(?!.*(?:\.\.|//|@\{|\.lock(?:/|$)|/\.|/$|\.$))[^\x00-\x20\x7f~^:?*\[\\]+")
+"""git-check-ref-format(1), but for the rarest rules."""
+
+
+def _git_problem(git: GitSettings) -> tuple[str, str, str]:
+    """Key, problem, what is expected; the texts hold nothing of the URL that could be secret."""
+    if not git.url and (git.branch or git.path):
+        return "url", "it is missing.", "the URL of the repository"
+    if git.url:
+        try:
+            remote_of(git.url)
+        except ConfigError as error:
+            return "url", error.message, error.expected
+    if git.branch and not _BRANCH.fullmatch(git.branch):
+        return "branch", "that can't be a branch.", "its short name, such as main"
+    if git.path.startswith("/") or ".." in git.path.split("/") or "\\" in git.path:
+        return "path", "it leads out of the repository.", "a folder in it, such as overlays/{{cluster}}"
+    return "", "", ""
 
 
 def _where(data: Any, error: msgspec.ValidationError) -> tuple[str, list[str]]:

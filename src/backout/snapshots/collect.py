@@ -13,7 +13,7 @@ import msgspec
 
 from backout.cluster.port import NAMESPACES, Cluster, Object, Resource
 from backout.errors import AccessDenied
-from backout.model.snapshot import Entry, Snapshot, SnapshotDraft, SnapshotKind
+from backout.model.snapshot import Entry, GitPointer, Snapshot, SnapshotDraft, SnapshotKind
 from backout.model.target import ObjectRef
 from backout.snapshots.owners import Owners
 from backout.snapshots.pointers import PointerReader
@@ -24,7 +24,10 @@ from backout.snapshots.walk import Skips, walk
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What whoever takes a snapshot knows of it; ``healthy`` is None where health could not be measured."""
+    """What whoever takes a snapshot knows of it.
+
+    ``healthy`` is None where health could not be measured. ``git``: the commits of the repositories that it comes from.
+    """
 
     kind: SnapshotKind = "manual"
     tags: tuple[str, ...] = ()
@@ -33,6 +36,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     incident: bool = False
     run: str = ""
     actor: str = ""
+    git: tuple[GitPointer, ...] = ()
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -77,7 +81,7 @@ async def take(
             progress(sum(kinds.values()))
 
         await walk(cluster, namespace, keep, skips)
-        around = await pointers.read()
+        around = msgspec.structs.replace(await pointers.read(), git=about.git)
         # In the middle of a rollout nothing is broken, and yet it is no state to come back to.
         healthy = False if about.healthy and any(w.healthy is False for w in around.workloads) else about.healthy
         draft = SnapshotDraft(

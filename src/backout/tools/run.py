@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -43,9 +44,11 @@ def environment(kubeconfig: str = "", **more: str) -> dict[str, str]:
 
 async def run_tool(
     argv: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float = 60.0,
-    on_line: Callable[[str], None] | None = None, check: bool = True,
+    on_line: Callable[[str], None] | None = None, check: bool = True, largest: int = 0,
 ) -> Completed:  # fmt: skip
     """Runs a program to its end. ``on_line`` gets each line of standard error as it comes, redacted.
+
+    ``largest``: bytes that no file may exceed which the program writes, where the system can see to that (Linux).
 
     Raises:
         ToolMissing: there is no such program, or it can't be started.
@@ -64,6 +67,9 @@ async def run_tool(
         ) from None
     assert process.stdout is not None
     assert process.stderr is not None
+    if largest and hasattr(resource, "prlimit"):
+        with contextlib.suppress(OSError):
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (largest, largest))
     try:
         async with asyncio.timeout(timeout):
             stdout, stderr, code = await asyncio.gather(

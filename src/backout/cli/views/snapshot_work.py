@@ -35,6 +35,8 @@ def show_taken(page: Page, taken: Taken) -> None:
                   style="warn")  # fmt: skip
     if snapshot.tags:
         page.told("tags: {tags}", 2, tags=clean(", ".join(snapshot.tags)))
+    for git in snapshot.pointers.git:
+        page.line(clean(f"{git.url}   {git.commit[:12]}   {git.tag}".rstrip()), 2)
     if snapshot.skipped:
         page.told("left out:", 2)
         rows = skipped_rows(page, snapshot)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The repositories that the configuration names for a namespace: their commit for a snapshot, and a tag on request."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from backout.cli.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backout.model.snapshot import GitPointer
+    from backout.snapshots.git import Place
+
+DEFAULT = "*"
+"""`--git-tag` without a name."""
+
+
+def places(session: Session, namespace: str, cluster: str) -> list[Place]:
+    """The repositories of the stacks that are in this namespace of this cluster, each once."""
+    from backout.model.giturl import remote_of
+    from backout.snapshots.git import Place
+
+    found = {}
+    for stack in session.settings.stacks.values():
+        if stack.namespace == namespace and stack.git.url and (not stack.clusters or cluster in ("", *stack.clusters)):
+            place = Place(remote_of(stack.git.url), stack.git.branch)
+            found[place.remote.url, place.branch] = place
+    return list(found.values())
+
+
+async def heads(session: Session, wanted: Sequence[Place]) -> tuple[GitPointer, ...]:
+    """The commits; what can't be read is said, and takes no snapshot down."""
+    from backout.errors import BackoutError
+    from backout.snapshots.git import head
+
+    async def one(place: Place) -> GitPointer | None:
+        try:
+            return await head(place)
+        except BackoutError as error:
+            session.note("The Git commit is not in the snapshot: {why}", why=error.message)
+            return None
+
+    return tuple(pointer for pointer in await asyncio.gather(*map(one, wanted)) if pointer is not None)
+
+
+async def tag_all(
+    session: Session, wanted: Sequence[Place], name: str, namespace: str, *, push: bool
+) -> tuple[GitPointer, ...]:
+    """Tags the newest commit of each repository.
+
+    Raises:
+        ConfigError: no repository is configured.
+        UsageError, RefusedError, NotFoundError, ToolMissing, ToolFailed: see `backout.snapshots.git.tagged`.
+    """
+    from backout.cli.running import actor
+    from backout.errors import ConfigError
+    from backout.snapshots.git import tagged
+
+    if not wanted:
+        raise ConfigError(
+            "No Git repository is configured for namespace {namespace}, so nothing can be tagged.",
+            namespace=namespace, expected="stacks.NAME.git.url in the configuration, for a stack of this namespace",
+        )  # fmt: skip
+    who = actor()
+    message = f"Backout took a snapshot of {namespace}."
+    return tuple([await tagged(place, name, message, push=push, actor=who) for place in wanted])
+
+
+def tag_name(given: str, tags: tuple[str, ...], namespace: str) -> str:
+    """The name of the Git tag: as given, else the snapshot's first tag, else namespace and time."""
+    if given != DEFAULT:
+        return given
+    return tags[0] if tags else f"{namespace}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def tell_tags(session: Session, wanted: Sequence[Place], made: Sequence[GitPointer]) -> None:
+    """Where the tags are, and how those that were not pushed get out; on stderr, since nobody may miss it."""
+    import click
+
+    from backout.snapshots.git import push_command
+
+    page = session.page()
+    for place, pointer in zip(wanted, made, strict=True):
+        if not pointer.pushed:
+            page.told("The tag {tag} was not pushed; this does it: {command}", tag=pointer.tag,
+                      command=push_command(place, pointer.tag))  # fmt: skip
+    if page.lines:
+        click.echo("\n".join(page.lines), err=True)
