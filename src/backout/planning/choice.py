@@ -14,6 +14,11 @@ from backout.model.revision import Revision
 from backout.model.target import Target
 
 _SHORTEST = 4
+_PRUNED = (
+    "Earlier revisions were pruned from Helm's history, and no snapshot that could be read has a good one. Mend it "
+    "forward, or name a revision (`backout history {target}`): --to REVISION. For the next time, `backout snapshot "
+    "create` keeps the revision in force, when all is well."
+)
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -53,7 +58,7 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choic
             "{target} has no earlier revision to go back to.",
             target=str(target),
             found="a history of {count}", count=len(revisions),
-            hint="Mend it forward, or restore it from a snapshot.",
+            hint=_PRUNED if _pruned(target, revisions) else "Mend it forward, or restore it from a snapshot.",
         )  # fmt: skip
     in_force = current.digest if current else ""
     good = [revision for revision in revisions if revision.goodness == "good"]
@@ -71,8 +76,15 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choic
         target=str(target), history="; ".join(_line(revision) for revision in revisions),
         expected="a revision that is known to have been healthy",
         found="{history}",
-        hint="Look at `backout history {target}` and name one: --to REVISION.",
+        hint=_PRUNED
+        if _pruned(target, revisions)
+        else "Look at `backout history {target}` and name one: --to REVISION.",
     )  # fmt: skip
+
+
+def _pruned(target: Target, revisions: Sequence[Revision]) -> bool:
+    """Whether Helm threw away what came before; its numbers begin at 1."""
+    return target.kind == "helm" and bool(revisions) and revisions[0].number > 1
 
 
 def _named(target: Target, revisions: Sequence[Revision], current: Revision | None, to: str) -> Choice:
