@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one object was over time, as the snapshots of its namespace hold it, and what it is now.
+
+Equal contents that follow each other are one revision. A revision is good when a good snapshot holds its content; that
+of an archive from elsewhere never makes anything good. What only the cluster holds comes last, as the one in force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from backout.cluster.port import Cluster, Object, Resource
+from backout.errors import ObjectNotFound, RefusedError
+from backout.ledger.edits import INGRESSES
+from backout.model.message import Message, msg
+from backout.model.revision import Revision
+from backout.model.snapshot import Entry, Snapshot
+from backout.model.target import OBJECTS, ObjectRef, Target
+from backout.snapshots import source
+from backout.snapshots.collect import encode
+from backout.snapshots.desired import equal, update
+from backout.snapshots.repository import Repository
+from backout.snapshots.repository.pages import entry_digest
+from backout.snapshots.sanitise import sanitise
+
+ABSENT = "absent"
+"""The digest of an object that does not exist."""
+LIVE = "live"
+"""The digest of a live object where no repository has a key for one: a plain digest of a Secret would be a leak."""
+_PLURALS = {"ConfigMap": "configmaps", "Secret": "secrets", "Service": "services"}
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """One content that the object had, and the snapshots in a row that hold it, oldest first. Holds secrets.
+
+    ``digest`` names the content under the repository's present key; ``address`` is where it is found. ``snapshots`` are
+    none for what only the cluster holds; ``content`` is None when the object does not exist.
+    """
+
+    number: int
+    digest: str
+    address: str = ""
+    content: Object | None
+    snapshots: tuple[Snapshot, ...] = ()
+    entry: Entry | None = None
+    created: datetime | None = None
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """An object with all of its past, as read at one time. Holds secrets: never print it."""
+
+    ref: ObjectRef
+    resource: Resource
+    live: Object | None
+    past: tuple[Past, ...]
+    good: frozenset[str]
+    repository: str = ""
+    where: str = ""
+
+    @property
+    def current(self) -> Past:
+        """What is in force."""
+        return self.past[-1]
+
+    def past_of(self, revision: Revision) -> Past | None:
+        """The revision of that number, if it still has that content; else the newest one with it."""
+        same = [entry for entry in self.past if entry.digest == revision.digest]
+        return next((entry for entry in same if entry.number == revision.number), same[-1] if same else None)
+
+
+def ref_of(target: Target) -> ObjectRef:
+    """The object that a target names.
+
+    Raises:
+        RefusedError: it is none that is put back from a snapshot.
+    """
+    if target.kind not in OBJECTS:
+        raise RefusedError(
+            "{target} is not put back from snapshots.", target=str(target), expected="a configmap, secret, service, "
+            "ingress",
+        )  # fmt: skip
+    api_version, kind = OBJECTS[target.kind]
+    return ObjectRef(api_version, kind, target.name, target.namespace)
+
+
+def resource_of(ref: ObjectRef) -> Resource:
+    """How the API serves a kind of object."""
+    return INGRESSES if ref.kind == "Ingress" else Resource(ref.api_version, ref.kind, _PLURALS[ref.kind])
+
+
+async def read(cluster: Cluster, target: Target) -> Seen:
+    """Reads the object, and its past in the configured repository.
+
+    Raises:
+        ObjectNotFound: it does not exist, and no snapshot holds it.
+        KeyMissing, WrongKey, RepositoryDamaged, StorageError: there is a repository, and it can't be read.
+    """
+    ref = ref_of(target)
+    resource = resource_of(ref)
+    live, past, good, repository, where = await _read(cluster, ref, resource)
+    present = _present(live, past, repository)
+    if live is None and not past:
+        raise ObjectNotFound(
+            "There is no {target} in {namespace}, and no snapshot holds it.", target=str(target),
+            namespace=target.namespace, hint="`backout snapshot list -n {namespace}` says which snapshots there are.",
+        )  # fmt: skip
+    if not past or past[-1] is not present:
+        past = [*past, present]
+    uid = live["metadata"]["uid"] if live is not None else ""
+    return Seen(
+        ref=msgspec.structs.replace(ref, uid=uid), resource=resource, live=live, past=tuple(past), good=frozenset(good),
+        repository=repository.id if repository else "", where=where,
+    )  # fmt: skip
+
+
+async def _read(
+    cluster: Cluster, ref: ObjectRef, resource: Resource
+) -> tuple[Object | None, list[Past], set[str], Repository | None, str]:
+    async with source.opened() as repository:
+        if repository is None:
+            return await live_object(cluster, resource, ref), [], set(), None, ""
+        live, identity = await asyncio.gather(live_object(cluster, resource, ref), cluster.identity())
+        snapshots = await repository.snapshots(identity, ref.namespace)
+        found = await entries_of(repository, list(reversed(snapshots)), ref)
+        contents = await _contents(repository, found)
+    past: list[Past] = []
+    good: set[str] = set()
+    for snapshot, entry in found:
+        digest, content = contents[entry.address]
+        if snapshot.good and not snapshot.imported_from:
+            good.add(digest)
+        if past and past[-1].digest == digest:
+            past[-1] = msgspec.structs.replace(past[-1], snapshots=(*past[-1].snapshots, snapshot))
+        else:
+            past.append(Past(
+                number=len(past) + 1, digest=digest, address=entry.address, content=content, snapshots=(snapshot,),
+                entry=entry, created=snapshot.taken_at,
+            ))  # fmt: skip
+    return live, past, good, repository, repository.backend.where
+
+
+async def live_object(cluster: Cluster, resource: Resource, ref: ObjectRef) -> Object | None:
+    """The object as it is, with its kind; None when it does not exist."""
+    try:
+        found = await cluster.get(resource, ref.name, ref.namespace)
+    except ObjectNotFound:
+        return None
+    return {"apiVersion": ref.api_version, "kind": ref.kind, **found}
+
+
+async def entries_of(
+    repository: Repository, snapshots: Iterable[Snapshot], ref: ObjectRef
+) -> list[tuple[Snapshot, Entry]]:
+    """Which snapshots hold an object. Pages that snapshots share are read once."""
+    pages: dict[str, tuple[tuple[Entry, ...], frozenset[bytes]]] = {}
+
+    def mine(entry: Entry) -> bool:
+        same_group = entry.ref.api_version.partition("/")[0] == ref.api_version.partition("/")[0]
+        return entry.ref.name == ref.name and entry.ref.kind == ref.kind and same_group
+
+    async def page(snapshot: Snapshot, address: str) -> tuple[tuple[Entry, ...], frozenset[bytes]]:
+        if address not in pages:
+            found = await repository.manifests.page(snapshot, address)
+            pages[address] = tuple(entry for entry in found.entries if mine(entry)), frozenset(found.without)
+        return pages[address]
+
+    result = []
+    for snapshot in snapshots:
+        changes = [await page(snapshot, address) for address in snapshot.changes]
+        without = {digest for _, digests in changes for digest in digests}
+        entries = [
+            entry for address in snapshot.pages for entry in (await page(snapshot, address))[0]
+            if entry_digest(entry) not in without
+        ]  # fmt: skip
+        entries += [entry for found, _ in changes for entry in found]
+        result += [(snapshot, entry) for entry in entries[:1]]
+    return result
+
+
+async def _contents(
+    repository: Repository, found: list[tuple[Snapshot, Entry]]
+) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Address → digest under the present key, and content: a rotated key gives equal contents other addresses."""
+    distinct = list({entry.address: entry for _, entry in found}.values())
+    contents = await repository.get_many(distinct)
+    return {
+        entry.address: (repository.address(content), msgspec.json.decode(content))
+        for entry, content in zip(distinct, contents, strict=True)
+    }
+
+
+def _present(live: Object | None, past: list[Past], repository: Repository | None) -> Past:
+    """What is in force: the last of ``past`` itself where the cluster still holds that, else one of its own."""
+    number = len(past) + 1
+    if live is None:
+        return Past(number=number, digest=ABSENT, content=None)
+    same = next((entry for entry in reversed(past) if holds(live, entry.content)), None)
+    if same is not None and same is past[-1]:
+        return same
+    if same is not None:
+        return msgspec.structs.replace(same, number=number, snapshots=(), created=_written(live))
+    plain = sanitise(live)
+    digest = repository.address(encode(plain)) if repository is not None else LIVE
+    return Past(number=number, digest=digest, content=plain, created=_written(live))
+
+
+def holds(live: Object, content: Object | None) -> bool:
+    """Whether the cluster holds that content: what the cluster itself gives out (addresses) does not count."""
+    return content is not None and equal(update(content, live), live)
+
+
+def _written(live: Object) -> datetime | None:
+    times = [entry.get("time") for entry in live["metadata"].get("managedFields") or () if not entry.get("subresource")]
+    newest = max((time for time in times if time), default=live["metadata"].get("creationTimestamp"))
+    return msgspec.convert(newest, datetime) if newest else None
+
+
+def revisions(seen: Seen) -> list[Revision]:
+    """All of them, oldest first."""
+    return [_revision(seen, entry) for entry in seen.past]
+
+
+def _revision(seen: Seen, entry: Past) -> Revision:
+    current = entry is seen.current
+    good = entry.digest in seen.good
+    names = [snapshot.id for snapshot in entry.snapshots]
+    names += [tag for snapshot in entry.snapshots if not snapshot.imported_from for tag in snapshot.tags]
+    return Revision(
+        number=entry.number, digest=entry.digest, created=entry.created,
+        status=_status(entry, current=current), current=current, goodness="good" if good else "unknown",
+        reasons=(_reason(seen, entry, good=good),), names=tuple(dict.fromkeys(names)),
+    )  # fmt: skip
+
+
+def _status(entry: Past, *, current: bool) -> str:
+    if entry.content is None:
+        return "missing"
+    return "in force" if current else ""
+
+
+def _reason(seen: Seen, entry: Past, *, good: bool) -> Message:
+    if entry.content is None:
+        return msg("It does not exist now.")
+    if good:
+        holders = [
+            snapshot for other in seen.past if other.digest == entry.digest for snapshot in other.snapshots
+            if snapshot.good and not snapshot.imported_from
+        ]  # fmt: skip
+        return msg("Snapshot {id} holds it, which was taken while everything was healthy.", id=holders[-1].short)
+    if not entry.snapshots:
+        return msg("No snapshot holds it.") if seen.repository else msg("There are no snapshots.")
+    last = entry.snapshots[-1]
+    if last.imported_from:
+        return msg("Snapshot {id} holds it, but came from elsewhere in an archive.", id=last.short)
+    if last.incident or last.healthy is False:
+        return msg("Snapshot {id} holds it, but was taken while something was broken.", id=last.short)
+    return msg("Snapshot {id} holds it, but nobody measured whether everything was healthy.", id=last.short)
