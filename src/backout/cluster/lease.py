@@ -139,6 +139,8 @@ async def hold(
 ) -> AsyncIterator[Lease]:  # fmt: skip
     """Takes the lease, renews it in the background, deletes it at the end.
 
+    ``about`` is for people: ``actor`` (who), ``about`` (what for), and ``work`` where it is not a run.
+
     Raises:
         LockedError: somebody else holds it and is alive.
         AccessDenied: the user may not work with Leases in that namespace.
@@ -212,7 +214,8 @@ def _holder(obj: Object) -> str:
     annotations = obj["metadata"].get("annotations") or {}
     actor = annotations.get(f"{PREFIX}actor", "")
     holder = (obj.get("spec") or {}).get("holderIdentity") or "nobody"
-    return f"{actor} (run {holder})" if actor else f"run {holder}"
+    work = annotations.get(f"{PREFIX}work") or f"run {holder}"
+    return f"{actor} ({work})" if actor else work
 
 
 def _locked(obj: Object, target: str) -> LockedError:
@@ -222,7 +225,9 @@ def _locked(obj: Object, target: str) -> LockedError:
         "{target} is being worked on by {who} since {since}: {about}.",
         target=target, who=_holder(obj), since=spec.get("acquireTime") or "an unknown time",
         about=annotations.get(f"{PREFIX}about", "") or "it did not say what for",
-        hint="Wait until it ends, or see `backout show {run}` where it was started.",
+        hint="Wait until it ends."
+        if f"{PREFIX}work" in annotations
+        else "Wait until it ends, or see `backout show {run}` where it was started.",
         run=spec.get("holderIdentity", ""),
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from backout.cluster.port import Object
-from backout.snapshots.sanitise import controllers_note, sanitise
+from backout.snapshots.sanitise import controller, controllers_note, sanitise
 
 ORDER = (
     "NetworkPolicy", "ResourceQuota", "LimitRange", "PodDisruptionBudget", "ServiceAccount", "Secret", "ConfigMap",
@@ -103,3 +103,12 @@ def must_recreate(content: Object, live: Object) -> bool:
 def equal(body: Object, live: Object) -> bool:
     """True when writing ``body`` would change nothing that counts."""
     return sanitise(body) == sanitise(live)
+
+
+def refreshed(body: Object, live: Object, now: Object) -> Object | None:
+    """The body of a PUT on ``now``, where only the status or bookkeeping moved since ``live``; None when more did."""
+    if now["metadata"].get("uid") != live["metadata"].get("uid") or now["metadata"].get("deletionTimestamp"):
+        return None
+    if not equal(live, now) or controller(live) != controller(now):
+        return None
+    return update({**body, "metadata": sanitise(body)["metadata"]}, now)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import groupby
 
 import msgspec
@@ -20,7 +20,7 @@ from backout.errors import (
 )
 from backout.model.message import Message, msg
 from backout.snapshots.desired import equal, rank, without_addresses
-from backout.snapshots.restore_plan import RestoreItem, RestorePlan, RestoreState, Work, reason_of
+from backout.snapshots.restore_plan import RestoreItem, RestorePlan, RestoreState, Work, put, reason_of
 from backout.snapshots.sanitise import sanitise
 
 AT_ONCE = 8
@@ -50,12 +50,18 @@ def require_possible(plan: RestorePlan, approved: tuple[str, ...], *, partial: b
         )  # fmt: skip
 
 
+async def _unguarded() -> None:
+    pass
+
+
 async def carry_out(
-    cluster: Cluster, plan: RestorePlan, progress: Callable[[RestoreItem], None] = lambda item: None
-) -> tuple[RestoreItem, ...]:
+    cluster: Cluster, plan: RestorePlan, progress: Callable[[RestoreItem], None] = lambda item: None,
+    guard: Callable[[], Awaitable[None]] = _unguarded,
+) -> tuple[RestoreItem, ...]:  # fmt: skip
     """Writes; after the first failure no further object is begun. Every item of the answer says what became of it.
 
-    When this is cancelled, the items of ``plan`` say how far it came.
+    ``guard`` is asked right before each write, and raises when nothing more may be written. When this is cancelled, the
+    items of ``plan`` say how far it came.
     """
     failed = False
     works = [work for work in plan.works if work.item.writes]
@@ -66,6 +72,15 @@ async def carry_out(
     async def one(work: Work) -> None:
         nonlocal failed
         async with gate:
+            if failed:
+                return
+            try:
+                await guard()
+            except BackoutError as error:
+                failed = True
+                work.item = msgspec.structs.replace(work.item, reason=reason_of(error))
+                progress(work.item)
+                return
             if failed:
                 return
             try:
@@ -93,7 +108,7 @@ def _ended(work: Work, state: RestoreState) -> None:
 async def _write(cluster: Cluster, work: Work) -> None:
     assert work.body is not None
     if work.item.action == "update":
-        await cluster.replace(work.body)
+        await put(cluster, work)
     elif work.item.action == "create":
         await cluster.create(work.body)
     else:

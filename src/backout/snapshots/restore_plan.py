@@ -27,11 +27,13 @@ from backout.model.change import FieldChange
 from backout.model.message import Message, msg
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef
+from backout.snapshots.autoscaled import Autoscaler, Scalers, keeps_replicas, replicas_of, with_replicas_of
 from backout.snapshots.collect import encode
 from backout.snapshots.desired import (
     equal,
     must_recreate,
     rank,
+    refreshed,
     update,
     without_addresses,
     without_node_ports,
@@ -42,6 +44,7 @@ from backout.snapshots.sanitise import controller, helm_record_name, sanitise
 from backout.snapshots.selection import Selection
 
 AT_ONCE = 8
+ATTEMPTS = 6
 FEW = 10
 """Up to so many objects of a kind are read one by one; more are listed."""
 
@@ -109,8 +112,9 @@ async def plan_restore(
             by_kind[entry.ref.api_version, entry.ref.kind].append(entry)
         else:
             works.append(Work(_item(entry, "left-alone", reason)))
+    scalers = Scalers(cluster, snapshot.namespace)
     for some in by_kind.values():
-        works += await _of_kind(cluster, repository, some, include_owned=include_owned)
+        works += await _of_kind(cluster, repository, scalers, some, include_owned=include_owned)
     works.sort(key=lambda work: (rank(work.item.ref.kind), work.item.ref.kind, work.item.ref.name))
     gate = asyncio.Semaphore(AT_ONCE)
 
@@ -157,7 +161,7 @@ async def _require_namespace(cluster: Cluster, snapshot: Snapshot, entries: Sequ
 
 
 async def _of_kind(
-    cluster: Cluster, repository: Repository, entries: list[Entry], *, include_owned: bool
+    cluster: Cluster, repository: Repository, scalers: Scalers, entries: list[Entry], *, include_owned: bool
 ) -> list[Work]:
     first = entries[0].ref
     try:
@@ -175,8 +179,10 @@ async def _of_kind(
     for start in range(0, len(changed), AT_ONCE * 25):
         some = changed[start : start + AT_ONCE * 25]
         for entry, content in zip(some, await repository.get_many(some), strict=True):
-            body = msgspec.json.decode(content)
-            works.append(_work(entry, resource, body, live.get(entry.ref.name), include_owned=include_owned))
+            body, now, scaler = msgspec.json.decode(content), live.get(entry.ref.name), None
+            if now is not None and replicas_of(body) != replicas_of(now):
+                scaler = await scalers.of(entry.ref)
+            works.append(_work(entry, resource, body, now, scaler, include_owned=include_owned))
     return works
 
 
@@ -203,7 +209,10 @@ async def _live(cluster: Cluster, resource: Resource, entries: list[Entry]) -> d
     return found
 
 
-def _work(entry: Entry, resource: Resource, content: Object, live: Object | None, *, include_owned: bool) -> Work:
+def _work(
+    entry: Entry, resource: Resource, content: Object, live: Object | None, scaler: Autoscaler | Message | None, *,
+    include_owned: bool,
+) -> Work:  # fmt: skip
     if live is None:
         return Work(_item(entry, "create"), resource, content)
     if live["metadata"].get("deletionTimestamp"):
@@ -213,13 +222,19 @@ def _work(entry: Entry, resource: Resource, content: Object, live: Object | None
         made_by = f"{str(owner['kind']).lower()}/{owner['name']}"
         reason = msg("{owner} makes it, and would undo any change; --include-owned puts it back", owner=made_by)
         return Work(_item(entry, "left-alone", reason), resource)
+    notes: tuple[Message, ...] = (scaler,) if isinstance(scaler, Message) else ()
+    if isinstance(scaler, Autoscaler) and keeps_replicas(scaler, live):
+        notes = (msg("its number of replicas belongs to {scaler}, and stays {now}", scaler=scaler.name,
+                     now=replicas_of(live)),)  # fmt: skip
+        content = with_replicas_of(content, live)
     body = update(content, live)
     if equal(body, live):
-        notes = (msg("its cluster address is another one now, and stays"),) if content != sanitise(live) else ()
+        if content != sanitise(live):
+            notes = (*notes, msg("its cluster address is another one now, and stays"))
         return Work(_item(entry, "unchanged", notes=notes), resource)
     fields, texts = describe(sanitise(live), sanitise(body))
     if not must_recreate(content, live):
-        return Work(_item(entry, "update", fields=fields, texts=texts), resource, body, live)
+        return Work(_item(entry, "update", fields=fields, texts=texts, notes=notes), resource, body, live)
     if live["metadata"].get("finalizers"):
         reason = msg("it can't be changed, and finalizers keep it from being deleted at once")
         return Work(_item(entry, "blocked", reason), resource)
@@ -283,15 +298,37 @@ async def _try(cluster: Cluster, work: Work) -> None:
 async def _put(cluster: Cluster, work: Work) -> Object:
     assert work.body is not None
     try:
-        return await cluster.replace(work.body, dry_run=True)
+        return await put(cluster, work, dry_run=True)
     except Invalid as error:
         if work.item.ref.kind != "Service" or "nodePort" not in error.message:
             raise
         work.body = without_node_ports(work.body, work.live)
-        answer = await cluster.replace(work.body, dry_run=True)
+        answer = await put(cluster, work, dry_run=True)
         note = msg("Its node port belongs to another Service now, so it keeps the present one.")
         work.item = msgspec.structs.replace(work.item, notes=(*work.item.notes, note))
         return answer
+
+
+async def put(cluster: Cluster, work: Work, *, dry_run: bool = False) -> Object:
+    """PUT on the object as it was read. Controllers write status all the time: that alone is no conflict.
+
+    Raises:
+        Conflict: somebody changed what counts.
+        BackoutError: as `Cluster.replace`.
+    """
+    assert work.body is not None and work.live is not None and work.resource is not None
+    ref = work.item.ref
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            return await cluster.replace(work.body, dry_run=dry_run)
+        except Conflict:
+            found = await cluster.get(work.resource, ref.name, ref.namespace)
+            now = {"apiVersion": ref.api_version, "kind": ref.kind, **found}
+            body = refreshed(work.body, work.live, now)
+            if not left or body is None:
+                raise
+            work.body, work.live = body, now
+    raise AssertionError("unreachable")
 
 
 async def _post(cluster: Cluster, work: Work) -> None:

@@ -39,12 +39,14 @@ async def command(
     """Puts objects back exactly as SNAPSHOT has them: all, those of kinds, or single ones.
 
     Keys that were added since go away. Objects that were created since stay. The present state is kept in a snapshot
-    first. Exit code 8 when only a part was put back.
+    first. What is written is reserved as runs do it: exit code 6 when somebody works on it. Exit code 8 when only a
+    part was put back.
     """
     import asyncio
 
-    from backout.cli.running import ask
+    from backout.cli.running import actor, ask
     from backout.cli.snapshots.opening import cluster_of, find, opened
+    from backout.snapshots.reservation import reserved
     from backout.snapshots.restore import carry_out, require_possible
     from backout.snapshots.restore_plan import plan_restore
     from backout.snapshots.selection import Selection
@@ -65,12 +67,13 @@ async def command(
             if not yes and not ask(session, "Put these objects back?"):
                 session.note("Nothing was written.")
                 return 0
-            before = "" if no_snapshot else await _before(session, cluster, repository, found)
-            try:
-                await carry_out(cluster, plan)
-            except asyncio.CancelledError:
-                _tell(session, found, plan.items, dry_run=False, before=before)
-                raise
+            async with reserved(cluster, plan, actor=actor()) as guard:
+                before = "" if no_snapshot else await _before(session, cluster, repository, found)
+                try:
+                    await carry_out(cluster, plan, guard=guard)
+                except asyncio.CancelledError:
+                    _tell(session, found, plan.items, dry_run=False, before=before)
+                    raise
             return _tell(session, found, plan.items, dry_run=False, before=before)
 
 
