@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backout.engine.runs import RunStore
     from backout.model.plan import Plan, Risk
     from backout.model.run import Run
+    from backout.snapshots.repository.opening import Opened
 
 
 def require_approval(plan: Plan, approved: tuple[str, ...], session: Session | None = None) -> None:
@@ -94,15 +95,25 @@ async def carry_on(session: Session, cluster: Cluster, run: Run) -> Run:
 async def _follow(
     session: Session, cluster: Cluster, store: RunStore, run: Run, work: Callable[[DbosEngine], Awaitable[Run]]
 ) -> Run:
+    from backout.cli.snapshots.opening import explain
     from backout.engine.dbos_engine import DbosEngine
     from backout.model.run import ENDED
     from backout.snapshots.capture import CaptureStore
+    from backout.workflows.before import RunSnapshots
     from backout.workflows.runner import workflows
     from backout.workflows.services import Services
 
     live = Live(session, run.started)
     stop_listening = store.listen(live)
-    services = Services(store=store, captures=CaptureStore(), cluster_of=lambda _: cluster)
+
+    def opened(found: Opened) -> None:
+        live.close()
+        explain(session, found)
+
+    services = Services(
+        store=store, captures=CaptureStore(), cluster_of=lambda _: cluster,
+        snapshots=RunSnapshots(session.settings.snapshots, opened),
+    )  # fmt: skip
     engine = DbosEngine(store.path, workflows(services))
     try:
         with _stoppable(session, engine, run.id):

@@ -19,9 +19,9 @@ ENDED: frozenset[RunState] = frozenset({"recovered", "not-recovered", "unknown",
 class RunEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that happened in a run.
 
-    ``type``: ``run-started``, ``lease-acquired``, ``captured``, ``step-started``, ``step-progress``, ``step-done``,
-    ``step-failed``, ``soak``, ``check``, ``verdict``, ``resumed``, ``run-ended``. ``key`` makes recording idempotent:
-    the same key of the same run is stored once, however often a step is repeated.
+    ``type``: ``run-started``, ``lease-acquired``, ``snapshot``, ``snapshot-skipped``, ``captured``, ``step-started``,
+    ``step-progress``, ``step-done``, ``step-failed``, ``soak``, ``check``, ``verdict``, ``resumed``, ``run-ended``.
+    ``key`` makes recording idempotent: the same key of the same run is stored once, however often a step is repeated.
     """
 
     run: str

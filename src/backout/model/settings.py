@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -55,7 +55,8 @@ class SnapshotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where snapshots are kept, who can open them, and with which key this machine does.
 
     ``repository``: a directory or ``s3://BUCKET/PREFIX``; ``recipients``: further public keys that a new repository is
-    made for; ``identity``: the file of this user's key; ``timeout``: seconds for one request to S3.
+    made for; ``identity``: the file of this user's key; ``timeout``: seconds for one request to S3; ``before_run``:
+    whether a run needs a snapshot of its namespace before it writes, takes one where it can, or takes none.
     """
 
     repository: str = ""
@@ -64,6 +65,7 @@ class SnapshotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoint: str = ""
     region: str = ""
     timeout: float = 30.0
+    before_run: Literal["always", "if-possible", "never"] = "if-possible"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -73,6 +73,11 @@ class Facts:
         return self._last("captured")
 
     @property
+    def snapshot(self) -> RunEvent | None:
+        """The event that says which snapshot the namespace is kept as, or why there is none."""
+        return self._last("snapshot") or self._last("snapshot-skipped")
+
+    @property
     def undoing(self) -> bool:
         """True when the run takes back another."""
         return bool(self.run.undo_of or self.plan.undo_of)

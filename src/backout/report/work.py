@@ -40,6 +40,18 @@ def steps(page: Writer, facts: Facts) -> None:
         page.line(page.say("No capture of the state before the run is recorded."))
     else:
         page.line(page.say("Nothing was written, so no state had to be kept."))
+    kept = facts.snapshot
+    if kept is not None and kept.type == "snapshot":
+        id_ = str(kept.data.get("snapshot", ""))
+        page.line()
+        page.line(
+            page.say("The whole namespace as it was then is snapshot {id} ({count} objects). What differs: {command}",
+                     id=code(id_), count=kept.data.get("objects", "?"),
+                     command=code(f"backout snapshot diff {id_[:8]} live"))
+        )  # fmt: skip
+    elif kept is not None:
+        page.line()
+        page.line(page.say(kept.message))
 
 
 def _state(page: Writer, state: StepState) -> str:

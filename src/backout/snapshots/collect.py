@@ -40,11 +40,15 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """A completed snapshot. ``written``: bytes that the repository did not have; ``kinds``: objects of each."""
+    """A completed snapshot.
+
+    ``written``: bytes that the repository did not have; ``kinds``: objects of each; ``unread``: what was not listed.
+    """
 
     snapshot: Snapshot
     written: int
     kinds: dict[str, int]
+    unread: tuple[str, ...] = ()
 
 
 async def take(
@@ -90,7 +94,8 @@ async def take(
             parent=earlier[0].id if earlier else "", skipped=skips.sorted(), pointers=around,
         )  # fmt: skip
         snapshot = await writer.save(draft)
-        return Taken(snapshot, writer.written, dict(sorted(kinds.items())))
+        unread = tuple(sorted(f"{kind}.{group}" if group else kind for group, kind in skips.unread))
+        return Taken(snapshot, writer.written, dict(sorted(kinds.items())), unread)
 
 
 def encode(obj: Object) -> bytes:

@@ -20,6 +20,7 @@ from backout.model.plan import Plan, Step
 from backout.model.run import RunEvent
 from backout.snapshots.capture import CaptureStore
 from backout.verify.verify import SETTLE
+from backout.workflows.before import RunSnapshots
 
 
 def utc_now() -> datetime:
@@ -31,13 +32,15 @@ def utc_now() -> datetime:
 class Services:
     """The outside, for runs of this process.
 
-    ``cluster_of`` gives the connection for a plan; ``effect_of`` the effect of an action; ``life`` names this process
-    in the keys of events, so that another attempt after a crash is another event.
+    ``cluster_of`` gives the connection for a plan; ``snapshots`` takes the one before the first write, None none;
+    ``effect_of`` gives the effect of an action; ``life`` names this process in the keys of events, so that another
+    attempt after a crash is another event.
     """
 
     store: RunStore
     captures: CaptureStore
     cluster_of: Callable[[Plan], Cluster]
+    snapshots: RunSnapshots | None = None
     effect_of: Callable[[str], Effect] = registry.effect
     settle: float = SETTLE
     now: Callable[[], datetime] = utc_now

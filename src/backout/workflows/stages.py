@@ -29,10 +29,13 @@ from backout.model.verdict import CheckResult, Verdict
 from backout.planning import document
 from backout.snapshots.capture import capture
 from backout.verify.verify import verify
+from backout.workflows.before import Kept
 from backout.workflows.services import EffectContext, LeaseHolder, Services
 
 GRACE = 60.0
 """Seconds beyond a step's own timeout before it is cut off: its own answer, after reading again, is the better one."""
+KEPT = frozenset({"snapshot", "snapshot-skipped"})
+"""The events that say what became of the snapshot before the first write."""
 SKEW = 5.0
 """Seconds between our clock and the cluster's that are worth a word, since the timeline has times of both."""
 
@@ -45,6 +48,8 @@ class Stages:
         self._run = run
         self._plan = plan
         self._lease = LeaseHolder(services, run, plan, actor)
+        self._actor = actor
+        self._snapshot: asyncio.Task[Kept] | None = None
 
     @property
     def store(self) -> RunStore:
@@ -106,7 +111,18 @@ class Stages:
                 msg("This machine's clock is {seconds} s off the cluster's.", seconds=round(skew, 1)),
                 key="clock",
             )
+        self._begin_snapshot()
         return {"skew": round(skew, 3)}
+
+    def _begin_snapshot(self) -> asyncio.Task[Kept] | None:
+        """Begins to read the namespace, beside what else has to be looked at before the first write."""
+        snapshots = self._services.snapshots
+        if self._snapshot is None and snapshots is not None and snapshots.wanted:
+            if any(event.type in KEPT for event in self.store.events(self._run)):
+                return None
+            cluster = self._services.cluster_of(self._plan)
+            self._snapshot = asyncio.ensure_future(snapshots.take(cluster, self._plan, self._run, self._actor))
+        return self._snapshot
 
     async def _access(self) -> Json:
         answers = await self._services.cluster_of(self._plan).may(self._plan.access)
@@ -130,6 +146,7 @@ class Stages:
         return {"token": held.token}
 
     async def _capture(self) -> Json:
+        await self._keep_namespace()
         taken = await capture(self._services.cluster_of(self._plan), self._plan, self._run)
         receipt = await asyncio.to_thread(self._services.captures.save, taken)
         self.store.update(self._run, capture=(receipt.path, receipt.digest))
@@ -140,6 +157,36 @@ class Stages:
             **msgspec.to_builtins(receipt),
         )
         return {"digest": receipt.digest, "objects": receipt.objects}
+
+    async def _keep_namespace(self) -> None:
+        """
+        Raises:
+            CaptureError: there is no snapshot, and the configuration wants none to be missing.
+        """
+        task = self._begin_snapshot()
+        if task is None:
+            return
+        kept = await task
+        if kept.snapshot is None:
+            self.tell(
+                "snapshot-skipped",
+                msg("No snapshot of the namespace was taken; what the plan touches is kept all the same. Why: {why}",
+                    why=kept.why),
+                key="snapshot-skipped",
+            )  # fmt: skip
+            return
+        snapshot = kept.snapshot
+        self.tell(
+            "snapshot",
+            msg("Namespace {namespace} is kept as snapshot {id}: {count} objects.", namespace=snapshot.namespace,
+                id=snapshot.short, count=snapshot.objects)
+            if not kept.unread
+            else msg("Namespace {namespace} is kept as snapshot {id}: {count} objects. What could not be listed is "
+                     "not in it: {kinds}.", namespace=snapshot.namespace, id=snapshot.short, count=snapshot.objects,
+                     kinds=", ".join(kept.unread)),
+            key=f"snapshot:{snapshot.id}", snapshot=snapshot.id, objects=snapshot.objects, written=kept.written,
+            incident=snapshot.incident, unread=list(kept.unread),
+        )  # fmt: skip
 
     # effects
 
@@ -278,7 +325,10 @@ class Stages:
             await self._lease.ensure()
 
     async def release(self) -> None:
-        """Lets the lease go."""
+        """Lets the lease go, and a snapshot that is not needed any more."""
+        if self._snapshot is not None:
+            self._snapshot.cancel()
+            await asyncio.gather(self._snapshot, return_exceptions=True)
         await self._lease.release()
 
 

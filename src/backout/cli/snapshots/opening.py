@@ -36,9 +36,12 @@ def explain(session: Session, found: Opened) -> None:
     from backout.snapshots.repository.keys import read_identities, recipients_of
 
     page = session.page()
-    if found.key_made:
+    if found.key_made or found.created:
         public = recipients_of(read_identities(found.identity))[0]
-        page.told("A key for your snapshots was made: {path}", path=str(found.identity), style="warn")
+        if found.key_made:
+            page.told("A key for your snapshots was made: {path}", path=str(found.identity), style="warn")
+        else:
+            page.told("Your snapshots are encrypted with your key {path}", path=str(found.identity), style="warn")
         page.told("Whoever has this file can read them; without it nobody can. Losing it loses the snapshots.", 2)
         page.told("Keep a copy of it in a safe place now, such as a password manager.", 2)
         page.told("Its public half is {recipient}", 2, recipient=public)

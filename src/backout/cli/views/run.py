@@ -19,7 +19,7 @@ OUTCOME = {"recovered": "good", "not-recovered": "bad", "unknown": "warn"}
 SIGNS = {
     "step-done": ("✓", "good"), "step-failed": ("✗", "bad"), "step-started": ("▸", "head"),
     "step-progress": (" ", "dim"),
-    "check": ("·", "dim"), "verdict": ("=", "head"), "resumed": ("▸", "warn"),
+    "snapshot-skipped": ("!", "warn"), "check": ("·", "dim"), "verdict": ("=", "head"), "resumed": ("▸", "warn"),
 }  # fmt: skip
 
 

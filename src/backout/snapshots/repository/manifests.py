@@ -158,7 +158,8 @@ def chosen(
     """The snapshot that people mean: an id or its start (four characters or more), ``latest``, ``good``, or a tag.
 
     ``latest`` is the newest, ``good`` the newest that is known to be a good state. Neither these nor a tag mean a
-    snapshot that was imported from a foreign repository, and they mean one of an incident only when there is no other.
+    snapshot that was imported from a foreign repository. They mean one that was taken before a run only when there is
+    no other, since no run is begun without a reason; and one of an incident only when there is not even that.
 
     Raises:
         SnapshotNotFound: none, or only in other namespaces.
@@ -173,7 +174,8 @@ def chosen(
         found = [s for s in own if s.good][:1]
     else:
         named = [s for s in own if name == "latest" or name in s.tags]
-        found = [s for s in named if not (s.incident or s.kind == "incident")][:1] or named[:1]
+        calm = [s for s in named if not (s.incident or s.kind == "incident")]
+        found = [s for s in calm if s.kind != "run"][:1] or calm[:1] or named[:1]
     if not found and _PREFIX.fullmatch(name):
         found = [s for s in snapshots if s.id.startswith(name)]
         if len(found) > 1:

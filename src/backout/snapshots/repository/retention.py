@@ -29,8 +29,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 def kept(snapshots: Iterable[Snapshot], policy: Policy) -> dict[str, str]:
     """Ids of those that stay, and why: last, daily, weekly, tagged, good, all.
 
-    Each cluster, namespace and kind counts for itself: many snapshots of an incident, or many automatic ones, never
-    push out those that somebody asked for. The newest that is known to be good stays in any case.
+    Each cluster, namespace and kind counts for itself: many snapshots of an incident, or many that runs took, never
+    push out those that somebody asked for, nor each other. The newest that is known to be good stays in any case.
     """
     ordered = sorted(snapshots, key=lambda s: (s.taken_at, s.id), reverse=True)
     if policy.empty:
@@ -40,8 +40,7 @@ def kept(snapshots: Iterable[Snapshot], policy: Policy) -> dict[str, str]:
     places: dict[tuple[str, str], list[Snapshot]] = {}
     for snapshot in ordered:
         place = (snapshot.identity.uid, snapshot.namespace)
-        kind = "imported" if snapshot.imported_from else "incident" if snapshot.incident else snapshot.kind
-        groups.setdefault((*place, kind), []).append(snapshot)
+        groups.setdefault((*place, _group(snapshot)), []).append(snapshot)
         places.setdefault(place, []).append(snapshot)
     for group in groups.values():
         for snapshot in group[: policy.last]:
@@ -57,6 +56,13 @@ def kept(snapshots: Iterable[Snapshot], policy: Policy) -> dict[str, str]:
         for snapshot in [s for s in group if s.good and not s.imported_from][:1]:
             found.setdefault(snapshot.id, "good")
     return found
+
+
+def _group(snapshot: Snapshot) -> str:
+    if snapshot.imported_from:
+        return "imported"
+    # What runs took is of an incident as a rule: it must not push out what somebody took of one.
+    return "incident" if snapshot.incident and snapshot.kind != "run" else snapshot.kind
 
 
 def _newest_of_each(group: list[Snapshot], count: int, span: Callable[[datetime], str]) -> list[Snapshot]:

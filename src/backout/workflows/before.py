@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The snapshot of a run's namespace before the run's first write.
+
+The run's own capture holds what its plan touches and is never done without; this is everything around that, kept in the
+repository, where people find it, compare with it and restore from it. So a repository that can't be used stops a run
+only where the configuration says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from backout.cluster.port import Cluster
+from backout.engine.wire import of_house
+from backout.errors import CaptureError, StorageUnreachable
+from backout.model.message import Message, msg
+from backout.model.plan import Plan
+from backout.model.settings import SnapshotSettings
+from backout.model.snapshot import Snapshot
+from backout.snapshots.collect import About, take
+from backout.snapshots.repository import Repository
+from backout.snapshots.repository.opening import Opened, open_repository
+
+ANSWER = 10.0
+"""Seconds for a repository to open, where a run may go on without."""
+PATIENCE = 60.0
+"""Seconds for the whole snapshot, where a run may go on without."""
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it: the snapshot, or the reason why there is none. ``unread``: kinds that may not be listed."""
+
+    snapshot: Snapshot | None = None
+    written: int = 0
+    unread: tuple[str, ...] = ()
+    why: Message | None = None
+
+
+class RunSnapshots:
+    """Takes them. ``opened`` is told when the repository was opened, since a key may have been made just then."""
+
+    def __init__(self, settings: SnapshotSettings, opened: Callable[[Opened], None] = lambda found: None) -> None:
+        self._settings = settings
+        self._opened = opened
+
+    @property
+    def wanted(self) -> bool:
+        """False when the configuration wants none."""
+        return self._settings.before_run != "never"
+
+    async def take(self, cluster: Cluster, plan: Plan, run: str, actor: str) -> Kept:
+        """Takes the snapshot, or finds the one that an earlier attempt of this run completed.
+
+        Raises:
+            CaptureError: there is none, and the configuration wants none to be missing.
+        """
+        must = self._settings.before_run == "always"
+        try:
+            async with asyncio.timeout(None if must else PATIENCE):
+                return await self._take(cluster, plan, run, actor, None if must else ANSWER)
+        except TimeoutError:
+            why = msg("it was not done within {seconds} s", seconds=round(PATIENCE))
+        except Exception as error:
+            # Whatever it is: it must not keep a run from its work that can do without, and it is told.
+            failure = of_house(error)
+            why = Message(failure.message, failure.template, dict(failure.arguments))
+        if must:
+            raise CaptureError(
+                "No snapshot of namespace {namespace} could be taken, so nothing was written: {why}",
+                namespace=plan.namespace, why=why.text,
+                hint="Mend that; or set snapshots.before_run to if-possible: what the plan touches is kept anyway.",
+            )  # fmt: skip
+        return Kept(why=why)
+
+    async def _take(self, cluster: Cluster, plan: Plan, run: str, actor: str, answer: float | None) -> Kept:
+        repository = await self._open(answer)
+        try:
+            identity = await cluster.identity()
+            for snapshot in await repository.snapshots(identity, plan.namespace):
+                if snapshot.run == run and snapshot.kind == "run" and not snapshot.imported_from:
+                    return Kept(snapshot=snapshot)
+            broken = bool(plan.problems)
+            about = About(
+                kind="run", run=run, actor=actor, incident=broken, healthy=False if broken else None,
+                message=f"before {plan.target} went back to revision {plan.revision.number}",
+            )  # fmt: skip
+            taken = await take(cluster, repository, plan.namespace, about)
+            return Kept(snapshot=taken.snapshot, written=taken.written, unread=taken.unread)
+        finally:
+            await repository.close()
+
+    async def _open(self, answer: float | None) -> Repository:
+        try:
+            async with asyncio.timeout(answer):
+                found = await open_repository(self._settings, create=True)
+        except TimeoutError:
+            raise StorageUnreachable(
+                "The repository of snapshots gave no answer within {seconds} s.", seconds=round(answer or 0)
+            ) from None
+        self._opened(found)
+        return found.repository
