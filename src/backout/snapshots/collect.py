@@ -86,6 +86,8 @@ async def take(
 
         await walk(cluster, namespace, keep, skips)
         around = msgspec.structs.replace(await pointers.read(), git=about.git)
+        for ref, why in pointers.unread:
+            skips.add(ref, why)
         # In the middle of a rollout nothing is broken, and yet it is no state to come back to.
         healthy = False if about.healthy and any(w.healthy is False for w in around.workloads) else about.healthy
         draft = SnapshotDraft(

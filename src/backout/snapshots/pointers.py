@@ -16,7 +16,6 @@ from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, Cluster
 from backout.errors import AccessDenied, Invalid, ObjectNotFound, ServerError, TooLarge
 from backout.mechanisms.helm.payload import Release, decode
 from backout.model.snapshot import (
-    ApplicationPointer,
     ClaimPointer,
     ImagePointer,
     Pointers,
@@ -24,6 +23,7 @@ from backout.model.snapshot import (
     WorkloadPointer,
 )
 from backout.model.target import WORKLOADS, ObjectRef
+from backout.snapshots.applications import Unread, read_applications
 from backout.snapshots.owners import Owned
 from backout.snapshots.sanitise import helm_record
 
@@ -91,6 +91,8 @@ class PointerReader:
         self._workloads: list[_Workload] = []
         self._claims: list[ClaimPointer] = []
         self._applications: set[str] = set()
+        self.unread: list[Unread] = []
+        """Applications that were not found, once `read` was called."""
 
     def see(self, obj: Object, address: str, owner: Owned) -> None:
         """Takes note of an object as the API gave it."""
@@ -140,9 +142,10 @@ class PointerReader:
 
     async def read(self) -> Pointers:
         """All pointers."""
-        holders, images, claims, applications = await asyncio.gather(
-            self._holders(), self._images(), self._with_volumes(), self._with_applications()
-        )
+        holders, images, claims, (applications, self.unread) = await asyncio.gather(
+            self._holders(), self._images(), self._with_volumes(),
+            read_applications(self._cluster, self._applications),
+        )  # fmt: skip
         return Pointers(
             releases=tuple(self._described(record) for _, record in sorted(self._records.items())),
             workloads=tuple(sorted((holders(w) for w in self._workloads), key=lambda w: w.ref)),
@@ -203,25 +206,6 @@ class PointerReader:
             )  # fmt: skip
 
         return tuple(sorted(await asyncio.gather(*map(one, self._claims)), key=lambda c: c.ref))
-
-    async def _with_applications(self) -> tuple[ApplicationPointer, ...]:
-        if not self._applications:
-            return ()
-        resource = await _or_none(self._cluster.resource("argoproj.io/v1alpha1", "Application"))
-        found = await _or_none(self._cluster.list_all(resource)) if resource is not None else None
-        pointers = []
-        for obj in found or ():
-            name = obj["metadata"]["name"]
-            if name not in self._applications:
-                continue
-            status = obj.get("status") or {}
-            last = (status.get("history") or [{}])[-1]
-            pointers.append(ApplicationPointer(
-                name=name, namespace=obj["metadata"].get("namespace", ""), history=last.get("id") or 0,
-                commit=str(last.get("revision") or ""), sync=str((status.get("sync") or {}).get("status", "")),
-                health=str((status.get("health") or {}).get("status", "")),
-            ))  # fmt: skip
-        return tuple(sorted(pointers, key=lambda p: p.name))
 
 
 def _with_holder(workload: _Workload, held: list[_Held], namespace: str) -> WorkloadPointer:
