@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 How = Literal["volume", "subPath", "env", "projected", "pullSecret", "custom", "tls", "backend"]
-"""``volume`` and ``projected``: files that follow the object. ``subPath`` and ``env``: fixed when a container starts."""
+"""``volume`` and ``projected``: files that follow the object. ``subPath`` and ``env``: fixed as a container starts."""
 
 
 class Reference(msgspec.Struct, frozen=True, order=True, kw_only=True):

@@ -41,7 +41,7 @@ async def suspect_of(
 
 def target_mechanism(target: Target) -> str:
     """The mechanism that knows the revisions of a target."""
-    return "helm" if target.kind == "helm" else "workload"
+    return registry.name_of(target.kind)
 
 
 def _placed(change: ObjectChange, field: FieldChange, *, many: bool) -> FieldChange:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from backout.errors import RefusedError
+from backout.model.target import OBJECTS, WORKLOADS
 
 if TYPE_CHECKING:
     from backout.mechanisms.port import Effect, Mechanism
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
 NAMES: dict[str, tuple[str, str]] = {
     "helm": ("backout.mechanisms.helm.mechanism", "HelmMechanism"),
     "workload": ("backout.mechanisms.workload.mechanism", "WorkloadMechanism"),
+    "objects": ("backout.mechanisms.objects.mechanism", "ObjectsMechanism"),
 }
 """Name → module and class. The class takes no arguments: state is in the cluster."""
 
-_OF_KIND = {"helm": "helm", "deployment": "workload", "statefulset": "workload", "daemonset": "workload"}
+OF_KIND = {"helm": "helm", **dict.fromkeys(WORKLOADS, "workload"), **dict.fromkeys(OBJECTS, "objects")}
+"""Kind of target → name of its mechanism."""
 
 
 @cache
@@ -56,9 +59,21 @@ def of_kind(kind: str) -> Mechanism:
     Raises:
         RefusedError: none does.
     """
-    if kind not in _OF_KIND:
-        raise RefusedError("Backout has no way back for a {kind}.", kind=kind)
-    return get(_OF_KIND[kind])
+    return get(name_of(kind))
+
+
+def name_of(kind: str) -> str:
+    """The name of the mechanism that acts on targets of a kind.
+
+    Raises:
+        RefusedError: none does.
+    """
+    if kind not in OF_KIND:
+        raise RefusedError(
+            "There is no way back for {kind} targets.", kind=kind, expected="one of {known}",
+            known=", ".join(f"{kind}/NAME" for kind in OF_KIND),
+        )  # fmt: skip
+    return OF_KIND[kind]
 
 
 def effect(action: str) -> Effect:

@@ -18,12 +18,14 @@ class FieldChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """One field, as ``spec.template.spec.containers[name=web].image``. Absent values are None.
 
     Values of Secrets are never here: ``secret`` is set, and ``before``/``after`` hold keyed digests at most.
+    ``lines`` are those of a unified diff, for texts of several lines, in place of both.
     """
 
     path: str
     before: Any = None
     after: Any = None
     secret: bool = False
+    lines: tuple[str, ...] = ()
 
 
 class ObjectChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

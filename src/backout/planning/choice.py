@@ -11,7 +11,7 @@ from backout.errors import NoGoodRevision, NothingToDo, RevisionNotFound, UsageE
 from backout.mechanisms.helm.unfinished import never_installed, refusal
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
-from backout.model.target import Target
+from backout.model.target import OBJECTS, Target
 
 _SHORTEST = 4
 _PRUNED = (
@@ -53,7 +53,9 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choic
     if target.kind == "helm" and never_installed(revisions):
         raise refusal(target)
     settled = current is None or current.settled
-    if len(revisions) < 2 and settled:
+    if target.kind in OBJECTS and not any(revision.goodness == "good" for revision in revisions):
+        raise _no_good_snapshot(target, revisions)
+    if len(revisions) < 2 and settled and target.kind not in OBJECTS:
         raise NoGoodRevision(
             "{target} has no earlier revision to go back to.",
             target=str(target),
@@ -85,6 +87,18 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choic
 def _pruned(target: Target, revisions: Sequence[Revision]) -> bool:
     """Whether Helm threw away what came before; its numbers begin at 1."""
     return target.kind == "helm" and bool(revisions) and revisions[0].number > 1
+
+
+def _no_good_snapshot(target: Target, revisions: Sequence[Revision]) -> NoGoodRevision:
+    """An object goes back by snapshots alone."""
+    reasons = [str(reason) for revision in reversed(revisions) for reason in revision.reasons]
+    return NoGoodRevision(
+        "No good snapshot holds {target}, so Backout does not know what it should be.", target=str(target),
+        expected="a snapshot that was taken while everything was healthy", found="{reasons}",
+        reasons=" ".join(dict.fromkeys(reasons)), namespace=target.namespace,
+        hint="`backout history {target}` says what is known of it; --to REVISION names one all the same. Once it is "
+        "mended: `backout snapshot create -n {namespace}`.",
+    )  # fmt: skip
 
 
 def _named(target: Target, revisions: Sequence[Revision], current: Revision | None, to: str) -> Choice:

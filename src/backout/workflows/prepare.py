@@ -15,7 +15,7 @@ from backout.model.evidence import Problem
 from backout.model.message import Message, msg
 from backout.model.plan import ClusterIdentity, Plan, Risk
 from backout.model.settings import Settings
-from backout.model.target import WORKLOADS, Target
+from backout.model.target import Target
 from backout.planning.choice import Choice, choose
 from backout.planning.document import seal
 from backout.workflows.rights import rights
@@ -25,16 +25,9 @@ def mechanism_of(target: Target) -> str:
     """The name of the way back for a kind of target.
 
     Raises:
-        RefusedError: there is none yet for that kind.
+        RefusedError: there is none for that kind.
     """
-    if target.kind == "helm":
-        return "helm"
-    if target.kind in WORKLOADS:
-        return "workload"
-    raise RefusedError(
-        "There is no way back for {kind} targets.", kind=target.kind,
-        expected="helm/NAME, deployment/NAME, statefulset/NAME or daemonset/NAME",
-    )  # fmt: skip
+    return registry.name_of(target.kind)
 
 
 async def make_plan(

@@ -12,6 +12,8 @@ from backout.model.change import Changes, FieldChange, LedgerEntry, ObjectChange
 SIGNS = {"create": "+", "update": "~", "delete": "-", "recreate": "±", "keep": " "}
 STYLES = {"create": "good", "update": "warn", "delete": "bad", "recreate": "bad", "keep": "dim"}
 
+LINES = {"+": "good", "-": "bad", "@": "dim"}
+
 
 def show_changes(page: Page, changes: Changes, indent: int = 0) -> None:
     """What would change: deletions first, then the rest, each object with its fields."""
@@ -29,12 +31,16 @@ def _object(page: Page, change: ObjectChange, indent: int) -> None:
     page.line(paint(f"{SIGNS[change.action]} {change.ref}", STYLES[change.action]), indent)
     for field in change.fields:
         page.line(field_line(page, field), indent + 4)
+        for line in field.lines:
+            page.line(paint(line, LINES.get(line[:1], "dim")), indent + 6)
     for note in change.notes:
         page.line(f"{page.mark('warn')} {page.say(note)}", indent + 4)
 
 
 def field_line(page: Page, field: FieldChange) -> str:
     """``spec.replicas: 3 → 5``; a Secret's value is never shown."""
+    if field.lines:
+        return page.say("{path}: changed lines", path=field.path)
     if field.secret:
         return page.say("{path}: changed (the value is secret)", path=field.path)
     if field.before is None:

@@ -15,7 +15,8 @@ from backout.model.plan import Check, Plan, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
 
-STATUS = (N_("in force"), N_("no pods"), N_("held back (paused)"), N_("not rolled out yet"))
+STATUS = (N_("in force"), N_("no pods"), N_("held back (paused)"), N_("not rolled out yet"), N_("missing"))
+_ID = re.compile(r"[0-9a-f]{32}")
 GOODNESS = {"good": "good", "bad": "bad", "unknown": "warn"}
 
 
@@ -95,9 +96,20 @@ def revision_line(page: Page, revision: Revision) -> str:
     """``revision 2, thanos-mini-1.0.0, made 20:14:05 UTC (2m ago)``."""
     parts = [page.say("revision {number}", number=revision.number)]
     parts += [part for part in (revision.chart, revision.change_cause) if part]
+    parts += _snapshots(page, revision)
     if revision.created is not None:
         parts.append(page.say("made {when}", when=page.ago(revision.created)))
     return ", ".join(parts)
+
+
+def _snapshots(page: Page, revision: Revision) -> list[str]:
+    """The newest snapshot that holds a revision, and its tags."""
+    ids = [name for name in revision.names if _ID.fullmatch(name)]
+    if not ids:
+        return []
+    tags = [name for name in revision.names if not _ID.fullmatch(name)]
+    told = page.say("snapshot {id}", id=ids[-1][:8])
+    return [f"{told} ({', '.join(tags)})" if tags else told]
 
 
 def _status(page: Page, status: str) -> str:
@@ -119,7 +131,7 @@ def show_history(page: Page, revisions: list[Revision], *, verbose: bool = False
         verdict = paint(page.say(revision.goodness), GOODNESS[revision.goodness])
         reason = page.say(revision.reasons[0]) if revision.reasons else ""
         number = f"{revision.number}{'*' if revision.current else ''}"
-        content = revision.chart or ", ".join(revision.images)
+        content = revision.chart or ", ".join(revision.images or _snapshots(page, revision))
         rows.append((number, page.ago(revision.created), _status(page, revision.status), content, verdict, reason))
     page.table(("revision", "made", "status", "content", "proven", "why"), rows)
     if verbose:

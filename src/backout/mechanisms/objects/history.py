@@ -220,12 +220,12 @@ def _written(live: Object) -> datetime | None:
     return msgspec.convert(newest, datetime) if newest else None
 
 
-def revisions(seen: Seen) -> list[Revision]:
-    """All of them, oldest first."""
-    return [_revision(seen, entry) for entry in seen.past]
+def revisions(seen: Seen, more: tuple[Message, ...] = ()) -> list[Revision]:
+    """All of them, oldest first; ``more`` is told of the one in force."""
+    return [_revision(seen, entry, more if entry is seen.current else ()) for entry in seen.past]
 
 
-def _revision(seen: Seen, entry: Past) -> Revision:
+def _revision(seen: Seen, entry: Past, more: tuple[Message, ...]) -> Revision:
     current = entry is seen.current
     good = entry.digest in seen.good
     names = [snapshot.id for snapshot in entry.snapshots]
@@ -233,7 +233,7 @@ def _revision(seen: Seen, entry: Past) -> Revision:
     return Revision(
         number=entry.number, digest=entry.digest, created=entry.created,
         status=_status(entry, current=current), current=current, goodness="good" if good else "unknown",
-        reasons=(_reason(seen, entry, good=good),), names=tuple(dict.fromkeys(names)),
+        reasons=(_reason(seen, entry, good=good), *more), names=tuple(dict.fromkeys(names)),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def params_of(ref: ObjectRef) -> dict[str, Any]:
     return {"api_version": ref.api_version, "kind": ref.kind, "name": ref.name, "namespace": ref.namespace}
 
 
-def _writing(ref: ObjectRef) -> tuple[Access, ...]:
+def writing(ref: ObjectRef) -> tuple[Access, ...]:
     """What it takes to change the workload object itself, and to find its former templates."""
     resource = RESOURCES[ref.kind]
     kept = REPLICASETS if ref.kind == "Deployment" else CONTROLLERREVISIONS
@@ -90,7 +90,7 @@ def undo(snapshot: Snapshot, target: Target, revision: Revision) -> Step:
         precondition={"uid": ref.uid, "digest": snapshot.digest},
         effect=msg("{ref} has the pod template of revision {n}; all else but the change-cause stays.", ref=str(ref),
                    n=revision.number),
-        compensation=Compensation("workload.undo", back, _writing(ref)) if back else None,
+        compensation=Compensation("workload.undo", back, writing(ref)) if back else None,
         timeout=60.0,
     )  # fmt: skip
 
@@ -124,7 +124,7 @@ def set_partition(ref: ObjectRef, target: Target, before: int, after: int) -> St
                   before=before, after=after),
         params={**base, "partition": after}, precondition={"uid": ref.uid},
         effect=msg("Every ordinal gets the revision in force."),
-        compensation=Compensation("workload.set-partition", {**base, "partition": before}, _writing(ref)),
+        compensation=Compensation("workload.set-partition", {**base, "partition": before}, writing(ref)),
         timeout=60.0,
     )  # fmt: skip
 
@@ -136,7 +136,7 @@ def set_paused(ref: ObjectRef, target: Target, *, before: bool, after: bool) -> 
     return Step(
         id="pause" if after else "resume", action="workload.set-paused", target=target, title=title,
         params={**base, "paused": after}, precondition={"uid": ref.uid},
-        compensation=Compensation("workload.set-paused", {**base, "paused": before}, _writing(ref)), timeout=60.0,
+        compensation=Compensation("workload.set-paused", {**base, "paused": before}, writing(ref)), timeout=60.0,
     )  # fmt: skip
 
 
@@ -149,10 +149,10 @@ def replace_stuck(ref: ObjectRef, target: Target, *, id: str = "replace-stuck") 
     )  # fmt: skip
 
 
-def delete_outdated(ref: ObjectRef, target: Target) -> Step:
+def delete_outdated(ref: ObjectRef, target: Target, *, id: str = "delete-outdated") -> Step:
     """Deletes what an OnDelete set leaves on another revision, one pod at a time, each when the last one is ready."""
     return Step(
-        id="delete-outdated", action="workload.delete-outdated-pods", target=target, params=params_of(ref),
+        id=id, action="workload.delete-outdated-pods", target=target, params=params_of(ref),
         title=msg("Replace pods of {ref} one by one (its updateStrategy is OnDelete)", ref=str(ref)),
         effect=msg("Every pod of {ref} runs the revision in force.", ref=str(ref)), timeout=2 * TIMEOUT,
     )  # fmt: skip

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the reader must know before, what is measured afterwards, and which rights the steps need. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from backout.cluster.port import PODS, Object
+from backout.mechanisms.objects.care import Care
+from backout.mechanisms.objects.helm import consequence
+from backout.mechanisms.objects.history import Past, Seen
+from backout.mechanisms.objects.planning import Planned, writing
+from backout.mechanisms.objects.steps import acting
+from backout.mechanisms.workload.objects import desired
+from backout.mechanisms.workload.steps import params_of
+from backout.mechanisms.workload.steps import writing as changing
+from backout.model.message import Message, msg
+from backout.model.plan import Access, Check, Risk, Step
+from backout.model.target import ObjectRef, Target
+
+_SHOWN = 5
+_DELETING = frozenset({
+    "objects.replace-pods", "workload.replace-stuck-pods", "workload.delete-outdated-pods",
+})  # fmt: skip
+
+
+def risks(planned: Planned) -> list[Risk]:
+    """In the order of their weight."""
+    found: list[Risk] = []
+    ref = str(planned.seen.ref)
+    scaled = [care for care in planned.cares if care.what == "scale"]
+    restarted = [care for care in planned.cares if care.what == "restart"]
+    if planned.anew:
+        found.append(_recreate(planned, scaled))
+    if restarted:
+        names = ", ".join(str(care.ref) for care in restarted)
+        found.append(_risk("restart", msg("{readers} must be restarted to read {ref}.", readers=names, ref=ref)))
+    alone = [care for care in restarted if _interrupts(care.workload.obj)]
+    if alone:
+        found.append(_risk("interruption", msg(
+            "{readers} can't be restarted without an interruption: one pod, or strategy Recreate.",
+            readers=", ".join(str(care.ref) for care in alone),
+        )))  # fmt: skip
+    found += [_risk("scaling", message) for message in _scaling(planned, scaled)]
+    if planned.seen.ref.kind == "Secret" and planned.seen.live is not None:
+        found.append(_risk("secret-elsewhere", msg(
+            "Older credentials help only where they are still accepted: if they were changed on the other side as "
+            "well, the former ones are refused there.",
+        )))  # fmt: skip
+    if planned.helm is not None:
+        found.append(_risk("helm-owned", consequence(planned.helm)))
+        if planned.helm.server_side:
+            found.append(_risk("field-manager", msg(
+                "{name} is written by server-side apply: Backout becomes the owner of these fields, and an upgrade "
+                "that changes them stops with a conflict, unless helm is told --force-conflicts.",
+                name=f"helm/{planned.helm.release}",
+            )))  # fmt: skip
+    found += [_risk("other-readers", message) for message in _others(planned)]
+    found += [_risk("readers-hidden", message) for message in planned.blind]
+    return found
+
+
+def _recreate(planned: Planned, scaled: Sequence[Care]) -> Risk:
+    ref = str(planned.seen.ref)
+    message = msg("{ref} can't be changed, only deleted and created anew.", ref=ref)
+    if scaled:
+        message = msg(
+            "{ref} can't be changed, only deleted and created anew. Nodes keep the old content while pods use it, so "
+            "that {readers} are scaled to 0 meanwhile: an interruption.",
+            ref=ref, readers=", ".join(str(care.ref) for care in scaled),
+        )  # fmt: skip
+    elif planned.seen.ref.kind == "Service":
+        message = msg("{ref} can't be changed, only deleted and created anew: it may get other addresses.", ref=ref)
+    return Risk(code="recreate", message=message, needs_approval=True)
+
+
+def _interrupts(obj: Object) -> bool:
+    recreates = (obj["spec"].get("strategy") or {}).get("type") == "Recreate"
+    return recreates or (desired(obj) == 1 and obj["kind"] != "Deployment")
+
+
+def _scaling(planned: Planned, scaled: Sequence[Care]) -> Iterable[Message]:
+    for growth in planned.ring.growth:
+        yield msg("statefulset/{name} grows from {now} to {wanted} pods first: the hashring of that time names them. "
+                  "An autoscaler, or the next upgrade, may take them away again.", name=growth.name, now=growth.now,
+                  wanted=growth.wanted)  # fmt: skip
+    if scaled:
+        yield msg("If the run is stopped half-way, readers may stay at 0 pods: `backout resume` goes on, `backout "
+                  "undo` scales them back.")  # fmt: skip
+
+
+def _others(planned: Planned) -> Iterable[Message]:
+    """Readers that are not acted on, each kind with what will happen to it."""
+    ref = str(planned.seen.ref)
+    pods = sorted({str(reader.workload) for reader in planned.others if reader.workload.kind == "Pod"})
+    if pods:
+        yield msg("{pods} read {ref}, and nothing makes them anew: restart them yourself if they read it only once.",
+                  pods=_few(pods), ref=ref)  # fmt: skip
+    custom = sorted({
+        str(reader.workload) for reader in planned.others if reader.workload.kind not in ("Pod", "Ingress")
+    })  # fmt: skip
+    if custom:
+        yield msg("{names} name {ref} as well; whatever runs them acts on it by itself.", names=_few(custom), ref=ref)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _risk(code: str, message: Message) -> Risk:
+    return Risk(code=code, message=message)
+
+
+def checks(planned: Planned, target: Target) -> list[Check]:
+    """The content, its readers, what is reached through it."""
+    found = [_restored(planned.seen, planned.past, planned.content.address, planned.content.repository, target)]
+    acted = acting(planned.cares)
+    hot = [
+        {"workload": str(care.ref), "container": container}
+        for care in planned.cares if care.what == "reload" for container in care.containers
+    ]  # fmt: skip
+    if hot:
+        names = ", ".join(dict.fromkeys(entry["workload"] for entry in hot))
+        found.append(Check(
+            code="config-reloaded", target=target, params={**_named(planned.seen), "readers": hot},
+            title=msg("{readers} work with that content", readers=names),
+        ))  # fmt: skip
+    for care in acted:
+        name, params = str(care.ref), params_of(care.ref)
+        found.append(Check(code="workload-ready", target=target, params=params,
+                           title=msg("{ref} is ready", ref=name)))  # fmt: skip
+        found.append(Check(code="no-new-restarts", target=target, params=params,
+                           title=msg("Pods of {ref} do not restart", ref=name)))  # fmt: skip
+    return [*found, *_reached(planned.past.content or {}, target)]
+
+
+def present_checks(seen: Seen, target: Target) -> list[Check]:
+    """What can be measured of the object as it is now, whatever was put back when."""
+    content = seen.current.content
+    if content is None:
+        return [Check(code="object-present", target=target, params=_named(seen),
+                      title=msg("{ref} exists", ref=str(target)))]  # fmt: skip
+    found = []
+    if seen.current.address:
+        found.append(_restored(seen, seen.current, seen.current.address, seen.repository, target))
+    else:
+        found.append(Check(code="object-present", target=target, params=_named(seen),
+                           title=msg("{ref} exists", ref=str(target))))  # fmt: skip
+    return [*found, *_reached(content, target)]
+
+
+def _restored(seen: Seen, past: Past, address: str, repository: str, target: Target) -> Check:
+    return Check(
+        code="object-restored", target=target, params={**_named(seen), "address": address, "repository": repository},
+        title=msg("{ref} holds the content of revision {number}", ref=str(target), number=past.number),
+    )  # fmt: skip
+
+
+def _named(seen: Seen) -> dict[str, Any]:
+    return params_of(seen.ref)
+
+
+def _reached(content: Object, target: Target) -> list[Check]:
+    """What a Service or an Ingress is for."""
+    spec = content.get("spec") or {}
+    if content["kind"] == "Service" and spec.get("selector"):
+        services = [target.name]
+        return [
+            Check(code="endpoints", target=target, params={"services": services},
+                  title=msg("{ref} has ready endpoints", ref=str(target))),
+            Check(code="service-answers", target=target, params={"services": services},
+                  title=msg("Connections to {ref} are accepted", ref=str(target))),
+        ]  # fmt: skip
+    if content["kind"] == "Ingress":
+        return [Check(code="ingress-answers", target=target, params={"ingress": target.name},
+                      title=msg("{ref} answers HTTP requests", ref=str(target)))]  # fmt: skip
+    return []
+
+
+def access(planned: Planned) -> list[Access]:
+    """Every right that the steps need."""
+    found = set(writing(planned.content))
+    for step in planned.steps:
+        found |= set(_of_step(step, planned))
+    return sorted(found)
+
+
+def _of_step(step: Step, planned: Planned) -> Iterable[Access]:
+    if step.action == "objects.restore":
+        return ()
+    params, namespace = step.params, planned.seen.ref.namespace
+    ref = ObjectRef(str(params["api_version"]), str(params["kind"]), str(params["name"]), namespace)
+    rights = set(changing(ref))
+    if step.action not in ("objects.scale", "objects.restart"):
+        rights = {right for right in rights if right.verb != "patch"}
+    if step.action in _DELETING:
+        rights.add(Access("delete", "", PODS.plural, namespace))
+    return rights

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each reader of an object needs once its content is back: the least that works. Pure, but for `look`.
+
+Facts: kubernetes.io/docs/concepts/configuration/configmap (mounted files follow, environment and subPath never do);
+kubernetes pkg/kubelet/util/manager/watch_based_manager.go (a kubelet serves the old content of an immutable object for
+as long as any pod of its node refers to it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from backout.cluster.port import PODS, Cluster, Object
+from backout.ledger.readers import Reader
+from backout.mechanisms.helm.workloads import digest_of
+from backout.mechanisms.workload.objects import (
+    RESOURCES,
+    controller_uid,
+    desired,
+    label_in,
+    load,
+    revision_label,
+    revisions_of,
+    template_digest,
+    template_in,
+)
+from backout.mechanisms.workload.ready import failure, is_ready
+from backout.model.message import Message, msg
+from backout.model.target import ObjectRef
+
+What = Literal["none", "wait", "replace", "reload", "restart", "scale", "delete-pods"]
+Watches = Callable[[Object, str, str], bool]
+"""Whether the program in a container (of a pod spec, by name) reads that file again by itself when it changes."""
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
+    """A workload that reads the object, with its pods, as they are now. ``label`` is that of its present revision."""
+
+    obj: Object
+    pods: tuple[Object, ...]
+    label: str
+    readers: tuple[Reader, ...]
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The workload."""
+        return ObjectRef.of(self.obj)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Its pod spec."""
+        found: dict[str, Any] = self.obj["spec"]["template"].get("spec") or {}
+        return found
+
+    @property
+    def fresh(self) -> list[Object]:
+        """Pods of the present revision that are to stay; when it is not known which, all of them."""
+        staying = [pod for pod in self.pods if not pod["metadata"].get("deletionTimestamp")]
+        mine = [pod for pod in staying if self.label and revision_label(pod, self.obj["kind"]) == self.label]
+        return mine or staying
+
+    @property
+    def settled(self) -> bool:
+        """Whether every pod is ready and of the present revision."""
+        fresh = self.fresh
+        return len(fresh) == len(self.pods) == desired(self.obj) and all(is_ready(pod) for pod in fresh)
+
+
+class Care(msgspec.Struct, frozen=True, kw_only=True):
+    """What one reader needs, and why. ``containers`` are those that read the object by themselves."""
+
+    workload: Workload
+    what: What
+    why: Message
+    containers: tuple[str, ...] = ()
+    settled: bool = True
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The workload."""
+        return self.workload.ref
+
+
+async def look(cluster: Cluster, readers: Iterable[Reader]) -> tuple[tuple[Workload, ...], tuple[Reader, ...]]:
+    """The workloads among the readers as they are now, and the readers that are none."""
+    by_ref: dict[ObjectRef, list[Reader]] = {}
+    others = []
+    for reader in readers:
+        if reader.workload.kind in RESOURCES:
+            by_ref.setdefault(reader.workload, []).append(reader)
+        else:
+            others.append(reader)
+    if not by_ref:
+        return (), tuple(others)
+    namespace = next(iter(by_ref)).namespace
+    pods = {pod["metadata"]["name"]: pod for pod in await cluster.list_all(PODS, namespace)}
+
+    async def one(ref: ObjectRef, mine: list[Reader]) -> Workload:
+        obj = await load(cluster, ref.kind, ref.name, ref.namespace)
+        names = {name for reader in mine for name in reader.pods}
+        found = tuple(pods[name] for name in sorted(names & pods.keys()))
+        return Workload(obj=obj, pods=found, label=await _label(cluster, obj), readers=tuple(mine))
+
+    return tuple(await asyncio.gather(*(one(ref, mine) for ref, mine in sorted(by_ref.items())))), tuple(others)
+
+
+async def _label(cluster: Cluster, obj: Object) -> str:
+    """What pods of the revision in force carry; empty while there is none."""
+    if obj["kind"] == "StatefulSet":
+        return str((obj.get("status") or {}).get("updateRevision") or "")
+    digest = template_digest(obj)
+    same = [item for item in await revisions_of(cluster, obj) if digest_of(template_in(item)) == digest]
+    newest = max(same, key=lambda item: int(item.get("revision") or 0), default=None)
+    return label_in(newest, obj["kind"]) if newest else ""
+
+
+def decide(workload: Workload, changed: frozenset[str] | None, watches: Watches, *, anew: bool = False) -> Care:
+    """What to do about one reader. ``changed`` are the keys that change (None: all); ``anew``: the object can only be
+    deleted and made anew, while pods of this workload make the kubelets keep its old content."""
+    mine = [reader for reader in workload.readers if _touched(reader, changed)]
+
+    def care(what: What, why: Message, containers: Iterable[str] = ()) -> Care:
+        return Care(workload=workload, what=what, why=why, containers=tuple(sorted(set(containers))),
+                    settled=workload.settled)  # fmt: skip
+
+    if not mine:
+        return care("none", msg("it reads other keys"))
+    if not workload.pods and not desired(workload.obj):
+        return care("none", msg("it has no pods"))
+    if anew and workload.pods:
+        return _anew(care, workload)
+    reading = [reader for reader in mine if reader.how != "pullSecret"]
+    once = {r.container for r in reading if not _follows(r, workload, watches, changed)}
+    hot = {r.container for r in reading} - once
+    if not once and hot and any(_runs(pod, hot) for pod in workload.fresh):
+        return care("reload", msg("it reads its file again by itself"), hot)
+    if once and any(_runs(pod, once) for pod in workload.fresh):
+        return care("restart", _once(reading, once), once)
+    if any(failure(pod) is not None for pod in workload.fresh):
+        return care("replace", msg("its pods fail, and read the content when they are made anew"))
+    return care("wait", msg("its pods wait for it"))
+
+
+def _anew(care: Callable[..., Care], workload: Workload) -> Care:
+    if workload.obj["kind"] == "DaemonSet" or controller_uid(workload.obj):
+        return care("delete-pods", msg("nodes keep the old content while its pods run"))
+    return care("scale", msg("nodes keep the old content while its pods run"))
+
+
+def _once(readers: Sequence[Reader], containers: set[str]) -> Message:
+    ways = {reader.how for reader in readers if reader.container in containers}
+    if ways == {"env"}:
+        return msg("it reads it as environment variables, once, when it starts")
+    if ways == {"subPath"}:
+        return msg("a file that is mounted by subPath is never updated")
+    return msg("it reads it once, when it starts")
+
+
+def _touched(reader: Reader, changed: frozenset[str] | None) -> bool:
+    return changed is None or not reader.keys or bool(changed & set(reader.keys))
+
+
+def _follows(reader: Reader, workload: Workload, watches: Watches, changed: frozenset[str] | None) -> bool:
+    """Whether the files of that reader that change are all read again by its program."""
+    if reader.how not in ("volume", "projected") or not reader.container:
+        return False
+    keys = [key for key in (reader.keys or sorted(changed or ())) if changed is None or key in changed]
+    files = [file for key in keys if (file := reader.file(key))]
+    return bool(files) and all(watches(workload.spec, reader.container, file) for file in files)
+
+
+def _runs(pod: Object, containers: set[str]) -> bool:
+    """Whether one of the containers has read the object already and goes on running with it (or was an init one)."""
+    status = pod.get("status") or {}
+    for field in ("containerStatuses", "initContainerStatuses"):
+        for entry in status.get(field) or ():
+            state = entry.get("state") or {}
+            if entry.get("name") not in containers:
+                continue
+            if field == "initContainerStatuses" and state.get("terminated", {}).get("exitCode") == 0:
+                return True
+            if state.get("running") and (entry.get("ready") or not _crashed(entry)):
+                return True
+    return False
+
+
+def _crashed(entry: dict[str, Any]) -> bool:
+    """Between two crashes a container runs too; its next start reads the object anew."""
+    return bool((entry.get("lastState") or {}).get("terminated"))
+
+
+def in_order(cares: Sequence[Care], services: Sequence[Object]) -> list[Care]:
+    """What names a Service of another one comes after it; otherwise by kind and name."""
+    left = sorted(cares, key=lambda care: care.ref)
+    behind = {care.ref: _behind(care, left, services) for care in left}
+    done: list[Care] = []
+    while left:
+        free = [care for care in left if not behind[care.ref] & {other.ref for other in left}]
+        following = (free or left)[0]
+        done.append(following)
+        left.remove(following)
+    return done
+
+
+def _behind(care: Care, all_: Sequence[Care], services: Sequence[Object]) -> set[ObjectRef]:
+    """The other readers whose Services the arguments or variables of this one name."""
+    words = _words(care.workload.spec)
+    found = set()
+    for other in all_:
+        if other.ref == care.ref:
+            continue
+        labels = (other.workload.obj["spec"]["template"].get("metadata") or {}).get("labels") or {}
+        for service in services:
+            selector = (service.get("spec") or {}).get("selector") or {}
+            if selector and all(labels.get(k) == v for k, v in selector.items()):
+                name = service["metadata"]["name"]
+                if any(_names(word, name) for word in words):
+                    found.add(other.ref)
+    return found
+
+
+def _words(spec: dict[str, Any]) -> list[str]:
+    found = []
+    for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
+        found += [str(word) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]
+        found += [str(entry.get("value")) for entry in container.get("env") or () if entry.get("value")]
+    return found
+
+
+def _names(word: str, service: str) -> bool:
+    """Whether a host name in ``word`` is that Service's: ``service`` stands alone, not within a longer name."""
+    start = word.find(service)
+    while start >= 0:
+        before, after = word[start - 1 : start], word[start + len(service) : start + len(service) + 1]
+        if not (before.isalnum() or before == "-") and not (after.isalnum() or after == "-"):
+            return True
+        start = word.find(service, start + 1)
+    return False

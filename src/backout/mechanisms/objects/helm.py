@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the Helm release that an object belongs to would make of it at its next upgrade."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+
+from backout.cluster.port import Cluster, Object
+from backout.errors import AccessDenied, BackoutError, NotFoundError
+from backout.mechanisms.helm.manifest import entries
+from backout.mechanisms.helm.records import Records
+from backout.mechanisms.helm.workloads import covers
+from backout.model.message import Message, msg
+from backout.snapshots.owners import Owned
+
+
+class HelmSays(msgspec.Struct, frozen=True, kw_only=True):
+    """``agrees``: the manifest of the release's newest revision holds the same content; None when it is not known.
+
+    ``server_side``: the release is written by server-side apply, which minds who wrote a field last.
+    """
+
+    release: str
+    revision: int = 0
+    agrees: bool | None = None
+    server_side: bool = False
+
+
+async def helm_says(cluster: Cluster, owner: Owned, content: Object) -> HelmSays | None:
+    """Holds the content against the release that owns the object; None when no release does."""
+    if owner.kind != "helm":
+        return None
+    release, namespace = owner.name.partition("/")[2], str(content["metadata"].get("namespace") or "")
+    annotations = content["metadata"].get("annotations") or {}
+    place = str(annotations.get("meta.helm.sh/release-namespace") or namespace)
+    records = Records(cluster, place)
+    try:
+        head = await records.head(release)
+        loaded = await records.load(head)
+        mine = [
+            entry.object for entry in entries(loaded.manifest, {str(content["kind"])})
+            if entry.name == content["metadata"]["name"] and entry.namespace(place) == (namespace or place)
+        ]  # fmt: skip
+    except (AccessDenied, NotFoundError):
+        return HelmSays(release=release)
+    except BackoutError:
+        return HelmSays(release=release)
+    agrees = covers(_plain(content), _plain(mine[0])) if mine else False
+    return HelmSays(release=release, revision=head.revision, agrees=agrees, server_side=loaded.server_side)
+
+
+def _plain(obj: Object) -> dict[str, Any]:
+    """Without metadata, and with ``stringData`` as the server stores it."""
+    kept = {key: value for key, value in obj.items() if key not in ("metadata", "stringData", "status")}
+    given = {key: base64.b64encode(str(text).encode()).decode() for key, text in (obj.get("stringData") or {}).items()}
+    if given:
+        kept["data"] = {**(kept.get("data") or {}), **given}
+    return kept
+
+
+def consequence(says: HelmSays) -> Message:
+    """What the reader has to know of the release."""
+    if says.agrees is None:
+        return msg("It belongs to the Helm release {name}, whose manifest could not be read: its next upgrade or "
+                   "rollback writes what the chart says.", name=says.release)  # fmt: skip
+    if says.agrees:
+        return msg("It belongs to the Helm release {name}, and revision {number} of that has the same content: Helm "
+                   "will agree.", name=says.release, number=says.revision)  # fmt: skip
+    return msg("It belongs to the Helm release {name}, whose revision {number} has other content: the next upgrade or "
+               "rollback writes that again. Change the chart's values before.", name=says.release,
+               number=says.revision)  # fmt: skip

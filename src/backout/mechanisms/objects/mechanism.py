@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mechanism for single objects: ConfigMaps, Secrets, Services, Ingresses, from the snapshots of their namespace."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import ClassVar, NoReturn
+from weakref import WeakKeyDictionary
+
+from backout.cluster.port import Cluster
+from backout.errors import RevisionNotFound
+from backout.mechanisms.objects import advice, history, planning, pods, reload, write
+from backout.mechanisms.objects import preview as previews
+from backout.mechanisms.objects.history import Past, Seen
+from backout.mechanisms.objects.planning import Planned
+from backout.mechanisms.port import Effect
+from backout.model.change import Changes, ObjectChange
+from backout.model.plan import Access, Check, Risk, Step
+from backout.model.revision import Revision
+from backout.model.target import Target
+
+FRESH = 5.0
+"""Seconds for which one look serves all the questions of one plan, so that its parts speak of the same state."""
+
+
+class _Look:
+    """One reading of an object, and what was worked out from it. Holds secrets."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.at = time.monotonic()
+        self.seen = seen
+        self.planned: dict[str, asyncio.Task[Planned]] = {}
+
+
+class ObjectsMechanism:
+    """Goes back by snapshots. Reading methods write nothing, and nothing that they answer holds a secret."""
+
+    name: ClassVar[str] = "objects"
+
+    def __init__(self) -> None:
+        self._looks: WeakKeyDictionary[Cluster, dict[Target, _Look]] = WeakKeyDictionary()
+
+    async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
+        """All known contents, oldest first, each judged. Always read anew; what follows within 5 s builds on it."""
+        seen = (await self._fresh(cluster, target)).seen
+        more = () if seen.good else await planning.alternatives(cluster, seen)
+        return history.revisions(seen, more)
+
+    async def between(
+        self, cluster: Cluster, target: Target, earlier: Revision | None, later: Revision
+    ) -> tuple[ObjectChange, ...]:
+        """How the content changed from one revision to another."""
+        seen = (await self._look(cluster, target)).seen
+        after = seen.past_of(later) or _gone(target, later)
+        before = seen.past_of(earlier) if earlier else None
+        return (previews.between(seen, before, after),)
+
+    async def preview(self, cluster: Cluster, target: Target, revision: Revision) -> Changes:
+        """The fields that change, as the API server would store them, and the workloads that are acted on."""
+        return previews.preview(await self._planned(cluster, target, revision))
+
+    async def steps(self, cluster: Cluster, target: Target, revision: Revision) -> list[Step]:
+        """The effects in order.
+
+        Raises:
+            NothingToDo: the object holds that content already.
+            RefusedError: somebody else owns it, the server would not take it, or it would do harm.
+        """
+        return list((await self._planned(cluster, target, revision)).steps)
+
+    async def risks(self, cluster: Cluster, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
+        """What the reader must know before saying yes."""
+        return advice.risks(await self._planned(cluster, target, revision))
+
+    async def checks(self, cluster: Cluster, target: Target, revision: Revision) -> list[Check]:
+        """What has to be measured afterwards; of the revision in force, what can be measured as it is."""
+        look = await self._look(cluster, target)
+        if revision.current:
+            return advice.present_checks(look.seen, target)
+        return advice.checks(await self._planned(cluster, target, revision), target)
+
+    async def access(self, cluster: Cluster, target: Target, changes: Changes) -> list[Access]:
+        """Every right that the steps need."""
+        look = await self._look(cluster, target)
+        found: set[Access] = set()
+        for task in look.planned.values():
+            found |= set(advice.access(await asyncio.shield(task)))
+        return sorted(found)
+
+    def effects(self) -> Mapping[str, Effect]:
+        """The effects by action."""
+        return {
+            "objects.restore": write.restore,
+            "objects.put-back": write.put_back,
+            "objects.scale": pods.scale,
+            "objects.restart": pods.restart,
+            "objects.replace-pods": pods.replace_pods,
+            "objects.await-reload": reload.await_reload,
+        }
+
+    async def _fresh(self, cluster: Cluster, target: Target) -> _Look:
+        look = _Look(await history.read(cluster, target))
+        self._looks.setdefault(cluster, {})[target] = look
+        return look
+
+    async def _look(self, cluster: Cluster, target: Target) -> _Look:
+        known = self._looks.get(cluster, {}).get(target)
+        if known is not None and time.monotonic() - known.at < FRESH:
+            return known
+        return await self._fresh(cluster, target)
+
+    async def _planned(self, cluster: Cluster, target: Target, revision: Revision) -> Planned:
+        """Several questions of one plan want the same answer."""
+        look = await self._look(cluster, target)
+        past: Past = look.seen.past_of(revision) or _gone(target, revision)
+        key = f"{past.number}:{past.digest}"
+        if key not in look.planned:
+            look.planned[key] = asyncio.ensure_future(planning.work_out(cluster, target, look.seen, past))
+        return await asyncio.shield(look.planned[key])
+
+
+def _gone(target: Target, revision: Revision) -> NoReturn:
+    raise RevisionNotFound(
+        "Revision {n} of {target} is in no snapshot.", n=revision.number, target=str(target),
+        hint="`backout history {target}` names those that are.",
+    )  # fmt: skip

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that a way back of one object consists of, worked out from one look. Reads only.
+
+The server is asked whether it would take the content; who reads it is found; a hashring is held against its receivers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from backout.cluster.port import SERVICES, STATEFULSETS, Cluster, Object
+from backout.errors import AccessDenied, NothingToDo, PreconditionFailed, RefusedError, RepositoryNotFound
+from backout.ledger.readers import Reader, Readers
+from backout.mechanisms.objects import care as caring
+from backout.mechanisms.objects import hashring, steps
+from backout.mechanisms.objects.care import Care
+from backout.mechanisms.objects.hashring import Around, Ring
+from backout.mechanisms.objects.helm import HelmSays, helm_says
+from backout.mechanisms.objects.history import Past, Seen
+from backout.mechanisms.objects.reload import data_of
+from backout.mechanisms.objects.steps import Content
+from backout.mechanisms.objects.write import found_as
+from backout.model.message import Message, msg
+from backout.model.plan import Access, Step
+from backout.model.snapshot import Snapshot
+from backout.model.target import Target
+from backout.probes.programs import recognise
+from backout.snapshots import source
+from backout.snapshots.owners import Owned, Owners
+from backout.snapshots.repository import Repository
+from backout.snapshots.restore_plan import RestoreItem, Work, plan_restore
+from backout.snapshots.sanitise import sanitise
+from backout.snapshots.selection import Selection
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """One way back of one object. ``others`` are readers that are no workloads; ``blind`` what could not be seen."""
+
+    seen: Seen
+    past: Past
+    snapshot: Snapshot
+    item: RestoreItem
+    content: Content
+    owner: Owned
+    helm: HelmSays | None
+    cares: tuple[Care, ...]
+    others: tuple[Reader, ...]
+    ring: Ring
+    blind: tuple[Message, ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def anew(self) -> bool:
+        """Whether the object is deleted and created again."""
+        return self.item.action == "recreate"
+
+
+async def work_out(cluster: Cluster, target: Target, seen: Seen, past: Past) -> Planned:
+    """The whole way back to one content.
+
+    Raises:
+        NothingToDo: the object holds it already.
+        RefusedError: its owner would undo it, the server would not take it, or it would do harm.
+    """
+    if past.content is None:
+        raise RefusedError(
+            "{target} did not exist at revision {number}; Backout does not go back to that.", target=str(target),
+            number=past.number, hint="If you want it gone, delete it yourself.",
+        )  # fmt: skip
+    if past is seen.current or not past.snapshots:
+        raise _holds_it(target, past)
+    owner = await _owner(cluster, seen, past)
+    _refuse_owned(target, owner)
+    if seen.live is not None and seen.live["metadata"].get("deletionTimestamp"):
+        raise RefusedError("{target} is being deleted.", target=str(target), hint="Wait until it is gone, then plan.")
+    snapshot = next((s for s in reversed(past.snapshots) if s.good and not s.imported_from), past.snapshots[-1])
+    work, repository = await _tried(cluster, target, snapshot)
+    item = work.item
+    if item.action == "unchanged":
+        raise _holds_it(target, past)
+    if not item.writes:
+        raise RefusedError(
+            "{target} can't be put back: {why}", target=str(target),
+            why=item.reason.text if item.reason else "it is left alone",
+        )  # fmt: skip
+    if seen.ref.kind in ("ConfigMap", "Secret"):
+        cares, others, ring, blind = await _around(cluster, target, seen, past, anew=item.action == "recreate")
+    else:
+        cares, others, ring, blind = (), (), Ring(), ()
+    content = _content(seen, past, snapshot, work, repository)
+    value, helm = await asyncio.gather(_restart_value(cluster), helm_says(cluster, owner, past.content))
+    return Planned(
+        seen=seen, past=past, snapshot=snapshot, item=item, content=content, owner=owner, helm=helm, cares=cares,
+        others=others, ring=ring, blind=blind, steps=tuple(_steps(target, content, cares, ring, value)),
+    )  # fmt: skip
+
+
+def _holds_it(target: Target, past: Past) -> NothingToDo:
+    return NothingToDo(
+        "{target} holds the content of revision {number} already.", target=str(target), number=past.number,
+        hint="If something is wrong all the same, name another: `backout history {target}`.",
+    )  # fmt: skip
+
+
+async def _owner(cluster: Cluster, seen: Seen, past: Past) -> Owned:
+    if seen.live is not None:
+        return await Owners(cluster).of(seen.live)
+    entry = past.entry or next((other.entry for other in reversed(seen.past) if other.entry is not None), None)
+    return Owned(entry.owner, entry.owner_kind) if entry is not None else Owned()
+
+
+async def alternatives(cluster: Cluster, seen: Seen) -> tuple[Message, ...]:
+    """Another way back where no snapshot knows one: what the Helm release says that the object belongs to."""
+    if seen.live is None:
+        return ()
+    says = await helm_says(cluster, await _owner(cluster, seen, seen.current), sanitise(seen.live))
+    if says is None or says.agrees is not False:
+        return ()
+    return (msg("Revision {number} of helm/{name} has other content for it: `backout plan helm/{name} -n {namespace} "
+                "--to {number}` puts that back.", number=says.revision, name=says.release,
+                namespace=seen.ref.namespace),)  # fmt: skip
+
+
+def _refuse_owned(target: Target, owner: Owned) -> None:
+    if owner.kind in ("none", "helm"):
+        return
+    hints = {
+        "argocd": "Revert the change in Git, or act on {owner}: Argo CD writes Git's state back at its next sync.",
+        "operator": "Change {owner}, from which it is made.",
+        "controller": "Act on {owner}, from which it is made.",
+    }
+    raise RefusedError(
+        "{target} is owned by {owner}, which would undo a change of it.", target=str(target), owner=owner.name,
+        expected="an object that nobody else manages", found="one that belongs to {owner}",
+        hint=hints.get(owner.kind, hints["operator"]),
+    )  # fmt: skip
+
+
+async def _tried(cluster: Cluster, target: Target, snapshot: Snapshot) -> tuple[Work, Repository]:
+    """What the server would say to the content, without writing it."""
+    async with source.opened() as repository:
+        if repository is None:
+            raise RepositoryNotFound("The repository of snapshots is gone.", hint="Plan anew.")
+        # What belongs to an owner was refused before; what is left is Helm's, whose objects may be put back.
+        found = await plan_restore(cluster, repository, snapshot, Selection((str(target),)), include_owned=True)
+        return found.works[0], repository
+
+
+def _content(seen: Seen, past: Past, snapshot: Snapshot, work: Work, repository: Repository) -> Content:
+    body, wanted = work.body or {}, past.content or {}
+    ports = {port.get("nodePort") for port in (body.get("spec") or {}).get("ports") or ()}
+    lost = [
+        port for port in (wanted.get("spec") or {}).get("ports") or ()
+        if port.get("nodePort") and port["nodePort"] not in ports
+    ]  # fmt: skip
+    service = seen.ref.kind == "Service"
+    return Content(
+        ref=seen.ref, how=work.item.action, repository=repository.id, snapshot=snapshot.id, address=past.address,
+        found=found_as(seen.live, repository),
+        keep_node_ports=service and work.item.action == "update" and bool(lost),
+        new_addresses=service and work.item.action == "create" and bool(
+            (wanted.get("spec") or {}).get("clusterIP") and not (body.get("spec") or {}).get("clusterIP")
+        ),
+    )  # fmt: skip
+
+
+async def _around(
+    cluster: Cluster, target: Target, seen: Seen, past: Past, *, anew: bool
+) -> tuple[tuple[Care, ...], tuple[Reader, ...], Ring, tuple[Message, ...]]:
+    readers = await Readers.read(cluster, target.namespace)
+    (workloads, others), services = await asyncio.gather(
+        caring.look(cluster, readers.of(seen.ref.kind, seen.ref.name)), _listed(cluster, target.namespace)
+    )
+    changed = _changed(seen.live, past.content)
+    cares = caring.in_order([caring.decide(w, changed, _watches, anew=anew) for w in workloads], services)
+    for care in cares:
+        _refuse_unrestartable(target, care)
+    ring = await _ring(cluster, target, past, cares, services)
+    return tuple(cares), others, ring, tuple(readers.blind)
+
+
+async def _listed(cluster: Cluster, namespace: str) -> list[Object]:
+    try:
+        return await cluster.list_all(SERVICES, namespace)
+    except AccessDenied:
+        return []
+
+
+def _watches(spec: Object, container: str, file: str) -> bool:
+    program = recognise(spec, container)
+    return program is not None and program.follows(file)
+
+
+def _changed(live: Object | None, content: Object | None) -> frozenset[str] | None:
+    """The keys whose values change; None where that can't be told key by key."""
+    if live is None or content is None:
+        return None
+    now, then = data_of(live), data_of(content)
+    return frozenset(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
+
+
+def _refuse_unrestartable(target: Target, care: Care) -> None:
+    if care.what not in ("restart", "scale"):
+        return
+    spec, reader = care.workload.obj["spec"], str(care.ref)
+    if care.what == "restart" and care.workload.obj["kind"] == "Deployment" and spec.get("paused"):
+        raise RefusedError(
+            "{reader} must be restarted to read {target}, but its rollout is paused.", reader=reader,
+            target=str(target), hint="Resume it first: kubectl rollout resume {reader} -n {namespace}",
+            namespace=target.namespace,
+        )  # fmt: skip
+    partition = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition")
+    if care.what == "restart" and care.workload.obj["kind"] == "StatefulSet" and partition:
+        raise RefusedError(
+            "{reader} must be restarted to read {target}, but its partition {partition} keeps the pods below that "
+            "number from being replaced.", reader=reader, target=str(target), partition=int(partition),
+            hint="Set the partition to 0 when that is safe, then plan anew.",
+        )  # fmt: skip
+
+
+async def _ring(
+    cluster: Cluster, target: Target, past: Past, cares: Sequence[Care], services: Sequence[Object]
+) -> Ring:
+    texts = _hashrings(past.content or {}, cares)
+    if not texts:
+        return Ring()
+    try:
+        sets = await cluster.list_all(STATEFULSETS, target.namespace)
+    except AccessDenied:
+        return Ring(notes=(msg("You may not list StatefulSets, so the endpoints of the hashring were not checked."),))
+    names = frozenset(str(service["metadata"]["name"]) for service in services)
+    around = Around(target.namespace, names, tuple(sets))
+    rings = [hashring.examine(text, around) for text in texts]
+    wrong = [message for ring in rings for message in ring.wrong]
+    if wrong:
+        raise PreconditionFailed(
+            "The hashring that {target} held at revision {number} can't be used now: {why}", target=str(target),
+            number=past.number, why="; ".join(message.text for message in wrong),
+            expected="JSON whose endpoints name receivers or Services that exist",
+            hint="Bring those receivers back first, or choose another revision: `backout history {target}`.",
+        )  # fmt: skip
+    return Ring(
+        growth=tuple(sorted({growth for ring in rings for growth in ring.growth})),
+        notes=tuple(note for ring in rings for note in ring.notes),
+    )
+
+
+def _hashrings(content: Object, cares: Sequence[Care]) -> list[str]:
+    """The values that receivers take for their hashring."""
+    data = data_of(content)
+    keys = set()
+    for care in cares:
+        for reader in care.workload.readers:
+            program = recognise(care.workload.spec, reader.container)
+            if program is not None and program.hashring:
+                keys |= {key for key in data if reader.file(key) == program.hashring}
+    return [data[key].decode("utf-8", "replace") for key in sorted(keys)]
+
+
+async def _restart_value(cluster: Cluster) -> str:
+    return (await cluster.server_time()).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _steps(target: Target, content: Content, cares: Sequence[Care], ring: Ring, value: str) -> list[Step]:
+    """Receivers before the ring that names them; readers of an immutable object away before it is made anew."""
+    found = [steps.grow(growth, target) for growth in ring.growth]
+    found += [steps.scale_away(care, target) for care in cares if care.what == "scale"]
+    found.append(steps.restore(content, target, writing(content)))
+    for care in cares:
+        found += steps.of_reader(care, target, content, value)
+    return found
+
+
+def writing(content: Content) -> tuple[Access, ...]:
+    """The rights to put the object back, and to take that back."""
+    from backout.mechanisms.objects.history import resource_of
+
+    resource, ref = resource_of(content.ref), content.ref
+    verbs = ["get", "update"]
+    if content.how == "create":
+        verbs = ["get", "create", "delete", "list", "watch"]
+    if content.how == "recreate":
+        verbs = ["get", "create", "update", "delete", "list", "watch"]
+    return tuple(Access(verb, resource.group, resource.plural, ref.namespace) for verb in verbs)

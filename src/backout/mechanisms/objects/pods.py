@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Effects on the workloads that read an object: scale, restart, and replace pods that fail over its old content."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from backout.cluster.port import PODS, Object
+from backout.errors import Conflict, Invalid, ObjectNotFound, PreconditionFailed, TimedOut
+from backout.mechanisms.objects.history import live_object, resource_of
+from backout.mechanisms.objects.steps import RESTARTED, describe
+from backout.mechanisms.port import StepContext, StepOutcome
+from backout.mechanisms.workload.change import moved
+from backout.mechanisms.workload.live import Live, following
+from backout.mechanisms.workload.objects import RESOURCES, desired, load
+from backout.mechanisms.workload.ready import failure, is_ready
+from backout.model.message import Message, msg
+from backout.model.plan import Step
+from backout.model.target import ObjectRef
+
+ATTEMPTS = 5
+_ANNOTATIONS = "/spec/template/metadata/annotations"
+
+
+async def restart(context: StepContext, step: Step) -> StepOutcome:
+    """Sets (or takes away) the annotation by which a workload's pods are replaced.
+
+    Raises:
+        PreconditionFailed: the workload was made anew since, or its rollout is paused.
+    """
+    value, name = step.params.get("value"), describe(step.params)
+    for _ in range(ATTEMPTS):
+        obj = await _subject(context, step)
+        found = _annotation(obj)
+        if found == value:
+            return StepOutcome(False, msg("The pods of {ref} are being replaced already.", ref=name))
+        if obj["spec"].get("paused"):
+            raise PreconditionFailed(
+                "The rollout of {ref} is paused, so its pods would not be replaced.", ref=name,
+                hint="kubectl rollout resume {ref} -n {namespace}", namespace=str(step.params["namespace"]),
+            )  # fmt: skip
+        await context.guard()
+        try:
+            await _patch(context, obj, _restarting(obj, value))
+        except (Invalid, Conflict):
+            if await moved(context.cluster, obj):
+                continue
+            raise
+        return StepOutcome(True, msg("The pods of {ref} are being replaced.", ref=name))
+    raise _restless(step)
+
+
+def _annotation(obj: Object) -> str | None:
+    found = ((obj["spec"]["template"].get("metadata") or {}).get("annotations") or {}).get(RESTARTED)
+    return str(found) if found is not None else None
+
+
+def _restarting(obj: Object, value: Any) -> list[dict[str, Any]]:
+    path = f"{_ANNOTATIONS}/{RESTARTED.replace('/', '~1')}"
+    if value is None:
+        return [{"op": "remove", "path": path}]
+    patch: list[dict[str, Any]] = [{"op": "add", "path": path, "value": str(value)}]
+    if not (obj["spec"]["template"].get("metadata") or {}).get("annotations"):
+        patch.insert(0, {"op": "add", "path": _ANNOTATIONS, "value": {}})
+    return patch
+
+
+async def scale(context: StepContext, step: Step) -> StepOutcome:
+    """Sets ``spec.replicas``, and waits until the pods are gone, or run, where the step says so.
+
+    Raises:
+        TimedOut: the pods are still there, or still not there.
+    """
+    wanted, name = int(step.params["replicas"]), describe(step.params)
+    changed = False
+    for _ in range(ATTEMPTS):
+        obj = await _subject(context, step)
+        if desired(obj) == wanted:
+            break
+        await context.guard()
+        try:
+            await _patch(context, obj, [{"op": "add", "path": "/spec/replicas", "value": wanted}])
+        except (Invalid, Conflict):
+            if await moved(context.cluster, obj):
+                continue
+            raise
+        changed = True
+        break
+    else:
+        raise _restless(step)
+    until = str(step.params.get("until") or "")
+    if until:
+        await _until(context, step, wanted, until)
+    if not changed:
+        return StepOutcome(False, msg("{ref} has {count} pods already.", ref=name, count=wanted))
+    return StepOutcome(True, msg("{ref} was scaled to {count} pods.", ref=name, count=wanted))
+
+
+async def _until(context: StepContext, step: Step, wanted: int, until: str) -> None:
+    end = asyncio.get_running_loop().time() + step.timeout
+    told = ""
+    async with following(context.cluster, await _subject(context, step)) as live:
+        while (waiting := _missing(live, wanted, until)) is not None:
+            if waiting.text != told:
+                told = waiting.text
+                context.progress(msg("{ref}: {waiting}.", ref=describe(step.params), waiting=waiting))
+            if not await live.changed(max(0.01, end - asyncio.get_running_loop().time())):
+                raise TimedOut(
+                    "{ref} was scaled to {count}, but after {seconds} s {waiting}.", ref=describe(step.params),
+                    count=wanted, seconds=round(step.timeout), waiting=waiting.text,
+                )  # fmt: skip
+
+
+def _missing(live: Live, wanted: int, until: str) -> Message | None:
+    if until == "gone":
+        left = len(live.pods)
+        return msg("{count} pods are still there", count=left) if left else None
+    running = sum(
+        1 for pod in live.pods
+        if (pod.get("status") or {}).get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
+    )  # fmt: skip
+    return msg("{count} of {wanted} pods run", count=running, wanted=wanted) if running < wanted else None
+
+
+async def replace_pods(context: StepContext, step: Step) -> StepOutcome:
+    """Deletes pods that were made before the object was written: those that fail, or every one.
+
+    Pods that were made after it are left alone, so that a process that starts over deletes nothing twice.
+    """
+    given = step.params["object"]
+    ref = ObjectRef(
+        str(given["api_version"]), str(given["kind"]), str(given["name"]), str(given["namespace"])
+    )  # fmt: skip
+    content = await live_object(context.cluster, resource_of(ref), ref)
+    written = written_at(content) if content is not None else None
+    every = bool(step.params.get("every"))
+    deleted = []
+    async with following(context.cluster, await _subject(context, step)) as live:
+        for pod in sorted(live.pods, key=lambda pod: str(pod["metadata"]["name"])):
+            meta = pod["metadata"]
+            born = msgspec.convert(meta["creationTimestamp"], datetime)
+            if meta.get("deletionTimestamp") or (written is not None and born > written):
+                continue
+            why = failure(pod)
+            if not every and (why is None or is_ready(pod)):
+                continue
+            await context.guard()
+            with contextlib.suppress(ObjectNotFound, Conflict):  # gone, or another pod by now
+                await context.cluster.delete(PODS, meta["name"], meta["namespace"], uid=meta["uid"])
+                deleted.append(str(meta["name"]))
+                context.progress(
+                    msg("Deleted pod {pod}, which failed: {why}.", pod=meta["name"], why=why)
+                    if why is not None
+                    else msg("Deleted pod {pod}.", pod=meta["name"]),
+                    pod=meta["name"],
+                )
+    if not deleted:
+        return StepOutcome(False, msg("No pod of {ref} had to be replaced.", ref=describe(step.params)))
+    return StepOutcome(
+        True, msg("Replaced pods of {ref}: {pods}.", ref=describe(step.params), pods=", ".join(deleted)),
+        {"pods": deleted},
+    )  # fmt: skip
+
+
+def written_at(obj: Object) -> datetime | None:
+    """When somebody last wrote the object, by the server's clock: whole seconds."""
+    times = [entry.get("time") for entry in obj["metadata"].get("managedFields") or () if not entry.get("subresource")]
+    newest = max((time for time in times if time), default=obj["metadata"].get("creationTimestamp"))
+    return msgspec.convert(newest, datetime) if newest else None
+
+
+async def _subject(context: StepContext, step: Step) -> Object:
+    params = step.params
+    obj = await load(context.cluster, str(params["kind"]), str(params["name"]), str(params["namespace"]))
+    uid = step.precondition.get("uid")
+    if uid and obj["metadata"]["uid"] != uid:
+        raise PreconditionFailed(
+            "{ref} was deleted and made again after the plan was made.", ref=describe(params),
+            expected="the object with uid {was}", found="one with uid {now}", was=str(uid), now=obj["metadata"]["uid"],
+            hint="Plan anew.",
+        )  # fmt: skip
+    return obj
+
+
+async def _patch(context: StepContext, obj: Object, changes: list[dict[str, Any]]) -> None:
+    meta = obj["metadata"]
+    same = [
+        {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
+        {"op": "test", "path": "/metadata/generation", "value": meta.get("generation")},
+    ]
+    await context.cluster.patch(
+        RESOURCES[obj["kind"]], meta["name"], [*same, *changes], meta["namespace"], type="json"
+    )  # fmt: skip
+
+
+def _restless(step: Step) -> Conflict:
+    return Conflict(
+        "{ref} is changed by somebody else all the time; {count} tries were lost to it.",
+        ref=describe(step.params), count=ATTEMPTS, hint="An operator or a pipeline may own it. Stop that first.",
+    )  # fmt: skip

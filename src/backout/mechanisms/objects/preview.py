@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What changes: the object field by field, and the workloads that are restarted or scaled for it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from backout.cluster.port import Object
+from backout.mechanisms.diff import diff_objects, render
+from backout.mechanisms.objects.history import Past, Seen
+from backout.mechanisms.objects.planning import Planned
+from backout.mechanisms.objects.steps import RESTARTED
+from backout.mechanisms.workload.objects import desired
+from backout.model.change import Changes, FieldChange, ObjectChange
+from backout.model.message import Message, msg
+from backout.model.plan import Step
+from backout.snapshots.diff import TextChange, describe
+from backout.snapshots.restore_plan import RestoreItem
+
+_CONTENT = ("data", "binaryData", "spec", "type", "immutable")
+
+
+def preview(planned: Planned) -> Changes:
+    """As the server would store it where it could be asked."""
+    item, seen = planned.item, planned.seen
+    own = ObjectChange(
+        ref=seen.ref, action=_action(item), fields=_fields(planned), notes=item.notes, destructive=planned.anew
+    )
+    return Changes(objects=(own, *_workloads(planned)), notes=planned.ring.notes)
+
+
+def _action(item: RestoreItem) -> Any:
+    return item.action if item.action in ("create", "update", "recreate") else "keep"
+
+
+def _fields(planned: Planned) -> tuple[FieldChange, ...]:
+    if planned.seen.live is None:
+        return _created(planned.past.content or {})
+    return _with_texts(planned.item.fields, planned.item.texts)
+
+
+def _created(content: Object) -> tuple[FieldChange, ...]:
+    """What it will hold; its labels and notes are of no interest then."""
+    plain = {key: value for key, value in content.items() if key in (*_CONTENT, "kind")}
+    return diff_objects({"kind": content["kind"]}, plain)
+
+
+def _with_texts(fields: tuple[FieldChange, ...], texts: tuple[TextChange, ...]) -> tuple[FieldChange, ...]:
+    more = [
+        FieldChange(render(tuple(text.path.split(".", 1))), lines=text.lines) for text in texts
+    ]  # fmt: skip
+    return tuple(sorted((*fields, *more), key=lambda field: field.path))
+
+
+def _workloads(planned: Planned) -> list[ObjectChange]:
+    found: dict[Any, list[Step]] = {}
+    for step in planned.steps:
+        if step.action in ("objects.restart", "objects.scale"):
+            found.setdefault((step.params["kind"], step.params["name"]), []).append(step)
+    cares = {(care.ref.kind, care.ref.name): care for care in planned.cares}
+    changes = []
+    for key, some in found.items():
+        care = cares.get(key)
+        fields, notes = [], []
+        for step in some:
+            if step.action == "objects.restart" and care is not None:
+                path = render(("spec", "template", "metadata", "annotations", RESTARTED))
+                former = step.compensation.params.get("value") if step.compensation else None
+                fields.append(FieldChange(path, former, step.params["value"]))
+        if any(step.params.get("until") == "gone" for step in some):
+            count = desired(care.workload.obj) if care is not None else 0
+            notes.append(_there_and_back(count))
+        elif some[0].action == "objects.scale":
+            before = some[0].compensation.params["replicas"] if some[0].compensation else None
+            fields.append(FieldChange("spec.replicas", before, some[0].params["replicas"]))
+        ref = care.ref if care is not None else _ref_of(some[0])
+        changes.append(ObjectChange(ref=ref, action="update", fields=tuple(fields), notes=tuple(notes)))
+    return changes
+
+
+def _there_and_back(count: int) -> Message:
+    return msg("Its {count} pods are ended and made anew.", count=count)
+
+
+def _ref_of(step: Step) -> Any:
+    from backout.model.target import ObjectRef
+
+    params = step.params
+    return ObjectRef(str(params["api_version"]), str(params["kind"]), str(params["name"]), str(params["namespace"]))
+
+
+def between(seen: Seen, before: Past | None, after: Past) -> ObjectChange:
+    """How the content changed from one revision to another."""
+    ref = msgspec.structs.replace(seen.ref, uid="")
+    old = before.content if before is not None else None
+    if after.content is None:
+        return ObjectChange(ref=ref, action="delete", destructive=True)
+    if old is None:
+        return ObjectChange(ref=ref, action="create", fields=_created(after.content))
+    return ObjectChange(ref=ref, action="update", fields=_with_texts(*describe(old, after.content)))

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of a way back, as builders. Nothing secret is in them: a content is named by its address. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from backout.mechanisms.objects.care import Care
+from backout.mechanisms.objects.hashring import Growth
+from backout.mechanisms.workload import steps as workloads
+from backout.mechanisms.workload.objects import desired, on_delete, ordered
+from backout.mechanisms.workload.steps import params_of
+from backout.model.message import Message, msg
+from backout.model.plan import Access, Compensation, Step
+from backout.model.target import ObjectRef, Target
+
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
+"""The annotation of a pod template by which `kubectl rollout restart` works; operators carry it over."""
+TIMEOUT = 300.0
+PATIENCE = 90.0
+"""Seconds for which pods may go on failing: nodes look again at what was missing only from time to time."""
+
+PUT_BACK = "objects.put-back"
+"""The compensation that reads the capture of the run."""
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """Which content is put back, and how: ``found`` is what the object must still hold right before."""
+
+    ref: ObjectRef
+    how: str
+    repository: str
+    snapshot: str
+    address: str
+    found: str
+    keep_node_ports: bool = False
+    new_addresses: bool = False
+
+
+def restore(content: Content, target: Target, access: tuple[Access, ...]) -> Step:
+    """Writes the content of a snapshot, exactly."""
+    ref, base = content.ref, params_of(content.ref)
+    titles = {
+        "create": msg("Create {ref} as snapshot {id} has it", ref=str(ref), id=content.snapshot[:8]),
+        "update": msg("Put {ref} back as snapshot {id} has it", ref=str(ref), id=content.snapshot[:8]),
+        "recreate": msg("Delete {ref}, which can't be changed, and create it as snapshot {id} has it", ref=str(ref),
+                        id=content.snapshot[:8]),
+    }  # fmt: skip
+    params = {
+        **base, "how": content.how, "repository": content.repository, "snapshot": content.snapshot,
+        "address": content.address,
+    }  # fmt: skip
+    params |= {"keep_node_ports": True} if content.keep_node_ports else {}
+    params |= {"new_addresses": True} if content.new_addresses else {}
+    back = {**base, "written": {"repository": content.repository, "address": content.address}}
+    return Step(
+        id="restore", action="objects.restore", target=target, title=titles[content.how], params=params,
+        precondition={"uid": ref.uid, "found": content.found},
+        effect=msg("{ref} holds exactly what it held then: what was added since is gone.", ref=str(ref)),
+        compensation=Compensation(PUT_BACK, back, access),
+        destroys=(ref,) if content.how == "recreate" else (), timeout=120.0,
+    )  # fmt: skip
+
+
+def grow(growth: Growth, target: Target) -> Step:
+    """More receivers before a ring names them. Taken back after the ring is: the steps of an undo run backwards."""
+    ref = ObjectRef("apps/v1", "StatefulSet", growth.name, target.namespace)
+    return _scale(
+        f"grow-{growth.name}", ref, target, growth.wanted, growth.now, "running",
+        msg("Scale {ref} from {now} to {wanted} pods, which the hashring names", ref=str(ref), now=growth.now,
+            wanted=growth.wanted),
+    )  # fmt: skip
+
+
+def scale_away(care: Care, target: Target) -> Step:
+    """Ends all pods of a reader, so that its nodes forget the old content."""
+    now = desired(care.workload.obj)
+    return _scale(
+        f"scale-down-{_id(care.ref)}", care.ref, target, 0, now, "gone",
+        msg("Scale {ref} from {now} to 0 pods, so that its nodes forget the old content", ref=str(care.ref), now=now),
+    )  # fmt: skip
+
+
+def scale_back(care: Care, target: Target) -> Step:
+    """As many pods as before."""
+    wanted = desired(care.workload.obj)
+    return _scale(
+        f"scale-up-{_id(care.ref)}", care.ref, target, wanted, 0, "",
+        msg("Scale {ref} back to {wanted} pods", ref=str(care.ref), wanted=wanted),
+    )  # fmt: skip
+
+
+def _scale(id: str, ref: ObjectRef, target: Target, to: int, back: int, until: str, title: Message) -> Step:
+    base = params_of(ref)
+    undone = {"running": "", "gone": "", "": "gone"}[until]
+    return Step(
+        id=id, action="objects.scale", target=target, title=title, params={**base, "replicas": to, "until": until},
+        precondition={"uid": ref.uid} if ref.uid else {},
+        compensation=Compensation("objects.scale", {**base, "replicas": back, "until": undone}, _patching(ref)),
+        timeout=TIMEOUT,
+    )  # fmt: skip
+
+
+def restart(care: Care, target: Target, value: str) -> list[Step]:
+    """Restarts a reader by its template, and waits until it is ready."""
+    ref = care.ref
+    template = care.workload.obj["spec"]["template"]
+    former = ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED)
+    base = params_of(ref)
+    found = [Step(
+        id=f"restart-{_id(ref)}", action="objects.restart", target=target,
+        title=msg("Restart {ref}: {why}", ref=str(ref), why=care.why), params={**base, "value": value},
+        precondition={"uid": ref.uid},
+        effect=msg("Its pods are replaced as its update strategy says."),
+        compensation=Compensation("objects.restart", {**base, "value": former}, _patching(ref)), timeout=60.0,
+    )]  # fmt: skip
+    if on_delete(care.workload.obj):
+        found.append(workloads.delete_outdated(ref, target, id=f"delete-outdated-{_id(ref)}"))
+    elif ordered(care.workload.obj):
+        found.append(workloads.replace_stuck(ref, target, id=f"replace-stuck-{_id(ref)}"))
+    return [*found, ready(care, target)]
+
+
+def replace(care: Care, target: Target, content: ObjectRef, *, every: bool = False) -> Step:
+    """Deletes pods that fail over the old content, since their next start may be minutes away; or all of them."""
+    ref = care.ref
+    title = (
+        msg("Delete the pods of {ref}, so that its nodes forget the old content", ref=str(ref))
+        if every
+        else msg("Replace the failing pods of {ref}, which would otherwise wait for their next start", ref=str(ref))
+    )
+    return Step(
+        id=f"replace-{_id(ref)}", action="objects.replace-pods", target=target, title=title,
+        params={**params_of(ref), "every": every, "object": params_of(content)},
+        precondition={"uid": ref.uid}, timeout=TIMEOUT,
+    )  # fmt: skip
+
+
+def ready(care: Care, target: Target) -> Step:
+    """Waits until a reader is ready."""
+    step = workloads.wait_ready(care.ref, target, id=f"ready-{_id(care.ref)}")
+    return msgspec.structs.replace(step, params={**step.params, "patience": PATIENCE})
+
+
+def reload(care: Care, target: Target, content: Content) -> Step:
+    """Waits until the programs say that they have loaded the content from their files."""
+    ref = care.ref
+    return Step(
+        id=f"reload-{_id(ref)}", action="objects.await-reload", target=target,
+        title=msg("Wait until {ref} has loaded it from its file; its pods stay as they are", ref=str(ref)),
+        params={**params_of(ref), "containers": list(care.containers), "object": params_of(content.ref),
+                "repository": content.repository, "address": content.address},
+        effect=msg("Every pod of {ref} works with the content that was put back.", ref=str(ref)), timeout=TIMEOUT,
+    )  # fmt: skip
+
+
+def of_reader(care: Care, target: Target, content: Content, value: str) -> list[Step]:
+    """What is done for one reader after the content is back."""
+    settle = [replace(care, target, content.ref), ready(care, target)]
+    if care.what == "restart":
+        return restart(care, target, value)
+    if care.what == "reload":
+        return [*([] if care.settled else settle), reload(care, target, content)]
+    if care.what == "replace":
+        return settle
+    if care.what == "wait":
+        return [] if care.settled else [ready(care, target)]
+    if care.what == "scale":
+        return [scale_back(care, target), ready(care, target)]
+    if care.what == "delete-pods":
+        return [replace(care, target, content.ref, every=True), ready(care, target)]
+    return []
+
+
+def acting(cares: Sequence[Care]) -> list[Care]:
+    """The readers for which something is done."""
+    return [care for care in cares if care.what != "none" and not (care.what == "wait" and care.settled)]
+
+
+def _id(ref: ObjectRef) -> str:
+    return f"{ref.kind.lower()}-{ref.name}"
+
+
+def _patching(ref: ObjectRef) -> tuple[Access, ...]:
+    return workloads.writing(ref)
+
+
+def describe(params: dict[str, Any]) -> str:
+    """``configmap/web`` of a step's parameters."""
+    return f"{str(params['kind']).lower()}/{params['name']}"

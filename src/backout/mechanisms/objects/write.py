@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Effects on the object itself: exactly as a snapshot, or the capture of a run, has it. Each looks before it writes.
+
+What is written never stands in a step: it is read from the repository, or the capture, when it is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from backout.cluster.port import Cluster, Object, Resource
+from backout.errors import (
+    AlreadyExists,
+    Conflict,
+    Invalid,
+    ObjectNotFound,
+    PreconditionFailed,
+    RepositoryNotFound,
+    TimedOut,
+)
+from backout.mechanisms.helm.restore import captured_object
+from backout.mechanisms.objects.history import ABSENT, holds, live_object, resource_of
+from backout.mechanisms.objects.steps import describe
+from backout.mechanisms.port import StepContext, StepOutcome
+from backout.model.message import msg
+from backout.model.plan import Step
+from backout.model.target import ObjectRef
+from backout.snapshots import source
+from backout.snapshots.capture import CaptureStore
+from backout.snapshots.collect import encode
+from backout.snapshots.desired import must_recreate, update, without_addresses, without_node_ports
+from backout.snapshots.repository import Repository
+from backout.snapshots.sanitise import sanitise
+
+ATTEMPTS = 5
+"""Tries against other writers; each time what must hold is checked anew."""
+GONE_WITHIN = 60.0
+"""Seconds within which an object that was deleted is gone, so that it can be made anew."""
+
+
+class Way(msgspec.Struct, frozen=True):
+    """How an object gets to a content."""
+
+    keep_node_ports: bool = False
+    new_addresses: bool = False
+    half_done: bool = False
+    """It may have been deleted already, to be made anew."""
+
+
+async def restore(context: StepContext, step: Step) -> StepOutcome:
+    """Writes the content that the step names.
+
+    Raises:
+        PreconditionFailed: the object is not what it was when the plan was made.
+        RepositoryNotFound, RepositoryDamaged: the content can't be read any more.
+    """
+    params = step.params
+    ref, resource = _place(step)
+    content, repository = await content_of(params)
+    way = Way(
+        keep_node_ports=bool(params.get("keep_node_ports")), new_addresses=bool(params.get("new_addresses")),
+        half_done=params.get("how") == "recreate",
+    )  # fmt: skip
+    for _ in range(ATTEMPTS):
+        live = await live_object(context.cluster, resource, ref)
+        if live is not None and _reached(live, content, way):
+            return StepOutcome(False, msg("{ref} holds that already.", ref=describe(params)))
+        if live is not None and live["metadata"].get("deletionTimestamp"):
+            await until_gone(context.cluster, resource, ref, str(live["metadata"]["uid"]))
+            continue
+        if not (live is None and way.half_done):
+            _as_planned(step, live, repository)
+        try:
+            await _write(context, ref, resource, live, content, way)
+        except (Conflict, ObjectNotFound):
+            continue
+        return StepOutcome(
+            True, msg("{ref} holds what it held in snapshot {id} again.", ref=describe(params),
+                      id=str(params["snapshot"])[:8]),
+        )  # fmt: skip
+    raise _restless(step)
+
+
+async def put_back(context: StepContext, step: Step) -> StepOutcome:
+    """Takes `restore` back: the object is as the run found it, or gone again if it was missing.
+
+    Raises:
+        CaptureError: the capture is missing, damaged, or does not hold the object.
+        PreconditionFailed: the object is not what the run left behind.
+    """
+    captured = CaptureStore().load(str(step.params["capture"]["run"]), str(step.params["capture"]["digest"]))
+    ref, resource = _place(step)
+    missing = any(msgspec.structs.replace(entry.ref, uid="") == ref for entry in captured.absent)
+    former = None if missing else sanitise(captured_object(captured, ref))
+    written, _ = await content_of(step.params["written"])
+    for _ in range(ATTEMPTS):
+        live = await live_object(context.cluster, resource, ref)
+        if former is None and live is None:
+            return StepOutcome(False, msg("{ref} is missing, as it was before the run.", ref=describe(step.params)))
+        if former is not None and live is not None and _reached(live, former, Way()):
+            return StepOutcome(False, msg("{ref} is as it was before the run.", ref=describe(step.params)))
+        half_done = live is None and former is not None and must_recreate(former, {**written, "metadata": {}})
+        if not half_done and (live is None or not holds(live, written)):
+            raise PreconditionFailed(
+                "{ref} was changed after the run.", ref=describe(step.params),
+                expected="the content that the run put back", found="another one, or none",
+                hint="Somebody works on it. Look at `backout changes`, then mend it by hand.",
+            )  # fmt: skip
+        try:
+            if former is None:
+                assert live is not None
+                await _delete(context, resource, ref, live)
+            else:
+                await _write(context, ref, resource, live, former, Way())
+        except (Conflict, ObjectNotFound):
+            continue
+        return StepOutcome(True, msg("{ref} is as it was before the run again.", ref=describe(step.params)))
+    raise _restless(step)
+
+
+async def content_of(params: dict[str, Any]) -> tuple[Object, Repository]:
+    """The content of an address, and the repository, closed: it still names contents."""
+    async with source.opened() as repository:
+        if repository is None or repository.id != params["repository"]:
+            raise RepositoryNotFound(
+                "The repository of snapshots that the plan was made with is not the configured one.",
+                expected="repository {wanted}", found="{other}", wanted=str(params["repository"])[:8],
+                other=f"repository {repository.id[:8]}" if repository is not None else "none",
+                hint="use the same configuration as for the plan",
+            )  # fmt: skip
+        content = await repository.get(str(params["address"]))
+        decoded: Object = msgspec.json.decode(content)
+        return decoded, repository
+
+
+def found_as(live: Object | None, repository: Repository | None) -> str:
+    """What a step expects to find, without telling what it is."""
+    if live is None:
+        return ABSENT
+    return repository.address(encode(sanitise(live))) if repository is not None else ""
+
+
+def _as_planned(step: Step, live: Object | None, repository: Repository) -> None:
+    planned, uid = step.precondition.get("found"), step.precondition.get("uid")
+    if live is not None and uid and live["metadata"]["uid"] != uid:
+        raise PreconditionFailed(
+            "{ref} was deleted and made again after the plan was made.", ref=describe(step.params),
+            expected="the object with uid {was}", found="one with uid {now}", was=str(uid), now=live["metadata"]["uid"],
+            hint="Plan anew.",
+        )  # fmt: skip
+    if planned and found_as(live, repository) != planned:
+        raise PreconditionFailed(
+            "{ref} was changed after the plan was made." if live is not None
+            else "{ref} was deleted after the plan was made.",
+            ref=describe(step.params), expected="what the plan was made for", found="something else",
+            hint="Somebody works on it. Look at `backout changes`, then plan anew.",
+        )  # fmt: skip
+
+
+def _reached(live: Object, content: Object, way: Way) -> bool:
+    if way.keep_node_ports and content["kind"] == "Service":
+        content = without_node_ports(content, live)
+    if way.new_addresses and content["kind"] == "Service":
+        content = without_node_ports(content, live)
+    return holds(live, content) and not live["metadata"].get("deletionTimestamp")
+
+
+async def _write(
+    context: StepContext, ref: ObjectRef, resource: Resource, live: Object | None, content: Object, way: Way
+) -> None:
+    body = {**content, "metadata": {**content["metadata"], "namespace": ref.namespace}}
+    if live is not None and not must_recreate(content, live):
+        body = update(body, live)
+        if way.keep_node_ports:
+            body = without_node_ports(body, live)
+        await context.guard()
+        stored = await context.cluster.replace(body)
+        _require_stored(ref, {"apiVersion": ref.api_version, "kind": ref.kind, **stored}, body)
+        return
+    if live is not None:
+        await _delete(context, resource, ref, live)
+    if way.new_addresses:
+        body = without_addresses(body)
+    await context.guard()
+    try:
+        await _create(context.cluster, body)
+    except AlreadyExists as error:
+        # Somebody was quicker: look again at what it is.
+        raise Conflict("{ref} was made by somebody else meanwhile.", ref=str(ref)) from error
+
+
+async def _create(cluster: Cluster, body: Object) -> None:
+    try:
+        await cluster.create(body)
+    except AlreadyExists:
+        raise
+    except Invalid:
+        if body["kind"] != "Service":
+            raise
+        # Its former addresses were given to others in the meantime.
+        await cluster.create(without_addresses(body))
+
+
+async def _delete(context: StepContext, resource: Resource, ref: ObjectRef, live: Object) -> None:
+    """Deletes exactly what was seen, and waits until it is gone."""
+    meta = live["metadata"]
+    await context.guard()
+    # What it owns, if anything, is not to go with it.
+    await context.cluster.delete(
+        resource, ref.name, ref.namespace, uid=meta["uid"], resource_version=meta["resourceVersion"],
+        propagation="Orphan",
+    )  # fmt: skip
+    await until_gone(context.cluster, resource, ref, str(meta["uid"]))
+
+
+async def until_gone(cluster: Cluster, resource: Resource, ref: ObjectRef, uid: str) -> None:
+    """
+    Raises:
+        TimedOut: something keeps it from being deleted.
+    """
+    seen = False
+    try:
+        async with asyncio.timeout(GONE_WITHIN):
+            async for event in cluster.watch(resource, ref.namespace, fields=f"metadata.name={ref.name}"):
+                mine = event.type != "SYNCED" and event.object["metadata"]["uid"] == uid
+                if (event.type == "DELETED" and mine) or (event.type == "SYNCED" and not seen):
+                    return
+                seen = seen or mine
+    except TimeoutError:
+        raise TimedOut(
+            "{ref} was deleted, but is still there after {seconds} s.", ref=str(ref), seconds=GONE_WITHIN,
+            hint="Look at its finalizers: kubectl get {kind} {name} -n {namespace} -o yaml", kind=ref.kind.lower(),
+            name=ref.name, namespace=ref.namespace,
+        ) from None  # fmt: skip
+
+
+def _require_stored(ref: ObjectRef, stored: Object, body: Object) -> None:
+    if sanitise(stored) == sanitise(body):
+        return
+    differing = sorted(
+        key for key in {**stored, **body}
+        if key not in ("metadata", "status") and stored.get(key) != body.get(key)
+    )  # fmt: skip
+    if differing and ref.kind in ("ConfigMap", "Secret"):
+        raise PreconditionFailed(
+            "The API server stored something else for {ref} than what was sent, in {fields}.", ref=str(ref),
+            fields=", ".join(differing), hint="An admission webhook changed it, it seems. Look at what it does.",
+        )  # fmt: skip
+
+
+def _place(step: Step) -> tuple[ObjectRef, Resource]:
+    params = step.params
+    ref = ObjectRef(
+        str(params["api_version"]), str(params["kind"]), str(params["name"]), str(params["namespace"])
+    )  # fmt: skip
+    return ref, resource_of(ref)
+
+
+def _restless(step: Step) -> Conflict:
+    return Conflict(
+        "{ref} is changed by somebody else all the time; {count} tries were lost to it.",
+        ref=describe(step.params), count=ATTEMPTS, hint="An operator or a pipeline may own it. Stop that first.",
+    )  # fmt: skip
