@@ -18,10 +18,8 @@ from backout.model.message import Message, msg
 
 LIMIT = 256 * 1024
 TIMEOUT = 5.0
-_OTHER_PROTOCOL = (
-    "malformed HTTP response", "malformed HTTP status code", "server gave HTTP response to HTTPS client",
-    "first record does not look like a TLS handshake", "malformed MIME header",
-)  # fmt: skip
+_NO_TLS = ("server gave HTTP response to HTTPS client", "first record does not look like a TLS handshake")
+_OTHER_PROTOCOL = ("malformed HTTP response", "malformed HTTP status code", "malformed MIME header", *_NO_TLS)
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TLS_NAMES = ("https", "webhook", "tls")
 
@@ -58,7 +56,7 @@ async def connection(
         answer = await cluster.proxied(
             "services", name, namespace, where, path, scheme=scheme, limit=LIMIT, timeout=timeout
         )
-        if scheme == "https" and "server gave HTTP response to HTTPS client" in answer.refusal:
+        if scheme == "https" and any(words in answer.refusal for words in _NO_TLS):
             answer = await cluster.proxied("services", name, namespace, where, path, limit=LIMIT, timeout=timeout)
     except ObjectNotFound as error:
         return Connection("no-endpoints", msg("{error}", error=error.message))

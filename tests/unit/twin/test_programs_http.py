@@ -114,8 +114,13 @@ def test_pod_proxy() -> None:
             status, text = await message(c, "pods/p:9000/proxy/metrics")
             assert status == 503 and "malformed HTTP response" in text
             assert (await message(c, "pods/https:p:8080/proxy/"))[1] == (
-                "error trying to reach service: http: server gave HTTP response to HTTPS client"
+                "error trying to reach service: tls: first record does not look like a TLS handshake"
             )
+            assert (await message(c, "pods/p:65536/proxy/"))[1] == (
+                "error trying to reach service: dial tcp: address 65536: invalid port"
+            )
+            assert (await c.server.handle(Request("GET", f"/api/v1/namespaces/{NS}/pods/p:http/proxy/",
+                                                  user=User("x", ("system:masters",))))).abort == "before"  # fmt: skip
             assert await message(c, "pods/absent:80/proxy/") == (404, 'pods "absent" not found')
             assert await message(c, "pods/a:b:c:d/proxy/") == (400, 'invalid pod request "a:b:c:d"')
             path, admin = f"/api/v1/namespaces/{NS}/pods/p:8080/proxy", User("x", ("system:masters",))
@@ -174,6 +179,7 @@ def test_service_proxy() -> None:
             assert await message(c, "services/lost:http/proxy/") == (503, 'no endpoints available for service "lost"')
             status, text = await message(c, "services/deaf:http/proxy/")
             assert status == 503 and text.endswith(":9999: connect: connection refused")
+            assert await message(c, "services/none:http/proxy/") == (404, 'services "none" not found')
             assert await message(c, "services/none:80/proxy/") == (404, 'services "none" not found')
 
     asyncio.run(main())

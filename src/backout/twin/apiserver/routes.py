@@ -59,7 +59,8 @@ async def _subresource(call: Call) -> Response:
     sub = call.type.subresources.get(info.subresource)
     if sub is None:
         raise path_not_found()
-    if info.verb not in sub.verbs:
+    proxied = info.subresource == "proxy" and call.type.resource in ("pods", "services")
+    if info.verb not in sub.verbs and not (proxied and call.request.method == "OPTIONS"):
         raise method_not_allowed_on_path()
     match info.subresource:
         case "scale":
@@ -70,7 +71,7 @@ async def _subresource(call: Call) -> Response:
             return pods.bind(call)
         case "eviction":
             return pods.evict(call)
-        case "proxy" if call.type.resource in ("pods", "services"):
+        case "proxy" if proxied:
             return await proxy.proxy(call)
         case "token":
             return accounts.create_token(call)

@@ -19,11 +19,27 @@ from backout.twin.apiserver.store import Object
 
 _SCHEMES = ("", "http", "https")
 _DROPPED = frozenset(("authorization", "connection", "host", "content-length", "accept-encoding"))
+_LAST_PORT = 65535
 _HOP = frozenset(("connection", "keep-alive", "transfer-encoding", "content-length", "date"))
 
 
+class _Panic(Exception):
+    """The real server's handler ends by a nil pointer: nothing is answered."""
+
+
 async def proxy(call: Call) -> Response:
-    """Raises ApiError 400 for a bad address, 404 for a missing object, 503 when nothing answers."""
+    """Raises ApiError 400 for a bad address, 404 for a missing object, 503 when nothing answers.
+
+    For a pod's port by name the connection is cut: Go parses no URL whose port is no number, and the server (1.36.2)
+    goes on with what it has not got.
+    """
+    try:
+        return await _proxy(call)
+    except _Panic:
+        return Response(500, abort="before")
+
+
+async def _proxy(call: Call) -> Response:
     marker = f"/{call.name}/proxy"
     path = call.request.path.partition(marker)[2]
     query = urlencode(call.request.query, doseq=True)
@@ -70,7 +86,9 @@ def _pod(call: Call, scheme: str, name: str, port: str) -> tuple[str, str, int]:
         declared = (c["ports"][0]["containerPort"] for c in entry.obj["spec"].get("containers") or () if c.get("ports"))
         port = str(next(declared, 443 if scheme == "https" else 80))
     if not port.isdigit():
-        raise service_unavailable(f"error trying to reach service: dial tcp: lookup tcp/{port}: unknown port")
+        raise _Panic
+    if int(port) > _LAST_PORT:
+        raise service_unavailable(f"error trying to reach service: dial tcp: address {port}: invalid port")
     return scheme, ip, int(port)
 
 
@@ -94,7 +112,7 @@ def _service(call: Call, scheme: str, name: str, port: str) -> tuple[str, str, i
         port = found.get("name") or ""
     endpoints = call.server.store.collection(("", "endpoints")).get(call.namespace, name)
     if endpoints is None:
-        raise not_found("endpoints", name)
+        raise not_found("services", name)
     subsets = endpoints.obj.get("subsets") or []
     if not subsets:
         raise service_unavailable(f'no endpoints available for service "{name}"')
