@@ -114,6 +114,8 @@ class Cluster:
     server: str
     client: httpx2.Client
     is_twin: bool = False
+    reaches_pods: bool = False
+    """Its API server can reach the programs in simulated pods."""
     compact: Callable[[], None] | None = None
     """Makes the cluster forget old versions, where that can be asked for."""
     headers: dict[str, str] = field(default_factory=dict)

@@ -67,6 +67,7 @@ def twin(folder: Path) -> Iterator[Cluster]:
     with process(["backout.twin.daemon", str(folder)], log) as running:
         _wait_for(kubeconfig, running, log)
         found = connect(kubeconfig, is_twin=True)
+        found.reaches_pods = True
         found.compact = lambda: running.send_signal(signal.SIGUSR1)
         try:
             _wait_for_node(found, running, log)
@@ -89,7 +90,7 @@ def simulated_kubelet(cluster: Cluster, folders: pytest.TempPathFactory) -> Iter
         if not pid.exists():
             with log.open("wb") as output:
                 started = subprocess.Popen(
-                    [sys.executable, "-m", *arguments, "--prefix", "contract-"],
+                    [sys.executable, "-m", *arguments, "--prefix", "contract-", "--ingress"],
                     stdout=output,
                     stderr=output,
                     stdin=subprocess.DEVNULL,
@@ -97,6 +98,8 @@ def simulated_kubelet(cluster: Cluster, folders: pytest.TempPathFactory) -> Iter
                 )
             pid.write_text(str(started.pid))
             _wait_for_node(cluster, started, log)
+            _wait_for_text(b"\npods ", started, log)
+        cluster.reaches_pods = b"\npods listen in " in log.read_bytes()
     try:
         yield
     finally:
@@ -116,6 +119,14 @@ def _locked(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _wait_for_text(text: bytes, running: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 60
+    while text not in log.read_bytes():
+        assert running.poll() is None, f"the process ended with {running.returncode}: {log.read_text()[-4000:]}"
+        assert time.monotonic() < end, f"{text!r} was not printed: {log.read_text()[-4000:]}"
+        time.sleep(0.05)
 
 
 def _wait_for_node(cluster: Cluster, running: subprocess.Popen[bytes], log: Path) -> None:

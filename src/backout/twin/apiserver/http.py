@@ -184,6 +184,18 @@ class HttpsServer:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Listen and return the port; raises OSError when the port is taken."""
+        # Names the protocol, since asyncio switches Nagle off only where it sees TCP: small answers would wait 40 ms.
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+        except BaseException:
+            sock.close()
+            raise
+        return await self.serve(sock)
+
+    async def serve(self, sock: socket.socket) -> int:
+        """Listen at a socket that is bound already, which becomes the server's; returns the port."""
         from uvicorn.config import Config
         from uvicorn.server import ServerState
 
@@ -201,11 +213,7 @@ class HttpsServer:
         self._state = state = ServerState()
         protocol = _protocol_class()
         loop = asyncio.get_running_loop()
-        # Names the protocol, since asyncio switches Nagle off only where it sees TCP: small answers would wait 40 ms.
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((host, port))
             self._server = await loop.create_server(
                 lambda: protocol(config=config, server_state=state, app_state={}),
                 sock=sock,

@@ -9,6 +9,8 @@ import contextlib
 import logging
 import signal
 import sys
+from dataclasses import replace
+from ipaddress import IPv4Network, collapse_addresses
 
 from backout.twin.client import Api
 from backout.twin.controllers.base import Context, Controller, ControllerSettings
@@ -19,7 +21,17 @@ from backout.twin.kubelet.agent import Kubelet
 from backout.twin.kubelet.nodes import SimulatedNode
 from backout.twin.kubelet.server import KubeletServer
 from backout.twin.kubelet.settings import KubeletSettings
+from backout.twin.kubelet.sockets import unreachable
 from backout.twin.transport import HttpTransport, KubeconfigError
+
+# ValidateNonSpecialIP (pkg/apis/core/validation) and, for the proxies, Go's IsGlobalUnicast.
+_NO_ENDPOINTS = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
+# 126 addresses: as many as a node may have pods, and some.
+_SMALLEST_PREFIX = 25
+
+
+class PodSocketsError(Exception):
+    """Pods cannot listen where they were told to."""
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -32,18 +44,61 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--real-times", action="store_true", help="back-off and probes as slow as a real kubelet's")
     parser.add_argument("--volumes", action="store_true", help="also bind and provision volumes of the simulated class")
     parser.add_argument("--ingress", action="store_true", help="also serve Ingresses over HTTP on a loopback port")
+    parser.add_argument(
+        "--pod-sockets", choices=("auto", "on", "off"), default="auto",
+        help="listen at the pods' addresses on the loopback interface, so that the API server can reach them; "
+             "auto (the default): if the interface has these addresses; on: end with an error if it has not",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pod-cidr", type=_cidr, help="network of the pods, divided among the nodes (default: 10.244.0.0/16 and on)"
+    )
     parser.add_argument("--verbose", action="store_true")
     return parser.parse_args(argv)
 
 
+def _cidr(text: str) -> IPv4Network:
+    """Raises argparse.ArgumentTypeError for what no API server takes as addresses of endpoints."""
+    try:
+        network = IPv4Network(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if any(network.overlaps(other) for other in _NO_ENDPOINTS):
+        raise argparse.ArgumentTypeError(f"{text}: API servers take no such addresses for pods")
+    return network
+
+
+def _divided(network: IPv4Network, nodes: int) -> list[IPv4Network]:
+    """Raises PodSocketsError when a node's part is too small."""
+    prefix = network.prefixlen + (nodes - 1).bit_length()
+    if prefix > _SMALLEST_PREFIX:
+        raise PodSocketsError(f"{network} is too small for {nodes} nodes: each needs a /{_SMALLEST_PREFIX}")
+    return list(network.subnets(new_prefix=prefix))[:nodes]
+
+
+async def _can_listen(mode: str, nodes: list[SimulatedNode]) -> tuple[bool, str]:
+    """Whether pods can have sockets, and a sentence about it. Raises PodSocketsError when they must and cannot."""
+    if mode == "off":
+        return False, "pods have no sockets"
+    networks = [node.pods for node in nodes]
+    problem = await unreachable(networks)
+    if not problem:
+        return True, f"pods listen in {', '.join(str(network) for network in networks)}"
+    if mode == "on":
+        wanted = " and ".join(f"ip route add local {network} dev lo" for network in collapse_addresses(networks))
+        raise PodSocketsError(f"{problem}\nOn Linux, root adds them: {wanted}")
+    return False, f"pods have no sockets ({problem})"
+
+
 async def _run(options: argparse.Namespace) -> None:
+    parts = _divided(options.pod_cidr, options.nodes) if options.pod_cidr else [None] * options.nodes
+    nodes = [SimulatedNode(f"{options.prefix}{i + 1}", i, "127.0.0.1", pod_range=p) for i, p in enumerate(parts)]
+    sockets, told = await _can_listen(options.pod_sockets, nodes)
     transport = HttpTransport.from_kubeconfig(options.kubeconfig, options.context)
     api = Api(transport, user_agent="kubelet")
     informers = SharedInformers(api)
     base = KubeletSettings() if options.real_times else KubeletSettings.quick()
     # A real node lifecycle controller watches the leases.
-    settings = _with_heartbeats(base)
-    nodes = [SimulatedNode(f"{options.prefix}{i + 1}", i, "127.0.0.1") for i in range(options.nodes)]
+    settings = replace(_with_heartbeats(base), pod_sockets=sockets)
     kubelet = Kubelet(api, nodes, settings, informers=informers)
     server = KubeletServer(kubelet)
     port = await server.start(options.port)
@@ -62,7 +117,7 @@ async def _run(options: argparse.Namespace) -> None:
             for recorder in context.recorders:
                 group.create_task(recorder.run())
             await kubelet.keeper.registered.wait()
-            sys.stdout.write(f"{len(nodes)} nodes registered at {transport.url}, kubelet on 127.0.0.1:{port}\n")
+            sys.stdout.write(f"{len(nodes)} nodes registered at {transport.url}, kubelet on 127.0.0.1:{port}\n{told}\n")
             sys.stdout.flush()
     finally:
         await informers.stop()
@@ -71,8 +126,6 @@ async def _run(options: argparse.Namespace) -> None:
 
 
 def _with_heartbeats(settings: KubeletSettings) -> KubeletSettings:
-    from dataclasses import replace
-
     return replace(settings, lease_interval=10.0, status_interval=300.0)
 
 
@@ -90,7 +143,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         asyncio.run(until_signal())
-    except KubeconfigError as error:
+    except (KubeconfigError, PodSocketsError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     return 0

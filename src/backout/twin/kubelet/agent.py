@@ -24,6 +24,7 @@ from backout.twin.kubelet.objectcache import Key, ObjectCache
 from backout.twin.kubelet.objectstore import ObjectStore
 from backout.twin.kubelet.references import references_of
 from backout.twin.kubelet.settings import KubeletSettings
+from backout.twin.kubelet.sockets import PodSockets
 from backout.twin.kubelet.status import pod_status
 from backout.twin.workqueue import WorkQueue
 
@@ -109,6 +110,7 @@ class Kubelet:
         self.rules = FaultRules()
         self.object_store = ObjectStore()
         self.network = Network(self)
+        self.sockets = PodSockets(self.network) if self.settings.pod_sockets else None
         self.queue = WorkQueue()
         self.pods: dict[str, _Pod] = {}
         self._addresses: dict[str, set[str]] = {}
@@ -200,6 +202,8 @@ class Kubelet:
                     group.create_task(self._work())
         finally:
             self.queue.close()
+            if self.sockets is not None:
+                await self.sockets.close()
             if self._own_informers:
                 await self.informers.stop()
 
@@ -224,6 +228,8 @@ class Kubelet:
         running = self.pods.get(key)
         if running is not None and (pod is None or uid_of(pod) != uid_of(running.machine.pod)):
             self._forget(key, running)
+            if self.sockets is not None:
+                await self.sockets.release(key)
             running = None
         if pod is None:
             return
@@ -240,6 +246,8 @@ class Kubelet:
         due = machine.step(now)
         if machine.pod_ip and machine.sandbox:
             self._addresses.setdefault(machine.pod_ip, set()).add(key)
+        if self.sockets is not None:
+            due = min(due, await self.sockets.follow(key, machine, now))
         events, machine.events = machine.events, []
         for kind, reason, message, path in events:
             node.recorder.event(pod, kind, reason, message, field_path=path)

@@ -211,8 +211,8 @@ class PodMachine:
             self._mounted_at = now + self.settings.start_delay
         if now < self._mounted_at:
             return self._mounted_at
-        self.sandbox = True
         self.pod_ip = self.node.host_ip if self.pod["spec"].get("hostNetwork") else self.node.allocate_ip()
+        self.sandbox = True
         return now
 
     def _run(self, now: float) -> float:

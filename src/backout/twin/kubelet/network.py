@@ -24,7 +24,9 @@ from backout.twin.kubelet.machine import PodMachine
 
 _ADDRESS_FLAG = re.compile(r"^--[a-z0-9.-]*(?:address|listen)=[^/]*:([0-9]+)$")
 _TEXT = {"Content-Type": "text/plain; charset=utf-8"}
-# The first bytes of an HTTP/2 connection, as Go's HTTP/1 client complains about them.
+HTTP2_GREETING = b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00@\x00"
+"""What an HTTP/2 server sends first: its settings, a largest frame of 16 kB."""
+# As Go's HTTP/1 client complains about it.
 _HTTP2 = (
     'net/http: HTTP/1.x transport connection broken: malformed HTTP response "\\x00\\x00\\x06\\x04\\x00\\x00\\x00'
     '\\x00\\x00\\x00\\x05\\x00\\x00@\\x00"'
@@ -53,7 +55,13 @@ def ports_of(container: Container) -> dict[int, str]:
     return out
 
 
-def _listening(container: Container, now: float) -> bool:
+def speaks_http2(name: str) -> bool:
+    """By the name of a port."""
+    return name.startswith("grpc")
+
+
+def listening(container: Container, now: float) -> bool:
+    """The program is there, and has come up."""
     return container.running and now - container.started_at >= container.program.up_after
 
 
@@ -69,7 +77,7 @@ class Network:
         for machine in self._directory.at(ip):
             known = True
             for container in (*machine.mains, *machine.inits):
-                name = ports_of(container).get(port) if _listening(container, now) else None
+                name = ports_of(container).get(port) if listening(container, now) else None
                 if name is not None:
                     return container, name
         if not known:
@@ -79,10 +87,10 @@ class Network:
     async def request(self, ip: str, port: int, scheme: str, request: PodRequest) -> PodAnswer:
         """Raises Unreachable with the words of Go's HTTP client."""
         container, name = self._find(ip, port)
-        if name.startswith("grpc"):
-            raise Unreachable(_HTTP2)
         if scheme == "https":
-            raise Unreachable("http: server gave HTTP response to HTTPS client")
+            raise Unreachable("tls: first record does not look like a TLS handshake")
+        if speaks_http2(name):
+            raise Unreachable(_HTTP2)
         return answer(container, request)
 
     def dial(self, namespace: str, address: str) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import logging
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
 
 from backout.twin.client import STRATEGIC_PATCH, Api, ApiException, Obj, retry_delay
 from backout.twin.controllers.kinds import LEASES, NODES
@@ -27,32 +28,38 @@ class SimulatedNode:
     port: int = 10250
     """Where the kubelet's HTTPS endpoint listens."""
     zone: str = ""
+    pod_range: IPv4Network | None = None
+    """Where its pods' addresses are taken from; default: 10.244.0.0/16 and on, by index."""
     images: set[str] = field(default_factory=set)
     _next_ip: int = 2
     _free_ips: list[str] = field(default_factory=list)
 
     def allocate_ip(self) -> str:
+        """Raises OSError when every address is taken."""
         if self._free_ips:
             return self._free_ips.pop()
-        number = self._next_ip
+        pods = self.pods
+        if self._next_ip >= pods.num_addresses - 1:
+            raise OSError(f"node {self.name} has no free pod address in {pods}")
         self._next_ip += 1
-        return f"10.{self._second}.{number >> 8 & 255}.{number & 255}"
+        return str(pods[self._next_ip - 1])
 
     def reserve_ip(self, ip: str) -> None:
         """An address that a pod had before this process began."""
-        third, fourth = (int(part) for part in ip.split(".")[2:4])
-        self._next_ip = max(self._next_ip, (third << 8) + fourth + 1)
+        address = IPv4Address(ip)
+        if address in self.pods:
+            self._next_ip = max(self._next_ip, int(address) - int(self.pods.network_address) + 1)
 
     def release_ip(self, ip: str) -> None:
         self._free_ips.insert(0, ip)
 
     @property
-    def _second(self) -> int:
-        return 244 + self.index if self.index < 11 else 100 + self.index % 100
-
-    @property
-    def pod_cidr(self) -> str:
-        return f"10.{self._second}.0.0/16"
+    def pods(self) -> IPv4Network:
+        """The addresses of its pods."""
+        if self.pod_range is None:
+            second = 244 + self.index if self.index < 11 else 100 + self.index % 100
+            self.pod_range = IPv4Network(f"10.{second}.0.0/16")
+        return self.pod_range
 
 
 def node_object(node: SimulatedNode, settings: KubeletSettings, version: str) -> Obj:
@@ -69,7 +76,7 @@ def node_object(node: SimulatedNode, settings: KubeletSettings, version: str) ->
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": node.name, "labels": labels},
-        "spec": {"podCIDR": node.pod_cidr, "podCIDRs": [node.pod_cidr]},
+        "spec": {"podCIDR": str(node.pods), "podCIDRs": [str(node.pods)]},
         "status": node_status(node, settings, version, None),
     }
 

@@ -56,6 +56,9 @@ class KubeletSettings:
     cpu: str = "8"
     memory: str = "32Gi"
     max_pods: int = 110
+    pod_sockets: bool = False
+    """Listen at podIP:containerPort of this machine, whose loopback interface must have these addresses; for an API
+    server in another process."""
     workers: int = 8
 
     @classmethod
