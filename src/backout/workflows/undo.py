@@ -13,6 +13,7 @@ from backout.errors import NothingToDo, RefusedError
 from backout.mechanisms.helm.kept import REMOVE, record_named
 from backout.mechanisms.helm.restore import captured_object
 from backout.mechanisms.helm.strays import part_digest
+from backout.mechanisms.objects.steps import PUT_BACK
 from backout.model.change import Action, Changes, FieldChange, ObjectChange
 from backout.model.message import msg
 from backout.model.plan import Access, Check, Compensation, Plan, Risk, Step
@@ -28,7 +29,8 @@ _OPPOSITE: dict[Action, Action] = {
 
 
 RESTORE = "helm.restore-live"
-"""The compensation that reads the capture of the run."""
+CAPTURED = frozenset({RESTORE, PUT_BACK})
+"""The compensations that read the capture of the run."""
 
 
 def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: CaptureStore, digest: str = "") -> Plan:
@@ -61,7 +63,9 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: Cap
     touched = [step for step in run.plan.steps if step.id in effective]
     if not touched:
         raise NothingToDo("Run {run} changed nothing.", run=run.id)
+    # Backwards; but what only reads an object is restarted when that is what it was.
     back = [step for step in reversed(touched) if step.compensation is not None]
+    back.sort(key=lambda step: step.action == "objects.restart")
     if not back:
         raise RefusedError("Run {run} has no step that can be taken back.", run=run.id)
     lasting = [step for step in touched if step.compensation is None]
@@ -91,6 +95,13 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: Cap
                     "will be called deployed.",
                     status=before.status,
                 ),
+            )
+        )
+    if any(step.action == "objects.replace-pods" for step in lasting):
+        risks.append(
+            Risk(
+                code="not-undone",
+                message=msg("Pods that the run made anew keep what they have read until they are made anew again."),
             )
         )
     changes = _other_way(run.plan.changes)
@@ -165,9 +176,12 @@ def _reversed(
 ) -> tuple[Step, list[Check]]:
     assert step.compensation is not None
     params, checks = {**step.compensation.params, **made}, []
-    if step.compensation.action == RESTORE:
+    if step.compensation.action in CAPTURED:
         captured = captures.load(run.id, digest)
         params = {**params, "capture": {"run": run.id, "digest": digest}}
+    if step.compensation.action == PUT_BACK:
+        _require_captured(run, captured, params)
+    if step.compensation.action == RESTORE:
         checks = [*_as_captured(run, params, captured), *(_gone_again(run, entry) for entry in params["remove"])]
     if step.compensation.action == REMOVE:
         checks = [_gone_again(run, record_named(params, step.target.namespace))]
@@ -181,6 +195,16 @@ def _reversed(
         timeout=step.timeout,
     )
     return back, checks
+
+
+def _require_captured(run: Run, captured: Capture, params: dict[str, Any]) -> None:
+    """
+    Raises:
+        CaptureError: the capture says neither what the object was nor that it was missing.
+    """
+    ref = ObjectRef(params["api_version"], params["kind"], params["name"], params["namespace"])
+    if not any(msgspec.structs.replace(entry.ref, uid="") == ref for entry in captured.absent):
+        captured_object(captured, ref)
 
 
 def _as_captured(run: Run, params: dict[str, Any], captured: Capture) -> list[Check]:
@@ -214,9 +238,13 @@ def _gone_again(run: Run, entry: dict[str, Any]) -> Check:
     )
 
 
+_FLIPPED = {"+": "-", "-": "+"}
+
+
 def _other_way(changes: Changes) -> Changes:
     def field(change: FieldChange) -> FieldChange:
-        return msgspec.structs.replace(change, before=change.after, after=change.before)
+        lines = tuple(_FLIPPED.get(line[:1], line[:1]) + line[1:] for line in change.lines)
+        return msgspec.structs.replace(change, before=change.after, after=change.before, lines=lines)
 
     def one(change: ObjectChange) -> ObjectChange:
         return ObjectChange(

@@ -124,7 +124,7 @@ def checks(planned: Planned, target: Target) -> list[Check]:
         names = ", ".join(dict.fromkeys(entry["workload"] for entry in hot))
         found.append(Check(
             code="config-reloaded", target=target, params={**_named(planned.seen), "readers": hot},
-            title=msg("{readers} work with that content", readers=names),
+            title=msg("Loaded by {readers}", readers=names),
         ))  # fmt: skip
     for care in acted:
         name, params = str(care.ref), params_of(care.ref)

@@ -26,8 +26,10 @@ def preview(planned: Planned) -> Changes:
     """As the server would store it where it could be asked."""
     item, seen = planned.item, planned.seen
     own = ObjectChange(
-        ref=seen.ref, action=_action(item), fields=_fields(planned), notes=item.notes, destructive=planned.anew
-    )
+        ref=seen.ref, action=_action(item), fields=_fields(planned), destructive=planned.anew,
+        # What its release makes of it is told with the risks, where more is known of it.
+        notes=tuple(note for note in item.notes if not note.template.startswith("The Helm release")),
+    )  # fmt: skip
     return Changes(objects=(own, *_workloads(planned)), notes=planned.ring.notes)
 
 
