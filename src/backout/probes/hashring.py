@@ -29,7 +29,7 @@ def problem(content: bytes) -> Message | None:
     if not found:
         return msg("it names no hashring")
     for ring in found:
-        if not isinstance(ring, dict) or not isinstance(ring.get("endpoints") or [], list):
+        if not isinstance(ring, dict) or not isinstance(ring.get("endpoints"), list | None):
             return msg("a hashring in it is not an object with endpoints")
         if not all(_address(endpoint) for endpoint in ring.get("endpoints") or ()):
             return msg("an endpoint in it has no address")

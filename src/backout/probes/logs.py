@@ -21,6 +21,7 @@ CUT = 300
 _PAIR = re.compile(r'([A-Za-z_][\w.-]*)=("(?:[^"\\]|\\.)*"|[^\s"]*)')
 _FRACTION = re.compile(r"\.(\d+)")
 _QUERY = re.compile(r"(?P<url>[a-z][a-z0-9+.-]*://[^\s?\"'`]+)\?[^\s\"'`]+", re.IGNORECASE)
+_FRAME = re.compile(r"\t|\S+\.\S+$")
 _QUOTED = re.compile(r"`[^`]*`")
 
 
@@ -55,8 +56,11 @@ def shown(text: str) -> str:
     """A program's own words for people: one line, cut, without credentials and without values that it quotes.
 
     Go's YAML parser quotes the value that it can't read in back quotes, and errors of HTTP clients hold whole URLs.
+    Stack traces, as ``%+v`` of github.com/pkg/errors adds them to an error, are left out.
     """
-    line = " ".join(text.split())
+    first, *rest = text.split("\n")
+    said = (first, *(part for part in rest if not _FRAME.match(part)))
+    line = ": ".join(words for part in said if (words := " ".join(part.split()).rstrip(":")))
     line = _QUERY.sub(rf"\g<url>?{HIDDEN}", _QUOTED.sub(f"`{HIDDEN}`", line))
     line = redact_text(line)
     return line if len(line) <= CUT else line[: CUT - 1] + "…"

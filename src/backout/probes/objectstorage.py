@@ -31,7 +31,8 @@ LOG_LINES = 200
 RECENT = timedelta(minutes=5)
 _ABOUT_STORAGE = re.compile(
     r"iter bucket|BaseFetcher|check exists|s3 object|gcs object|upload(?:ing)? (?:block|file|debug)|object stor|"
-    r"objstore|bucket store|bucket client|create bucket|list blocks|stat .* object|upload \S+: ",
+    r"objstore|bucket store|bucket client|create bucket|list blocks|stat .* object|upload \S+: |shipping failed|"
+    r"failed to sync \d+ blocks|get file: ",
     re.IGNORECASE,
 )
 _BAD = frozenset({"warn", "warning", "error"})

@@ -268,7 +268,7 @@ def _not_running(pod: Mapping[str, Any], container: str) -> str:
         for entry in status.get(field) or ():
             if entry.get("name") == container:
                 state = entry.get("state") or {}
-                if state.get("running"):
+                if "running" in state:
                     return ""
                 other = state.get("waiting") or state.get("terminated") or {}
                 return str(other.get("reason") or "not started")
