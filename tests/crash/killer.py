@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import dbos  # noqa: F401
-from rollback_world import prepared, services
+from rollback_world import prepared, services, snapshots
 
 from backout.engine.dbos_engine import DbosEngine
 from backout.errors import BackoutError
@@ -34,7 +34,9 @@ def life(folder: Path, fatal: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     async def main() -> str:
+        os.environ["BACKOUT_DATA"] = str(folder / "data")
         outside, _ = services(folder, gate=gate)
+        outside.snapshots = snapshots(folder, gate)
         engine = DbosEngine(outside.store.path, workflows(outside))
         try:
             return (await go_on(engine, outside.store, "r1")).state

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole rollback whose effects are files: everything else (engine, store, captures, workflow) is the real thing."""
+"""A whole rollback whose effects are files: engine, store, captures, snapshots and workflow are the real thing."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "verify"))
 
 from small_cluster import SmallCluster
 
-from backout.cluster.port import DEPLOYMENTS, PODS, REPLICASETS, SECRETS, Object, Resource
+from backout.cluster.port import (
+    DEPLOYMENTS,
+    NAMESPACES,
+    PODS,
+    REPLICASETS,
+    SECRETS,
+    Catalogue,
+    Cluster,
+    Object,
+    Resource,
+    Served,
+)
 from backout.engine.runs import RunStore
 from backout.mechanisms.port import Effect, StepContext, StepOutcome
 from backout.model.change import Changes, ObjectChange
@@ -21,9 +32,11 @@ from backout.model.message import msg
 from backout.model.plan import Access, Check, Compensation, Plan, Step
 from backout.model.revision import Revision
 from backout.model.run import Run
+from backout.model.settings import SnapshotSettings
 from backout.model.target import ObjectRef, Target
 from backout.planning.document import seal
 from backout.snapshots.capture import Capture, CaptureReceipt, CaptureStore
+from backout.workflows.before import Kept, RunSnapshots
 from backout.workflows.services import Services
 
 NS = "monitoring"
@@ -36,6 +49,24 @@ def no_gate(_: str) -> None:
     return None
 
 
+class Listing(SmallCluster):
+    """With all that a snapshot asks for."""
+
+    async def catalogue(self) -> Catalogue:
+        verbs = frozenset({"list", "create", "update"})
+        return Catalogue(tuple(Served(resource, verbs) for resource in (DEPLOYMENTS, PODS, SECRETS)))
+
+    async def pages(self, resource: Resource, namespace: str = "", **_: Any) -> AsyncIterator[list[Object]]:
+        named = {"apiVersion": resource.api_version, "kind": resource.kind}
+        yield [{**named, **obj} for obj in self._of(resource, namespace)]
+
+    async def list_as(self, type: Any, resource: Resource, namespace: str = "", **_: Any) -> list[Any]:
+        return await super().list_as(type, resource, namespace)
+
+    async def fold(self, type: Any, resource: Resource, fold: Any, namespace: str = "", **_: Any) -> list[Any]:
+        return [fold(await super().list_as(type, resource, namespace))]
+
+
 def healthy() -> list[tuple[Resource, Object]]:
     """A Deployment of one ready pod, and a Secret."""
     labels = {"app": "web", "pod-template-hash": "a"}
@@ -43,7 +74,8 @@ def healthy() -> list[tuple[Resource, Object]]:
     hashed = {**template, "metadata": {"labels": labels}}
 
     def meta(name: str, owner: str = "", tags: dict[str, str] | None = None) -> dict[str, Any]:
-        owners = [{"controller": True, "uid": owner}] if owner else []
+        held_by = {"controller": True, "apiVersion": "apps/v1", "kind": "X", "name": "x", "uid": owner}
+        owners = [held_by] if owner else []
         return {"name": name, "namespace": NS, "uid": f"u-{name}", "labels": tags or {}, "ownerReferences": owners}
 
     counters = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
@@ -56,6 +88,7 @@ def healthy() -> list[tuple[Resource, Object]]:
         (REPLICASETS, {"metadata": meta("web-a", "u-web", labels), "spec": {"template": hashed}}),
         (PODS, {"metadata": meta("web-a-1", "u-web-a", labels), "spec": {}, "status": status}),
         (SECRETS, {"metadata": meta("s"), "data": {"password": CANARY}}),
+        (NAMESPACES, {"metadata": {"name": NS, "uid": "u-ns"}}),
     ]
 
 
@@ -145,12 +178,29 @@ class GatedCaptures(CaptureStore):
         return receipt
 
 
+class GatedSnapshots(RunSnapshots):
+    gate: Gate = staticmethod(no_gate)
+
+    async def take(self, cluster: Cluster, plan: Plan, run: str, actor: str) -> Kept:
+        self.gate("before-snapshot")
+        kept = await super().take(cluster, plan, run, actor)
+        self.gate("after-snapshot")
+        return kept
+
+
+def snapshots(folder: Path, gate: Gate = no_gate, **settings: Any) -> RunSnapshots:
+    """Into a repository below ``folder``; the key is that of ``$BACKOUT_DATA``."""
+    found = GatedSnapshots(SnapshotSettings(repository=str(folder / "snapshots"), **settings))
+    found.gate = gate  # type: ignore[method-assign]
+    return found
+
+
 def services(folder: Path, cluster: Any = None, gate: Gate = no_gate) -> tuple[Services, Files]:
-    """The outside of a run, below ``folder``."""
+    """The outside of a run, below ``folder``; without snapshots before it."""
     files = Files(folder / "files", gate)
     store, captures = GatedStore(folder / "state" / "state.db"), GatedCaptures(folder / "data")
     store.gate = captures.gate = gate  # type: ignore[method-assign]
-    world = cluster or SmallCluster(*healthy())
+    world = cluster or Listing(*healthy())
     return Services(
         store=store, captures=captures, cluster_of=lambda _: world, effect_of=files.effect, settle=0.0
     ), files  # fmt: skip

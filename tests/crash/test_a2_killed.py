@@ -32,7 +32,7 @@ from backout.twin.transport import HttpTransport
 NS = "monitoring"
 REPLACE = "replace-.*thanos-receive"
 POINTS = [
-    ("run-started", ""), ("lease-acquired", ""), ("captured", ""), ("step-started", "rollback"),
+    ("run-started", ""), ("lease-acquired", ""), ("snapshot", ""), ("captured", ""), ("step-started", "rollback"),
     ("step-progress", "rollback"), ("step-done", "rollback"), ("step-started", REPLACE), ("step-progress", REPLACE),
     ("step-done", REPLACE), ("step-started", "wait-.*thanos-receive"), ("soak", ""), ("check", ""),
     ("verdict", ""), ("run-ended", ""),
@@ -140,6 +140,13 @@ def test_killed_then_resumed(world: World, tmp_path: Path, kind: str, step: str)
         assert resumed.returncode == 0, said
     for planned in found.plan.steps:
         assert sum(e.type == "step-done" and e.step == planned.id for e in events) == 1, planned.id
+    told = [e.data["snapshot"] for e in events if e.type == "snapshot"]
+    listing = world.backout(tmp_path, "snapshot", "list")
+    assert listing.wait(timeout=60) == 0
+    kept = json.loads((tmp_path / "out").read_text())["items"]
+    # The namespace was kept once, as it was before the first write.
+    assert [(item["id"], item["run"], item["incident"]) for item in kept] == [(told[0], run, True)]
+    assert len(told) == 1
     after = in_lab(world, look)
     # Nothing is left behind, and Helm was asked for one new revision, not two.
     assert after["leases"] == []

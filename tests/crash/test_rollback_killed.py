@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -12,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from backout.engine.runs import RunStore
+from backout.model.settings import SnapshotSettings
 from backout.snapshots.capture import CaptureStore
+from backout.snapshots.repository.opening import open_repository
+from backout.snapshots.repository.verify import Subset, verify
 
 HERE = Path(__file__).parent
 PARTS = 4
@@ -22,7 +26,7 @@ from rollback_world import CANARY, NAMES  # noqa: E402
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_every_gate(tmp_path: Path, part: int) -> None:
+def test_every_gate(tmp_path: Path, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.run(
         [sys.executable, str(HERE / "killer.py"), str(tmp_path), str(part), str(PARTS)],
         capture_output=True, text=True, check=False, timeout=220,
@@ -31,7 +35,7 @@ def test_every_gate(tmp_path: Path, part: int) -> None:
     first, *rest = [json.loads(line) for line in done.stdout.splitlines()]
     assert first["said"] == "recovered"
     gates = first["gates"]
-    for name in NAMES:
+    for name in (*NAMES, "snapshot", "event-snapshot"):
         assert {f"before-{name}", f"after-{name}"} <= set(gates)
     assert len(rest) == len(range(part, len(gates), PARTS))
     for case in rest:
@@ -39,6 +43,27 @@ def test_every_gate(tmp_path: Path, part: int) -> None:
         assert case["resumed"] == 0, case
         assert case["said"] == "recovered", case
         _invariants(Path(case["folder"]), case["gate"])
+        monkeypatch.setenv("BACKOUT_DATA", str(Path(case["folder"]) / "data"))
+        asyncio.run(_one_snapshot(Path(case["folder"]), case["gate"]))
+
+
+async def _one_snapshot(folder: Path, gate: str) -> None:
+    """The namespace was kept once, before the first write, and the repository is whole."""
+    with RunStore(folder / "state" / "state.db", create=False) as store:
+        events = store.events("r1")
+    order = [event.type for event in events]
+    assert order.count("snapshot") == 1, gate
+    assert order.index("snapshot") < order.index("step-started"), gate
+    opened = await open_repository(SnapshotSettings(repository=str(folder / "snapshots")))
+    try:
+        kept = [(s.id, s.kind, s.run, s.incident) for s in await opened.repository.snapshots()]
+        told = next(event.data["snapshot"] for event in events if event.type == "snapshot")
+        assert kept == [(told, "run", "r1", False)], gate
+        assert (await verify(opened.repository, Subset())).problems == (), gate
+        assert CANARY in b"".join([data async for _, data in opened.repository.contents(
+            (await opened.repository.snapshots())[0])]).decode(), gate  # fmt: skip
+    finally:
+        await opened.repository.close()
 
 
 def _invariants(folder: Path, gate: str) -> None:

@@ -25,9 +25,7 @@ from backout.snapshots.repository import Repository
 from backout.snapshots.repository.opening import Opened, open_repository
 
 ANSWER = 10.0
-"""Seconds for a repository to open, where a run may go on without."""
 PATIENCE = 60.0
-"""Seconds for the whole snapshot, where a run may go on without."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,11 +38,23 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunSnapshots:
-    """Takes them. ``opened`` is told when the repository was opened, since a key may have been made just then."""
+    """Takes them. ``opened`` is told when the repository was opened, since a key may have been made just then.
 
-    def __init__(self, settings: SnapshotSettings, opened: Callable[[Opened], None] = lambda found: None) -> None:
+    ``answer`` and ``patience`` are seconds: for the repository to open, and for the whole, where a run may do without.
+    """
+
+    def __init__(
+        self,
+        settings: SnapshotSettings,
+        opened: Callable[[Opened], None] = lambda found: None,
+        *,
+        answer: float = ANSWER,
+        patience: float = PATIENCE,
+    ) -> None:
         self._settings = settings
         self._opened = opened
+        self._answer = answer
+        self._patience = patience
 
     @property
     def wanted(self) -> bool:
@@ -59,10 +69,10 @@ class RunSnapshots:
         """
         must = self._settings.before_run == "always"
         try:
-            async with asyncio.timeout(None if must else PATIENCE):
-                return await self._take(cluster, plan, run, actor, None if must else ANSWER)
+            async with asyncio.timeout(None if must else self._patience):
+                return await self._take(cluster, plan, run, actor, None if must else self._answer)
         except TimeoutError:
-            why = msg("it was not done within {seconds} s", seconds=round(PATIENCE))
+            why = msg("It was not done within {seconds} s.", seconds=round(self._patience))
         except Exception as error:
             # Whatever it is: it must not keep a run from its work that can do without, and it is told.
             failure = of_house(error)
