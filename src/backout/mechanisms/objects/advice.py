@@ -67,7 +67,7 @@ def _recreate(planned: Planned, scaled: Sequence[Care]) -> Risk:
     if scaled:
         message = msg(
             "{ref} can't be changed, only deleted and created anew. Nodes keep the old content while pods use it, so "
-            "that {readers} are scaled to 0 meanwhile: an interruption.",
+            "all pods of {readers} end first: an interruption.",
             ref=ref, readers=", ".join(str(care.ref) for care in scaled),
         )  # fmt: skip
     elif planned.seen.ref.kind == "Service":

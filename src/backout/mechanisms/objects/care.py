@@ -77,7 +77,16 @@ class Care(msgspec.Struct, frozen=True, kw_only=True):
     what: What
     why: Message
     containers: tuple[str, ...] = ()
-    settled: bool = True
+
+    @property
+    def settled(self) -> bool:
+        """Whether all of its pods are ready."""
+        return self.workload.settled
+
+    @property
+    def failing(self) -> bool:
+        """Whether pods of its present revision fail."""
+        return any(failure(pod) is not None for pod in self.workload.fresh)
 
     @property
     def ref(self) -> ObjectRef:
@@ -118,14 +127,13 @@ async def _label(cluster: Cluster, obj: Object) -> str:
     return label_in(newest, obj["kind"]) if newest else ""
 
 
-def decide(workload: Workload, changed: frozenset[str] | None, watches: Watches, *, anew: bool = False) -> Care:
-    """What to do about one reader. ``changed`` are the keys that change (None: all); ``anew``: the object can only be
+def decide(workload: Workload, changed: frozenset[str], watches: Watches, *, anew: bool = False) -> Care:
+    """What to do about one reader. ``changed`` are the keys that change; ``anew``: the object can only be
     deleted and made anew, while pods of this workload make the kubelets keep its old content."""
     mine = [reader for reader in workload.readers if _touched(reader, changed)]
 
     def care(what: What, why: Message, containers: Iterable[str] = ()) -> Care:
-        return Care(workload=workload, what=what, why=why, containers=tuple(sorted(set(containers))),
-                    settled=workload.settled)  # fmt: skip
+        return Care(workload=workload, what=what, why=why, containers=tuple(sorted(set(containers))))
 
     if not mine:
         return care("none", msg("it reads other keys"))
@@ -160,15 +168,15 @@ def _once(readers: Sequence[Reader], containers: set[str]) -> Message:
     return msg("it reads it once, when it starts")
 
 
-def _touched(reader: Reader, changed: frozenset[str] | None) -> bool:
-    return changed is None or not reader.keys or bool(changed & set(reader.keys))
+def _touched(reader: Reader, changed: frozenset[str]) -> bool:
+    return not reader.keys or bool(changed & set(reader.keys))
 
 
-def _follows(reader: Reader, workload: Workload, watches: Watches, changed: frozenset[str] | None) -> bool:
+def _follows(reader: Reader, workload: Workload, watches: Watches, changed: frozenset[str]) -> bool:
     """Whether the files of that reader that change are all read again by its program."""
     if reader.how not in ("volume", "projected") or not reader.container:
         return False
-    keys = [key for key in (reader.keys or sorted(changed or ())) if changed is None or key in changed]
+    keys = [key for key in (reader.keys or sorted(changed)) if key in changed]
     files = [file for key in keys if (file := reader.file(key))]
     return bool(files) and all(watches(workload.spec, reader.container, file) for file in files)
 

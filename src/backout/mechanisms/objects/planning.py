@@ -194,11 +194,9 @@ def _watches(spec: Object, container: str, file: str) -> bool:
     return program is not None and program.follows(file)
 
 
-def _changed(live: Object | None, content: Object | None) -> frozenset[str] | None:
-    """The keys whose values change; None where that can't be told key by key."""
-    if live is None or content is None:
-        return None
-    now, then = data_of(live), data_of(content)
+def _changed(live: Object | None, content: Object | None) -> frozenset[str]:
+    """The keys whose values change."""
+    now, then = data_of(live) if live is not None else {}, data_of(content or {"kind": ""})
     return frozenset(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
 
 

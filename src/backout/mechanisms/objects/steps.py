@@ -159,7 +159,7 @@ def reload(care: Care, target: Target, content: Content) -> Step:
 
 def of_reader(care: Care, target: Target, content: Content, value: str) -> list[Step]:
     """What is done for one reader after the content is back."""
-    settle = [replace(care, target, content.ref), ready(care, target)]
+    settle = [*([replace(care, target, content.ref)] if care.failing else []), ready(care, target)]
     if care.what == "restart":
         return restart(care, target, value)
     if care.what == "reload":
