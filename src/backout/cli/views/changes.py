@@ -42,6 +42,10 @@ def field_line(page: Page, field: FieldChange) -> str:
     if field.lines:
         return page.say("{path}: changed lines", path=field.path)
     if field.secret:
+        if field.before is None:
+            return page.say("{path}: added (the value is secret)", path=field.path)
+        if field.after is None:
+            return page.say("{path}: removed (the value is secret)", path=field.path)
         return page.say("{path}: changed (the value is secret)", path=field.path)
     if field.before is None:
         return f"{field.path}: {paint('+ ' + short(field.after), 'good')}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from backout.cluster.port import PODS, Object
+from backout.ledger.readers import Reader
 from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.helm import consequence
 from backout.mechanisms.objects.history import Past, Seen
@@ -18,6 +19,7 @@ from backout.mechanisms.workload.steps import writing as changing
 from backout.model.message import Message, msg
 from backout.model.plan import Access, Check, Risk, Step
 from backout.model.target import ObjectRef, Target
+from backout.probes.programs import recognise
 
 _SHOWN = 5
 _DELETING = frozenset({
@@ -126,6 +128,16 @@ def checks(planned: Planned, target: Target) -> list[Check]:
             code="config-reloaded", target=target, params={**_named(planned.seen), "readers": hot},
             title=msg("Loaded by {readers}", readers=names),
         ))  # fmt: skip
+    stored = [
+        {"workload": str(reader.workload), "container": reader.container}
+        for care in acted for reader in care.workload.readers if _stores(care, reader)
+    ]  # fmt: skip
+    if stored:
+        found.append(Check(
+            code="object-storage", target=target, params={**_named(planned.seen), "readers": stored},
+            title=msg("Object storage is reached by {readers}",
+                      readers=", ".join(dict.fromkeys(entry["workload"] for entry in stored))),
+        ))  # fmt: skip
     for care in acted:
         name, params = str(care.ref), params_of(care.ref)
         found.append(Check(code="workload-ready", target=target, params=params,
@@ -133,6 +145,22 @@ def checks(planned: Planned, target: Target) -> list[Check]:
         found.append(Check(code="no-new-restarts", target=target, params=params,
                            title=msg("Pods of {ref} do not restart", ref=name)))  # fmt: skip
     return [*found, *_reached(planned.past.content or {}, target)]
+
+
+def _stores(care: Care, reader: Reader) -> bool:
+    """Whether that is where a program has its object storage configuration from."""
+    program = recognise(care.workload.spec, reader.container)
+    if program is None or program.storage is None:
+        return False
+    if program.storage.how == "file":
+        return any(
+            reader.file(key) == program.storage.where for key in (reader.keys or (_last(program.storage.where),))
+        )
+    return reader.how == "env"
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def present_checks(seen: Seen, target: Target) -> list[Check]:

@@ -59,7 +59,9 @@ def restore(content: Content, target: Target, access: tuple[Access, ...]) -> Ste
     return Step(
         id="restore", action="objects.restore", target=target, title=titles[content.how], params=params,
         precondition={"uid": ref.uid, "found": content.found},
-        effect=msg("{ref} holds exactly what it held then: what was added since is gone.", ref=str(ref)),
+        effect=msg("It exists again, with exactly what it held then.")
+        if content.how == "create"
+        else msg("It holds exactly what it held then: what was added since is gone."),
         compensation=Compensation(PUT_BACK, back, access),
         destroys=(ref,) if content.how == "recreate" else (), timeout=120.0,
     )  # fmt: skip
