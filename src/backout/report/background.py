@@ -80,6 +80,8 @@ def evidence(page: Writer, facts: Facts) -> None:
 
 def field_line(page: Writer, field: FieldChange) -> str:
     """``spec.replicas``: ``3`` → ``5``; values of Secrets are never shown."""
+    if field.lines:
+        return f"{code(field.path)}: {page.say('changed lines')}"
     if field.secret:
         return f"{code(field.path)}: {page.say('changed (the value is secret)')}"
 

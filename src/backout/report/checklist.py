@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from backout.model.target import OBJECTS, WORKLOADS
 from backout.report.facts import Facts
 from backout.report.writer import Writer
 
@@ -61,9 +62,13 @@ def _rollback(page: Writer, facts: Facts) -> list[Item]:
         Item(complete and kind == "helm", page.say("Helm rollback"),
              "" if complete and kind == "helm" else (left if kind == "helm" else foreign)),
         Item(False, page.say("Git revert, Argo CD sync"), foreign),
-        Item(False, page.say("ConfigMap and Secret restored on their own"), foreign),
-        Item(complete and kind in ("deployment", "statefulset", "daemonset"), page.say("Workload rolled back"),
-             "" if complete and kind != "helm" else (page.say("by the Helm rollback") if kind == "helm" else left)),
+        Item(complete and kind in OBJECTS,
+             page.say("Service or Ingress restored on its own") if kind in ("service", "ingress")
+             else page.say("ConfigMap and Secret restored on their own"),
+             ("" if complete else left) if kind in OBJECTS else foreign),
+        Item(complete and kind in WORKLOADS, page.say("Workload rolled back"),
+             ("" if complete else left) if kind in WORKLOADS
+             else page.say("by the Helm rollback") if kind == "helm" else foreign),
         Item(False, page.say("Volumes and data restored"), page.say("not part of this run: it changes no volume")),
     ]  # fmt: skip
     if stuck:

@@ -78,6 +78,8 @@ def changes(page: Writer, facts: Facts) -> None:
         page.bullet(f"**{_action(page, change.action)}** {code(str(change.ref))}")
         for field in change.fields[:_MANY_FIELDS]:
             page.bullet(field_line(page, field), 1)
+            for line in field.lines:
+                page.bullet(code(line), 2)
         if len(change.fields) > _MANY_FIELDS:
             page.bullet(page.say("and {count} more fields", count=len(change.fields) - _MANY_FIELDS), 1)
         for note in change.notes:
