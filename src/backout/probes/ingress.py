@@ -33,7 +33,8 @@ AT_ONCE = 8
 REDIRECTS = 2
 _PATTERN = re.compile(r"[()\[\]|*+?$^\\]")
 
-Certificate = Literal["", "same", "other", "missing", "unread"]
+Certificate = Literal["", "same", "other", "default", "missing", "unread"]
+_DEFAULTS = (b"Ingress Controller Fake Certificate", b"TRAEFIK DEFAULT CERT")
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -50,8 +51,8 @@ class Route(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What one route answered. ``error``: nothing did; ``status`` is 0 then.
 
-    ``certificate``: ``same`` as in the TLS Secret, ``other``, the Secret is ``missing`` or may not be ``unread``; empty
-    without HTTPS.
+    ``certificate``: the ``same`` as in the TLS Secret, an ``other`` one, the controller's own (``default``); the Secret
+    is ``missing``, or it could not be read (``unread``); empty without HTTPS.
     """
 
     host: str
@@ -173,6 +174,8 @@ class _Certificates:
     async def compare(self, secret: str, served: bytes) -> Certificate:
         if not secret or not served:
             return ""
+        if any(name in served for name in _DEFAULTS):
+            return "default"
         if secret not in self._found:
             self._found[secret] = asyncio.create_task(self._read(secret))
         own = await asyncio.shield(self._found[secret])

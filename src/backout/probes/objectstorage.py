@@ -42,10 +42,10 @@ class StorageState(msgspec.Struct, frozen=True):
     """``failing``: requests fail now. ``failed``: some failed, none lately. ``works``: requests succeed, none fails.
 
     ``operations`` are the numbers of failed requests so far, by operation; ``said`` is the last thing that was logged
-    about it. ``unknown``: neither counts nor logs could be read, or it has not asked for anything yet.
+    about it. ``unknown``: neither counts nor logs tell.
     """
 
-    state: Literal["failing", "failed", "works", "unknown"]
+    state: Literal["failing", "failed", "works", "idle", "unknown"]
     message: Message
     operations: dict[str, int] = {}
     said: str = ""
@@ -82,7 +82,7 @@ async def storage_state(
             # Tries before the process counts, or of the container that ran before this one.
             return _by_log(said, recent, None)
         if not done:
-            return StorageState("unknown", msg("it has not asked the object storage for anything yet"))
+            return StorageState("idle", msg("it has not asked the object storage for anything yet"))
         return StorageState("works", msg("{count} requests, none failed", count=done), {}, "", None, "metrics")
     if failed >= done:
         text = msg("all {count} requests to the object storage failed", count=failed)

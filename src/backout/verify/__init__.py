@@ -16,6 +16,14 @@ the target everywhere):
     pods-ready         pods (``labels``: a selector; else of the target or the namespace) are Ready
     object-present     the object (``api_version``, ``kind``, ``name``: needed; ``uid``) exists
     object-absent      it does not
+    object-restored    the object (``kind``, ``name``) holds the content at ``address`` of the ``repository``
+    config-reloaded    the containers of ``readers`` (``[{"workload": "statefulset/x", "container"}]``) work with what
+                       the ConfigMap or Secret (``kind``, ``name``) holds now; ``since``: when it was written, if known
+    object-storage     requests of ``readers`` (of the Secret or ConfigMap ``kind``, ``name``) to object storage succeed
+    references-exist   Services, their ports and TLS Secrets that Ingresses of the namespace name are there
+    service-answers    every TCP port of ``services`` accepts connections (``any``: at least one that speaks HTTP)
+    ingress-answers    every route of ``ingress`` answers as ``expect`` says (``[{"host", "path", "status",
+                       "marker"}]``), else as the Service answers that it names
 
 Unknown means that it could not be measured (no right, no answer): never a pass.
 """

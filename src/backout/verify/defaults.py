@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, PVCS, SERVICES, STATEFULSETS, Cluster
-from backout.errors import AccessDenied
+from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, PVCS, SERVICES, STATEFULSETS, Cluster, Resource
+from backout.errors import AccessDenied, ObjectNotFound
+from backout.ledger.edits import INGRESSES
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.target import WORKLOADS, Target
@@ -37,13 +38,18 @@ class _Object(msgspec.Struct):
 
 
 async def namespace_checks(cluster: Cluster, namespace: str) -> tuple[Check, ...]:
-    """Every workload ready, no restart, claims Bound, Services with ready addresses.
+    """Every workload ready, no restart, claims Bound, Services with ready addresses, whatever Ingresses name is there.
 
-    What may not be listed still gets its check, which then says unknown.
+    What may not be listed still gets its check, which then says unknown. Services are asked only where the API server
+    gets to them: that it can't is no fault of the namespace.
     """
+    from backout.verify.network import answering
+
     resources = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS, SERVICES, PVCS)
-    found = await asyncio.gather(
-        *(cluster.list_as(_Object, resource, namespace) for resource in resources), return_exceptions=True
+    reachable, routed, found = await asyncio.gather(
+        answering(cluster, namespace),
+        _has_ingresses(cluster, namespace),
+        asyncio.gather(*(_listed(cluster, resource, namespace) for resource in resources)),
     )
     checks: list[Check] = []
     idle: list[dict[str, str]] = []
@@ -57,8 +63,6 @@ async def namespace_checks(cluster: Cluster, namespace: str) -> tuple[Check, ...
                     Check(code="workload-ready", target=whole, title=title, params={"kind": kind, "name": "*"})
                 )
             continue
-        if isinstance(objects, BaseException):
-            raise objects
         if resource in (DEPLOYMENTS, STATEFULSETS, DAEMONSETS):
             for obj in sorted(objects, key=lambda entry: entry.metadata.name):
                 checks.append(_ready(Target(resource.kind.lower(), obj.metadata.name, namespace, cluster.name)))
@@ -76,8 +80,18 @@ async def namespace_checks(cluster: Cluster, namespace: str) -> tuple[Check, ...
                     Check(code="endpoints", target=whole, title=msg("Services have ready addresses"),
                           params={"services": names})
                 )  # fmt: skip
+            if asked := sorted(set(names) & set(reachable)):
+                checks.append(
+                    Check(code="service-answers", target=whole, title=msg("Services answer"),
+                          params={"services": asked, "any": True})
+                )  # fmt: skip
         if resource is PVCS and objects:
             checks.append(Check(code="pvc-bound", target=whole, title=msg("volume claims are Bound")))
+    if routed:
+        checks.append(
+            Check(code="references-exist", target=Target("namespace", namespace, namespace, cluster.name),
+                  title=msg("what Ingresses name is there"))
+        )  # fmt: skip
     checks.append(
         Check(
             code="no-new-restarts", target=Target("namespace", namespace, namespace, cluster.name),
@@ -85,6 +99,20 @@ async def namespace_checks(cluster: Cluster, namespace: str) -> tuple[Check, ...
         )
     )  # fmt: skip
     return tuple(checks)
+
+
+async def _listed(cluster: Cluster, resource: Resource, namespace: str) -> list[_Object] | AccessDenied:
+    try:
+        return await cluster.list_as(_Object, resource, namespace)
+    except AccessDenied as error:
+        return error
+
+
+async def _has_ingresses(cluster: Cluster, namespace: str) -> bool:
+    try:
+        return bool(await cluster.list_as(_Object, INGRESSES, namespace))
+    except (AccessDenied, ObjectNotFound):
+        return False
 
 
 def workload_checks(target: Target) -> tuple[Check, ...]:

@@ -13,12 +13,16 @@ from backout.model.verdict import CheckStatus
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """A status, the value that was measured, and what was expected where that is not plain from the title."""
+    """A status, the value that was measured, and what was expected where that is not plain from the title.
+
+    ``again``: what is still on its way may change it, and asking again may help.
+    """
 
     status: CheckStatus
     value: Message
     expected: Message | None = None
     data: dict[str, Any] = {}
+    again: bool = False
 
 
 def passed(value: Message, **data: Any) -> Measured:
@@ -26,14 +30,14 @@ def passed(value: Message, **data: Any) -> Measured:
     return Measured("pass", value, None, data)
 
 
-def failed(value: Message, expected: Message | None = None, **data: Any) -> Measured:
+def failed(value: Message, expected: Message | None = None, *, again: bool = False, **data: Any) -> Measured:
     """It does not hold."""
-    return Measured("fail", value, expected, data)
+    return Measured("fail", value, expected, data, again)
 
 
-def unknown(value: Message, **data: Any) -> Measured:
+def unknown(value: Message, *, again: bool = False, **data: Any) -> Measured:
     """It could not be measured."""
-    return Measured("unknown", value, None, data)
+    return Measured("unknown", value, None, data, again)
 
 
 def unmeasured(error: BackoutError) -> Measured:

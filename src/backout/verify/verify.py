@@ -23,7 +23,7 @@ from backout.errors import BackoutError
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.verdict import CheckResult, Verdict, judge
-from backout.verify import others, workloads
+from backout.verify import network, objects, others, workloads
 from backout.verify.measured import Measured, unknown, unmeasured
 from backout.verify.pods import RESOURCES, namespace_of, workload_of
 from backout.verify.scene import Scene, View, watching
@@ -44,9 +44,18 @@ _ASKED = {
     "live-restored": others.as_captured,
     "object-present": others.present,
     "object-absent": others.absent,
+    "object-restored": objects.object_restored,
+    "config-reloaded": objects.config_reloaded,
+    "object-storage": objects.object_storage,
+    "references-exist": objects.references_exist,
+    "service-answers": network.service_answers,
+    "ingress-answers": network.ingress_answers,
 }
 CODES = frozenset({*_WATCHED, *_ASKED})
 _OVER_TIME = "no-new-restarts"
+_LATE = 20.0
+"""Seconds that something which is asked after the soak, and not watched, gets at most to come about."""
+_PAUSE = 1.0
 
 OnResult = Callable[[CheckResult], None]
 OnSoak = Callable[[float], None]
@@ -94,9 +103,10 @@ async def verify(
                 pass
             watched = min(soak, loop.time() - began)
         measure()
-        for number, check in enumerate(checks):
-            if check.code not in _WATCHED:
-                results[number] = await _ask(check, cluster)
+        asked = [number for number, check in enumerate(checks) if check.code not in _WATCHED]
+        late = loop.time() + min(settle, _LATE)
+        answers = await asyncio.gather(*(_ask(checks[number], cluster, late) for number in asked))
+        results.update(zip(asked, answers, strict=True))
     return _verdict(checks, results, watched, soak, on_result)
 
 
@@ -139,13 +149,18 @@ def _measure(check: Check, scene: Scene) -> Measured:
         return unmeasured(error)
 
 
-async def _ask(check: Check, cluster: Cluster) -> Measured:
+async def _ask(check: Check, cluster: Cluster, late: float) -> Measured:
     if check.code not in _ASKED:
         return unknown(msg("this version does not know the check {code}", code=check.code))
-    try:
-        return await _ASKED[check.code](check, cluster)
-    except BackoutError as error:
-        return unmeasured(error)
+    while True:
+        try:
+            measured = await _ASKED[check.code](check, cluster)
+        except BackoutError as error:
+            return unmeasured(error)
+        if not measured.again or asyncio.get_running_loop().time() + _PAUSE > late:
+            return measured
+        # Programs, load balancers and proxies of other people: nothing can be watched.
+        await asyncio.sleep(_PAUSE)
 
 
 def views(checks: Sequence[Check]) -> list[View]:

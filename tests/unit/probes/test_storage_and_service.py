@@ -70,7 +70,7 @@ def test_requests_that_work_and_none_at_all() -> None:
     found = storage(counts(3, 0))
     assert (found.state, found.message.text) == ("works", "3 requests, none failed")
     assert storage(counts(3, 0), lines("thanos-sidecar.log"), now=NOW + timedelta(hours=1)).state == "works"
-    assert storage(counts(0, 0)).state == "unknown"
+    assert storage(counts(0, 0)).state == "idle"
     assert storage(counts(0, 0), lines("thanos-store.log")).state == "failing", "of the container before this one"
 
 

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``object-restored``, ``config-reloaded``, ``object-storage``, ``references-exist``: what objects hold, and whether
+those who read them work with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from backout.cluster.port import CONFIGMAPS, PODS, SECRETS, SERVICES, Cluster, Object
+from backout.errors import AccessDenied, ObjectNotFound
+from backout.ledger.edits import INGRESSES
+from backout.ledger.readers import Readers
+from backout.ledger.references import of_ingress, references
+from backout.model.message import Message, msg
+from backout.model.plan import Check
+from backout.model.target import ObjectRef
+from backout.verify.measured import Measured, failed, listed, passed, unknown
+from backout.verify.pods import namespace_of, terminating
+
+AT_ONCE = 16
+_ISSUED = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer", "kubernetes.io/tls-acme")
+
+
+async def object_restored(check: Check, cluster: Cluster) -> Measured:
+    """The live object holds the content of the snapshot; of differences only the places are named, never the values."""
+    from backout.mechanisms.objects.history import holds, live_object, resource_of
+    from backout.mechanisms.objects.write import content_of
+
+    params = check.params
+    ref = ObjectRef(str(params.get("api_version", "v1")), str(params["kind"]), str(params["name"]), namespace_of(check))
+    live = await live_object(cluster, resource_of(ref), ref)
+    content, _ = await content_of(params)
+    if live is None:
+        return failed(msg("{object} does not exist", object=str(ref)))
+    if live["metadata"].get("deletionTimestamp"):
+        return failed(msg("{object} is being deleted", object=str(ref)))
+    if not holds(live, content):
+        places = _differing(live, content)
+        return failed(
+            msg("{object} holds something else in: {places}", object=str(ref), places=listed(places, 8)),
+            msg("the content of the snapshot"), places=places,
+        )  # fmt: skip
+    if ref.kind in ("ConfigMap", "Secret"):
+        keys = len(content.get("data") or {}) + len(content.get("binaryData") or {})
+        return passed(msg("it holds exactly what the snapshot holds ({count} keys)", count=keys), keys=keys)
+    return passed(msg("it is exactly as in the snapshot"))
+
+
+def _differing(live: Object, content: Object) -> list[str]:
+    """Keys of the data, and names of other fields."""
+    places: list[str] = []
+    for field in ("data", "binaryData"):
+        here, there = live.get(field) or {}, content.get(field) or {}
+        places += [f"{field}.{key}" for key in sorted({*here, *there}) if here.get(key) != there.get(key)]
+    here, there = live.get("spec") or {}, content.get("spec") or {}
+    places += [f"spec.{key}" for key in sorted(there) if here.get(key) != there[key]]
+    for field in ("immutable", "type"):
+        places += [field] if live.get(field) != content.get(field) else []
+    for field in ("labels", "annotations"):
+        here, there = (obj["metadata"].get(field) or {} for obj in (live, content))
+        places += [f"{field} {key}" for key in sorted(there) if here.get(key) != there[key]]
+    return places or ["other fields"]
+
+
+async def config_reloaded(check: Check, cluster: Cluster) -> Measured:
+    """Every container of ``readers`` works with the content that the object holds now, by its own word."""
+    from backout.mechanisms.objects.pods import written_at
+    from backout.mechanisms.objects.reload import data_of
+    from backout.probes.programs import recognise
+    from backout.probes.reload import Reload, reload_state
+
+    params, namespace = check.params, namespace_of(check)
+    kind, name = str(params["kind"]), str(params["name"])
+    try:
+        live = await cluster.get(SECRETS if kind == "Secret" else CONFIGMAPS, name, namespace)
+    except ObjectNotFound:
+        return failed(msg("{object} does not exist", object=f"{kind.lower()}/{name}"))
+    data = data_of({**live, "kind": kind})
+    since = msgspec.convert(params["since"], datetime) if params.get("since") else written_at(live)
+
+    async def ask(pod: Object, container: str) -> Reload:
+        files = {
+            file: content
+            for reference in references(pod["spec"])
+            if (reference.kind, reference.name, reference.container) == (kind, name, container)
+            for key, content in data.items()
+            if (file := reference.file(key))
+        }
+        program = recognise(pod["spec"], container)
+        return await reload_state(cluster, namespace, pod, container, program, files, since)
+
+    found = await _each(cluster, check, ObjectRef("v1", kind, name, namespace), ask)
+    if not found:
+        return failed(msg("none of its readers has a pod"), again=True)
+    by_state = _by_state(found, lambda state: state.state)
+    for state in ("failed", "pending"):
+        if by_state.get(state):
+            return failed(_told(by_state[state]), msg("loaded by all {count} pods", count=len(found)),
+                          again=True, pods=sorted(by_state[state]))  # fmt: skip
+    if doubtful := by_state.get("unknown"):
+        return unknown(_told(doubtful), pods=sorted(doubtful))
+    return passed(msg("{told} ({count} of {count} pods)", told=_told(found, others=False), count=len(found)),
+                  pods=sorted(found))  # fmt: skip
+
+
+async def object_storage(check: Check, cluster: Cluster) -> Measured:
+    """The requests to the object storage of every container of ``readers`` succeed now."""
+    from backout.probes.objectstorage import StorageState, storage_state
+    from backout.probes.programs import recognise
+
+    params, namespace = check.params, namespace_of(check)
+    now = await cluster.server_time()
+
+    async def ask(pod: Object, container: str) -> StorageState:
+        program = recognise(pod["spec"], container)
+        if program is None:
+            return StorageState("unknown", msg("it is not known what runs in {container}", container=container))
+        return await storage_state(cluster, namespace, pod, container, program, now=now)
+
+    ref = ObjectRef("v1", str(params.get("kind", "")), str(params.get("name", "")), namespace)
+    found = await _each(cluster, check, ref, ask)
+    if not found:
+        return failed(msg("none of its readers has a pod"), again=True)
+    by_state = _by_state(found, lambda state: state.state)
+    if failing := by_state.get("failing"):
+        return failed(_told(failing), again=True, pods=sorted(failing))
+    for state in ("idle", "failed", "unknown"):
+        if doubtful := by_state.get(state):
+            return unknown(_told(doubtful), again=state != "unknown", pods=sorted(doubtful))
+    return passed(msg("{told} ({count} of {count} pods)", told=_told(found, others=False), count=len(found)),
+                  pods=sorted(found))  # fmt: skip
+
+
+async def references_exist(check: Check, cluster: Cluster) -> Measured:
+    """The Services and ports, and the TLS Secrets, that the Ingresses of a namespace name are there."""
+    namespace = namespace_of(check)
+    ingresses, services = await asyncio.gather(
+        cluster.list_all(INGRESSES, namespace), cluster.list_all(SERVICES, namespace)
+    )
+    known = {service["metadata"]["name"]: service for service in services}
+    secrets: set[str] | None = None
+    try:
+        secrets = {item.metadata.name for item in await cluster.list_as(_Named, SECRETS, namespace, metadata_only=True)}
+    except AccessDenied:
+        secrets = None
+    bad: list[str] = []
+    named = 0
+    for ingress in ingresses:
+        issued = any(key in (ingress["metadata"].get("annotations") or {}) for key in _ISSUED)
+        for reference in of_ingress(ingress):
+            if reference.kind == "Service":
+                named += 1
+                if reference.name not in known:
+                    bad.append(f"service/{reference.name}")
+            elif secrets is not None and not issued:
+                named += 1
+                if reference.name not in secrets:
+                    bad.append(f"secret/{reference.name}")
+        bad += [f"service/{name} port {port}" for name, port in _ports(ingress) if not _has_port(known.get(name), port)]
+    bad = sorted(dict.fromkeys(bad))
+    if bad:
+        return failed(msg("named by Ingresses, but not there: {objects}", objects=listed(bad)), missing=bad)
+    if secrets is None:
+        return passed(msg("{count} Services that Ingresses name are there; Secrets may not be listed", count=named))
+    return passed(msg("{count} Services and Secrets that Ingresses name are there", count=named), named=named)
+
+
+class _Meta(msgspec.Struct):
+    name: str
+
+
+class _Named(msgspec.Struct):
+    metadata: _Meta
+
+
+def _ports(ingress: Object) -> Iterable[tuple[str, int | str]]:
+    spec = ingress.get("spec") or {}
+    backends = [spec.get("defaultBackend") or {}]
+    for rule in spec.get("rules") or ():
+        backends += [path.get("backend") or {} for path in (rule.get("http") or {}).get("paths") or ()]
+    for backend in backends:
+        service = backend.get("service") or {}
+        port = service.get("port") or {}
+        wanted = port.get("name") or port.get("number")
+        if service.get("name") and wanted:
+            yield str(service["name"]), wanted
+
+
+def _has_port(service: Object | None, port: int | str) -> bool:
+    """Of a missing Service something else is told; one that stands for a name elsewhere need not list ports."""
+    spec = (service or {}).get("spec") or {}
+    if service is None or spec.get("type") == "ExternalName":
+        return True
+    return any(port in (entry.get("name"), entry.get("port")) for entry in spec.get("ports") or ())
+
+
+# -- readers -----------------------------------------------------------------------------------------------------------
+
+
+async def _each(
+    cluster: Cluster, check: Check, ref: ObjectRef, ask: Callable[[Object, str], Awaitable[Any]]
+) -> dict[str, Any]:
+    """Asks each container of ``readers`` in each of its pods: ``pod`` (or ``pod/container``) → the answer."""
+    wanted = {(str(entry["workload"]), str(entry["container"])) for entry in check.params.get("readers") or ()}
+    pods, readers = await asyncio.gather(
+        cluster.list_all(PODS, ref.namespace), Readers.read(cluster, ref.namespace, custom=False)
+    )
+    by_name = {pod["metadata"]["name"]: pod for pod in pods if not terminating(pod)}
+    asked = sorted({
+        (pod, reader.container)
+        for reader in readers.of(ref.kind, ref.name)
+        if (str(reader.workload), reader.container) in wanted
+        for pod in reader.pods
+        if pod in by_name and (by_name[pod].get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+    })  # fmt: skip
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(pod: str, container: str) -> Any:
+        async with gate:
+            return await ask(by_name[pod], container)
+
+    answers = await asyncio.gather(*(one(pod, container) for pod, container in asked))
+    single = len({pod for pod, _ in asked}) == len(asked)
+    return {
+        (pod if single else f"{pod}/{container}"): answer
+        for (pod, container), answer in zip(asked, answers, strict=True)
+    }
+
+
+def _by_state(found: dict[str, Any], state: Callable[[Any], str]) -> dict[str, dict[str, Any]]:
+    grouped: dict[str, dict[str, Any]] = {}
+    for name, answer in found.items():
+        grouped.setdefault(state(answer), {})[name] = answer
+    return grouped
+
+
+def _told(found: dict[str, Any], *, others: bool = True) -> Message:
+    name, answer = min(found.items())
+    if len(found) == 1 or not others:
+        return msg("{pod}: {message}", pod=name, message=answer.message)
+    return msg("{pod}: {message} (and {count} more)", pod=name, message=answer.message, count=len(found) - 1)
