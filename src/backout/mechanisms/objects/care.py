@@ -191,7 +191,7 @@ def _runs(pod: Object, containers: set[str]) -> bool:
                 continue
             if field == "initContainerStatuses" and state.get("terminated", {}).get("exitCode") == 0:
                 return True
-            if state.get("running") and (entry.get("ready") or not _crashed(entry)):
+            if state.get("running") is not None and (entry.get("ready") or not _crashed(entry)):
                 return True
     return False
 

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The least that works for each reader: wait, wait for the reload, replace what fails, restart, or scale away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backout.ledger.readers import Reader
+from backout.ledger.references import references
+from backout.mechanisms.objects.care import Care, Workload, decide, in_order
+from backout.model.target import ObjectRef
+
+HASH = "controller-revision-hash"
+NOW = "web-2"
+
+
+def pod(number: int, *, ready: bool = True, state: dict[str, Any] | None = None, revision: str = NOW,
+        crashed: bool = False) -> dict[str, Any]:  # fmt: skip
+    status: dict[str, Any] = {"name": "app", "ready": ready, "state": state or {"running": {}}}
+    if crashed:
+        status |= {"restartCount": 2, "lastState": {"terminated": {"exitCode": 1}}}
+    return {
+        "metadata": {"name": f"web-{number}", "labels": {HASH: revision}},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}], "containerStatuses": [status],
+        },
+    }  # fmt: skip
+
+
+def spec(**container: Any) -> dict[str, Any]:
+    return {
+        "volumes": [{"name": "v", "configMap": {"name": "settings"}}],
+        "containers": [{"name": "app", "image": "registry.example/app:1", **container}],
+    }
+
+
+MOUNTED = spec(volumeMounts=[{"name": "v", "mountPath": "/etc/app"}])
+SUB_PATH = spec(volumeMounts=[{"name": "v", "mountPath": "/etc/app/a", "subPath": "a"}])
+VARIABLE = {
+    **spec(env=[{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "a"}}}]), "volumes": [],
+}  # fmt: skip
+
+
+def workload(
+    pod_spec: dict[str, Any], *pods: dict[str, Any], kind: str = "StatefulSet", name: str = "web", **more: Any
+) -> Workload:
+    obj = {
+        "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": "x", "uid": f"u-{name}"},
+        "spec": {
+            "replicas": more.pop("replicas", max(1, len(pods))), **more,
+            "template": {"metadata": {"labels": {"app": name}}, "spec": pod_spec},
+        },
+    }  # fmt: skip
+    found = [reference for reference in references(pod_spec) if reference.name == "settings"]
+    readers = tuple(
+        Reader(workload=ObjectRef.of(obj), container=r.container, how=r.how, path=r.path, keys=r.keys, reference=r)
+        for r in found
+    )
+    return Workload(obj=obj, pods=tuple(pods), label=NOW, readers=readers)
+
+
+def follows(_: Any, container: str, file: str) -> bool:
+    return container == "app" and file == "/etc/app/a"
+
+
+def never(*_: Any) -> bool:
+    return False
+
+
+A, B = frozenset({"a"}), frozenset({"b"})
+WAITING = {"waiting": {"reason": "ContainerCreating"}}
+CRASHING = {"waiting": {"reason": "CrashLoopBackOff"}}
+
+
+def test_a_program_that_follows_its_file_is_only_waited_for() -> None:
+    care = decide(workload(MOUNTED, pod(0), pod(1)), A, follows)
+    assert (care.what, care.containers, care.settled) == ("reload", ("app",), True)
+
+
+def test_a_key_that_it_does_not_follow_needs_a_restart() -> None:
+    assert decide(workload(MOUNTED, pod(0)), A | B, follows).what == "restart"
+
+
+@pytest.mark.parametrize(("pod_spec", "word"), [(SUB_PATH, "subPath"), (VARIABLE, "environment"), (MOUNTED, "once")])
+def test_what_is_read_once_needs_a_restart(pod_spec: dict[str, Any], word: str) -> None:
+    care = decide(workload(pod_spec, pod(0)), A, never)
+    assert care.what == "restart"
+    assert word in care.why.text
+
+
+def test_a_sub_path_is_never_followed() -> None:
+    assert decide(workload(SUB_PATH, pod(0)), A, lambda *_: True).what == "restart"
+
+
+def test_a_reader_of_other_keys_is_left_alone() -> None:
+    assert decide(workload(VARIABLE, pod(0)), B, never).what == "none"
+    assert decide(workload(SUB_PATH, pod(0)), B, never).what == "none"
+
+
+def test_pods_that_wait_for_the_object_need_nothing_but_waiting() -> None:
+    care = decide(workload(VARIABLE, pod(0, ready=False, state=WAITING)), A, never)
+    assert (care.what, care.settled, care.failing) == ("wait", False, False)
+
+
+def test_pods_that_crash_over_it_are_replaced_since_their_next_start_may_be_far_away() -> None:
+    crashing = pod(0, ready=False, state=CRASHING, crashed=True)
+    assert decide(workload(VARIABLE, crashing), A, never).what == "replace"
+    between = pod(0, ready=False, crashed=True)
+    assert decide(workload(VARIABLE, between), A, never).what == "replace"
+
+
+def test_pods_of_the_former_revision_do_not_count_while_a_rollout_hangs() -> None:
+    old, new = pod(0, revision="web-1"), pod(1, ready=False, state=CRASHING, crashed=True)
+    assert decide(workload(VARIABLE, old, new), A, never).what == "replace"
+
+
+def test_a_program_that_follows_is_settled_first_where_some_pods_wait() -> None:
+    care = decide(workload(MOUNTED, pod(0, ready=False, state=WAITING), pod(1)), A, follows)
+    assert (care.what, care.settled, care.failing) == ("reload", False, False)
+
+
+def test_a_reader_without_pods_is_left_alone() -> None:
+    assert decide(workload(VARIABLE, replicas=0), A, never).what == "none"
+
+
+def test_readers_of_an_object_that_is_made_anew_go_away_first() -> None:
+    assert decide(workload(MOUNTED, pod(0)), A, follows, anew=True).what == "scale"
+    assert decide(workload(MOUNTED, pod(0, ready=False, state=CRASHING)), A, follows, anew=True).what == "scale"
+    assert decide(workload(MOUNTED, pod(0), kind="DaemonSet"), A, follows, anew=True).what == "delete-pods"
+    owned = workload(MOUNTED, pod(0))
+    owned.obj["metadata"]["ownerReferences"] = [{"kind": "Prometheus", "controller": True, "uid": "p"}]
+    assert decide(owned, A, follows, anew=True).what == "delete-pods"
+
+
+def test_an_init_container_has_read_it_already() -> None:
+    init = {
+        "volumes": [{"name": "v", "configMap": {"name": "settings"}}],
+        "initContainers": [{"name": "init", "volumeMounts": [{"name": "v", "mountPath": "/x"}]}],
+        "containers": [{"name": "app"}],
+    }
+    running = pod(0)
+    running["status"]["initContainerStatuses"] = [{"name": "init", "state": {"terminated": {"exitCode": 0}}}]
+    assert decide(workload(init, running), A, never).what == "restart"
+
+
+def service(name: str, app: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"selector": {"app": app}}}
+
+
+def restarting(name: str, *args: str) -> Care:
+    return decide(workload({**VARIABLE, "containers": [{**VARIABLE["containers"][0], "args": list(args)}]}, pod(0),
+                           name=name), A, never)  # fmt: skip
+
+
+def test_what_others_depend_on_is_restarted_first() -> None:
+    services = [service("store", "store"), service("query", "query")]
+    a = restarting("a", "--query=http://query:9090")
+    query = restarting("query", "--endpoint=dnssrv+_grpc._tcp.store.x.svc")
+    store = restarting("store", "--data=/var/my-store-dir")
+    assert [care.ref.name for care in in_order([a, query, store], services)] == ["store", "query", "a"]
+
+
+def test_names_within_longer_names_are_no_dependency_and_circles_end() -> None:
+    services = [service("store", "store"), service("a", "a")]
+    a, store = restarting("a", "--x=store-gateway:1"), restarting("store", "--y=http://a:1")
+    assert [care.ref.name for care in in_order([store, a], services)] == ["a", "store"]
+    both = [restarting("a", "store:1"), restarting("store", "a:1")]
+    assert len(in_order(both, services)) == 2
