@@ -128,6 +128,26 @@ def test_large_and_incompressible_contents_and_many_packs() -> None:
     asyncio.run(main())
 
 
+def test_what_a_run_took_never_stands_in_for_what_somebody_asked_for() -> None:
+    async def main() -> None:
+        repository = await new()
+
+        async def named(name: str) -> str:
+            return (await repository.load(name, namespace="monitoring")).id
+
+        incident = await take(repository, some(1), 1, kind="run", run="r1", incident=True, healthy=False)
+        assert await named("latest") == incident.id
+        calm = await take(repository, some(2), 2, kind="run", run="r2", healthy=None)
+        await take(repository, some(3), 3, kind="run", run="r3", incident=True, healthy=False)
+        assert await named("latest") == calm.id
+        with pytest.raises(SnapshotNotFound):
+            await named("good")
+        asked = await take(repository, some(4), 0)
+        assert await named("latest") == await named("good") == asked.id
+
+    asyncio.run(main())
+
+
 def test_snapshots_are_found_by_what_people_call_them() -> None:
     async def main() -> None:
         repository = await new()

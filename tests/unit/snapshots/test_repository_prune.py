@@ -66,6 +66,17 @@ def test_each_place_and_kind_counts_for_itself() -> None:
     assert stay(every, last=1).keys() == {0, 1, 2, 5, 19}
 
 
+def test_runs_push_out_neither_what_was_asked_for_nor_what_was_taken_of_an_incident() -> None:
+    every = [
+        snapshot(0, healthy=True), snapshot(1, incident=True), snapshot(2, kind="run", run="r0"),
+        *(snapshot(i, kind="run", run=f"r{i}", incident=True) for i in range(3, 20)),
+    ]  # fmt: skip
+    assert stay(every, last=1) == {0: "last", 1: "last", 19: "last"}
+    assert stay(every, last=3).keys() == {0, 1, 17, 18, 19}
+    # Runs are begun when something is wrong, so what they took is never the good one.
+    assert stay(every, tagged=True) == {0: "good"}
+
+
 def test_no_policy_keeps_all() -> None:
     assert stay([snapshot(0), snapshot(1)]) == {0: "all", 1: "all"}
 
