@@ -26,14 +26,14 @@ from backout.cluster.port import Cluster, Object
 from backout.errors import BackoutError
 from backout.model.message import Message, msg
 from backout.probes import hashring, rules
-from backout.probes.logs import Entry, entries, shown
+from backout.probes.logs import Entry, entries, instant, shown
 from backout.probes.metrics import Page, page
 from backout.probes.programs import Program, recognise
 
 State = Literal["loaded", "failed", "pending", "unknown"]
 LOG_LINES = 400
-SLACK = timedelta(seconds=1)
-"""The API server's clock is read in whole seconds."""
+SECOND = timedelta(seconds=1)
+"""Times of writes, and the API server's clock, come in whole seconds: the write itself may be that much later."""
 
 
 class Reload(msgspec.Struct, frozen=True):
@@ -75,15 +75,17 @@ async def reload_state(
         return Reload("pending", msg("{container} is not running ({why})", container=container, why=waiting))
     wanted = {normpath(path): content for path, content in files.items()}
     log = _Log(cluster, namespace, name, container)
+    # Of a container that started in a later second everything came after the write.
+    after = since if since is None or _started_after(pod, container, since) else since + SECOND
     if program.hashring:
         content = wanted.get(program.hashring)
         if content is None:
             return _unknown(msg("none of the files is the hashring {path}", path=program.hashring))
-        return await _receiver(cluster, namespace, name, program, content, since, log)
+        return await _receiver(cluster, namespace, name, program, content, after, log)
     known = _CONFIGURED.get(program.name)
     if known is None:
         return _unknown(msg("{program} does not tell what it has loaded", program=program.name))
-    return await _configured(cluster, namespace, name, program, known, wanted, since, log)
+    return await _configured(cluster, namespace, name, program, known, wanted, since, after, log)
 
 
 # -- a receiver --------------------------------------------------------------------------------------------------------
@@ -159,7 +161,7 @@ _CONFIGURED = {
 
 async def _configured(
     cluster: Cluster, namespace: str, pod: str, program: Program, known: _Configured, files: Mapping[str, bytes],
-    since: datetime | None, log: _Log,
+    since: datetime | None, after: datetime | None, log: _Log,
 ) -> Reload:  # fmt: skip
     good, when, hashed = (f"{known.metric}_{end}" for end in
                           ("last_reload_successful", "last_reload_success_timestamp_seconds", "hash"))  # fmt: skip
@@ -167,7 +169,7 @@ async def _configured(
     successful = found.value(good)
     if successful is None:
         why = found.refusal or msg("it publishes no {metric}", metric=good)
-        return await log.judged(since, known.done, known.failed, why)
+        return await log.judged(after, known.done, known.failed, why)
     at = _time(found.value(when))
     if successful == 0:
         last = await log.last(None, known.done, known.failed)
@@ -176,7 +178,7 @@ async def _configured(
             return Reload("failed", text, None, "metrics")
         text = msg("it could not load the file, and works with what it loaded at {at}: {why}",
                    at=_shown(at), why=await log.reason(last))  # fmt: skip
-        before = since is not None and last.at is not None and last.at < since - SLACK
+        before = since is not None and last.at is not None and last.at < since
         return Reload("pending" if before else "failed", text, last.at, "metrics")
     config = files.get(program.config)
     value = found.value(hashed)
@@ -184,15 +186,18 @@ async def _configured(
         if value in hash_values(config, algorithms=("md5",)):
             return Reload("loaded", msg("it has loaded this file (hash {hash})", hash=f"{value:.0f}"), at, "metrics")
         return Reload("pending", msg("it works with another file, loaded at {at}", at=_shown(at)), at, "metrics")
-    if since is None:
+    if since is None or after is None:
         return _unknown(msg("its last reload, at {at}, succeeded; when the content was written is not known",
                             at=_shown(at)))  # fmt: skip
-    if at is None or at < since - SLACK:
+    if at is None or at < since:
         return Reload("pending", msg("it has not reloaded since the change; its last reload was at {at}",
                                      at=_shown(at)), at, "metrics")  # fmt: skip
-    other = await rules.difference(cluster, namespace, pod, program, files)
-    if other is not None:
-        return Reload("pending", other, at, "metrics")
+    compared = await rules.compared(cluster, namespace, pod, program, files)
+    if compared.other is not None:
+        return Reload("pending", compared.other, at, "metrics")
+    if at < after and not compared.same:
+        text = msg("it reloaded at {at}, in the same second as the change: before or after it", at=_shown(at))
+        return Reload("pending", text, at, "metrics")
     return Reload("loaded", msg("it reloaded without an error at {at}, after the change", at=_shown(at)), at, "metrics")
 
 
@@ -221,7 +226,7 @@ class _Log:
         """The last line of either kind, not older than ``since``."""
         for entry in reversed(await self.entries()):
             if entry.message in done or entry.message in failed:
-                if since is not None and (entry.at is None or entry.at < since - SLACK):
+                if since is not None and (entry.at is None or entry.at < since):
                     return None
                 return entry
         return None
@@ -273,6 +278,15 @@ def _not_running(pod: Mapping[str, Any], container: str) -> str:
                 other = state.get("waiting") or state.get("terminated") or {}
                 return str(other.get("reason") or "not started")
     return str(status.get("phase") or "Pending")
+
+
+def _started_after(pod: Mapping[str, Any], container: str, since: datetime) -> bool:
+    for field in ("containerStatuses", "initContainerStatuses"):
+        for entry in (pod.get("status") or {}).get(field) or ():
+            if entry.get("name") == container:
+                started = instant(str(((entry.get("state") or {}).get("running") or {}).get("startedAt") or ""))
+                return started is not None and started > since
+    return False
 
 
 def _unknown(message: Message) -> Reload:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from posixpath import dirname
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import yaml
@@ -41,28 +41,35 @@ class _Answer(msgspec.Struct):
     data: _Data = msgspec.field(default_factory=_Data)
 
 
-async def difference(
+class Compared(NamedTuple):
+    """``other``: what differs. ``same``: all rules of the files are loaded, and no others. Neither: nobody can say."""
+
+    same: bool = False
+    other: Message | None = None
+
+
+async def compared(
     cluster: Cluster, namespace: str, pod: str, program: Program, files: Mapping[str, bytes]
-) -> Message | None:
-    """What the server has loaded of these files that is not in them; None when it is the same, or can't be compared."""
+) -> Compared:
+    """The rules that the server has loaded against those of these files."""
     wanted = {path: groups for path, content in files.items() if (groups := groups_of(content))}
     if not wanted or not program.port:
-        return None
+        return Compared()
     try:
         answer = await cluster.proxied(
             "pods", pod, namespace, program.port, f"{program.prefix}/api/v1/rules", limit=LIMIT
         )
         if answer.refusal or answer.status != 200 or answer.truncated:
-            return None
+            return Compared()
         loaded = msgspec.json.decode(answer.body, type=_Answer)
     except (BackoutError, *UNREADABLE):
-        return None
+        return Compared()
     if loaded.status != "success":
-        return None
+        return Compared()
     return compare(wanted, loaded.data.groups)
 
 
-def compare(wanted: Groups, loaded: list[_Group]) -> Message | None:
+def compare(wanted: Groups, loaded: list[_Group]) -> Compared:
     """Files of the same folders only; a file that matches no pattern of the configuration is never loaded."""
     found: Groups = {}
     for group in loaded:
@@ -72,10 +79,11 @@ def compare(wanted: Groups, loaded: list[_Group]) -> Message | None:
         if dirname(path) not in folders:
             continue
         if path not in wanted:
-            return msg("it still works with the rules of {path}, which is not there any more", path=path)
+            other = msg("it still works with the rules of {path}, which is not there any more", path=path)
+            return Compared(other=other)
         if groups != wanted[path]:
-            return msg("it still works with other rules of {path}", path=path)
-    return None
+            return Compared(other=msg("it still works with other rules of {path}", path=path))
+    return Compared(same=wanted.keys() <= found.keys())
 
 
 def groups_of(content: bytes) -> dict[str, list[str]]:

@@ -26,7 +26,7 @@ RING = json.dumps(
 ).encode()
 OTHER = RING.replace(b"r-1", b"r-3")
 CUT = RING[:40]
-LOADED = datetime(2026, 11, 22, 23, 39, 35, tzinfo=UTC)
+LOADED = datetime(2026, 11, 22, 23, 39, 34, tzinfo=UTC)
 """A second before the receiver's last success and line."""
 PROXY = ProxyAnswer(503, refusal="error trying to reach service: no route")
 
@@ -117,7 +117,8 @@ def test_what_cannot_be_known() -> None:
 PROMETHEUS = pod({"name": "r", "image": "prom/prometheus", "args": ["--config.file=/p/prometheus.yml"]})
 GOOD = ProxyAnswer(200, "text/plain", (PAGES / "prometheus-2.42.txt").read_bytes())
 FAILED = ProxyAnswer(200, "text/plain", (PAGES / "prometheus-2.42-failed.txt").read_bytes())
-STARTED = datetime(2026, 11, 22, 23, 39, 13, tzinfo=UTC)
+STARTED = datetime(2026, 11, 22, 23, 39, 12, tzinfo=UTC)
+"""A second before that of its first load."""
 RULES = b"groups: [{name: a, rules: [{record: x, expr: up}, {alert: y, expr: up}]}]"
 METRICS, API = "pods/n/p:9090/metrics", "pods/n/p:9090/api/v1/rules"
 
@@ -139,6 +140,16 @@ def test_a_success_after_the_write_proves_prometheus() -> None:
     ) and "at 23:39:13 UTC, after the change" in found.message.text
     assert prometheus({METRICS: GOOD}, STARTED + timedelta(minutes=1)).state == "pending"
     assert prometheus({METRICS: GOOD}, None).state == "unknown"
+
+
+def test_the_second_of_the_write_proves_nothing_by_itself() -> None:
+    same = STARTED + timedelta(seconds=1)
+    assert prometheus({METRICS: GOOD}, same).state == "pending"
+    all_ = {METRICS: GOOD, API: loaded_rules(("/rules/a.yml", "a", ["x", "y"]))}
+    assert prometheus(all_, same).state == "loaded", "the rules themselves tell"
+    younger = json.loads(json.dumps(PROMETHEUS))
+    younger["status"]["containerStatuses"][0]["state"] = {"running": {"startedAt": "2026-11-22T23:39:13Z"}}
+    assert asked(younger, {METRICS: GOOD}, {}, STARTED + timedelta(seconds=0.5)).state == "loaded"
 
 
 def test_the_rules_that_are_loaded_must_be_those_of_the_files() -> None:
