@@ -12,6 +12,7 @@ import asyncio
 import re
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -37,7 +38,7 @@ LOOKED_THROUGH = 8
 one record of a release, its objects hold all that there were."""
 FRESH = 5.0
 """Seconds for which one look serves all the questions of one plan."""
-MOST = 20
+MOST = 10
 """Revisions that are read of a release, the newest first."""
 
 
@@ -94,10 +95,46 @@ async def _past_of(records: Records, release: str, listed: Sequence[Record]) -> 
 
 async def _look(repository: Repository, records: Records, release: str, listed: Sequence[Record]) -> Past:
     identity = await records.cluster.identity()
-    snapshots = [s for s in await repository.snapshots(identity, records.namespace) if not s.imported_from]
-    good = [snapshot for snapshot in snapshots if snapshot.good]
-    newest: dict[str, int] = {}
+    life = await _life(records, listed)
+    snapshots = [
+        snapshot
+        for snapshot in await repository.snapshots(identity, records.namespace)
+        if not snapshot.imported_from and (life is None or snapshot.taken_at > life)
+    ]
+    held, newest = await _find(repository, records, release, snapshots)
+    living = {record.revision: record for record in listed}
+    found: list[Record] = []
+    names: dict[int, tuple[str, ...]] = {}
+    vouched: dict[int, Message] = {}
+    for revision in sorted((number for number in held if number <= listed[-1].revision), reverse=True)[:MOST]:
+        content, deployed = await _content(records, living.get(revision)), []
+        for mine in held[revision].values():
+            if revision not in living:
+                loaded = await _load(repository, records, release, revision, mine)
+                if loaded is None or (life is not None and parse_time(loaded[1].info.first_deployed) != life):
+                    continue
+                if content is None:
+                    found.append(loaded[0])
+                    content = loaded[1]
+            deployed += mine.deployed
+        deployed.sort(key=lambda snapshot: snapshot.taken_at, reverse=True)
+        names[revision] = tuple(dict.fromkeys(name for s in deployed for name in (s.id, *s.tags)))
+        witness = next((s for s in deployed if s.good and newest.get(s.id) == revision), None)
+        if witness is not None and content is not None and await _in_force(repository, witness, content):
+            vouched[revision] = msg(
+                "It was in force in snapshot {id} of {time}, when everything was healthy.", id=witness.short,
+                time=witness.taken_at.strftime("%Y-%m-%d %H:%M UTC"),
+            )  # fmt: skip
+    return Past(records=tuple(sorted(found, key=lambda r: r.revision)), names=names, vouched=vouched)
+
+
+async def _find(
+    repository: Repository, records: Records, release: str, snapshots: Sequence[Snapshot]
+) -> tuple[dict[int, dict[str, _Held]], dict[str, int]]:
+    """The records by revision and address; and the newest revision in each snapshot that was looked through."""
     held: dict[int, dict[str, _Held]] = {}
+    newest: dict[str, int] = {}
+    good = [snapshot for snapshot in snapshots if snapshot.good]
     looked = {snapshot.id for snapshot in (*snapshots[:LOOKED_THROUGH], *good[:LOOKED_THROUGH])}
     for snapshot in snapshots:
         if snapshot.id in looked:
@@ -111,29 +148,7 @@ async def _look(repository: Repository, records: Records, release: str, listed: 
             mine.deployed.append(snapshot)
             if snapshot.id not in looked:
                 mine.snapshots.append(snapshot)
-    head = listed[-1]
-    life = await _life(records, listed)
-    living = {record.revision for record in listed}
-    found: list[Record] = []
-    names: dict[int, tuple[str, ...]] = {}
-    vouched: dict[int, Message] = {}
-    for revision in sorted((number for number in held if number <= head.revision), reverse=True)[:MOST]:
-        for mine in held[revision].values():
-            loaded = await _load(repository, records, release, revision, mine)
-            if loaded is None or not _same_life(loaded[1], life):
-                continue
-            record, content = loaded
-            if revision not in living and not any(r.revision == revision for r in found):
-                found.append(record)
-            called = tuple(name for s in mine.deployed for name in (s.id, *s.tags))
-            names[revision] = (*names.get(revision, ()), *(n for n in called if n not in names.get(revision, ())))
-            witness = next((s for s in mine.deployed if s.good and newest.get(s.id) == revision), None)
-            if revision not in vouched and witness is not None and await _in_force(repository, witness, content):
-                vouched[revision] = msg(
-                    "It was in force in snapshot {id} of {time}, when everything was healthy.", id=witness.short,
-                    time=witness.taken_at.strftime("%Y-%m-%d %H:%M UTC"),
-                )  # fmt: skip
-    return Past(records=tuple(sorted(found, key=lambda r: r.revision)), names=names, vouched=vouched)
+    return held, newest
 
 
 def _held(held: dict[int, dict[str, _Held]], revision: int, address: str) -> _Held:
@@ -151,18 +166,20 @@ async def _entries(repository: Repository, snapshot: Snapshot, release: str, kin
     return found
 
 
-async def _life(records: Records, listed: Sequence[Record]) -> str | None:
+async def _life(records: Records, listed: Sequence[Record]) -> datetime | None:
     """When the release was first deployed, by the newest record that can be read."""
     for record in reversed(listed):
-        try:
-            return (await records.load(record)).info.first_deployed
-        except BackoutError:
-            continue
+        content = await _content(records, record)
+        if content is not None:
+            return parse_time(content.info.first_deployed)
     return None
 
 
-def _same_life(release: Release, life: str | None) -> bool:
-    return life is None or parse_time(release.info.first_deployed) == parse_time(life)
+async def _content(records: Records, record: Record | None) -> Release | None:
+    try:
+        return await records.load(record) if record is not None else None
+    except BackoutError:
+        return None
 
 
 async def _load(
