@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from backout.cluster.port import NAMESPACES, Cluster, Object, Resource
+from backout.cluster.port import NAMESPACES, SERVICES, Cluster, Object, Resource
 from backout.errors import (
     AccessDenied,
     AlreadyExists,
@@ -335,13 +335,28 @@ async def _post(cluster: Cluster, work: Work) -> None:
     assert work.body is not None
     try:
         await cluster.create(work.body, dry_run=True)
+        taken = work.item.ref.kind == "Service" and await _address_taken(cluster, work.body)
     except Invalid:
         if work.item.ref.kind != "Service":
             raise
+        taken = True
+    if taken:
         work.body = without_addresses(work.body)
         await cluster.create(work.body, dry_run=True)
         note = msg("Its old addresses can't be had any more, so it gets new ones.")
         work.item = msgspec.structs.replace(work.item, notes=(*work.item.notes, note))
+
+
+async def _address_taken(cluster: Cluster, service: Object) -> bool:
+    """A dry run does not find that out (dryRunAllocator in pkg/registry/core/service/ipallocator): addresses are
+    asked for only when a Service is really written. False also where Services of other namespaces may not be listed."""
+    address = (service.get("spec") or {}).get("clusterIP")
+    if not address or address == "None":
+        return False
+    try:
+        return bool(await cluster.list_all(SERVICES, fields=f"spec.clusterIP={address}"))
+    except AccessDenied:
+        return False
 
 
 def reason_of(error: BackoutError) -> Message:
