@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import msgspec
+
 from backout.cluster.port import Cluster
+from backout.diagnosis import fault_cause
 from backout.diagnosis.collect import KINDS, WorkloadKey
+from backout.diagnosis.faults import Fault
 from backout.errors import BackoutError
 from backout.ledger.ownership import Owner
 from backout.ledger.suspects import suspect_of
@@ -36,6 +40,8 @@ class Case:
     workloads: list[WorkloadKey] = field(default_factory=list)
     serving: int = 0
     desired: int = 0
+    fault: Fault | None = None
+    """The single object that is to blame, where there is one."""
 
     @property
     def since(self) -> datetime | None:
@@ -46,6 +52,8 @@ class Case:
 
 async def conclude(cluster: Cluster, case: Case) -> Problem:
     """The problem of one case. A history that can't be read leaves the cause unknown, and says why."""
+    if case.fault is not None:
+        return await _of_object(cluster, case, case.fault)
     notes: list[Message] = []
     revisions: list[Revision] = []
     if case.mechanism:
@@ -67,6 +75,27 @@ async def conclude(cluster: Cluster, case: Case) -> Problem:
         target=case.target, mechanism=mechanism, workload=_workload(case), symptoms=tuple(case.symptoms),
         cause=_cause(case, bad, suspect), suspect=suspect, bad_revision=bad.number if bad else None,
         confidence=confidence, why=why, notes=tuple(notes),
+        serving=case.serving if case.workloads else None, desired=case.desired if case.workloads else None,
+    )  # fmt: skip
+
+
+async def _of_object(cluster: Cluster, case: Case, fault: Fault) -> Problem:
+    """The problem of one object: its own last change is the cause, whatever the revisions of what reads it."""
+    notes = fault_cause.notes(fault)
+    number = None
+    if case.mechanism:
+        number = await fault_cause.revision_in_force(cluster, case.target)
+    else:
+        notes.insert(0, case.owner.message)
+    fields, evidence = fault_cause.shown(fault.past.expected(fault.ref), fault.live)
+    symptoms = [*case.symptoms]
+    if evidence and symptoms:
+        symptoms[0] = msgspec.structs.replace(symptoms[0], evidence=(*symptoms[0].evidence, *evidence))
+    sure, why = fault_cause.confidence(fault, case.since)
+    return Problem(
+        target=case.target, mechanism=case.mechanism, workload=_workload(case), symptoms=tuple(symptoms),
+        cause=fault_cause.cause(fault, symptoms, fields), suspect=fault_cause.suspect(fault, case.target, fields),
+        bad_revision=number, confidence=sure, why=why, notes=tuple(notes), readers=fault.readers,
         serving=case.serving if case.workloads else None, desired=case.desired if case.workloads else None,
     )  # fmt: skip
 

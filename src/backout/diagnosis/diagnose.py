@@ -12,6 +12,8 @@ from typing import cast
 from backout.cluster.port import PODS, Cluster
 from backout.diagnosis.cause import Case, conclude
 from backout.diagnosis.collect import KINDS, State, WorkloadKey, read_state
+from backout.diagnosis.faults import Fault, Way, way_of
+from backout.diagnosis.objects import find_faults, take_out
 from backout.diagnosis.once import Once
 from backout.diagnosis.releases import ReleaseState, read_releases
 from backout.diagnosis.symptoms import find_troubles, held_symptom, rollout_symptoms, serving, symptoms_of
@@ -19,7 +21,7 @@ from backout.errors import AccessDenied, ObjectNotFound
 from backout.ledger.ownership import Owner, owner_of
 from backout.model.evidence import Diagnosis, Problem, Symptom
 from backout.model.message import msg
-from backout.model.target import WORKLOADS, Target
+from backout.model.target import OBJECTS, WORKLOADS, Target
 
 NAMESPACES_AT_ONCE = 4
 """Bounds memory: what the histories of a namespace need is read as a whole."""
@@ -36,7 +38,9 @@ async def diagnose(cluster: Cluster, namespace: str, targets: Sequence[Target] =
     releases, broken = await asyncio.gather(
         read_releases(cluster, namespace, now, state.blind), _broken_workloads(cluster, state, now)
     )
+    faults = await _faults(cluster, state, broken, now)
     cases = await _cases(cluster, state, broken)
+    _add_faults(cases, state, faults)
     _add_releases(cases, releases, targets)
     wanted = [case for case in cases.values() if not targets or case.target in targets or _named(case, targets)]
     problems = await _problems(cluster, wanted)
@@ -76,6 +80,43 @@ async def _broken_workloads(cluster: Cluster, state: State, now: datetime) -> di
         if found or held:
             broken[key] += [*found, *([held] if held else [])]
     return broken
+
+
+async def _faults(
+    cluster: Cluster, state: State, broken: dict[WorkloadKey, list[Symptom]], now: datetime
+) -> list[tuple[Fault, Way]]:
+    """Single objects at fault, each with who takes it back. What they explain is no longer in ``broken``."""
+    async with Once(cluster) as once:
+        reading = cast(Cluster, once)
+        faults = await find_faults(reading, state, broken, now)
+        ways = await asyncio.gather(*(way_of(reading, fault) for fault in faults))
+    found = []
+    for fault, way in zip(faults, ways, strict=True):
+        if way.mechanism == "helm":
+            # What its pods show is the release's business already.
+            fault.findings = [finding for finding in fault.findings if not finding.moved]
+        else:
+            take_out(broken, fault)
+        if fault.findings:
+            found.append((fault, way))
+    return found
+
+
+def _add_faults(cases: dict[Target, Case], state: State, faults: Sequence[tuple[Fault, Way]]) -> None:
+    """A case for each object at fault; where a release has to go back anyway, its symptoms are more of the same."""
+    for fault, way in faults:
+        symptoms = [finding.symptom for finding in fault.findings if finding.symptom is not None]
+        case = cases.get(way.target)
+        if case is None:
+            own = fault if way.target.kind in OBJECTS else None
+            case = cases[way.target] = Case(target=way.target, mechanism=way.mechanism, owner=way.owner, fault=own)
+        case.symptoms += symptoms
+        for key in dict.fromkeys(finding.workload for finding in fault.findings if finding.workload is not None):
+            if key not in case.workloads and key in state.workloads:
+                case.workloads.append(key)
+                ready, desired = serving(state.workloads[key], key[1])
+                case.serving += ready
+                case.desired += desired
 
 
 async def _cases(cluster: Cluster, state: State, broken: dict[WorkloadKey, list[Symptom]]) -> dict[Target, Case]:

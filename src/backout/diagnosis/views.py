@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -145,16 +146,48 @@ class UpdateStrategy(_View, frozen=True):
     rolling_update: RollingUpdate | None = None
 
 
+class TemplateContainer(_View, frozen=True):
+    """A container with what tells which program it is and what it reads."""
+
+    name: str
+    image: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[dict[str, Any], ...] = ()
+    env_from: tuple[dict[str, Any], ...] = ()
+    ports: tuple[dict[str, Any], ...] = ()
+    volume_mounts: tuple[dict[str, Any], ...] = ()
+    restart_policy: str = ""
+
+
 class TemplateSpec(_View, frozen=True):
-    containers: tuple[ContainerSpec, ...] = ()
-    init_containers: tuple[ContainerSpec, ...] = ()
+    containers: tuple[TemplateContainer, ...] = ()
+    init_containers: tuple[TemplateContainer, ...] = ()
+    volumes: tuple[dict[str, Any], ...] = ()
+    image_pull_secrets: tuple[dict[str, Any], ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """The same as a dict, in the API's own names."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
+
+class TemplateMeta(_View, frozen=True):
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
 
 
 class Template(_View, frozen=True):
+    metadata: TemplateMeta = TemplateMeta()
     spec: TemplateSpec = TemplateSpec()
 
 
+class Selector(_View, frozen=True):
+    match_labels: dict[str, str] | None = None
+
+
 class WorkloadSpec(_View, frozen=True):
+    selector: Selector = Selector()
     replicas: int = 1
     paused: bool = False
     update_strategy: UpdateStrategy | None = None

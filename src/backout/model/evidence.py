@@ -16,7 +16,11 @@ Confidence = Literal["certain", "likely", "possible", "unknown"]
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that was seen. ``source`` is ``pod``, ``event``, ``log``, ``condition``, ``release``, ``object``."""
+    """One thing that was seen.
+
+    ``source`` is ``pod``, ``event``, ``log``, ``condition``, ``release``, ``object``, ``metric``, ``http``,
+    ``snapshot``.
+    """
 
     source: str
     ref: ObjectRef
@@ -30,7 +34,9 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``code`` is the reason as Kubernetes words it (``CrashLoopBackOff``, ``OOMKilled``, ``ImagePullBackOff``,
     ``CreateContainerConfigError``, ``NotReady``, ``Unschedulable``, …) or ours: ``ReleasePending``, ``ReleaseFailed``,
-    ``RolloutStuck``, ``MissingReference``. ``since`` is the first sign of it.
+    ``RolloutStuck``, ``MissingReference``, and of objects ``ConfigReloadFailed``, ``ForwardRequestFailures``,
+    ``ObjectStorageErrors``, ``ImmutableReplaced``, ``NoEndpoints``, ``ConnectionRefused``, ``HTTPStatus``,
+    ``WrongBackend``. ``since`` is the first sign of it.
     """
 
     code: str
@@ -41,11 +47,22 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     evidence: tuple[Evidence, ...] = ()
 
 
+class Reading(msgspec.Struct, frozen=True, order=True, kw_only=True, omit_defaults=True):
+    """Who reads an object, and how: ``how`` and ``path`` as `backout.ledger.references` tells them."""
+
+    ref: ObjectRef
+    container: str = ""
+    how: str
+    path: str = ""
+    keys: tuple[str, ...] = ()
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something broken, the change that broke it, and whom to ask for the way back.
 
     ``target`` is the owner to act on (``helm/thanos`` when Helm owns the workload). ``suspect`` is the last change that
     touches what fails before the first symptom; None when none was found. ``serving`` says how many pods still serve.
+    ``readers`` are filled for a single object (mechanism ``objects``): who reads it, or calls it.
     """
 
     target: Target
@@ -60,6 +77,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     serving: int | None = None
     desired: int | None = None
     notes: tuple[Message, ...] = ()
+    readers: tuple[Reading, ...] = ()
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ConfigMaps and Secrets of a namespace as far as a diagnosis needs them: that they exist, and who wrote them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from backout.cluster.port import CONFIGMAPS, SECRETS, SERVICES, Cluster, Object, Resource
+from backout.errors import AccessDenied, NotFoundError
+from backout.ledger.edits import INGRESSES
+from backout.ledger.writers import Entry, Written, last_write
+from backout.model.target import OBJECTS, ObjectRef
+
+RESOURCES: dict[str, Resource] = {"ConfigMap": CONFIGMAPS, "Secret": SECRETS, "Service": SERVICES, "Ingress": INGRESSES}
+API_VERSIONS = {kind: version for version, kind in OBJECTS.values()}
+
+
+class ManagedMeta(msgspec.Struct, rename="camel", frozen=True):
+    """Metadata with its writers."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    creation_timestamp: datetime | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: tuple[dict[str, Any], ...] = ()
+    managed_fields: tuple[Entry, ...] = ()
+
+    def written(self, kind: str) -> Written | None:
+        """The last write of its content."""
+        return last_write(kind, self.managed_fields, self.creation_timestamp)
+
+    def as_object(self, kind: str, api_version: str, namespace: str) -> Object:
+        """What `backout.ledger.ownership` needs to tell the owner."""
+        meta = {"name": self.name, "namespace": self.namespace or namespace, "uid": self.uid, "labels": self.labels,
+                "annotations": self.annotations, "ownerReferences": list(self.owner_references)}  # fmt: skip
+        return {"apiVersion": api_version, "kind": kind, "metadata": meta}
+
+
+class Managed(msgspec.Struct, frozen=True):
+    """An object of which only metadata was read."""
+
+    metadata: ManagedMeta
+
+
+Known = dict[tuple[str, str], ManagedMeta]
+"""Kind and name → metadata."""
+
+
+class Holdings:
+    """Reads each namespace once, when it is asked for. ``unread`` are kinds, by namespace, that may not be listed."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._known: dict[str, asyncio.Task[Known]] = {}
+        self.unread: set[tuple[str, str]] = set()
+
+    async def of(self, namespace: str) -> Known:
+        """The ConfigMaps and Secrets of a namespace; Helm's release records are left out."""
+        if namespace not in self._known:
+            self._known[namespace] = asyncio.create_task(self._read(namespace))
+        return await asyncio.shield(self._known[namespace])
+
+    async def _read(self, namespace: str) -> Known:
+        lists = await asyncio.gather(*(self._list(resource, namespace) for resource in (CONFIGMAPS, SECRETS)))
+        return {
+            (kind, item.metadata.name): item.metadata
+            for kind, items in zip(("ConfigMap", "Secret"), lists, strict=True)
+            for item in items
+        }
+
+    async def _list(self, resource: Resource, namespace: str) -> list[Managed]:
+        try:
+            return await self._cluster.list_as(Managed, resource, namespace, labels="owner!=helm", metadata_only=True)
+        except AccessDenied:
+            self.unread.add((namespace, resource.kind))
+            return []
+
+    def readable(self, namespace: str, kind: str) -> bool:
+        """False when nothing can be said of what does not exist."""
+        return (namespace, kind) not in self.unread
+
+    async def close(self) -> None:
+        """Ends what nobody waits for any more."""
+        for task in self._known.values():
+            task.cancel()
+        await asyncio.gather(*self._known.values(), return_exceptions=True)
+
+
+async def live(cluster: Cluster, ref: ObjectRef) -> Object | None:
+    """The object with its content, with apiVersion and kind; None when it is not there or may not be read."""
+    try:
+        found = await cluster.get(RESOURCES[ref.kind], ref.name, ref.namespace)
+    except (NotFoundError, AccessDenied):
+        return None
+    return {**found, "apiVersion": RESOURCES[ref.kind].api_version, "kind": ref.kind}
+
+
+def reference(kind: str, name: str, namespace: str) -> ObjectRef:
+    """The reference of a ConfigMap, Secret, Service or Ingress."""
+    return ObjectRef(API_VERSIONS[kind], kind, name, namespace)
