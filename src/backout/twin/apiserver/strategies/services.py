@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from backout.twin.apiserver.status import Cause, invalid
+from backout.twin.apiserver.status import Cause, internal_error, invalid
 from backout.twin.apiserver.store import Object
 from backout.twin.apiserver.strategies.base import Context
 
@@ -92,10 +92,11 @@ def _balanced(spec: dict[str, Any]) -> bool:
 
 
 def _keep_ports(spec: dict[str, Any], before: dict[str, Any]) -> None:
-    known = {(p.get("protocol"), p.get("port")): p.get("nodePort") for p in before.get("ports") or ()}
-    used = {p.get("nodePort") for p in spec.get("ports") or ()}
+    """By the names of the ports, whatever else of them was changed (as patchAllocatedValues)."""
+    old = {p.get("name") or "": p.get("nodePort") for p in before.get("ports") or ()}
+    used = set(old.values()) & {p.get("nodePort") for p in spec.get("ports") or ()}
     for port in spec.get("ports") or ():
-        kept = known.get((port.get("protocol"), port.get("port")))
+        kept = old.get(port.get("name") or "")
         if not port.get("nodePort") and kept and kept not in used:
             port["nodePort"] = kept
 
@@ -119,9 +120,10 @@ def _assign_address(obj: Object, before: dict[str, Any] | None, context: Context
     if not wanted or (wanted != "None" and wanted != (before or {}).get("clusterIP")):
         taken = {other.get("clusterIP") for other in _others(obj, context)}
         if not wanted:
-            wanted = _free_address(taken)
+            # A dry run looks for no free one.
+            wanted = str(ADDRESSES[0]) if context.dry_run else _free_address(taken)
         elif not (before or {}).get("clusterIP"):  # a change of one that is set is for validation to refuse
-            _check_address(obj, wanted, taken)
+            _check_address(obj, wanted, set() if context.dry_run else taken, context)
     spec["clusterIP"] = wanted
     if not spec.get("clusterIPs"):
         spec["clusterIPs"] = [wanted]
@@ -139,13 +141,17 @@ def _free_address(taken: set[str | None]) -> str:
             return address
 
 
-def _check_address(obj: Object, wanted: str, taken: set[str | None]) -> None:
+def _check_address(obj: Object, wanted: str, taken: set[str | None], context: Context) -> None:
+    """A dry run does not find out that an address is taken (dryRunAllocator of ipallocator.go)."""
     name = obj["metadata"]["name"]
     try:
         inside = ipaddress.ip_address(wanted) in ADDRESSES
     except ValueError:
         return
-    if not inside:
+    if not inside and context.dry_run:
+        where = f"the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {ADDRESSES}"
+        why = f"failed to allocate IP {wanted}: {where}"
+    elif not inside:
         why = f"failed to allocate IP {wanted}: the provided network does not match the current range"
     elif wanted in taken:
         why = f"failed to allocate IP {wanted}: provided IP is already allocated"
@@ -159,26 +165,37 @@ def _assign_ports(obj: Object, before: dict[str, Any] | None, context: Context) 
     mine = {p.get("nodePort") for p in (before or {}).get("ports") or ()}
     taken = {p.get("nodePort") for other in _others(obj, context) for p in other.get("ports") or ()}
     taken |= {other["healthCheckNodePort"] for other in _others(obj, context) if other.get("healthCheckNodePort")}
-    chosen: dict[int, str] = {}
     for index, port in enumerate(spec.get("ports") or ()):
         wanted = port.get("nodePort")
         if not wanted:
             continue
-        field = f"spec.ports[{index}].nodePort"
-        if wanted not in NODE_PORTS:
-            why = "provided port is not in the valid range. The range of valid ports is 30000-32767"
-            raise invalid("Service", obj["metadata"]["name"], [Cause.invalid(field, wanted, why)])
-        if wanted in taken and wanted not in mine:
-            why = "provided port is already allocated"
-            raise invalid("Service", obj["metadata"]["name"], [Cause.invalid(field, wanted, why)])
-        chosen[wanted] = port.get("protocol", "TCP")
+        why = "" if wanted in mine else _refusal(wanted, taken, context)
+        if why:
+            raise invalid(
+                "Service", obj["metadata"]["name"], [Cause.invalid(f"spec.ports[{index}].nodePort", wanted, why)]
+            )
+    chosen = set() if context.dry_run else {p["nodePort"] for p in spec.get("ports") or () if p.get("nodePort")}
     for port in spec.get("ports") or ():
-        if not port.get("nodePort"):
-            port["nodePort"] = _free_port(taken | chosen.keys())
-            chosen[port["nodePort"]] = port.get("protocol", "TCP")
-    if _needs_health_port(spec) and not spec.get("healthCheckNodePort"):
-        spec["healthCheckNodePort"] = _free_port(taken | chosen.keys())
+        port["nodePort"] = port.get("nodePort") or _free_port(taken, chosen, context)
+        chosen.add(port["nodePort"])
+    if not _needs_health_port(spec):
+        return
+    health = spec.get("healthCheckNodePort")
+    if not health:
+        spec["healthCheckNodePort"] = _free_port(taken, chosen, context)
+    elif not _needs_health_port(before or {}) and (why := _refusal(health, taken | chosen, context)):
+        raise internal_error(f"failed to allocate requested HealthCheck NodePort {health}: {why}")
 
 
-def _free_port(taken: set[Any]) -> int:
-    return random.choice([port for port in NODE_PORTS if port not in taken])
+def _refusal(wanted: int, taken: set[Any], context: Context) -> str:
+    """Why that number cannot be had; a dry run does not look at the range."""
+    if wanted not in NODE_PORTS and not context.dry_run:
+        return "provided port is not in the valid range. The range of valid ports is 30000-32767"
+    return "provided port is already allocated" if wanted in taken else ""
+
+
+def _free_port(taken: set[Any], chosen: set[int], context: Context) -> int:
+    if context.dry_run:
+        # A number that is no node port, since none is looked for (AllocateNext of portallocator/operation.go).
+        return max(chosen, default=32768) + 1
+    return random.choice([port for port in NODE_PORTS if port not in taken and port not in chosen])

@@ -26,6 +26,7 @@ def service(errors: Errors, new: Object, old: Object | None) -> None:
     spec = new.get("spec") or {}
     if old is not None:
         _addresses_kept(errors, spec, old.get("spec") or {})
+        _health_port_kept(errors, spec, old.get("spec") or {})
     _shape(errors, spec)
     ports = spec.get("ports") or []
     seen: set[str] = set()
@@ -66,6 +67,13 @@ def _addresses_kept(errors: Errors, new: Object, old: Object) -> None:
     if len(before) > len(after) == 1 and new.get("ipFamilyPolicy") != "SingleStack":
         text = "must be set to 'SingleStack' when releasing the secondary clusterIP"
         errors.invalid("spec.ipFamilyPolicy", new.get("ipFamilyPolicy"), text)
+
+
+def _health_port_kept(errors: Errors, new: Object, old: Object) -> None:
+    name = "healthCheckNodePort"
+    needed = [s.get("type") == "LoadBalancer" and s.get("externalTrafficPolicy") == "Local" for s in (new, old)]
+    if all(needed) and new.get(name) != old.get(name):
+        errors.forbidden(f"spec.{name}", "field is immutable")
 
 
 def _shape(errors: Errors, spec: Object) -> None:
