@@ -97,6 +97,7 @@ def revision_line(page: Page, revision: Revision) -> str:
     parts = [page.say("revision {number}", number=revision.number)]
     parts += [part for part in (revision.chart, revision.change_cause) if part]
     parts += _snapshots(page, revision)
+    parts += [page.say(revision.status)] if revision.status == "missing" else []
     if revision.created is not None:
         parts.append(page.say("made {when}", when=page.ago(revision.created)))
     return ", ".join(parts)

@@ -117,6 +117,8 @@ async def put_back(context: StepContext, step: Step) -> StepOutcome:
                 await _write(context, ref, resource, live, former, Way())
         except (Conflict, ObjectNotFound):
             continue
+        if former is None:
+            return StepOutcome(True, msg("{ref} is gone again, as it was before the run.", ref=describe(step.params)))
         return StepOutcome(True, msg("{ref} is as it was before the run again.", ref=describe(step.params)))
     raise _restless(step)
 
