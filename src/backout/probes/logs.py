@@ -58,9 +58,11 @@ def shown(text: str) -> str:
     Go's YAML parser quotes the value that it can't read in back quotes, and errors of HTTP clients hold whole URLs.
     Stack traces, as ``%+v`` of github.com/pkg/errors adds them to an error, are left out.
     """
-    first, *rest = text.split("\n")
-    said = (first, *(part for part in rest if not _FRAME.match(part)))
-    line = ": ".join(words for part in said if (words := " ".join(part.split()).rstrip(":")))
+    first, *rest = (part for number, part in enumerate(text.split("\n")) if not number or not _FRAME.match(part))
+    if rest and not rest[0][:1].isspace():
+        # ``%+v`` puts the cause first; Error() would put it last.
+        first, *rest = (*reversed(rest), first)
+    line = ": ".join(words for part in (first, *rest) if (words := " ".join(part.split()).rstrip(":")))
     line = _QUERY.sub(rf"\g<url>?{HIDDEN}", _QUOTED.sub(f"`{HIDDEN}`", line))
     line = redact_text(line)
     return line if len(line) <= CUT else line[: CUT - 1] + "…"

@@ -83,7 +83,7 @@ async def storage_state(
             return _by_log(said, recent, None)
         if not done:
             return StorageState("idle", msg("it has not asked the object storage for anything yet"))
-        return StorageState("works", msg("{count} requests, none failed", count=done), {}, "", None, "metrics")
+        return StorageState("works", msg("requests: {count}, none failed", count=done), {}, "", None, "metrics")
     if failed >= done:
         text = msg("all {count} requests to the object storage failed", count=failed)
         return StorageState("failing", text, by_operation, words, at, "metrics")

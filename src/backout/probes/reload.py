@@ -114,7 +114,7 @@ async def _receiver(
     at = _time(found.value(_LOADED_AT))
     if value in hash_values(content):
         nodes = hashring.endpoints(content)
-        return Reload("loaded", msg("it has loaded this hashring ({count} endpoints, hash {hash})", count=len(nodes),
+        return Reload("loaded", msg("it has loaded this hashring (endpoints: {count}, hash {hash})", count=len(nodes),
                                     hash=f"{value:.0f}"), at, "metrics")  # fmt: skip
     problem = hashring.problem(content)
     errors = int(found.value(_FILE_ERRORS) or 0)

@@ -54,7 +54,7 @@ async def service_answers(check: Check, cluster: Cluster) -> Measured:
         return unknown(msg("no port could be asked"), **data)
     shown = ", ".join(f"{e.service}:{e.port} {e.connection.status or 'TCP'}" for e in answering[:5])
     more = f" (+{len(answering) - 5})" if len(answering) > 5 else ""
-    return passed(msg("{count} ports answer: {ports}", count=len(answering), ports=f"{shown}{more}"), **data)
+    return passed(msg("answering: {ports}", ports=f"{shown}{more}"), **data)
 
 
 async def answering(cluster: Cluster, namespace: str) -> list[str]:
@@ -144,7 +144,7 @@ async def ingress_answers(check: Check, cluster: Cluster) -> Measured:
             return unknown(value, again=again, **data)
     if len(judged) == 1:
         return passed(judged[0].value, **data)
-    return passed(msg("{count} routes answer; {first}", count=len(judged), first=judged[0].value), **data)
+    return passed(msg("all {count} routes answer; {first}", count=len(judged), first=judged[0].value), **data)
 
 
 async def _judged(cluster: Cluster, ingress: Object, answer: Answer, expected: dict[str, Any] | None) -> Measured:

@@ -47,7 +47,7 @@ async def object_restored(check: Check, cluster: Cluster) -> Measured:
         )  # fmt: skip
     if ref.kind in ("ConfigMap", "Secret"):
         keys = len(content.get("data") or {}) + len(content.get("binaryData") or {})
-        return passed(msg("it holds exactly what the snapshot holds ({count} keys)", count=keys), keys=keys)
+        return passed(msg("it holds exactly what the snapshot holds (keys: {count})", count=keys), keys=keys)
     return passed(msg("it is exactly as in the snapshot"))
 
 
@@ -166,8 +166,8 @@ async def references_exist(check: Check, cluster: Cluster) -> Measured:
     if bad:
         return failed(msg("named by Ingresses, but not there: {objects}", objects=listed(bad)), missing=bad)
     if secrets is None:
-        return passed(msg("{count} Services that Ingresses name are there; Secrets may not be listed", count=named))
-    return passed(msg("{count} Services and Secrets that Ingresses name are there", count=named), named=named)
+        return passed(msg("Services that Ingresses name, all there: {count}; Secrets may not be listed", count=named))
+    return passed(msg("Services and Secrets that Ingresses name, all there: {count}", count=named), named=named)
 
 
 class _Meta(msgspec.Struct):

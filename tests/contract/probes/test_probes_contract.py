@@ -124,11 +124,11 @@ def test_a_receiver_loads_waits_and_refuses(running: Harness, ns: str) -> None:
         await port.create(pod("r", ns, receiver, volumes=[{"name": "ring", "configMap": {"name": "ring"}}]))
         ask = asking(port, await ready(port, ns, "r"), "ring")
         found = await until(ask, "loaded")
-        assert found.by == "metrics" and "(1 endpoints, hash " in found.message.text
+        assert found.by == "metrics" and "(endpoints: 1, hash " in found.message.text
 
         await port.patch(CONFIGMAPS, "ring", {"data": {"ring.json": OTHER}}, ns)
         assert (await ask()).state in ("pending", "loaded")
-        assert "(2 endpoints, hash " in (await until(ask, "loaded")).message.text
+        assert "(endpoints: 2, hash " in (await until(ask, "loaded")).message.text
 
         await port.patch(CONFIGMAPS, "ring", {"data": {"ring.json": RING[:30]}}, ns)
         assert "not valid JSON" in (await until(ask, "failed")).message.text
@@ -280,7 +280,7 @@ def test_services_and_ingresses(running: Harness, ns: str) -> None:
         )
         assert found.status == "fail" and found.expected is not None and found.expected.text == "404 (expected)"
         found = await measured(port, ns, "service-answers", services=["web"])
-        assert (found.status, found.measured.text) == ("pass", "1 ports answer: web:http 200")
+        assert (found.status, found.measured.text) == ("pass", "answering: web:http 200")
         assert (await measured(port, ns, "references-exist")).status == "pass"
 
         await port.patch(SERVICES, "web", {"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 8081}]}}, ns)

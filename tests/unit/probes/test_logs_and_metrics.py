@@ -57,9 +57,10 @@ def test_lines_of_slog_and_json_and_others() -> None:
 def test_what_is_shown_of_an_error() -> None:
     store = [entry for entry in entries(text("thanos-store.log")) if entry.error][-1]
     assert shown(store.error) == (
-        "The request signature we calculated does not match the signature you provided. Check your key and signing "
-        "method.: BaseFetcher: iter bucket: sync block: bucket store initial sync: store command failed"
+        "store command failed: bucket store initial sync: sync block: BaseFetcher: iter bucket: The request signature "
+        "we calculated does not match the signature you provided. Check your key and signing method."
     )
+    assert shown("yaml: unmarshal errors:\n  line 3: x\n  line 4: y") == "yaml: unmarshal errors: line 3: x: line 4: y"
     assert len(shown("x" * 1000)) == 300
 
 

@@ -69,7 +69,7 @@ def test_the_hash_proves_a_hashring() -> None:
     for algorithm in ("sha256", "md5"):
         found = ring(page(RING, algorithm=algorithm))
         assert (found.state, found.by) == ("loaded", "metrics")
-        assert found.message.text.startswith("it has loaded this hashring (2 endpoints, hash ")
+        assert found.message.text.startswith("it has loaded this hashring (endpoints: 2, hash ")
         assert found.at == datetime(2026, 11, 22, 23, 39, 35, 344934, UTC)
     assert ring(page(RING), since=None).state == "loaded"
 

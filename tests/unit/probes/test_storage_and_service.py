@@ -54,7 +54,7 @@ def test_requests_that_all_fail() -> None:
     found = storage(counts(3, 3), lines("thanos-store.log"))
     assert (found.state, found.by, found.operations) == ("failing", "metrics", {"iter": 3})
     assert found.message.text == "all 3 requests to the object storage failed"
-    assert found.said.startswith("The request signature we calculated does not match")
+    assert "iter bucket: The request signature we calculated does not match" in found.said
     assert found.at == datetime(2026, 11, 22, 23, 39, 30, 378634, UTC)
 
 
@@ -68,7 +68,7 @@ def test_failures_that_grow_and_that_do_not() -> None:
 
 def test_requests_that_work_and_none_at_all() -> None:
     found = storage(counts(3, 0))
-    assert (found.state, found.message.text) == ("works", "3 requests, none failed")
+    assert (found.state, found.message.text) == ("works", "requests: 3, none failed")
     assert storage(counts(3, 0), lines("thanos-sidecar.log"), now=NOW + timedelta(hours=1)).state == "works"
     assert storage(counts(0, 0)).state == "idle"
     assert storage(counts(0, 0), lines("thanos-store.log")).state == "failing", "of the container before this one"

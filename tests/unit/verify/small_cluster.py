@@ -105,8 +105,9 @@ class SmallCluster:
         ]
 
     async def list_as(
-        self, type: Any, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
-    ) -> list[Any]:
+        self, type: Any, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "",
+        metadata_only: bool = False,
+    ) -> list[Any]:  # fmt: skip
         return [msgspec.convert(obj, type, strict=False) for obj in self._of(resource, namespace)]
 
     async def watch(
