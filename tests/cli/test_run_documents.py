@@ -49,21 +49,58 @@ def arguments(release: str, *more: str) -> tuple[str, ...]:
     return ("run", f"helm/{release}", "--to", "1", "-n", release, *more)
 
 
+KEY = "A key for your snapshots was made: "
 APPROVED = ("--yes", "--approve", "not-proven-good")
 
 
 def test_a_run_is_one_document(quick: Shell, release: str) -> None:
     answer = quick(*arguments(release, *APPROVED, "-o", "json"))
-    assert (answer.code, answer.err) == (0, "")
+    # The first use of a key is explained, whatever the format.
+    assert answer.code == 0 and answer.err.startswith(KEY)
     assert (answer.document["kind"], answer.document["state"], answer.document["exitCode"]) == ("Run", "recovered", 0)
     undone = quick("undo", "--yes", "-o", "json")
     assert (undone.code, undone.err, undone.document["kind"]) == (0, "", "Run")
 
 
+def test_the_namespace_is_kept_before_each_run_and_the_run_says_where(quick: Shell, release: str) -> None:
+    assert quick(*arguments(release, "--dry-run", "-o", "json")).code == 0
+    assert not (quick.home / "data" / "snapshots").exists()
+    run = quick(*arguments(release, *APPROVED, "-o", "json")).document
+    event = next(event for event in run["events"] if event["type"] == "snapshot")
+    undone = quick("undo", "--yes", "-o", "json").document
+    kept = quick("snapshot", "list", "-n", release, "-o", "json").document["items"]
+    assert [(item["type"], item["run"]) for item in kept] == [("run", undone["id"]), ("run", run["id"])]
+    assert kept[1]["id"] == event["data"]["snapshot"]
+    assert not any(item["good"] for item in kept)
+    short = kept[1]["id"][:8]
+    assert short in quick("show", run["id"]).out and kept[1]["id"] in quick("report", run["id"]).out
+    assert f"taken before the first write of run {run['id']}" in quick("snapshot", "show", short).out
+    # What the run did is what differs from then: its record, and what it wrote.
+    assert quick("snapshot", "diff", short, "live", "-n", release).code == 10
+    # The id of a snapshot is a place to go back to.
+    back = quick("plan", f"helm/{release}", "--to", short, "-n", release, "-o", "json")
+    assert back.document["revision"]["number"] == 2
+
+
+def test_a_repository_that_can_not_be_used_stops_a_run_only_where_that_is_wanted(
+    quick: Shell, release: str, helm: Any
+) -> None:
+    (quick.home / "data").mkdir()
+    (quick.home / "data" / "snapshots").write_text("a file where a folder should be")
+    must = "apiVersion: backout.dev/v1\nverify: {soak: 0}\nsnapshots: {before_run: always}\n"
+    (quick.home / "must.yaml").write_text(must)
+    refused = quick(*arguments(release, *APPROVED, "-o", "json", "--config", str(quick.home / "must.yaml")))
+    assert refused.code == 5 and refused.document["failure"]["code"] == "capture"
+    assert head(helm, release) == 2
+    done = quick(*arguments(release, *APPROVED))
+    assert done.code == 0 and "No snapshot of the namespace was taken" in done.err
+    assert "No snapshot of the namespace was taken" in quick("report", "latest").out
+
+
 def test_one_cluster_that_fails_does_not_stop_the_other(quick: Shell, release: str, helm: Any) -> None:
     both = ("--context", "cluster-01", "--context", "cluster-02", "-o", "json")
     answer = quick(*arguments(release, *APPROVED, *both))
-    assert (answer.code, answer.err) == (4, "")
+    assert answer.code == 4 and answer.err.startswith(KEY)
     assert answer.document["kind"] == "RunList" and answer.document["exitCode"] == 4
     run, error = answer.document["items"]
     assert (run["kind"], run["state"], run["plan"]["cluster"]) == ("Run", "recovered", "cluster-01")
