@@ -110,6 +110,11 @@ class SmallCluster:
     ) -> list[Any]:  # fmt: skip
         return [msgspec.convert(obj, type, strict=False) for obj in self._of(resource, namespace)]
 
+    async def fold(
+        self, type: Any, resource: Resource, fold: Any, namespace: str = "", *, labels: str = "", fields: str = ""
+    ) -> list[Any]:
+        return [fold(await self.list_as(type, resource, namespace, labels=labels, fields=fields))]
+
     async def watch(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> AsyncIterator[WatchEvent]:

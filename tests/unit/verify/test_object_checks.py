@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of what objects hold, and of those who read them. Values of Secrets appear nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from small_cluster import SmallCluster
+
+from backout.cluster.port import CONFIGMAPS, DEPLOYMENTS, PODS, REPLICASETS, SECRETS, SERVICES, ProxyAnswer
+from backout.errors import AccessDenied
+from backout.model.message import msg
+from backout.model.plan import Check, ClusterIdentity
+from backout.model.settings import SnapshotSettings
+from backout.model.snapshot import Entry, SnapshotDraft
+from backout.model.target import ObjectRef, Target
+from backout.model.verdict import CheckResult
+from backout.snapshots import source
+from backout.snapshots.collect import encode
+from backout.snapshots.repository.keys import make_identity
+from backout.snapshots.repository.opening import open_repository
+from backout.snapshots.sanitise import sanitise
+from backout.verify.verify import verify
+
+NS = "monitoring"
+RING = b'[{"endpoints": ["r-0.r:10901"]}]'
+TOKEN = "hunter2-hunter2"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[SnapshotSettings]:
+    make_identity(tmp_path / "keys" / "identity.age")
+    found = SnapshotSettings(repository=str(tmp_path / "snapshots"), identity=str(tmp_path / "keys" / "identity.age"))
+    with source.using(found):
+        yield found
+
+
+async def keep(settings: SnapshotSettings, obj: dict[str, Any]) -> dict[str, str]:
+    """The object in the repository, and how a check names its content."""
+    found = await open_repository(settings, create=True)
+    try:
+        async with found.repository.writer() as writer:
+            address = await writer.put(encode(sanitise(obj)))
+            ref = ObjectRef("v1", obj["kind"], "x", NS)
+            await writer.add(Entry(ref=ref, address=address, size=1))
+            await writer.save(SnapshotDraft(
+                kind="manual", cluster="small", identity=ClusterIdentity("u", "c"), namespace=NS,
+                taken_at=datetime.now(UTC),
+            ))  # fmt: skip
+        return {"address": address, "repository": found.repository.id}
+    finally:
+        await found.repository.close()
+
+
+async def measured(cluster: SmallCluster, code: str, **params: Any) -> CheckResult:
+    check = Check(code=code, target=Target("configmap", "x", NS), title=msg("x"), params=params)
+    return (await verify(cluster, [check], 0.0, settle=0.0)).checks[0]  # type: ignore[arg-type]
+
+
+def obj(kind: str, name: str = "x", **fields: Any) -> dict[str, Any]:
+    meta = {"name": name, "namespace": NS, "uid": f"uid-{name}", "resourceVersion": "7"}
+    return {"apiVersion": "v1", "kind": kind, "metadata": meta, **fields}
+
+
+def test_an_object_as_the_snapshot_has_it(settings: SnapshotSettings) -> None:
+    async def main() -> None:
+        good = obj("ConfigMap", data={"a": "1", "b": "2"})
+        where = {"kind": "ConfigMap", "name": "x", **await keep(settings, good)}
+
+        async def look(live: dict[str, Any] | None) -> CheckResult:
+            return await measured(SmallCluster(*([(CONFIGMAPS, live)] if live else [])), "object-restored", **where)
+
+        found = await look(good)
+        assert (found.status, found.measured.text) == ("pass", "it holds exactly what the snapshot holds (keys: 2)")
+        found = await look(obj("ConfigMap", data={"a": "1", "b": "3", "c": "4"}))
+        assert (found.status, found.data["places"]) == ("fail", ["data.b", "data.c"])
+        assert found.measured.text == "configmap/x holds something else in: data.b, data.c"
+        found = await look(obj("ConfigMap", data={"a": "1", "b": "2"}, immutable=True))
+        assert (found.status, found.data["places"]) == ("fail", ["immutable"])
+        assert (await look(None)).measured.text == "configmap/x does not exist"
+        going = {**good, "metadata": {**good["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+        assert (await look(going)).measured.text == "configmap/x is being deleted"
+
+    asyncio.run(main())
+
+
+def test_secret_values_are_not_shown(settings: SnapshotSettings) -> None:
+    async def main() -> None:
+        secret = obj("Secret", type="Opaque", data={"k": base64.b64encode(TOKEN.encode()).decode()})
+        where = {"kind": "Secret", "name": "x", **await keep(settings, secret)}
+        other = obj("Secret", type="Opaque", data={"k": base64.b64encode(b"other").decode()})
+        found = await measured(SmallCluster((SECRETS, other)), "object-restored", **where)
+        assert (found.status, found.data["places"]) == ("fail", ["data.k"])
+        shown = msgspec.json.encode(found).decode()
+        for text in (TOKEN, base64.b64encode(TOKEN.encode()).decode(), base64.b64encode(b"other").decode()):
+            assert text not in shown
+
+    asyncio.run(main())
+
+
+def test_addresses_of_a_service_do_not_count(settings: SnapshotSettings) -> None:
+    async def main() -> None:
+        spec = {
+            "selector": {"app": "x"},
+            "ports": [{"name": "http", "port": 80, "targetPort": 80}],
+            "type": "ClusterIP",
+        }
+        where = {"kind": "Service", "name": "x", **await keep(settings, obj("Service", spec=spec))}
+        live = obj("Service", spec={**spec, "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"]})
+        assert (await measured(SmallCluster((SERVICES, live)), "object-restored", **where)).status == "pass"
+        live["spec"]["selector"] = {"app": "y"}
+        found = await measured(SmallCluster((SERVICES, live)), "object-restored", **where)
+        assert (found.status, found.data["places"]) == ("fail", ["spec.selector"])
+
+    asyncio.run(main())
+
+
+def test_without_the_repository_nothing_is_known(settings: SnapshotSettings) -> None:
+    async def main() -> None:
+        where = {"kind": "ConfigMap", "name": "x", "address": "00" * 32, "repository": "another"}
+        live = SmallCluster((CONFIGMAPS, obj("ConfigMap")))
+        found = await measured(live, "object-restored", **where)
+        assert found.status == "unknown" and "is not the configured one" in found.measured.text
+        where.update(await keep(settings, obj("ConfigMap", data={"a": "1"})), address="00" * 32)
+        assert (await measured(live, "object-restored", **where)).status == "unknown"
+
+    asyncio.run(main())
+
+
+# -- readers -----------------------------------------------------------------------------------------------------------
+
+RECEIVE = {
+    "name": "receive", "image": "thanosio/thanos", "args": ["receive", "--receive.hashrings-file=/h/ring.json"],
+    "volumeMounts": [{"name": "ring", "mountPath": "/h"}],
+}  # fmt: skip
+STORE = {
+    "name": "store", "image": "thanosio/thanos", "args": ["store", "--objstore.config=$(O)"],
+    "env": [{"name": "O", "valueFrom": {"secretKeyRef": {"name": "x", "key": "o"}}}],
+}  # fmt: skip
+
+
+def page(text: str) -> ProxyAnswer:
+    return ProxyAnswer(200, "text/plain", f"# TYPE x gauge\n{text}\n".encode())
+
+
+def hashed(content: bytes) -> ProxyAnswer:
+    value = int.from_bytes(hashlib.sha256(content).digest()[:6], "little")
+    return page(f"thanos_receive_config_hash {value}")
+
+
+def workload(container: dict[str, Any], *pods: str, going: str = "") -> list[tuple[Any, dict[str, Any]]]:
+    spec = {"containers": [container], "volumes": [{"name": "ring", "configMap": {"name": "x"}}]}
+    deployment = obj("Deployment", "d", spec={"template": {"spec": spec}})
+    replicas = obj("ReplicaSet", "d-1")
+    found = [(DEPLOYMENTS, deployment), (REPLICASETS, replicas)]
+    for name in pods:
+        pod = obj("Pod", name, spec=spec, status={
+            "phase": "Running", "containerStatuses": [{"name": container["name"], "state": {"running": {}}}],
+        })  # fmt: skip
+        pod["metadata"]["labels"] = {"pod-template-hash": "1"}
+        owner = {"kind": "ReplicaSet", "name": "d-1", "uid": "uid-d-1", "apiVersion": "apps/v1", "controller": True}
+        pod["metadata"]["ownerReferences"] = [owner]
+        if name == going:
+            pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        found.append((PODS, pod))
+    return found
+
+
+def loaded(*pods: str, going: str = "", **answers: Any) -> CheckResult:
+    keys = {f"pods/{NS}/{pod}:10902/metrics": answer for pod, answer in answers.items()}
+    live = obj("ConfigMap", data={"ring.json": RING.decode()})
+    cluster = SmallCluster((CONFIGMAPS, live), *workload(RECEIVE, *pods, going=going), answers=keys)
+    readers = [{"workload": "deployment/d", "container": "receive"}]
+    return asyncio.run(measured(cluster, "config-reloaded", kind="ConfigMap", name="x", readers=readers))
+
+
+def test_all_readers_have_to_say_so() -> None:
+    found = loaded("a", "b", a=hashed(RING), b=hashed(RING))
+    assert found.status == "pass" and found.measured.text.endswith("(2 of 2 pods)") and found.data["pods"] == ["a", "b"]
+    found = loaded("a", "b", a=hashed(RING), b=hashed(b"other"))
+    assert found.status == "fail" and found.data["pods"] == ["b"] and found.expected is not None
+    assert loaded("a", "b", going="b", a=hashed(RING)).status == "pass", "one that goes need not"
+    found = loaded("a", "b", a=hashed(RING), b=AccessDenied("You may not get pods/proxy."))
+    assert found.status == "unknown" and "You may not get pods/proxy." in found.measured.text
+    found = loaded()
+    assert (found.status, found.measured.text) == ("fail", "none of its readers has a pod")
+
+
+def test_what_is_read_must_be_there() -> None:
+    found = asyncio.run(measured(SmallCluster(), "config-reloaded", kind="ConfigMap", name="x", readers=[]))
+    assert (found.status, found.measured.text) == ("fail", "configmap/x does not exist")
+
+
+def stored(*answers: Any, denied: Any = None) -> CheckResult:
+    keys = {f"pods/{NS}/p{number}:10902/metrics": answer for number, answer in enumerate(answers)}
+    pods = workload(STORE, *(f"p{number}" for number in range(len(answers))))
+    cluster = SmallCluster(*pods, answers=keys, denied=denied)
+    readers = [{"workload": "deployment/d", "container": "store"}]
+    return asyncio.run(measured(cluster, "object-storage", kind="Secret", name="x", readers=readers))
+
+
+def requests(done: int, failed: int = 0) -> ProxyAnswer:
+    return page(
+        f'thanos_objstore_bucket_operations_total{{operation="iter"}} {done}\n'
+        f'thanos_objstore_bucket_operation_failures_total{{operation="iter"}} {failed}'
+    )
+
+
+def test_requests_to_object_storage() -> None:
+    assert stored(requests(3), requests(4)).status == "pass"
+    found = stored(requests(3), requests(4, 4))
+    assert (found.status, found.data["pods"]) == ("fail", ["p1"])
+    found = stored(requests(3), requests(0))
+    assert found.status == "unknown" and "has not asked" in found.measured.text
+    assert stored(requests(3), AccessDenied("no")).status == "unknown"
+    assert stored().status == "fail"
