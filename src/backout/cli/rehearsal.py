@@ -72,6 +72,7 @@ async def rehearsal_place(session: Session, *, clusters: int, keep: bool) -> Asy
                 # The repository of the user's configuration is not for rehearsals.
                 session.settings = replace(session.settings, snapshots=SnapshotSettings())
                 source.use(session.settings.snapshots)
+                await _own_repository(session)
             yield Place(str(twin.kubeconfig), context, STACK_NAMESPACE, own=False)
     finally:
         if keep:
@@ -80,6 +81,15 @@ async def rehearsal_place(session: Session, *, clusters: int, keep: bool) -> Asy
         else:
             process.down(directory)
             shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _own_repository(session: Session) -> None:
+    """Made beforehand: what is said of a new key is for keys that stay."""
+    from backout.snapshots.repository.opening import open_repository
+
+    found = await open_repository(session.settings.snapshots, create=True)
+    await found.repository.close()
+    session.note("Snapshots go into a repository of this rehearsal, which is removed with it.")
 
 
 class _own_state:
