@@ -175,3 +175,16 @@ def test_a_run_with_nothing_at_all_still_renders() -> None:
     for lang in ("en", "ko"):
         assert render(bare, events, lang).startswith("#")
     assert run.id
+
+
+def test_the_snapshot_before_the_run_is_named_or_why_there_is_none() -> None:
+    run, events = recovered()
+    id_ = "7f3a" * 8
+    kept = event("snapshot", 191, msg("kept"), 2, snapshot=id_, objects=41)
+    text = render(run, [*events, kept], "en")
+    assert f"`{id_}`" in text and "(41 objects)" in text and f"backout snapshot diff {id_[:8]} live" in text
+    skipped = event("snapshot-skipped", 191, msg("No snapshot was taken. Why: {why}", why="the *disk* is full"), 2)
+    text = render(run, [*events, skipped], "en")
+    # In the timeline and below the steps, escaped.
+    assert text.count("No snapshot was taken. Why: the \\*disk\\* is full") == 2
+    assert "is snapshot" not in render(run, events, "en") and "No snapshot" not in render(run, events, "en")

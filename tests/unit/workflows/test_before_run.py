@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "crash"))
 from rollback_world import NAMES, NS, Listing, healthy, plan, prepared, services, snapshots
 
 from backout.engine.inline import InlineEngine, Memory
-from backout.errors import AccessDenied, BackoutError, CaptureError
+from backout.errors import AccessDenied, BackoutError, CaptureError, Interrupted
 from backout.model.evidence import Problem
 from backout.model.message import msg
 from backout.model.plan import Plan
@@ -207,6 +207,38 @@ def test_a_repository_that_never_answers_is_not_waited_for(tmp_path: Path) -> No
     assert world.run() == "recovered"
     (event,) = world.events("snapshot-skipped")
     assert "not done within" in event.message.text
+
+
+def test_ctrl_c_does_not_wait_for_it_and_a_resume_takes_it(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    begun = asyncio.Event()
+
+    class Begun(Slow):
+        async def _open(self, answer: float | None) -> Any:
+            begun.set()
+            return await super()._open(answer)
+
+    world.services.snapshots = Begun(SnapshotSettings(), patience=600)
+
+    async def main() -> None:
+        engine = InlineEngine(workflows(world.services), world.memory)
+        running = asyncio.ensure_future(begin(engine, world.services.store, "r1"))
+        await begun.wait()
+        engine.interrupt()
+        try:
+            async with asyncio.timeout(30):
+                await running
+        finally:
+            await engine.close()
+        assert len(asyncio.all_tasks()) == 1
+
+    with pytest.raises(Interrupted):
+        asyncio.run(main())
+    assert world.untouched and world.cluster.leases == {}
+    assert not world.events("snapshot") and not world.events("snapshot-skipped")
+    world.services.snapshots = snapshots(tmp_path)
+    assert world.run(resume=True) == "recovered"
+    assert [kept.run for kept in world.kept()] == ["r1"]
 
 
 def test_an_attempt_that_was_cut_off_after_it_is_taken_up(tmp_path: Path) -> None:
