@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``object-restored``, ``config-reloaded``, ``object-storage``, ``references-exist``: what objects hold, and whether
-those who read them work with it."""
+"""What objects hold, whether those who read them work with it, and whether what objects name is there."""
 
 from __future__ import annotations
 
@@ -134,6 +133,32 @@ async def object_storage(check: Check, cluster: Cluster) -> Measured:
             return unknown(_told(doubtful), again=state != "unknown", pods=sorted(doubtful))
     return passed(msg("{told} ({count} of {count} pods)", told=_told(found, others=False), count=len(found)),
                   pods=sorted(found))  # fmt: skip
+
+
+async def requests_forwarded(check: Check, cluster: Cluster) -> Measured:
+    """No request of the receivers among ``readers`` to another receiver fails now."""
+    from backout.probes.forwarding import Forwarding, forwarding
+    from backout.probes.programs import recognise
+
+    params, namespace = check.params, namespace_of(check)
+
+    async def ask(pod: Object, container: str) -> Forwarding:
+        program = recognise(pod["spec"], container)
+        if program is None:
+            return Forwarding("unknown", msg("it is not known what runs in {container}", container=container))
+        return await forwarding(cluster, namespace, pod, program)
+
+    ref = ObjectRef("v1", str(params.get("kind", "")), str(params.get("name", "")), namespace)
+    found = await _each(cluster, check, ref, ask)
+    if not found:
+        return failed(msg("none of its readers has a pod"), again=True)
+    by_state = _by_state(found, lambda state: state.state)
+    if failing := by_state.get("failing"):
+        return failed(_told(failing), msg("no request fails"), again=True, pods=sorted(failing))
+    if doubtful := by_state.get("unknown"):
+        return unknown(_told(doubtful), pods=sorted(doubtful))
+    return passed(msg("{told} ({count} of {count} pods)", told=_told(found, others=False), count=len(found)),
+                  pods=sorted(found), requests=sum(state.done for state in found.values()))  # fmt: skip
 
 
 async def references_exist(check: Check, cluster: Cluster) -> Measured:

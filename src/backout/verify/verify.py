@@ -47,6 +47,7 @@ _ASKED = {
     "object-restored": objects.object_restored,
     "config-reloaded": objects.config_reloaded,
     "object-storage": objects.object_storage,
+    "requests-forwarded": objects.requests_forwarded,
     "references-exist": objects.references_exist,
     "service-answers": network.service_answers,
     "ingress-answers": network.ingress_answers,

@@ -222,3 +222,28 @@ def test_requests_to_object_storage() -> None:
     assert found.status == "unknown" and "has not asked" in found.measured.text
     assert stored(requests(3), AccessDenied("no")).status == "unknown"
     assert stored().status == "fail"
+
+
+def forwarded(*answers: Any) -> CheckResult:
+    keys = {f"pods/{NS}/p{number}:10902/metrics": answer for number, answer in enumerate(answers)}
+    pods = workload(RECEIVE, *(f"p{number}" for number in range(len(answers))))
+    readers = [{"workload": "deployment/d", "container": "receive"}]
+    return asyncio.run(
+        measured(SmallCluster(*pods, answers=keys), "requests-forwarded", kind="ConfigMap", name="x", readers=readers)
+    )
+
+
+def forwards(failed: int, done: int) -> ProxyAnswer:
+    name = "thanos_receive_forward_requests_total"
+    return page(f'{name}{{result="error"}} {failed}\n{name}{{result="success"}} {done}')
+
+
+def test_requests_between_receivers() -> None:
+    found = forwarded([forwards(7, 1), forwards(7, 5)], forwards(0, 0))
+    assert found.status == "pass" and found.data["requests"] == 4 and "none failed" in found.measured.text
+    found = forwarded([forwards(7, 1), forwards(9, 5)], forwards(0, 0))
+    assert (found.status, found.data["pods"]) == ("fail", ["p0"]) and "failed within 1.5 s: 2" in found.measured.text
+    assert forwarded([forwards(7, 1), forwards(0, 1)]).status == "pass", "it was restarted"
+    assert forwarded(AccessDenied("no")).status == "unknown"
+    assert forwarded(page("x 1")).status == "unknown"
+    assert forwarded([forwards(7, 1), AccessDenied("no")]).status == "unknown"

@@ -128,6 +128,16 @@ def checks(planned: Planned, target: Target) -> list[Check]:
             code="config-reloaded", target=target, params={**_named(planned.seen), "readers": hot},
             title=msg("Loaded by {readers}", readers=names),
         ))  # fmt: skip
+    rings = [
+        entry for care in planned.cares if care.what == "reload" for entry in hot
+        if entry["workload"] == str(care.ref) and _receives(care, entry["container"])
+    ]  # fmt: skip
+    if rings:
+        found.append(Check(
+            code="requests-forwarded", target=target, params={**_named(planned.seen), "readers": rings},
+            title=msg("Receivers of {readers} reach each other",
+                      readers=", ".join(dict.fromkeys(entry["workload"] for entry in rings))),
+        ))  # fmt: skip
     stored = [
         {"workload": str(reader.workload), "container": reader.container}
         for care in acted for reader in care.workload.readers if _stores(care, reader)
@@ -145,6 +155,11 @@ def checks(planned: Planned, target: Target) -> list[Check]:
         found.append(Check(code="no-new-restarts", target=target, params=params,
                            title=msg("Pods of {ref} do not restart", ref=name)))  # fmt: skip
     return [*found, *_reached(planned.past.content or {}, target)]
+
+
+def _receives(care: Care, container: str) -> bool:
+    program = recognise(care.workload.spec, container)
+    return program is not None and bool(program.hashring)
 
 
 def _stores(care: Care, reader: Reader) -> bool:
