@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, NamedTuple
 
 from backout.cluster.port import SERVICES, Cluster, Object
@@ -16,7 +17,9 @@ from backout.probes.service import Connection, connection, port_of
 from backout.verify.measured import Measured, failed, passed, unknown
 from backout.verify.pods import namespace_of
 
-AT_ONCE = 8
+AT_ONCE = 16
+MOMENT = 2.5
+"""Seconds that looking for Services that can be asked may take, when nobody asked for it."""
 BROKEN = frozenset({502, 503, 504})
 """How a controller answers for a backend that is missing, without endpoints, or refuses."""
 _CHANGES_ANSWERS = ("rewrite", "auth", "redirect", "middleware", "app-root", "snippet", "oauth", "canary", "whitelist")
@@ -58,24 +61,40 @@ async def service_answers(check: Check, cluster: Cluster) -> Measured:
 
 
 async def answering(cluster: Cluster, namespace: str) -> list[str]:
-    """Services with a port that looks like HTTP and can be asked from here, whether or not somebody listens."""
+    """Services with a port that looks like HTTP and can be asked from here, whether or not somebody listens.
+
+    Those that take longer than a moment are left out.
+    """
     try:
         services = await cluster.list_all(SERVICES, namespace)
     except BackoutError:
         return []
-    found = await _connections(cluster, namespace, services, http=True, timeout=2.0)
+    found: list[_Asked] = []
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(MOMENT):
+            await _connections(cluster, namespace, services, http=True, timeout=MOMENT, into=found)
     return sorted({entry.service for entry in found if entry.connection.state in ("answers", "refused")})
 
 
 async def _connections(
-    cluster: Cluster, namespace: str, services: list[Object], *, http: bool = False, timeout: float = 5.0
+    cluster: Cluster,
+    namespace: str,
+    services: list[Object],
+    *,
+    http: bool = False,
+    timeout: float = 5.0,
+    into: list[_Asked] | None = None,
 ) -> list[_Asked]:
+    """One for each port; ``into`` gets each as soon as it is known."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(service: Object, port: dict[str, Any]) -> _Asked:
         async with gate:
             found = await connection(cluster, namespace, service, port, timeout=timeout)
-        return _Asked(service["metadata"]["name"], str(port.get("name") or port.get("port")), found)
+        asked = _Asked(service["metadata"]["name"], str(port.get("name") or port.get("port")), found)
+        if into is not None:
+            into.append(asked)
+        return asked
 
     return list(await asyncio.gather(*(
         one(service, port)

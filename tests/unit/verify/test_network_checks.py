@@ -201,6 +201,19 @@ def test_a_namespace_is_asked_only_where_that_proves_something() -> None:
     assert not cluster.asked, "a database is not sent HTTP requests"
 
 
+def test_services_that_take_their_time_are_left_out() -> None:
+    class Slow(SmallCluster):
+        async def proxied(self, kind: str, name: str, *more: Any, **options: Any) -> ProxyAnswer:
+            if name == "slow":
+                await asyncio.Event().wait()
+            return await super().proxied(kind, name, *more, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(network, "MOMENT", 0.2)
+        cluster: Any = Slow(service(), service("slow"), answers={f"services/{NS}/web:http/": PAGE})
+        assert asyncio.run(network.answering(cluster, NS)) == ["web"]
+
+
 def test_all_codes_are_described() -> None:
     import backout.verify
 
