@@ -38,7 +38,7 @@ Work = Callable[[KubernetesCluster], Awaitable[None]]
 
 
 def run(cluster: Harness, work: Work) -> None:
-    if not cluster.is_twin:
+    if not cluster.reaches_pods:
         pytest.skip("the API server of a bare control plane cannot reach simulated pods")
 
     async def main() -> None:

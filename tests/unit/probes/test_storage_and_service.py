@@ -135,6 +135,9 @@ def test_ports_that_cannot_be_asked() -> None:
     assert connected({}, 99).state == "no-endpoints"
     for spec in ({"type": "ExternalName", "ports": [{"port": 80}]}, {"ports": [{"port": 80}]}):
         assert connected({}, 80, {"metadata": {"name": "web"}, "spec": spec}).state == "unreachable"
+    for plain in ("server gave HTTP response to HTTPS client", "tls: first record does not look like a TLS handshake"):
+        answers = [ProxyAnswer(503, refusal=f"error trying to reach service: {plain}"), ProxyAnswer(404)]
+        assert connected({"services/n/web:https/": answers}, 443).status == 404, "it only looked like HTTPS"
     assert connected({"services/n/web:https/": ProxyAnswer(200)}, 443).state == "answers"
 
 
