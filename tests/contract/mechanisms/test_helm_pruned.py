@@ -165,6 +165,19 @@ def image(world: World) -> str:
     return found
 
 
+def test_records_in_configmaps_come_back_as_such(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELM_DRIVER", "configmap")
+    world.env["HELM_DRIVER"] = "configmap"
+    pruned(world)
+    plan = planned(world)
+    assert plan.revision.number == 2
+    for step in (step_of(plan, "helm.restore-record"), step_of(plan, "helm.rollback")):
+        assert world.execute(step)[0].changed
+    path = f"/api/v1/namespaces/{world.namespace}/configmaps/{RECORD.format(2)}"
+    assert world.harness.get(path).status == 200 and record(world, 2) is None
+    assert image(world) == "registry.example/web:1.1"
+
+
 def test_only_the_record_that_was_brought_back_is_deleted(world: World) -> None:
     pruned(world)
     plan = planned(world)
