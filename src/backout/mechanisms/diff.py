@@ -17,7 +17,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from backout.model.change import FieldChange
-from backout.model.redaction import HIDDEN, names_secret, redact_text
+from backout.model.redaction import HIDDEN, asks_for_secret, names_secret, redact_text
 
 MAX_VALUE = 4096
 
@@ -154,6 +154,11 @@ def _diff(before: Any, after: Any, path: tuple[Any, ...], secret: bool) -> Itera
             left, right = dict(enumerate(left_list)), dict(enumerate(right_list))
         for key in [*left, *(key for key in right if key not in left)]:
             step = ("list", key)
+            if isinstance(key, int) and key and any(asks_for_secret(side.get(key - 1)) for side in (left, right)):
+                if not same(left.get(key, _ABSENT), right.get(key, _ABSENT)):
+                    marks = _mark(left.get(key, _ABSENT)), _mark(right.get(key, _ABSENT))
+                    yield FieldChange(render((*path, step)), *marks, secret=True)
+                continue
             yield from _diff(left.get(key, _ABSENT), right.get(key, _ABSENT), (*path, step), secret)
         return
     yield _change(before, after, path, secret)

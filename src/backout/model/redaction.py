@@ -12,7 +12,10 @@ _SECRET_NAME = re.compile(
     r"authorization|bearer|dsn|connection[-_.]?string|cookie|session[-_.]?key",
     re.IGNORECASE,
 )
-_URL_USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@\"']+@", re.IGNORECASE)
+_URL_USER = re.compile(
+    # The second form: a password with a slash in it; a port before the slash is none.
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?:[^/\s\"']+|[^/\s@:\"']*:(?!\d{1,5}/)[^\s\"']+)@", re.IGNORECASE
+)  # fmt: skip
 _PAIR = re.compile(
     r"(?P<name>\b[\w.-]*(?:pass(?:word|wd|phrase)?|secret|token|credential|api[-_.]?key|access[-_.]?key|private[-_.]?key|"
     r"authorization|dsn)[\w.-]*[\"']?\s*[=:]\s*)(?P<value>(?:bearer|basic)\s+\S+|\"[^\"]*\"|'[^']*'|[^\s,;&}\]]+)",
@@ -21,6 +24,14 @@ _PAIR = re.compile(
 _BEARER = re.compile(r"\b(?P<name>bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _AWS = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
+_FLAG = re.compile(
+    r"(?P<name>(?<!\S)--?[\w.-]*(?:pass(?:word|wd|phrase)?|secret|token|credentials?|api-?key|access-?key)\s+)(?!-)"
+    r"(?=\S*[0-9A-Z])\S{6,}"
+)  # fmt: skip
+_USER_OPTION = re.compile(r"(?P<name>(?<!\S)(?:-u|--user)[= ]\s*[^\s:]+:)\S+")
+_WEBHOOK = re.compile(
+    r"(?P<name>https://(?:hooks\.slack\.com/(?:services|workflows)|discord(?:app)?\.com/api/webhooks)/)[^\s\"']+"
+)
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
 
 
@@ -34,6 +45,17 @@ def redact_text(text: str) -> str:
     text = _PEM.sub(HIDDEN, text)
     text = _URL_USER.sub(rf"\g<scheme>{HIDDEN}@", text)
     text = _BEARER.sub(rf"\g<name> {HIDDEN}", text)
-    text = _PAIR.sub(rf"\g<name>{HIDDEN}", text)
+    for pattern in (_PAIR, _FLAG, _USER_OPTION, _WEBHOOK):
+        text = pattern.sub(rf"\g<name>{HIDDEN}", text)
     text = _JWT.sub(HIDDEN, text)
     return _AWS.sub(HIDDEN, text)
+
+
+_NO_SECRET = re.compile(r"(?:file|path|dir|directory|name|url|mode|enabled|type|ttl|timeout)$", re.IGNORECASE)
+
+
+def asks_for_secret(argument: object) -> bool:
+    """True for an option whose value is the next argument, and a secret: ``--db-password``, not ``--password-file``."""
+    if not isinstance(argument, str) or not argument.startswith("-") or "=" in argument or " " in argument:
+        return False
+    return names_secret(argument) and _NO_SECRET.search(argument) is None

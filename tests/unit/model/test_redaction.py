@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from backout.model.redaction import HIDDEN, names_secret, redact_text
+from backout.model.redaction import HIDDEN, asks_for_secret, names_secret, redact_text
 
 SECRET = "s3cr3t-V4lue.x"
 
@@ -19,6 +19,12 @@ SECRET = "s3cr3t-V4lue.x"
         f"Authorization: Bearer {SECRET}",
         f"AWS_SECRET_ACCESS_KEY={SECRET}",
         f"api-key: '{SECRET}'",
+        f"dial https://kim:a/b{SECRET}@db.example/x failed",
+        f"dial https://kim:a@{SECRET}@db.example/x failed",
+        f"redis://:{SECRET}@db.example:6379/0",
+        f"run app --db-password {SECRET} --verbose",
+        f"curl -u kim:{SECRET} https://db.example/",
+        f"url: https://hooks.slack.com/services/T0/B0/{SECRET}",
         "key eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.s3cr3t-V4luex",
     ],
 )
@@ -33,11 +39,21 @@ def test_credentials_are_hidden(line: str) -> None:
         'secret "thanos-objstore" not found',
         "couldn't find key objstore.yml in Secret monitoring/thanos-objstore",
         "Readiness probe failed: HTTP probe failed with statuscode: 503",
+        "flag needs an argument: --token is required",
+        "see https://registry.example:5000/app@sha256:0123456789abcdef",
+        "app --token-file /etc/tokens/T0K3N",
         "container exits with code 2: unknown flag --receive.x",
     ],
 )
 def test_ordinary_lines_stay_whole(line: str) -> None:
     assert redact_text(line) == line
+
+
+def test_options_whose_value_is_the_next_argument() -> None:
+    assert asks_for_secret("--db-password")
+    assert asks_for_secret("-token")
+    for argument in ("--password-file", "--password=x", "password", "--listen", "--secret-name", 5):
+        assert not asks_for_secret(argument)
 
 
 def test_names_that_hold_secrets() -> None:

@@ -12,7 +12,7 @@ from backout.mechanisms.workload.history import Snapshot
 from backout.mechanisms.workload.objects import CHANGE_CAUSE, RESOURCES, on_delete, ordered, partition_of
 from backout.model.message import msg
 from backout.model.plan import Access, Compensation, Step
-from backout.model.redaction import names_secret, redact_text
+from backout.model.redaction import asks_for_secret, names_secret, redact_text
 from backout.model.revision import Revision
 from backout.model.target import ObjectRef, Target
 
@@ -100,6 +100,10 @@ def _shows_no_secret(template: dict[str, Any]) -> bool:
         return False
     spec = template.get("spec") or {}
     containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    for container in containers:
+        for words in (container.get("command") or (), container.get("args") or ()):
+            if any(asks_for_secret(word) for word in words[:-1]):
+                return False
     variables = [entry for container in containers for entry in container.get("env") or ()]
     return not any(names_secret(entry.get("name", "")) and entry.get("value") for entry in variables)
 
