@@ -55,6 +55,7 @@ async def _measure(session: Session, cluster: Cluster, texts: tuple[str, ...], s
     from backout.mechanisms import registry
     from backout.planning.choice import current_of
     from backout.verify.defaults import namespace_checks
+    from backout.verify.stacks import stack_checks
     from backout.verify.verify import verify
 
     targets = read_targets(session, cluster, texts)
@@ -62,7 +63,10 @@ async def _measure(session: Session, cluster: Cluster, texts: tuple[str, ...], s
         namespace = session.namespace_of(cluster)
         if not namespace:
             raise UsageError("verify looks at one namespace at a time.", hint="Say which with -n NAMESPACE.")
-        checks = list(await namespace_checks(cluster, namespace))
+        checks = [
+            *await namespace_checks(cluster, namespace),
+            *stack_checks(session.settings, cluster.name, namespace),
+        ]
     else:
         checks = []
         for target in targets:
@@ -70,5 +74,7 @@ async def _measure(session: Session, cluster: Cluster, texts: tuple[str, ...], s
             current = current_of(await mechanism.history(cluster, target))
             if current is not None:
                 checks += await mechanism.checks(cluster, target, current)
+        for namespace in dict.fromkeys(target.namespace for target in targets):
+            checks += stack_checks(session.settings, cluster.name, namespace)
     session.note("Watching for {seconds} s …", seconds=f"{soak:g}")
     return await verify(cluster, checks, soak, settle=0.0)

@@ -30,12 +30,29 @@ class GitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     path: str = ""
 
 
+class CheckSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One HTTP request that must be answered so after a rollback: of an ``ingress`` (from outside) or a ``service``.
+
+    ``host``: one of the Ingress's hosts, when it has several; ``port``: of the Service, by number or name, when it has
+    several; ``contains``: text that the answer must hold.
+    """
+
+    ingress: str = ""
+    service: str = ""
+    host: str = ""
+    port: int | str = ""
+    path: str = "/"
+    status: int = 200
+    contains: str = ""
+
+
 class StackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What belongs together: a namespace on one or more clusters."""
 
     namespace: str
     clusters: tuple[str, ...] = ()
     git: GitSettings = GitSettings()
+    checks: tuple[CheckSettings, ...] = ()
 
 
 class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,6 +139,14 @@ def parse_settings(text: str, filename: str) -> Settings:
                 line=_line(node, ["stacks", name, "git", key]), problem=problem, expected=expected,
                 hint="docs/configuration.md lists every key.",
             )  # fmt: skip
+        for number, check in enumerate(stack.checks):
+            problem, expected = _check_problem(check)
+            if problem:
+                raise ConfigError(
+                    "{file}, line {line}: stacks.{stack}.checks[{number}]: {problem}", file=filename, stack=name,
+                    line=_line(node, ["stacks", name, "checks"]), number=number, problem=problem, expected=expected,
+                    hint="docs/configuration.md lists every key.",
+                )  # fmt: skip
         for cluster in stack.clusters:
             if settings.clusters and cluster not in settings.clusters:
                 raise ConfigError(
@@ -133,6 +158,21 @@ def parse_settings(text: str, filename: str) -> Settings:
 
 _BRANCH = re.compile(r"(?![-/])(?!.*(?:\.\.|//|@\{|\.lock(?:/|$)|/\.|/$|\.$))[^\x00-\x20\x7f~^:?*\[\\]+")
 """git-check-ref-format(1), but for the rarest rules."""
+
+
+def _check_problem(check: CheckSettings) -> tuple[str, str]:
+    """Problem, what is expected."""
+    if bool(check.ingress) == bool(check.service):
+        return "it has to name one object.", "either ingress or service"
+    if not check.path.startswith("/") or not check.path.isprintable():
+        return "that can't be a path.", "one that begins with a slash"
+    if not 100 <= check.status <= 599:
+        return "that is no status of HTTP.", "100 to 599"
+    if check.service and check.host:
+        return "a Service has no hosts.", "host together with ingress only"
+    if check.ingress and check.port != "":
+        return "an Ingress is asked at the port that its controller published.", "port together with service only"
+    return "", ""
 
 
 def _git_problem(git: GitSettings) -> tuple[str, str, str]:

@@ -107,23 +107,41 @@ async def ask(cluster: Cluster, ingress: Object, *, timeout: float = TIMEOUT) ->
 
     async def one(route: Route) -> Answer:
         async with gate:
-            try:
-                async with asyncio.timeout(timeout):
-                    return await _ask(route, address, certificates)
-            except TimeoutError:
-                return _failed(route, address.text, msg("no answer within {seconds} s", seconds=timeout))
+            return (await _in_time(route, address, certificates, timeout))[0]
 
     return list(await asyncio.gather(*(one(route) for route in wanted)))
+
+
+async def fetch(
+    cluster: Cluster, ingress: Object, path: str, *, host: str = "", timeout: float = TIMEOUT
+) -> tuple[Answer, bytes]:
+    """Asks one path, of the first host when none is named, and gives at most 256 KiB of the body. Never raises."""
+    known = routes(ingress)
+    same = next((route for route in known if not host or route.host == host), None)
+    if same is None:
+        return Answer(host=host, path=path, error=msg("it has no rule for host {host}", host=host or "-")), b""
+    route = Route(same.host, path, "", 0, same.tls)
+    address, problem = _address(cluster, ingress)
+    if problem is not None:
+        return _failed(route, "", problem), b""
+    certificates = _Certificates(cluster, str(ingress["metadata"].get("namespace", "")))
+    return await _in_time(route, address, certificates, timeout)
+
+
+async def _in_time(
+    route: Route, address: _Address, certificates: _Certificates, timeout: float
+) -> tuple[Answer, bytes]:
+    try:
+        async with asyncio.timeout(timeout):
+            return await _ask(route, address, certificates)
+    except TimeoutError:
+        return _failed(route, address.host, msg("no answer within {seconds} s", seconds=timeout)), b""
 
 
 class _Address(msgspec.Struct, frozen=True):
     host: str
     http: int = 80
     https: int = 443
-
-    @property
-    def text(self) -> str:
-        return self.host
 
 
 def _address(cluster: Cluster, ingress: Object) -> tuple[_Address, Message | None]:
@@ -196,7 +214,7 @@ class _Certificates:
             return "unread"
 
 
-async def _ask(route: Route, address: _Address, certificates: _Certificates) -> Answer:
+async def _ask(route: Route, address: _Address, certificates: _Certificates) -> tuple[Answer, bytes]:
     secure = bool(address.https) and (bool(route.tls) or not address.http)
     path = route.path
     for _ in range(REDIRECTS + 1):
@@ -206,16 +224,17 @@ async def _ask(route: Route, address: _Address, certificates: _Certificates) -> 
         try:
             status, kind, body, location, served = await _get(url, route.host)
         except (httpx2.HTTPError, OSError, ssl.SSLError, ValueError) as error:
-            return _failed(route, f"{address.host}:{port}", _words(error))
+            return _failed(route, f"{address.host}:{port}", _words(error)), b""
         if 300 <= status < 400 and not secure and address.https and _same_but_secure(location, route):
             secure = True
             continue
         break
     compared = await certificates.compare(route.tls, served)
-    return Answer(
+    answer = Answer(
         host=route.host, path=route.path, address=f"{address.host}:{port}", status=status, marker=marker(body, kind),
         certificate=compared, service=route.service, port=route.port,
     )  # fmt: skip
+    return answer, body
 
 
 async def _get(url: str, host: str) -> tuple[int, str, bytes, str, bytes]:

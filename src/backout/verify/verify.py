@@ -23,7 +23,7 @@ from backout.errors import BackoutError
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.verdict import CheckResult, Verdict, judge
-from backout.verify import network, objects, others, workloads
+from backout.verify import network, objects, others, stacks, workloads
 from backout.verify.measured import Measured, unknown, unmeasured
 from backout.verify.pods import RESOURCES, namespace_of, workload_of
 from backout.verify.scene import Scene, View, watching
@@ -51,6 +51,7 @@ _ASKED = {
     "references-exist": objects.references_exist,
     "service-answers": network.service_answers,
     "ingress-answers": network.ingress_answers,
+    "http-answer": stacks.http_answer,
 }
 CODES = frozenset({*_WATCHED, *_ASKED})
 _OVER_TIME = "no-new-restarts"

@@ -18,6 +18,7 @@ from backout.model.settings import Settings
 from backout.model.target import Target
 from backout.planning.choice import Choice, choose
 from backout.planning.document import seal
+from backout.verify.stacks import stack_checks
 from backout.workflows.rights import rights
 
 
@@ -66,6 +67,7 @@ async def make_plan(
     risks, access = await asyncio.gather(
         mechanism.risks(cluster, target, choice.revision, changes), mechanism.access(cluster, target, changes)
     )
+    checks = [*checks, *stack_checks(settings, cluster.name, target.namespace)]
     mine = tuple(problem for problem in problems if problem.target == target)
     return seal(
         Plan(

@@ -23,7 +23,7 @@ from small_cluster import SmallCluster
 from backout.cluster.port import SECRETS
 from backout.errors import AccessDenied
 from backout.probes import ingress as probe
-from backout.probes.ingress import Answer, ask, routes
+from backout.probes.ingress import Answer, ask, fetch, routes
 
 HOST = "grafana.example"
 
@@ -127,6 +127,22 @@ def test_each_route_is_asked_by_its_host() -> None:
     asyncio.run(main())
 
 
+def test_one_path_with_its_body() -> None:
+    async def main() -> None:
+        async with server(login=http(200, b"Sign in"), slow=...) as (port, seen):
+            obj = ingress(rule("/"), rule("/", host="b.example"), ports=[port])
+            answer, body = await fetch(Local(), obj, "/login")  # type: ignore[arg-type]
+            assert (answer.status, body) == (200, b"Sign in")
+            answer, _ = await fetch(Local(), obj, "/login", host="b.example")  # type: ignore[arg-type]
+            assert answer.status == 200 and seen == [f"{HOST} /login", "b.example /login"]
+            answer, body = await fetch(Local(), obj, "/slow", timeout=0.2)  # type: ignore[arg-type]
+            assert answer.error is not None and not body
+            answer, _ = await fetch(Local(), obj, "/", host="c.example")  # type: ignore[arg-type]
+            assert answer.error is not None and "no rule for host c.example" in answer.error.text
+
+    asyncio.run(main())
+
+
 def test_large_slow_cut_and_absent_answers() -> None:
     async def main() -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -223,7 +239,7 @@ def test_a_handshake_that_fails() -> None:
     async def main() -> None:
         listening = await asyncio.start_server(plain, "127.0.0.1", 0)
         address = probe._Address("127.0.0.1", 0, listening.sockets[0].getsockname()[1])
-        answer = await probe._ask(probe.Route(HOST, "/"), address, probe._Certificates(Local(), "n"))  # type: ignore[arg-type]
+        answer, _ = await probe._ask(probe.Route(HOST, "/"), address, probe._Certificates(Local(), "n"))  # type: ignore[arg-type]
         assert answer.error is not None and answer.error.text == "the TLS handshake failed"
         listening.close()
         await listening.wait_closed()
