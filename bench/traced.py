@@ -95,14 +95,13 @@ def main() -> None:
     sys.argv = ["backout", *sys.argv[2:]]
     sys.meta_path.insert(0, Finder())
     began = time.time()
-    from backout.cli.main import main as backout
+    from backout.cli.main import leave, run
 
     MARKS.append(("main", began, time.time()))
-    try:
-        backout()
-    finally:
-        MARKS.append(("exit", time.time(), time.time()))
-        path.write_text(json.dumps(MARKS))
+    code = run()
+    MARKS.append(("exit", time.time(), time.time()))
+    path.write_text(json.dumps(MARKS))
+    leave(code)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,21 @@ async def command(
     if not dry_run:
         # The engine's import runs beside the reading of the cluster.
         preload()
-    planned = await _plans(session, targets, to, hooks=not no_hooks)
+    async with session.keeping():
+        return await _run(session, targets, to, approve, yes=yes, hooks=not no_hooks, dry_run=dry_run)
+
+
+async def _run(
+    session: Session,
+    targets: tuple[str, ...],
+    to: str,
+    approve: tuple[str, ...],
+    *,
+    yes: bool,
+    hooks: bool,
+    dry_run: bool,
+) -> int:
+    planned = await _plans(session, targets, to, hooks=hooks)
     if session.text:
         _show(session, planned.plans)
     if dry_run:

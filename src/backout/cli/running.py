@@ -125,8 +125,8 @@ async def _follow(
     finally:
         stop_listening()
         live.close()
-        # Some 50 ms; one engine a process, and the next plan (or an undo) needs its own.
-        await engine.close()
+        # Its threads take a while to end: the engine of a next plan waits for them, the end of the process does not.
+        await engine.close(wait=False)
     return store.get(run.id)
 
 

@@ -18,6 +18,7 @@ from backout.snapshots import source
 
 if TYPE_CHECKING:
     from backout.cli.views.page import Page
+    from backout.cluster.client import KubernetesCluster
     from backout.cluster.port import Cluster
     from backout.model.message import Message
 
@@ -32,6 +33,7 @@ class Session:
         self.verbose: bool = bool(values.get("verbose"))
         self.settings = load_settings(values.get("config"))
         source.use(self.settings.snapshots)
+        self._kept: dict[str, KubernetesCluster] | None = None
 
     @property
     def text(self) -> bool:
@@ -68,16 +70,47 @@ class Session:
     @asynccontextmanager
     async def cluster(self, name: str | None = None) -> AsyncIterator[Cluster]:
         """Connects to one cluster (the only one of the command unless ``name`` says which)."""
-        from backout.cluster.client import connect
-
         chosen = name if name is not None else self.contexts[0]
-        entry = self.settings.clusters.get(chosen, ClusterSettings())
-        kubeconfig = str(self.values.get("kubeconfig") or entry.kubeconfig)
-        cluster = connect(kubeconfig, entry.context or chosen, name=chosen)
+        if self._kept is not None:
+            yield self._keep(self._kept, chosen)
+            return
+        cluster = self._connect(chosen)
         try:
             yield cluster
         finally:
             await cluster.close()
+
+    def _connect(self, name: str) -> KubernetesCluster:
+        from backout.cluster.client import connect
+
+        entry = self.settings.clusters.get(name, ClusterSettings())
+        kubeconfig = str(self.values.get("kubeconfig") or entry.kubeconfig)
+        return connect(kubeconfig, entry.context or name, name=name)
+
+    def _keep(self, kept: dict[str, KubernetesCluster], name: str) -> KubernetesCluster:
+        if name in kept:
+            kept[name].forget()
+            return kept[name]
+        cluster = kept[name] = self._connect(name)
+        # The current context, by the name that a plan says; unless the configuration means another cluster by it.
+        if cluster.name not in self.settings.clusters:
+            kept.setdefault(cluster.name, cluster)
+        return cluster
+
+    @asynccontextmanager
+    async def keeping(self) -> AsyncIterator[None]:
+        """Within it, a cluster that was connected to stays so: its connections and credentials serve again.
+
+        What was learnt about it is asked anew.
+        """
+        kept: dict[str, KubernetesCluster] = {}
+        self._kept = kept
+        try:
+            yield
+        finally:
+            self._kept = None
+            for cluster in {id(cluster): cluster for cluster in kept.values()}.values():
+                await cluster.close()
 
     def namespace_of(self, cluster: Cluster) -> str:
         """The namespace to work in: `-n`, else the only stack's, else the context's own, else ``default``."""

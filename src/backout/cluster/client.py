@@ -74,6 +74,11 @@ class KubernetesCluster:
             self._lazy_verbs = Verbs(self._wire, manager=MANAGER)
         return self._lazy_verbs
 
+    def forget(self) -> None:
+        """What was asked once, and remembered since, is asked again when it is next needed."""
+        self._identity = None
+        self._discovery = Discovery(self._wire)
+
     async def identity(self) -> ClusterIdentity:
         """Which cluster this really is; asked once."""
         if self._identity is None:

@@ -34,6 +34,9 @@ LONGEST_WAIT = 8.0
 BUDGET = 30.0
 """Seconds after which nothing is tried again, whatever the number of attempts."""
 CONNECTIONS = 48
+AT_ONCE = 12
+"""Short requests under way at the same time; watches come on top. More would be slower: each new connection costs two
+round trips and a TLS handshake, and each idle one is looked at before every request."""
 ERROR_BODY = 64 * 1024
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 
@@ -52,6 +55,7 @@ class Wire:
         self._credentials = Credentials(connection, self._take_certificate)
         self._proxy = tls.proxy_for(connection)
         self._transport = self._open()
+        self._gate = asyncio.Semaphore(AT_ONCE)
         self._retired: list[httpx2.AsyncHTTPTransport] = []
         compress = connection.compress and not tls.is_loopback(connection.server)
         self._headers = [
@@ -63,7 +67,7 @@ class Wire:
     def _open(self) -> httpx2.AsyncHTTPTransport:
         return httpx2.AsyncHTTPTransport(
             verify=self._tls, trust_env=False, proxy=self._proxy or None, socket_options=_keepalive(),
-            limits=httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=16, keepalive_expiry=60),
+            limits=httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=AT_ONCE, keepalive_expiry=60),
         )  # fmt: skip
 
     def _take_certificate(self, cert: bytes, key: bytes) -> None:
@@ -105,7 +109,8 @@ class Wire:
         started = time.monotonic()
         for attempt in range(1, self._attempts + 1):
             try:
-                return await self._once(request, subject, self._read_timeout)
+                async with self._gate:
+                    return await self._once(request, subject, self._read_timeout)
             except _Failed as failed:
                 wait = failed.wait(attempt, read_only)
                 last = attempt == self._attempts or time.monotonic() + wait - started > BUDGET

@@ -24,9 +24,11 @@ import logging
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from backout.engine.inline import other_order, unknown
+from backout.engine.lazily import put_off
 from backout.engine.owners import Owners, StateDatabase
 from backout.engine.port import PARKING, Json, StepBody, Workflow
 from backout.engine.processes import ProcessLock, new_id
@@ -46,17 +48,33 @@ TAKEOVER_TIMEOUT = 30.0
 
 _ERROR = "$error"
 _LAUNCHED: set[str] = set()
+_CLOSING: list[threading.Thread] = []
+"""What is left of an engine that was closed without waiting; the next one waits for it."""
+
+
+def load() -> None:
+    """Imports dbos, without the driver of a database that is not used here."""
+    with put_off("psycopg", "psycopg.errors"):
+        import dbos  # noqa: F401
 
 
 def preload() -> threading.Thread:
     """Imports dbos (about half a second) in a thread, beside the reading of the cluster."""
-
-    def load() -> None:
-        import dbos  # noqa: F401
-
     thread = threading.Thread(target=load, name="backout-preload", daemon=True)
     thread.start()
     return thread
+
+
+def _destroy(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    from dbos import DBOS
+
+    try:
+        DBOS.destroy(destroy_registry=True)
+    finally:
+        _LAUNCHED.clear()
+        _CLOSING.remove(threading.current_thread())
+        with suppress(RuntimeError):  # nobody waits, and the loop has ended
+            loop.call_soon_threadsafe(ended.set)
 
 
 class _Context:
@@ -140,32 +158,28 @@ class DbosEngine:
     async def orphans(self) -> list[str]:
         return self._owners.orphans()
 
-    async def close(self) -> None:
+    async def close(self, *, wait: bool = True) -> None:
         """Ends background threads and closes the database.
 
-        A command line need not wait for it: every record was committed before `start` or `resume` returned, and a
-        process that just exits is what the contract suite kills.
+        Without ``wait`` they end by themselves, or with the process. That is enough for a command line: every record
+        was committed before `start` or `resume` returned, and a process that just exits is what the contract suite
+        kills.
         """
         running = {*self._tasks.values(), *self._bodies}
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         if self._registered:
-            from dbos import DBOS
-
             self._registered = {}
-            ended = asyncio.Event()
             loop = asyncio.get_running_loop()
-
-            def destroy() -> None:
-                DBOS.destroy(destroy_registry=True)
-                loop.call_soon_threadsafe(ended.set)
-
-            # Not `to_thread`: DBOS made the pool of the loop its own, and ends it here.
-            threading.Thread(target=destroy, name="backout-engine-close").start()
-            await ended.wait()
+            ended = asyncio.Event()
+            # DBOS made the pool of the loop its own, and ends it.
             loop.set_default_executor(ThreadPoolExecutor())
-            _LAUNCHED.clear()
+            thread = threading.Thread(target=_destroy, args=(loop, ended), name="backout-engine-close", daemon=True)
+            _CLOSING.append(thread)
+            thread.start()
+            if wait:
+                await ended.wait()
         self._lock.release()
         self._state.close()
 
@@ -275,8 +289,11 @@ class DbosEngine:
         async with self._launching:
             if self._registered:
                 return
+            for thread in tuple(_CLOSING):
+                await asyncio.to_thread(thread.join)
             if _LAUNCHED:
                 raise StateError("Another durable engine is open in this process.", hint="close it first")
+            load()
             from dbos import DBOSClient
 
             logging.getLogger("dbos").setLevel(logging.CRITICAL)

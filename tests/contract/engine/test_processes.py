@@ -15,6 +15,7 @@ import pytest
 
 from backout.engine.dbos_engine import DbosEngine
 from backout.engine.owners import Owners, StateDatabase
+from backout.engine.port import Json, WorkflowContext
 from backout.errors import LockedError, RunNotFound
 
 CHILD = Path(__file__).with_name("child.py")
@@ -166,3 +167,41 @@ def test_the_files_are_for_the_user_alone(tmp_path: Path) -> None:
     for file in folder.rglob("*"):
         if file.name not in ("effects", "go"):
             assert file.stat().st_mode & 0o077 == 0, file
+
+
+def test_an_engine_that_is_closed_without_waiting_makes_room_for_the_next(tmp_path: Path) -> None:
+    async def workflow(context: WorkflowContext, payload: Json) -> Json:
+        async def body() -> Json:
+            return payload
+
+        return await context.step("only", body)
+
+    async def main() -> list[Json]:
+        found = []
+        for number in range(3):
+            engine = DbosEngine(tmp_path / "state.db", {"w": workflow})
+            found.append(await engine.start("w", f"r{number}", number))
+            await engine.close(wait=False)
+            assert await asyncio.to_thread(lambda: "alive") == "alive", "the pool of the loop is there for others"
+        return found
+
+    assert asyncio.run(main()) == [0, 1, 2]
+
+
+def test_a_run_does_not_load_the_driver_of_another_database(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, pathlib, sys\n"
+        "from backout.engine.dbos_engine import DbosEngine, preload\n"
+        "async def workflow(context, payload):\n"
+        "    async def body(): return payload\n"
+        "    return await context.step('only', body)\n"
+        "async def main():\n"
+        "    preload()\n"
+        f"    engine = DbosEngine(pathlib.Path({str(tmp_path / 'state.db')!r}), {{'w': workflow}})\n"
+        "    print(await engine.start('w', 'r1', 7))\n"
+        "    await engine.close()\n"
+        "asyncio.run(main())\n"
+        "print('dbos' in sys.modules, 'psycopg' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["7", "True", "False"]

@@ -86,6 +86,7 @@ class FakeApi:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.compacted = 0
+        self.connections = 0
         self.url = ""
 
     @asynccontextmanager
@@ -134,6 +135,7 @@ class FakeApi:
         self._changed = asyncio.Event()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         self._writers.add(writer)
         task = asyncio.current_task()
         assert task is not None

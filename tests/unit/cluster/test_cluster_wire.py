@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from cluster_helpers import PODS_PATH, fake, run
 
 from backout import errors
 from backout.cluster.port import DEPLOYMENTS, PODS, SECRETS
+from backout.cluster.wire import AT_ONCE
 from backout.errors import BackoutError
 
 
@@ -238,5 +240,31 @@ def test_the_servers_clock() -> None:
     async def main() -> None:
         async with fake(answers={("GET", "/version"): (200, {"major": "1"})}) as (_, cluster):
             assert (await cluster.server_time()).isoformat() == "2026-11-13T03:04:05+00:00"
+
+    run(main())
+
+
+def test_many_requests_at_once_share_a_few_connections_and_watches_come_on_top() -> None:
+    async def main() -> None:
+        async with fake() as (api, cluster):
+            names = [f"web-{number}" for number in range(60)]
+            for name in names:
+                api.put(PODS_PATH, name)
+            watching = [asyncio.Event() for _ in range(AT_ONCE + 2)]
+
+            async def watch(synced: asyncio.Event) -> None:
+                async for event in cluster.watch(PODS, "shop"):
+                    if event.type == "SYNCED":
+                        synced.set()
+
+            watches = [asyncio.create_task(watch(synced)) for synced in watching]
+            await asyncio.gather(*(synced.wait() for synced in watching))
+            before = api.connections
+            answers = await asyncio.gather(*(cluster.get(PODS, name, "shop") for name in names))
+            assert [answer["metadata"]["name"] for answer in answers] == names
+            assert api.connections - before <= AT_ONCE
+            for task in watches:
+                task.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
 
     run(main())
