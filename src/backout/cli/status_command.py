@@ -42,11 +42,15 @@ async def _rows(session: Session, cluster: Cluster, texts: tuple[str, ...]) -> l
     from backout.cli.targets import read_targets
     from backout.diagnosis.diagnose import diagnose
     from backout.ledger.inventory import targets_in
+    from backout.model.target import OBJECTS
 
     namespace = session.namespace_of(cluster)
     targets = read_targets(session, cluster, texts) or await targets_in(cluster, namespace)
     diagnosis = await diagnose(cluster, namespace, targets if texts else ())
     problems = {problem.target: problem for problem in diagnosis.problems}
+    if not texts:
+        # A ConfigMap is listed when it is what broke: its release, and what reads it, may look healthy.
+        targets = [*targets, *(target for target in problems if target.kind in OBJECTS and target not in targets)]
     return list(await asyncio.gather(*(_row(cluster, target, problems.get(target)) for target in targets)))
 
 

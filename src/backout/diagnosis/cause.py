@@ -42,6 +42,8 @@ class Case:
     desired: int = 0
     fault: Fault | None = None
     """The single object that is to blame, where there is one."""
+    contents: list[tuple[Fault, list[Symptom]]] = field(default_factory=list)
+    """Objects at fault that this owner wrote itself, with what shows because of each."""
 
     @property
     def since(self) -> datetime | None:
@@ -67,7 +69,7 @@ async def conclude(cluster: Cluster, case: Case) -> Problem:
     if mechanism == "helm" and never_installed(revisions):
         notes.append(instead(case.target))
         mechanism = ""
-    bad = first_bad(revisions, case.since)
+    bad = first_bad(revisions, case.since) or writer(revisions, case)
     confidence, why = weigh(revisions, bad, case)
     suspect = await _suspect(cluster, case, revisions, bad)
     notes += _unexplained(case, suspect)
@@ -96,6 +98,7 @@ async def _of_object(cluster: Cluster, case: Case, fault: Fault) -> Problem:
         target=case.target, mechanism=case.mechanism, workload=_workload(case), symptoms=tuple(symptoms),
         cause=fault_cause.cause(fault, symptoms, fields), suspect=fault_cause.suspect(fault, case.target, fields),
         bad_revision=number, confidence=sure, why=why, notes=tuple(notes), readers=fault.readers,
+        snapshot=fault.past.good.short if fault.past.good and fault.past.kept(fault.ref) is not None else "",
         serving=case.serving if case.workloads else None, desired=case.desired if case.workloads else None,
     )  # fmt: skip
 
@@ -109,6 +112,13 @@ def first_bad(revisions: Sequence[Revision], since: datetime | None) -> Revision
     if last_good is not None:
         return next(iter(revisions[last_good + 1 :]), None)
     earlier = [r for r in revisions if since is None or r.created is None or r.created <= since + SKEW]
+    return earlier[-1] if earlier else None
+
+
+def writer(revisions: Sequence[Revision], case: Case) -> Revision | None:
+    """The revision that wrote an object which is at fault, though every pod of it is well."""
+    times = [fault.written.at for fault, _ in case.contents if fault.written is not None]
+    earlier = [r for r in revisions if times and r.created is not None and r.created <= max(times) + SKEW]
     return earlier[-1] if earlier else None
 
 
@@ -143,7 +153,8 @@ async def _suspect(
         return None
     previous = next((r for r in reversed(revisions) if r.number < bad.number and r.goodness == "good"), None)
     try:
-        return await suspect_of(cluster, case.target, bad, previous, _refs(case))
+        failing = [*_refs(case), *(fault.ref for fault, _ in case.contents)]
+        return await suspect_of(cluster, case.target, bad, previous, failing)
     except BackoutError:
         return None
 
@@ -158,7 +169,8 @@ def _touched(symptom: Symptom, suspect: LedgerEntry | None) -> bool:
 
 def _unexplained(case: Case, suspect: LedgerEntry | None) -> list[Message]:
     """What fails though the suspect did not change it; nothing is said where it changed nothing that fails."""
-    left = [symptom for symptom in case.symptoms if not _touched(symptom, suspect)]
+    contents = {id(symptom) for _, symptoms in case.contents for symptom in symptoms}
+    left = [s for s in case.symptoms if id(s) not in contents and not _touched(s, suspect)]
     if len(left) == len(case.symptoms):
         return []
     return [

@@ -111,6 +111,8 @@ def _add_faults(cases: dict[Target, Case], state: State, faults: Sequence[tuple[
             own = fault if way.target.kind in OBJECTS else None
             case = cases[way.target] = Case(target=way.target, mechanism=way.mechanism, owner=way.owner, fault=own)
         case.symptoms += symptoms
+        if case.fault is None:
+            case.contents.append((fault, symptoms))
         for key in dict.fromkeys(finding.workload for finding in fault.findings if finding.workload is not None):
             if key not in case.workloads and key in state.workloads:
                 case.workloads.append(key)
@@ -168,7 +170,9 @@ def _add_releases(cases: dict[Target, Case], releases: Sequence[ReleaseState], t
 
 
 def _named(case: Case, targets: Sequence[Target]) -> bool:
-    """True when a workload of the case was named, though its owner is what has to go back."""
+    """True when a workload of the case was named, though its owner is what has to go back, or an object's owner."""
+    if case.owner.target in targets:
+        return True
     named = {(target.namespace, target.kind, target.name) for target in targets}
     return any((namespace, kind.lower(), name) in named for namespace, kind, name in case.workloads)
 

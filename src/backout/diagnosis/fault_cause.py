@@ -155,9 +155,12 @@ def notes(fault: Fault) -> list[Message]:
                              at=snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC")))  # fmt: skip
     key = (fault.ref.kind, fault.ref.name)
     there = fault.past.installed.get(key)
-    if there is not None and fault.past.kept(fault.ref) is None:
-        found.append(msg("Revision {number} of {release} holds it: going back on {release} puts that back.",
-                         number=there.revision, release=str(there.release)))  # fmt: skip
+    if fault.past.kept(fault.ref) is None and fault.past.note is None:
+        found.append(
+            msg("No good snapshot holds it, so there is nothing to go back to; revision {number} of {release} has it.",
+                number=there.revision, release=str(there.release))
+            if there is not None else msg("No good snapshot holds it, so there is nothing to go back to.")
+        )  # fmt: skip
     return found
 
 

@@ -62,7 +62,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``target`` is the owner to act on (``helm/thanos`` when Helm owns the workload). ``suspect`` is the last change that
     touches what fails before the first symptom; None when none was found. ``serving`` says how many pods still serve.
-    ``readers`` are filled for a single object (mechanism ``objects``): who reads it, or calls it.
+    ``readers`` are filled for a single object (mechanism ``objects``): who reads it, or calls it; ``snapshot`` is then
+    the newest good snapshot that holds it, as people write it: without one there is nothing to go back to.
     """
 
     target: Target
@@ -78,6 +79,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     desired: int | None = None
     notes: tuple[Message, ...] = ()
     readers: tuple[Reading, ...] = ()
+    snapshot: str = ""
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
