@@ -35,6 +35,7 @@ _PROMETHEUS_FLAGS = ("storage.", "web.", "config.auto-reload", "rules.", "query.
 _DEFAULT_CONFIG = {
     "prometheus": "/etc/prometheus/prometheus.yml", "alertmanager": "/etc/alertmanager/alertmanager.yml",
 }  # fmt: skip
+_CONFIGURATION = (".yml", ".yaml", ".rules", ".json")
 _PORTS = {"prometheus": 9090, "alertmanager": 9093, "thanos": 10902}
 
 
@@ -82,7 +83,14 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
         Never true of a ``subPath`` mount: such a file does not change at all, which is for the caller to know.
         """
+        if self.watches_itself and path != self.config and not path.endswith(_CONFIGURATION):
+            return False
         return any(path == place or path.startswith(f"{place.rstrip('/')}/") for place in self.followed)
+
+    @property
+    def watches_itself(self) -> bool:
+        """Prometheus with ``--config.auto-reload``: it looks at its configuration and rules, wherever they are."""
+        return self.followed == ("/",)
 
 
 def programs_of(spec: Mapping[str, Any]) -> tuple[Program, ...]:
@@ -150,7 +158,8 @@ class _Container:
         return "thanos" in self.image or self.program == "thanos" or self.has_flag(*_THANOS_FLAGS)
 
     def is_called(self, name: str) -> bool:
-        return name in (self.image, self.program)
+        """``prom/prometheus``, or a copy of it called ``mirrored-prometheus-prometheus``."""
+        return name in (self.image, self.program) or self.image.endswith(f"-{name}")
 
     def reloads(self) -> bool:
         """Whether it makes other containers reload."""

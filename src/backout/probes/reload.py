@@ -171,6 +171,8 @@ async def _configured(
         why = found.refusal or msg("it publishes no {metric}", metric=good)
         return await log.judged(after, known.done, known.failed, why)
     at = _time(found.value(when))
+    if program.watches_itself and not _configures(program, files):
+        return _unknown(msg("{program} may read these files at any time, and does not tell when", program=program.name))
     if successful == 0:
         last = await log.last(None, known.done, known.failed)
         if last is None or last.message not in known.failed:
@@ -199,6 +201,13 @@ async def _configured(
         text = msg("it reloaded at {at}, in the same second as the change: before or after it", at=_shown(at))
         return Reload("pending", text, at, "metrics")
     return Reload("loaded", msg("it reloaded without an error at {at}, after the change", at=_shown(at)), at, "metrics")
+
+
+def _configures(program: Program, files: Mapping[str, bytes]) -> bool:
+    """Whether a change of the files makes a reload: those of service discovery or credentials make none."""
+    return program.config in files or any(
+        rules.groups_of(content) or b"scrape_configs" in content or b"groups" in content for content in files.values()
+    )
 
 
 # -- shared ------------------------------------------------------------------------------------------------------------

@@ -62,6 +62,9 @@ def test_prometheus_alone_loads_nothing_again() -> None:
     assert not found.follows(found.config)
     automatic = one(image="prom/prometheus", args=["--config.file=/p.yml", "--config.auto-reload"])
     assert automatic and automatic.follows("/etc/rules/a.yml")
+    assert not automatic.follows("/etc/secrets/token"), "nothing tells when that is read"
+    mirrored = one(image="rancher/mirrored-prometheus-prometheus:v2", args=["--config.file=/p.yml"])
+    assert mirrored and mirrored.kind == "prometheus"
     feature = one(image="prom/prometheus", args=["--config.file=/p.yml", "--enable-feature=x,auto-reload-config"])
     assert feature and feature.follows("/p.yml")
     off = one(image="prom/prometheus", args=["--config.auto-reload=false"])

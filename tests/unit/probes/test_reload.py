@@ -179,6 +179,14 @@ def test_a_reload_of_prometheus_that_failed() -> None:
     assert prometheus({METRICS: PROXY}, STARTED, log=loaded).by == "log"
 
 
+def test_files_that_make_no_reload() -> None:
+    server = json.loads(json.dumps(PROMETHEUS))
+    server["spec"]["containers"][0]["args"].append("--config.auto-reload")
+    targets = {"/sd/targets.json": b'[{"targets": ["a:1"]}]'}
+    assert asked(server, {METRICS: GOOD}, targets, STARTED).state == "unknown"
+    assert asked(server, {METRICS: GOOD}, {"/rules/a.yml": RULES}, STARTED).state == "loaded"
+
+
 def test_a_reloader_answers_for_whom_it_serves() -> None:
     reloader = {"name": "reloader", "image": "x/prometheus-config-reloader", "args": ["--config-file=/in/p.yaml.gz"]}
     both = pod(*PROMETHEUS["spec"]["containers"], reloader)
