@@ -62,10 +62,15 @@ def shown(text: str) -> str:
     if rest and not rest[0][:1].isspace():
         # ``%+v`` puts the cause first; Error() would put it last.
         first, *rest = (*reversed(rest), first)
-    line = ": ".join(words for part in (first, *rest) if (words := " ".join(part.split()).rstrip(":")))
+    line = ": ".join(words for part in (first, *rest) if (words := plain(part).rstrip(":")))
     line = _QUERY.sub(rf"\g<url>?{HIDDEN}", _QUOTED.sub(f"`{HIDDEN}`", line))
     line = redact_text(line)
     return line if len(line) <= CUT else line[: CUT - 1] + "…"
+
+
+def plain(text: str) -> str:
+    """One line that does nothing to a terminal: what is not printable is a space."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def instant(text: str) -> datetime | None:

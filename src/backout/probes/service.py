@@ -15,6 +15,8 @@ import msgspec
 from backout.cluster.port import Cluster, Object, ProxyAnswer
 from backout.errors import BackoutError, ObjectNotFound
 from backout.model.message import Message, msg
+from backout.model.redaction import redact_text
+from backout.probes.logs import plain
 
 LIMIT = 256 * 1024
 TIMEOUT = 5.0
@@ -89,7 +91,7 @@ def marker(body: bytes, content_type: str) -> str:
         text = body.decode("utf-8", "replace")
     else:
         return ""
-    return " ".join(text.split())[:80]
+    return redact_text(plain(text))[:80]
 
 
 def port_of(service: Object, port: int | str) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from backout import errors
 from backout.cluster.client import KubernetesCluster
 from backout.cluster.kubeconfig import Connection
 from backout.cluster.port import ProxyAnswer
+from backout.cluster.wire import CONNECTIONS
 
 PATH = "/api/v1/namespaces/shop/pods/web:80/proxy"
 Reply = Callable[[str, dict[str, str]], bytes | None]
@@ -179,5 +180,21 @@ def test_names_paths_and_queries_are_data() -> None:
         async with served(http(200, b"ok")) as (targets, cluster):
             await cluster.proxied("services", "a/../b", "n/s", "p?", scheme="https")
             assert targets == ["/api/v1/namespaces/n%2Fs/services/https:a%2F..%2Fb:p%3F/proxy/"]
+
+    run(main())
+
+
+def test_deadlines_leave_no_connection_behind() -> None:
+    """More of them than the pool has connections."""
+
+    def reply(target: str, _: dict[str, str]) -> bytes:
+        return http(200, b"ok") if target.endswith("/good") else b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"
+
+    async def main() -> None:
+        async with served(reply) as (_, cluster):
+            slow = [cluster.proxied("pods", "web", "shop", 80, "/slow", timeout=0.2) for _ in range(CONNECTIONS + 10)]
+            assert all(answer.refusal for answer in await asyncio.gather(*slow))
+            good = await asyncio.gather(*(cluster.proxied("pods", "web", "shop", 80, "/good") for _ in range(20)))
+            assert {answer.body for answer in good} == {b"ok"}
 
     run(main())

@@ -79,6 +79,10 @@ def test_nothing_secret_is_shown(line: str) -> None:
     assert "hunter2" not in shown(line)
 
 
+def test_nothing_is_done_to_a_terminal() -> None:
+    assert shown("a\x1b[31mred\x1b]0;title\x07 b\u202e") == "a [31mred ]0;title b"
+
+
 def test_instants() -> None:
     assert instant("1795390775.5") == datetime(2026, 11, 22, 23, 39, 35, 500000, UTC)
     assert instant("2026-11-22T23:39:29+01:00") == datetime(2026, 11, 22, 22, 39, 29, tzinfo=UTC)

@@ -150,4 +150,6 @@ def test_markers() -> None:
     assert marker(b"<html><TITLE lang=en>\n A &amp; B </title>", "text/html; charset=utf-8") == "A & B"
     assert marker(b"default backend - 404", "text/plain") == "default backend - 404"
     assert marker(b"x" * 1000, "text/plain") == "" and marker(b'{"token": "x"}', "application/json") == ""
+    assert marker(b"<title>a\x1b[2Jb</title>", "text/html") == "a [2Jb"
+    assert "hunter2" not in marker(b"password=hunter2", "text/plain")
     assert len(marker(b"<title>" + b"x" * 1000 + b"</title>", "text/html")) == 80
