@@ -132,6 +132,9 @@ def weigh(revisions: Sequence[Revision], bad: Revision | None, case: Case) -> tu
         )  # fmt: skip
     good_before = any(r.goodness == "good" and r.number < bad.number for r in revisions)
     why = list(bad.reasons[:2])
+    if case.contents and bad.goodness == "good":
+        # That its pods are ready speaks neither for nor against what it wrote into an object.
+        why = [finding.proof for fault, _ in case.contents for finding in fault.findings if finding.proof][:2]
     gap = case.since - bad.created if case.since and bad.created else None
     if gap is None:
         return "possible", (*why, msg("When it began is not known."))

@@ -119,7 +119,7 @@ class _Look:
         past, contents = await asyncio.gather(self.pasts.of(namespace, chosen), self._live(chosen, known))
         findings += await self._explained(suspected, past, contents)
         findings += await self._network(ends, questions, past, wires)
-        findings = [finding for finding in findings if self._counts(finding, past, contents)]
+        findings = [finding for finding in findings if self._counts(finding, known, past, contents)]
         return await self._faults(findings, known, past, contents, wires)
 
     def references(self, key: WorkloadKey) -> tuple[Reference, ...]:
@@ -163,12 +163,17 @@ class _Look:
         reason = missing.was_there(one.ref, past, ran)
         return Weighed(reason, direct=True) if reason is not None else None
 
-    def _counts(self, finding: Finding, past: Past, contents: dict[ObjectRef, Object | None]) -> bool:
+    def _counts(self, finding: Finding, known: Known, past: Past, contents: dict[ObjectRef, Object | None]) -> bool:
         """False for what is known to be as it should: failing requests are then somebody else's doing."""
         if finding.symptom is None or finding.symptom.code not in ("ObjectStorageErrors", "ForwardRequestFailures"):
             return True
         content = contents.get(finding.ref)
-        return content is None or past.changed(finding.ref, content) is not False
+        if content is None or past.changed(finding.ref, content) is not False:
+            return True
+        meta = known.get((finding.ref.kind, finding.ref.name))
+        written = meta.written(finding.ref.kind) if meta is not None else None
+        # A release that changed it holds what is live, and yet that may be what broke it.
+        return past.kept(finding.ref) is None and written is not None and written.by == "helm" and not written.born
 
     async def _templates(self, keys: set[WorkloadKey]) -> dict[WorkloadKey, datetime | None]:
         """When the template of each workload was changed last."""
