@@ -21,7 +21,6 @@ from backout.model.plan import Plan
 from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Snapshot
 from backout.snapshots.collect import About, take
-from backout.snapshots.repository import Repository
 from backout.snapshots.repository.opening import Opened, open_repository
 
 ANSWER = 10.0
@@ -86,8 +85,10 @@ class RunSnapshots:
         return Kept(why=why)
 
     async def _take(self, cluster: Cluster, plan: Plan, run: str, actor: str, answer: float | None) -> Kept:
-        repository = await self._open(answer)
+        found = await self._open(answer)
+        repository = found.repository
         try:
+            self._opened(found)
             identity = await cluster.identity()
             for snapshot in await repository.snapshots(identity, plan.namespace):
                 if snapshot.run == run and snapshot.kind == "run" and not snapshot.imported_from:
@@ -102,13 +103,11 @@ class RunSnapshots:
         finally:
             await repository.close()
 
-    async def _open(self, answer: float | None) -> Repository:
+    async def _open(self, answer: float | None) -> Opened:
         try:
             async with asyncio.timeout(answer):
-                found = await open_repository(self._settings, create=True)
+                return await open_repository(self._settings, create=True)
         except TimeoutError:
             raise StorageUnreachable(
                 "The repository of snapshots gave no answer within {seconds} s.", seconds=round(answer or 0)
             ) from None
-        self._opened(found)
-        return found.repository

@@ -37,7 +37,9 @@ LOOKED_THROUGH = 8
 """Snapshots whose every object is looked through, the newest and the newest good ones: the summary of a snapshot names
 one record of a release, its objects hold all that there were."""
 FRESH = 5.0
-"""Seconds for which one look serves all the questions of one plan."""
+BLIND = 60.0
+"""Seconds for which one look serves all the questions of one plan; one in vain for longer, so that a repository that
+gives no answer is waited for once."""
 MOST = 10
 """Revisions that are read of a release, the newest first."""
 
@@ -54,7 +56,7 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Look(NamedTuple):
-    at: float
+    until: float
     of: list[tuple[str, str]]
     past: Past
 
@@ -73,8 +75,10 @@ class _Held(msgspec.Struct, frozen=True):
 async def past_of(records: Records, release: str, listed: Sequence[Record]) -> Past:
     """Looks a release up in the snapshots. A repository that can't be read is no error here, but `Past.blind`."""
     known = _looks.setdefault(records, {}).get(release)
-    if known is None or known.of != [record.key for record in listed] or time.monotonic() - known.at > FRESH:
-        known = _Look(time.monotonic(), [record.key for record in listed], await _past_of(records, release, listed))
+    of = [record.key for record in listed]
+    if known is None or known.of != of or time.monotonic() > known.until:
+        past = await _past_of(records, release, listed)
+        known = _Look(time.monotonic() + (FRESH if past.blind is None else BLIND), of, past)
         _looks[records][release] = known
     return known.past
 
