@@ -4,7 +4,7 @@
 Without variables that is a twin of the test's own. `BACKOUT_TEST_KUBECONFIG` (and `BACKOUT_TEST_CONTEXT`) name any
 other cluster; `BACKOUT_TEST_SIMULATED_KUBELET=1` attaches the simulated kubelet to it, for a control plane without
 nodes. That one has to reach the pods' addresses on the loopback interface (docs/twin.md): what goes through the API
-server's proxies is skipped otherwise.
+server's proxies is skipped otherwise. `BACKOUT_TEST_POD_CIDR` gives it other addresses than its own choice.
 Every test has a namespace of its own, which is deleted afterwards.
 """
 

@@ -85,6 +85,8 @@ def simulated_kubelet(cluster: Cluster, folders: pytest.TempPathFactory) -> Iter
     shared.mkdir(exist_ok=True)
     mine, log, pid = shared / f"used-by-{worker or 'main'}", shared / "kubelet.log", shared / "pid"
     arguments = ["backout.twin.kubelet", "--kubeconfig", str(cluster.kubeconfig), "--context", cluster.context]
+    if cidr := os.environ.get("BACKOUT_TEST_POD_CIDR"):
+        arguments += ["--pod-cidr", cidr]
     with _locked(shared):
         mine.touch()
         if not pid.exists():

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -28,7 +29,7 @@ from backout.twin.kubelet.agent import Kubelet
 from backout.twin.kubelet.network import HTTP2_GREETING
 from backout.twin.kubelet.nodes import SimulatedNode
 from backout.twin.kubelet.settings import KubeletSettings
-from backout.twin.kubelet.sockets import loopback_socket, unreachable
+from backout.twin.kubelet.sockets import NoSockets, claimed, loopback_socket
 from backout.twin.transport import LocalTransport
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux binds sockets to an interface")
@@ -181,13 +182,45 @@ def test_an_address_that_is_taken_is_told_and_does_no_harm(caplog: pytest.LogCap
 
 
 @linux_only
-def test_which_networks_can_be_listened_in() -> None:
+def test_networks_of_pods_are_claimed() -> None:
+    other = IPv4Network("198.51.100.0/24")
+
     async def main() -> None:
-        assert await unreachable([OWN]) == ""
-        assert await unreachable([OWN, IPv4Network("198.51.100.0/24")]) == (
+        async with claimed([OWN]):
+            with pytest.raises(NoSockets, match="another kubelet's pods listen in 127"):
+                async with claimed([OWN]):
+                    raise AssertionError("claimed twice")
+        with pytest.raises(NoSockets) as caught:
+            async with claimed([OWN, other]):
+                raise AssertionError("claimed")
+        assert str(caught.value) == (
             "198.51.100.1 of 198.51.100.0/24 is not on this machine's loopback interface: "
             "Cannot assign requested address"
-        )  # fmt: skip
+        )
+        async with claimed([OWN]):
+            assert await refused(str(OWN[1]), 10250), "a claim listens nowhere"
+
+    asyncio.run(main())
+
+
+@linux_only
+def test_a_pod_gives_its_address_back_once() -> None:
+    async def main() -> None:
+        async with node() as n:
+            await n.create("p")
+            ip = await n.ready("p")
+            running = n.kubelet.pods[f"{NS}/p"]
+            machine, addresses = running.machine, running.node.node
+            deleted = {**machine.pod["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+            machine.update({**machine.pod, "metadata": deleted})
+            now = time.time()
+            while not machine.gone:
+                now += 1
+                machine.step(now)
+            # The API server tells of the pod's last changes before it is deleted.
+            machine.step(now + 1)
+            taken = {addresses.allocate_ip() for _ in range(3)}
+            assert ip in taken and len(taken) == 3
 
     asyncio.run(main())
 

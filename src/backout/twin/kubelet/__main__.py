@@ -21,7 +21,7 @@ from backout.twin.kubelet.agent import Kubelet
 from backout.twin.kubelet.nodes import SimulatedNode
 from backout.twin.kubelet.server import KubeletServer
 from backout.twin.kubelet.settings import KubeletSettings
-from backout.twin.kubelet.sockets import unreachable
+from backout.twin.kubelet.sockets import NoSockets, claimed
 from backout.twin.transport import HttpTransport, KubeconfigError
 
 # ValidateNonSpecialIP (pkg/apis/core/validation) and, for the proxies, Go's IsGlobalUnicast.
@@ -75,24 +75,30 @@ def _divided(network: IPv4Network, nodes: int) -> list[IPv4Network]:
     return list(network.subnets(new_prefix=prefix))[:nodes]
 
 
-async def _can_listen(mode: str, nodes: list[SimulatedNode]) -> tuple[bool, str]:
+async def _may_listen(mode: str, nodes: list[SimulatedNode], held: contextlib.AsyncExitStack) -> tuple[bool, str]:
     """Whether pods can have sockets, and a sentence about it. Raises PodSocketsError when they must and cannot."""
     if mode == "off":
         return False, "pods have no sockets"
     networks = [node.pods for node in nodes]
-    problem = await unreachable(networks)
-    if not problem:
-        return True, f"pods listen in {', '.join(str(network) for network in networks)}"
-    if mode == "on":
-        wanted = " and ".join(f"ip route add local {network} dev lo" for network in collapse_addresses(networks))
-        raise PodSocketsError(f"{problem}\nOn Linux, root adds them: {wanted}")
-    return False, f"pods have no sockets ({problem})"
+    try:
+        await held.enter_async_context(claimed(networks))
+    except NoSockets as error:
+        if mode == "on":
+            wanted = " and ".join(f"ip route add local {network} dev lo" for network in collapse_addresses(networks))
+            raise PodSocketsError(f"{error}\nOn Linux, root adds addresses: {wanted}") from None
+        return False, f"pods have no sockets ({error})"
+    return True, f"pods listen in {', '.join(str(network) for network in networks)}"
 
 
 async def _run(options: argparse.Namespace) -> None:
+    async with contextlib.AsyncExitStack() as held:
+        await _attach(options, held)
+
+
+async def _attach(options: argparse.Namespace, held: contextlib.AsyncExitStack) -> None:
     parts = _divided(options.pod_cidr, options.nodes) if options.pod_cidr else [None] * options.nodes
     nodes = [SimulatedNode(f"{options.prefix}{i + 1}", i, "127.0.0.1", pod_range=p) for i, p in enumerate(parts)]
-    sockets, told = await _can_listen(options.pod_sockets, nodes)
+    sockets, told = await _may_listen(options.pod_sockets, nodes, held)
     transport = HttpTransport.from_kubeconfig(options.kubeconfig, options.context)
     api = Api(transport, user_agent="kubelet")
     informers = SharedInformers(api)

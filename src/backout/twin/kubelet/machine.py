@@ -272,7 +272,8 @@ class PodMachine:
         if any(c.running for c in (*self.mains, *self.inits)):
             return due
         self.gone = True
-        if self.pod_ip and not self.pod["spec"].get("hostNetwork"):
+        # Once: until the API server has deleted the pod, further changes of it come here again.
+        if self.sandbox and self.pod_ip and not self.pod["spec"].get("hostNetwork"):
             self.node.release_ip(self.pod_ip)
             self.sandbox = False
         return math.inf

@@ -9,11 +9,12 @@ so nothing is reached from outside.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import math
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Protocol
@@ -27,6 +28,8 @@ from backout.twin.kubelet.network import HTTP2_GREETING, Network, listening, por
 log = logging.getLogger(__name__)
 _INTERFACE = "lo"
 _CHECK_SECONDS = 2.0
+_CLAIM_PORT = 10250
+"""Bound, but not listened at, by whose pods have the addresses; a kubelet's own port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +165,18 @@ def _endpoints(machine: PodMachine, now: float) -> Iterator[_Endpoint]:
                     yield _Endpoint(machine.pod_ip, port, speaks_http2(name))
 
 
-def loopback_socket(ip: str, port: int) -> socket.socket:
-    """Bound to one address of the loopback interface. Raises OSError when this machine has no such address."""
+def loopback_socket(ip: str, port: int, *, shared: bool = True) -> socket.socket:
+    """Bound to one address of the loopback interface. Raises OSError when this machine has no such address.
+
+    ``shared``: others may bind it as well, though only one listens.
+    """
     device = getattr(socket, "SO_BINDTODEVICE", None)
     if device is None:
         raise OSError(errno.EADDRNOTAVAIL, "sockets of one interface are known on Linux only")
     # Names the protocol, since asyncio switches Nagle off only where it sees TCP.
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(shared))
         sock.setsockopt(socket.SOL_SOCKET, device, _INTERFACE.encode())
         sock.bind((ip, port))
     except BaseException:
@@ -179,20 +185,35 @@ def loopback_socket(ip: str, port: int) -> socket.socket:
     return sock
 
 
-async def unreachable(networks: Iterable[IPv4Network]) -> str:
-    """Why addresses of these networks cannot be listened at on this machine; empty when they can.
+class NoSockets(Exception):
+    """Pods cannot listen in a network; the message says why."""
+
+
+@contextlib.asynccontextmanager
+async def claimed(networks: Iterable[IPv4Network]) -> AsyncIterator[None]:
+    """Keeps these networks for the pods of this process, as long as it lasts.
 
     Tries the first and the last address of each, with a connection: there are kernels set to bind any address.
+
+    Raises:
+        NoSockets: their addresses are not local to the loopback interface, or belong to another process's pods.
     """
-    for network in networks:
-        for address in (network[1], network[-2]):
+    with contextlib.ExitStack() as held:
+        for network in networks:
+            for address in (network[1], network[-2]):
+                problem = f"{address} of {network} is not on this machine's loopback interface"
+                try:
+                    await asyncio.wait_for(_try(str(address)), _CHECK_SECONDS)
+                except TimeoutError:
+                    raise NoSockets(f"{problem}: no connection") from None
+                except OSError as error:
+                    raise NoSockets(f"{problem}: {error.strerror or error}") from None
             try:
-                await asyncio.wait_for(_try(str(address)), _CHECK_SECONDS)
-            except TimeoutError:
-                return f"{address} of {network} is not on this machine's loopback interface: no connection"
-            except OSError as error:
-                return f"{address} of {network} is not on this machine's loopback interface: {error.strerror or error}"
-    return ""
+                # No pod gets the first address.
+                held.enter_context(loopback_socket(str(network[1]), _CLAIM_PORT, shared=False))
+            except OSError:
+                raise NoSockets(f"another kubelet's pods listen in {network}: take another --pod-cidr") from None
+        yield
 
 
 async def _try(ip: str) -> None:
