@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`backout runs`: what was done so far."""
+"""`backout runs`: what was done so far, and what of it is kept."""
 
 from __future__ import annotations
 
@@ -9,11 +9,32 @@ from backout.cli.options import common_options
 from backout.cli.session import open_session
 
 
-@click.command("runs")
+class RunsGroup(click.Group):
+    """Lists by itself; its subcommand's module loads on call."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return ["prune"]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name != "prune":
+            return None
+        from backout.cli.runs_prune import command as prune
+
+        return prune
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([("prune", "Remove old runs, with what was captured for them.")])
+
+
+@click.group("runs", cls=RunsGroup, invoke_without_command=True, subcommand_metavar="[prune]")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many, at most.")
 @common_options
-def command(limit: int) -> None:
+@click.pass_context
+def command(context: click.Context, limit: int) -> None:
     """Lists the latest runs, newest first."""
+    if context.invoked_subcommand is not None:
+        return
     from backout.cli.output import versioned
     from backout.cli.store import open_store
     from backout.cli.views.run import show_runs

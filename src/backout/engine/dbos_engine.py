@@ -22,7 +22,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,8 @@ WORKFLOW_EPOCH = "1"
 POLL = 0.05
 """Seconds between two looks at the local database while waiting for a run taken over or executed elsewhere."""
 TAKEOVER_TIMEOUT = 30.0
+BATCH = 200
+"""Runs that are forgotten in one statement."""
 
 _ERROR = "$error"
 _LAUNCHED: set[str] = set()
@@ -63,6 +65,38 @@ def preload() -> threading.Thread:
     thread = threading.Thread(target=load, name="backout-preload", daemon=True)
     thread.start()
     return thread
+
+
+def forget(state: Path, runs: Sequence[str]) -> None:
+    """Removes what the engine kept of runs that are over; unknown ones are no error.
+
+    Raises:
+        StateError: it can't be removed.
+    """
+    database = StateDatabase(state)
+    try:
+        with database.reading() as connection:
+            known = connection.execute("SELECT 1 FROM sqlite_master WHERE name='workflow_status'").fetchone()
+    finally:
+        database.close()
+    if not runs or not known:
+        return
+    load()
+    from dbos import DBOSClient
+
+    logging.getLogger("dbos").setLevel(logging.CRITICAL)
+    try:
+        client = DBOSClient(system_database_url=f"sqlite:///{state}", serializer=_json(), application_name=APP)
+        try:
+            for start in range(0, len(runs), BATCH):
+                client.delete_workflows(list(runs[start : start + BATCH]))
+        finally:
+            client.destroy()
+    except Exception as error:
+        raise StateError(
+            "The engine's records of old runs can't be removed: {reason}.", reason=_reason(error),
+            hint="check the disk and the file's rights, then run it again",
+        ) from error  # fmt: skip
 
 
 def _destroy(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
@@ -365,8 +399,7 @@ def _not_recorded(error: Exception) -> BackoutError:
     """What is said when the engine itself failed; the text of ``error`` may hold program data and is left out."""
     if isinstance(error, BackoutError):
         return error
-    origin = getattr(error, "orig", None) or error
-    reason = getattr(origin, "sqlite_errorname", "") or type(error).__name__
+    reason = _reason(error)
     if reason.startswith("SQLITE") or type(error).__module__.startswith("sqlalchemy"):
         return StateError(
             "The state database did not take the record of a step: {reason}. Nothing more was changed.",
@@ -374,3 +407,8 @@ def _not_recorded(error: Exception) -> BackoutError:
             hint="check the disk and the file's rights, then `backout resume`",
         )
     return BackoutError("The durable engine failed: {reason}.", reason=reason)
+
+
+def _reason(error: Exception) -> str:
+    """SQLite's name of what happened, else the class: the text may hold program data."""
+    return getattr(getattr(error, "orig", None) or error, "sqlite_errorname", "") or type(error).__name__

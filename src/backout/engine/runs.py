@@ -175,7 +175,7 @@ class RunStore:
         return str(ids[0])
 
     def summaries(self, limit: int = 50) -> list[RunSummary]:
-        """The latest runs, newest first."""
+        """The latest runs, newest first; all of them when ``limit`` is negative."""
         with self._state.reading() as database:
             rows = database.execute(
                 "SELECT id, state, target, cluster, namespace, revision, cause, started, ended, actor, undo_of,"
@@ -191,6 +191,37 @@ class RunStore:
             )
             for row in rows
         ]  # fmt: skip
+
+    def changed(self, run: str) -> bool:
+        """Whether it may have changed something: a step says so, or was begun and did not come to its end."""
+        begun: set[str] = set()
+        for event in self.events(run):
+            if event.type == "step-started":
+                begun.add(event.step)
+            elif event.type in ("step-done", "step-failed"):
+                begun.discard(event.step)
+                if any(event.data.get(word) for word in ("changed", "wrote", "earlier_attempt")):
+                    return True
+        return bool(begun)
+
+    def remove(
+        self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, str], None]
+    ) -> tuple[RunSummary, ...]:
+        """Forgets runs: their events, plans that no other run has, owners. No other process writes meanwhile.
+
+        ``which`` says which; ``before`` is called with the id and the path of the capture of each, before its record
+        goes: a process that dies there leaves the record, and with it the knowledge of what is left to do.
+        """
+        with self._state.writing() as database:
+            gone = tuple(which())
+            for run in gone:
+                row = database.execute("SELECT capture FROM backout_runs WHERE id=?", (run.id,)).fetchone()
+                before(run.id, str(row[0]) if row else "")
+                database.execute("DELETE FROM backout_runs WHERE id=?", (run.id,))
+                database.execute("DELETE FROM backout_owners WHERE run=?", (run.id,))
+                database.execute("DELETE FROM backout_aborts WHERE run=?", (run.id,))
+            database.execute("DELETE FROM backout_plans WHERE hash NOT IN (SELECT plan FROM backout_runs)")
+        return gone
 
     def capture_digest(self, run: str) -> str:
         """The digest of the capture as it was recorded; empty before the capture."""

@@ -13,6 +13,7 @@ from backout.model.verdict import CheckResult, Verdict
 
 if TYPE_CHECKING:
     from backout.engine.runs import RunSummary
+    from backout.workflows.retention import Chosen, Pruned
 
 STATUS = {"pass": "good", "fail": "bad", "unknown": "warn"}
 OUTCOME = {"recovered": "good", "not-recovered": "bad", "unknown": "warn"}
@@ -78,12 +79,36 @@ def show_runs(page: Page, runs: Sequence[RunSummary]) -> None:
     if not runs:
         page.told("No run yet.")
         return
+    _table(page, runs)
+
+
+def show_pruned_runs(page: Page, chosen: Chosen, done: Pruned | None) -> None:
+    """What goes or went, and why others stay."""
+    gone = chosen.going if done is None else done.runs
+    if gone:
+        page.told("To be removed:" if done is None else "Removed:")
+        _table(page, gone, 2)
+    else:
+        page.told("No run is to be removed.")
+    if chosen.recent:
+        page.told("Recent runs that stay: {count}", count=chosen.recent)
+    for run in chosen.unfinished:
+        page.told("{run} stays: it is not over. backout resume {run} finishes it.", run=run.id)
+    for run in chosen.undoable:
+        page.told("{run} stays: it could still be taken back. --undoable removes it all the same.", run=run.id)
+    if done is not None:
+        from backout.cli.views.snapshot import bytes_
+
+        page.told("Captures removed: {count}; freed: {size}", count=done.captures, size=bytes_(done.freed))
+
+
+def _table(page: Page, runs: Sequence[RunSummary], indent: int = 0) -> None:
     rows = []
     for run in runs:
         took = duration((run.ended - run.started).total_seconds()) if run.ended else "-"
         what = page.say("undo of {run}", run=run.undo_of) if run.undo_of else f"{run.target} → {run.revision}"
         rows.append((run.id, page.ago(run.started), run.cluster, run.namespace, what, page.say(run.state), took))
-    page.table(("run", "started", "cluster", "namespace", "what", "state", "took"), rows)
+    page.table(("run", "started", "cluster", "namespace", "what", "state", "took"), rows, indent)
 
 
 def show_outcome(page: Page, run: Run) -> None:
