@@ -232,7 +232,7 @@ async def _of_service(cluster: Cluster, ingress: Object, answer: Answer) -> tupl
         return None, msg("{error}", error=error.message)
     port = port_of(service, answer.port)
     if port is None:
-        return None, msg("Service {name} has no port {port}", name=answer.service, port=str(answer.port))
+        return None, msg("Service {service} has no port {port}", service=answer.service, port=str(answer.port))
     found = await connection(cluster, namespace, service, port, answer.path)
     if found.state != "answers" or not found.status:
         return None, found.message
