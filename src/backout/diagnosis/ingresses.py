@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backout.cluster.port import Cluster
 from backout.diagnosis.faults import Finding
@@ -21,8 +21,9 @@ from backout.ledger.writers import Written
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
-from backout.probes.ingress import Answer, ask
-from backout.probes.service import connection
+
+if TYPE_CHECKING:
+    from backout.probes.ingress import Answer
 
 TIMEOUT = 3.0
 FAILING = frozenset({502, 503, 504})
@@ -81,7 +82,7 @@ async def judged(cluster: Cluster, doubt: Doubt, past: Past, wires: Wires) -> li
     )  # fmt: skip
     if not found and not elsewhere:
         return []
-    answers = await ask(cluster, doubt.ingress.plain(doubt.ref.namespace), timeout=TIMEOUT)
+    answers = await _asked(cluster, doubt.ingress, doubt.ref.namespace)
     failing = [answer for answer in answers if answer.status in FAILING or answer.status == 404]
     mine = next((finding for finding in found if finding.ref == doubt.ref), None)
     backend = next((finding for finding in found if finding.ref.kind in ("Service", "Ingress")), None)
@@ -148,9 +149,7 @@ async def lead_to(cluster: Cluster, wires: Wires, services: Sequence[Finding]) -
         for one in of_ingress(ingress.plain(namespace))
         if one.kind == "Service" and (namespace, one.name) in at_fault
     ]
-    found = await asyncio.gather(*(
-        ask(cluster, ingress.plain(ref.namespace), timeout=TIMEOUT) for ref, ingress, _ in asked
-    ))  # fmt: skip
+    found = await asyncio.gather(*(_asked(cluster, ingress, ref.namespace) for ref, ingress, _ in asked))
     findings = []
     for (ref, ingress, finding), answers in zip(asked, found, strict=True):
         failing = [a for a in answers if a.status in FAILING and a.service == finding.ref.name]
@@ -189,7 +188,16 @@ async def _elsewhere(
     return None
 
 
+async def _asked(cluster: Cluster, ingress: Ingress, namespace: str) -> list[Answer]:
+    # An HTTP client of its own, which a diagnosis seldom needs.
+    from backout.probes.ingress import ask
+
+    return await ask(cluster, ingress.plain(namespace), timeout=TIMEOUT)
+
+
 async def _marker(cluster: Cluster, wires: Wires, namespace: str, name: str) -> str:
+    from backout.probes.service import connection
+
     service = wires.services.get((namespace, name))
     if service is None or not service.selects:
         return ""

@@ -76,6 +76,7 @@ class _Look:
         hinted = {key[0] for key, found in self.broken.items() if any(s.code in EXPLAINABLE for s in found)}
         hinted |= {finding.ref.namespace for finding in measured}
         hinted |= {namespace for namespace, _ in (*wires.services, *wires.ingresses)}
+        hinted |= {self.state.namespace} - {""}
         found = await asyncio.gather(*(self._namespace(name, wires, measured) for name in sorted(hinted)))
         return [fault for some in found for fault in some]
 

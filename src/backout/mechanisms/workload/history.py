@@ -125,7 +125,7 @@ def _judge(seen: Seen, past: tuple[Past, ...]) -> dict[int, Finding]:
     ends = [following.created for following in past[1:]]
     spans = [
         Span(number=entry.number, started=entry.created, ended=end)
-        for entry, end in zip(past, [*ends, None], strict=True)
+        for entry, end in zip(past, [*ends, None][: len(past)], strict=True)
     ]
     return {number: finding for (number, _), finding in findings(seen, versions, spans).items()}
 
