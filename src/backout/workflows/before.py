@@ -23,7 +23,7 @@ from backout.model.snapshot import Snapshot
 from backout.snapshots.collect import About, take
 from backout.snapshots.repository.opening import Opened, open_repository
 
-ANSWER = 10.0
+ANSWER = 5.0
 PATIENCE = 60.0
 
 

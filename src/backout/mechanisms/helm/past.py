@@ -31,7 +31,7 @@ from backout.snapshots import source
 if TYPE_CHECKING:
     from backout.snapshots.repository import Repository
 
-PATIENCE = 10.0
+PATIENCE = 5.0
 """Seconds for a repository that does not answer: whoever looks at a history must not wait for it much longer."""
 LOOKED_THROUGH = 8
 """Snapshots whose every object is looked through, the newest and the newest good ones: the summary of a snapshot names
