@@ -49,7 +49,8 @@ class Running:
         for one in self.references:
             if one.container == self.program.container and one.how in FILES and one.path:
                 places = [one.path, *(dirname(file) for file in one.files)]
-                if any(self.program.follows(f"{place.rstrip('/')}/x") for place in places) or any(
+                # Prometheus loads anew what is called like a rule file.
+                if any(self.program.follows(f"{place.rstrip('/')}/x.yml") for place in places) or any(
                     self.program.follows(file) for file in one.files or (f"{one.path}/{_name(self.program)}",)
                 ):
                     yield one
@@ -78,7 +79,7 @@ async def running(cluster: Cluster, state: State) -> list[Running]:
     found = []
     for key, workload in state.workloads.items():
         spec = workload.spec.template.spec.plain()
-        programs = [p for p in programs_of(spec) if p.hashring or p.config or p.storage]
+        programs = [p for p in programs_of(spec) if p.hashring or p.config or p.storage or p.component == "rule"]
         if programs:
             read = references(spec)
             found += [Running(key, program, spec, read) for program in programs]
