@@ -37,14 +37,15 @@ async def configuration(
     """What the known programs say of the files that they load while they run."""
     found = await asyncio.gather(*(
         _one(cluster, state, program, holdings) for program in programs
-        if program.program.hashring or program.program.config
+        if program.program.hashring or program.program.config or program.program.component == "rule"
     ))  # fmt: skip
     return [finding for findings in found for finding in findings]
 
 
 async def _one(cluster: Cluster, state: State, running: Running, holdings: Holdings) -> list[Finding]:
     program = running.program
-    files: dict[str, bytes] = {}
+    # What the other files hold does not matter for whether a reload failed.
+    files: dict[str, bytes] = {program.config: b""} if program.config else {}
     ring: tuple[ObjectRef, bytes] | None = None
     if program.hashring:
         ring = await _ring(cluster, running)
