@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -168,3 +169,41 @@ def test_names_within_longer_names_are_no_dependency_and_circles_end() -> None:
     assert [care.ref.name for care in in_order([store, a], services)] == ["a", "store"]
     both = [restarting("a", "store:1"), restarting("store", "a:1")]
     assert len(in_order(both, services)) == 2
+
+
+def since(began: str) -> dict[str, Any]:
+    return {"running": {"startedAt": f"2026-11-20T{began}Z"}}
+
+
+HELD = datetime(2026, 11, 20, 10, 0, 0, 700000, tzinfo=UTC)
+"""When all was healthy with the content that is put back."""
+
+
+@pytest.mark.parametrize("pod_spec", [VARIABLE, SUB_PATH])
+def test_what_has_only_read_it_while_all_was_healthy_is_left_alone(pod_spec: dict[str, Any]) -> None:
+    before, within, after = (pod(0, state=since(at)) for at in ("09:59:59", "10:00:00", "10:00:01"))
+    assert decide(workload(pod_spec, before), A, never, held=HELD).what == "none"
+    assert decide(workload(pod_spec, within), A, never, held=HELD).what == "restart"
+    assert decide(workload(pod_spec, before, after), A, never, held=HELD).what == "restart"
+    assert decide(workload(pod_spec, before), A, never).what == "restart"
+    assert decide(workload(pod_spec, pod(0)), A, never, held=HELD).what == "restart"
+
+
+def test_mounted_files_may_have_been_read_again_since_by_a_program_that_nobody_knows() -> None:
+    assert decide(workload(MOUNTED, pod(0, state=since("09:00:00"))), A, never, held=HELD).what == "restart"
+
+
+def test_an_init_container_that_read_it_while_all_was_healthy_is_no_reason_to_restart() -> None:
+    init = {**VARIABLE, "initContainers": VARIABLE["containers"], "containers": [{"name": "main", "image": "i:1"}]}
+    done = pod(0)
+    for began, what in (("09:00:00", "none"), ("11:00:00", "restart")):
+        state = {"terminated": {"exitCode": 0, "startedAt": f"2026-11-20T{began}Z"}}
+        done["status"] |= {"containerStatuses": [], "initContainerStatuses": [{"name": "app", "state": state}]}
+        assert decide(workload(init, done), A, never, held=HELD).what == what
+
+
+def test_a_rollout_that_fails_over_it_is_mended_although_former_pods_go_on() -> None:
+    old = pod(0, revision="web-1", state=since("09:00:00"))
+    assert decide(workload(VARIABLE, old, pod(1, ready=False, state=CRASHING)), A, never, held=HELD).what == "replace"
+    mixed = workload(VARIABLE, pod(0, state=since("09:00:00")), pod(1, ready=False, state=CRASHING, crashed=True))
+    assert decide(mixed, A, never, held=HELD).what == "replace"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -127,9 +128,12 @@ async def _label(cluster: Cluster, obj: Object) -> str:
     return label_in(newest, obj["kind"]) if newest else ""
 
 
-def decide(workload: Workload, changed: frozenset[str], watches: Watches, *, anew: bool = False) -> Care:
+def decide(
+    workload: Workload, changed: frozenset[str], watches: Watches, *, anew: bool = False, held: datetime | None = None
+) -> Care:
     """What to do about one reader. ``changed`` are the keys that change; ``anew``: the object can only be
-    deleted and made anew, while pods of this workload make the kubelets keep its old content."""
+    deleted and made anew, while pods of this workload make the kubelets keep its old content; ``held``: when all was
+    healthy with the content that is put back, so that what has only read it before that is as it was then."""
     mine = [reader for reader in workload.readers if _touched(reader, changed)]
 
     def care(what: What, why: Message, containers: Iterable[str] = ()) -> Care:
@@ -144,12 +148,15 @@ def decide(workload: Workload, changed: frozenset[str], watches: Watches, *, ane
     reading = [reader for reader in mine if reader.how != "pullSecret"]
     once = {r.container for r in reading if not _follows(r, workload, watches, changed)}
     hot = {r.container for r in reading} - once
-    if not once and hot and any(_runs(pod, hot) for pod in workload.fresh):
-        return care("reload", msg("it reads its file again by itself"), hot)
-    if once and any(_runs(pod, once) for pod in workload.fresh):
+    kept = {name for name in once if all(r.how in ("env", "subPath") for r in reading if r.container == name)}
+    if any(_runs(pod, once - kept) or _runs(pod, kept, held) for pod in workload.fresh):
         return care("restart", _once(reading, once), once)
+    if hot and any(_runs(pod, hot) for pod in workload.fresh):
+        return care("reload", msg("it reads its file again by itself"), hot)
     if any(failure(pod) is not None for pod in workload.fresh):
         return care("replace", msg("its pods fail, and read the content when they are made anew"))
+    if workload.fresh and all(_runs(pod, kept) for pod in workload.fresh):
+        return care("none", msg("its pods run since all was healthy, and have not read it again"))
     return care("wait", msg("its pods wait for it"))
 
 
@@ -181,19 +188,26 @@ def _follows(reader: Reader, workload: Workload, watches: Watches, changed: froz
     return bool(files) and all(watches(workload.spec, reader.container, file) for file in files)
 
 
-def _runs(pod: Object, containers: set[str]) -> bool:
-    """Whether one of the containers has read the object already and goes on running with it (or was an init one)."""
+def _runs(pod: Object, containers: set[str], after: datetime | None = None) -> bool:
+    """Whether one of the containers has read the object already and goes on running with it (or was an init one);
+    with ``after``, whether it did so after that."""
     status = pod.get("status") or {}
     for field in ("containerStatuses", "initContainerStatuses"):
         for entry in status.get(field) or ():
             state = entry.get("state") or {}
-            if entry.get("name") not in containers:
+            if entry.get("name") not in containers or not _began_after(state, after):
                 continue
             if field == "initContainerStatuses" and state.get("terminated", {}).get("exitCode") == 0:
                 return True
             if state.get("running") is not None and (entry.get("ready") or not _crashed(entry)):
                 return True
     return False
+
+
+def _began_after(state: dict[str, Any], after: datetime | None) -> bool:
+    """True when nothing is known of it. Whole seconds: one that began in the same second may have read either."""
+    began = (state.get("running") or state.get("terminated") or {}).get("startedAt")
+    return after is None or not began or msgspec.convert(began, datetime) >= after.replace(microsecond=0)
 
 
 def _crashed(entry: dict[str, Any]) -> bool:

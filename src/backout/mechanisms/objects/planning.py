@@ -175,7 +175,8 @@ async def _around(
         caring.look(cluster, readers.of(seen.ref.kind, seen.ref.name)), _listed(cluster, target.namespace)
     )
     changed = _changed(seen.live, past.content)
-    cares = caring.in_order([caring.decide(w, changed, _watches, anew=anew) for w in workloads], services)
+    held = max((s.taken_at for s in past.snapshots if s.good and not s.imported_from), default=None)
+    cares = caring.in_order([caring.decide(w, changed, _watches, anew=anew, held=held) for w in workloads], services)
     for care in cares:
         _refuse_unrestartable(target, care)
     ring = await _ring(cluster, target, past, cares, services)
