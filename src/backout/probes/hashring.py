@@ -44,6 +44,19 @@ def endpoints(content: bytes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_address(endpoint) for ring in rings for endpoint in ring.get("endpoints") or ()))
 
 
+def pod_of(endpoint: str, namespace: str) -> str:
+    """The pod of ``POD.SERVICE[.NAMESPACE[.svc[.…]]]:PORT`` in this namespace; empty for anything else.
+
+    ``NAME.NAMESPACE`` is more likely a Service.
+    """
+    host = endpoint.rpartition(":")[0] or endpoint
+    labels = host.split(".")
+    here = (len(labels) == 2 and labels[1] != namespace) or (
+        len(labels) > 2 and labels[2] == namespace and labels[3:4] in ([], ["svc"])
+    )
+    return labels[0] if here and all(labels) and not host.replace(".", "").isdigit() else ""
+
+
 def _address(endpoint: Any) -> str:
     found = endpoint.get("address") if isinstance(endpoint, dict) else endpoint
     return found if isinstance(found, str) else ""

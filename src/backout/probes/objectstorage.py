@@ -35,6 +35,7 @@ _ABOUT_STORAGE = re.compile(
     r"failed to sync \d+ blocks|get file: ",
     re.IGNORECASE,
 )
+_GOOD = frozenset({"bucket store ready", "successfully synchronized block metadata"})
 _BAD = frozenset({"warn", "warning", "error"})
 
 
@@ -68,22 +69,22 @@ async def storage_state(
     ``now`` is the cluster's time: log lines older than five minutes tell nothing of now.
     """
     name = str(pod["metadata"]["name"])
-    first, said = await asyncio.gather(
+    first, (said, good) = await asyncio.gather(
         _scrape(cluster, namespace, name, program), _last_words(cluster, namespace, pod, container)
     )
     recent = said if said is not None and said.at is not None and said.at >= now - RECENT else None
     counted = _counts(first)
     if counted is None:
-        return _by_log(said, recent, first.refusal)
+        return _by_log(said, recent, first.refusal, good)
     done, failed, by_operation = counted
     words, at = (shown(said.error or said.message), said.at) if said is not None else ("", None)
     if not failed:
+        if done:
+            return StorageState("works", msg("requests: {count}, none failed", count=done), {}, "", None, "metrics")
         if recent is not None:
-            # Tries before the process counts, or of the container that ran before this one.
-            return _by_log(said, recent, None)
-        if not done:
-            return StorageState("idle", msg("it has not asked the object storage for anything yet"))
-        return StorageState("works", msg("requests: {count}, none failed", count=done), {}, "", None, "metrics")
+            # Of the container that ran before this one.
+            return _by_log(said, recent, None, None)
+        return StorageState("idle", msg("it has not asked the object storage for anything yet"))
     if failed >= done:
         text = msg("all {count} requests to the object storage failed", count=failed)
         return StorageState("failing", text, by_operation, words, at, "metrics")
@@ -112,19 +113,25 @@ def _counts(found: Page) -> tuple[int, int, dict[str, int]] | None:
     return int(done), sum(failures.values()), failures
 
 
-def _by_log(said: Entry | None, recent: Entry | None, refusal: Message | None) -> StorageState:
+def _by_log(said: Entry | None, recent: Entry | None, refusal: Message | None, good: Entry | None) -> StorageState:
+    why = refusal or msg("it publishes no {metric}", metric=OPERATIONS)
+    if good is not None:
+        text = msg("its log says: {words} ({why})", words=shown(good.message), why=why)
+        return StorageState("works", text, {}, "", good.at, "log")
     if recent is not None:
         words = shown(recent.error or recent.message)
         return StorageState("failing", msg("its log says: {words}", words=words), {}, words, recent.at, "log")
     if said is not None:
         words = shown(said.error or said.message)
         return StorageState("failed", msg("its log says: {words}", words=words), {}, words, said.at, "log")
-    why = refusal or msg("it publishes no {metric}", metric=OPERATIONS)
     return StorageState("unknown", msg("nothing in its log tells of object storage, and {why}", why=why))
 
 
-async def _last_words(cluster: Cluster, namespace: str, pod: Object, container: str) -> Entry | None:
-    """The last warning or error about object storage, of this run or of the one before it."""
+async def _last_words(
+    cluster: Cluster, namespace: str, pod: Object, container: str
+) -> tuple[Entry | None, Entry | None]:
+    """The last warning or error about object storage, of this run or of the one before it; and the last good news of
+    this run, when no bad ones came after."""
     for previous in (False, True):
         if previous and not _restarted(pod, container):
             break
@@ -134,10 +141,17 @@ async def _last_words(cluster: Cluster, namespace: str, pod: Object, container: 
             )
         except BackoutError:
             continue
-        found = [entry for entry in entries(text) if about_storage(entry)]
-        if found:
-            return found[-1]
-    return None
+        bad = good = None
+        for entry in entries(text):
+            if about_storage(entry):
+                bad, good = entry, None
+            elif entry.level == "info" and entry.message in _GOOD:
+                good = entry
+        if good is not None and not previous:
+            return None, good
+        if bad is not None:
+            return bad, None
+    return None, None
 
 
 def about_storage(entry: Entry) -> bool:

@@ -19,7 +19,7 @@ from backout.model.message import Message, msg
 from backout.model.plan import Check
 from backout.model.target import ObjectRef
 from backout.verify.measured import Measured, failed, listed, passed, unknown
-from backout.verify.pods import namespace_of, terminating
+from backout.verify.pods import namespace_of, ready, terminating
 
 AT_ONCE = 16
 _ISSUED = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer", "kubernetes.io/tls-acme")
@@ -108,7 +108,7 @@ async def config_reloaded(check: Check, cluster: Cluster) -> Measured:
 
 
 async def object_storage(check: Check, cluster: Cluster) -> Measured:
-    """The requests to the object storage of every container of ``readers`` succeed now."""
+    """Requests to the object storage succeed, and none of any container of ``readers`` fails."""
     from backout.probes.objectstorage import StorageState, storage_state
     from backout.probes.programs import recognise
 
@@ -128,15 +128,25 @@ async def object_storage(check: Check, cluster: Cluster) -> Measured:
     by_state = _by_state(found, lambda state: state.state)
     if failing := by_state.get("failing"):
         return failed(_told(failing), again=True, pods=sorted(failing))
-    for state in ("idle", "failed", "unknown"):
-        if doubtful := by_state.get(state):
-            return unknown(_told(doubtful), again=state != "unknown", pods=sorted(doubtful))
+    if before := by_state.get("failed"):
+        return unknown(_told(before), again=True, pods=sorted(before))
+    works = by_state.get("works")
+    silent = {name: state for name, state in found.items() if state.state in ("idle", "unknown")}
+    if not works:
+        return unknown(_told(silent), again="idle" in by_state, pods=sorted(silent))
+    if silent:
+        # The same configuration: an uploader may have nothing to upload for hours.
+        return passed(msg("{told}; nothing to tell yet: {pods}", told=_told(works, others=False),
+                          pods=listed(sorted(silent))), pods=sorted(works))  # fmt: skip
     return passed(msg("{told} ({count} of {count} pods)", told=_told(found, others=False), count=len(found)),
                   pods=sorted(found))  # fmt: skip
 
 
 async def requests_forwarded(check: Check, cluster: Cluster) -> Measured:
-    """No request of the receivers among ``readers`` to another receiver fails now."""
+    """No request of the receivers among ``readers`` to another receiver fails now.
+
+    Where they can't be asked, every endpoint of the hashring has to be a pod that is ready.
+    """
     from backout.probes.forwarding import Forwarding, forwarding
     from backout.probes.programs import recognise
 
@@ -156,9 +166,29 @@ async def requests_forwarded(check: Check, cluster: Cluster) -> Measured:
     if failing := by_state.get("failing"):
         return failed(_told(failing), msg("no request fails"), again=True, pods=sorted(failing))
     if doubtful := by_state.get("unknown"):
-        return unknown(_told(doubtful), pods=sorted(doubtful))
+        return await _endpoints_ready(cluster, check, ref, _told(doubtful))
     return passed(msg("{told} ({count} of {count} pods)", told=_told(found, others=False), count=len(found)),
                   pods=sorted(found), requests=sum(state.done for state in found.values()))  # fmt: skip
+
+
+async def _endpoints_ready(cluster: Cluster, check: Check, ref: ObjectRef, why: Message) -> Measured:
+    """By the objects alone. An endpoint that is no ``POD.SERVICE…`` of this namespace can't be judged."""
+    from backout.mechanisms.objects.reload import data_of
+    from backout.probes import hashring
+
+    live = await cluster.get(SECRETS if ref.kind == "Secret" else CONFIGMAPS, ref.name, ref.namespace)
+    named = sorted({
+        endpoint for content in data_of({**live, "kind": ref.kind}).values() for endpoint in hashring.endpoints(content)
+    })  # fmt: skip
+    pods = {pod["metadata"]["name"]: pod for pod in await cluster.list_all(PODS, ref.namespace)}
+    of_pods = {endpoint: hashring.pod_of(endpoint, ref.namespace) for endpoint in named}
+    if not named or not all(of_pods.values()):
+        return unknown(why)
+    gone = [endpoint for endpoint, pod in of_pods.items() if pod not in pods or not ready(pods[pod])]
+    if gone:
+        return failed(msg("endpoints without a ready pod: {endpoints}", endpoints=listed(gone)), again=True)
+    return passed(msg("every endpoint is a pod that is ready: {count} (requests could not be counted: {why})",
+                      count=len(named), why=why), endpoints=named)  # fmt: skip
 
 
 async def references_exist(check: Check, cluster: Cluster) -> Measured:

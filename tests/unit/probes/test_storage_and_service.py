@@ -69,7 +69,7 @@ def test_failures_that_grow_and_that_do_not() -> None:
 def test_requests_that_work_and_none_at_all() -> None:
     found = storage(counts(3, 0))
     assert (found.state, found.message.text) == ("works", "requests: 3, none failed")
-    assert storage(counts(3, 0), lines("thanos-sidecar.log"), now=NOW + timedelta(hours=1)).state == "works"
+    assert storage(counts(3, 0), lines("thanos-sidecar.log")).state == "works", "the container before this one failed"
     assert storage(counts(0, 0)).state == "idle"
     assert storage(counts(0, 0), lines("thanos-store.log")).state == "failing", "of the container before this one"
 
@@ -80,6 +80,10 @@ def test_by_the_log_alone() -> None:
     assert (found.state, found.by, found.said) == ("failing", "log", "check exists: stat s3 object: Access Denied.")
     assert storage(refused, lines("thanos-sidecar.log"), now=NOW + timedelta(hours=1)).state == "failed"
     assert storage(refused).state == "unknown"
+    good = 'ts=2026-11-22T23:39:59.1Z level=info msg="bucket store ready" init_duration=1s'
+    found = storage(refused, f"{lines('thanos-store.log')}\n{good}")
+    assert (found.state, found.by) == ("works", "log") and "bucket store ready" in found.message.text
+    assert storage(refused, f"{good}\n{lines('thanos-store.log')}").state == "failing"
     assert storage(refused, denied={"logs": AccessDenied("no")}).state == "unknown"
 
 

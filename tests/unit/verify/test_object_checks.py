@@ -23,6 +23,7 @@ from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Entry, SnapshotDraft
 from backout.model.target import ObjectRef, Target
 from backout.model.verdict import CheckResult
+from backout.probes import hashring
 from backout.snapshots import source
 from backout.snapshots.collect import encode
 from backout.snapshots.repository.keys import make_identity
@@ -163,7 +164,8 @@ def workload(container: dict[str, Any], *pods: str, going: str = "") -> list[tup
     found = [(DEPLOYMENTS, deployment), (REPLICASETS, replicas)]
     for name in pods:
         pod = obj("Pod", name, spec=spec, status={
-            "phase": "Running", "containerStatuses": [{"name": container["name"], "state": {"running": {}}}],
+            "phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [{"name": container["name"], "state": {"running": {}}}],
         })  # fmt: skip
         pod["metadata"]["labels"] = {"pod-template-hash": "1"}
         owner = {"kind": "ReplicaSet", "name": "d-1", "uid": "uid-d-1", "apiVersion": "apps/v1", "controller": True}
@@ -218,19 +220,21 @@ def test_requests_to_object_storage() -> None:
     assert stored(requests(3), requests(4)).status == "pass"
     found = stored(requests(3), requests(4, 4))
     assert (found.status, found.data["pods"]) == ("fail", ["p1"])
-    found = stored(requests(3), requests(0))
-    assert found.status == "unknown" and "has not asked" in found.measured.text
-    assert stored(requests(3), AccessDenied("no")).status == "unknown"
+    for silent in (requests(0), AccessDenied("no")):
+        found = stored(requests(3), silent)
+        assert found.status == "pass" and "nothing to tell yet: p1" in found.measured.text, "with the same keys"
+        assert stored(silent).status == "unknown"
+    assert stored(requests(9, 2)).status == "unknown", "it failed, but not now"
     assert stored().status == "fail"
 
 
-def forwarded(*answers: Any) -> CheckResult:
+def forwarded(*answers: Any, ring: str = "") -> CheckResult:
     keys = {f"pods/{NS}/p{number}:10902/metrics": answer for number, answer in enumerate(answers)}
     pods = workload(RECEIVE, *(f"p{number}" for number in range(len(answers))))
     readers = [{"workload": "deployment/d", "container": "receive"}]
-    return asyncio.run(
-        measured(SmallCluster(*pods, answers=keys), "requests-forwarded", kind="ConfigMap", name="x", readers=readers)
-    )
+    live = (CONFIGMAPS, obj("ConfigMap", data={"ring.json": ring, "note": "[1, 2]"}))
+    cluster = SmallCluster(*pods, live, answers=keys)
+    return asyncio.run(measured(cluster, "requests-forwarded", kind="ConfigMap", name="x", readers=readers))
 
 
 def forwards(failed: int, done: int) -> ProxyAnswer:
@@ -244,6 +248,29 @@ def test_requests_between_receivers() -> None:
     found = forwarded([forwards(7, 1), forwards(9, 5)], forwards(0, 0))
     assert (found.status, found.data["pods"]) == ("fail", ["p0"]) and "failed within 1.5 s: 2" in found.measured.text
     assert forwarded([forwards(7, 1), forwards(0, 1)]).status == "pass", "it was restarted"
-    assert forwarded(AccessDenied("no")).status == "unknown"
-    assert forwarded(page("x 1")).status == "unknown"
-    assert forwarded([forwards(7, 1), AccessDenied("no")]).status == "unknown"
+
+
+def test_receivers_that_cannot_be_asked() -> None:
+    for silent in (AccessDenied("You may not."), page("x 1"), [forwards(7, 1), AccessDenied("You may not.")]):
+        found = forwarded(silent, ring='[{"endpoints": ["p0.r:10901"]}]')
+        assert found.status == "pass" and "every endpoint is a pod that is ready: 1" in found.measured.text
+        found = forwarded(silent, ring='[{"endpoints": ["p0.r:10901", "p1.r:10901"]}]')
+        assert found.status == "fail" and "p1.r:10901" in found.measured.text
+        for ring in ('[{"endpoints": ["p0.r:10901", "elsewhere.example.com:1"]}]', "[{", "[]"):
+            assert forwarded(silent, ring=ring).status == "unknown"
+
+
+def test_pods_of_endpoints() -> None:
+    for name in ("p-0.r", "p-0.r:1", "p-0.r.monitoring:1", "p-0.r.monitoring.svc:1", "p-0.r.monitoring.svc.x.y:1"):
+        assert hashring.pod_of(name, NS) == "p-0"
+    for name in (
+        "",
+        "r:1",
+        "p-0.r.other:1",
+        "thanos.monitoring:1",
+        "10.0.0.1:1",
+        "a.b.monitoring.example:1",
+        ".r:1",
+        "[::1]:1",
+    ):
+        assert hashring.pod_of(name, NS) == ""
