@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every kind that a cluster serves. A group whose server gives no answer is named; the others are found."""
+"""Every kind that a cluster serves. A group whose server gives no answer is named; the others are found.
+
+Servers from 1.27 on tell everything in two documents ("aggregated discovery"); of older ones, and of groups that the
+aggregator has no fresh answer of, each group version is asked for itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
+import httpx2
 import msgspec
 
 from backout.cluster.listing import decoder
@@ -14,6 +19,10 @@ from backout.errors import ObjectNotFound, ServerError
 from backout.model.decoding import UNREADABLE
 
 AT_ONCE = 8
+AGGREGATED = ",".join(
+    [*(f"application/json;g=apidiscovery.k8s.io;v={v};as=APIGroupDiscoveryList" for v in ("v2", "v2beta1")),
+     "application/json"]
+)  # fmt: skip
 
 
 class _Item(msgspec.Struct):
@@ -41,35 +50,114 @@ class _Groups(msgspec.Struct):
     groups: list[_Group] | None = None
 
 
+class _Kind(msgspec.Struct):
+    kind: str = ""
+
+
+class _FoundResource(msgspec.Struct):
+    """``responseKind`` is missing where only subresources can be used (k8s.io/api/apidiscovery)."""
+
+    resource: str
+    scope: str = ""
+    responseKind: _Kind | None = None
+    verbs: list[str] | None = None
+
+
+class _FoundVersion(msgspec.Struct):
+    version: str
+    freshness: str = ""
+    resources: list[_FoundResource] | None = None
+
+
+class _Name(msgspec.Struct):
+    name: str = ""
+
+
+class _FoundGroup(msgspec.Struct):
+    """``versions`` in the server's order of preference."""
+
+    metadata: _Name
+    versions: list[_FoundVersion] | None = None
+
+
+class _Found(msgspec.Struct):
+    kind: str = ""
+    items: list[_FoundGroup] | None = None
+
+
+Wanted = list[tuple[str, str, list[Served] | None]]
+"""Group, its version, and what it serves; None where that has to be asked for."""
+
+
 async def catalogue(wire: Wire) -> Catalogue:
     """Reads the API server's discovery documents (kubernetes.io/docs/concepts/overview/kubernetes-api).
 
     Raises:
         BackoutError: the server's own kinds can't be read.
     """
-    core, groups = await asyncio.gather(_items(wire, "v1"), wire.request("GET", "/apis"))
+    own, groups = await asyncio.gather(
+        wire.request("GET", "/api", accept=AGGREGATED), wire.request("GET", "/apis", accept=AGGREGATED)
+    )
+    core, aggregated = _aggregated(own), _aggregated(groups)
+    wanted = _each(groups) if aggregated is None else aggregated
+    return await _completed(wire, [*(core or [("", "v1", None)]), *wanted])
+
+
+def _aggregated(response: httpx2.Response) -> Wanted | None:
+    """None when the server answered in the old way."""
     try:
-        listed = decoder(_Groups).decode(groups.content).groups or []
+        found = decoder(_Found).decode(response.content)
     except UNREADABLE:
         raise decode_failed("the API groups") from None
+    if found.kind != "APIGroupDiscoveryList":
+        return None
+    every: Wanted = []
+    for group in found.items or ():
+        for version in group.versions or ():
+            name = f"{group.metadata.name}/{version.version}" if group.metadata.name else version.version
+            every.append((group.metadata.name, name, None if version.freshness == "Stale" else _served(name, version)))
+    return every
+
+
+def _served(name: str, version: _FoundVersion) -> list[Served]:
+    return [
+        Served(Resource(name, item.responseKind.kind, item.resource, item.scope == "Namespaced"),
+               frozenset(item.verbs or ()))
+        for item in version.resources or ()
+        if item.responseKind is not None and item.responseKind.kind
+    ]  # fmt: skip
+
+
+def _each(response: httpx2.Response) -> Wanted:
+    try:
+        listed = decoder(_Groups).decode(response.content).groups or []
+    except UNREADABLE:
+        raise decode_failed("the API groups") from None
+    return [(group.name, version, None) for group in listed for version in _versions(group)]
+
+
+async def _completed(wire: Wire, wanted: Wanted) -> Catalogue:
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(version: str) -> list[Served] | None:
+    async def one(group: str, version: str) -> list[Served] | None:
         async with gate:
             try:
                 return await _items(wire, version)
             except (ServerError, ObjectNotFound):
+                if not group:
+                    raise
                 return None
 
-    wanted = [(group.name, version) for group in listed for version in _versions(group)]
-    found = await asyncio.gather(*(one(version) for _, version in wanted))
-    kinds: dict[tuple[str, str], Served] = {("", served.resource.plural): served for served in core}
+    asked = [(group, version) for group, version, known in wanted if known is None]
+    answers = dict(zip(asked, await asyncio.gather(*(one(*entry) for entry in asked)), strict=True))
+    kinds: dict[tuple[str, str], Served] = {}
     broken = []
-    for (name, version), items in zip(wanted, found, strict=True):
+    for group, version, known in wanted:
+        items = known if known is not None else answers[group, version]
         if items is None:
             broken.append(version)
         for served in items or ():
-            kinds.setdefault((name, served.resource.plural), served)
+            kinds.setdefault((group, served.resource.plural), served)
     return Catalogue(tuple(kinds.values()), tuple(broken))
 
 

@@ -8,6 +8,7 @@ or damaged is refused.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import zlib
 from collections.abc import Iterable
@@ -148,8 +149,11 @@ async def capture(cluster: Cluster, plan: Plan, run: str) -> Capture:
     """
     objects: dict[tuple[str, str, str, str], Object] = {}
     absent: list[Absent] = []
-    for ref in _refs(plan):
-        found = await find(cluster, msgspec.structs.replace(ref, uid=""))
+    refs = list(_refs(plan))
+    asked = await asyncio.gather(*(find(cluster, ref) for ref in refs), return_exceptions=True)
+    for ref, found in zip(refs, asked, strict=True):
+        if isinstance(found, BaseException):
+            raise found
         if found is None:
             absent.append(Absent(ref))
         else:

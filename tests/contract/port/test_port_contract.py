@@ -279,3 +279,17 @@ def test_logs_of_a_pod_that_is_not_there(cluster: Harness, ns: str) -> None:
             await port.delete(PODS, "nobody", ns)
 
     run(cluster, work)
+
+
+def test_both_ways_of_discovery_find_the_same(cluster: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(port: KubernetesCluster) -> None:
+        found = await port.catalogue()
+        monkeypatch.setattr("backout.cluster.catalogue.AGGREGATED", "application/json")
+        one_by_one = await port.catalogue()
+        assert len(found.kinds) > 30
+        assert {served.resource: served.verbs for served in found.kinds} == {
+            served.resource: served.verbs for served in one_by_one.kinds
+        }
+        assert set(found.broken) == set(one_by_one.broken)
+
+    run(cluster, work)
