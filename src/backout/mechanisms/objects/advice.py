@@ -1,25 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the reader must know before, what is measured afterwards, and which rights the steps need. Pure."""
+"""What the reader must know before, and which rights the steps need. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from backout.cluster.port import PODS, Object
-from backout.ledger.readers import Reader
 from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.helm import consequence
-from backout.mechanisms.objects.history import Past, Seen
 from backout.mechanisms.objects.planning import Planned, writing
-from backout.mechanisms.objects.steps import acting
 from backout.mechanisms.workload.objects import desired
-from backout.mechanisms.workload.steps import params_of
 from backout.mechanisms.workload.steps import writing as changing
 from backout.model.message import Message, msg
-from backout.model.plan import Access, Check, Risk, Step
-from backout.model.target import ObjectRef, Target
-from backout.probes.programs import recognise
+from backout.model.plan import Access, Risk, Step
+from backout.model.target import ObjectRef
 
 _SHOWN = 5
 _DELETING = frozenset({
@@ -112,113 +106,6 @@ def _few(names: Sequence[str]) -> str:
 
 def _risk(code: str, message: Message) -> Risk:
     return Risk(code=code, message=message)
-
-
-def checks(planned: Planned, target: Target) -> list[Check]:
-    """The content, its readers, what is reached through it."""
-    found = [_restored(planned.seen, planned.past, planned.content.address, planned.content.repository, target)]
-    acted = acting(planned.cares)
-    hot = [
-        {"workload": str(care.ref), "container": container}
-        for care in planned.cares if care.what == "reload" for container in care.containers
-    ]  # fmt: skip
-    if hot:
-        names = ", ".join(dict.fromkeys(entry["workload"] for entry in hot))
-        found.append(Check(
-            code="config-reloaded", target=target, params={**_named(planned.seen), "readers": hot},
-            title=msg("Loaded by {readers}", readers=names),
-        ))  # fmt: skip
-    rings = [
-        entry for care in planned.cares if care.what == "reload" for entry in hot
-        if entry["workload"] == str(care.ref) and _receives(care, entry["container"])
-    ]  # fmt: skip
-    if rings:
-        found.append(Check(
-            code="requests-forwarded", target=target, params={**_named(planned.seen), "readers": rings},
-            title=msg("Receivers of {readers} reach each other",
-                      readers=", ".join(dict.fromkeys(entry["workload"] for entry in rings))),
-        ))  # fmt: skip
-    stored = [
-        {"workload": str(reader.workload), "container": reader.container}
-        for care in acted for reader in care.workload.readers if _stores(care, reader)
-    ]  # fmt: skip
-    if stored:
-        found.append(Check(
-            code="object-storage", target=target, params={**_named(planned.seen), "readers": stored},
-            title=msg("Object storage is reached by {readers}",
-                      readers=", ".join(dict.fromkeys(entry["workload"] for entry in stored))),
-        ))  # fmt: skip
-    for care in acted:
-        name, params = str(care.ref), params_of(care.ref)
-        found.append(Check(code="workload-ready", target=target, params=params,
-                           title=msg("{ref} is ready", ref=name)))  # fmt: skip
-        found.append(Check(code="no-new-restarts", target=target, params=params,
-                           title=msg("Pods of {ref} do not restart", ref=name)))  # fmt: skip
-    return [*found, *_reached(planned.past.content or {}, target)]
-
-
-def _receives(care: Care, container: str) -> bool:
-    program = recognise(care.workload.spec, container)
-    return program is not None and bool(program.hashring)
-
-
-def _stores(care: Care, reader: Reader) -> bool:
-    """Whether that is where a program has its object storage configuration from."""
-    program = recognise(care.workload.spec, reader.container)
-    if program is None or program.storage is None:
-        return False
-    if program.storage.how == "file":
-        return any(
-            reader.file(key) == program.storage.where for key in (reader.keys or (_last(program.storage.where),))
-        )
-    return reader.how == "env"
-
-
-def _last(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def present_checks(seen: Seen, target: Target) -> list[Check]:
-    """What can be measured of the object as it is now, whatever was put back when."""
-    content = seen.current.content
-    if content is None:
-        return [Check(code="object-present", target=target, params=_named(seen),
-                      title=msg("{ref} exists", ref=str(target)))]  # fmt: skip
-    found = []
-    if seen.current.address:
-        found.append(_restored(seen, seen.current, seen.current.address, seen.repository, target))
-    else:
-        found.append(Check(code="object-present", target=target, params=_named(seen),
-                           title=msg("{ref} exists", ref=str(target))))  # fmt: skip
-    return [*found, *_reached(content, target)]
-
-
-def _restored(seen: Seen, past: Past, address: str, repository: str, target: Target) -> Check:
-    return Check(
-        code="object-restored", target=target, params={**_named(seen), "address": address, "repository": repository},
-        title=msg("{ref} holds the content of revision {number}", ref=str(target), number=past.number),
-    )  # fmt: skip
-
-
-def _named(seen: Seen) -> dict[str, Any]:
-    return params_of(seen.ref)
-
-
-def _reached(content: Object, target: Target) -> list[Check]:
-    """What a Service or an Ingress is for."""
-    spec = content.get("spec") or {}
-    if content["kind"] == "Service" and spec.get("selector"):
-        services = [target.name]
-        return [
-            Check(code="endpoints", target=target, params={"services": services},
-                  title=msg("{ref} has ready endpoints", ref=str(target))),
-            Check(code="service-answers", target=target, params={"services": services},
-                  title=msg("Connections to {ref} are accepted", ref=str(target))),
-        ]  # fmt: skip
-    if content["kind"] == "Ingress":
-        return [Check(code="ingress-answers", target=target, params={"ingress": target.name},
-                      title=msg("{ref} answers HTTP requests", ref=str(target)))]  # fmt: skip
-    return []
 
 
 def access(planned: Planned) -> list[Access]:

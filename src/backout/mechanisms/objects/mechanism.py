@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from backout.cluster.port import Cluster
 from backout.errors import RevisionNotFound
 from backout.mechanisms.objects import advice, history, planning, pods, reload, write
+from backout.mechanisms.objects import checks as checking
 from backout.mechanisms.objects import preview as previews
 from backout.mechanisms.objects.history import Past, Seen
 from backout.mechanisms.objects.planning import Planned
@@ -78,8 +79,8 @@ class ObjectsMechanism:
         """What has to be measured afterwards; of the revision in force, what can be measured as it is."""
         look = await self._look(cluster, target)
         if revision.current:
-            return advice.present_checks(look.seen, target)
-        return advice.checks(await self._planned(cluster, target, revision), target)
+            return checking.present(look.seen, await planning.present_readers(cluster, target, look.seen), target)
+        return checking.after(await self._planned(cluster, target, revision), target)
 
     async def access(self, cluster: Cluster, target: Target, changes: Changes) -> list[Access]:
         """Every right that the steps need."""

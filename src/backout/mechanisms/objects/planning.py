@@ -183,6 +183,15 @@ async def _around(
     return tuple(cares), others, ring, tuple(readers.blind)
 
 
+async def present_readers(cluster: Cluster, target: Target, seen: Seen) -> tuple[Care, ...]:
+    """Who reads the object as it is now; what each would need if all of it changed."""
+    if seen.live is None or seen.ref.kind not in ("ConfigMap", "Secret"):
+        return ()
+    readers = await Readers.read(cluster, target.namespace, custom=False)
+    workloads, _ = await caring.look(cluster, readers.of(seen.ref.kind, seen.ref.name))
+    return tuple(caring.decide(workload, _changed(seen.live, None), _watches) for workload in workloads)
+
+
 async def _listed(cluster: Cluster, namespace: str) -> list[Object]:
     try:
         return await cluster.list_all(SERVICES, namespace)

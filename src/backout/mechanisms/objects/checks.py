@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured of an object: its content, those who read it, and what is reached through it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from posixpath import basename
+from typing import Any
+
+from backout.cluster.port import Object
+from backout.ledger.readers import Reader
+from backout.mechanisms.objects.care import Care
+from backout.mechanisms.objects.history import Past, Seen
+from backout.mechanisms.objects.planning import Planned
+from backout.mechanisms.objects.steps import acting
+from backout.mechanisms.workload.steps import params_of
+from backout.model.message import msg
+from backout.model.plan import Check
+from backout.model.target import Target
+from backout.probes.programs import recognise
+
+
+def after(planned: Planned, target: Target) -> list[Check]:
+    """When the content is back."""
+    restored = _restored(planned.seen, planned.past, planned.content.address, planned.content.repository, target)
+    readers = _readers(planned.seen, acting(planned.cares), target)
+    return [restored, *readers, *_reached(planned.past.content or {}, target)]
+
+
+def present(seen: Seen, cares: Sequence[Care], target: Target) -> list[Check]:
+    """Of the object as it is now, whatever was put back when."""
+    content = seen.current.content
+    exists = Check(code="object-present", target=target, params=params_of(seen.ref),
+                   title=msg("{ref} exists", ref=str(target)))  # fmt: skip
+    if content is None:
+        return [exists]
+    first = exists
+    if seen.current.address:
+        first = _restored(seen, seen.current, seen.current.address, seen.repository, target)
+    return [first, *_readers(seen, [care for care in cares if care.what != "none"], target), *_reached(content, target)]
+
+
+def _restored(seen: Seen, past: Past, address: str, repository: str, target: Target) -> Check:
+    return Check(
+        code="object-restored", target=target,
+        params={**params_of(seen.ref), "address": address, "repository": repository},
+        title=msg("{ref} holds the content of revision {number}", ref=str(target), number=past.number),
+    )  # fmt: skip
+
+
+def _readers(seen: Seen, cares: Sequence[Care], target: Target) -> list[Check]:
+    base, found = params_of(seen.ref), []
+    hot = [
+        {"workload": str(care.ref), "container": container}
+        for care in cares if care.what == "reload" for container in care.containers
+    ]  # fmt: skip
+    if hot:
+        found.append(Check(code="config-reloaded", target=target, params={**base, "readers": hot},
+                           title=msg("Loaded by {readers}", readers=_names(hot))))  # fmt: skip
+    rings = [
+        {"workload": str(care.ref), "container": container}
+        for care in cares if care.what == "reload" for container in care.containers if _receives(care, container)
+    ]  # fmt: skip
+    if rings:
+        found.append(Check(code="requests-forwarded", target=target, params={**base, "readers": rings},
+                           title=msg("Receivers of {readers} reach each other", readers=_names(rings))))  # fmt: skip
+    stored = [
+        {"workload": str(reader.workload), "container": reader.container}
+        for care in cares for reader in care.workload.readers if _stores(care, reader)
+    ]  # fmt: skip
+    if stored:
+        found.append(Check(code="object-storage", target=target, params={**base, "readers": stored},
+                           title=msg("Object storage is reached by {readers}", readers=_names(stored))))  # fmt: skip
+    for care in cares:
+        name, params = str(care.ref), params_of(care.ref)
+        found.append(Check(code="workload-ready", target=target, params=params,
+                           title=msg("{ref} is ready", ref=name)))  # fmt: skip
+        found.append(Check(code="no-new-restarts", target=target, params=params,
+                           title=msg("Pods of {ref} do not restart", ref=name)))  # fmt: skip
+    return found
+
+
+def _names(readers: Iterable[dict[str, Any]]) -> str:
+    return ", ".join(dict.fromkeys(entry["workload"] for entry in readers))
+
+
+def _receives(care: Care, container: str) -> bool:
+    program = recognise(care.workload.spec, container)
+    return program is not None and bool(program.hashring)
+
+
+def _stores(care: Care, reader: Reader) -> bool:
+    """Whether that is where a program has its object storage configuration from."""
+    program = recognise(care.workload.spec, reader.container)
+    if program is None or program.storage is None:
+        return False
+    where = program.storage.where
+    if program.storage.how == "file":
+        return any(reader.file(key) == where for key in (reader.keys or (basename(where),)))
+    return reader.how == "env"
+
+
+def _reached(content: Object, target: Target) -> list[Check]:
+    """What a Service or an Ingress is for."""
+    spec = content.get("spec") or {}
+    if content["kind"] == "Service" and spec.get("selector"):
+        services = [target.name]
+        return [
+            Check(code="endpoints", target=target, params={"services": services},
+                  title=msg("{ref} has ready endpoints", ref=str(target))),
+            Check(code="service-answers", target=target, params={"services": services},
+                  title=msg("Connections to {ref} are accepted", ref=str(target))),
+        ]  # fmt: skip
+    if content["kind"] == "Ingress":
+        return [Check(code="ingress-answers", target=target, params={"ingress": target.name},
+                      title=msg("{ref} answers HTTP requests", ref=str(target)))]  # fmt: skip
+    return []
