@@ -11,7 +11,8 @@ from backout.model.change import Changes, FieldChange, LedgerEntry, ObjectChange
 
 SIGNS = {"create": "+", "update": "~", "delete": "-", "recreate": "±", "keep": " "}
 STYLES = {"create": "good", "update": "warn", "delete": "bad", "recreate": "bad", "keep": "dim"}
-
+LIMIT = 160
+"""Characters of a value on a line."""
 LINES = {"+": "good", "-": "bad", "@": "dim"}
 
 
@@ -51,16 +52,35 @@ def field_line(page: Page, field: FieldChange) -> str:
         return f"{field.path}: {paint('+ ' + short(field.after), 'good')}"
     if field.after is None:
         return f"{field.path}: {paint('- ' + short(field.before), 'bad')}"
-    return f"{field.path}: {paint(short(field.before), 'bad')} → {paint(short(field.after), 'good')}"
+    before, after = _one_line(field.before), _one_line(field.after)
+    begin = _begin(before, after)
+    return f"{field.path}: {paint(_cut(before, begin), 'bad')} → {paint(_cut(after, begin), 'good')}"
 
 
-def short(value: Any, limit: int = 160) -> str:
+def short(value: Any, limit: int = LIMIT) -> str:
     """A value on one line, cut when it is long."""
+    return _cut(_one_line(value), 0, limit)
+
+
+def _one_line(value: Any) -> str:
     import msgspec
 
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    text = text.replace("\n", "⏎")
-    return text if len(text) <= limit else f"{text[:limit]}…"
+    return text.replace("\n", "⏎")
+
+
+def _begin(before: str, after: str) -> int:
+    """Where to begin with two texts, so that what differs is seen."""
+    if max(len(before), len(after)) <= LIMIT:
+        return 0
+    same = next((at for at, (one, other) in enumerate(zip(before, after, strict=False)) if one != other), None)
+    at = min(len(before), len(after)) if same is None else same
+    return max(0, at - LIMIT // 3)
+
+
+def _cut(text: str, begin: int, limit: int = LIMIT) -> str:
+    end = begin + limit
+    return f"{'…' if begin else ''}{text[begin:end]}{'…' if len(text) > end else ''}"
 
 
 def show_ledger(page: Page, entries: Sequence[LedgerEntry]) -> None:
