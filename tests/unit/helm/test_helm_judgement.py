@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from helm_histories import (
     deployment,
@@ -17,8 +18,10 @@ from helm_histories import (
 )
 
 from backout.mechanisms.helm.evidence import Evidence
+from backout.mechanisms.helm.judgement import Facts
 from backout.mechanisms.helm.payload import Hook, HookRun
 from backout.mechanisms.helm.settled import drifted, unsettled
+from backout.model.message import msg
 
 
 def test_pods_that_still_serve_prove_their_revision() -> None:
@@ -244,3 +247,35 @@ def test_changed_past_helm_or_stuck_or_pending_is_not_settled() -> None:
         [generation("r2", "web:2", 2, at=2, nodeName="x")], [pod("web-0", "r2", at=3)], current="r2", update="r2"
     )
     assert not drifted(history, Evidence(workloads={key: restarted})), "a template that only says more is no drift"
+
+
+def test_a_good_snapshot_decides_where_the_cluster_does_not() -> None:
+    said = msg("It was in force when everything was healthy.")
+
+    def vouched(facts: Facts) -> Facts:
+        return msgspec.structs.replace(facts, vouched=said)
+
+    history = [
+        vouched(fact(1, "web:1")),
+        vouched(fact(2, "web:2", status="failed", description='Upgrade "web" failed: timed out')),
+        vouched(fact(3, "web:3")),
+        fact(4, "web:4", status="deployed"),
+    ]
+    seen = statefulset(
+        [generation("r3", "web:3", 3, at=3), generation("r4", "web:4", 4, at=4)],
+        [pod("web-0", "r3", failing="CrashLoopBackOff")], current="r3", update="r4",
+    )  # fmt: skip
+    verdicts = judged(history, seen)
+    # What fails now is bad now, and what Helm records as failed stays so: both are told all the same.
+    assert [verdict.goodness for verdict in verdicts[:3]] == ["good", "bad", "bad"]
+    assert verdicts[0].reasons == (said,) and all(said in verdict.reasons for verdict in verdicts[:3])
+    # Content that was proven so proves the same content elsewhere.
+    assert judged([vouched(fact(1, "web:1")), fact(2, "web:1"), fact(3, "web:3")])[1].goodness == "good"
+
+
+def test_how_long_a_pruned_revision_was_in_force_is_not_known_past_a_gap() -> None:
+    history = [fact(1, "web:1", at=0), fact(9, "web:9", at=60 * 48, status="deployed")]
+    assert judged(history)[0].goodness == "good"
+    apart = [msgspec.structs.replace(history[0], gap=True), history[1]]
+    assert judged(apart)[0].goodness == "unknown"
+    assert "in force for" not in str(judged(apart)[0].reasons[0])

@@ -52,6 +52,18 @@ def test_nothing_proven_good_is_refused_with_what_is_known() -> None:
     assert "1 unknown" in caught.value.arguments["history"]  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("verdicts", [("bad",), ("bad", "unknown", "bad")])
+def test_after_helm_pruned_its_history_it_says_so_and_how_to_be_ready(verdicts: tuple[str, ...]) -> None:
+    left = history("good", "good", *verdicts)[2:]
+    with pytest.raises(NoGoodRevision) as refused:
+        choose(TARGET, left)
+    hint = fill(refused.value.hint, refused.value.arguments)
+    assert "pruned from Helm's history" in hint and "backout snapshot create" in hint and "helm/shop" in hint
+    with pytest.raises(NoGoodRevision) as refused:
+        choose(Target("deployment", "web", "shop"), left)
+    assert "Helm" not in refused.value.hint
+
+
 def test_one_revision_has_no_way_back() -> None:
     with pytest.raises(NoGoodRevision):
         choose(TARGET, history("bad"))
