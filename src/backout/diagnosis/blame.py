@@ -110,18 +110,22 @@ class Weighed:
 def weigh(suspicion: Suspicion, changed: bool | None, template_changed: datetime | None) -> Weighed | None:
     """Whether the object explains the symptom; None when it does not, or nothing speaks for it.
 
-    ``changed``: it holds something else than it should (None: nothing says what it should). ``template_changed``: when
-    the workload's template was changed last.
+    ``changed``: it holds something else than it should (None: nothing says what it should); then it may have been
+    written again after it began. ``template_changed``: when the workload's template was changed last.
     """
     written, since = suspicion.written, suspicion.symptom.since
     if written is None or changed is False:
         return None
-    if since is not None and written.at > since + SKEW:
+    later = since is not None and written.at > since + SKEW
+    if later and not changed:
         return None
     who, name = written.manager, str(suspicion.ref)
     if suspicion.named:
         return Weighed(msg("The failing pods themselves name what they read of {object}.", object=name), direct=True)
-    if template_changed is not None and template_changed > written.at + SKEW:
+    # What is kept of several writes is the time of the last, such as an attempt to mend it: the template is to blame
+    # then if it was changed not long before it began.
+    suspect = since - SOON if later and since is not None else written.at + SKEW
+    if template_changed is not None and template_changed > suspect:
         return None
     if changed:
         return Weighed(

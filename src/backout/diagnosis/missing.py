@@ -6,19 +6,26 @@ Pods that run keep what they read, so nothing may be broken yet: the next one th
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 
+from msgspec.structs import replace
+
+from backout.cluster.port import EVENTS, Cluster
 from backout.diagnosis.blame import START_CODES, ran_with_it
 from backout.diagnosis.collect import State, WorkloadKey
 from backout.diagnosis.configuration import workload_ref
-from backout.diagnosis.faults import Finding
+from backout.diagnosis.faults import Fault, Finding
 from backout.diagnosis.holdings import Known, reference
 from backout.diagnosis.past import Past
 from backout.diagnosis.symptoms import serving
+from backout.diagnosis.views import Event
+from backout.errors import AccessDenied
 from backout.ledger.references import Reference
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
+from backout.model.redaction import redact_text
 from backout.model.target import ObjectRef
 
 
@@ -58,6 +65,36 @@ def unbroken(
             symptom = Symptom(code="MissingReference", ref=workload_ref(key), message=text, evidence=(evidence,))
             yield Finding(ref, symptom, key, msg("Pods that read it are ready: it was there when they started."),
                           direct=True)  # fmt: skip
+
+
+async def first_signs(cluster: Cluster, faults: Collection[Fault]) -> None:
+    """Adds what events tell of objects that are gone: since when somebody looked for them in vain."""
+    gone = [fault for fault in faults if fault.missing]
+    if not gone:
+        return
+    try:
+        events = await cluster.list_as(Event, EVENTS, gone[0].ref.namespace, fields="type=Warning")
+    except AccessDenied:
+        return
+    for fault in gone:
+        word = re.compile(rf"(?<![\w.-]){re.escape(fault.ref.name)}(?![\w-]|\.\w)")
+        about = sorted(
+            (e for e in events if e.first is not None and word.search(e.message)), key=lambda e: str(e.first)
+        )
+        for finding in fault.findings:
+            symptom = finding.symptom
+            if not about or symptom is None or finding.moved or any(e.source == "event" for e in symptom.evidence):
+                continue
+            first, last = about[0], about[-1]
+            involved = last.involved_object
+            evidence = Evidence(
+                source="event", at=first.first, data={"reason": last.reason, "count": last.times},
+                ref=ObjectRef("", involved.kind, involved.name, involved.namespace, involved.uid),
+                message=msg("{reason}: {text} (seen {times} times)", reason=last.reason,
+                            text=redact_text(last.message)[:300], times=last.times),
+            )  # fmt: skip
+            finding.symptom = replace(symptom, since=symptom.since or first.first,
+                                      evidence=(*symptom.evidence, evidence))  # fmt: skip
 
 
 def waits(codes: Collection[str]) -> bool:

@@ -11,9 +11,11 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import cast
 
 from backout.cluster.port import Cluster, Object
 from backout.diagnosis import missing
+from backout.diagnosis.asking import Asking
 from backout.diagnosis.blame import EXPLAINABLE, FOLLOWS, Suspicion, Weighed, ran_with_it, strongest, suspicions, weigh
 from backout.diagnosis.collect import KINDS, State, WorkloadKey
 from backout.diagnosis.configuration import configuration
@@ -40,7 +42,7 @@ MANY = 200
 
 async def find_faults(cluster: Cluster, state: State, broken: Broken, now: datetime) -> list[Fault]:
     """The objects at fault; what a workload shows because of one stands in ``Fault.moved``, and in ``broken`` still."""
-    look = _Look(cluster, state, broken, now)
+    look = _Look(cast(Cluster, Asking(cluster)), state, broken, now)
     try:
         return await look.all()
     finally:
@@ -220,6 +222,7 @@ class _Look:
                 fault.findings.append(finding)
             if finding.moved and finding.symptom is not None and finding.workload is not None:
                 fault.moved.append((finding.workload, finding.symptom))
+        await missing.first_signs(self.cluster, faults.values())
         for fault in faults.values():
             symptom = replaced(fault)
             if symptom is not None:
