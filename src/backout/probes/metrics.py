@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from backout.cluster.port import Cluster, ProxyAnswer
-from backout.errors import BackoutError
+from backout.errors import AccessDenied, BackoutError
 from backout.model.message import Message, msg
 
 LIMIT = 16 * 1024 * 1024
@@ -65,6 +65,8 @@ async def page(
         answer = await _ask(cluster, namespace, pod, port, path, timeout, "http")
         if answer.status == 400 and _SPOKE_TLS in answer.body[:200]:
             answer = await _ask(cluster, namespace, pod, port, path, timeout, "https")
+    except AccessDenied:
+        return Page(refusal=msg("you may not use pods/proxy in namespace {namespace}", namespace=namespace))
     except BackoutError as error:
         return Page(refusal=msg("its metrics could not be read: {error}", error=error.message))
     if answer.refusal:

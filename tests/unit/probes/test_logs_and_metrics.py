@@ -135,7 +135,7 @@ def test_why_a_page_was_not_read() -> None:
             (ProxyAnswer(404), "its port 80 answers 404 to /metrics"),
             (ProxyAnswer(401), "its port 80 asks for credentials (401)"),
             (ProxyAnswer(200, "text/html", b"<html>"), "is no page of metrics"),
-            (AccessDenied("You may not get pods/proxy p."), "You may not get pods/proxy p."),
+            (AccessDenied("You may not get pods/proxy p."), "you may not use pods/proxy in namespace n"),
         ):
             found = await metrics.page(SmallCluster(answers={url: answer}), "n", "p", 80, {PAGE})  # type: ignore[arg-type]
             assert found.refusal is not None and words in found.refusal.text and not found.samples

@@ -63,14 +63,15 @@ def _readers(seen: Seen, cares: Sequence[Care], target: Target) -> list[Check]:
     ]  # fmt: skip
     if rings:
         found.append(Check(code="requests-forwarded", target=target, params={**base, "readers": rings},
-                           title=msg("Receivers of {readers} reach each other", readers=_names(rings))))  # fmt: skip
+                           title=msg("The hashring of {readers} leads to receivers that are there",
+                                     readers=_names(rings))))  # fmt: skip
     stored = [
         {"workload": str(reader.workload), "container": reader.container}
         for care in cares for reader in care.workload.readers if _stores(care, reader)
     ]  # fmt: skip
     if stored:
         found.append(Check(code="object-storage", target=target, params={**base, "readers": stored},
-                           title=msg("Object storage is reached by {readers}", readers=_names(stored))))  # fmt: skip
+                           title=msg("Requests to the object storage succeed")))  # fmt: skip
     for care in cares:
         name, params = str(care.ref), params_of(care.ref)
         found.append(Check(code="workload-ready", target=target, params=params,
