@@ -138,7 +138,7 @@ def confidence(fault: Fault, since: datetime | None) -> tuple[Confidence, tuple[
     if expected is None:
         why.append(msg("What it held before is not known: there is no snapshot of it."))
         return ("likely" if direct else "possible"), tuple(why)
-    why.append(msg("In {source} it is another.", source=expected.source))
+    why.append(msg("It holds something else than in {source}.", source=expected.source))
     if not direct:
         return "likely", tuple(why)
     return ("certain" if expected.good else "likely"), tuple(why)
