@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from backout.cluster.port import Cluster, Object, ProxyAnswer
-from backout.errors import BackoutError, ObjectNotFound
+from backout.errors import AccessDenied, BackoutError, ObjectNotFound
 from backout.model.message import Message, msg
 from backout.model.redaction import redact_text
 from backout.probes.logs import plain
@@ -60,6 +60,8 @@ async def connection(
         )
         if scheme == "https" and any(words in answer.refusal for words in _NO_TLS):
             answer = await cluster.proxied("services", name, namespace, where, path, limit=LIMIT, timeout=timeout)
+    except AccessDenied:
+        return _unreachable(msg("you may not use services/proxy in namespace {namespace}", namespace=namespace))
     except ObjectNotFound as error:
         return Connection("no-endpoints", msg("{error}", error=error.message))
     except BackoutError as error:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from backout.cluster.port import SERVICES, Cluster
-from backout.errors import ObjectNotFound
+from backout.errors import AccessDenied, ObjectNotFound
 from backout.ledger.edits import INGRESSES
 from backout.model.message import Message, msg
 from backout.model.plan import Check
@@ -89,10 +89,13 @@ async def _of_service(check: Check, cluster: Cluster, path: str) -> tuple[int, b
     if port is None:
         return -1, b"", msg("Service {service} has no port {port}", service=name, port=str(wanted))
     scheme = "https" if str(port.get("appProtocol") or port.get("name") or "").lower().startswith("https") else "http"
-    answer = await cluster.proxied(
-        "services", name, namespace, port.get("name") or int(port["port"]), path,
-        scheme="https" if scheme == "https" else "http", limit=LIMIT,
-    )  # fmt: skip
+    try:
+        answer = await cluster.proxied(
+            "services", name, namespace, port.get("name") or int(port["port"]), path,
+            scheme="https" if scheme == "https" else "http", limit=LIMIT,
+        )  # fmt: skip
+    except AccessDenied:
+        return 0, b"", msg("you may not use services/proxy in namespace {namespace}", namespace=namespace)
     if "connection refused" in answer.refusal or "no endpoints available" in answer.refusal:
         return -1, b"", msg("{why}", why=answer.refusal)
     if answer.refusal:

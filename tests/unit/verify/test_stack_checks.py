@@ -62,7 +62,7 @@ def test_which_checks_a_namespace_has() -> None:
         (PAGE, "[{service: absent}]", "fail", "service/absent does not exist"),
         (ProxyAnswer(503, refusal="dial tcp: connection refused"), "[{service: web}]", "fail", "connection refused"),
         (ProxyAnswer(503, refusal="i/o timeout"), "[{service: web}]", "unknown", "i/o timeout"),
-        (AccessDenied("You may not get services/proxy."), "[{service: web}]", "unknown", "You may not"),
+        (AccessDenied("You may not get services/proxy."), "[{service: web}]", "unknown", "you may not use"),
     ],
 )
 def test_a_service(answer: Any, checks: str, status: str, words: str) -> None:
