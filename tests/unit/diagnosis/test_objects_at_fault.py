@@ -90,6 +90,25 @@ def test_an_edit_after_the_first_sign_is_not_the_cause(scene: Scene) -> None:
     assert set(scene.problems()) == {"deployment/web"}
 
 
+@pytest.mark.parametrize(("how", "confidence"), [("volume", "certain"), ("env", "likely")])
+def test_an_attempt_to_mend_it_does_not_hide_who_broke_it(scene: Scene, how: str, confidence: str) -> None:
+    scene.config("settings")
+    scene.snapshot()
+    scene.config("settings", writer("kubectl-edit", 10, "data/a"), data={"a": "3"})
+    scene.workload("web", reading(how, "settings"), ready=0, logs=FILE_ERROR if how == "volume" else "")
+    problem = scene.problems()["configmap/settings"]
+    assert problem.confidence == confidence
+    assert "The first sign of it is older than the last change of it." in [reason.text for reason in problem.why]
+
+
+def test_a_template_that_changed_right_before_it_began_is_to_blame_all_the_same(scene: Scene) -> None:
+    scene.config("settings")
+    scene.snapshot()
+    scene.config("settings", writer("kubectl-edit", 10, "data/a"), data={"a": "3"})
+    scene.workload("web", reading("env", "settings"), ready=0, template=70)
+    assert set(scene.problems()) == {"deployment/web"}
+
+
 def test_an_edit_that_is_in_the_good_snapshot_is_not_the_cause(scene: Scene) -> None:
     scene.config("settings", EDIT)
     scene.snapshot()
