@@ -49,7 +49,7 @@ async def http_answer(check: Check, cluster: Cluster) -> Measured:
     else:
         found, body, why = await _of_service(check, cluster, path)
     if not found:
-        return unknown(why, again=True)
+        return unknown(why)
     if found < 0:
         return failed(why, again=True)
     if found != status:
