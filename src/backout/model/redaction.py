@@ -12,23 +12,27 @@ _SECRET_NAME = re.compile(
     r"authorization|bearer|dsn|connection[-_.]?string|cookie|session[-_.]?key",
     re.IGNORECASE,
 )
+# Each pattern begins with something rare, and its repetitions are bounded: texts come from strangers, may be a mebibyte
+# of one letter, and must take no time that grows with the square of their length.
 _URL_USER = re.compile(
     # The second form: a password with a slash in it; a port before the slash is none.
-    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?:[^/\s\"']+|[^/\s@:\"']*:(?!\d{1,5}/)[^\s\"']+)@", re.IGNORECASE
-)  # fmt: skip
+    r"(?<=[A-Za-z0-9+.-])://(?:[^/\s\"']{1,1024}|[^/\s@:\"']{0,256}:(?!\d{1,5}/)[^\s\"']{1,1024})@"
+)
 _PAIR = re.compile(
-    r"(?P<name>\b[\w.-]*(?:pass(?:word|wd|phrase)?|secret|token|credential|api[-_.]?key|access[-_.]?key|private[-_.]?key|"
-    r"authorization|dsn)[\w.-]*[\"']?\s*[=:]\s*)(?P<value>(?:bearer|basic)\s+\S+|\"[^\"]*\"|'[^']*'|[^\s,;&}\]]+)",
+    r"(?P<name>(?:pass(?:word|wd|phrase)?|secret|token|credential|api[-_.]?key|access[-_.]?key|private[-_.]?key|"
+    r"authorization|dsn)[\w.-]{0,128}[\"']?\s{0,64}[=:]\s{0,64})"
+    r"(?P<value>(?:bearer|basic)\s+\S+|\"[^\"]*\"|'[^']*'|[^\s,;&}\]]+)",
     re.IGNORECASE,
 )
-_BEARER = re.compile(r"\b(?P<name>bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+_PAIR_WORDS = ("pass", "secret", "token", "credential", "key", "authorization", "dsn")
+_BEARER = re.compile(r"\b(?P<name>bearer|basic)\s{1,64}[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,2048}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _AWS = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
 _FLAG = re.compile(
-    r"(?P<name>(?<!\S)--?[\w.-]*(?:pass(?:word|wd|phrase)?|secret|token|credentials?|api-?key|access-?key)\s+)(?!-)"
+    r"(?P<name>(?<!\S)--?[\w.-]{0,128}(?:pass(?:word|wd|phrase)?|secret|token|credentials?|api-?key|access-?key)\s{1,64})(?!-)"
     r"(?=\S*[0-9A-Z])\S{6,}"
 )  # fmt: skip
-_USER_OPTION = re.compile(r"(?P<name>(?<!\S)(?:-u|--user)[= ]\s*[^\s:]+:)\S+")
+_USER_OPTION = re.compile(r"(?P<name>(?<!\S)(?:-u|--user)[= ]\s{0,64}[^\s:]{1,256}:)\S+")
 _WEBHOOK = re.compile(
     r"(?P<name>https://(?:hooks\.slack\.com/(?:services|workflows)|discord(?:app)?\.com/api/webhooks)/)[^\s\"']+"
 )
@@ -42,11 +46,20 @@ def names_secret(name: str) -> bool:
 
 def redact_text(text: str) -> str:
     """A log line or message without credentials: ``key=value`` pairs with telling names, URL users, tokens, keys."""
-    text = _PEM.sub(HIDDEN, text)
-    text = _URL_USER.sub(rf"\g<scheme>{HIDDEN}@", text)
-    text = _BEARER.sub(rf"\g<name> {HIDDEN}", text)
-    for pattern in (_PAIR, _FLAG, _USER_OPTION, _WEBHOOK):
-        text = pattern.sub(rf"\g<name>{HIDDEN}", text)
+    lowered = text.lower()
+    if "-----begin" in lowered:
+        text = _PEM.sub(HIDDEN, text)
+    if "://" in text and "@" in text:
+        text = _URL_USER.sub(f"://{HIDDEN}@", text)
+    if "bearer" in lowered or "basic" in lowered:
+        text = _BEARER.sub(rf"\g<name> {HIDDEN}", text)
+    if any(word in lowered for word in _PAIR_WORDS):
+        text = _PAIR.sub(rf"\g<name>{HIDDEN}", text)
+        text = _FLAG.sub(rf"\g<name>{HIDDEN}", text)
+    if "-u" in text:
+        text = _USER_OPTION.sub(rf"\g<name>{HIDDEN}", text)
+    if "https://" in text:
+        text = _WEBHOOK.sub(rf"\g<name>{HIDDEN}", text)
     text = _JWT.sub(HIDDEN, text)
     return _AWS.sub(HIDDEN, text)
 
