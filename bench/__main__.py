@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m bench [start|diagnose|readiness|overhead|helm|helm_slow …] [--write-docs]``."""
+"""``python -m bench [SECTION …] [--write-docs]``."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bench.report import Report, kept, targets_table
 
-SECTIONS = ("start", "diagnose", "readiness", "overhead", "helm", "helm_slow")
+SECTIONS = ("start", "diagnose", "readiness", "overhead", "helm", "helm_slow",
+            "snapshot_capture", "snapshot_restore", "snapshot_verify")  # fmt: skip
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 INTRODUCTION = """# Performance
 

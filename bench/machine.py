@@ -43,13 +43,16 @@ def load() -> str:
 
 @cache
 def tool_version(program: str) -> str:
-    """What kubectl or helm says of its version; empty when it is not there."""
+    """What kubectl, helm or restic says of its version; empty when it is not there."""
     path = which(program)
     if path is None:
         return ""
     if "kubectl" in Path(path).name:
         done = subprocess.run([path, "version", "--client", "-o", "json"], capture_output=True, text=True, check=False)
         return str(json.loads(done.stdout)["clientVersion"]["gitVersion"]) if done.returncode == 0 else ""
+    if "restic" in Path(path).name:
+        done = subprocess.run([path, "version"], capture_output=True, text=True, check=False)
+        return (done.stdout.split() or ["", "?"])[1]
     done = subprocess.run([path, "version", "--template", "{{.Version}}"], capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
