@@ -141,7 +141,9 @@ def _usual(namespace: str) -> Iterable[Access]:
         for resource in (*WORKLOAD_KINDS, "replicasets", "controllerrevisions"):
             yield Access(verb, "apps", resource, namespace)
     yield Access("get", "", "pods/log", namespace)
-    yield Access("list", "", "events", namespace)
+    for group, resource in (("", "events"), ("", "services"), ("discovery.k8s.io", "endpointslices"),
+                            ("networking.k8s.io", "ingresses")):  # fmt: skip
+        yield Access("list", group, resource, namespace)
     yield Access("delete", "", "pods", namespace)
     for verb in ("get", "list", "create", "update", "delete"):
         yield Access(verb, "", "secrets", namespace)
