@@ -81,10 +81,10 @@ class _Workload(msgspec.Struct):
 
 
 class Readers:
-    """All readers of one namespace, read at one time. ``blind`` says what could not be looked at."""
+    """All readers of one namespace, read at one time. `blind` says what could not be looked at."""
 
     def __init__(self) -> None:
-        self.blind: list[Message] = []
+        self._denied: list[str] = []
         self._found: dict[tuple[str, str], dict[tuple[ObjectRef, Reference], set[str]]] = defaultdict(dict)
 
     @classmethod
@@ -105,6 +105,14 @@ class Readers:
                    keys=reference.keys, pods=tuple(sorted(pods)), reference=reference)
             for (workload, reference), pods in self._found.get((kind, name), {}).items()
         ))  # fmt: skip
+
+    @property
+    def blind(self) -> tuple[Message, ...]:
+        """Why readers may be missing."""
+        if not self._denied:
+            return ()
+        return (msg("You may not list {kinds} here, so that readers may be missing.",
+                    kinds=", ".join(sorted(self._denied))),)  # fmt: skip
 
     def names(self) -> set[tuple[str, str]]:
         """Kind and name of everything that is read by somebody."""
@@ -130,8 +138,8 @@ class Readers:
 
         try:
             pages = await cluster.fold(_Pod, PODS, keep, namespace)
-        except AccessDenied as error:
-            self._blind(error)
+        except AccessDenied:
+            self._denied.append(PODS.plural)
             return
         for page in pages:
             for workload, pod, named in page:
@@ -140,8 +148,8 @@ class Readers:
     async def _templates(self, cluster: Cluster, resource: Resource, namespace: str) -> list[ObjectRef]:
         try:
             items = await cluster.list_as(_Workload, resource, namespace)
-        except AccessDenied as error:
-            self._blind(error)
+        except AccessDenied:
+            self._denied.append(resource.plural)
             return []
         refs = []
         for item in items:
@@ -156,8 +164,8 @@ class Readers:
             items = await cluster.list_all(INGRESSES, namespace)
         except ObjectNotFound:
             return
-        except AccessDenied as error:
-            self._blind(error)
+        except AccessDenied:
+            self._denied.append(INGRESSES.plural)
             return
         for item in items:
             self._add(_ref(INGRESSES, item, namespace), of_ingress(item))
@@ -177,17 +185,14 @@ class Readers:
 
         try:
             catalogue = await cluster.catalogue()
-        except (AccessDenied, ServerError) as error:
-            self._blind(error)
+        except (AccessDenied, ServerError):
+            self._denied.append("custom resources")
             return
         wanted = [
             served.resource for served in catalogue.kinds
             if served.resource.namespaced and _custom(served.resource) and "list" in served.verbs
         ]  # fmt: skip
         await asyncio.gather(*(one(resource) for resource in wanted))
-
-    def _blind(self, error: AccessDenied | ServerError) -> None:
-        self.blind.append(msg("Who reads it may not be complete: {why}", why=error.message))
 
 
 async def readers_of(cluster: Cluster, ref: ObjectRef) -> tuple[Reader, ...]:

@@ -126,6 +126,17 @@ async def plan_restore(
     return RestorePlan(snapshot, works)
 
 
+async def plan_one(cluster: Cluster, resource: Resource, entry: Entry, content: Object, live: Object | None) -> Work:
+    """What a restore of a single object would do, tried on the server; nothing but that object is read.
+
+    Whoever owns it is not asked: that is for the caller.
+    """
+    work = _work(entry, resource, content, live, None, include_owned=True)
+    if work.item.writes:
+        await _try(cluster, work)
+    return work
+
+
 def left_alone(entry: Entry, *, include_owned: bool) -> Message | None:
     """Why an entry is not put back."""
     group, slash, _ = entry.ref.api_version.partition("/")

@@ -53,6 +53,11 @@ def risks(planned: Planned) -> list[Risk]:
                 name=f"helm/{planned.helm.release}",
             )))  # fmt: skip
     found += [_risk("other-readers", message) for message in _others(planned)]
+    if planned.mute:
+        found.append(_risk("not-provable", msg(
+            "You may not use pods/proxy in {namespace}: whether programs have loaded the content is told by their "
+            "logs at most, so the run may end “unknown”.", namespace=planned.seen.ref.namespace,
+        )))  # fmt: skip
     found += [_risk("readers-hidden", message) for message in planned.blind]
     return found
 

@@ -60,7 +60,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     past: tuple[Past, ...]
     good: frozenset[str]
     repository: str = ""
-    where: str = ""
+    found: str = ""
+    """What `found_as` says of ``live``."""
 
     @property
     def current(self) -> Past:
@@ -102,7 +103,7 @@ async def read(cluster: Cluster, target: Target) -> Seen:
     """
     ref = ref_of(target)
     resource = resource_of(ref)
-    live, past, good, repository, where = await _read(cluster, ref, resource)
+    live, past, good, repository = await _read(cluster, ref, resource)
     present = _present(live, past, repository)
     if live is None and not past:
         raise ObjectNotFound(
@@ -114,16 +115,16 @@ async def read(cluster: Cluster, target: Target) -> Seen:
     uid = live["metadata"]["uid"] if live is not None else ""
     return Seen(
         ref=msgspec.structs.replace(ref, uid=uid), resource=resource, live=live, past=tuple(past), good=frozenset(good),
-        repository=repository.id if repository else "", where=where,
+        repository=repository.id if repository else "", found=found_as(live, repository),
     )  # fmt: skip
 
 
 async def _read(
     cluster: Cluster, ref: ObjectRef, resource: Resource
-) -> tuple[Object | None, list[Past], set[str], Repository | None, str]:
+) -> tuple[Object | None, list[Past], set[str], Repository | None]:
     async with source.opened() as repository:
         if repository is None:
-            return await live_object(cluster, resource, ref), [], set(), None, ""
+            return await live_object(cluster, resource, ref), [], set(), None
         live, identity = await asyncio.gather(live_object(cluster, resource, ref), cluster.identity())
         snapshots = await repository.snapshots(identity, ref.namespace)
         found = await entries_of(repository, list(reversed(snapshots)), ref)
@@ -141,7 +142,14 @@ async def _read(
                 number=len(past) + 1, digest=digest, address=entry.address, content=content, snapshots=(snapshot,),
                 entry=entry, created=snapshot.taken_at,
             ))  # fmt: skip
-    return live, past, good, repository, repository.backend.where
+    return live, past, good, repository
+
+
+def found_as(live: Object | None, repository: Repository | None) -> str:
+    """What a step expects to find, without telling what it is."""
+    if live is None:
+        return ABSENT
+    return repository.address(encode(sanitise(live))) if repository is not None else ""
 
 
 async def live_object(cluster: Cluster, resource: Resource, ref: ObjectRef) -> Object | None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from backout.cluster.port import SERVICES, STATEFULSETS, Cluster, Object
-from backout.errors import AccessDenied, NothingToDo, PreconditionFailed, RefusedError, RepositoryNotFound
+from backout.errors import AccessDenied, NothingToDo, PreconditionFailed, RefusedError
 from backout.ledger.readers import Reader, Readers
 from backout.mechanisms.objects import care as caring
 from backout.mechanisms.objects import hashring, steps
@@ -22,22 +22,21 @@ from backout.mechanisms.objects.helm import HelmSays, helm_says
 from backout.mechanisms.objects.history import Past, Seen
 from backout.mechanisms.objects.reload import data_of
 from backout.mechanisms.objects.steps import Content
-from backout.mechanisms.objects.write import found_as
 from backout.model.message import Message, msg
 from backout.model.plan import Access, Step
 from backout.model.snapshot import Snapshot
 from backout.model.target import Target
 from backout.probes.programs import recognise
-from backout.snapshots import source
 from backout.snapshots.owners import Owned, Owners
-from backout.snapshots.repository import Repository
-from backout.snapshots.restore_plan import RestoreItem, Work, plan_restore
+from backout.snapshots.restore_plan import RestoreItem, Work, plan_one
 from backout.snapshots.sanitise import sanitise
-from backout.snapshots.selection import Selection
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """One way back of one object. ``others`` are readers that are no workloads; ``blind`` what could not be seen."""
+    """One way back of one object. ``others`` are readers that are no workloads; ``blind`` what could not be seen.
+
+    ``mute``: programs must be asked afterwards, and this user may not.
+    """
 
     seen: Seen
     past: Past
@@ -50,6 +49,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[Reader, ...]
     ring: Ring
     blind: tuple[Message, ...]
+    mute: bool
     steps: tuple[Step, ...]
 
     @property
@@ -77,7 +77,9 @@ async def work_out(cluster: Cluster, target: Target, seen: Seen, past: Past) -> 
     if seen.live is not None and seen.live["metadata"].get("deletionTimestamp"):
         raise RefusedError("{target} is being deleted.", target=str(target), hint="Wait until it is gone, then plan.")
     snapshot = next((s for s in reversed(past.snapshots) if s.good and not s.imported_from), past.snapshots[-1])
-    work, repository = await _tried(cluster, target, snapshot)
+    assert past.entry is not None
+    # What belongs to an owner was refused before; what is left is Helm's, whose objects may be put back.
+    work = await plan_one(cluster, seen.resource, past.entry, past.content, seen.live)
     item = work.item
     if item.action == "unchanged":
         raise _holds_it(target, past)
@@ -90,11 +92,13 @@ async def work_out(cluster: Cluster, target: Target, seen: Seen, past: Past) -> 
         cares, others, ring, blind = await _around(cluster, target, seen, past, anew=item.action == "recreate")
     else:
         cares, others, ring, blind = (), (), Ring(), ()
-    content = _content(seen, past, snapshot, work, repository)
-    value, helm = await asyncio.gather(_restart_value(cluster), helm_says(cluster, owner, past.content))
+    content = _content(seen, past, snapshot, work)
+    value, helm, mute = await asyncio.gather(
+        _restart_value(cluster), helm_says(cluster, owner, past.content), _mute(cluster, target, cares)
+    )
     return Planned(
         seen=seen, past=past, snapshot=snapshot, item=item, content=content, owner=owner, helm=helm, cares=cares,
-        others=others, ring=ring, blind=blind, steps=tuple(_steps(target, content, cares, ring, value)),
+        others=others, ring=ring, blind=blind, mute=mute, steps=tuple(_steps(target, content, cares, ring, value)),
     )  # fmt: skip
 
 
@@ -139,17 +143,7 @@ def _refuse_owned(target: Target, owner: Owned) -> None:
     )  # fmt: skip
 
 
-async def _tried(cluster: Cluster, target: Target, snapshot: Snapshot) -> tuple[Work, Repository]:
-    """What the server would say to the content, without writing it."""
-    async with source.opened() as repository:
-        if repository is None:
-            raise RepositoryNotFound("The repository of snapshots is gone.", hint="Plan anew.")
-        # What belongs to an owner was refused before; what is left is Helm's, whose objects may be put back.
-        found = await plan_restore(cluster, repository, snapshot, Selection((str(target),)), include_owned=True)
-        return found.works[0], repository
-
-
-def _content(seen: Seen, past: Past, snapshot: Snapshot, work: Work, repository: Repository) -> Content:
+def _content(seen: Seen, past: Past, snapshot: Snapshot, work: Work) -> Content:
     body, wanted = work.body or {}, past.content or {}
     ports = {port.get("nodePort") for port in (body.get("spec") or {}).get("ports") or ()}
     lost = [
@@ -158,8 +152,8 @@ def _content(seen: Seen, past: Past, snapshot: Snapshot, work: Work, repository:
     ]  # fmt: skip
     service = seen.ref.kind == "Service"
     return Content(
-        ref=seen.ref, how=work.item.action, repository=repository.id, snapshot=snapshot.id, address=past.address,
-        found=found_as(seen.live, repository),
+        ref=seen.ref, how=work.item.action, repository=seen.repository, snapshot=snapshot.id, address=past.address,
+        found=seen.found,
         keep_node_ports=service and work.item.action == "update" and bool(lost),
         new_addresses=service and work.item.action == "create" and bool(
             (wanted.get("spec") or {}).get("clusterIP") and not (body.get("spec") or {}).get("clusterIP")
@@ -180,7 +174,7 @@ async def _around(
     for care in cares:
         _refuse_unrestartable(target, care)
     ring = await _ring(cluster, target, past, cares, services)
-    return tuple(cares), others, ring, tuple(readers.blind)
+    return tuple(cares), others, ring, readers.blind
 
 
 async def present_readers(cluster: Cluster, target: Target, seen: Seen) -> tuple[Care, ...]:
@@ -190,6 +184,14 @@ async def present_readers(cluster: Cluster, target: Target, seen: Seen) -> tuple
     readers = await Readers.read(cluster, target.namespace, custom=False)
     workloads, _ = await caring.look(cluster, readers.of(seen.ref.kind, seen.ref.name))
     return tuple(caring.decide(workload, _changed(seen.live, None), _watches) for workload in workloads)
+
+
+async def _mute(cluster: Cluster, target: Target, cares: Sequence[Care]) -> bool:
+    """Whether what the programs say is needed as a proof, and can't be had."""
+    if not any(care.what == "reload" for care in cares):
+        return False
+    answers = await cluster.may((Access("get", "", "pods/proxy", target.namespace),))
+    return not all(answer.allowed for answer in answers)
 
 
 async def _listed(cluster: Cluster, namespace: str) -> list[Object]:

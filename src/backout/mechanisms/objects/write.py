@@ -22,7 +22,7 @@ from backout.errors import (
     TimedOut,
 )
 from backout.mechanisms.helm.restore import captured_object
-from backout.mechanisms.objects.history import ABSENT, holds, live_object, resource_of
+from backout.mechanisms.objects.history import found_as, holds, live_object, resource_of
 from backout.mechanisms.objects.steps import describe
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import msg
@@ -30,7 +30,6 @@ from backout.model.plan import Step
 from backout.model.target import ObjectRef
 from backout.snapshots import source
 from backout.snapshots.capture import CaptureStore
-from backout.snapshots.collect import encode
 from backout.snapshots.desired import must_recreate, update, without_addresses, without_node_ports
 from backout.snapshots.repository import Repository
 from backout.snapshots.sanitise import sanitise
@@ -136,13 +135,6 @@ async def content_of(params: dict[str, Any]) -> tuple[Object, Repository]:
         content = await repository.get(str(params["address"]))
         decoded: Object = msgspec.json.decode(content)
         return decoded, repository
-
-
-def found_as(live: Object | None, repository: Repository | None) -> str:
-    """What a step expects to find, without telling what it is."""
-    if live is None:
-        return ABSENT
-    return repository.address(encode(sanitise(live))) if repository is not None else ""
 
 
 def _as_planned(step: Step, live: Object | None, repository: Repository) -> None:
