@@ -19,7 +19,7 @@ WALL, MEMORY, FLAT, ADDED = 1.2, 200 * MIB, 1.2, 0.03
 
 METHOD = """
 A namespace of {objects:,} objects: ConfigMaps of 2 kB (45 %), Secrets (25 %), Services (15 %) and Deployments (15 %),
-as an API server lists them, with managedFields. `backout snapshot create` reads the kinds of the namespace by discovery,
+as an API server lists them, with managedFields. `backout snapshot create` reads the namespace's kinds by discovery,
 diagnoses it (which reads pods, workloads, events and Helm's records), and writes a new repository: each object
 sanitised, hashed, compressed, encrypted, and synced to the disk. `kubectl get {plurals} -o json` reads and prints the
 same objects. Output to /dev/null; each run a new process, against an embedded API server.

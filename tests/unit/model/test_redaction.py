@@ -68,7 +68,8 @@ def test_names_that_hold_secrets() -> None:
 @pytest.mark.parametrize(
     "part",
     ["a", "0a", "a.", "a-", "a:", "x=", "password", "secret-", "token.", "://", "a://b:c", "https://a:b",
-     "eyJaaaaaaaa-", "-u a", "--token", "-----BEGIN PRIVATE KEY-----", "bearer ", "bearer", " ", "key", "authorization ", "@", "u:"],
+     "eyJaaaaaaaa-", "-u a", "--token", "-----BEGIN PRIVATE KEY-----", "bearer ", "bearer",
+     " ", "key", "authorization ", "@", "u:"],
 )  # fmt: skip
 def test_texts_of_strangers_take_no_time(part: str) -> None:
     began = time.process_time()
