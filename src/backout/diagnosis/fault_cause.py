@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from backout.cluster.port import Cluster, Object
-from backout.diagnosis.blame import SKEW
+from backout.diagnosis.blame import SKEW, SOON
 from backout.diagnosis.faults import Fault
 from backout.diagnosis.past import Expected, contents
 from backout.errors import BackoutError
@@ -129,9 +129,13 @@ def confidence(fault: Fault, since: datetime | None) -> tuple[Confidence, tuple[
     if fault.missing:
         known = expected is not None or fault.past.seen(fault.ref) is not None
         return ("certain" if known and direct else "likely" if direct else "possible"), tuple(why)
+    late = False
     if fault.written is not None and since is not None:
         seconds = int((since - fault.written.at).total_seconds())
-        if seconds >= -SKEW.total_seconds():
+        late = seconds > SOON.total_seconds()
+        if late:
+            why.append(msg("It began {seconds} s after that change, which is long.", seconds=seconds))
+        elif seconds >= -SKEW.total_seconds():
             why.append(msg("It began {seconds} s after that change.", seconds=max(0, seconds)))
         else:
             why.append(msg("The first sign of it is older than the last change of it."))
@@ -140,7 +144,7 @@ def confidence(fault: Fault, since: datetime | None) -> tuple[Confidence, tuple[
         return ("likely" if direct else "possible"), tuple(why)
     why.append(msg("It holds something else than in {source}.", source=expected.source))
     if not direct:
-        return "likely", tuple(why)
+        return ("possible" if late else "likely"), tuple(why)
     return ("certain" if expected.good else "likely"), tuple(why)
 
 

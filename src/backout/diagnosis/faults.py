@@ -30,6 +30,8 @@ class Finding:
     direct: bool = False
     moved: bool = False
     """The symptom is one that the workload was found with before anybody asked for objects."""
+    gone: bool = False
+    """It is one only as long as the object does not exist."""
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -67,16 +68,30 @@ class Holdings:
         return await asyncio.shield(self._known[namespace])
 
     async def _read(self, namespace: str) -> Known:
-        lists = await asyncio.gather(*(self._list(resource, namespace) for resource in (CONFIGMAPS, SECRETS)))
+        kinds = (CONFIGMAPS, SECRETS)
+        lists = await asyncio.gather(*(self._list(kind, namespace, labels="owner!=helm") for kind in kinds))
         return {
             (kind, item.metadata.name): item.metadata
             for kind, items in zip(("ConfigMap", "Secret"), lists, strict=True)
             for item in items
         }
 
-    async def _list(self, resource: Resource, namespace: str) -> list[Managed]:
+    async def confirm(self, refs: Iterable[ObjectRef], known: Known) -> None:
+        """Adds to ``known`` those of ``refs`` that exist all the same: made a moment ago, or labelled as Helm's own."""
+
+        async def one(ref: ObjectRef) -> list[Managed]:
+            return await self._list(RESOURCES[ref.kind], ref.namespace, fields=f"metadata.name={ref.name}")
+
+        unknown = [ref for ref in refs if ref.kind in ("ConfigMap", "Secret") and (ref.kind, ref.name) not in known]
+        for ref, found in zip(unknown, await asyncio.gather(*(one(ref) for ref in unknown)), strict=True):
+            for item in found:
+                known[ref.kind, ref.name] = item.metadata
+
+    async def _list(self, resource: Resource, namespace: str, *, labels: str = "", fields: str = "") -> list[Managed]:
         try:
-            return await self._cluster.list_as(Managed, resource, namespace, labels="owner!=helm", metadata_only=True)
+            return await self._cluster.list_as(
+                Managed, resource, namespace, labels=labels, fields=fields, metadata_only=True
+            )
         except AccessDenied:
             self.unread.add((namespace, resource.kind))
             return []

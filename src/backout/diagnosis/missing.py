@@ -64,7 +64,7 @@ def unbroken(
                                             object=str(ref)))  # fmt: skip
             symptom = Symptom(code="MissingReference", ref=workload_ref(key), message=text, evidence=(evidence,))
             yield Finding(ref, symptom, key, msg("Pods that read it are ready: it was there when they started."),
-                          direct=True)  # fmt: skip
+                          direct=True, gone=True)  # fmt: skip
 
 
 async def first_signs(cluster: Cluster, faults: Collection[Fault]) -> None:

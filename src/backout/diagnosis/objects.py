@@ -119,6 +119,11 @@ class _Look:
             return []
         chosen = sorted(refs)[:MANY]
         known = known or await self.holdings.of(namespace)
+        await self.holdings.confirm(chosen, known)
+        suspected = [one for one in suspected if not one.missing or (one.ref.kind, one.ref.name) not in known]
+        findings = [one for one in findings if not one.gone or (one.ref.kind, one.ref.name) not in known]
+        for doubt in questions:
+            doubt.missing = [one for one in doubt.missing if (one.kind, one.name) not in known]
         past, contents = await asyncio.gather(self.pasts.of(namespace, chosen), self._live(chosen, known))
         findings += await self._explained(suspected, past, contents)
         findings += await self._network(ends, questions, past, wires)

@@ -218,6 +218,21 @@ def test_an_optional_reference_may_lead_nowhere(scene: Scene) -> None:
     assert scene.problems() == {}
 
 
+def test_an_object_that_is_labelled_like_a_release_record_exists(scene: Scene) -> None:
+    scene.config("settings", meta={"labels": {"owner": "helm"}})
+    scene.workload("web", reading("volume", "settings"))
+    assert scene.problems() == {}
+
+
+def test_an_old_edit_that_no_snapshot_knows_is_only_possible(scene: Scene) -> None:
+    scene.config("settings")
+    scene.snapshot()
+    scene.config("settings", writer("kubectl-edit", 3000, "data/a"), data={"a": "2"})
+    scene.workload("web", reading("env", "settings"), ready=0)
+    problem = scene.problems()["configmap/settings"]
+    assert problem.confidence == "possible" and "which is long" in " ".join(why.text for why in problem.why)
+
+
 def test_a_workload_without_pods_misses_nothing(scene: Scene) -> None:
     scene.workload("web", reading("volume", "settings"), replicas=0)
     assert scene.problems() == {}
