@@ -106,7 +106,18 @@ async def _cluster(
     )
     hint = msg("Missing: {rights}", rights=", ".join(_words(missing))) if missing else None
     checks.append(_finding("access", detail, ok=not missing, hint=hint))
+    checks.append(await _asking(cluster, namespace))
     return checks, roles(missing)
+
+
+async def _asking(cluster: Cluster, namespace: str) -> dict[str, Any]:
+    """The rights to ask programs themselves: a rollback does without them, but proves less."""
+    wanted = [Access("get", "", f"{kind}/proxy", namespace) for kind in ("pods", "services")]
+    missing = [answer.access for answer in await cluster.may(wanted) if not answer.allowed]
+    if not missing:
+        return _finding("programs", msg("can be asked for metrics and answers (pods/proxy, services/proxy)"))
+    detail = msg("can't all be asked: missing is {rights}", rights=", ".join(_words(missing)))
+    return _finding("programs", detail, hint=msg("A rollback works without it; what it can't prove is unknown then."))
 
 
 async def _clock(cluster: Cluster) -> dict[str, Any]:
