@@ -168,8 +168,19 @@ async def broken(cluster: KubernetesCluster, name: str) -> None:
 
     before = await loaded()
     await put(cluster, name, BAD[name])
+    if name == "plain":
+        # Only what has started since can have read it.
+        for pod in await cluster.list_all(PODS, NS, labels="app=plain"):
+            await cluster.delete(PODS, pod["metadata"]["name"], NS)
+        while not [p for p in await cluster.list_all(PODS, NS, labels="app=plain") if _fresh(p)]:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        await ready(cluster, DEPLOYMENTS, "plain")
     while name == "ring" and await loaded() == before:  # noqa: ASYNC110 - nothing tells of log lines
         await asyncio.sleep(0.1)
+
+
+def _fresh(pod: Object) -> bool:
+    return not pod["metadata"].get("deletionTimestamp")
 
 
 async def look(cluster: KubernetesCluster, name: str) -> dict[str, Any]:

@@ -117,6 +117,16 @@ class World:
                     return
                 await asyncio.sleep(0.1)
 
+    async def start_anew(self, app: str) -> None:
+        """Deletes the pods of a Deployment, and waits until others are ready."""
+        before = await self.pods(app)
+        for name in before:
+            await self.port.delete(PODS, name, self.ns)
+        async with asyncio.timeout(90):
+            while len(now := await self.pods(app)) != len(before) or now.keys() & before.keys():  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        await self.until_ready(app, len(before))
+
 
 def reading(how: str, name: str, key: str = "a", **container: Any) -> dict[str, Any]:
     """A pod spec that reads a key of a ConfigMap."""
