@@ -13,7 +13,7 @@ import msgspec
 from cluster_harness import Cluster as Harness
 from mechanism_helpers import Context
 
-from backout.cluster.client import KubernetesCluster, connect
+from backout.cluster.client import connect
 from backout.cluster.port import DEPLOYMENTS, PODS, STATEFULSETS, Object
 from backout.mechanisms import registry
 from backout.mechanisms.objects.history import resource_of
@@ -35,7 +35,7 @@ IMAGE = "registry.example/app:1.0"
 class World:
     """One namespace of the cluster under test."""
 
-    def __init__(self, port: KubernetesCluster, ns: str, settings: SnapshotSettings) -> None:
+    def __init__(self, port: Any, ns: str, settings: SnapshotSettings) -> None:
         self.port, self.ns, self.settings = port, ns, settings
 
     def target(self, text: str) -> Target:

@@ -362,3 +362,37 @@ def test_a_node_port_that_others_have_now_is_told_and_left(cluster: Harness, ns:
         assert not (await world.carry_out(plan))[0][0].changed
 
     run(cluster, ns, tmp_path, work)
+
+
+class Refusing:
+    """A cluster whose admission refuses objects with that data."""
+
+    def __init__(self, port: Any, data: dict[str, str]) -> None:
+        self._port, self._data = port, data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
+    async def create(self, obj: dict[str, Any], *, dry_run: bool = False) -> Any:
+        if obj["data"] == self._data:
+            raise errors.Invalid("admission webhook said no")
+        return await self._port.create(obj, dry_run=dry_run)
+
+
+def test_what_can_not_be_created_anew_is_made_as_it_was(cluster: Harness, ns: str, tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        await world.make("ConfigMap", "fixed", data={"a": "1"}, immutable=True)
+        await world.snapshot()
+        await world.delete("configmap/fixed")
+        await world.make("ConfigMap", "fixed", data={"a": "2"}, immutable=True)
+        plan = await world.plan("configmap/fixed")
+        refusing = World(Refusing(world.port, {"a": "1"}), ns, world.settings)
+        with pytest.raises(errors.PreconditionFailed, match="is as it was before: admission webhook"):
+            await refusing.carry_out(plan)
+        assert (await world.get("configmap/fixed"))["data"] == {"a": "2"}
+        with pytest.raises(errors.PreconditionFailed, match="made again"):
+            await world.carry_out(plan)
+        await world.carry_out(await world.plan("configmap/fixed"))
+        assert (await world.get("configmap/fixed"))["data"] == {"a": "1"}
+
+    run(cluster, ns, tmp_path, work)

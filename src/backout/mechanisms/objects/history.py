@@ -136,7 +136,11 @@ async def _read(
         if snapshot.good and not snapshot.imported_from:
             good.add(digest)
         if past and past[-1].digest == digest:
-            past[-1] = msgspec.structs.replace(past[-1], snapshots=(*past[-1].snapshots, snapshot))
+            # The newest has the addresses that the cluster gave last.
+            past[-1] = msgspec.structs.replace(
+                past[-1], address=entry.address, content=content, entry=entry,
+                snapshots=(*past[-1].snapshots, snapshot),
+            )  # fmt: skip
         else:
             past.append(Past(
                 number=len(past) + 1, digest=digest, address=entry.address, content=content, snapshots=(snapshot,),
@@ -196,10 +200,21 @@ async def _contents(
     """Address → digest under the present key, and content: a rotated key gives equal contents other addresses."""
     distinct = list({entry.address: entry for _, entry in found}.values())
     contents = await repository.get_many(distinct)
-    return {
-        entry.address: (repository.address(content), msgspec.json.decode(content))
-        for entry, content in zip(distinct, contents, strict=True)
-    }
+    decoded = {entry.address: msgspec.json.decode(content) for entry, content in zip(distinct, contents, strict=True)}
+    return {address: (_digest(repository, content), content) for address, content in decoded.items()}
+
+
+def _digest(repository: Repository, content: Object) -> str:
+    """Of what counts. The addresses that the cluster gives to a Service do not (see `holds`): one that was made anew
+    has others, and is the same revision all the same."""
+    if content["kind"] != "Service":
+        return repository.address(encode(content))
+    given = {"clusterIP", "clusterIPs", "healthCheckNodePort"}
+    spec = content.get("spec") or {}
+    kept = {key: value for key, value in spec.items() if key not in given}
+    if spec.get("clusterIP") == "None":
+        kept["clusterIP"] = "None"
+    return repository.address(encode({**content, "spec": kept}))
 
 
 def _present(live: Object | None, past: list[Past], repository: Repository | None) -> Past:
@@ -213,7 +228,7 @@ def _present(live: Object | None, past: list[Past], repository: Repository | Non
     if same is not None:
         return msgspec.structs.replace(same, number=number, snapshots=(), created=_written(live))
     plain = sanitise(live)
-    digest = repository.address(encode(plain)) if repository is not None else LIVE
+    digest = _digest(repository, plain) if repository is not None else LIVE
     return Past(number=number, digest=digest, content=plain, created=_written(live))
 
 

@@ -7,13 +7,15 @@ What is written never stands in a step: it is read from the repository, or the c
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from backout.cluster.port import Cluster, Object, Resource
 from backout.errors import (
+    AccessDenied,
     AlreadyExists,
+    BackoutError,
     Conflict,
     Invalid,
     ObjectNotFound,
@@ -184,6 +186,29 @@ async def _write(
     except AlreadyExists as error:
         # Somebody was quicker: look again at what it is.
         raise Conflict("{ref} was made by somebody else meanwhile.", ref=str(ref)) from error
+    except (Invalid, AccessDenied, Conflict) as error:
+        if live is None:
+            raise
+        await _make_again(context.cluster, ref, live, error)
+
+
+async def _make_again(cluster: Cluster, ref: ObjectRef, live: Object, error: BackoutError) -> NoReturn:
+    """What was deleted, and can't be created as it should be, is made as it was: better broken than gone.
+
+    Raises:
+        PreconditionFailed: always; says how it stands now.
+    """
+    try:
+        await _create(cluster, sanitise(live))
+    except BackoutError:
+        raise PreconditionFailed(
+            "{ref} was deleted, and could be created neither as the snapshot has it nor as it was before: {why}",
+            ref=str(ref), why=error.message, hint="`backout undo` tries again to put back what was there.",
+        ) from error  # fmt: skip
+    raise PreconditionFailed(
+        "{ref} could not be created as the snapshot has it, and is as it was before: {why}", ref=str(ref),
+        why=error.message, hint="Mend what refuses it (a quota, an admission webhook), then plan anew.",
+    ) from error  # fmt: skip
 
 
 async def _create(cluster: Cluster, body: Object) -> None:
