@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from a_namespace import NS, Scene, codes, reading, writer
+from a_namespace import NOW, NS, Scene, codes, reading, writer
 
 from backout.model.target import Target
 
@@ -282,3 +283,41 @@ def test_a_healthy_namespace_opens_no_snapshot(scene: Scene, monkeypatch: pytest
     scene.workload("web", reading("volume", "settings"))
     assert scene.problems() == {}
     assert scene.cluster.asked == []
+
+
+def test_events_tell_since_when_somebody_looked_in_vain(scene: Scene) -> None:
+    scene.workload("web", reading("volume", "settings"), replicas=2)
+    scene.event("web-1", "FailedMount", 'MountVolume.SetUp failed for volume "v" : configmap "settings" not found')
+    scene.event("web-0", "FailedMount", 'MountVolume.SetUp failed for volume "w" : configmap "settings-2" not found')
+    (problem,) = scene.problems().values()
+    (symptom,) = problem.symptoms
+    assert symptom.since == NOW - timedelta(seconds=60)
+    assert [e.ref.name for e in symptom.evidence if e.source == "event"] == ["web-1"]
+
+
+def test_a_key_that_somebody_took_away(scene: Scene) -> None:
+    scene.config("settings", kind="Secret", data={"a": "1", "b": "2"})
+    scene.snapshot()
+    scene.config("settings", writer("kubectl-edit", 90, "data/b"), kind="Secret", data={"b": "2"})
+    spec = reading("env", "settings", kind="Secret")
+    scene.workload("web", spec, ready=0)
+    why = {"reason": "CreateContainerConfigError", "message": "couldn't find key a in Secret shop/settings"}
+    scene.pod("web-0", ("Deployment", "web"), spec, {"app": "web"}, well=False, waiting=why)
+    (problem,) = scene.problems().values()
+    assert str(problem.target) == "secret/settings" and codes(problem) == {"CreateContainerConfigError"}
+    assert problem.confidence == "certain"
+    assert problem.cause.text == "CreateContainerConfigError since kubectl-edit changed a"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_image_that_cannot_be_pulled_is_explained_by_a_pull_secret_alone(scene: Scene, named: bool) -> None:
+    scene.config("settings", kind="Secret", data={"a": "1"})
+    scene.snapshot()
+    scene.config("settings", EDIT, kind="Secret", data={"a": "2"})
+    spec = reading("env", "settings", kind="Secret")
+    if named:
+        spec = {"imagePullSecrets": [{"name": "settings"}], "containers": [{"name": "app", "image": "r.example/app:1"}]}
+    scene.workload("web", spec, ready=0, restarted=80)
+    why = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "r.example/app:1"'}
+    scene.pod("web-0", ("Deployment", "web"), spec, {"app": "web"}, well=False, waiting=why)
+    assert set(scene.problems()) == {"secret/settings" if named else "deployment/web"}
