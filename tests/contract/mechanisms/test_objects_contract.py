@@ -238,6 +238,34 @@ def test_readers_that_read_once_are_restarted_and_others_are_not(running: Harnes
     run(running, ns, tmp_path, work)
 
 
+def test_readers_of_what_came_back_by_hand_are_restarted_alone(running: Harness, ns: str, tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        name = await made(world, "configmap")
+        await world.deployment("reads", reading("env", "web"))
+        await world.until_ready("reads", 2)
+        await world.snapshot()
+        await world.change(name, {"data": {"a": "2"}})
+        await asyncio.sleep(1.1)  # times of containers have whole seconds
+        await world.start_anew("reads")
+        await asyncio.sleep(1.1)
+        await world.change(name, {"data": {"a": "1"}})
+        current = (await OBJECTS.history(world.port, world.target(name)))[-1]
+        assert (current.goodness, current.settled) == ("good", False)
+        assert "deployment/reads" in current.reasons[-1].text
+        plan = await world.plan(name)
+        assert [step.action for step in plan.steps] == ["objects.restart", "workload.wait-ready"]
+        assert [change.ref.kind for change in plan.changes.effective] == ["Deployment"]
+        before = await world.pods("reads")
+        await asyncio.sleep(1.1)
+        await world.carry_out(plan)
+        assert not set(await world.pods("reads")) & set(before)
+        assert (await OBJECTS.history(world.port, world.target(name)))[-1].settled
+        with pytest.raises(errors.NothingToDo):
+            await world.plan(name)
+
+    run(running, ns, tmp_path, work)
+
+
 async def immutable(world: World) -> str:
     await world.make("ConfigMap", "fixed", data={"a": "1"}, immutable=True)
     await world.deployment("reads", reading("volume", "fixed"))

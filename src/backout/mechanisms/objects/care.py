@@ -160,6 +160,16 @@ def decide(
     return care("wait", msg("its pods wait for it"))
 
 
+def stale(workload: Workload, keys: frozenset[str], watches: Watches, held: datetime, written: datetime) -> Care | None:
+    """A restart for a reader that began to run while the object held something else: after ``held``, when all was well,
+    and not after ``written``, when it came back; None when there is no such pod."""
+    reading = [reader for reader in workload.readers if _touched(reader, keys) and reader.how != "pullSecret"]
+    once = {r.container for r in reading if not _follows(r, workload, watches, keys)}
+    if not any(_runs(pod, once, held, written) for pod in workload.fresh):
+        return None
+    return Care(workload=workload, what="restart", why=_once(reading, once), containers=tuple(sorted(once)))
+
+
 def _anew(care: Callable[..., Care], workload: Workload) -> Care:
     if workload.obj["kind"] == "DaemonSet" or controller_uid(workload.obj):
         return care("delete-pods", msg("nodes keep the old content while its pods run"))
@@ -188,14 +198,14 @@ def _follows(reader: Reader, workload: Workload, watches: Watches, changed: froz
     return bool(files) and all(watches(workload.spec, reader.container, file) for file in files)
 
 
-def _runs(pod: Object, containers: set[str], after: datetime | None = None) -> bool:
+def _runs(pod: Object, containers: set[str], after: datetime | None = None, before: datetime | None = None) -> bool:
     """Whether one of the containers has read the object already and goes on running with it (or was an init one);
-    with ``after``, whether it did so after that."""
+    with ``after`` and ``before``, whether it did so then."""
     status = pod.get("status") or {}
     for field in ("containerStatuses", "initContainerStatuses"):
         for entry in status.get(field) or ():
             state = entry.get("state") or {}
-            if entry.get("name") not in containers or not _began_after(state, after):
+            if entry.get("name") not in containers or not _began(state, after, before):
                 continue
             if field == "initContainerStatuses" and state.get("terminated", {}).get("exitCode") == 0:
                 return True
@@ -204,10 +214,13 @@ def _runs(pod: Object, containers: set[str], after: datetime | None = None) -> b
     return False
 
 
-def _began_after(state: dict[str, Any], after: datetime | None) -> bool:
+def _began(state: dict[str, Any], after: datetime | None, before: datetime | None) -> bool:
     """True when nothing is known of it. Whole seconds: one that began in the same second may have read either."""
-    began = (state.get("running") or state.get("terminated") or {}).get("startedAt")
-    return after is None or not began or msgspec.convert(began, datetime) >= after.replace(microsecond=0)
+    text = (state.get("running") or state.get("terminated") or {}).get("startedAt")
+    if not text:
+        return True
+    began = msgspec.convert(text, datetime)
+    return (after is None or began >= after.replace(microsecond=0)) and (before is None or began <= before)
 
 
 def _crashed(entry: dict[str, Any]) -> bool:

@@ -243,9 +243,15 @@ def _written(live: Object) -> datetime | None:
     return msgspec.convert(newest, datetime) if newest else None
 
 
-def revisions(seen: Seen, more: tuple[Message, ...] = ()) -> list[Revision]:
-    """All of them, oldest first; ``more`` is told of the one in force."""
-    return [_revision(seen, entry, more if entry is seen.current else ()) for entry in seen.past]
+def revisions(seen: Seen, more: tuple[Message, ...] = (), *, stale: str = "") -> list[Revision]:
+    """All of them, oldest first; ``more`` is told of the one in force, which is not settled while readers are
+    ``stale``: going to it once more restarts them."""
+    found = [_revision(seen, entry, more if entry is seen.current else ()) for entry in seen.past]
+    if stale:
+        why = msg("{readers} began to run before it was written last, and may work with what it held then.",
+                  readers=stale)  # fmt: skip
+        found[-1] = msgspec.structs.replace(found[-1], settled=False, reasons=(*found[-1].reasons, why))
+    return found
 
 
 def _revision(seen: Seen, entry: Past, more: tuple[Message, ...]) -> Revision:

@@ -46,8 +46,10 @@ class ObjectsMechanism:
     async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
         """All known contents, oldest first, each judged. Always read anew; what follows within 5 s builds on it."""
         seen = (await self._fresh(cluster, target)).seen
-        more = () if seen.good else await planning.alternatives(cluster, seen)
-        return history.revisions(seen, more)
+        if not seen.good:
+            return history.revisions(seen, await planning.alternatives(cluster, seen))
+        stale = await planning.stale_readers(cluster, target, seen)
+        return history.revisions(seen, stale=", ".join(str(care.ref) for care in stale))
 
     async def between(
         self, cluster: Cluster, target: Target, earlier: Revision | None, later: Revision

@@ -20,6 +20,7 @@ from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.hashring import Around, Ring
 from backout.mechanisms.objects.helm import HelmSays, helm_says
 from backout.mechanisms.objects.history import Past, Seen
+from backout.mechanisms.objects.pods import written_at
 from backout.mechanisms.objects.reload import data_of
 from backout.mechanisms.objects.steps import Content
 from backout.model.message import Message, msg
@@ -70,7 +71,11 @@ async def work_out(cluster: Cluster, target: Target, seen: Seen, past: Past) -> 
             "{target} did not exist at revision {number}; Backout does not go back to that.", target=str(target),
             number=past.number, hint="If you want it gone, delete it yourself.",
         )  # fmt: skip
-    if past is seen.current or not past.snapshots:
+    if past is seen.current:
+        if not (cares := await stale_readers(cluster, target, seen)):
+            raise _holds_it(target, past)
+        return await _readers_alone(cluster, target, seen, cares)
+    if not past.snapshots:
         raise _holds_it(target, past)
     owner = await _owner(cluster, seen, past)
     _refuse_owned(target, owner)
@@ -99,6 +104,39 @@ async def work_out(cluster: Cluster, target: Target, seen: Seen, past: Past) -> 
     return Planned(
         seen=seen, past=past, snapshot=snapshot, item=item, content=content, owner=owner, helm=helm, cares=cares,
         others=others, ring=ring, blind=blind, mute=mute, steps=tuple(_steps(target, content, cares, ring, value)),
+    )  # fmt: skip
+
+
+async def stale_readers(cluster: Cluster, target: Target, seen: Seen) -> tuple[Care, ...]:
+    """Readers that may still work with what the object held meanwhile, now that it is good again."""
+    good = [s for other in seen.past if other.digest == seen.current.digest for s in other.snapshots
+            if s.good and not s.imported_from]  # fmt: skip
+    if seen.live is None or not good or seen.ref.kind not in ("ConfigMap", "Secret"):
+        return ()
+    held, written = good[-1].taken_at, written_at(seen.live)
+    if written is None or written <= held:
+        return ()
+    readers = await Readers.read(cluster, target.namespace, custom=False)
+    workloads, _ = await caring.look(cluster, readers.of(seen.ref.kind, seen.ref.name))
+    keys = _changed(seen.live, None)
+    found = [caring.stale(workload, keys, _watches, held, written) for workload in workloads]
+    return tuple(caring.in_order([care for care in found if care], await _listed(cluster, target.namespace)))
+
+
+async def _readers_alone(cluster: Cluster, target: Target, seen: Seen, cares: tuple[Care, ...]) -> Planned:
+    """The content is back already; who has read another one meanwhile is restarted."""
+    for care in cares:
+        _refuse_unrestartable(target, care)
+    past = next(other for other in reversed(seen.past) if other.digest == seen.current.digest and other.snapshots)
+    content = Content(
+        ref=seen.ref, how="unchanged", repository=seen.repository, snapshot=past.snapshots[-1].id,
+        address=past.address, found=seen.found,
+    )  # fmt: skip
+    value = await _restart_value(cluster)
+    return Planned(
+        seen=seen, past=seen.current, snapshot=past.snapshots[-1], content=content, owner=Owned(), helm=None,
+        item=RestoreItem(ref=seen.ref, action="unchanged"), cares=cares, others=(), ring=Ring(), blind=(), mute=False,
+        steps=tuple(step for care in cares for step in steps.of_reader(care, target, content, value)),
     )  # fmt: skip
 
 
@@ -289,7 +327,7 @@ def writing(content: Content) -> tuple[Access, ...]:
     from backout.mechanisms.objects.history import resource_of
 
     resource, ref = resource_of(content.ref), content.ref
-    verbs = ["get", "update"]
+    verbs = ["get"] if content.how == "unchanged" else ["get", "update"]
     if content.how == "create":
         verbs = ["get", "create", "delete", "list", "watch"]
     if content.how == "recreate":
