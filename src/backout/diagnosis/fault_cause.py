@@ -116,7 +116,7 @@ def cause(fault: Fault, symptoms: Sequence[Symptom], fields: Sequence[FieldChang
     keys = keys_of(fields, fault)
     if not keys:
         return msg("{codes} since {manager} changed it", codes=codes, manager=who)
-    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    more = ", …" if len(keys) > 3 else ""
     return msg("{codes} since {manager} changed {keys}", codes=codes, manager=who, keys=", ".join(keys[:3]) + more)
 
 
