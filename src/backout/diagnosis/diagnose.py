@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 from backout.cluster.port import PODS, Cluster
@@ -25,6 +26,8 @@ from backout.model.target import OBJECTS, WORKLOADS, Target
 
 NAMESPACES_AT_ONCE = 4
 """Bounds memory: what the histories of a namespace need is read as a whole."""
+ROUNDED = timedelta(seconds=1)
+"""The cluster's clock is read from a Date header, which has no fractions."""
 
 
 async def diagnose(cluster: Cluster, namespace: str, targets: Sequence[Target] = ()) -> Diagnosis:
@@ -33,7 +36,7 @@ async def diagnose(cluster: Cluster, namespace: str, targets: Sequence[Target] =
     Raises:
         BackoutError: the cluster can't be reached. Missing rights end up in ``Diagnosis.blind`` instead.
     """
-    now = await cluster.server_time()
+    now, began = await cluster.server_time(), time.monotonic()
     state = await read_state(cluster, namespace, now)
     releases, broken = await asyncio.gather(
         read_releases(cluster, namespace, now, state.blind), _broken_workloads(cluster, state, now)
@@ -45,10 +48,18 @@ async def diagnose(cluster: Cluster, namespace: str, targets: Sequence[Target] =
     wanted = [case for case in cases.values() if not targets or case.target in targets or _named(case, targets)]
     problems = await _problems(cluster, wanted)
     return Diagnosis(
-        cluster=cluster.name, namespace=namespace, at=now, problems=tuple(sorted(problems, key=_order)),
+        cluster=cluster.name, namespace=namespace, at=_known(now, time.monotonic() - began, problems),
+        problems=tuple(sorted(problems, key=_order)),
         looked_at={"pods": state.pods_seen, "workloads": len(state.workloads), "releases": len(releases)},
         blind=tuple(state.blind),
     )  # fmt: skip
+
+
+def _known(now: datetime, took: float, problems: Sequence[Problem]) -> datetime:
+    """When this was known: the cluster's clock at the start and what it took; that clock drops fractions of seconds."""
+    signs = [symptom.since for problem in problems for symptom in problem.symptoms if symptom.since is not None]
+    end = now + timedelta(seconds=round(took, 3))
+    return max([end, *(sign for sign in signs if sign <= end + ROUNDED)])
 
 
 async def _problems(cluster: Cluster, cases: Iterable[Case]) -> list[Problem]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from backout.model.change import FieldChange
+from backout.model.change import FieldChange, LedgerEntry
 from backout.model.evidence import Problem
 from backout.model.redaction import HIDDEN
 from backout.report.facts import Facts
@@ -32,17 +32,21 @@ def cause(page: Writer, facts: Facts) -> None:
         if suspect is None:
             page.line(page.say("No change was found that explains it."))
         else:
-            revision = f"{suspect.previous} → {suspect.revision}" if suspect.previous is not None else suspect.revision
-            page.line(
-                page.say("The change: {at} UTC, {target}, revision {revision}, by {actor}.", at=moment(suspect.at),
-                         target=str(suspect.target), revision=revision if revision is not None else "–",
-                         actor=suspect.actor or page.say("unknown"))
-            )  # fmt: skip
+            page.line(_change(page, suspect))
             for field in suspect.fields[:20]:
                 page.bullet(field_line(page, field))
         for note in problem.notes:
             page.bullet(page.say(note))
         page.line()
+
+
+def _change(page: Writer, suspect: LedgerEntry) -> str:
+    at, target, actor = moment(suspect.at), str(suspect.target), suspect.actor or page.say("unknown")
+    if suspect.revision is None:
+        return page.say("The change: {at} UTC, {target}, by {actor}.", at=at, target=target, actor=actor)
+    revision = f"{suspect.previous} → {suspect.revision}" if suspect.previous is not None else suspect.revision
+    return page.say("The change: {at} UTC, {target}, revision {revision}, by {actor}.", at=at, target=target,
+                    revision=revision, actor=actor)  # fmt: skip
 
 
 def _confidence(page: Writer, problem: Problem) -> str:

@@ -163,7 +163,9 @@ def timeline(page: Writer, facts: Facts) -> None:
 
 def _summary(page: Writer, facts: Facts) -> Safe:
     assert facts.suspect is not None
-    actor = page.say(" by {actor}", actor=facts.suspect.actor) if facts.suspect.actor else ""
+    # Who is known from managedFields is named by the summary itself.
+    named = not facts.suspect.actor or facts.suspect.source == "managedfields"
+    actor = "" if named else page.say(" by {actor}", actor=facts.suspect.actor)
     return Safe(page.say(facts.suspect.summary) + actor)
 
 
