@@ -71,6 +71,30 @@ def obj(kind: str, name: str = "x", **fields: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": kind, "metadata": meta, **fields}
 
 
+def test_a_service_whose_addresses_belong_to_others_now(settings: SnapshotSettings) -> None:
+    """The plan said that it gets new ones, so they are no failure; anything else still is."""
+
+    def service(address: str, port: int, target: int) -> dict[str, Any]:
+        ports = [{"name": "http", "port": 80, "targetPort": target, "nodePort": port}]
+        return obj("Service", spec={"type": "NodePort", "clusterIP": address, "clusterIPs": [address], "ports": ports})
+
+    async def main() -> None:
+        where = {"kind": "Service", "name": "x", **await keep(settings, service("10.0.0.1", 30777, 80))}
+
+        async def look(live: dict[str, Any], **more: Any) -> CheckResult:
+            return await measured(SmallCluster((SERVICES, live)), "object-restored", **where, **more)
+
+        moved = service("10.0.0.9", 30405, 80)
+        exact = await look(moved)
+        assert exact.status == "fail" and exact.data["places"] == ["spec.ports"]
+        told = await look(moved, other_ports=True)
+        assert (told.status, told.measured.text) == ("pass", "it is as in the snapshot, but for its addresses")
+        wrong = await look(service("10.0.0.9", 30405, 8080), other_ports=True)
+        assert wrong.status == "fail"
+
+    asyncio.run(main())
+
+
 def test_an_object_as_the_snapshot_has_it(settings: SnapshotSettings) -> None:
     async def main() -> None:
         good = obj("ConfigMap", data={"a": "1", "b": "2"})

@@ -22,7 +22,11 @@ from backout.probes.programs import recognise
 
 def after(planned: Planned, target: Target) -> list[Check]:
     """When the content is back."""
-    restored = _restored(planned.seen, planned.past, planned.content.address, planned.content.repository, target)
+    content = planned.content
+    restored = _restored(
+        planned.seen, planned.past, content.address, content.repository, target,
+        other_ports=content.keep_node_ports or content.new_addresses,
+    )  # fmt: skip
     readers = _readers(planned.seen, acting(planned.cares), target)
     return [restored, *readers, *_reached(planned.past.content or {}, target)]
 
@@ -40,10 +44,13 @@ def present(seen: Seen, cares: Sequence[Care], target: Target) -> list[Check]:
     return [first, *_readers(seen, [care for care in cares if care.what != "none"], target), *_reached(content, target)]
 
 
-def _restored(seen: Seen, past: Past, address: str, repository: str, target: Target) -> Check:
+def _restored(
+    seen: Seen, past: Past, address: str, repository: str, target: Target, *, other_ports: bool = False
+) -> Check:
     return Check(
         code="object-restored", target=target,
-        params={**params_of(seen.ref), "address": address, "repository": repository},
+        params={**params_of(seen.ref), "address": address, "repository": repository,
+                **({"other_ports": True} if other_ports else {})},
         title=msg("{ref} holds the content of revision {number}", ref=str(target), number=past.number),
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ from backout.mechanisms.workload.objects import desired
 from backout.model.change import Changes, FieldChange, ObjectChange
 from backout.model.message import Message, msg
 from backout.model.plan import Step
+from backout.snapshots.desired import without_addresses
 from backout.snapshots.diff import TextChange, describe
 from backout.snapshots.restore_plan import RestoreItem
 
@@ -39,7 +40,8 @@ def _action(item: RestoreItem) -> Any:
 
 def _fields(planned: Planned) -> tuple[FieldChange, ...]:
     if planned.seen.live is None:
-        return _created(planned.past.content or {})
+        content = planned.past.content or {}
+        return _created(without_addresses(content) if planned.content.new_addresses else content)
     return _with_texts(planned.item.fields, planned.item.texts)
 
 

@@ -59,12 +59,20 @@ def restore(content: Content, target: Target, access: tuple[Access, ...]) -> Ste
     return Step(
         id="restore", action="objects.restore", target=target, title=titles[content.how], params=params,
         precondition={"uid": ref.uid, "found": content.found},
-        effect=msg("It exists again, with exactly what it held then.")
-        if content.how == "create"
-        else msg("It holds exactly what it held then: what was added since is gone."),
+        effect=_effect(content),
         compensation=Compensation(PUT_BACK, back, access),
         destroys=(ref,) if content.how == "recreate" else (), timeout=120.0,
     )  # fmt: skip
+
+
+def _effect(content: Content) -> Message:
+    if content.new_addresses:
+        return msg("It exists again, with what it held then but for its addresses, which others have now.")
+    if content.how == "create":
+        return msg("It exists again, with exactly what it held then.")
+    if content.keep_node_ports:
+        return msg("It holds what it held then but for its node ports, which others have now.")
+    return msg("It holds exactly what it held then: what was added since is gone.")
 
 
 def grow(growth: Growth, target: Target) -> Step:
