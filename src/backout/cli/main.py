@@ -78,7 +78,7 @@ def leave(code: int) -> None:
     """Ends the process at once, when everything that was printed has gone out.
 
     Python would first take apart every module and object, which takes longer than many a command; nothing of ours
-    waits for that: files, connections and programs are closed where they are used.
+    waits for that: files, connections and programs are closed where they are used. Profilers call `run` instead.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
