@@ -24,6 +24,13 @@ class ClusterIdentity(msgspec.Struct, frozen=True):
     ca: str
     server: str = ""
 
+    def same_as(self, other: ClusterIdentity) -> bool:
+        """Whether both are one cluster. Where one of them was seen by somebody who might not read kube-system, the
+        authority tells; with neither in common nothing does, and they are different."""
+        if self.uid and other.uid:
+            return self.uid == other.uid
+        return bool(self.ca) and self.ca == other.ca
+
 
 class Access(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
     """One right that the plan needs, in the words of RBAC. ``resource`` may carry a subresource: ``pods/log``."""

@@ -148,6 +148,25 @@ def test_what_a_run_took_never_stands_in_for_what_somebody_asked_for() -> None:
     asyncio.run(main())
 
 
+def test_clusters_whose_kube_system_may_not_be_read_are_told_apart_by_their_authority() -> None:
+    """Who may read one namespace only still finds its snapshots, and never those of another cluster."""
+    strong, rotated, other = (ClusterIdentity(*pair) for pair in (("u1", "ca1"), ("u1", "ca9"), ("u2", "ca1")))
+    weak, stranger, nothing = (ClusterIdentity("", ca) for ca in ("ca1", "ca2", ""))
+    assert strong.same_as(rotated) and not strong.same_as(other)
+    assert strong.same_as(weak) and weak.same_as(strong) and weak.same_as(weak)
+    assert not weak.same_as(stranger) and not stranger.same_as(strong)
+    assert not nothing.same_as(nothing) and not nothing.same_as(strong)
+
+    async def main() -> None:
+        repository = await new()
+        mine = await take(repository, some(1), 0, identity=strong)
+        theirs = await take(repository, some(2), 1, identity=stranger)
+        assert [s.id for s in await repository.snapshots(weak)] == [mine.id]
+        assert [s.id for s in await repository.snapshots(stranger)] == [theirs.id]
+
+    asyncio.run(main())
+
+
 def test_snapshots_are_found_by_what_people_call_them() -> None:
     async def main() -> None:
         repository = await new()

@@ -66,6 +66,12 @@ def test_each_place_and_kind_counts_for_itself() -> None:
     assert stay(every, last=1).keys() == {0, 1, 2, 5, 19}
 
 
+def test_clusters_without_a_uid_count_each_for_itself() -> None:
+    every = [snapshot(0, healthy=True, identity=ClusterIdentity("", "ca-1")),
+             *(snapshot(i, healthy=True, identity=ClusterIdentity("", "ca-2")) for i in (1, 2))]  # fmt: skip
+    assert stay(every, last=1).keys() == {0, 2}
+
+
 def test_runs_push_out_neither_what_was_asked_for_nor_what_was_taken_of_an_incident() -> None:
     every = [
         snapshot(0, healthy=True), snapshot(1, incident=True), snapshot(2, kind="run", run="r0"),

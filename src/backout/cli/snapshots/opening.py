@@ -96,11 +96,11 @@ async def cluster_of(session: Session, snapshot: Snapshot) -> AsyncIterator[Clus
                 raise
             cluster = await stack.enter_async_context(session.cluster())
         found = await cluster.identity()
-        if found.uid != snapshot.identity.uid:
+        if not found.same_as(snapshot.identity):
             raise WrongCluster(
                 "Snapshot {id} is of another cluster than the one that {context} leads to.", id=snapshot.short,
                 context=cluster.name, expected="{name}, kube-system with uid {wanted}", found="uid {actual}",
-                name=snapshot.cluster, wanted=snapshot.identity.uid, actual=found.uid,
+                name=snapshot.cluster, wanted=snapshot.identity.uid or "?", actual=found.uid or "?",
                 hint="choose its context with --context",
             )  # fmt: skip
         yield cluster

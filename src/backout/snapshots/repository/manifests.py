@@ -203,7 +203,7 @@ def selected(
     return [
         snapshot
         for snapshot in snapshots
-        if (identity is None or snapshot.identity.uid == identity.uid)
+        if (identity is None or snapshot.identity.same_as(identity))
         and (namespace is None or snapshot.namespace == namespace)
         and (cluster is None or snapshot.cluster == cluster)
     ]

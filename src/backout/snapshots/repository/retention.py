@@ -39,7 +39,7 @@ def kept(snapshots: Iterable[Snapshot], policy: Policy) -> dict[str, str]:
     groups: dict[tuple[str, ...], list[Snapshot]] = {}
     places: dict[tuple[str, str], list[Snapshot]] = {}
     for snapshot in ordered:
-        place = (snapshot.identity.uid, snapshot.namespace)
+        place = (snapshot.identity.uid or snapshot.identity.ca, snapshot.namespace)
         groups.setdefault((*place, _group(snapshot)), []).append(snapshot)
         places.setdefault(place, []).append(snapshot)
     for group in groups.values():
