@@ -25,6 +25,7 @@ from backout.errors import (
 )
 from backout.model.change import FieldChange
 from backout.model.message import Message, msg
+from backout.model.plan import Access
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef
 from backout.snapshots.autoscaled import Autoscaler, Scalers, keeps_replicas, replicas_of, with_replicas_of
@@ -132,8 +133,16 @@ async def plan_one(cluster: Cluster, resource: Resource, entry: Entry, content: 
     Whoever owns it is not asked: that is for the caller.
     """
     work = _work(entry, resource, content, live, None, include_owned=True)
-    if work.item.writes:
+    if not work.item.writes:
+        return work
+    verb = "update" if work.item.action == "update" else "create"
+    (right,) = await cluster.may([Access(verb, resource.group, resource.plural, entry.ref.namespace)])
+    if right.allowed:
         await _try(cluster, work)
+        return work
+    # Which rights are missing is told with all others of the plan, as a Role that grants them.
+    note = msg("The server could not try it: you may not {verb} {resource} here.", verb=verb, resource=resource.plural)
+    work.item = msgspec.structs.replace(work.item, notes=(*work.item.notes, note))
     return work
 
 
