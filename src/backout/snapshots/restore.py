@@ -9,6 +9,7 @@ from itertools import groupby
 
 import msgspec
 
+from backout.cluster.gone import until_gone
 from backout.cluster.port import Cluster, Object
 from backout.errors import (
     AlreadyExists,
@@ -120,6 +121,7 @@ async def _anew(cluster: Cluster, work: Work) -> None:
     now = work.live["metadata"]
     await cluster.delete(work.resource, work.item.ref.name, work.item.ref.namespace, uid=now["uid"],
                          resource_version=now["resourceVersion"], propagation="Orphan")  # fmt: skip
+    await until_gone(cluster, work.resource, work.item.ref, now["uid"])
     try:
         await _created(cluster, work.body)
     except BackoutError as error:

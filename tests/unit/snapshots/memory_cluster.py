@@ -8,7 +8,7 @@ import itertools
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from backout.cluster.port import NAMESPACES, Catalogue, Object, Resource, Served
+from backout.cluster.port import NAMESPACES, Catalogue, Object, Resource, Served, WatchEvent
 from backout.errors import AlreadyExists, Conflict, Invalid, ObjectNotFound
 from backout.model.plan import ClusterIdentity
 
@@ -68,6 +68,16 @@ class MemoryCluster:
             return copy.deepcopy(self.objects[*_key(resource), name])
         except KeyError:
             raise ObjectNotFound("no {name}", name=name) from None
+
+    async def watch(
+        self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[WatchEvent]:
+        """The state of now; deletions are at once here, so nothing ever follows."""
+        name = fields.removeprefix("metadata.name=")
+        for found in await self.list_all(resource):
+            if found["metadata"]["name"] == name:
+                yield WatchEvent("ADDED", found)
+        yield WatchEvent("SYNCED", {})
 
     async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
         key = self._of(obj)

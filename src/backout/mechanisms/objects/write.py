@@ -6,11 +6,11 @@ What is written never stands in a step: it is read from the repository, or the c
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, NoReturn
 
 import msgspec
 
+from backout.cluster.gone import until_gone
 from backout.cluster.port import Cluster, Object, Resource
 from backout.errors import (
     AccessDenied,
@@ -21,7 +21,6 @@ from backout.errors import (
     ObjectNotFound,
     PreconditionFailed,
     RepositoryNotFound,
-    TimedOut,
 )
 from backout.mechanisms.helm.restore import captured_object
 from backout.mechanisms.objects.history import found_as, holds, live_object, resource_of
@@ -38,8 +37,6 @@ from backout.snapshots.sanitise import sanitise
 
 ATTEMPTS = 5
 """Tries against other writers; each time what must hold is checked anew."""
-GONE_WITHIN = 60.0
-"""Seconds within which an object that was deleted is gone, so that it can be made anew."""
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -233,27 +230,6 @@ async def _delete(context: StepContext, resource: Resource, ref: ObjectRef, live
         propagation="Orphan",
     )  # fmt: skip
     await until_gone(context.cluster, resource, ref, str(meta["uid"]))
-
-
-async def until_gone(cluster: Cluster, resource: Resource, ref: ObjectRef, uid: str) -> None:
-    """
-    Raises:
-        TimedOut: something keeps it from being deleted.
-    """
-    seen = False
-    try:
-        async with asyncio.timeout(GONE_WITHIN):
-            async for event in cluster.watch(resource, ref.namespace, fields=f"metadata.name={ref.name}"):
-                mine = event.type != "SYNCED" and event.object["metadata"]["uid"] == uid
-                if (event.type == "DELETED" and mine) or (event.type == "SYNCED" and not seen):
-                    return
-                seen = seen or mine
-    except TimeoutError:
-        raise TimedOut(
-            "{ref} was deleted, but is still there after {seconds} s.", ref=str(ref), seconds=GONE_WITHIN,
-            hint="Look at its finalizers: kubectl get {kind} {name} -n {namespace} -o yaml", kind=ref.kind.lower(),
-            name=ref.name, namespace=ref.namespace,
-        ) from None  # fmt: skip
 
 
 def _require_stored(ref: ObjectRef, stored: Object, body: Object) -> None:
