@@ -18,7 +18,7 @@ from backout.diagnosis.faults import Finding
 from backout.diagnosis.holdings import reference
 from backout.diagnosis.past import Past
 from backout.diagnosis.symptoms import serving
-from backout.diagnosis.wires import Service, Wires, declared, selected
+from backout.diagnosis.wires import Labelled, Service, Wires, declared, selected
 from backout.ledger.writers import Written
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
@@ -53,12 +53,13 @@ def loose(state: State, wires: Wires, namespace: str) -> Iterator[Loose]:
     """What looks wrong with the Services of a namespace by the objects alone."""
     if not wires.sliced:
         return
+    labelled = Labelled(state, namespace)
     for (where, name), service in wires.services.items():
         if where != namespace or not service.selects:
             continue
         ref = reference("Service", name, namespace)
         behind = wires.endpoints.get((where, name))
-        workloads = list(selected(state, namespace, service.spec.selector or {}))
+        workloads = labelled.selected(service.spec.selector or {})
         if behind is None or behind.total == 0:
             if not workloads:
                 yield Loose(ref, service, "unselected", {})
@@ -125,7 +126,7 @@ def _astray(state: State, found: Loose, past: Past, now: datetime) -> Message | 
             return None
         return msg("{manager} changed it lately; what it was before is not known.", manager=written.manager)
     spec = expected.content.get("spec") or {}
-    workloads = list(selected(state, found.ref.namespace, spec.get("selector") or {}))
+    workloads = selected(state, found.ref.namespace, spec.get("selector") or {})
     if not _wanted(state, workloads):
         return None
     if found.what == "unselected" and (spec.get("selector") or {}) == (found.service.spec.selector or {}):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -162,14 +162,28 @@ async def _pages(
     return None
 
 
-def selected(state: State, namespace: str, selector: dict[str, Any]) -> Iterator[WorkloadKey]:
-    """The workloads of a namespace whose pods carry all labels of a selector; none for an empty one."""
-    if not selector:
-        return
-    wanted = selector.items()
-    for key, workload in state.workloads.items():
-        if key[0] == namespace and wanted <= (workload.spec.template.metadata.labels or {}).items():
-            yield key
+class Labelled:
+    """The workloads of a namespace by the labels of their pods: thousands of selectors are looked up one by one."""
+
+    def __init__(self, state: State, namespace: str) -> None:
+        self._state = state
+        self._bearing: dict[tuple[str, str], list[WorkloadKey]] = {}
+        for key, workload in state.workloads.items():
+            if key[0] == namespace:
+                for pair in (workload.spec.template.metadata.labels or {}).items():
+                    self._bearing.setdefault(pair, []).append(key)
+
+    def selected(self, selector: dict[str, Any]) -> list[WorkloadKey]:
+        """The workloads whose pods carry all labels of a selector; none for an empty one."""
+        wanted = selector.items()
+        few = min((self._bearing.get(pair, []) for pair in wanted), key=len, default=[])
+        workloads = self._state.workloads
+        return [key for key in few if wanted <= (workloads[key].spec.template.metadata.labels or {}).items()]
+
+
+def selected(state: State, namespace: str, selector: dict[str, Any]) -> list[WorkloadKey]:
+    """As `Labelled.selected`, for one selector."""
+    return Labelled(state, namespace).selected(selector)
 
 
 def declared(state: State, keys: list[WorkloadKey]) -> tuple[set[str], set[int]]:
