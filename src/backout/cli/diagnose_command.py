@@ -28,6 +28,7 @@ async def command(session: Session, targets: tuple[str, ...]) -> int:
     Without TARGETS it looks at the whole namespace. Exit code 10 when something is broken.
     """
     from backout.cli.targets import read_targets
+    from backout.cli.unfinished import tell_unfinished
     from backout.diagnosis.diagnose import diagnose
 
     async def look(cluster: Cluster) -> Diagnosis:
@@ -44,6 +45,7 @@ async def command(session: Session, targets: tuple[str, ...]) -> int:
 
             show_diagnosis(page, diagnosis)
         page.show()
+        tell_unfinished(session)
     else:
         session.document(documents(found))
     return FOUND if any(not diagnosis.healthy for diagnosis in found) else 0

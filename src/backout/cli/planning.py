@@ -37,6 +37,8 @@ async def plans_for(session: Session, texts: tuple[str, ...], to: str, *, hooks:
         NothingToDo: nothing is broken, and no target was named.
         BackoutError: one thing was asked for, or is broken, and there is no plan for it.
     """
+    from backout.cli.unfinished import tell_unfinished
+
     if to and not texts:
         raise UsageError("--to needs a target.", expected="backout plan helm/NAME --to REVISION")
     planned = Planned()
@@ -53,6 +55,7 @@ async def plans_for(session: Session, texts: tuple[str, ...], to: str, *, hooks:
     for found in await asyncio.gather(*(one(name) for name in session.contexts)):
         planned.plans += found.plans
         planned.failures += found.failures
+    tell_unfinished(session)
     if (alone := planned.alone()) is not None:
         raise alone
     if not planned.plans and not planned.failures:

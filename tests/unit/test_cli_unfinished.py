@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run that stopped half-way is told of wherever somebody looks at what it left behind."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from backout.cli import store
+from backout.cli.unfinished import tell_unfinished
+from backout.engine.runs import RunSummary
+from backout.model.message import msg
+
+
+@pytest.mark.parametrize(
+    ("state", "contexts", "namespace", "undone", "told"),
+    [
+        ("interrupted", ["c1"], "shop", "", True),
+        ("interrupted", [""], None, "", True),
+        ("interrupted", ["c2"], "shop", "", False),
+        ("interrupted", ["c1"], "other", "", False),
+        ("interrupted", ["c1"], "shop", "r9", False),
+        ("recovered", ["c1"], "shop", "", False),
+    ],
+)
+def test_it_is_named_once_and_where_it_matters(
+    monkeypatch: pytest.MonkeyPatch, state: Any, contexts: list[str], namespace: str | None, undone: str, told: bool
+) -> None:
+    run = RunSummary(id="r1", state=state, target="secret/s", cluster="c1", namespace="shop", revision=1,
+                     cause=msg("x"), started=datetime.now(UTC), undone_by=undone)  # fmt: skip
+
+    @contextmanager
+    def opened(_: Any) -> Any:
+        yield SimpleNamespace(summaries=lambda limit: [run])
+
+    monkeypatch.setattr(store, "open_store", opened)
+    notes: list[str] = []
+    session: Any = SimpleNamespace(
+        text=True, contexts=contexts, values={"namespace": namespace},
+        note=lambda text, **args: notes.append(msg(text, **args).text),
+    )  # fmt: skip
+    tell_unfinished(session)
+    wanted = ("Run r1 on secret/s in shop of c1 stopped half-way: `backout resume r1` finishes it, "
+              "`backout undo r1` takes it back.")  # fmt: skip
+    assert notes == ([wanted] if told else [])
