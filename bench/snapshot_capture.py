@@ -50,6 +50,11 @@ def measure(tell: Tell, *, rounds: int = 5, objects: int = OBJECTS, many: int = 
         Target(f"Its memory with {many:,} objects against {objects:,}", f"at most {times(FLAT)}", times(found / few),
                found / few <= FLAT),
     ]  # fmt: skip
+    report.notes.append(
+        "What grows with the number of objects is mostly the diagnosis that goes with a snapshot: it holds all "
+        "Deployments and Services of the namespace at once. Without it, keeping 10,001 and 50,001 objects was seen to "
+        "take 80 and 101 MiB."
+    )
     write_raw("snapshot_capture", ("objects", *RAW_HEAD), raw)
     return report
 
