@@ -44,6 +44,6 @@ def test_it_is_named_once_and_where_it_matters(
         note=lambda text, **args: notes.append(msg(text, **args).text),
     )  # fmt: skip
     tell_unfinished(session)
-    wanted = ("Run r1 on secret/s in shop of c1 stopped half-way: `backout resume r1` finishes it, "
-              "`backout undo r1` takes it back.")  # fmt: skip
+    wanted = ("Run r1 on secret/s in shop of c1 stopped half-way. `backout resume r1` finishes it; "
+              "when it is over, `backout undo r1` takes it back.")  # fmt: skip
     assert notes == ([wanted] if told else [])

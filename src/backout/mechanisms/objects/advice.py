@@ -87,8 +87,7 @@ def _scaling(planned: Planned, scaled: Sequence[Care]) -> Iterable[Message]:
                   "An autoscaler, or the next upgrade, may take them away again.", name=growth.name, now=growth.now,
                   wanted=growth.wanted)  # fmt: skip
     if scaled:
-        yield msg("If the run is stopped half-way, readers may stay at 0 pods: `backout resume` goes on, `backout "
-                  "undo` scales them back.")  # fmt: skip
+        yield msg("If the run is stopped half-way, readers may stay at 0 pods until `backout resume` goes on.")
 
 
 def _others(planned: Planned) -> Iterable[Message]:
