@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TypeVar
 
 import msgspec
 
@@ -24,8 +23,6 @@ from backout.diagnosis.pods import troubles
 from backout.diagnosis.views import Event, Pod, ReplicaSet, Workload
 from backout.errors import AccessDenied, BackoutError, ObjectNotFound
 from backout.model.message import Message, msg
-
-T = TypeVar("T")
 
 KINDS: dict[str, Resource] = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFULSETS, "DaemonSet": DAEMONSETS}
 TEMPLATE_HASH = "pod-template-hash"
@@ -68,7 +65,7 @@ async def _read_pods(cluster: Cluster, state: State, now: datetime) -> None:
 
 
 async def _read_workloads(cluster: Cluster, state: State) -> None:
-    lists = await asyncio.gather(*(_read(cluster, Workload, resource, state) for resource in KINDS.values()))
+    lists = await asyncio.gather(*(_read(cluster, resource, state) for resource in KINDS.values()))
     state.workloads = {
         (workload.metadata.namespace, kind, workload.metadata.name): workload
         for kind, found in zip(KINDS, lists, strict=True)
@@ -76,12 +73,16 @@ async def _read_workloads(cluster: Cluster, state: State) -> None:
     }
 
 
-async def _read(cluster: Cluster, shape: type[T], resource: Resource, state: State) -> list[T]:
+async def _read(cluster: Cluster, resource: Resource, state: State) -> list[Workload]:
+    def fold(page: list[Workload]) -> list[Workload]:
+        return [workload.apart() for workload in page]
+
     try:
-        return await cluster.list_as(shape, resource, state.namespace)
+        pages = await cluster.fold(Workload, resource, fold, state.namespace)
     except AccessDenied:
         state.blind.append(_no_right(resource, state))
         return []
+    return [workload for page in pages for workload in page]
 
 
 def _no_right(resource: Resource, state: State) -> Message:

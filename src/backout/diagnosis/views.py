@@ -177,9 +177,23 @@ class TemplateMeta(_View, frozen=True):
     annotations: dict[str, str] | None = None
 
 
+_SPEC = msgspec.json.Decoder(TemplateSpec)
+
+
 class Template(_View, frozen=True):
+    """A pod template; its spec is kept as it came and decoded when it is asked for: few of thousands are."""
+
     metadata: TemplateMeta = TemplateMeta()
-    spec: TemplateSpec = TemplateSpec()
+    packed: msgspec.Raw = msgspec.field(name="spec", default=msgspec.Raw(b"{}"))
+
+    @property
+    def spec(self) -> TemplateSpec:
+        """What its pods run and read."""
+        return _SPEC.decode(self.packed)
+
+    def apart(self) -> Template:
+        """The same, without the page of the list that it came in."""
+        return Template(self.metadata, self.packed.copy())
 
 
 class Selector(_View, frozen=True):
@@ -216,6 +230,11 @@ class Workload(_View, frozen=True):
     metadata: Meta
     spec: WorkloadSpec = WorkloadSpec()
     status: WorkloadStatus = WorkloadStatus()
+
+    def apart(self) -> Workload:
+        """The same, without the page of the list that it came in."""
+        replace = msgspec.structs.replace
+        return replace(self, spec=replace(self.spec, template=self.spec.template.apart()))
 
     def condition(self, type: str) -> Condition | None:
         """The condition of that type."""

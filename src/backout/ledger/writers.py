@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from backout.model.decoding import UNREADABLE
+
 By = Literal["helm", "argocd", "cluster", "other"]
 """``other``: a person with kubectl, or a program of which nothing is known. ``cluster``: the control plane itself."""
 
@@ -42,7 +44,7 @@ class Entry(msgspec.Struct, rename="camel", frozen=True):
         """The tree of what it owns; empty when it is none."""
         try:
             found = msgspec.json.decode(self.fields_v1)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return {}
         return found if isinstance(found, dict) else {}
 

@@ -7,7 +7,7 @@ Memory is that of a few pages of objects and a few packs, whatever the size of t
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -67,7 +67,7 @@ async def take(
     await _exists(cluster, namespace)
     identity = await cluster.identity()
     earlier = selected(await repository.snapshots(), identity, namespace)[:1]
-    at = datetime.now(UTC)
+    at = await _now(cluster)
     skips, owners, pointers = Skips(), Owners(cluster), PointerReader(cluster, namespace)
     kinds: dict[str, int] = {}
     async with repository.writer() as writer:
@@ -103,6 +103,12 @@ async def take(
 def encode(obj: Object) -> bytes:
     """The content that is kept: equal objects have equal bytes."""
     return msgspec.json.encode(obj, order="sorted")
+
+
+async def _now(cluster: Cluster) -> datetime:
+    """The cluster's time, which is what starts of pods are held against; ours only tells the parts of a second."""
+    theirs = await cluster.server_time()
+    return min(max(datetime.now(UTC), theirs), theirs + timedelta(seconds=0.999))
 
 
 async def _exists(cluster: Cluster, namespace: str) -> None:

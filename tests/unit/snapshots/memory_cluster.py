@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from backout.cluster.port import NAMESPACES, Catalogue, Object, Resource, Served, WatchEvent
@@ -31,6 +32,9 @@ class MemoryCluster:
 
     async def identity(self) -> ClusterIdentity:
         return ClusterIdentity("uid", "ca")
+
+    async def server_time(self) -> datetime:
+        return datetime.now(UTC).replace(microsecond=0)
 
     async def catalogue(self) -> Catalogue:
         return Catalogue(tuple(Served(resource, ALL) for resource in self.resources.values()))
