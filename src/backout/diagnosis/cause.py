@@ -44,6 +44,8 @@ class Case:
     """The single object that is to blame, where there is one."""
     contents: list[tuple[Fault, list[Symptom]]] = field(default_factory=list)
     """Objects at fault that this owner wrote itself, with what shows because of each."""
+    unread: set[ObjectRef] = field(default_factory=set)
+    """Objects that the failing pods name, and that may not be read."""
 
     @property
     def since(self) -> datetime | None:
@@ -70,7 +72,7 @@ async def conclude(cluster: Cluster, case: Case) -> Problem:
         notes.append(instead(case.target))
         mechanism = ""
     bad = first_bad(revisions, case.since) or writer(revisions, case)
-    confidence, why = weigh(revisions, bad, case)
+    confidence, why = _less_sure(case, *weigh(revisions, bad, case))
     suspect = await _suspect(cluster, case, revisions, bad)
     notes += _unexplained(case, suspect)
     return Problem(
@@ -147,6 +149,17 @@ def weigh(revisions: Sequence[Revision], bad: Revision | None, case: Case) -> tu
     if good_before and bad.goodness == "bad":
         return "certain", (*why, msg("The revision before it was healthy."))
     return "likely", tuple(why)
+
+
+def _less_sure(
+    case: Case, confidence: Confidence, why: tuple[Message, ...]
+) -> tuple[Confidence, tuple[Message, ...]]:
+    """What the failing pods themselves name may be the cause as well, as long as nobody could look at it."""
+    if not case.unread:
+        return confidence, why
+    names = ", ".join(sorted(map(str, case.unread)))
+    unread = msg("The failing pods name {objects}, which you may not read: the cause may be there.", objects=names)
+    return "possible" if confidence in ("certain", "likely") else confidence, (*why, unread)
 
 
 async def _suspect(

@@ -23,6 +23,7 @@ from backout.diagnosis.pods import troubles
 from backout.diagnosis.views import Event, Pod, ReplicaSet, Workload
 from backout.errors import AccessDenied, BackoutError, ObjectNotFound
 from backout.model.message import Message, msg
+from backout.model.target import ObjectRef
 
 KINDS: dict[str, Resource] = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFULSETS, "DaemonSet": DAEMONSETS}
 TEMPLATE_HASH = "pod-template-hash"
@@ -34,7 +35,8 @@ WorkloadKey = tuple[str, str, str]
 class State(msgspec.Struct):
     """All that was read in bulk. ``blind`` says what could not be read: a diagnosis must not call that healthy.
 
-    ``pods`` are only those that something is wrong with, out of ``pods_seen``.
+    ``pods`` are only those that something is wrong with, out of ``pods_seen``. ``unread`` are objects that failing pods
+    name, and that may not be read.
     """
 
     namespace: str
@@ -42,6 +44,7 @@ class State(msgspec.Struct):
     pods_seen: int = 0
     workloads: dict[WorkloadKey, Workload] = {}
     blind: list[Message] = []
+    unread: dict[WorkloadKey, set[ObjectRef]] = {}
 
 
 async def read_state(cluster: Cluster, namespace: str, now: datetime) -> State:

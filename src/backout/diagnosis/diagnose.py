@@ -141,6 +141,7 @@ async def _cases(cluster: Cluster, state: State, broken: dict[WorkloadKey, list[
         case = cases.setdefault(target, Case(target=target, mechanism=mechanism, owner=owner))
         case.symptoms += symptoms
         case.workloads.append(key)
+        case.unread |= state.unread.get(key, set())
         workload = state.workloads.get(key)
         if workload is not None:
             ready, desired = serving(workload, key[1])

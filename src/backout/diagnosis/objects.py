@@ -101,12 +101,13 @@ class _Look:
         questions = list(doubts(
             wires, namespace, known, edits=one_asked, secrets=deep and self.holdings.readable(namespace, "Secret")
         ))  # fmt: skip
-        suspected = [
-            suspicion
-            for key, found in broken.items()
-            for suspicion in suspicions(key, self.state.workloads[key], found, known)
-            if suspicion.meta is not None or self.holdings.readable(namespace, suspicion.ref.kind)
-        ]
+        suspected = []
+        for key, found in broken.items():
+            for suspicion in suspicions(key, self.state.workloads[key], found, known):
+                if suspicion.meta is not None or self.holdings.readable(namespace, suspicion.ref.kind):
+                    suspected.append(suspicion)
+                else:
+                    self.state.unread.setdefault(key, set()).add(suspicion.ref)
         findings = [finding for finding in measured if finding.ref.namespace == namespace]
         if one_asked:
             waiting = {key for key, found in broken.items() if missing.waits({s.code for s in found})}

@@ -309,6 +309,20 @@ def test_a_key_that_somebody_took_away(scene: Scene) -> None:
     assert problem.cause.text == "CreateContainerConfigError since kubectl-edit changed a"
 
 
+def test_what_failing_pods_name_and_nobody_may_read_makes_every_other_cause_less_sure(tmp_path: Path) -> None:
+    from backout.errors import AccessDenied
+
+    scene = Scene(tmp_path, denied={"Secret": AccessDenied("No.")})
+    spec = reading("env", "settings", kind="Secret")
+    scene.workload("web", spec, ready=0, template=70)
+    why = {"reason": "CreateContainerConfigError", "message": "couldn't find key a in Secret shop/settings"}
+    scene.pod("web-0", ("Deployment", "web"), spec, {"app": "web"}, well=False, waiting=why)
+    (problem,) = scene.diagnosis().problems
+    assert str(problem.target) == "deployment/web" and problem.confidence in ("possible", "unknown")
+    said = "The failing pods name secret/settings, which you may not read: the cause may be there."
+    assert problem.why[-1].text == said
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_an_image_that_cannot_be_pulled_is_explained_by_a_pull_secret_alone(scene: Scene, named: bool) -> None:
     scene.config("settings", kind="Secret", data={"a": "1"})
