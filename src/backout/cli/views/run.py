@@ -41,11 +41,17 @@ HEALTH = {"recovered": "healthy", "not-recovered": "not healthy", "unknown": "no
 """What a verdict is called where nothing was rolled back."""
 
 
-def show_verdict(page: Page, verdict: Verdict, indent: int = 0, *, rolled_back: bool = True) -> None:
+UNDONE = {"recovered": "taken back", "not-recovered": "not taken back", "unknown": "not proven"}
+"""The same of an undo: the state before is in force again, and nobody claims that it is healthy."""
+
+
+def show_verdict(
+    page: Page, verdict: Verdict, indent: int = 0, *, rolled_back: bool = True, undo: bool = False
+) -> None:
     """Every check with what was measured."""
     rows = [_check_row(page, check) for check in verdict.checks]
     page.table(("", "check", "measured", "expected"), rows, indent)
-    word = verdict.outcome if rolled_back else HEALTH[verdict.outcome]
+    word = UNDONE[verdict.outcome] if undo else verdict.outcome if rolled_back else HEALTH[verdict.outcome]
     outcome = paint(page.say(word), OUTCOME[verdict.outcome])
     soak = page.say("watched for {soak} s", soak=f"{verdict.soak:g}") if verdict.soak else ""
     page.line(f"{outcome}   {paint(soak, 'dim')}".rstrip(), indent)
@@ -66,7 +72,7 @@ def show_run(page: Page, run: Run, events: list[RunEvent]) -> None:
     for event in events:
         page.line(event_line(page, event, run.started))
     if run.verdict is not None:
-        show_verdict(page, run.verdict, 2)
+        show_verdict(page, run.verdict, 2, undo=bool(run.plan.undo_of))
     if run.failure is not None:
         page.line(f"{page.mark('bad')} {page.say(run.failure.message)}", 2)
         for part in (run.failure.expected, run.failure.found, run.failure.hint):
@@ -115,14 +121,15 @@ def show_outcome(page: Page, run: Run) -> None:
     """How a run ended, what was measured, and what one can do now."""
     page.line()
     if run.verdict is not None:
-        show_verdict(page, run.verdict, 2)
+        show_verdict(page, run.verdict, 2, undo=bool(run.plan.undo_of))
     if run.failure is not None:
         page.line(f"{page.mark('bad')} {page.say(run.failure.message)}", 2)
         for part in (run.failure.expected, run.failure.found, run.failure.hint):
             if part is not None and part.text:
                 page.line(page.say(part), 4)
     took = duration(((run.ended or datetime.now(UTC)) - run.started).total_seconds())
-    outcome = paint(page.say(run.state), OUTCOME.get(run.state, "bad"))
+    word = UNDONE.get(run.state, run.state) if run.plan.undo_of else run.state
+    outcome = paint(page.say(word), OUTCOME.get(run.state, "bad"))
     page.told("{target} on {cluster}: {outcome} after {took}", 2, target=str(run.plan.target), cluster=run.plan.cluster,
               outcome=outcome, took=took)  # fmt: skip
     page.told("Report: backout report {run}    Undo: backout undo {run}", 2, "dim", run=run.id)

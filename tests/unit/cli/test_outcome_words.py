@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An undo puts back what was broken: it is never called a recovery."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from backout.cli.views.page import Page
+from backout.cli.views.run import show_verdict
+from backout.model.verdict import Verdict
+
+
+@pytest.mark.parametrize(("undo", "word"), [(False, "recovered"), (True, "taken back")])
+def test_an_undo_is_taken_back_not_recovered(undo: bool, word: str) -> None:
+    page = Page("en")
+    show_verdict(page, Verdict(outcome="recovered", checks=(), at=datetime(2026, 11, 1, tzinfo=UTC)), undo=undo)
+    assert page.lines[-1] == word
