@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import click
 import pytest
 
 from backout.cli.views.page import Page
@@ -16,4 +17,4 @@ from backout.model.verdict import Verdict
 def test_an_undo_is_taken_back_not_recovered(undo: bool, word: str) -> None:
     page = Page("en")
     show_verdict(page, Verdict(outcome="recovered", checks=(), at=datetime(2026, 11, 1, tzinfo=UTC)), undo=undo)
-    assert page.lines[-1] == word
+    assert click.unstyle(page.lines[-1]) == word

@@ -53,8 +53,8 @@ def show_verdict(
     page.table(("", "check", "measured", "expected"), rows, indent)
     word = UNDONE[verdict.outcome] if undo else verdict.outcome if rolled_back else HEALTH[verdict.outcome]
     outcome = paint(page.say(word), OUTCOME[verdict.outcome])
-    soak = page.say("watched for {soak} s", soak=f"{verdict.soak:g}") if verdict.soak else ""
-    page.line(f"{outcome}   {paint(soak, 'dim')}".rstrip(), indent)
+    soak = paint(page.say("watched for {soak} s", soak=f"{verdict.soak:g}"), "dim") if verdict.soak else ""
+    page.line(f"{outcome}   {soak}".rstrip(), indent)
 
 
 def _check_row(page: Page, check: CheckResult) -> tuple[str, str, str, str]:
