@@ -99,7 +99,9 @@ def revision_line(page: Page, revision: Revision) -> str:
     parts += _snapshots(page, revision)
     parts += [page.say(revision.status)] if revision.status == "missing" else []
     if revision.created is not None:
-        parts.append(page.say("made {when}", when=page.ago(revision.created)))
+        # Of a snapshot's content it is only known since when it is kept.
+        since = "first seen {when}" if revision.names and not revision.chart else "made {when}"
+        parts.append(page.say(since, when=page.ago(revision.created)))
     return ", ".join(parts)
 
 

@@ -257,7 +257,8 @@ def revisions(seen: Seen, more: tuple[Message, ...] = (), *, stale: str = "") ->
 def _revision(seen: Seen, entry: Past, more: tuple[Message, ...]) -> Revision:
     current = entry is seen.current
     good = entry.digest in seen.good
-    names = [snapshot.id for snapshot in entry.snapshots]
+    # The last one is told of, and it is the one that a plan writes from.
+    names = [s.id for s in sorted(entry.snapshots, key=lambda s: s.good and not s.imported_from)]
     names += [tag for snapshot in entry.snapshots if not snapshot.imported_from for tag in snapshot.tags]
     return Revision(
         number=entry.number, digest=entry.digest, created=entry.created,
