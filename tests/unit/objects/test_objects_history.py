@@ -24,8 +24,8 @@ TARGET = Target("configmap", "web", "x")
 
 def snapshot(id: str, **more: Any) -> Snapshot:
     return Snapshot(
-        id=id * 32, kind="manual", cluster="c", identity=ClusterIdentity("u", "ca"), namespace="x", taken_at=AT,
-        **{"healthy": True, **more},
+        id=id * 32, cluster="c", identity=ClusterIdentity("u", "ca"), namespace="x", taken_at=AT,
+        **{"kind": "manual", "healthy": True, **more},
     )  # fmt: skip
 
 
@@ -54,6 +54,12 @@ def test_the_last_good_content_is_chosen_whatever_came_after() -> None:
     assert found[1].names == ("2" * 32, "3" * 32)
     assert "33333333" in choice.why[0].text
     assert "something was broken" in found[2].reasons[0].text
+
+
+def test_the_snapshot_that_is_told_of_is_a_good_one() -> None:
+    before_a_run = snapshot("2", kind="run", healthy=None)
+    (found,) = revisions(seen(past(1, "a", snapshot("1"), before_a_run), good={"a"}))
+    assert found.names == ("2" * 32, "1" * 32) and "11111111" in found.reasons[0].text
 
 
 def test_a_content_that_came_back_by_hand_is_good_again() -> None:
