@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # helm and kubectl come from here when the machine has none; the user's own are always preferred.
 export BACKOUT_TOOLS_DIR ?= $(CURDIR)/.tools
+# Many tests wait for clusters to come to rest, so there are more workers than processors.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench clean
@@ -33,7 +35,7 @@ $(VENV)/tools: $(VENV)/installed
 	@touch $@
 
 test: $(VENV)/developing $(VENV)/tools ## Runs all tests (PYTEST_ARGS adds arguments)
-	@$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/developing ## ruff, mypy, layers
 	@$(BIN)/ruff check .

@@ -151,9 +151,7 @@ def weigh(revisions: Sequence[Revision], bad: Revision | None, case: Case) -> tu
     return "likely", tuple(why)
 
 
-def _less_sure(
-    case: Case, confidence: Confidence, why: tuple[Message, ...]
-) -> tuple[Confidence, tuple[Message, ...]]:
+def _less_sure(case: Case, confidence: Confidence, why: tuple[Message, ...]) -> tuple[Confidence, tuple[Message, ...]]:
     """What the failing pods themselves name may be the cause as well, as long as nobody could look at it."""
     if not case.unread:
         return confidence, why
