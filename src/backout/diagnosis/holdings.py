@@ -49,8 +49,41 @@ class Managed(msgspec.Struct, frozen=True):
     metadata: ManagedMeta
 
 
-Known = dict[tuple[str, str], ManagedMeta]
-"""Kind and name → metadata."""
+class Packed(msgspec.Struct, frozen=True):
+    """The same, as it came."""
+
+    metadata: msgspec.Raw
+
+
+class _Named(msgspec.Struct, frozen=True):
+    name: str
+
+
+_META = msgspec.json.Decoder(ManagedMeta)
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+class Known:
+    """Metadata by kind and name. Kept as it came, and decoded when it is asked for: few of tens of thousands are."""
+
+    def __init__(self) -> None:
+        self._packed: dict[tuple[str, str], msgspec.Raw] = {}
+
+    def add(self, kind: str, found: Iterable[Packed]) -> None:
+        """More objects of a kind."""
+        for item in found:
+            self._packed[kind, _NAMED.decode(item.metadata).name] = item.metadata
+
+    def get(self, key: tuple[str, str]) -> ManagedMeta | None:
+        """The metadata of one; None when it is not known."""
+        packed = self._packed.get(key)
+        return None if packed is None else _META.decode(packed)
+
+    def __contains__(self, key: tuple[str, str]) -> bool:
+        return key in self._packed
+
+    def __len__(self) -> int:
+        return len(self._packed)
 
 
 class Holdings:
@@ -70,27 +103,25 @@ class Holdings:
     async def _read(self, namespace: str) -> Known:
         kinds = (CONFIGMAPS, SECRETS)
         lists = await asyncio.gather(*(self._list(kind, namespace, labels="owner!=helm") for kind in kinds))
-        return {
-            (kind, item.metadata.name): item.metadata
-            for kind, items in zip(("ConfigMap", "Secret"), lists, strict=True)
-            for item in items
-        }
+        known = Known()
+        for kind, items in zip(kinds, lists, strict=True):
+            known.add(kind.kind, items)
+        return known
 
     async def confirm(self, refs: Iterable[ObjectRef], known: Known) -> None:
         """Adds to ``known`` those of ``refs`` that exist all the same: made a moment ago, or labelled as Helm's own."""
 
-        async def one(ref: ObjectRef) -> list[Managed]:
+        async def one(ref: ObjectRef) -> list[Packed]:
             return await self._list(RESOURCES[ref.kind], ref.namespace, fields=f"metadata.name={ref.name}")
 
         unknown = [ref for ref in refs if ref.kind in ("ConfigMap", "Secret") and (ref.kind, ref.name) not in known]
         for ref, found in zip(unknown, await asyncio.gather(*(one(ref) for ref in unknown)), strict=True):
-            for item in found:
-                known[ref.kind, ref.name] = item.metadata
+            known.add(ref.kind, found)
 
-    async def _list(self, resource: Resource, namespace: str, *, labels: str = "", fields: str = "") -> list[Managed]:
+    async def _list(self, resource: Resource, namespace: str, *, labels: str = "", fields: str = "") -> list[Packed]:
         try:
             return await self._cluster.list_as(
-                Managed, resource, namespace, labels=labels, fields=fields, metadata_only=True
+                Packed, resource, namespace, labels=labels, fields=fields, metadata_only=True
             )
         except AccessDenied:
             self.unread.add((namespace, resource.kind))

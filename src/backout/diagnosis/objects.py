@@ -97,7 +97,7 @@ class _Look:
         ends = list(loose(self.state, wires, namespace))
         one_asked = bool(self.state.namespace)
         deep = one_asked or any(s.code in EXPLAINABLE for found in broken.values() for s in found)
-        known: Known = await self.holdings.of(namespace) if deep else {}
+        known: Known = await self.holdings.of(namespace) if deep else Known()
         questions = list(doubts(
             wires, namespace, known, edits=one_asked, secrets=deep and self.holdings.readable(namespace, "Secret")
         ))  # fmt: skip
