@@ -74,7 +74,7 @@ def _differing(live: Object, content: Object) -> list[str]:
 
 async def config_reloaded(check: Check, cluster: Cluster) -> Measured:
     """Every container of ``readers`` works with the content that the object holds now, by its own word."""
-    from backout.mechanisms.objects.pods import written_at
+    from backout.mechanisms.objects.history import written_at
     from backout.mechanisms.objects.reload import data_of
     from backout.probes.programs import recognise
     from backout.probes.reload import Reload, reload_state

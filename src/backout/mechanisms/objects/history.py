@@ -226,10 +226,10 @@ def _present(live: Object | None, past: list[Past], repository: Repository | Non
     if same is not None and same is past[-1]:
         return same
     if same is not None:
-        return msgspec.structs.replace(same, number=number, snapshots=(), created=_written(live))
+        return msgspec.structs.replace(same, number=number, snapshots=(), created=written_at(live))
     plain = sanitise(live)
     digest = _digest(repository, plain) if repository is not None else LIVE
-    return Past(number=number, digest=digest, content=plain, created=_written(live))
+    return Past(number=number, digest=digest, content=plain, created=written_at(live))
 
 
 def holds(live: Object, content: Object | None) -> bool:
@@ -237,7 +237,8 @@ def holds(live: Object, content: Object | None) -> bool:
     return content is not None and equal(update(content, live), live)
 
 
-def _written(live: Object) -> datetime | None:
+def written_at(live: Object) -> datetime | None:
+    """When somebody last wrote the object, by the server's clock: whole seconds."""
     times = [entry.get("time") for entry in live["metadata"].get("managedFields") or () if not entry.get("subresource")]
     newest = max((time for time in times if time), default=live["metadata"].get("creationTimestamp"))
     return msgspec.convert(newest, datetime) if newest else None

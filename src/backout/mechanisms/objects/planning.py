@@ -19,8 +19,7 @@ from backout.mechanisms.objects import hashring, steps
 from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.hashring import Around, Ring
 from backout.mechanisms.objects.helm import HelmSays, helm_says
-from backout.mechanisms.objects.history import Past, Seen
-from backout.mechanisms.objects.pods import written_at
+from backout.mechanisms.objects.history import Past, Seen, written_at
 from backout.mechanisms.objects.reload import data_of
 from backout.mechanisms.objects.steps import Content
 from backout.model.message import Message, msg

@@ -12,18 +12,17 @@ import msgspec
 
 from backout.cluster.port import PODS, Object
 from backout.errors import Conflict, Invalid, ObjectNotFound, PreconditionFailed, TimedOut
-from backout.mechanisms.objects.history import live_object, resource_of
+from backout.mechanisms.objects.history import live_object, resource_of, written_at
 from backout.mechanisms.objects.steps import RESTARTED, describe
 from backout.mechanisms.port import StepContext, StepOutcome
-from backout.mechanisms.workload.change import moved
+from backout.mechanisms.workload.change import ATTEMPTS, moved, patched, restless, same, subject
 from backout.mechanisms.workload.live import Live, following
-from backout.mechanisms.workload.objects import RESOURCES, desired, load
+from backout.mechanisms.workload.objects import desired
 from backout.mechanisms.workload.ready import failure, is_ready
 from backout.model.message import Message, msg
 from backout.model.plan import Step
 from backout.model.target import ObjectRef
 
-ATTEMPTS = 5
 _ANNOTATIONS = "/spec/template/metadata/annotations"
 
 
@@ -35,7 +34,7 @@ async def restart(context: StepContext, step: Step) -> StepOutcome:
     """
     value, name = step.params.get("value"), describe(step.params)
     for _ in range(ATTEMPTS):
-        obj = await _subject(context, step)
+        obj = await subject(context.cluster, step)
         found = _annotation(obj)
         if found == value:
             return StepOutcome(False, msg("The pods of {ref} are being replaced already.", ref=name))
@@ -46,13 +45,13 @@ async def restart(context: StepContext, step: Step) -> StepOutcome:
             )  # fmt: skip
         await context.guard()
         try:
-            await _patch(context, obj, _restarting(obj, value))
+            await patched(context.cluster, obj, [*same(obj), *_restarting(obj, value)])
         except (Invalid, Conflict):
             if await moved(context.cluster, obj):
                 continue
             raise
         return StepOutcome(True, msg("The pods of {ref} are being replaced.", ref=name))
-    raise _restless(step)
+    raise restless(step)
 
 
 def _annotation(obj: Object) -> str | None:
@@ -79,12 +78,12 @@ async def scale(context: StepContext, step: Step) -> StepOutcome:
     wanted, name = int(step.params["replicas"]), describe(step.params)
     changed = False
     for _ in range(ATTEMPTS):
-        obj = await _subject(context, step)
+        obj = await subject(context.cluster, step)
         if desired(obj) == wanted:
             break
         await context.guard()
         try:
-            await _patch(context, obj, [{"op": "add", "path": "/spec/replicas", "value": wanted}])
+            await patched(context.cluster, obj, [*same(obj), {"op": "add", "path": "/spec/replicas", "value": wanted}])
         except (Invalid, Conflict):
             if await moved(context.cluster, obj):
                 continue
@@ -92,7 +91,7 @@ async def scale(context: StepContext, step: Step) -> StepOutcome:
         changed = True
         break
     else:
-        raise _restless(step)
+        raise restless(step)
     until = str(step.params.get("until") or "")
     if until:
         await _until(context, step, wanted, until)
@@ -104,7 +103,7 @@ async def scale(context: StepContext, step: Step) -> StepOutcome:
 async def _until(context: StepContext, step: Step, wanted: int, until: str) -> None:
     end = asyncio.get_running_loop().time() + step.timeout
     told = ""
-    async with following(context.cluster, await _subject(context, step)) as live:
+    async with following(context.cluster, await subject(context.cluster, step)) as live:
         while (waiting := _missing(live, wanted, until)) is not None:
             if waiting.text != told:
                 told = waiting.text
@@ -140,7 +139,7 @@ async def replace_pods(context: StepContext, step: Step) -> StepOutcome:
     written = written_at(content) if content is not None else None
     every = bool(step.params.get("every"))
     deleted = []
-    async with following(context.cluster, await _subject(context, step)) as live:
+    async with following(context.cluster, await subject(context.cluster, step)) as live:
         for pod in sorted(live.pods, key=lambda pod: str(pod["metadata"]["name"])):
             meta = pod["metadata"]
             born = msgspec.convert(meta["creationTimestamp"], datetime)
@@ -164,42 +163,4 @@ async def replace_pods(context: StepContext, step: Step) -> StepOutcome:
     return StepOutcome(
         True, msg("Replaced pods of {ref}: {pods}.", ref=describe(step.params), pods=", ".join(deleted)),
         {"pods": deleted},
-    )  # fmt: skip
-
-
-def written_at(obj: Object) -> datetime | None:
-    """When somebody last wrote the object, by the server's clock: whole seconds."""
-    times = [entry.get("time") for entry in obj["metadata"].get("managedFields") or () if not entry.get("subresource")]
-    newest = max((time for time in times if time), default=obj["metadata"].get("creationTimestamp"))
-    return msgspec.convert(newest, datetime) if newest else None
-
-
-async def _subject(context: StepContext, step: Step) -> Object:
-    params = step.params
-    obj = await load(context.cluster, str(params["kind"]), str(params["name"]), str(params["namespace"]))
-    uid = step.precondition.get("uid")
-    if uid and obj["metadata"]["uid"] != uid:
-        raise PreconditionFailed(
-            "{ref} was deleted and made again after the plan was made.", ref=describe(params),
-            expected="the object with uid {was}", found="one with uid {now}", was=str(uid), now=obj["metadata"]["uid"],
-            hint="Plan anew.",
-        )  # fmt: skip
-    return obj
-
-
-async def _patch(context: StepContext, obj: Object, changes: list[dict[str, Any]]) -> None:
-    meta = obj["metadata"]
-    same = [
-        {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
-        {"op": "test", "path": "/metadata/generation", "value": meta.get("generation")},
-    ]
-    await context.cluster.patch(
-        RESOURCES[obj["kind"]], meta["name"], [*same, *changes], meta["namespace"], type="json"
-    )  # fmt: skip
-
-
-def _restless(step: Step) -> Conflict:
-    return Conflict(
-        "{ref} is changed by somebody else all the time; {count} tries were lost to it.",
-        ref=describe(step.params), count=ATTEMPTS, hint="An operator or a pipeline may own it. Stop that first.",
     )  # fmt: skip

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from backout.cluster.port import Object
 from backout.errors import NotVerifiedError, TimedOut
 from backout.ledger.references import references
-from backout.mechanisms.objects.history import live_object, resource_of
-from backout.mechanisms.objects.pods import written_at
+from backout.mechanisms.objects.history import live_object, resource_of, written_at
 from backout.mechanisms.objects.steps import describe
 from backout.mechanisms.objects.write import content_of
 from backout.mechanisms.port import StepContext, StepOutcome

@@ -34,7 +34,7 @@ async def undo(context: StepContext, step: Step) -> StepOutcome:
     """
     wanted = str(step.params["digest"])
     for _ in range(ATTEMPTS):
-        obj = await _subject(context.cluster, step)
+        obj = await subject(context.cluster, step)
         found = template_digest(obj)
         if found == wanted:
             return StepOutcome(False, msg("{ref} has that pod template already.", ref=_name(step)))
@@ -50,7 +50,7 @@ async def undo(context: StepContext, step: Step) -> StepOutcome:
         )
         await context.guard()
         try:
-            changed = await _patch(context.cluster, obj, patch)
+            changed = await patched(context.cluster, obj, patch)
         except (Invalid, Conflict):
             if await moved(context.cluster, obj):
                 continue
@@ -63,7 +63,7 @@ async def undo(context: StepContext, step: Step) -> StepOutcome:
             )  # fmt: skip
         return StepOutcome(True, msg("{ref} has the pod template of revision {n} again.", ref=_name(step),
                                      n=int(step.params.get("number") or 0)))  # fmt: skip
-    raise _restless(step)
+    raise restless(step)
 
 
 async def _template(cluster: Cluster, obj: Object, step: Step) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def template_patch(obj: Object, template: dict[str, Any], cause: str) -> list[di
     annotations but the change-cause (removed when there was none) stay, unlike with `kubectl rollout undo`, which
     takes those of the ReplicaSet.
     """
-    patch = [*_same(obj), {"op": "replace", "path": "/spec/template", "value": template}]
+    patch = [*same(obj), {"op": "replace", "path": "/spec/template", "value": template}]
     path = f"/metadata/annotations/{CHANGE_CAUSE.replace('/', '~1')}"
     if cause:
         if obj["metadata"].get("annotations") is None:
@@ -104,42 +104,47 @@ async def set_partition(context: StepContext, step: Step) -> StepOutcome:
     """Sets ``updateStrategy.rollingUpdate.partition``."""
     wanted = int(step.params["partition"])
     for _ in range(ATTEMPTS):
-        obj = await _subject(context.cluster, step)
+        obj = await subject(context.cluster, step)
         if partition_of(obj) == wanted:
             return StepOutcome(False, msg("The partition of {ref} is {n} already.", ref=_name(step), n=wanted))
         rolling = {**((obj["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}), "partition": wanted}
         change = {"op": "add", "path": "/spec/updateStrategy/rollingUpdate", "value": rolling}
         await context.guard()
         try:
-            await _patch(context.cluster, obj, [*_same(obj), change])
+            await patched(context.cluster, obj, [*same(obj), change])
         except (Invalid, Conflict):
             if await moved(context.cluster, obj):
                 continue
             raise
         return StepOutcome(True, msg("The partition of {ref} is {n} now.", ref=_name(step), n=wanted))
-    raise _restless(step)
+    raise restless(step)
 
 
 async def set_paused(context: StepContext, step: Step) -> StepOutcome:
     """Sets ``spec.paused`` of a Deployment."""
     wanted = bool(step.params["paused"])
     for _ in range(ATTEMPTS):
-        obj = await _subject(context.cluster, step)
+        obj = await subject(context.cluster, step)
         word = "paused" if wanted else "not paused"
         if bool(obj["spec"].get("paused")) == wanted:
             return StepOutcome(False, msg("The rollout of {ref} is {word} already.", ref=_name(step), word=word))
         await context.guard()
         try:
-            await _patch(context.cluster, obj, [*_same(obj), {"op": "add", "path": "/spec/paused", "value": wanted}])
+            await patched(context.cluster, obj, [*same(obj), {"op": "add", "path": "/spec/paused", "value": wanted}])
         except (Invalid, Conflict):
             if await moved(context.cluster, obj):
                 continue
             raise
         return StepOutcome(True, msg("The rollout of {ref} is {word} now.", ref=_name(step), word=word))
-    raise _restless(step)
+    raise restless(step)
 
 
-async def _subject(cluster: Cluster, step: Step) -> Object:
+async def subject(cluster: Cluster, step: Step) -> Object:
+    """The workload that a step acts on.
+
+    Raises:
+        PreconditionFailed: it was made anew after the plan was made.
+    """
     params = step.params
     obj = await load(cluster, str(params["kind"]), str(params["name"]), str(params["namespace"]))
     uid = step.precondition.get("uid")
@@ -152,7 +157,8 @@ async def _subject(cluster: Cluster, step: Step) -> Object:
     return obj
 
 
-def _same(obj: Object) -> list[dict[str, Any]]:
+def same(obj: Object) -> list[dict[str, Any]]:
+    """The part of a JSON patch that holds it to the object, and the spec, that was read."""
     meta = obj["metadata"]
     return [
         {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
@@ -160,7 +166,8 @@ def _same(obj: Object) -> list[dict[str, Any]]:
     ]
 
 
-async def _patch(cluster: Cluster, obj: Object, patch: list[dict[str, Any]], *, dry_run: bool = False) -> Object:
+async def patched(cluster: Cluster, obj: Object, patch: list[dict[str, Any]], *, dry_run: bool = False) -> Object:
+    """The workload as the API server has it after a JSON patch."""
     meta = obj["metadata"]
     answer = await cluster.patch(
         RESOURCES[obj["kind"]], meta["name"], patch, meta["namespace"], type="json", dry_run=dry_run
@@ -170,7 +177,7 @@ async def _patch(cluster: Cluster, obj: Object, patch: list[dict[str, Any]], *, 
 
 async def dry_run(cluster: Cluster, obj: Object, template: dict[str, Any], cause: str) -> Object:
     """What the API server, its admission included, would make of the change. Writes nothing."""
-    return await _patch(cluster, obj, template_patch(obj, template, cause), dry_run=True)
+    return await patched(cluster, obj, template_patch(obj, template, cause), dry_run=True)
 
 
 async def moved(cluster: Cluster, obj: Object) -> bool:
@@ -184,7 +191,8 @@ def _name(step: Step) -> str:
     return f"{str(step.params['kind']).lower()}/{step.params['name']}"
 
 
-def _restless(step: Step) -> Conflict:
+def restless(step: Step) -> Conflict:
+    """The error of a step that lost every try to another writer."""
     return Conflict(
         "{ref} is changed by somebody else all the time; {count} tries were lost to it.",
         ref=_name(step), count=ATTEMPTS,
