@@ -119,13 +119,15 @@ def show_snapshot(page: Page, snapshot: Snapshot, kinds: Mapping[str, int], entr
 
 def skipped_rows(page: Page, snapshot: Snapshot) -> list[tuple[str, str, str]]:
     """What was left out and why; ``*`` stands for a whole kind, whose objects were not counted."""
-    return [
+    rows = [
         (
             clean(str(s.ref) if s.ref.name else s.ref.kind), str(s.count) if s.ref.name or s.count > 1 else "*",
             clean(page.say(s.reason)),
         )
         for s in snapshot.skipped
     ]  # fmt: skip
+    # One kind may be served by two groups, such as Event.
+    return list(dict.fromkeys(rows))
 
 
 def _pointers(page: Page, snapshot: Snapshot) -> None:

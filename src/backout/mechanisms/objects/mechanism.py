@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import ClassVar, NoReturn
-from weakref import WeakKeyDictionary
 
 from backout.cluster.port import Cluster
 from backout.errors import RevisionNotFound
+from backout.mechanisms.looks import Looks
 from backout.mechanisms.objects import advice, history, planning, pods, reload, write
 from backout.mechanisms.objects import checks as checking
 from backout.mechanisms.objects import preview as previews
@@ -22,17 +21,17 @@ from backout.model.plan import Access, Check, Risk, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
 
-FRESH = 5.0
-"""Seconds for which one look serves all the questions of one plan, so that its parts speak of the same state."""
-
 
 class _Look:
     """One reading of an object, and what was worked out from it. Holds secrets."""
 
     def __init__(self, seen: Seen) -> None:
-        self.at = time.monotonic()
         self.seen = seen
         self.planned: dict[str, asyncio.Task[Planned]] = {}
+
+
+async def _look(cluster: Cluster, target: Target) -> _Look:
+    return _Look(await history.read(cluster, target))
 
 
 class ObjectsMechanism:
@@ -41,11 +40,11 @@ class ObjectsMechanism:
     name: ClassVar[str] = "objects"
 
     def __init__(self) -> None:
-        self._looks: WeakKeyDictionary[Cluster, dict[Target, _Look]] = WeakKeyDictionary()
+        self._looks = Looks(_look)
 
     async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
         """All known contents, oldest first, each judged. Always read anew; what follows within 5 s builds on it."""
-        seen = (await self._fresh(cluster, target)).seen
+        seen = (await self._looks.fresh(cluster, target)).seen
         if not seen.good:
             return history.revisions(seen, await planning.alternatives(cluster, seen))
         stale = await planning.stale_readers(cluster, target, seen)
@@ -55,7 +54,7 @@ class ObjectsMechanism:
         self, cluster: Cluster, target: Target, earlier: Revision | None, later: Revision
     ) -> tuple[ObjectChange, ...]:
         """How the content changed from one revision to another."""
-        seen = (await self._look(cluster, target)).seen
+        seen = (await self._looks.recent(cluster, target)).seen
         after = seen.past_of(later) or _gone(target, later)
         before = seen.past_of(earlier) if earlier else None
         return (previews.between(seen, before, after),)
@@ -79,14 +78,14 @@ class ObjectsMechanism:
 
     async def checks(self, cluster: Cluster, target: Target, revision: Revision) -> list[Check]:
         """What has to be measured afterwards; of the revision in force, what can be measured as it is."""
-        look = await self._look(cluster, target)
+        look = await self._looks.recent(cluster, target)
         if revision.current:
             return checking.present(look.seen, await planning.present_readers(cluster, target, look.seen), target)
         return checking.after(await self._planned(cluster, target, revision), target)
 
     async def access(self, cluster: Cluster, target: Target, changes: Changes) -> list[Access]:
         """Every right that the steps need."""
-        look = await self._look(cluster, target)
+        look = await self._looks.recent(cluster, target)
         found: set[Access] = set()
         for task in look.planned.values():
             found |= set(advice.access(await asyncio.shield(task)))
@@ -103,20 +102,9 @@ class ObjectsMechanism:
             "objects.await-reload": reload.await_reload,
         }
 
-    async def _fresh(self, cluster: Cluster, target: Target) -> _Look:
-        look = _Look(await history.read(cluster, target))
-        self._looks.setdefault(cluster, {})[target] = look
-        return look
-
-    async def _look(self, cluster: Cluster, target: Target) -> _Look:
-        known = self._looks.get(cluster, {}).get(target)
-        if known is not None and time.monotonic() - known.at < FRESH:
-            return known
-        return await self._fresh(cluster, target)
-
     async def _planned(self, cluster: Cluster, target: Target, revision: Revision) -> Planned:
         """Several questions of one plan want the same answer."""
-        look = await self._look(cluster, target)
+        look = await self._looks.recent(cluster, target)
         past: Past = look.seen.past_of(revision) or _gone(target, revision)
         key = f"{past.number}:{past.digest}"
         if key not in look.planned:

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import ClassVar, NoReturn
-from weakref import WeakKeyDictionary
 
 from backout.cluster.port import SERVICES, Cluster, Object
 from backout.errors import AccessDenied, Conflict, Invalid, RefusedError, RevisionNotFound
 from backout.ledger.ownership import Owner, owner_of
+from backout.mechanisms.looks import Looks
 from backout.mechanisms.port import Effect
 from backout.mechanisms.workload import advice, change, history, pods
 from backout.mechanisms.workload import preview as previews
@@ -24,17 +23,17 @@ from backout.model.plan import Access, Check, Risk, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
 
-FRESH = 5.0
-"""Seconds for which one look serves all the questions of one plan, so that its parts speak of the same state."""
-
 
 class _Look:
     """One reading of a workload, and what the API server said to each change that it was asked about."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self.at = time.monotonic()
         self.snapshot = snapshot
         self.asked: dict[str, asyncio.Task[Asked]] = {}
+
+
+async def _look(cluster: Cluster, target: Target) -> _Look:
+    return _Look(await history.read(cluster, target))
 
 
 class WorkloadMechanism:
@@ -43,17 +42,17 @@ class WorkloadMechanism:
     name: ClassVar[str] = "workload"
 
     def __init__(self) -> None:
-        self._looks: WeakKeyDictionary[Cluster, dict[Target, _Look]] = WeakKeyDictionary()
+        self._looks = Looks(_look)
 
     async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
         """All known revisions, oldest first, each judged. Always read anew; what follows within 5 s builds on it."""
-        return history.revisions((await self._fresh(cluster, target)).snapshot)
+        return history.revisions((await self._looks.fresh(cluster, target)).snapshot)
 
     async def between(
         self, cluster: Cluster, target: Target, earlier: Revision | None, later: Revision
     ) -> tuple[ObjectChange, ...]:
         """How the pod template changed from one revision to another."""
-        look = await self._look(cluster, target)
+        look = await self._looks.recent(cluster, target)
         after = look.snapshot.state_of(later.digest) or _gone(target, later)
         before = look.snapshot.state_of(earlier.digest) if earlier else None
         return (previews.between(look.snapshot, before, after),)
@@ -112,19 +111,8 @@ class WorkloadMechanism:
             "workload.wait-ready": pods.wait_ready,
         }
 
-    async def _fresh(self, cluster: Cluster, target: Target) -> _Look:
-        look = _Look(await history.read(cluster, target))
-        self._looks.setdefault(cluster, {})[target] = look
-        return look
-
-    async def _look(self, cluster: Cluster, target: Target) -> _Look:
-        known = self._looks.get(cluster, {}).get(target)
-        if known is not None and time.monotonic() - known.at < FRESH:
-            return known
-        return await self._fresh(cluster, target)
-
     async def _read(self, cluster: Cluster, target: Target, revision: Revision) -> tuple[_Look, Past]:
-        look = await self._look(cluster, target)
+        look = await self._looks.recent(cluster, target)
         return look, look.snapshot.past_of(revision.digest) or _gone(target, revision)
 
 
