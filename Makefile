@@ -13,13 +13,13 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 help: ## Says what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-$(VENV)/installed: pyproject.toml
+$(VENV)/installed: pyproject.toml kubetwin/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Backout needs Python 3.11 or newer; say which with: make PYTHON=python3.12 ..."; exit 1; }
 	@echo "Setting up $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable . --editable ./kubetwin
 	@touch $@
 
 $(VENV)/developing: $(VENV)/installed
@@ -51,4 +51,4 @@ bench: $(VENV)/developing $(VENV)/tools ## Measures speed and memory beside the 
 	@$(BIN)/python -m bench
 
 clean: ## Removes what the other commands made here
-	@rm -rf $(VENV) .tools build .mypy_cache .ruff_cache .import_linter_cache src/*.egg-info
+	@rm -rf $(VENV) .tools build .mypy_cache .ruff_cache .import_linter_cache src/*.egg-info kubetwin/src/*.egg-info kubetwin/build

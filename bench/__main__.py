@@ -20,8 +20,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=sys.modules["bench"].__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     parser.add_argument("--rounds", type=int, help="counted rounds, instead of the section's own number")
-    parser.add_argument("--write-docs", action="store_true",
-                        help="write docs/performance.md from the newest result of every section")  # fmt: skip
+    parser.add_argument(
+        "--write-docs", action="store_true", help="write docs/performance.md from the newest result of every section"
+    )
     options = parser.parse_args()
     unknown = [name for name in options.sections if name not in SECTIONS]
     if unknown:

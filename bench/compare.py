@@ -35,8 +35,17 @@ def compared(
             pairs = f"{against.pairs.low:.2f} – {against.pairs.high:.2f}x"
         cpu = spread([sample.cpu for sample in found]).mid
         rss = max(sample.rss for sample in found)
-        rows.append([f"`{contender.name}`", three(spread(walls)), of_medians, pairs, f"{cpu:.2f} s", mebibytes(rss),
-                     str(len(found))])  # fmt: skip
+        rows.append(
+            [
+                f"`{contender.name}`",
+                three(spread(walls)),
+                of_medians,
+                pairs,
+                f"{cpu:.2f} s",
+                mebibytes(rss),
+                str(len(found)),
+            ]
+        )
     usual = "CPU is the median of user and system time of the client; peak RSS the greatest of all runs."
     return Table(caption or usual, head, rows)
 

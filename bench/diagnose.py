@@ -26,15 +26,20 @@ def measure(tell: Tell, *, rounds: int = 7) -> Report:
     """Against an embedded API server, a real control plane where there is one, and with five times as many pods."""
     kubectl = peers.kubectl()
     given = os.environ.get("BACKOUT_BENCH_KUBECONFIG", "")
-    report = Report("diagnose", f"Diagnosis of {PODS:,} pods", [
-        f"{PODS:,} pods in {len(population.namespaces(PODS))} namespaces, about 10 kB of JSON each (4 kB of it "
-        f"managedFields), of {_apps('Deployment')} Deployments and {_apps('StatefulSet')} StatefulSets with their "
-        "ReplicaSets and ControllerRevisions; 2 % of the pods are broken (crash loop, out of memory, image that can't "
-        "be pulled, missing ConfigMap, never ready, unschedulable), spread over "
-        f"{sum(1 for app in population.apps(PODS) if app.fault)} workloads; ten Helm releases own some of them. "
-        "`backout diagnose -A` reads all of it, then the events, logs, owners and histories of what is broken; "
-        "`kubectl get pods -A -o json` reads and prints the pods alone. Output to /dev/null; each run a new process.",
-    ], tools=[f"kubectl {machine.tool_version(kubectl)}"])  # fmt: skip
+    report = Report(
+        "diagnose",
+        f"Diagnosis of {PODS:,} pods",
+        [
+            f"{PODS:,} pods in {len(population.namespaces(PODS))} namespaces, about 10 kB of JSON each (4 kB of it "
+            f"managedFields), of {_apps('Deployment')} Deployments and {_apps('StatefulSet')} StatefulSets with their "
+            "ReplicaSets and ControllerRevisions; 2 % of the pods are broken (crash loop, out of memory, image that can't "
+            "be pulled, missing ConfigMap, never ready, unschedulable), spread over "
+            f"{sum(1 for app in population.apps(PODS) if app.fault)} workloads; ten Helm releases own some of them. "
+            "`backout diagnose -A` reads all of it, then the events, logs, owners and histories of what is broken; "
+            "`kubectl get pods -A -o json` reads and prints the pods alone. Output to /dev/null; each run a new process."
+        ],
+        tools=[f"kubectl {machine.tool_version(kubectl)}"],
+    )
     raw: Raw = []
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         _one(report, raw, Path(scratch), "embedded", "an embedded API server", PODS, rounds, None, tell)
@@ -55,9 +60,16 @@ def _apps(kind: str) -> int:
 
 
 def _one(
-    report: Report, raw: Raw, scratch: Path, server: str, words: str, pods: int, rounds: int,
-    given: str | None, tell: Tell,
-) -> None:  # fmt: skip
+    report: Report,
+    raw: Raw,
+    scratch: Path,
+    server: str,
+    words: str,
+    pods: int,
+    rounds: int,
+    given: str | None,
+    tell: Tell,
+) -> None:
     """One cluster and one number of pods."""
     kubeconfig = Path(given) if given else scratch / f"kubeconfig-{pods}"
     env = {"HOME": str(scratch), "KUBECONFIG": str(kubeconfig)}
@@ -91,11 +103,8 @@ def _many(report: Report, raw: Raw, scratch: Path, tell: Tell) -> None:
 def _check(env: dict[str, str], pods: int) -> str:
     """Looks once whether the diagnosis is right: a wrong one is fast for nothing."""
     expected = {
-        (app.namespace, plan.name)
-        for app in population.apps(pods)
-        for plan in population.pods_of(app)
-        if plan.fault
-    }  # fmt: skip
+        (app.namespace, plan.name) for app in population.apps(pods) for plan in population.pods_of(app) if plan.fault
+    }
     seen, broken, problems = _diagnosed(env)
     if broken < expected:
         # A population that was written just now: a pod that is not ready counts as broken after a minute.
@@ -121,8 +130,16 @@ def _targets(samples: list[list[Sample]], pods: int, words: str) -> list[Target]
     rss = max(sample.rss for sample in samples[1])
     found = ratio(ours, theirs).of_medians
     return [
-        Target(f"`backout diagnose -A` against `kubectl get pods -A -o json`, {pods:,} pods, {words}",
-               f"at most {times(WALL)}", times(found), found <= WALL),
-        Target(f"Memory of `backout diagnose -A`, {pods:,} pods, {words}", f"under {mebibytes(MEMORY)}",
-               mebibytes(rss), rss < MEMORY),
-    ]  # fmt: skip
+        Target(
+            f"`backout diagnose -A` against `kubectl get pods -A -o json`, {pods:,} pods, {words}",
+            f"at most {times(WALL)}",
+            times(found),
+            found <= WALL,
+        ),
+        Target(
+            f"Memory of `backout diagnose -A`, {pods:,} pods, {words}",
+            f"under {mebibytes(MEMORY)}",
+            mebibytes(rss),
+            rss < MEMORY,
+        ),
+    ]

@@ -8,8 +8,17 @@ from pathlib import Path
 
 from bench.report import Report, kept, targets_table
 
-SECTIONS = ("start", "diagnose", "readiness", "overhead", "helm", "helm_slow",
-            "snapshot_capture", "snapshot_restore", "snapshot_verify")  # fmt: skip
+SECTIONS = (
+    "start",
+    "diagnose",
+    "readiness",
+    "overhead",
+    "helm",
+    "helm_slow",
+    "snapshot_capture",
+    "snapshot_restore",
+    "snapshot_verify",
+)
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 INTRODUCTION = """# Performance
 

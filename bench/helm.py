@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from backout.twin.lab import helm_scenarios
-from backout.twin.lab.builder import Lab
 from bench import machine, peers
 from bench.compare import RAW_HEAD, compared, raw_rows
 from bench.measure import Ended, Failed, Program
@@ -15,6 +13,8 @@ from bench.places import SOAK, Place, places
 from bench.report import Raw, Report, Table, Target, Tell, write_raw
 from bench.stats import Sample, ratio, spread
 from bench.table import seconds, three, times
+from kubetwin.lab import helm_scenarios
+from kubetwin.lab.builder import Lab
 
 LIMIT = 1.2
 RELEASE, GOOD = "thanos", "2"
@@ -44,17 +44,22 @@ def measure(tell: Tell, *, rounds: int = 3) -> Report:
     helms = peers.helms()
     if not helms:
         raise Failed("helm is not installed")
-    report = Report("helm", "Beside helm rollback", [
-        "A release of six workloads (the chart of `backout demo`) is installed and upgraded, both healthy; the third "
-        f"revision has an image that crash-loops. Then either `helm rollback {RELEASE} {GOOD} --wait` or `backout run "
-        f"helm/{RELEASE} --yes`, in turns, each on a state of its own that was made the same way. Backout diagnoses, "
-        "chooses the revision, captures, calls the same helm, waits, and then watches for a soak of "
-        f"{SOAK:g} s, which is taken off below; Helm is told the revision, and does not look what came of it.",
-        "In A1 the old pods of the Deployment still run, so that there is hardly anything to wait for and what Backout "
-        "does beyond Helm is most of its time. Where the third revision is a healthy one, every pod of the release has "
-        f"to be replaced on the way back (`--to {GOOD}`), which is nearer to what a rollback takes on real nodes.",
-        f"Where the pods of an OrderedReady StatefulSet crash, Helm waits in vain; it was given {PATIENCE} s.",
-    ], tools=[f"helm {machine.tool_version(path)}" for path in helms.values()])  # fmt: skip
+    report = Report(
+        "helm",
+        "Beside helm rollback",
+        [
+            "A release of six workloads (the chart of `backout demo`) is installed and upgraded, both healthy; the third "
+            f"revision has an image that crash-loops. Then either `helm rollback {RELEASE} {GOOD} --wait` or `backout run "
+            f"helm/{RELEASE} --yes`, in turns, each on a state of its own that was made the same way. Backout diagnoses, "
+            "chooses the revision, captures, calls the same helm, waits, and then watches for a soak of "
+            f"{SOAK:g} s, which is taken off below; Helm is told the revision, and does not look what came of it.",
+            "In A1 the old pods of the Deployment still run, so that there is hardly anything to wait for and what Backout "
+            "does beyond Helm is most of its time. Where the third revision is a healthy one, every pod of the release has "
+            f"to be replaced on the way back (`--to {GOOD}`), which is nearer to what a rollback takes on real nodes.",
+            f"Where the pods of an OrderedReady StatefulSet crash, Helm waits in vain; it was given {PATIENCE} s.",
+        ],
+        tools=[f"helm {machine.tool_version(path)}" for path in helms.values()],
+    )
     raw: Raw = []
     with places() as found:
         for place in found:
@@ -83,12 +88,30 @@ def _programs(place: Place, helm: str, namespace: str, *, fails: bool = False, t
     wait = ["--wait", "--timeout", f"{PATIENCE}s"] if fails else ["--wait"]
     reach = ["--kube-context", place.context, "-n", namespace]
     return [
-        Program(f"helm rollback {RELEASE} {GOOD} {' '.join(wait)}", [helm, "rollback", RELEASE, GOOD, *wait, *reach],
-                frozenset({1}) if fails else frozenset({0}), env=env),
-        Program(f"backout run helm/{RELEASE} --yes{' ' if to else ''}{' '.join(to)}", [
-            peers.backout(), "run", f"helm/{RELEASE}", "--yes", *to, "-n", namespace, "--context", place.context,
-            "--config", place.config], env=env),
-    ]  # fmt: skip
+        Program(
+            f"helm rollback {RELEASE} {GOOD} {' '.join(wait)}",
+            [helm, "rollback", RELEASE, GOOD, *wait, *reach],
+            frozenset({1}) if fails else frozenset({0}),
+            env=env,
+        ),
+        Program(
+            f"backout run helm/{RELEASE} --yes{' ' if to else ''}{' '.join(to)}",
+            [
+                peers.backout(),
+                "run",
+                f"helm/{RELEASE}",
+                "--yes",
+                *to,
+                "-n",
+                namespace,
+                "--context",
+                place.context,
+                "--config",
+                place.config,
+            ],
+            env=env,
+        ),
+    ]
 
 
 def _play(
@@ -112,9 +135,7 @@ def _play(
         place.clear(namespace)
 
 
-def succeeds(
-    report: Report, raw: Raw, place: Place, major: str, helm: str, case: str, rounds: int, tell: Tell
-) -> None:  # fmt: skip
+def succeeds(report: Report, raw: Raw, place: Place, major: str, helm: str, case: str, rounds: int, tell: Tell) -> None:
     """One case: samples, tables and target."""
     prepare, words, to = (CASES | SLOW)[case]
     samples: list[list[Sample]] = [[], []]
@@ -130,22 +151,33 @@ def succeeds(
     theirs = [sample.wall for sample in samples[0]]
     ours = [sample.wall - SOAK for sample in samples[1]]
     found = ratio(ours, theirs)
-    report.tables.append(Table(
-        "The same without the soak:", ["", "min / median / max", "Ratio of medians", "Ratios of pairs"],
-        [["helm", three(spread(theirs)), "1", "–"],
-         ["Backout less the soak", three(spread(ours)), times(found.of_medians),
-          f"{found.pairs.low:.2f} – {found.pairs.high:.2f}x"]],
-    ))  # fmt: skip
-    report.targets.append(Target(
-        f"`backout run --yes` less its soak against `helm rollback --wait`: {words}, helm {major}, {place.words}",
-        f"at most {times(LIMIT)}", times(found.of_medians), found.of_medians <= LIMIT,
-    ))  # fmt: skip
+    report.tables.append(
+        Table(
+            "The same without the soak:",
+            ["", "min / median / max", "Ratio of medians", "Ratios of pairs"],
+            [
+                ["helm", three(spread(theirs)), "1", "–"],
+                [
+                    "Backout less the soak",
+                    three(spread(ours)),
+                    times(found.of_medians),
+                    f"{found.pairs.low:.2f} – {found.pairs.high:.2f}x",
+                ],
+            ],
+        )
+    )
+    report.targets.append(
+        Target(
+            f"`backout run --yes` less its soak against `helm rollback --wait`: {words}, helm {major}, {place.words}",
+            f"at most {times(LIMIT)}",
+            times(found.of_medians),
+            found.of_medians <= LIMIT,
+        )
+    )
     raw += [[place.words, major, case, *row] for row in raw_rows(programs, samples)]
 
 
-def _fails(
-    report: Report, raw: Raw, place: Place, major: str, helm: str, rounds: int, tell: Tell
-) -> None:  # fmt: skip
+def _fails(report: Report, raw: Raw, place: Place, major: str, helm: str, rounds: int, tell: Tell) -> None:
     samples: list[list[Sample]] = [[], []]
     healthy = [0, 0]
     said: set[str] = set()
@@ -161,20 +193,31 @@ def _fails(
             tell(f"{number + 1}/{rounds}  A2, helm {major}, {place.words}: {sample.wall:.2f} s, code {sample.code}")
     programs = _programs(place, helm, "", fails=True)
     rows = [
-        [f"`{program.name}`", str(found[0].code), f"{well} of {len(found)}",
-         three(spread([sample.wall for sample in found]))]
+        [
+            f"`{program.name}`",
+            str(found[0].code),
+            f"{well} of {len(found)}",
+            three(spread([sample.wall for sample in found])),
+        ]
         for program, found, well in zip(programs, samples, healthy, strict=True)
-    ]  # fmt: skip
-    report.tables.append(Table(
-        f"A2, an OrderedReady StatefulSet that crash-loops; helm {major}, {place.words}:",
-        ["Program", "Exit code", "Healthy afterwards", "Wall min / median / max"], rows,
-    ))  # fmt: skip
+    ]
+    report.tables.append(
+        Table(
+            f"A2, an OrderedReady StatefulSet that crash-loops; helm {major}, {place.words}:",
+            ["Program", "Exit code", "Healthy afterwards", "Wall min / median / max"],
+            rows,
+        )
+    )
     words = " or ".join(f'"{line}"' for line in sorted(said))
     report.notes.append(f"A2, helm {major}, {place.words}: helm said {words}.")
     middle = spread([sample.wall for sample in samples[1]]).mid
     recovered = healthy[1] == rounds and healthy[0] == 0
-    report.targets.append(Target(
-        f"Where Helm fails (A2), Backout recovers, helm {major}, {place.words}", "recovered",
-        f"{healthy[1]} of {rounds} in {seconds(middle)} with the soak; helm: {healthy[0]} of {rounds}", recovered,
-    ))  # fmt: skip
+    report.targets.append(
+        Target(
+            f"Where Helm fails (A2), Backout recovers, helm {major}, {place.words}",
+            "recovered",
+            f"{healthy[1]} of {rounds} in {seconds(middle)} with the soak; helm: {healthy[0]} of {rounds}",
+            recovered,
+        )
+    )
     raw += [[place.words, major, "A2", *row] for row in raw_rows(programs, samples)]

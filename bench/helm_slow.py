@@ -26,8 +26,12 @@ def measure(tell: Tell, *, rounds: int = 3) -> Report:
     if not helms:
         raise Failed("helm is not installed")
     major = max(helms)
-    report = Report("helm_slow", "Beside helm rollback, with slow pods", [prose(METHOD, start=START, rounds=rounds)],
-                    tools=[f"helm {machine.tool_version(helms[major])}"])  # fmt: skip
+    report = Report(
+        "helm_slow",
+        "Beside helm rollback, with slow pods",
+        [prose(METHOD, start=START, rounds=rounds)],
+        tools=[f"helm {machine.tool_version(helms[major])}"],
+    )
     raw: Raw = []
     with places({"start_delay": START}) as found:
         succeeds(report, raw, found[0], major, helms[major], "slow", rounds, tell)

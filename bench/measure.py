@@ -54,8 +54,18 @@ class Program:
             raise Failed(f"{self.command[0]} is not installed")
         with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
             result, out, err = (Path(scratch) / name for name in ("result", "out", "err"))
-            launch = [sys.executable, "-I", "-S", str(LAUNCHER), str(result), str(out) if self.keep else os.devnull,
-                      str(err), str(self.timeout), path, *self.command[1:]]  # fmt: skip
+            launch = [
+                sys.executable,
+                "-I",
+                "-S",
+                str(LAUNCHER),
+                str(result),
+                str(out) if self.keep else os.devnull,
+                str(err),
+                str(self.timeout),
+                path,
+                *self.command[1:],
+            ]
             subprocess.run(launch, env={**os.environ, **self.env}, check=True)
             began, wall, user, system, rss, code = result.read_text().split()
             sample = Sample(float(wall), float(user), float(system), int(rss), int(code))

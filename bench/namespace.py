@@ -10,16 +10,17 @@ import base64
 import hashlib
 from collections.abc import Iterator
 
-from backout.twin.client import Resource
 from bench.population import App as Workload
 from bench.population import Obj, pod_spec
+from kubetwin.client import Resource
 
 NAME = "bench"
 KINDS = {
-    "ConfigMap": Resource("", "v1", "configmaps", "ConfigMap"), "Secret": Resource("", "v1", "secrets", "Secret"),
+    "ConfigMap": Resource("", "v1", "configmaps", "ConfigMap"),
+    "Secret": Resource("", "v1", "secrets", "Secret"),
     "Service": Resource("", "v1", "services", "Service"),
     "Deployment": Resource("apps", "v1", "deployments", "Deployment"),
-}  # fmt: skip
+}
 PLURALS = "configmaps,secrets,services,deployments.apps,serviceaccounts"
 """What kubectl is asked for: every kind of which there are objects that a snapshot holds."""
 _OF_A_HUNDRED = ("ConfigMap",) * 45 + ("Secret",) * 25 + ("Service",) * 15 + ("Deployment",) * 15
@@ -63,8 +64,12 @@ def obj(number: int, round_: int = 0) -> Obj:
         return {"apiVersion": "v1", "kind": kind, "metadata": meta, "spec": {"selector": labels, "ports": ports}}
     spec = pod_spec(Workload("Deployment", name, NAME, number), f"1.{round_}.{number % 9}")
     template = {"metadata": {"labels": labels}, "spec": spec}
-    return {"apiVersion": "apps/v1", "kind": kind, "metadata": meta,
-            "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}}  # fmt: skip
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": meta,
+        "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template},
+    }
 
 
 def objects(count: int, round_: int = 0) -> Iterator[Obj]:

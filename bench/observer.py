@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from backout.twin.client import Api, ApiException, Resource
-from backout.twin.controllers.kinds import DAEMONSETS, DEPLOYMENTS, PODS, STATEFULSETS
-from backout.twin.transport import HttpTransport
+from kubetwin.client import Api, ApiException, Resource
+from kubetwin.controllers.kinds import DAEMONSETS, DEPLOYMENTS, PODS, STATEFULSETS
+from kubetwin.transport import HttpTransport
 
 WATCHED = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS, PODS)
 Obj = dict[str, Any]
@@ -148,9 +148,7 @@ def complete(obj: Obj) -> bool:
 
 def settled(state: dict[tuple[str, str], Obj]) -> bool:
     """Every workload is complete, every pod ready, none on its way out: what Backout's checks ask for."""
-    return bool(state) and all(
-        _steady(obj) if kind == "Pod" else complete(obj) for (kind, _), obj in state.items()
-    )  # fmt: skip
+    return bool(state) and all(_steady(obj) if kind == "Pod" else complete(obj) for (kind, _), obj in state.items())
 
 
 def _steady(pod: Obj) -> bool:

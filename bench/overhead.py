@@ -8,9 +8,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from backout.twin.lab import helm_scenarios, workload_scenarios
-from backout.twin.lab.behaviour import Behaviour
-from backout.twin.lab.builder import Lab
 from bench import machine, peers
 from bench.measure import Failed, Program
 from bench.observer import Observer, settled
@@ -20,6 +17,9 @@ from bench.report import Raw, Report, Table, Target, Tell, prose, write_raw
 from bench.servers import ROOT
 from bench.stats import spread
 from bench.table import seconds, three
+from kubetwin.lab import helm_scenarios, workload_scenarios
+from kubetwin.lab.behaviour import Behaviour
+from kubetwin.lab.builder import Lab
 
 LIMIT = 2.0
 NAMESPACE = "bench-overhead"
@@ -63,9 +63,12 @@ def measure(tell: Tell, *, rounds: int = 5) -> Report:
     helm = peers.helms().get("4") or peers.helms().get("3")
     if helm is None:
         raise Failed("helm is not installed")
-    report = Report("overhead", "Backout's own time in one rollback", [
-        prose(METHOD, rounds=rounds, soak=f"{SOAK:g}"),
-    ], tools=[f"helm {machine.tool_version(helm)}"])  # fmt: skip
+    report = Report(
+        "overhead",
+        "Backout's own time in one rollback",
+        [prose(METHOD, rounds=rounds, soak=f"{SOAK:g}")],
+        tools=[f"helm {machine.tool_version(helm)}"],
+    )
     raw: Raw = []
     with places() as found:
         for place in found:
@@ -73,8 +76,10 @@ def measure(tell: Tell, *, rounds: int = 5) -> Report:
                 runs = []
                 for number in range(rounds):
                     runs.append(_one(place, helm, target, prepare, f"{NAMESPACE}-{mechanism}-{number}"))
-                    tell(f"{number + 1}/{rounds}  {mechanism}, {place.words}: own {runs[-1].own:.2f} s, "
-                         f"cluster {runs[-1].cluster:.2f} s")  # fmt: skip
+                    tell(
+                        f"{number + 1}/{rounds}  {mechanism}, {place.words}: own {runs[-1].own:.2f} s, "
+                        f"cluster {runs[-1].cluster:.2f} s"
+                    )
                 _add(report, raw, place.words, mechanism, runs)
     write_raw(
         "overhead",
@@ -84,17 +89,31 @@ def measure(tell: Tell, *, rounds: int = 5) -> Report:
     return report
 
 
-def _one(
-    place: Place, helm: str, target: str, prepare: Callable[[Lab], Awaitable[None]], namespace: str
-) -> Timeline:  # fmt: skip
+def _one(place: Place, helm: str, target: str, prepare: Callable[[Lab], Awaitable[None]], namespace: str) -> Timeline:
     place.play(namespace, helm, prepare)
     marks = place.scratch / "marks.json"
     program = Program(
         "backout run",
-        [sys.executable, "-m", "bench.traced", str(marks), "run", target, "--yes", "-n", namespace,
-         "--context", place.context, "--config", place.config, "-o", "json"],
-        env={**place.env(helm), "PYTHONPATH": str(ROOT)}, keep=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "bench.traced",
+            str(marks),
+            "run",
+            target,
+            "--yes",
+            "-n",
+            namespace,
+            "--context",
+            place.context,
+            "--config",
+            place.config,
+            "-o",
+            "json",
+        ],
+        env={**place.env(helm), "PYTHONPATH": str(ROOT)},
+        keep=True,
+    )
     try:
         with Observer(place.kubeconfig, place.context, namespace) as observer:
             ended = program.run()
@@ -124,8 +143,14 @@ def _add(report: Report, raw: Raw, words: str, mechanism: str, runs: list[Timeli
     rows += [["The cluster converges", three(spread([run.cluster for run in runs]))]]
     rows += [[name, three(spread([run.phases[name] for run in runs]))] for name in NAMES]
     report.tables.append(Table(f"Mechanism {mechanism}, {words}, {len(runs)} runs:", ["", "min / median / max"], rows))
-    report.targets.append(Target(f"Own time of a rollback by {mechanism}, {words}", f"at most {seconds(LIMIT)}",
-                                 seconds(own.mid), own.mid <= LIMIT))  # fmt: skip
+    report.targets.append(
+        Target(
+            f"Own time of a rollback by {mechanism}, {words}",
+            f"at most {seconds(LIMIT)}",
+            seconds(own.mid),
+            own.mid <= LIMIT,
+        )
+    )
     raw += [
         [words, mechanism, number, run.until_verdict, run.soak, run.cluster, run.own, run.cpu, *run.phases.values()]
         for number, run in enumerate(runs, start=1)

@@ -51,9 +51,15 @@ class Timeline(NamedTuple):
 
 
 def timeline(
-    began: float, ended: float, marks: Sequence[Mark], events: Sequence[dict[str, Any]], watched: float,
-    first_write: float, converged: float, cpu: float = 0.0,
-) -> Timeline:  # fmt: skip
+    began: float,
+    ended: float,
+    marks: Sequence[Mark],
+    events: Sequence[dict[str, Any]],
+    watched: float,
+    first_write: float,
+    converged: float,
+    cpu: float = 0.0,
+) -> Timeline:
     """The phases in order; all arguments but ``watched`` (seconds of soak) are seconds since 1970.
 
     Raises:

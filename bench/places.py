@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from backout.twin import process
-from backout.twin.client import Api
-from backout.twin.lab.builder import Lab
-from backout.twin.transport import HttpTransport
 from bench.measure import Failed
+from kubetwin import process
+from kubetwin.client import Api
+from kubetwin.lab.builder import Lab
+from kubetwin.transport import HttpTransport
 
 QUICK = {"start_delay": 0.3, "backoff_initial": 1.0, "backoff_max": 5.0}
 SOAK = 5.0
@@ -39,10 +39,12 @@ class Place:
         if helm and not (tools / "helm").exists():
             (tools / "helm").symlink_to(helm)
         return {
-            "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.scratch),
+            "KUBECONFIG": str(self.kubeconfig),
+            "HOME": str(self.scratch),
             "BACKOUT_STATE": str(self.scratch / "state.db"),
-            "BACKOUT_DATA": str(self.scratch / "data"), "PATH": f"{tools}:{os.environ['PATH']}",
-        }  # fmt: skip
+            "BACKOUT_DATA": str(self.scratch / "data"),
+            "PATH": f"{tools}:{os.environ['PATH']}",
+        }
 
     @property
     def config(self) -> str:
@@ -96,7 +98,7 @@ def _kubelet(kubeconfig: str) -> Iterator[str]:
     import yaml
 
     context = str(yaml.safe_load(Path(kubeconfig).read_text())["current-context"])
-    command = [sys.executable, "-m", "backout.twin.kubelet", "--kubeconfig", kubeconfig, "--context", context]
+    command = [sys.executable, "-m", "kubetwin.kubelet", "--kubeconfig", kubeconfig, "--context", context]
     kubelet = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     assert kubelet.stdout
     try:

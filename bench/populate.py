@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from backout.twin.client import STRATEGIC_PATCH, Api, ApiException, Obj, Resource
-from backout.twin.controllers.kinds import (
+from bench import population
+from bench.population import App, PodPlan
+from kubetwin.client import STRATEGIC_PATCH, Api, ApiException, Obj, Resource
+from kubetwin.controllers.kinds import (
     CONTROLLERREVISIONS,
     DEPLOYMENTS,
     EVENTS,
@@ -25,8 +27,6 @@ from backout.twin.controllers.kinds import (
     SERVICEACCOUNTS,
     STATEFULSETS,
 )
-from bench import population
-from bench.population import App, PodPlan
 
 MARK = Resource("", "v1", "configmaps", "ConfigMap")
 MARK_NAME = "backout-bench"
@@ -56,8 +56,15 @@ class Populator:
         apps = list(population.apps(self.pods))
         await _all(self._releases(name, [a for a in apps if a.released and a.namespace == name]) for name in names)
         await _all(self._app(app) for app in apps)
-        await self.manager.create(MARK, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
-            "name": MARK_NAME, "namespace": "default"}, "data": {"pods": str(self.pods)}})  # fmt: skip
+        await self.manager.create(
+            MARK,
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": MARK_NAME, "namespace": "default"},
+                "data": {"pods": str(self.pods)},
+            },
+        )
 
     async def _finished(self) -> bool:
         try:
@@ -78,10 +85,20 @@ class Populator:
     async def _node(self, name: str) -> None:
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
         await self._create(self.kubelet, NODES, node)
-        status = {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "ready",
-                                  "lastHeartbeatTime": self.now, "lastTransitionTime": self.now}],
-                  "capacity": {"cpu": "64", "memory": "256Gi", "pods": "110"},
-                  "allocatable": {"cpu": "64", "memory": "256Gi", "pods": "110"}}  # fmt: skip
+        status = {
+            "conditions": [
+                {
+                    "type": "Ready",
+                    "status": "True",
+                    "reason": "KubeletReady",
+                    "message": "ready",
+                    "lastHeartbeatTime": self.now,
+                    "lastTransitionTime": self.now,
+                }
+            ],
+            "capacity": {"cpu": "64", "memory": "256Gi", "pods": "110"},
+            "allocatable": {"cpu": "64", "memory": "256Gi", "pods": "110"},
+        }
         await self._status(self.kubelet, NODES, node, status)
 
     async def _releases(self, namespace: str, owned: list[App]) -> None:
@@ -101,9 +118,18 @@ class Populator:
                 found = await self._create(self.manager, REPLICASETS, population.replica_set(app, revision, owner))
                 count = population.replicas_of(app, revision)
                 ready = 0 if app.broken and revision == 2 else count
-                await self._status(self.manager, REPLICASETS, found, {
-                    "replicas": count, "readyReplicas": ready, "availableReplicas": ready,
-                    "fullyLabeledReplicas": count, "observedGeneration": 1})  # fmt: skip
+                await self._status(
+                    self.manager,
+                    REPLICASETS,
+                    found,
+                    {
+                        "replicas": count,
+                        "readyReplicas": ready,
+                        "availableReplicas": ready,
+                        "fullyLabeledReplicas": count,
+                        "observedGeneration": 1,
+                    },
+                )
                 owners[revision] = found
             else:
                 record = population.controller_revision(app, revision, owner)
@@ -133,8 +159,14 @@ class Populator:
 
     async def _status(self, api: Api, resource: Resource, obj: Obj, status: Obj) -> None:
         meta = obj["metadata"]
-        await api.patch(resource, meta["name"], {"status": status}, meta.get("namespace"),
-                        content_type=STRATEGIC_PATCH, subresource="status")  # fmt: skip
+        await api.patch(
+            resource,
+            meta["name"],
+            {"status": status},
+            meta.get("namespace"),
+            content_type=STRATEGIC_PATCH,
+            subresource="status",
+        )
 
 
 async def _all(jobs: Iterable[Awaitable[Any]]) -> None:

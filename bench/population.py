@@ -27,8 +27,12 @@ RELEASE, RELEASE_DEPLOYMENTS, RELEASE_REVISIONS = "shop", 10, 5
 PODS_PER_NODE = 100
 REGISTRY = "registry.example.com/shop"
 FAULTS = ("crash", "missing", "unready", "oom", "config", "unschedulable")
-REASON = {"crash": "CrashLoopBackOff", "oom": "CrashLoopBackOff", "missing": "ImagePullBackOff",
-          "config": "CreateContainerConfigError"}  # fmt: skip
+REASON = {
+    "crash": "CrashLoopBackOff",
+    "oom": "CrashLoopBackOff",
+    "missing": "ImagePullBackOff",
+    "config": "CreateContainerConfigError",
+}
 
 
 def namespaces(pods: int) -> list[str]:
@@ -77,9 +81,10 @@ class App:
 
     def labels(self) -> dict[str, str]:
         found = {
-            "app.kubernetes.io/name": self.name, "app.kubernetes.io/component": "backend",
+            "app.kubernetes.io/name": self.name,
+            "app.kubernetes.io/component": "backend",
             "app.kubernetes.io/part-of": "shop",
-        }  # fmt: skip
+        }
         return {**found, "app.kubernetes.io/managed-by": "Helm"} if self.released else found
 
 
@@ -110,7 +115,9 @@ def _word(number: int) -> str:
 def pod_spec(app: App, tag: str, node: str = "") -> Obj:
     """Two containers with the usual fields, as a template has them; ``node`` as the scheduler sets it."""
     main: Obj = {
-        "name": "main", "image": f"{REGISTRY}/{app.name}:{tag}", "imagePullPolicy": "IfNotPresent",
+        "name": "main",
+        "image": f"{REGISTRY}/{app.name}:{tag}",
+        "imagePullPolicy": "IfNotPresent",
         "args": ["--config=/etc/app/config.yaml", "--log.level=info", "--http-address=0.0.0.0:8080"],
         "env": [
             {"name": "POD_NAME", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}},
@@ -120,48 +127,82 @@ def pod_spec(app: App, tag: str, node: str = "") -> Obj:
             {"name": "OTEL_SERVICE_NAME", "value": app.name},
             {"name": "GOMEMLIMIT", "value": "450MiB"},
         ],
-        "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"},
-                  {"name": "metrics", "containerPort": 9090, "protocol": "TCP"}],
+        "ports": [
+            {"name": "http", "containerPort": 8080, "protocol": "TCP"},
+            {"name": "metrics", "containerPort": 9090, "protocol": "TCP"},
+        ],
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}},
-        "livenessProbe": _probe("/-/healthy"), "readinessProbe": _probe("/-/ready"),
-        "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "runAsNonRoot": True,
-                            "capabilities": {"drop": ["ALL"]}},
-        "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "config", "mountPath": "/etc/app", "readOnly": True},
-                         {"name": "tmp", "mountPath": "/tmp"}],
-    }  # fmt: skip
+        "livenessProbe": _probe("/-/healthy"),
+        "readinessProbe": _probe("/-/ready"),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "config", "mountPath": "/etc/app", "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},
+        ],
+    }
     sidecar: Obj = {
-        "name": "log-shipper", "image": "registry.example.com/platform/log-shipper:3.2.7",
+        "name": "log-shipper",
+        "image": "registry.example.com/platform/log-shipper:3.2.7",
         "imagePullPolicy": "IfNotPresent",
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
-        "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
         "volumeMounts": [{"name": "tmp", "mountPath": "/var/log/app"}],
-    }  # fmt: skip
+    }
     spec: Obj = {
         "containers": [main, sidecar],
-        "volumes": [{"name": "config", "configMap": {"name": f"{app.name}-config", "defaultMode": 420}},
-                    {"name": "tmp", "emptyDir": {}}],
-        "restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst",
-        "serviceAccountName": "default", "securityContext": {"fsGroup": 65534, "runAsUser": 65534},
-        "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{
-            "weight": 100, "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname", "labelSelector": {
-                "matchLabels": {"app.kubernetes.io/name": app.name}}}}]}},
-    }  # fmt: skip
+        "volumes": [
+            {"name": "config", "configMap": {"name": f"{app.name}-config", "defaultMode": 420}},
+            {"name": "tmp", "emptyDir": {}},
+        ],
+        "restartPolicy": "Always",
+        "terminationGracePeriodSeconds": 30,
+        "dnsPolicy": "ClusterFirst",
+        "serviceAccountName": "default",
+        "securityContext": {"fsGroup": 65534, "runAsUser": 65534},
+        "affinity": {
+            "podAntiAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "weight": 100,
+                        "podAffinityTerm": {
+                            "topologyKey": "kubernetes.io/hostname",
+                            "labelSelector": {"matchLabels": {"app.kubernetes.io/name": app.name}},
+                        },
+                    }
+                ]
+            }
+        },
+    }
     return {**spec, "nodeName": node} if node else spec
 
 
 def _probe(path: str) -> Obj:
-    return {"httpGet": {"path": path, "port": "http", "scheme": "HTTP"}, "initialDelaySeconds": 5, "periodSeconds": 10,
-            "timeoutSeconds": 1, "successThreshold": 1, "failureThreshold": 3}  # fmt: skip
+    return {
+        "httpGet": {"path": path, "port": "http", "scheme": "HTTP"},
+        "initialDelaySeconds": 5,
+        "periodSeconds": 10,
+        "timeoutSeconds": 1,
+        "successThreshold": 1,
+        "failureThreshold": 3,
+    }
 
 
 def workload(app: App, tag: str) -> Obj:
     """The Deployment or StatefulSet with the template of ``tag``."""
     labels = app.labels()
     spec: Obj = {
-        "replicas": app.replicas, "selector": {"matchLabels": {"app.kubernetes.io/name": app.name}},
+        "replicas": app.replicas,
+        "selector": {"matchLabels": {"app.kubernetes.io/name": app.name}},
         "template": {"metadata": {"labels": labels}, "spec": pod_spec(app, tag)},
-    }  # fmt: skip
+    }
     annotations = app.annotations()
     if app.kind == "Deployment":
         annotations["deployment.kubernetes.io/revision"] = "3"
@@ -176,21 +217,40 @@ def workload_status(app: App, generation: int, now: str) -> Obj:
     replicas, broken = app.replicas, app.broken
     ready = replicas - broken
     status: Obj = {
-        "observedGeneration": generation, "replicas": replicas, "readyReplicas": ready, "availableReplicas": ready,
+        "observedGeneration": generation,
+        "replicas": replicas,
+        "readyReplicas": ready,
+        "availableReplicas": ready,
         "updatedReplicas": broken or replicas,
-    }  # fmt: skip
+    }
     if app.kind == "StatefulSet":
         new, old = set_revision(app, 2), set_revision(app, 1)
-        return {**status, "currentRevision": old if broken else new, "updateRevision": new,
-                "currentReplicas": ready, "collisionCount": 0}  # fmt: skip
+        return {
+            **status,
+            "currentRevision": old if broken else new,
+            "updateRevision": new,
+            "currentReplicas": ready,
+            "collisionCount": 0,
+        }
     stamp = {"lastUpdateTime": now, "lastTransitionTime": now}
     reason = "ReplicaSetUpdated" if broken else "NewReplicaSetAvailable"
-    progressing = {"type": "Progressing", "status": "True", "reason": reason,
-                   "message": f"ReplicaSet \"{replica_set_name(app, 2)}\" is progressing."}  # fmt: skip
-    available = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable",
-                 "message": "Deployment has minimum availability."}  # fmt: skip
-    return {**status, **({"unavailableReplicas": broken} if broken else {}),
-            "conditions": [{**available, **stamp}, {**progressing, **stamp}]}  # fmt: skip
+    progressing = {
+        "type": "Progressing",
+        "status": "True",
+        "reason": reason,
+        "message": f'ReplicaSet "{replica_set_name(app, 2)}" is progressing.',
+    }
+    available = {
+        "type": "Available",
+        "status": "True",
+        "reason": "MinimumReplicasAvailable",
+        "message": "Deployment has minimum availability.",
+    }
+    return {
+        **status,
+        **({"unavailableReplicas": broken} if broken else {}),
+        "conditions": [{**available, **stamp}, {**progressing, **stamp}],
+    }
 
 
 def replica_set_name(app: App, revision: int) -> str:
@@ -212,33 +272,56 @@ def replica_set(app: App, revision: int, owner: Obj) -> Obj:
     """The ReplicaSet of one revision of a Deployment."""
     labels = {**app.labels(), "pod-template-hash": app.template_hash(revision)}
     return {
-        "apiVersion": "apps/v1", "kind": "ReplicaSet",
-        "metadata": {"name": replica_set_name(app, revision), "namespace": app.namespace, "labels": labels,
-                     "annotations": {"deployment.kubernetes.io/revision": str(revision + 1),
-                                     "deployment.kubernetes.io/desired-replicas": str(app.replicas),
-                                     "deployment.kubernetes.io/max-replicas": "13"},
-                     "ownerReferences": [controller(owner)]},
-        "spec": {"replicas": replicas_of(app, revision), "selector": {"matchLabels": {
-                     "app.kubernetes.io/name": app.name, "pod-template-hash": app.template_hash(revision)}},
-                 "template": {"metadata": {"labels": labels}, "spec": pod_spec(app, app.revisions[revision])}},
-    }  # fmt: skip
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": replica_set_name(app, revision),
+            "namespace": app.namespace,
+            "labels": labels,
+            "annotations": {
+                "deployment.kubernetes.io/revision": str(revision + 1),
+                "deployment.kubernetes.io/desired-replicas": str(app.replicas),
+                "deployment.kubernetes.io/max-replicas": "13",
+            },
+            "ownerReferences": [controller(owner)],
+        },
+        "spec": {
+            "replicas": replicas_of(app, revision),
+            "selector": {
+                "matchLabels": {"app.kubernetes.io/name": app.name, "pod-template-hash": app.template_hash(revision)}
+            },
+            "template": {"metadata": {"labels": labels}, "spec": pod_spec(app, app.revisions[revision])},
+        },
+    }
 
 
 def controller_revision(app: App, revision: int, owner: Obj) -> Obj:
     """The ControllerRevision of one revision of a StatefulSet."""
     template = {"metadata": {"labels": app.labels()}, "spec": {**pod_spec(app, app.revisions[revision])}}
     return {
-        "apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": revision,
-        "metadata": {"name": set_revision(app, revision), "namespace": app.namespace, "labels": app.labels(),
-                     "ownerReferences": [controller(owner)]},
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "revision": revision,
+        "metadata": {
+            "name": set_revision(app, revision),
+            "namespace": app.namespace,
+            "labels": app.labels(),
+            "ownerReferences": [controller(owner)],
+        },
         "data": {"spec": {"template": {**template, "$patch": "replace"}}},
-    }  # fmt: skip
+    }
 
 
 def controller(owner: Obj) -> Obj:
     """The reference of a controlling owner."""
-    return {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": owner["metadata"]["name"],
-            "uid": owner["metadata"]["uid"], "controller": True, "blockOwnerDeletion": True}  # fmt: skip
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,27 +366,47 @@ def pod(plan: PodPlan, owner: Obj) -> Obj:
     if app.kind == "Deployment":
         labels["pod-template-hash"] = app.template_hash(plan.revision)
     else:
-        labels |= {"controller-revision-hash": set_revision(app, plan.revision),
-                   "statefulset.kubernetes.io/pod-name": plan.name,
-                   "apps.kubernetes.io/pod-index": str(plan.place)}  # fmt: skip
+        labels |= {
+            "controller-revision-hash": set_revision(app, plan.revision),
+            "statefulset.kubernetes.io/pod-name": plan.name,
+            "apps.kubernetes.io/pod-index": str(plan.place),
+        }
     return {
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": plan.name, "namespace": app.namespace, "labels": labels,
-                     "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "9090",
-                                     "checksum/config": f"{app.number:064x}"},
-                     "ownerReferences": [controller(owner)]},
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": plan.name,
+            "namespace": app.namespace,
+            "labels": labels,
+            "annotations": {
+                "prometheus.io/scrape": "true",
+                "prometheus.io/port": "9090",
+                "checksum/config": f"{app.number:064x}",
+            },
+            "ownerReferences": [controller(owner)],
+        },
         "spec": pod_spec(app, app.revisions[plan.revision], plan.node),
-    }  # fmt: skip
+    }
 
 
 def pod_status(plan: PodPlan, now: str) -> Obj:
     """The status as a kubelet writes it, or the scheduler for a pod that fits nowhere."""
     fault = plan.fault
     if fault == "unschedulable":
-        return {"phase": "Pending", "qosClass": "Burstable", "conditions": [{
-            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastTransitionTime": now,
-            "message": "0/100 nodes are available: 100 Insufficient cpu. preemption: 0/100 nodes are available: "
-                       "100 No preemption victims found for incoming pod."}]}  # fmt: skip
+        return {
+            "phase": "Pending",
+            "qosClass": "Burstable",
+            "conditions": [
+                {
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "Unschedulable",
+                    "lastTransitionTime": now,
+                    "message": "0/100 nodes are available: 100 Insufficient cpu. preemption: 0/100 nodes are available: "
+                    "100 No preemption victims found for incoming pod.",
+                }
+            ],
+        }
     ready = not fault
     conditions = [_condition(kind, "True", now) for kind in ("PodReadyToStartContainers", "Initialized")]
     not_ready = {"reason": "ContainersNotReady", "message": "containers with unready status: [main]"}
@@ -313,12 +416,19 @@ def pod_status(plan: PodPlan, now: str) -> Obj:
     number = plan.app.number * 20 + plan.place
     address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
     return {
-        "phase": "Running" if fault not in ("missing", "config") else "Pending", "qosClass": "Burstable",
-        "hostIP": "192.168.12.7", "hostIPs": [{"ip": "192.168.12.7"}], "podIP": address, "podIPs": [{"ip": address}],
-        "startTime": now, "conditions": conditions,
-        "containerStatuses": [_main_status(plan, now),
-                              _running("log-shipper", "platform/log-shipper:3.2.7", number, now)],
-    }  # fmt: skip
+        "phase": "Running" if fault not in ("missing", "config") else "Pending",
+        "qosClass": "Burstable",
+        "hostIP": "192.168.12.7",
+        "hostIPs": [{"ip": "192.168.12.7"}],
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "startTime": now,
+        "conditions": conditions,
+        "containerStatuses": [
+            _main_status(plan, now),
+            _running("log-shipper", "platform/log-shipper:3.2.7", number, now),
+        ],
+    }
 
 
 def _condition(kind: str, status: str, now: str, **more: str) -> Obj:
@@ -327,11 +437,16 @@ def _condition(kind: str, status: str, now: str, **more: str) -> Obj:
 
 def _running(name: str, image: str, number: int, now: str) -> Obj:
     return {
-        "name": name, "image": f"registry.example.com/{image}", "ready": True, "started": True, "restartCount": 0,
+        "name": name,
+        "image": f"registry.example.com/{image}",
+        "ready": True,
+        "started": True,
+        "restartCount": 0,
         "imageID": f"registry.example.com/{image.partition(':')[0]}@sha256:{number * 2654435761:064x}",
-        "containerID": f"containerd://{number * 40503 + len(name):064x}", "state": {"running": {"startedAt": now}},
+        "containerID": f"containerd://{number * 40503 + len(name):064x}",
+        "state": {"running": {"startedAt": now}},
         "lastState": {},
-    }  # fmt: skip
+    }
 
 
 def _main_status(plan: PodPlan, now: str) -> Obj:
@@ -347,16 +462,17 @@ def _main_status(plan: PodPlan, now: str) -> Obj:
     words = {
         "crash": "back-off 5m0s restarting failed container=main",
         "oom": "back-off 5m0s restarting failed container=main",
-        "missing": f"Back-off pulling image \"registry.example.com/{image}\"",
-        "config": f"configmap \"{app.name}-config\" not found",
-    }  # fmt: skip
+        "missing": f'Back-off pulling image "registry.example.com/{image}"',
+        "config": f'configmap "{app.name}-config" not found',
+    }
     status["state"] = {"waiting": {"reason": REASON[fault], "message": words[fault]}}
     if fault in ("missing", "config"):
         return {**status, "imageID": "", "containerID": ""}
     status["restartCount"] = 7
     ended = {"exitCode": 2, "reason": "Error"} if fault == "crash" else {"exitCode": 137, "reason": "OOMKilled"}
-    status["lastState"] = {"terminated": {**ended, "startedAt": now, "finishedAt": now,
-                                          "containerID": status["containerID"]}}  # fmt: skip
+    status["lastState"] = {
+        "terminated": {**ended, "startedAt": now, "finishedAt": now, "containerID": status["containerID"]}
+    }
     return status
 
 
@@ -366,25 +482,46 @@ def events_of(plan: PodPlan, uid: str, now: str) -> Iterator[Obj]:
         "crash": [("BackOff", "Back-off restarting failed container main in pod", 34)],
         "oom": [("BackOff", "Back-off restarting failed container main in pod", 34)],
         "missing": [("Failed", "Error: ImagePullBackOff", 41), ("Failed", "Failed to pull image: not found", 6)],
-        "config": [("Failed", f"Error: configmap \"{plan.app.name}-config\" not found", 52)],
+        "config": [("Failed", f'Error: configmap "{plan.app.name}-config" not found', 52)],
         "unready": [("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", 61)],
         "unschedulable": [("FailedScheduling", "0/100 nodes are available: 100 Insufficient cpu.", 9)],
-    }.get(plan.fault, [])  # fmt: skip
+    }.get(plan.fault, [])
     kinds = [("Warning", *entry) for entry in said]
     if not plan.fault and plan.place == 0:
-        kinds = [("Normal", reason, text, 1) for reason, text in (
-            ("Scheduled", "Successfully assigned to a node"), ("Pulled", "Container image already present on machine"),
-            ("Started", "Started container main"))]  # fmt: skip
+        kinds = [
+            ("Normal", reason, text, 1)
+            for reason, text in (
+                ("Scheduled", "Successfully assigned to a node"),
+                ("Pulled", "Container image already present on machine"),
+                ("Started", "Started container main"),
+            )
+        ]
     for number, (kind, reason, text, count) in enumerate(kinds):
         yield {
-            "apiVersion": "v1", "kind": "Event", "type": kind, "reason": reason, "message": text, "count": count,
-            "metadata": {"name": f"{plan.name}.{plan.app.number * 1000 + plan.place * 10 + number:016x}",
-                         "namespace": plan.app.namespace},
-            "involvedObject": {"apiVersion": "v1", "kind": "Pod", "name": plan.name, "namespace": plan.app.namespace,
-                               "uid": uid, "fieldPath": "spec.containers{main}"},
+            "apiVersion": "v1",
+            "kind": "Event",
+            "type": kind,
+            "reason": reason,
+            "message": text,
+            "count": count,
+            "metadata": {
+                "name": f"{plan.name}.{plan.app.number * 1000 + plan.place * 10 + number:016x}",
+                "namespace": plan.app.namespace,
+            },
+            "involvedObject": {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "name": plan.name,
+                "namespace": plan.app.namespace,
+                "uid": uid,
+                "fieldPath": "spec.containers{main}",
+            },
             "source": {"component": "kubelet", "host": plan.node or "worker-0000"},
-            "firstTimestamp": now, "lastTimestamp": now, "reportingComponent": "kubelet", "reportingInstance": "",
-        }  # fmt: skip
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "reportingComponent": "kubelet",
+            "reportingInstance": "",
+        }
 
 
 def release_records(namespace: str, owned: list[App], seconds: int) -> Iterator[Obj]:
@@ -397,19 +534,42 @@ def release_records(namespace: str, owned: list[App], seconds: int) -> Iterator[
         )
         status = "deployed" if revision == RELEASE_REVISIONS else "superseded"
         payload = {
-            "name": RELEASE, "namespace": namespace, "version": revision, "manifest": manifest, "config": {},
-            "info": {"first_deployed": "2026-01-01T10:00:00Z", "last_deployed": "2026-01-01T10:00:00Z", "deleted": "",
-                     "description": "Upgrade complete", "status": status, "notes": "Thank you."},
-            "chart": {"metadata": {"name": "shop", "version": f"4.{revision}.0", "appVersion": "1.9",
-                                   "apiVersion": "v2"}, "values": {},
-                      "templates": [{"name": "templates/deployment.yaml",
-                                     "data": base64.b64encode(manifest[:20_000].encode()).decode()}]},
-        }  # fmt: skip
+            "name": RELEASE,
+            "namespace": namespace,
+            "version": revision,
+            "manifest": manifest,
+            "config": {},
+            "info": {
+                "first_deployed": "2026-01-01T10:00:00Z",
+                "last_deployed": "2026-01-01T10:00:00Z",
+                "deleted": "",
+                "description": "Upgrade complete",
+                "status": status,
+                "notes": "Thank you.",
+            },
+            "chart": {
+                "metadata": {"name": "shop", "version": f"4.{revision}.0", "appVersion": "1.9", "apiVersion": "v2"},
+                "values": {},
+                "templates": [
+                    {"name": "templates/deployment.yaml", "data": base64.b64encode(manifest[:20_000].encode()).decode()}
+                ],
+            },
+        }
         body = base64.b64encode(gzip.compress(json.dumps(payload).encode(), mtime=0))
         yield {
-            "apiVersion": "v1", "kind": "Secret", "type": "helm.sh/release.v1",
-            "metadata": {"name": f"sh.helm.release.v1.{RELEASE}.v{revision}", "namespace": namespace,
-                         "labels": {"owner": "helm", "name": RELEASE, "status": status, "version": str(revision),
-                                    "modifiedAt": str(seconds)}},
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "helm.sh/release.v1",
+            "metadata": {
+                "name": f"sh.helm.release.v1.{RELEASE}.v{revision}",
+                "namespace": namespace,
+                "labels": {
+                    "owner": "helm",
+                    "name": RELEASE,
+                    "status": status,
+                    "version": str(revision),
+                    "modifiedAt": str(seconds),
+                },
+            },
             "data": {"release": base64.b64encode(body).decode()},
-        }  # fmt: skip
+        }

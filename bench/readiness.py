@@ -7,9 +7,6 @@ import sys
 import threading
 from typing import Any
 
-from backout.twin.lab import workload_scenarios
-from backout.twin.lab.behaviour import Behaviour
-from backout.twin.lab.builder import Lab
 from bench import machine, peers
 from bench.measure import Ended, Failed, Program
 from bench.observer import Observer, complete, settled
@@ -18,6 +15,9 @@ from bench.report import Raw, Report, Table, Target, Tell, prose, write_raw
 from bench.servers import ROOT
 from bench.stats import spread
 from bench.table import seconds, three
+from kubetwin.lab import workload_scenarios
+from kubetwin.lab.behaviour import Behaviour
+from kubetwin.lab.builder import Lab
 
 LIMIT = 0.1
 NAMESPACE = "bench-readiness"
@@ -49,9 +49,12 @@ async def healthy(lab: Lab) -> None:
 def measure(tell: Tell, *, rounds: int = 10) -> Report:
     """Both watch the same rollout at the same time."""
     kubectl = peers.kubectl()
-    report = Report("readiness", "Readiness seen", [
-        prose(METHOD, seconds=SLOW["minReadySeconds"], rounds=rounds),
-    ], tools=[f"kubectl {machine.tool_version(kubectl)}"])  # fmt: skip
+    report = Report(
+        "readiness",
+        "Readiness seen",
+        [prose(METHOD, seconds=SLOW["minReadySeconds"], rounds=rounds)],
+        tools=[f"kubectl {machine.tool_version(kubectl)}"],
+    )
     raw: Raw = []
     with places() as found:
         for place in found:
@@ -68,11 +71,13 @@ def measure(tell: Tell, *, rounds: int = 10) -> Report:
             finally:
                 place.clear(NAMESPACE)
             rows = [[name, three(spread(values)), str(len(values))] for name, values in latencies.items()]
-            report.tables.append(Table(f"From the event to its notice, {place.words}:",
-                                       ["", "min / median / max", "Rollouts"], rows))  # fmt: skip
+            report.tables.append(
+                Table(f"From the event to its notice, {place.words}:", ["", "min / median / max", "Rollouts"], rows)
+            )
             middle = spread(latencies["Backout"]).mid
-            report.targets.append(Target(f"Readiness seen, {place.words}", f"within {seconds(LIMIT)}", seconds(middle),
-                                         middle <= LIMIT))  # fmt: skip
+            report.targets.append(
+                Target(f"Readiness seen, {place.words}", f"within {seconds(LIMIT)}", seconds(middle), middle <= LIMIT)
+            )
     write_raw("readiness", ("cluster", "rollout", "kubectl_s", "backout_s"), raw)
     return report
 
@@ -80,10 +85,24 @@ def measure(tell: Tell, *, rounds: int = 10) -> Report:
 def _one(place: Place, kubectl: str, number: int) -> tuple[float, float]:
     """Seconds from the event to kubectl's exit, and to Backout's verdict."""
     env = {**place.env(), "PYTHONPATH": str(ROOT)}
-    peer = Program("kubectl rollout status", [kubectl, "--context", place.context, "-n", NAMESPACE, "rollout", "status",
-                                              f"deployment/{NAME}", "--timeout=120s"], env=env)  # fmt: skip
-    ours = Program("backout.verify", [sys.executable, "-m", "bench.seeing", place.context, NAMESPACE, NAME], env=env,
-                   keep=True)  # fmt: skip
+    peer = Program(
+        "kubectl rollout status",
+        [
+            kubectl,
+            "--context",
+            place.context,
+            "-n",
+            NAMESPACE,
+            "rollout",
+            "status",
+            f"deployment/{NAME}",
+            "--timeout=120s",
+        ],
+        env=env,
+    )
+    ours = Program(
+        "backout.verify", [sys.executable, "-m", "bench.seeing", place.context, NAMESPACE, NAME], env=env, keep=True
+    )
     with Observer(place.kubeconfig, place.context, NAMESPACE) as observer:
 
         async def change(lab: Lab) -> None:

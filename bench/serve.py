@@ -18,22 +18,22 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from backout.twin.apiserver import certs
-from backout.twin.apiserver.__main__ import kubeconfig
-from backout.twin.apiserver.http import HttpsServer, Request, Response
-from backout.twin.apiserver.logs import LogOptions
-from backout.twin.apiserver.server import ApiServer, Settings
-from backout.twin.client import STRATEGIC_PATCH, Api
-from backout.twin.controllers.kinds import NODES
-from backout.twin.transport import HttpTransport, LocalTransport
 from bench import population
 from bench.populate import Populator
+from kubetwin.apiserver import certs
+from kubetwin.apiserver.__main__ import kubeconfig
+from kubetwin.apiserver.http import HttpsServer, Request, Response
+from kubetwin.apiserver.logs import LogOptions
+from kubetwin.apiserver.server import ApiServer, Settings
+from kubetwin.client import STRATEGIC_PATCH, Api
+from kubetwin.controllers.kinds import NODES
+from kubetwin.transport import HttpTransport, LocalTransport
 
 LOG = (
-    "level=info ts=2026-01-01T10:00:00Z msg=\"starting\" version=1.9.1\n"
-    "level=info ts=2026-01-01T10:00:00Z msg=\"reading configuration\" file=/etc/app/config.yaml\n"
-    "level=error ts=2026-01-01T10:00:01Z msg=\"unknown flag --http.timout\"\n"
-)  # fmt: skip
+    'level=info ts=2026-01-01T10:00:00Z msg="starting" version=1.9.1\n'
+    'level=info ts=2026-01-01T10:00:00Z msg="reading configuration" file=/etc/app/config.yaml\n'
+    'level=error ts=2026-01-01T10:00:01Z msg="unknown flag --http.timout"\n'
+)
 
 
 def tell(text: str) -> None:
@@ -81,8 +81,12 @@ async def real(pods: int, path: Path, context: str) -> HttpsServer:
     identity = await asyncio.to_thread(certs.new_identity, "kubelet")
     server = HttpsServer(_kubelet, certs.tls_context(identity))
     port = await server.start()
-    status = {"status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
-                         "daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}}  # fmt: skip
+    status = {
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+        }
+    }
     for name in population.nodes(pods):
         await api.patch(NODES, name, status, content_type=STRATEGIC_PATCH, subresource="status")
     await api.close()

@@ -16,12 +16,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from backout.twin.apiserver.__main__ import kubeconfig
-from backout.twin.apiserver.server import ApiServer, Settings
-from backout.twin.client import Api
-from backout.twin.controllers.kinds import NAMESPACES, SERVICEACCOUNTS
-from backout.twin.transport import LocalTransport
 from bench import namespace
+from kubetwin.apiserver.__main__ import kubeconfig
+from kubetwin.apiserver.server import ApiServer, Settings
+from kubetwin.client import Api
+from kubetwin.controllers.kinds import NAMESPACES, SERVICEACCOUNTS
+from kubetwin.transport import LocalTransport
 
 
 async def served(count: int, path: Path) -> tuple[ApiServer, Api]:
@@ -34,8 +34,14 @@ async def served(count: int, path: Path) -> tuple[ApiServer, Api]:
     else:
         print(f"writing {count} objects to an embedded API server", file=sys.stderr, flush=True)
         await api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.NAME}})
-        await api.create(SERVICEACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {
-            "name": "default", "namespace": namespace.NAME}})  # fmt: skip
+        await api.create(
+            SERVICEACCOUNTS,
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": "default", "namespace": namespace.NAME},
+            },
+        )
         for number in range(count):
             await api.create(namespace.KINDS[namespace.kind_of(number)], namespace.obj(number))
         server.save(dump)

@@ -29,9 +29,12 @@ same objects. Output to /dev/null; each run a new process, against an embedded A
 def measure(tell: Tell, *, rounds: int = 5, objects: int = OBJECTS, many: int = MANY) -> Report:
     """Beside kubectl; then Backout alone with five times as many objects; then again with a hundredth changed."""
     kubectl = peers.kubectl()
-    report = Report("snapshot_capture", f"A snapshot of {objects:,} objects", [
-        prose(METHOD, objects=objects, plurals=namespace.PLURALS),
-    ], tools=[f"kubectl {machine.tool_version(kubectl)}"])  # fmt: skip
+    report = Report(
+        "snapshot_capture",
+        f"A snapshot of {objects:,} objects",
+        [prose(METHOD, objects=objects, plurals=namespace.PLURALS)],
+        tools=[f"kubectl {machine.tool_version(kubectl)}"],
+    )
     raw: Raw = []
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         with serving(objects, Path(scratch) / "few") as served:
@@ -45,11 +48,16 @@ def measure(tell: Tell, *, rounds: int = 5, objects: int = OBJECTS, many: int = 
             report.tables.append(compared([ours], samples, peer=0, caption=caption))
             raw += [[many, *row] for row in raw_rows([ours], samples)]
     report.targets += [
-        Target(f"Memory of a snapshot of {many:,} objects", f"under {mebibytes(MEMORY)}", mebibytes(found),
-               found < MEMORY),
-        Target(f"Its memory with {many:,} objects against {objects:,}", f"at most {times(FLAT)}", times(found / few),
-               found / few <= FLAT),
-    ]  # fmt: skip
+        Target(
+            f"Memory of a snapshot of {many:,} objects", f"under {mebibytes(MEMORY)}", mebibytes(found), found < MEMORY
+        ),
+        Target(
+            f"Its memory with {many:,} objects against {objects:,}",
+            f"at most {times(FLAT)}",
+            times(found / few),
+            found / few <= FLAT,
+        ),
+    ]
     report.notes.append(
         "What grows with the number of objects is mostly the diagnosis that goes with a snapshot: it holds all "
         "Deployments and Services of the namespace at once. Without it, keeping 10,001 and 50,001 objects was seen to "
@@ -62,8 +70,17 @@ def measure(tell: Tell, *, rounds: int = 5, objects: int = OBJECTS, many: int = 
 def _beside_kubectl(
     report: Report, raw: Raw, served: Served, kubectl: str, objects: int, rounds: int, tell: Tell
 ) -> int:
-    command = [kubectl, "get", namespace.PLURALS, "-n", namespace.NAME, "-o", "json", "--cache-dir",
-               str(served.home / "cache")]  # fmt: skip
+    command = [
+        kubectl,
+        "get",
+        namespace.PLURALS,
+        "-n",
+        namespace.NAME,
+        "-o",
+        "json",
+        "--cache-dir",
+        str(served.home / "cache"),
+    ]
     contenders = [
         Program("kubectl get … -o json", command, env=served.env),
         Prepared(served.program("create"), served.clear),
@@ -74,11 +91,16 @@ def _beside_kubectl(
     theirs, ours = ([sample.wall for sample in found] for found in samples)
     found, rss = ratio(ours, theirs).of_medians, max(sample.rss for sample in samples[1])
     report.targets += [
-        Target(f"Snapshot of {objects:,} objects against `kubectl get … -o json`", f"at most {times(WALL)}",
-               times(found), found <= WALL),
-        Target(f"Memory of a snapshot of {objects:,} objects", f"under {mebibytes(MEMORY)}", mebibytes(rss),
-               rss < MEMORY),
-    ]  # fmt: skip
+        Target(
+            f"Snapshot of {objects:,} objects against `kubectl get … -o json`",
+            f"at most {times(WALL)}",
+            times(found),
+            found <= WALL,
+        ),
+        Target(
+            f"Memory of a snapshot of {objects:,} objects", f"under {mebibytes(MEMORY)}", mebibytes(rss), rss < MEMORY
+        ),
+    ]
     return rss
 
 
@@ -96,7 +118,14 @@ def _again(report: Report, served: Served, objects: int) -> None:
         ["bytes of the objects", f"{first['size']:,}", f"{second['size']:,}"],
         ["bytes added to the repository", f"{whole:,}", f"{added:,}"],
     ]
-    report.tables.append(Table(f"Two snapshots, {changed:,} objects changed between them:", ["", "first", "second"],
-                               rows))  # fmt: skip
-    report.targets.append(Target("Bytes of a second snapshot with 1 % changed objects", f"at most {ADDED:.0%}",
-                                 f"{added / whole:.1%}", added / whole <= ADDED))  # fmt: skip
+    report.tables.append(
+        Table(f"Two snapshots, {changed:,} objects changed between them:", ["", "first", "second"], rows)
+    )
+    report.targets.append(
+        Target(
+            "Bytes of a second snapshot with 1 % changed objects",
+            f"at most {ADDED:.0%}",
+            f"{added / whole:.1%}",
+            added / whole <= ADDED,
+        )
+    )

@@ -27,9 +27,9 @@ process; writes were counted by the embedded API server, those to Leases include
 
 def measure(tell: Tell, *, rounds: int = 5, objects: int = OBJECTS, changed: int = CHANGED) -> Report:
     """Changes, puts back, looks whether all of it is as it was; then once more with nothing changed."""
-    report = Report("snapshot_restore", f"Restore of {changed:,} objects", [
-        prose(METHOD, objects=objects, changed=changed),
-    ])  # fmt: skip
+    report = Report(
+        "snapshot_restore", f"Restore of {changed:,} objects", [prose(METHOD, objects=objects, changed=changed)]
+    )
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, serving(objects, Path(scratch)) as served:
         served.document("create", "--tag", "before")
         samples, writes = [], []
@@ -54,11 +54,19 @@ def measure(tell: Tell, *, rounds: int = 5, objects: int = OBJECTS, changed: int
     report.tables.append(Table(f"{len(samples)} runs, min / median / max:", ["", ""], rows))
     leases = max(writes) - changed
     report.targets += [
-        Target(f"Restore of {changed:,} changed objects", f"at least {RATE:.0f} objects/s",
-               f"{rates.mid:.0f} objects/s", rates.mid >= RATE),
-        Target(f"Writes for the {objects - changed:,} unchanged objects", "none", "none" if idle == 0 and leases < 20
-               else f"{idle} and {leases}", idle == 0 and leases < 20),
-    ]  # fmt: skip
+        Target(
+            f"Restore of {changed:,} changed objects",
+            f"at least {RATE:.0f} objects/s",
+            f"{rates.mid:.0f} objects/s",
+            rates.mid >= RATE,
+        ),
+        Target(
+            f"Writes for the {objects - changed:,} unchanged objects",
+            "none",
+            "none" if idle == 0 and leases < 20 else f"{idle} and {leases}",
+            idle == 0 and leases < 20,
+        ),
+    ]
     raw: Raw = [
         [changed, n, s.wall, s.user, s.system, s.rss, w]
         for n, (s, w) in enumerate(zip(samples, writes, strict=True), 1)

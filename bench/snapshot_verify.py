@@ -58,10 +58,15 @@ def measure(tell: Tell, *, rounds: int = 7, objects: int = OBJECTS) -> Report:
 
 def _restic(restic: str, scratch: Path, objects: int) -> Program:
     """A repository of restic with the same contents."""
-    files, env = scratch / "files", {
-        "HOME": str(scratch), "RESTIC_REPOSITORY": str(scratch / "restic"), "RESTIC_PASSWORD": "bench",
-        "RESTIC_CACHE_DIR": str(scratch / "restic-cache"),
-    }  # fmt: skip
+    files, env = (
+        scratch / "files",
+        {
+            "HOME": str(scratch),
+            "RESTIC_REPOSITORY": str(scratch / "restic"),
+            "RESTIC_PASSWORD": "bench",
+            "RESTIC_CACHE_DIR": str(scratch / "restic-cache"),
+        },
+    )
     files.mkdir()
     for number, obj in enumerate(namespace.objects(objects)):
         (files / f"{number:06d}.json").write_text(json.dumps(obj, separators=(",", ":")))

@@ -27,11 +27,16 @@ WHERE = {
     "backout.cli.running": ("carry_out", "require_tools", "conclude"),
     "backout.engine.dbos_engine": ("DbosEngine._launch", "DbosEngine.close"),
     "backout.workflows.stages": (
-        "Stages._check_plan", "Stages._identify", "Stages._access", "Stages._take_lease", "Stages._capture",
-        "Stages.verify", "Stages.release",
+        "Stages._check_plan",
+        "Stages._identify",
+        "Stages._access",
+        "Stages._take_lease",
+        "Stages._capture",
+        "Stages.verify",
+        "Stages.release",
     ),
     "backout.mechanisms.helm.binary": ("run",),
-}  # fmt: skip
+}
 
 
 def marked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import gettext
 import io
 import re
 import string
@@ -31,14 +32,14 @@ from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "backout"
+TWIN = ROOT / "kubetwin" / "src" / "kubetwin"
+"""The embedded cluster speaks as Kubernetes does, in English; ours are only its errors and the scenarios' titles."""
 LOCALES = SOURCE / "locales"
 LANGUAGES = ("ko",)
 
 CALLS = {"msg": 0, "say": 0, "told": 0, "label": 0, "note": 0, "translate": 0, "N_": 0, "table": 0, "ask": 1, "fail": 1}
 """Calls whose argument at this place is a sentence, or holds some."""
 WORDS = ("expected", "found", "hint")
-APART = "twin"
-"""The embedded cluster speaks as Kubernetes does, in English; ours are only its errors and the scenarios' titles."""
 TITLES = {"Scenario": 1}
 SHOWN = 70
 DEEP = 6
@@ -47,21 +48,21 @@ DEEP = 6
 
 def errors() -> frozenset[str]:
     """Names of the classes of the error tree."""
-    tree = ast.parse((SOURCE / "errors.py").read_text(encoding="utf-8"))
-    return frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef))
+    trees = [ast.parse((source / "errors.py").read_text(encoding="utf-8")) for source in (SOURCE, TWIN)]
+    return frozenset(node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef))
 
 
 def sentences() -> dict[str, list[tuple[str, int]]]:
     """Every sentence → where it is."""
-    return _sentences(SOURCE, ROOT)
+    return _sentences((SOURCE, TWIN), ROOT)
 
 
 @cache
-def _sentences(source: Path, root: Path) -> dict[str, list[tuple[str, int]]]:
-    classes, values = errors(), literal_fields(source / "model")
+def _sentences(sources: tuple[Path, ...], root: Path) -> dict[str, list[tuple[str, int]]]:
+    classes, values = errors(), literal_fields(SOURCE / "model")
     found: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for file in sorted(source.rglob("*.py")):
-        calls = TITLES if file.relative_to(source).parts[0] == APART else CALLS
+    for source, file in sorted((source, file) for source in sources for file in source.rglob("*.py")):
+        calls = TITLES if source == TWIN else CALLS
         place = file.relative_to(root).as_posix()
         tree = ast.parse(file.read_text(encoding="utf-8"))
         for scope in scopes(tree, values):
@@ -231,19 +232,29 @@ def load(lang: str) -> Catalog:
 def update(lang: str) -> None:
     old = load(lang)
     new = Catalog(
-        locale=lang, domain="backout", project="Backout", copyright_holder="The Backout authors", charset="utf-8",
+        locale=lang,
+        domain="backout",
+        project="Backout",
+        copyright_holder="The Backout authors",
+        charset="utf-8",
         header_comment="# SPDX-License-Identifier: Apache-2.0\n# Translations of Backout's sentences.",
         fuzzy=False,
-    )  # fmt: skip
+    )
     new.revision_date = new.creation_date = old.creation_date if old.header_comment else new.creation_date
     for text, places in sorted(sentences().items(), key=lambda item: (item[1][0], item[0])):
         known = old.get(text)
-        new.add(
-            text, known.string if known else "", locations=[(place, 0) for place in dict.fromkeys(p for p, _ in places)]
-        )
+        new.add(text, known.string if known else "")
     po_file(lang).parent.mkdir(parents=True, exist_ok=True)
     with po_file(lang).open("wb") as stream:
-        write_po(stream, new, width=120, include_lineno=False)
+        write_po(stream, new, width=120, no_location=True, sort_output=True)
+
+
+def _texts(mo: bytes) -> dict[str, str]:
+    """What a compiled catalogue says, without the header: there each version of Babel names itself."""
+    with io.BytesIO(mo) as stream:
+        catalog = dict(gettext.GNUTranslations(stream)._catalog)  # type: ignore[attr-defined]
+    catalog.pop("", None)
+    return catalog
 
 
 def compiled(lang: str) -> bytes:
@@ -263,7 +274,7 @@ def problems(lang: str) -> Iterator[str]:
         elif fields(str(entry.string)) != fields(text):
             yield f"{place}: other arguments in {lang}: {short(text)}"
     mo = po_file(lang).with_suffix(".mo")
-    if not mo.exists() or mo.read_bytes() != compiled(lang):
+    if not mo.exists() or _texts(mo.read_bytes()) != _texts(compiled(lang)):
         yield f"{mo.relative_to(ROOT)} is not compiled from its .po: run `python tools/translations.py compile`"
 
 

@@ -37,9 +37,14 @@ class Shell:
     def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> Answer:
         result = subprocess.run(
             [sys.executable, "-m", "backout.cli.main", *arguments],
-            env={**self.environment, **environment}, cwd=self.home, input=stdin,
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+            env={**self.environment, **environment},
+            cwd=self.home,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         return Answer(result.returncode, result.stdout, result.stderr)
 
     def error(self, *arguments: str, **environment: str) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import pytest
 from backout_shell import Shell
 
 from backout.tools import pinned
-from backout.twin import process
-from backout.twin.process import Twin
+from kubetwin import process
+from kubetwin.process import Twin
 
 CHART = Path(__file__).parent / "tiny"
 
@@ -38,10 +38,14 @@ def tools() -> dict[str, Path]:
 def backout(twin: Twin, tools: dict[str, Path], tmp_path: Path) -> Shell:
     """The command, with helm 4 as the user's own."""
     environment = {
-        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8", "KUBECONFIG": str(twin.kubeconfig),
-        "BACKOUT_HELM": str(tools["helm4"]), "BACKOUT_STATE": str(tmp_path / "state.db"),
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "KUBECONFIG": str(twin.kubeconfig),
+        "BACKOUT_HELM": str(tools["helm4"]),
+        "BACKOUT_STATE": str(tmp_path / "state.db"),
         "BACKOUT_DATA": str(tmp_path / "data"),
-    }  # fmt: skip
+    }
     return Shell(tmp_path, twin.kubeconfig, environment)
 
 
@@ -53,8 +57,12 @@ def helm(twin: Twin, tools: dict[str, Path], tmp_path_factory: pytest.TempPathFa
     def call(*arguments: str) -> str:
         return subprocess.run(
             [str(tools["helm4"]), "--kubeconfig", str(twin.kubeconfig), *arguments],
-            env={"PATH": os.environ["PATH"], "HOME": str(home)}, capture_output=True, text=True, check=True, timeout=60,
-        ).stdout  # fmt: skip
+            env={"PATH": os.environ["PATH"], "HOME": str(home)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
 
     return call
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from backout_shell import Shell
 
-from backout.twin.process import Twin
+from kubetwin.process import Twin
 
 
 def config(twin: Twin) -> dict[str, Any]:
@@ -132,8 +132,17 @@ def test_a_plan_for_another_cluster_is_not_run(backout: Shell, plan: Path) -> No
 
 
 def test_a_plan_that_is_late_is_not_run(backout: Shell, plan: Path, release: str, helm: Any) -> None:
-    helm("upgrade", release, str(Path(__file__).parent / "tiny"), "-n", release, "--set", "word=late",
-         "--history-max", "3")  # fmt: skip
+    helm(
+        "upgrade",
+        release,
+        str(Path(__file__).parent / "tiny"),
+        "-n",
+        release,
+        "--set",
+        "word=late",
+        "--history-max",
+        "3",
+    )
     answer = backout("run", str(plan), "--yes", "-o", "json")
     assert answer.code == 5
     assert answer.document["failure"]["code"] == "precondition-failed"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from backout_shell import Shell
 
-from backout.twin.process import Twin
+from kubetwin.process import Twin
 
 NAMESPACE = "no-room"
 
@@ -24,8 +24,9 @@ def no_room(twin: Twin, tools: dict[str, Path]) -> Iterator[list[str]]:
     for arguments in (["create", "namespace", NAMESPACE], quota):
         subprocess.run([*kubectl, *arguments], check=True, capture_output=True, timeout=60)
     yield kubectl
-    subprocess.run([*kubectl, "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=False, timeout=60,
-                   capture_output=True)  # fmt: skip
+    subprocess.run(
+        [*kubectl, "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=False, timeout=60, capture_output=True
+    )
 
 
 @pytest.mark.parametrize(("scenario", "code"), [("A7", "lab-failed"), ("A1", "tool-failed")])

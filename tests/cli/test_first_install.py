@@ -18,9 +18,22 @@ def half_installed(helm: Any, tools: dict[str, Path], twin: Any) -> str:
     """A release whose only record says pending-install, as a helm that was killed leaves it."""
     helm("install", "half", str(Path(__file__).parent / "tiny"), "-n", NAMESPACE, "--create-namespace")
     subprocess.run(
-        [str(tools["kubectl"]), "--kubeconfig", str(twin.kubeconfig), "-n", NAMESPACE, "label", "--overwrite", "secret",
-         "sh.helm.release.v1.half.v1", "status=pending-install"], check=True, timeout=60, capture_output=True,
-    )  # fmt: skip
+        [
+            str(tools["kubectl"]),
+            "--kubeconfig",
+            str(twin.kubeconfig),
+            "-n",
+            NAMESPACE,
+            "label",
+            "--overwrite",
+            "secret",
+            "sh.helm.release.v1.half.v1",
+            "status=pending-install",
+        ],
+        check=True,
+        timeout=60,
+        capture_output=True,
+    )
     return NAMESPACE
 
 

@@ -25,7 +25,7 @@ from urllib.parse import quote
 import pytest
 from backout_shell import Answer, Shell
 
-from backout.twin.process import Twin
+from kubetwin.process import Twin
 
 CHART = Path(__file__).parent / "secretive"
 NS = "secretive"
@@ -115,8 +115,9 @@ class World:
         """Runs reading commands in all formats, several at a time; every other one in Korean."""
         calls = [
             (*arguments, *form, *(("--lang", "ko") if (number + turn) % 2 else ()))
-            for number, arguments in enumerate(commands) for turn, form in enumerate(FORMATS)
-        ]  # fmt: skip
+            for number, arguments in enumerate(commands)
+            for turn, form in enumerate(FORMATS)
+        ]
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda call: self(*call, codes=codes), calls))
 
@@ -147,11 +148,21 @@ def world(backout: Shell, twin: Twin, helm: Any, tools: dict[str, Path], tmp_pat
 
     def kubectl(*arguments: str, stdin: str = "") -> str:
         return subprocess.run(
-            [str(tools["kubectl"]), "--kubeconfig", str(twin.kubeconfig), "--cache-dir", str(tmp_path.parent / "kc"),
-             *arguments],
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path.parent)}, input=stdin, capture_output=True,
-            text=True, check=True, timeout=60,
-        ).stdout  # fmt: skip
+            [
+                str(tools["kubectl"]),
+                "--kubeconfig",
+                str(twin.kubeconfig),
+                "--cache-dir",
+                str(tmp_path.parent / "kc"),
+                *arguments,
+            ],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path.parent)},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
 
     made = World(backout, helm, kubectl)
     for user in json.loads(twin.kubeconfig.read_text())["users"]:
@@ -169,22 +180,41 @@ def by_hand(plant: Any, mark: str) -> list[dict[str, Any]]:
     return [
         plain("Secret", "data", data={"blob": base64.b64encode(plant(f"Secret data, {mark}").encode()).decode()}),
         plain("Secret", "string-data", stringData={"blob": plant(f"Secret stringData, {mark}")}),
-        plain("Secret", "tls", type="kubernetes.io/basic-auth",
-              stringData={"username": "jane", "password": plant(f"Secret of another type, {mark}")}),
-        plain("Secret", "noted", stringData={"a": "1"},
-              metadata={"annotations": {"example.org/last-password": plant(f"Secret annotation, {mark}")}}),
-        plain("ConfigMap", "urls", data={
-            "one": f"https://jane:{plant(f'ConfigMap URL, {mark}')}@example.org/x",
-            "odd": f"https://jane:a/b@{plant(f'ConfigMap URL with odd letters, {mark}')}@example.org/x",
-            "hook": f"https://hooks.slack.com/services/T0/B0/{plant(f'webhook, {mark}')}",
-            "many": f"a: {mark}\nurl: amqp://jane:{plant(f'ConfigMap text with a URL, {mark}')}@mq:5672/x\nb: 2\n",
-            "json": json.dumps({"mark": mark, "apiKey": plant(f"ConfigMap JSON, {mark}")}, indent=1),
-            "objstore.yaml": f"type: S3\nconfig:\n  bucket: {mark}\n  secret_key: {plant(f'objstore.yaml, {mark}')}\n",
-        }),
-        plain("Service", "outside", spec={"type": "ExternalName", "externalName": f"{mark}.example.org"},
-              metadata={"annotations": {"example.org/health":
-                        f"http://probe:{plant(f'Service annotation with a URL, {mark}')}@h/"}}),
-    ]  # fmt: skip
+        plain(
+            "Secret",
+            "tls",
+            type="kubernetes.io/basic-auth",
+            stringData={"username": "jane", "password": plant(f"Secret of another type, {mark}")},
+        ),
+        plain(
+            "Secret",
+            "noted",
+            stringData={"a": "1"},
+            metadata={"annotations": {"example.org/last-password": plant(f"Secret annotation, {mark}")}},
+        ),
+        plain(
+            "ConfigMap",
+            "urls",
+            data={
+                "one": f"https://jane:{plant(f'ConfigMap URL, {mark}')}@example.org/x",
+                "odd": f"https://jane:a/b@{plant(f'ConfigMap URL with odd letters, {mark}')}@example.org/x",
+                "hook": f"https://hooks.slack.com/services/T0/B0/{plant(f'webhook, {mark}')}",
+                "many": f"a: {mark}\nurl: amqp://jane:{plant(f'ConfigMap text with a URL, {mark}')}@mq:5672/x\nb: 2\n",
+                "json": json.dumps({"mark": mark, "apiKey": plant(f"ConfigMap JSON, {mark}")}, indent=1),
+                "objstore.yaml": f"type: S3\nconfig:\n  bucket: {mark}\n  secret_key: {plant(f'objstore.yaml, {mark}')}\n",
+            },
+        ),
+        plain(
+            "Service",
+            "outside",
+            spec={"type": "ExternalName", "externalName": f"{mark}.example.org"},
+            metadata={
+                "annotations": {
+                    "example.org/health": f"http://probe:{plant(f'Service annotation with a URL, {mark}')}@h/"
+                }
+            },
+        ),
+    ]
 
 
 def values(world: World, mark: str, tag: str) -> list[str]:
@@ -204,11 +234,19 @@ def events_and_logs(world: World) -> None:
         json.dumps({"level": "error", "token": plant("log, JSON")}),
         f"GET /x Authorization: Bearer {plant('log, bearer')}",
     ]
-    world.kubectl("apply", "-f", "-", stdin=json.dumps(plain(
-        "ConfigMap", "secretive-logs", metadata={"namespace": "kube-system",
-                                                 "labels": {"twin.backout.dev/fault-rule": "true"}},
-        data={"fault": "crash", "namespace": NS, "log": "\n".join(lines), "image": "*:2-crash"},
-    )))  # fmt: skip
+    world.kubectl(
+        "apply",
+        "-f",
+        "-",
+        stdin=json.dumps(
+            plain(
+                "ConfigMap",
+                "secretive-logs",
+                metadata={"namespace": "kube-system", "labels": {"twin.backout.dev/fault-rule": "true"}},
+                data={"fault": "crash", "namespace": NS, "log": "\n".join(lines), "image": "*:2-crash"},
+            )
+        ),
+    )
 
 
 def break_it(world: World) -> None:
@@ -222,12 +260,32 @@ def break_it(world: World) -> None:
         time.sleep(0.2)
     pod = crashed[0]
     said = f"connection to https://jane:{world.canaries.plant('event')}@registry.example failed"
-    world.kubectl("create", "-n", NS, "-f", "-", stdin=json.dumps(plain(
-        "Event", "app.1", message=said, reason="FailedMount", type="Warning", source={"component": "kubelet"},
-        involvedObject={"apiVersion": "v1", "kind": "Pod", "namespace": NS, "name": pod["metadata"]["name"],
-                        "uid": pod["metadata"]["uid"]},
-        firstTimestamp=pod["metadata"]["creationTimestamp"], lastTimestamp=pod["metadata"]["creationTimestamp"],
-    )))  # fmt: skip
+    world.kubectl(
+        "create",
+        "-n",
+        NS,
+        "-f",
+        "-",
+        stdin=json.dumps(
+            plain(
+                "Event",
+                "app.1",
+                message=said,
+                reason="FailedMount",
+                type="Warning",
+                source={"component": "kubelet"},
+                involvedObject={
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "namespace": NS,
+                    "name": pod["metadata"]["name"],
+                    "uid": pod["metadata"]["uid"],
+                },
+                firstTimestamp=pod["metadata"]["creationTimestamp"],
+                lastTimestamp=pod["metadata"]["creationTimestamp"],
+            )
+        ),
+    )
 
 
 def pods(world: World) -> list[dict[str, Any]]:
@@ -247,11 +305,22 @@ def test_no_secret_leaves(world: World) -> None:
     git = canaries.plant("git URL")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        (home / "backout.yaml").write_text(json.dumps({
-            "verify": {"soak": 1, "timeout": 60},
-            "stacks": {"all": {"namespace": NS, "git": {
-                "url": f"https://jane:{git}@127.0.0.1:{closed.getsockname()[1]}/x.git", "branch": "main"}}},
-        }))  # fmt: skip
+        (home / "backout.yaml").write_text(
+            json.dumps(
+                {
+                    "verify": {"soak": 1, "timeout": 60},
+                    "stacks": {
+                        "all": {
+                            "namespace": NS,
+                            "git": {
+                                "url": f"https://jane:{git}@127.0.0.1:{closed.getsockname()[1]}/x.git",
+                                "branch": "main",
+                            },
+                        }
+                    },
+                }
+            )
+        )
         world.helm("install", "app", str(CHART), "--create-namespace", *values(world, "good", "1"))
         world.apply(*by_hand(canaries.plant, "good"))
         world.kubectl("wait", "-n", NS, "deployment/app", "--for=condition=Available", "--timeout=60s")
@@ -262,12 +331,25 @@ def test_no_secret_leaves(world: World) -> None:
                 canaries.watch(line, "the key of the snapshots")
         break_it(world)
         world.all_of(
-            ("status",), ("history", "helm/app"), ("history", "deployment/app"), ("changes",), ("diagnose",),
-            ("plan",), ("plan", "helm/app"), ("plan", "configmap/urls"), ("plan", "secret/data"), ("verify",),
-            ("doctor", "helm/app"), ("snapshot", "list"), ("snapshot", "show", "before", "--objects"),
-            ("snapshot", "diff", "before"), ("snapshot", "verify", "--read-data"), ("snapshot", "key", "show"),
-            ("snapshot", "prune", "--keep-last", "9", "--dry-run"), ("snapshot", "restore", "before", "--dry-run"),
-        )  # fmt: skip
+            ("status",),
+            ("history", "helm/app"),
+            ("history", "deployment/app"),
+            ("changes",),
+            ("diagnose",),
+            ("plan",),
+            ("plan", "helm/app"),
+            ("plan", "configmap/urls"),
+            ("plan", "secret/data"),
+            ("verify",),
+            ("doctor", "helm/app"),
+            ("snapshot", "list"),
+            ("snapshot", "show", "before", "--objects"),
+            ("snapshot", "diff", "before"),
+            ("snapshot", "verify", "--read-data"),
+            ("snapshot", "key", "show"),
+            ("snapshot", "prune", "--keep-last", "9", "--dry-run"),
+            ("snapshot", "restore", "before", "--dry-run"),
+        )
         world("snapshot", "restore", "before", "secret/none", "--dry-run", "-o", "json", codes=(4,))
         world("snapshot", "restore", "before", "--dry-run", "--include-owned", "--partial", codes=(0, 8))
         world("snapshot", "create", "--tag", "incident", "-o", "yaml")
@@ -315,8 +397,11 @@ def places_that_are_refused(world: World) -> None:
 def test_the_forms_of_a_token_are_found(world: World) -> None:
     token = world.canaries.plant("here")
     for content in (
-        token, quote(token), base64.b64encode(token.encode()).decode(), token.encode().hex(),
+        token,
+        quote(token),
+        base64.b64encode(token.encode()).decode(),
+        token.encode().hex(),
         base64.b64encode(base64.b64encode(f'{{"x": "{token}"}}'.encode())).decode(),
-    ):  # fmt: skip
+    ):
         assert world.canaries.found(f"some {content} text".encode()), "not found"
     assert not world.canaries.found(b"nothing")

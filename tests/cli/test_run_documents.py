@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from backout_shell import Shell
 
-from backout.twin.process import Twin
+from kubetwin.process import Twin
 
 CHART = Path(__file__).parent / "tiny"
 
@@ -28,9 +28,22 @@ def release(helm: Any, tools: dict[str, Path], twin: Twin, request: pytest.Fixtu
     helm("upgrade", name, str(CHART), "-n", name, "--set", "word=two")
     record = f"sh.helm.release.v1.{name}.v1"
     subprocess.run(
-        [str(tools["kubectl"]), "--kubeconfig", str(twin.kubeconfig), "-n", name, "label", "--overwrite", "secret",
-         record, "status=failed"], check=True, timeout=60, capture_output=True,
-    )  # fmt: skip
+        [
+            str(tools["kubectl"]),
+            "--kubeconfig",
+            str(twin.kubeconfig),
+            "-n",
+            name,
+            "label",
+            "--overwrite",
+            "secret",
+            record,
+            "status=failed",
+        ],
+        check=True,
+        timeout=60,
+        capture_output=True,
+    )
     return name
 
 
@@ -123,12 +136,14 @@ def test_a_context_that_does_not_exist_leaves_the_other_to_be_tried(quick: Shell
 @pytest.mark.parametrize(
     ("more", "kind", "code"),
     [
-        (("--yes",), "Error", 5), (("--yes", "--to", "7"), "Error", 4), ((), "Error", 5),
+        (("--yes",), "Error", 5),
+        (("--yes", "--to", "7"), "Error", 4),
+        ((), "Error", 5),
         (("--dry-run",), "DryRun", 0),
         (("--dry-run", "--context", "cluster-01", "--context", "cluster-02"), "DryRun", 4),
         (("--yes", "--context", "cluster-01", "--context", "cluster-02"), "RunList", 5),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_carried_out_is_one_document_too(
     quick: Shell, release: str, helm: Any, more: tuple[str, ...], kind: str, code: int
 ) -> None:
@@ -155,8 +170,9 @@ def test_all_that_is_broken_is_reported_though_nothing_of_it_can_go_back(quick: 
     answer = quick("run", "-A", "--yes", "-o", "json", "--context", "cluster-02")
     assert (answer.code, answer.err, answer.document["kind"]) == (5, "", "RunList")
     assert [(item["target"], item["namespace"], item["error"]["code"]) for item in answer.document["items"]] == [
-        ("helm/stuck-a", "stuck-a", "no-good-revision"), ("helm/stuck-b", "stuck-b", "no-good-revision"),
-    ]  # fmt: skip
+        ("helm/stuck-a", "stuck-a", "no-good-revision"),
+        ("helm/stuck-b", "stuck-b", "no-good-revision"),
+    ]
 
 
 def typed(shell: Shell, text: str, *words: str) -> tuple[int, str]:
@@ -164,9 +180,14 @@ def typed(shell: Shell, text: str, *words: str) -> tuple[int, str]:
     master, slave = pty.openpty()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "backout.cli.main", *words], env=shell.environment, cwd=shell.home, stdin=slave,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "backout.cli.main", *words],
+            env=shell.environment,
+            cwd=shell.home,
+            stdin=slave,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         os.write(master, text.encode())
         _, err = process.communicate(timeout=120)
         return process.returncode, err

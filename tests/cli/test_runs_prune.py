@@ -23,9 +23,12 @@ from backout.model.run import Run
 def shell(tmp_path: Path) -> Shell:
     """Two ended runs, ten and a hundred days old, and one that was interrupted; none changed anything."""
     environment = {
-        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8",
-        "BACKOUT_STATE": str(tmp_path / "state.db"), "BACKOUT_DATA": str(tmp_path / "data"),
-    }  # fmt: skip
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "BACKOUT_STATE": str(tmp_path / "state.db"),
+        "BACKOUT_DATA": str(tmp_path / "data"),
+    }
     with RunStore(tmp_path / "state.db") as store:
         for name, days, state in (("young", 10, "failed"), ("old", 100, "recovered"), ("stopped", 200, "interrupted")):
             began = datetime.now(UTC) - timedelta(days=days)

@@ -35,7 +35,7 @@ from backout.snapshots.repository.crypto import deflate
 from backout.snapshots.repository.format import PLAIN, Kind
 from backout.snapshots.repository.opening import open_repository
 from backout.snapshots.repository.packs import assemble
-from backout.twin.process import Twin
+from kubetwin.process import Twin
 
 
 def data(command: Command) -> Path:
@@ -161,12 +161,28 @@ def test_a_full_disk(backout: Shell, release: str, limit: int) -> None:
     assert backout("snapshot", "create", "-n", release).code == 0
     before = backout("snapshot", "list", "-o", "json").document["items"]
     done = subprocess.run(
-        [sys.executable, "-c", f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, -1)); "
-         "from backout.cli.main import main; main()", "snapshot", "create", "-n", release, "-o", "json", "-m",
-         secrets.token_hex(8000)],
-        env=backout.environment, cwd=backout.home, capture_output=True, text=True, timeout=120, check=False,
+        [
+            sys.executable,
+            "-c",
+            f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, -1)); "
+            "from backout.cli.main import main; main()",
+            "snapshot",
+            "create",
+            "-n",
+            release,
+            "-o",
+            "json",
+            "-m",
+            secrets.token_hex(8000),
+        ],
+        env=backout.environment,
+        cwd=backout.home,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
-    )  # fmt: skip
+    )
     error = json.loads(done.stdout)["error"]
     assert (error["code"], done.returncode) == ("storage", 1)
     assert "File too large" in error["message"]
@@ -217,9 +233,13 @@ def test_s3_that_fails(backout: Shell, release: str, tmp_path: Path, what: str) 
 
 
 EVIL = {
-    "../../etc/cron.d/x": tarfile.REGTYPE, "/etc/passwd": tarfile.REGTYPE, "packs/../../x": tarfile.REGTYPE,
-    "config": tarfile.SYMTYPE, "keys/00000001": tarfile.LNKTYPE, "packs/dev": tarfile.CHRTYPE,
-}  # fmt: skip
+    "../../etc/cron.d/x": tarfile.REGTYPE,
+    "/etc/passwd": tarfile.REGTYPE,
+    "packs/../../x": tarfile.REGTYPE,
+    "config": tarfile.SYMTYPE,
+    "keys/00000001": tarfile.LNKTYPE,
+    "packs/dev": tarfile.CHRTYPE,
+}
 
 
 @pytest.mark.parametrize("name", EVIL)
@@ -261,9 +281,11 @@ def test_a_bomb_is_not_inflated(snapshot: Command) -> None:  # noqa: F811
         async with fresh.writer() as writer:
             await writer.add(entry("bomb", address.hex(), b""))
             draft = (await fresh.snapshots())[0]
-            made = await writer.save(SnapshotDraft(
-                kind="manual", cluster="c", identity=draft.identity, namespace="monitoring", taken_at=draft.taken_at,
-            ))  # fmt: skip
+            made = await writer.save(
+                SnapshotDraft(
+                    kind="manual", cluster="c", identity=draft.identity, namespace="monitoring", taken_at=draft.taken_at
+                )
+            )
         return made.id
 
     id_ = asyncio.run(main())
@@ -272,9 +294,13 @@ def test_a_bomb_is_not_inflated(snapshot: Command) -> None:  # noqa: F811
         done = subprocess.run(
             [sys.executable, "-m", "backout.cli.main", "snapshot", *arguments, "-o", "json"],
             env={**os.environ, "HOME": str(snapshot.home), "BACKOUT_DATA": str(snapshot.home / "data")},
-            cwd=snapshot.home, capture_output=True, text=True, timeout=120, check=False,
+            cwd=snapshot.home,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)),
-        )  # fmt: skip
+        )
         if arguments[0] == "verify":
             assert done.returncode == 10, done.stdout + done.stderr
             assert "bomb" in json.dumps(json.loads(done.stdout)["problems"])
@@ -284,26 +310,44 @@ def test_a_bomb_is_not_inflated(snapshot: Command) -> None:  # noqa: F811
 
 
 WIDGETS = {
-    "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
     "metadata": {"name": "widgets.gone.example"},
     "spec": {
-        "group": "gone.example", "scope": "Namespaced",
+        "group": "gone.example",
+        "scope": "Namespaced",
         "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
-        "versions": [{"name": "v1", "served": True, "storage": True, "schema": {
-            "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}],
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture
 def kubectl(tools: dict[str, Path], twin: Twin, tmp_path: Path) -> Callable[..., str]:
     def call(*arguments: str, stdin: Any = None) -> str:
         return subprocess.run(
-            [str(tools["kubectl"]), "--kubeconfig", str(twin.kubeconfig), "--cache-dir", str(tmp_path / "kc"),
-             *arguments],
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, input=json.dumps(stdin) if stdin else None,
-            capture_output=True, text=True, check=True, timeout=60,
-        ).stdout  # fmt: skip
+            [
+                str(tools["kubectl"]),
+                "--kubeconfig",
+                str(twin.kubeconfig),
+                "--cache-dir",
+                str(tmp_path / "kc"),
+                *arguments,
+            ],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+            input=json.dumps(stdin) if stdin else None,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
 
     return call
 
@@ -317,8 +361,14 @@ def test_an_object_whose_definition_is_gone(backout: Shell, kubectl: Callable[..
     kubectl("apply", "-f", "-", stdin=WIDGETS)
     kubectl("wait", "--for=condition=Established", "crd/widgets.gone.example", "--timeout=30s")
     kubectl("apply", "-n", "gone-kind", "-f", "-", stdin=config_map("web", a="1"))
-    kubectl("apply", "-n", "gone-kind", "-f", "-",
-            stdin={"apiVersion": "gone.example/v1", "kind": "Widget", "metadata": {"name": "w"}})  # fmt: skip
+    kubectl(
+        "apply",
+        "-n",
+        "gone-kind",
+        "-f",
+        "-",
+        stdin={"apiVersion": "gone.example/v1", "kind": "Widget", "metadata": {"name": "w"}},
+    )
     assert backout("snapshot", "create", "-n", "gone-kind", "--tag", "v1").code == 0
     kubectl("delete", "crd", "widgets.gone.example", "--timeout=30s")
     kubectl("apply", "-n", "gone-kind", "-f", "-", stdin=config_map("web", a="2"))

@@ -36,9 +36,14 @@ class Command:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "BACKOUT_", "LC_"))}
         environment |= {"HOME": str(self.home), "BACKOUT_DATA": str(self.home / "data"), "LANG": "C.UTF-8"}
         done = subprocess.run(
-            [sys.executable, "-m", "backout.cli.main", "snapshot", *arguments], env=environment, cwd=self.home,
-            capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            [sys.executable, "-m", "backout.cli.main", "snapshot", *arguments],
+            env=environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
         self.printed += done.stdout + done.stderr
         assert done.returncode == code, done.stdout + done.stderr
         # With `-o json` an error is a document on stdout.
@@ -69,14 +74,20 @@ async def _filled() -> None:
             release = ReleasePointer(name="thanos", namespace="monitoring", revision=number + 1, address=record)
             await writer.save(
                 SnapshotDraft(
-                    kind="manual" if number < 3 else "incident", incident=number == 3, cluster="cluster-01",
-                    identity=ClusterIdentity("u", "c"), namespace="monitoring" if number != 1 else "other",
-                    taken_at=datetime.now(UTC) - timedelta(days=4 - number), tags=(f"v1.{number}",),
-                    message="before \x1b[31mthe upgrade", healthy=number == 0, actor="bob",
+                    kind="manual" if number < 3 else "incident",
+                    incident=number == 3,
+                    cluster="cluster-01",
+                    identity=ClusterIdentity("u", "c"),
+                    namespace="monitoring" if number != 1 else "other",
+                    taken_at=datetime.now(UTC) - timedelta(days=4 - number),
+                    tags=(f"v1.{number}",),
+                    message="before \x1b[31mthe upgrade",
+                    healthy=number == 0,
+                    actor="bob",
                     skipped=(Skipped(ObjectRef("v1", "Event", ""), msg("{kind} is not put back", kind="Event"), 7),),
                     pointers=Pointers(releases=(release,)),
                 )
-            )  # fmt: skip
+            )
     await opened.repository.close()
 
 
@@ -192,9 +203,14 @@ def test_keys(snapshot: Command) -> None:
 
 def test_no_secret_is_printed_or_lies_in_clear(snapshot: Command) -> None:
     commands = [
-        ["list"], ["show", "good", "--objects"], ["verify", "--read-data"], ["key", "show"], ["prune", "--dry-run"],
-        ["export", "a.tar", "--all"], ["import", "a.tar"],
-    ]  # fmt: skip
+        ["list"],
+        ["show", "good", "--objects"],
+        ["verify", "--read-data"],
+        ["key", "show"],
+        ["prune", "--dry-run"],
+        ["export", "a.tar", "--all"],
+        ["import", "a.tar"],
+    ]
     for command in commands:
         for output in ("text", "json", "yaml"):
             (snapshot.home / "a.tar").unlink(missing_ok=True) if command[0] == "export" else None

@@ -12,8 +12,11 @@ from backout_shell import Shell
 def kubectl(tools: dict[str, Path], kubeconfig: str, *arguments: str) -> str:
     return subprocess.run(
         [str(tools["kubectl"]), "--kubeconfig", kubeconfig, *arguments],
-        capture_output=True, text=True, check=True, timeout=90,
-    ).stdout  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=90,
+    ).stdout
 
 
 def test_state_is_kept_on_request_and_else_gone(backout: Shell, tools: dict[str, Path], tmp_path: Path) -> None:
@@ -51,8 +54,16 @@ def test_break_and_mend(backout: Shell, tools: dict[str, Path], tmp_path: Path) 
         kubectl(tools, kubeconfig, "create", "deployment", "web", "--image=web:1")
         kubectl(tools, kubeconfig, "rollout", "status", "deployment/web", "--timeout=30s")
         assert backout("twin", "break", "deployment/web", "crash-exit3", "--directory", where).code == 0
-        kubectl(tools, kubeconfig, "wait", "pods", "-l", "app=web", "--timeout=30s",
-                "--for=jsonpath={.status.containerStatuses[0].lastState.terminated.exitCode}=3")  # fmt: skip
+        kubectl(
+            tools,
+            kubeconfig,
+            "wait",
+            "pods",
+            "-l",
+            "app=web",
+            "--timeout=30s",
+            "--for=jsonpath={.status.containerStatuses[0].lastState.terminated.exitCode}=3",
+        )
         assert backout("twin", "break", "deployment/web", "--mend", "--directory", where).code == 0
         # The pod that crashed waits out its back-off, which may be long by now; a new one shows that all is well.
         kubectl(tools, kubeconfig, "delete", "pods", "-l", "app=web")

@@ -75,11 +75,16 @@ def main() -> None:
         print(
             json.dumps(
                 {
-                    "number": number, "gate": after[-1], "killed": os.WTERMSIG(killed), "resumed": resumed,
-                    "said": said, "folder": str(folder),
+                    "number": number,
+                    "gate": after[-1],
+                    "killed": os.WTERMSIG(killed),
+                    "resumed": resumed,
+                    "said": said,
+                    "folder": str(folder),
                 }
-            ), flush=True,
-        )  # fmt: skip
+            ),
+            flush=True,
+        )
 
 
 main()

@@ -80,9 +80,7 @@ def healthy() -> list[tuple[Resource, Object]]:
 
     counters = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
     container = {"name": "main", "restartCount": 0, "state": {"running": {}}}
-    status = {
-        "phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [container]
-    }  # fmt: skip
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [container]}
     return [
         (DEPLOYMENTS, {"metadata": meta("web"), "spec": {"replicas": 1, "template": template}, "status": counters}),
         (REPLICASETS, {"metadata": meta("web-a", "u-web", labels), "spec": {"template": hashed}}),
@@ -97,24 +95,35 @@ def plan(**more: Any) -> Plan:
     target = Target("deployment", "web", NS, "small")
     steps = tuple(
         Step(
-            id=f"step-{name}", action="file.write", target=target, title=msg("Write {name}", name=name),
+            id=f"step-{name}",
+            action="file.write",
+            target=target,
+            title=msg("Write {name}", name=name),
             params={"name": name, "text": "new"},
             compensation=Compensation("file.write", {"name": name, "text": "old"}),
         )
         for name in NAMES
-    )  # fmt: skip
+    )
     secret = ObjectRef("v1", "Secret", "s", NS)
     values: dict[str, Any] = {
-        "cluster": "small", "identity": SmallCluster().who, "namespace": NS, "made_at": datetime.now(UTC),
-        "target": target, "mechanism": "workload", "cause": msg("a bad image"),
-        "current": Revision(number=2, digest="bad"), "revision": Revision(number=1, digest="good"), "steps": steps,
+        "cluster": "small",
+        "identity": SmallCluster().who,
+        "namespace": NS,
+        "made_at": datetime.now(UTC),
+        "target": target,
+        "mechanism": "workload",
+        "cause": msg("a bad image"),
+        "current": Revision(number=2, digest="bad"),
+        "revision": Revision(number=1, digest="good"),
+        "steps": steps,
         "changes": Changes(objects=(ObjectChange(ref=secret, action="update"),)),
         "checks": (
             Check(code="workload-ready", target=target, title=msg("it is ready")),
             Check(code="no-new-restarts", target=target, title=msg("no container restarts")),
         ),
-        "access": (Access("patch", "apps", "deployments", NS),), "soak": 0.05,
-    }  # fmt: skip
+        "access": (Access("patch", "apps", "deployments", NS),),
+        "soak": 0.05,
+    }
     return seal(Plan(**(values | more)))
 
 
@@ -203,7 +212,7 @@ def services(folder: Path, cluster: Any = None, gate: Gate = no_gate) -> tuple[S
     world = cluster or Listing(*healthy())
     return Services(
         store=store, captures=captures, cluster_of=lambda _: world, effect_of=files.effect, settle=0.0
-    ), files  # fmt: skip
+    ), files
 
 
 def prepared(folder: Path, wanted: Plan | None = None, run: str = "r1") -> None:

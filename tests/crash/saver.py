@@ -34,9 +34,13 @@ async def main(folder: Path, life: int) -> None:
                 ref = ObjectRef("v1", "ConfigMap", f"n{i}", "n")
                 await writer.add(Entry(ref=ref, address=await writer.put(content), size=len(content)))
             draft = SnapshotDraft(
-                kind="manual", cluster="c", identity=ClusterIdentity("u", "c"), namespace=f"n{number % 2}",
-                taken_at=datetime.now(UTC), message=f"{life} {number}",
-            )  # fmt: skip
+                kind="manual",
+                cluster="c",
+                identity=ClusterIdentity("u", "c"),
+                namespace=f"n{number % 2}",
+                taken_at=datetime.now(UTC),
+                message=f"{life} {number}",
+            )
             snapshot = await writer.save(draft)
         print(snapshot.id, flush=True)
         if number % 4 == 3:

@@ -21,22 +21,33 @@ import pytest
 
 from backout.engine.runs import RunStore
 from backout.tools import pinned
-from backout.twin import process
-from backout.twin.client import Api
-from backout.twin.controllers.kinds import LEASES
-from backout.twin.lab import helm_scenarios
-from backout.twin.lab.behaviour import Images
-from backout.twin.lab.builder import Lab
-from backout.twin.transport import HttpTransport
+from kubetwin import process
+from kubetwin.client import Api
+from kubetwin.controllers.kinds import LEASES
+from kubetwin.lab import helm_scenarios
+from kubetwin.lab.behaviour import Images
+from kubetwin.lab.builder import Lab
+from kubetwin.transport import HttpTransport
 
 NS = "monitoring"
 REPLACE = "replace-.*thanos-receive"
 POINTS = [
-    ("run-started", ""), ("lease-acquired", ""), ("snapshot", ""), ("captured", ""), ("step-started", "rollback"),
-    ("step-progress", "rollback"), ("step-done", "rollback"), ("step-started", REPLACE), ("step-progress", REPLACE),
-    ("step-done", REPLACE), ("step-started", "wait-.*thanos-receive"), ("soak", ""), ("check", ""),
-    ("verdict", ""), ("run-ended", ""),
-]  # fmt: skip
+    ("run-started", ""),
+    ("lease-acquired", ""),
+    ("snapshot", ""),
+    ("captured", ""),
+    ("step-started", "rollback"),
+    ("step-progress", "rollback"),
+    ("step-done", "rollback"),
+    ("step-started", REPLACE),
+    ("step-progress", REPLACE),
+    ("step-done", REPLACE),
+    ("step-started", "wait-.*thanos-receive"),
+    ("soak", ""),
+    ("check", ""),
+    ("verdict", ""),
+    ("run-ended", ""),
+]
 
 
 @dataclass
@@ -49,17 +60,37 @@ class World:
         api = Api(HttpTransport.from_kubeconfig(str(self.kubeconfig), "cluster-01"), user_agent="test")
         return Lab(
             api, helm=self.helm, kubeconfig=str(self.kubeconfig), context="cluster-01", namespace=NS, images=Images()
-        )  # fmt: skip
+        )
 
     def backout(self, folder: Path, *arguments: str) -> subprocess.Popen[str]:
         environment = {
-            **self.environment, "BACKOUT_STATE": str(folder / "state.db"), "BACKOUT_DATA": str(folder / "data"),
-        }  # fmt: skip
+            **self.environment,
+            "BACKOUT_STATE": str(folder / "state.db"),
+            "BACKOUT_DATA": str(folder / "data"),
+        }
         return subprocess.Popen(
-            [sys.executable, "-m", "backout.cli.main", *arguments, "--kubeconfig", str(self.kubeconfig),
-             "--context", "cluster-01", "-n", NS, "--config", str(folder / "backout.yaml"), "-o", "json"],
-            env=environment, cwd=folder, stdout=(folder / "out").open("w"), stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "backout.cli.main",
+                *arguments,
+                "--kubeconfig",
+                str(self.kubeconfig),
+                "--context",
+                "cluster-01",
+                "-n",
+                NS,
+                "--config",
+                str(folder / "backout.yaml"),
+                "-o",
+                "json",
+            ],
+            env=environment,
+            cwd=folder,
+            stdout=(folder / "out").open("w"),
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from test_a2_killed import World, in_lab, killed_at, look, world
 
 from backout.engine.runs import RunStore
-from backout.twin.lab import helm_scenarios
+from kubetwin.lab import helm_scenarios
 
 __all__ = ["world"]
 

@@ -27,7 +27,7 @@ from backout.cluster.client import KubernetesCluster, connect
 from backout.cluster.port import CONFIGMAPS, DEPLOYMENTS, LEASES, PODS, STATEFULSETS, Object, Resource
 from backout.engine.runs import RunStore
 from backout.errors import ObjectNotFound
-from backout.twin import process
+from kubetwin import process
 
 T = TypeVar("T")
 NS = "killed"
@@ -36,15 +36,23 @@ RING = [{"endpoints": ["receive-0.receive:10901"]}]
 OTHER = json.dumps([{"endpoints": ["receive-0.receive:10901", "receive-7.receive:10901"]}])
 POINTS = [
     # An immutable object: its readers go, it is made anew, they come back.
-    ("fixed", "step-started", "scale-down-.*"), ("fixed", "step-done", "scale-down-.*"),
-    ("fixed", "step-started", "restore"), ("fixed", "step-done", "restore"), ("fixed", "step-started", "scale-up-.*"),
-    ("fixed", "step-done", "scale-up-.*"), ("fixed", "step-started", "ready-.*"),
+    ("fixed", "step-started", "scale-down-.*"),
+    ("fixed", "step-done", "scale-down-.*"),
+    ("fixed", "step-started", "restore"),
+    ("fixed", "step-done", "restore"),
+    ("fixed", "step-started", "scale-up-.*"),
+    ("fixed", "step-done", "scale-up-.*"),
+    ("fixed", "step-started", "ready-.*"),
     # One that is read once: its readers are restarted.
-    ("plain", "step-done", "restore"), ("plain", "step-started", "restart-.*"),
-    ("plain", "step-done", "restart-.*"), ("plain", "step-progress", "ready-.*"),
+    ("plain", "step-done", "restore"),
+    ("plain", "step-started", "restart-.*"),
+    ("plain", "step-done", "restart-.*"),
+    ("plain", "step-progress", "ready-.*"),
     # One that is followed: nothing but patience.
-    ("ring", "step-started", "restore"), ("ring", "step-started", "reload-.*"), ("ring", "step-progress", "reload-.*"),
-]  # fmt: skip
+    ("ring", "step-started", "restore"),
+    ("ring", "step-started", "reload-.*"),
+    ("ring", "step-progress", "reload-.*"),
+]
 BAD = {"fixed": {"a": "2"}, "plain": {"a": "2", "evil": "x"}, "ring": {"ring.json": OTHER}}
 GOOD = {"fixed": {"a": "1"}, "plain": {"a": "1"}, "ring": {"ring.json": json.dumps(RING)}}
 
@@ -56,14 +64,31 @@ class World:
 
     def backout(self, folder: Path, *arguments: str) -> subprocess.Popen[str]:
         environment = {
-            **self.environment, "BACKOUT_STATE": str(folder / "state.db"), "BACKOUT_DATA": str(folder / "data"),
-        }  # fmt: skip
+            **self.environment,
+            "BACKOUT_STATE": str(folder / "state.db"),
+            "BACKOUT_DATA": str(folder / "data"),
+        }
         return subprocess.Popen(
-            [sys.executable, "-m", "backout.cli.main", *arguments, "--kubeconfig", str(self.kubeconfig), "-n", NS,
-             "--config", str(folder / "backout.yaml"), "-o", "json"],
-            env=environment, cwd=folder, stdout=(folder / "out").open("w"), stderr=(folder / "err").open("w"),
+            [
+                sys.executable,
+                "-m",
+                "backout.cli.main",
+                *arguments,
+                "--kubeconfig",
+                str(self.kubeconfig),
+                "-n",
+                NS,
+                "--config",
+                str(folder / "backout.yaml"),
+                "-o",
+                "json",
+            ],
+            env=environment,
+            cwd=folder,
+            stdout=(folder / "out").open("w"),
+            stderr=(folder / "err").open("w"),
             text=True,
-        )  # fmt: skip
+        )
 
     def told(self, folder: Path, *arguments: str) -> str:
         running = self.backout(folder, *arguments)
@@ -107,10 +132,14 @@ async def build(cluster: KubernetesCluster) -> None:
     await make(cluster, "Deployment", "plain", {"containers": [{"name": "app", "image": IMAGE, "env": [variable]}]})
     arguments = ["receive", "--receive.hashrings-file=/etc/app/ring.json"]
     spec = mounted("ring", args=arguments, ports=[{"name": "http", "containerPort": 10902}])
-    await cluster.create({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "receive", "namespace": NS},
-        "spec": {"clusterIP": "None", "selector": {"app": "receive"}, "ports": [{"port": 10901}]},
-    })  # fmt: skip
+    await cluster.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "receive", "namespace": NS},
+            "spec": {"clusterIP": "None", "selector": {"app": "receive"}, "ports": [{"port": 10901}]},
+        }
+    )
     await make(cluster, "StatefulSet", "receive", spec, serviceName="receive")
     for resource, name in ((DEPLOYMENTS, "fixed"), (DEPLOYMENTS, "plain"), (STATEFULSETS, "receive")):
         await ready(cluster, resource, name)
@@ -119,25 +148,27 @@ async def build(cluster: KubernetesCluster) -> None:
 def mounted(name: str, **container: Any) -> dict[str, Any]:
     return {
         "volumes": [{"name": "v", "configMap": {"name": name}}],
-        "containers": [{
-            "name": "app", "image": IMAGE, "volumeMounts": [{"name": "v", "mountPath": "/etc/app"}], **container,
-        }],
-    }  # fmt: skip
+        "containers": [
+            {"name": "app", "image": IMAGE, "volumeMounts": [{"name": "v", "mountPath": "/etc/app"}], **container}
+        ],
+    }
 
 
 async def make(cluster: KubernetesCluster, kind: str, name: str, spec: dict[str, Any], **more: Any) -> None:
     labels = {"app": name}
     template = {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 1, **spec}}
-    await cluster.create({
-        "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": NS},
-        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template, **more},
-    })  # fmt: skip
+    await cluster.create(
+        {
+            "apiVersion": "apps/v1",
+            "kind": kind,
+            "metadata": {"name": name, "namespace": NS},
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template, **more},
+        }
+    )
 
 
 async def put(cluster: KubernetesCluster, name: str, data: dict[str, str]) -> None:
-    body: Object = {
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": NS}, "data": data,
-    }  # fmt: skip
+    body: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": NS}, "data": data}
     if name == "fixed":
         with contextlib.suppress(ObjectNotFound):
             await cluster.delete(CONFIGMAPS, name, NS)
@@ -187,10 +218,11 @@ async def look(cluster: KubernetesCluster, name: str) -> dict[str, Any]:
     receive = await cluster.get(PODS, "receive-0", NS)
     return {
         "data": (await cluster.get(CONFIGMAPS, name, NS)).get("data"),
-        "replicas": fixed["spec"]["replicas"], "ready": (fixed.get("status") or {}).get("readyReplicas"),
+        "replicas": fixed["spec"]["replicas"],
+        "ready": (fixed.get("status") or {}).get("readyReplicas"),
         "leases": [lease["metadata"]["name"] for lease in await cluster.list_all(LEASES, NS)],
         "receive": receive["metadata"]["uid"],
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(("name", "kind", "step"), POINTS, ids=["-".join(p).replace("-.*", "") for p in POINTS])

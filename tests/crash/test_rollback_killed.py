@@ -29,8 +29,11 @@ from rollback_world import CANARY, NAMES  # noqa: E402
 def test_every_gate(tmp_path: Path, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.run(
         [sys.executable, str(HERE / "killer.py"), str(tmp_path), str(part), str(PARTS)],
-        capture_output=True, text=True, check=False, timeout=220,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=220,
+    )
     assert done.returncode == 0, done.stderr
     first, *rest = [json.loads(line) for line in done.stdout.splitlines()]
     assert first["said"] == "recovered"
@@ -60,8 +63,12 @@ async def _one_snapshot(folder: Path, gate: str) -> None:
         told = next(event.data["snapshot"] for event in events if event.type == "snapshot")
         assert kept == [(told, "run", "r1", False)], gate
         assert (await verify(opened.repository, Subset())).problems == (), gate
-        assert CANARY in b"".join([data async for _, data in opened.repository.contents(
-            (await opened.repository.snapshots())[0])]).decode(), gate  # fmt: skip
+        assert (
+            CANARY
+            in b"".join(
+                [data async for _, data in opened.repository.contents((await opened.repository.snapshots())[0])]
+            ).decode()
+        ), gate
     finally:
         await opened.repository.close()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from backout.twin.lab.scenarios import SCENARIOS
+from kubetwin.lab.scenarios import SCENARIOS
 
 NAMED = ("revision", "holds a change", " changed ", "made it anew", "does not exist any more")
 """A cause names the change."""
@@ -22,16 +22,31 @@ NAMED = ("revision", "holds a change", " changed ", "made it anew", "does not ex
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_recovers_and_can_be_undone(scenario: str, tmp_path: Path) -> None:
-    environment = {**os.environ, "BACKOUT_STATE": str(tmp_path / "state.db"), "BACKOUT_DATA": str(tmp_path / "data"),
-                   "LANG": "C.UTF-8"}  # fmt: skip
+    environment = {
+        **os.environ,
+        "BACKOUT_STATE": str(tmp_path / "state.db"),
+        "BACKOUT_DATA": str(tmp_path / "data"),
+        "LANG": "C.UTF-8",
+    }
     place = ["--clusters", "1"]
     if kubeconfig := os.environ.get("BACKOUT_TEST_KUBECONFIG"):
-        place = ["--kubeconfig", kubeconfig, "--context", os.environ["BACKOUT_TEST_CONTEXT"],
-                 "-n", f"rehearsal-{scenario.lower()}"]  # fmt: skip
+        place = [
+            "--kubeconfig",
+            kubeconfig,
+            "--context",
+            os.environ["BACKOUT_TEST_CONTEXT"],
+            "-n",
+            f"rehearsal-{scenario.lower()}",
+        ]
     result = subprocess.run(
         [sys.executable, "-m", "backout.cli.main", "demo", scenario, "--undo", "-o", "json", *place],
-        env=environment, capture_output=True, text=True, check=False, timeout=230, cwd=tmp_path,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=230,
+        cwd=tmp_path,
+    )
     assert result.stdout, result.stderr
     answer = json.loads(result.stdout)
     assert answer["outcome"] == "recovered", answer

@@ -19,10 +19,14 @@ def about(seconds: float) -> Any:
 
 
 MARKS = [
-    ("main", T + 0.0, T + 0.1), ("diagnose", T + 0.2, T + 0.5), ("run", T + 0.55, T + 0.6),
-    ("make_plan", T + 0.5, T + 0.7), ("carry_out", T + 0.8, T + 20.0),
-    ("Stages._take_lease", T + 1.1, T + 1.2), ("run", T + 1.5, T + 3.5),
-]  # fmt: skip
+    ("main", T + 0.0, T + 0.1),
+    ("diagnose", T + 0.2, T + 0.5),
+    ("run", T + 0.55, T + 0.6),
+    ("make_plan", T + 0.5, T + 0.7),
+    ("carry_out", T + 0.8, T + 20.0),
+    ("Stages._take_lease", T + 1.1, T + 1.2),
+    ("run", T + 1.5, T + 3.5),
+]
 
 
 def event(type: str, after: float) -> dict[str, Any]:
@@ -30,9 +34,15 @@ def event(type: str, after: float) -> dict[str, Any]:
 
 
 EVENTS = [
-    event("run-started", 1.0), event("lease-acquired", 1.2), event("step-started", 1.4), event("step-done", 3.6),
-    event("step-started", 3.6), event("step-done", 6.0), event("soak", 6.1), event("verdict", 11.2),
-]  # fmt: skip
+    event("run-started", 1.0),
+    event("lease-acquired", 1.2),
+    event("step-started", 1.4),
+    event("step-done", 3.6),
+    event("step-started", 3.6),
+    event("step-done", 6.0),
+    event("soak", 6.1),
+    event("verdict", 11.2),
+]
 
 
 def test_the_phases_follow_one_another_without_a_gap() -> None:
@@ -60,9 +70,10 @@ def test_a_run_that_ended_early_has_no_timeline() -> None:
 def deployment(generation: int, ready: int, *, observed: int | None = None) -> dict[str, Any]:
     counts = {"replicas": 2, "updatedReplicas": 2, "readyReplicas": ready, "availableReplicas": ready}
     return {
-        "metadata": {"name": "web", "generation": generation}, "spec": {"replicas": 2},
+        "metadata": {"name": "web", "generation": generation},
+        "spec": {"replicas": 2},
         "status": {"observedGeneration": generation if observed is None else observed, **counts},
-    }  # fmt: skip
+    }
 
 
 def pod(name: str, ready: bool, *, leaving: bool = False) -> dict[str, Any]:

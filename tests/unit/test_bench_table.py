@@ -20,7 +20,7 @@ SAMPLES = [[Sample(2.0, 1.0, 0.5, 64 * 1024**2), Sample(4.0, 1.0, 0.5, 1)], [Sam
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0.0004, "0 ms"), (0.0617, "62 ms"), (0.9994, "999 ms"), (0.9996, "1.00 s"), (12.3456, "12.35 s")],
-)  # fmt: skip
+)
 def test_times_have_the_unit_that_reads_best(value: float, text: str) -> None:
     assert seconds(value) == text
 
@@ -34,12 +34,7 @@ def test_sizes_ratios_and_spreads() -> None:
 
 def test_a_table_is_aligned_and_its_cells_can_not_break_it() -> None:
     text = markdown(["What", "Time"], [["a|b", "1"], ["c\nd", "1000"]])
-    assert text.splitlines() == [
-        "| What | Time |",
-        "| ---- | ---: |",
-        "| a\\|b |    1 |",
-        "| c d  | 1000 |",
-    ]
+    assert text.splitlines() == ["| What | Time |", "| ---- | ---: |", "| a\\|b |    1 |", "| c d  | 1000 |"]
 
 
 def test_a_row_that_does_not_fit_is_refused() -> None:
@@ -63,8 +58,17 @@ def test_raw_numbers_are_kept_one_run_a_row(tmp_path: Path) -> None:
 
 def _report(name: str, met: bool | None) -> Report:
     targets = [Target("speed", "at most 1.50x", "1.20x", met)]
-    return Report(name, f"Section {name}", ["How."], [compared([PEER, OURS], SAMPLES, peer=0)], targets, ["Noted."],
-                  machine=["a machine"], load_before="0.1", at="2026-01-01 00:00 UTC")  # fmt: skip
+    return Report(
+        name,
+        f"Section {name}",
+        ["How."],
+        [compared([PEER, OURS], SAMPLES, peer=0)],
+        targets,
+        ["Noted."],
+        machine=["a machine"],
+        load_before="0.1",
+        at="2026-01-01 00:00 UTC",
+    )
 
 
 @pytest.mark.parametrize(("met", "word"), [(True, "met"), (False, "missed"), (None, "not measured")])

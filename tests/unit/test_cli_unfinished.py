@@ -30,8 +30,17 @@ from backout.model.message import msg
 def test_it_is_named_once_and_where_it_matters(
     monkeypatch: pytest.MonkeyPatch, state: Any, contexts: list[str], namespace: str | None, undone: str, told: bool
 ) -> None:
-    run = RunSummary(id="r1", state=state, target="secret/s", cluster="c1", namespace="shop", revision=1,
-                     cause=msg("x"), started=datetime.now(UTC), undone_by=undone)  # fmt: skip
+    run = RunSummary(
+        id="r1",
+        state=state,
+        target="secret/s",
+        cluster="c1",
+        namespace="shop",
+        revision=1,
+        cause=msg("x"),
+        started=datetime.now(UTC),
+        undone_by=undone,
+    )
 
     @contextmanager
     def opened(_: Any) -> Any:
@@ -40,10 +49,14 @@ def test_it_is_named_once_and_where_it_matters(
     monkeypatch.setattr(store, "open_store", opened)
     notes: list[str] = []
     session: Any = SimpleNamespace(
-        text=True, contexts=contexts, values={"namespace": namespace},
+        text=True,
+        contexts=contexts,
+        values={"namespace": namespace},
         note=lambda text, **args: notes.append(msg(text, **args).text),
-    )  # fmt: skip
+    )
     tell_unfinished(session)
-    wanted = ("Run r1 on secret/s in shop of c1 stopped half-way. `backout resume r1` finishes it; "
-              "when it is over, `backout undo r1` takes it back.")  # fmt: skip
+    wanted = (
+        "Run r1 on secret/s in shop of c1 stopped half-way. `backout resume r1` finishes it; "
+        "when it is over, `backout undo r1` takes it back."
+    )
     assert notes == ([wanted] if told else [])

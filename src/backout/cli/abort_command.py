@@ -25,8 +25,12 @@ def command(run: str) -> None:
     with open_store(session, create=True) as store:
         found = store.get(store.find(run))
         if found.state in ENDED:
-            raise RefusedError("Run {run} has ended already: {state}.", run=found.id, state=found.state,
-                               hint="To take back what it did: backout undo {run}")  # fmt: skip
+            raise RefusedError(
+                "Run {run} has ended already: {state}.",
+                run=found.id,
+                state=found.state,
+                hint="To take back what it did: backout undo {run}",
+            )
         store.owners.request_abort(found.id, getpass.getuser())
     if session.text:
         session.note("Run {run} stops at its next step.", run=found.id)

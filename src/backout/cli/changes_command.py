@@ -38,9 +38,9 @@ def read_span(text: str) -> timedelta:
 @with_session
 async def command(session: Session, since: str) -> None:
     """Lists what changed in a namespace: Helm releases, rollouts, and edits of objects."""
+    from backout.changes.timeline import changes
     from backout.cli.output import versioned
     from backout.cli.views.changes import show_ledger
-    from backout.ledger.timeline import changes
 
     span = read_span(since)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from backout.cli.embedded import require_kubetwin, twin_errors
 from backout.cli.options import common_options
 from backout.cli.run_async import with_session
 
@@ -32,12 +33,14 @@ async def command(session: Session, scenario: str, list_them: bool, clusters: in
     Without --context it starts embedded clusters and ends them again. With --context it works on that cluster, in the
     namespace of -n (else "backout-demo"), which it creates and removes: no other is touched.
     """
-    from backout.twin.lab.scenarios import SCENARIOS, find_scenario
+    require_kubetwin()
+    from kubetwin.lab.scenarios import SCENARIOS, find_scenario
 
     if list_them:
         _list(session, SCENARIOS.values())
         return 0
-    chosen = find_scenario(scenario)
+    with twin_errors():
+        chosen = find_scenario(scenario)
     from backout.cli.rehearsal import rehearsal_place, rehearse
 
     async with rehearsal_place(session, clusters=clusters, keep=keep) as place:

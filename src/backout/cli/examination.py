@@ -152,8 +152,12 @@ def _usual(namespace: str) -> Iterable[Access]:
         for resource in (*WORKLOAD_KINDS, "replicasets", "controllerrevisions"):
             yield Access(verb, "apps", resource, namespace)
     yield Access("get", "", "pods/log", namespace)
-    for group, resource in (("", "events"), ("", "services"), ("discovery.k8s.io", "endpointslices"),
-                            ("networking.k8s.io", "ingresses")):  # fmt: skip
+    for group, resource in (
+        ("", "events"),
+        ("", "services"),
+        ("discovery.k8s.io", "endpointslices"),
+        ("networking.k8s.io", "ingresses"),
+    ):
         yield Access("list", group, resource, namespace)
     yield Access("delete", "", "pods", namespace)
     for verb in ("get", "list", "create", "update", "delete"):

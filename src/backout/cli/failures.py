@@ -20,8 +20,10 @@ def unforeseen(error: Exception) -> BackoutError:
     place = f"{where[-1].filename.rpartition('/')[2]}:{where[-1].lineno}" if where else "?"
     return BackoutError(
         "Unexpected {kind} at {place}. This is a fault in Backout.",
-        kind=type(error).__name__, place=place, hint="Run it again with -v and report what it prints.",
-    )  # fmt: skip
+        kind=type(error).__name__,
+        place=place,
+        hint="Run it again with -v and report what it prints.",
+    )
 
 
 def as_document(error: BackoutError) -> dict[str, object]:

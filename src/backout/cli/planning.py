@@ -83,10 +83,15 @@ async def _plans(session: Session, cluster: Cluster, texts: tuple[str, ...], to:
         try:
             planned.plans.append(
                 await make_plan(
-                    cluster, target, made_at=diagnosis.at, to=to, problems=diagnosis.problems,
-                    settings=session.settings, hooks=hooks,
+                    cluster,
+                    target,
+                    made_at=diagnosis.at,
+                    to=to,
+                    problems=diagnosis.problems,
+                    settings=session.settings,
+                    hooks=hooks,
                 )
-            )  # fmt: skip
+            )
         except UsageError:
             raise
         except BackoutError as error:
@@ -104,8 +109,11 @@ def _targets(diagnosis: Diagnosis) -> list[Target]:
     if diagnosis.problems and not actionable:
         first: Problem = diagnosis.problems[0]
         raise RefusedError(
-            "{target} is broken, but Backout can't take it back.", target=str(first.target), cause=first.cause.text,
+            "{target} is broken, but Backout can't take it back.",
+            target=str(first.target),
+            cause=first.cause.text,
             why="; ".join(note.text for note in first.notes) or "its owner is not one that Backout can act on",
-            found="{cause}", hint="{why}",
-        )  # fmt: skip
+            found="{cause}",
+            hint="{why}",
+        )
     return actionable

@@ -7,12 +7,13 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backout.cli.embedded import twin_errors
 from backout.errors import BackoutError, NotVerifiedError, RefusedError
 
 if TYPE_CHECKING:
@@ -21,15 +22,20 @@ if TYPE_CHECKING:
     from backout.model.evidence import Diagnosis
     from backout.model.plan import Plan
     from backout.model.run import Run
-    from backout.twin.lab.builder import Lab
-    from backout.twin.lab.scenarios import Scenario
+    from kubetwin.lab.builder import Lab
+    from kubetwin.lab.scenarios import Scenario
 
 DEMO_NAMESPACE = "backout-demo"
 STACK_NAMESPACE = "monitoring"
 QUICK_KUBELET = {
-    "start_delay": 0.3, "backoff_initial": 1.0, "backoff_max": 5.0, "volume_sync": 1.0, "traffic_interval": 1.0,
-    "object_storage_interval": 1.0, "initial_sync_timeout": 3.0,
-}  # fmt: skip
+    "start_delay": 0.3,
+    "backoff_initial": 1.0,
+    "backoff_max": 5.0,
+    "volume_sync": 1.0,
+    "traffic_interval": 1.0,
+    "object_storage_interval": 1.0,
+    "initial_sync_timeout": 3.0,
+}
 """Seconds. A real kubelet waits 10 s to 5 min between restarts; a rehearsal need not."""
 
 
@@ -55,15 +61,18 @@ async def rehearsal_place(session: Session, *, clusters: int, keep: bool) -> Asy
 
     from backout.model.settings import SnapshotSettings
     from backout.snapshots import source
-    from backout.twin import process
+    from kubetwin import process
 
     directory = Path(tempfile.mkdtemp(prefix="backout-demo-"))
     began = time.monotonic()
-    twin = process.up(directory, process.cluster_names(clusters), kubelet=QUICK_KUBELET)
+    with twin_errors():
+        twin = process.up(directory, process.cluster_names(clusters), kubelet=QUICK_KUBELET)
     session.note(
-        "{count} embedded clusters are up after {seconds} s: {names}", count=clusters,
-        seconds=f"{time.monotonic() - began:.1f}", names=", ".join(twin.clusters),
-    )  # fmt: skip
+        "{count} embedded clusters are up after {seconds} s: {names}",
+        count=clusters,
+        seconds=f"{time.monotonic() - began:.1f}",
+        names=", ".join(twin.clusters),
+    )
     # The second of them breaks: one cluster of several, as it happens.
     context = twin.clusters[min(1, len(twin.clusters) - 1)]
     try:
@@ -121,21 +130,29 @@ class _own_state:
                 os.environ[name] = value
 
 
+@contextmanager
+def _lab_work() -> Iterator[None]:
+    """Around what the lab does: its errors become ours."""
+    from kubetwin.lab.builder import lab_errors
+
+    with twin_errors(), lab_errors():
+        yield
+
+
 async def rehearse(session: Session, scenario: Scenario, place: Place, *, undo: bool = False) -> dict[str, Any]:
     """Plays one scenario; the answer is the document of `demo -o json`. Only ``recovered`` and ``refused`` are good."""
     from backout.engine.dbos_engine import preload
 
     preload()
-    from backout.twin.lab.builder import lab_errors
 
-    with lab_errors():
+    with _lab_work():
         lab = await _lab(session, place)
     try:
         answer = await _play(session, scenario, place, lab, undo=undo)
     finally:
         try:
             if place.own:
-                with lab_errors():
+                with _lab_work():
                     await lab.remove_namespace()
         finally:
             await lab.api.close()
@@ -144,43 +161,46 @@ async def rehearse(session: Session, scenario: Scenario, place: Place, *, undo: 
 
 async def _lab(session: Session, place: Place) -> Lab:
     from backout.tools import ensure
-    from backout.twin.client import Api
-    from backout.twin.lab.behaviour import Images
-    from backout.twin.lab.builder import Lab
-    from backout.twin.transport import HttpTransport
+    from kubetwin.client import Api
+    from kubetwin.lab.behaviour import Images
+    from kubetwin.lab.builder import Lab
+    from kubetwin.transport import HttpTransport
 
     helm = await ensure("helm", say=lambda text: session.note(text))
     api = Api(HttpTransport.from_kubeconfig(place.kubeconfig, place.context), user_agent="helm-lab")
     simulated = await _simulated(api)
     return Lab(
-        api, helm=helm.path, kubeconfig=place.kubeconfig, context=place.context, namespace=place.namespace,
+        api,
+        helm=helm.path,
+        kubeconfig=place.kubeconfig,
+        context=place.context,
+        namespace=place.namespace,
         images=Images(real=not simulated),
-    )  # fmt: skip
+    )
 
 
 async def _simulated(api: Any) -> bool:
     """True when the nodes are simulated, which their kubelet says."""
-    from backout.twin.controllers.kinds import NODES
+    from kubetwin.controllers.kinds import NODES
 
     nodes = (await api.list(NODES))["items"]
     return any("Simulated" in node["status"].get("nodeInfo", {}).get("osImage", "") for node in nodes)
 
 
 async def _play(session: Session, scenario: Scenario, place: Place, lab: Lab, *, undo: bool) -> dict[str, Any]:
-    from backout.twin.lab.builder import lab_errors
 
     session.note("")
     session.note("{id}: {title}", id=scenario.id, title=session.page().say(scenario.title))
     began = time.monotonic()
     answer: dict[str, Any] = {"scenario": scenario.id, "outcome": "failed", "cause": "", "mechanism": "", "target": ""}
     try:
-        with lab_errors():
+        with _lab_work():
             await _break(session, scenario, place, lab)
         began = time.monotonic()
         async with _cluster(session, place) as cluster:
             runs = await _take_back(session, scenario, place, cluster, answer)
             if scenario.holds is not None:
-                with lab_errors():
+                with _lab_work():
                     await scenario.holds(lab)
             await _nothing_left(cluster, place)
             if undo:
@@ -206,8 +226,11 @@ async def _break(session: Session, scenario: Scenario, place: Place, lab: Lab) -
         async with _cluster(session, place) as cluster:
             await take_good_snapshot(session, cluster, place.namespace)
 
-    session.note("Building a healthy stack on {cluster}, namespace {namespace} …", cluster=place.context,
-                 namespace=place.namespace)  # fmt: skip
+    session.note(
+        "Building a healthy stack on {cluster}, namespace {namespace} …",
+        cluster=place.context,
+        namespace=place.namespace,
+    )
     lab.snapshot = snapshot
     await scenario.prepare(lab)
     session.note("Breaking it …")
@@ -232,9 +255,12 @@ async def _take_back(
     problems = {str(problem.target): problem for problem in diagnosis.problems}
     wanted = [problems[name] for name in scenario.targets if name in problems]
     answer |= {
-        "cause": "; ".join(problem.cause.text for problem in wanted), "mechanism": wanted[0].mechanism,
-        "target": ", ".join(scenario.targets), "confidence": wanted[0].confidence, "runs": [],
-    }  # fmt: skip
+        "cause": "; ".join(problem.cause.text for problem in wanted),
+        "mechanism": wanted[0].mechanism,
+        "target": ", ".join(scenario.targets),
+        "confidence": wanted[0].confidence,
+        "runs": [],
+    }
     runs = []
     for problem in wanted:
         run = await _run(session, scenario, cluster, diagnosis, problem.target)
@@ -263,10 +289,13 @@ async def _diagnose(session: Session, scenario: Scenario, place: Place, cluster:
     for target in scenario.targets:
         if not scenario.find & found.get(target, set()):
             raise NotVerifiedError(
-                "The diagnosis missed what was broken on {target}.", target=target,
-                expected="one of {codes}", codes=", ".join(sorted(scenario.find)),
-                found="{seen}", seen=", ".join(sorted(found.get(target, set()))) or "nothing",
-            )  # fmt: skip
+                "The diagnosis missed what was broken on {target}.",
+                target=target,
+                expected="one of {codes}",
+                codes=", ".join(sorted(scenario.find)),
+                found="{seen}",
+                seen=", ".join(sorted(found.get(target, set()))) or "nothing",
+            )
     return diagnosis
 
 
@@ -287,9 +316,12 @@ async def _run(session: Session, scenario: Scenario, cluster: Cluster, diagnosis
         page.show()
     if scenario.revision is not None and plan.revision.number != scenario.revision:
         raise NotVerifiedError(
-            "The plan goes to the wrong revision.", expected="revision {wanted}", found="revision {chosen}",
-            wanted=scenario.revision, chosen=plan.revision.number,
-        )  # fmt: skip
+            "The plan goes to the wrong revision.",
+            expected="revision {wanted}",
+            found="revision {chosen}",
+            wanted=scenario.revision,
+            chosen=plan.revision.number,
+        )
     require_approval(plan, scenario.approve)
     run = await carry_out(session, cluster, plan)
     if session.text:
@@ -327,9 +359,12 @@ async def _undo(session: Session, cluster: Cluster, runs: list[Run]) -> None:
         session.note("$ backout undo {run} --yes", run=run.id)
         with open_store(session) as store:
             plan = undo_plan(
-                store.get(run.id), store.events(run.id), await cluster.server_time(), CaptureStore(),
+                store.get(run.id),
+                store.events(run.id),
+                await cluster.server_time(),
+                CaptureStore(),
                 store.capture_digest(run.id),
-            )  # fmt: skip
+            )
         undone = await carry_out(session, cluster, plan)
         if session.text:
             conclude(session, undone)
@@ -357,5 +392,9 @@ def _report(session: Session, answer: dict[str, Any]) -> None:
         session.note("$ backout report {run}", run=run)
         with open_store(session) as store:
             click.echo(render(store.get(run), store.events(run), session.lang))
-    session.note("{id}: {outcome} after {seconds} s", id=answer["scenario"],
-                 outcome=session.page().say(answer["outcome"]), seconds=answer["seconds"])  # fmt: skip
+    session.note(
+        "{id}: {outcome} after {seconds} s",
+        id=answer["scenario"],
+        outcome=session.page().say(answer["outcome"]),
+        seconds=answer["seconds"],
+    )

@@ -31,6 +31,8 @@ async def take_good_snapshot(session: Session, cluster: Cluster, namespace: str)
         page.show()
     if not found.snapshot.healthy:
         raise NotVerifiedError(
-            "The stack of the rehearsal was not healthy when its snapshot was taken.", expected="a good snapshot",
-            found="snapshot {id}, which is none", id=found.snapshot.short,
-        )  # fmt: skip
+            "The stack of the rehearsal was not healthy when its snapshot was taken.",
+            expected="a good snapshot",
+            found="snapshot {id}, which is none",
+            id=found.snapshot.short,
+        )

@@ -34,9 +34,9 @@ async def dry_run_answers(session: Session, planned: Planned) -> int:
             continue
         missing = [answer.access for answer in answers if not answer.allowed]
         approvals = [risk.code for risk in plan.risks if risk.needs_approval]
-        items.append({
-            "plan": plan, "rights": len(answers), "missing": missing, "roles": roles(missing), "approvals": approvals
-        })  # fmt: skip
+        items.append(
+            {"plan": plan, "rights": len(answers), "missing": missing, "roles": roles(missing), "approvals": approvals}
+        )
     if session.text:
         _show(session, items)
     else:

@@ -112,11 +112,16 @@ async def _plans(session: Session, targets: tuple[str, ...], to: str, *, hooks: 
     if len(targets) == 1 and ("/" not in targets[0] or Path(targets[0]).is_file()):
         path = Path(targets[0])
         if not path.is_file():
-            raise UsageError("{text} is neither a plan file nor a target.", text=targets[0],
-                             expected="a file that `backout plan --out` wrote, or kind/name")  # fmt: skip
+            raise UsageError(
+                "{text} is neither a plan file nor a target.",
+                text=targets[0],
+                expected="a file that `backout plan --out` wrote, or kind/name",
+            )
         if to or not hooks:
-            raise UsageError("A plan file says itself where to go and how, so {option} can't go with it.",
-                             option="--to" if to else "--no-hooks")  # fmt: skip
+            raise UsageError(
+                "A plan file says itself where to go and how, so {option} can't go with it.",
+                option="--to" if to else "--no-hooks",
+            )
         return Planned(load(path.read_text(encoding="utf-8", errors="replace"), str(path)))
     return await plans_for(session, targets, to, hooks=hooks)
 

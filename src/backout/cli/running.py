@@ -40,9 +40,12 @@ def require_approval(plan: Plan, approved: tuple[str, ...], session: Session | N
         if session is not None and sys.stdin.isatty() and _typed_yes(session, plan, risk):
             continue
         raise RefusedError(
-            "The plan for {target} needs an explicit yes: {risk}", target=str(plan.target), risk=risk.message.text,
-            code=risk.code, hint="If that is what you want, add: --approve {code}",
-        )  # fmt: skip
+            "The plan for {target} needs an explicit yes: {risk}",
+            target=str(plan.target),
+            risk=risk.message.text,
+            code=risk.code,
+            hint="If that is what you want, add: --approve {code}",
+        )
 
 
 def _typed_yes(session: Session, plan: Plan, risk: Risk) -> bool:
@@ -111,9 +114,11 @@ async def _follow(
         explain(session, found)
 
     services = Services(
-        store=store, captures=CaptureStore(), cluster_of=lambda _: cluster,
+        store=store,
+        captures=CaptureStore(),
+        cluster_of=lambda _: cluster,
         snapshots=RunSnapshots(session.settings.snapshots, opened),
-    )  # fmt: skip
+    )
     engine = DbosEngine(store.path, workflows(services))
     try:
         with _stoppable(session, engine, run.id):

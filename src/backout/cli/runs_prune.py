@@ -54,9 +54,10 @@ def command(keep_last: int, older_than: timedelta | None, undoable: bool, dry_ru
 
     if not keep_last and older_than is None:
         raise UsageError(
-            "Nothing says which runs are old.", expected="--older-than DURATION, --keep-last N, or both",
+            "Nothing says which runs are old.",
+            expected="--older-than DURATION, --keep-last N, or both",
             hint="backout runs prune --older-than 90d --dry-run",
-        )  # fmt: skip
+        )
     session = open_session()
     policy, captures, now = Policy(keep_last, older_than, undoable), CaptureStore(), datetime.now(UTC)
     with open_store(session) as store:
@@ -87,8 +88,13 @@ def _tell(session: Session, policy: Policy, chosen: Chosen, done: Pruned | None,
     gone = chosen.going if done is None else done.runs
     session.document(
         versioned(
-            "RunPrune", dryRun=done is None, removed=[run.id for run in gone],
-            unfinished=[run.id for run in chosen.unfinished], undoable=[run.id for run in chosen.undoable],
-            recent=chosen.recent, captures=done.captures if done else 0, freed=done.freed if done else 0,
+            "RunPrune",
+            dryRun=done is None,
+            removed=[run.id for run in gone],
+            unfinished=[run.id for run in chosen.unfinished],
+            undoable=[run.id for run in chosen.undoable],
+            recent=chosen.recent,
+            captures=done.captures if done else 0,
+            freed=done.freed if done else 0,
         )
-    )  # fmt: skip
+    )

@@ -158,10 +158,11 @@ def _read(path: Path) -> Settings:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "The configuration file {file} can't be read: {problem}.", file=str(path),
+            "The configuration file {file} can't be read: {problem}.",
+            file=str(path),
             problem=getattr(error, "strerror", None) or "it is not UTF-8 text",
             hint="Name another with --config, or leave it out.",
-        ) from error  # fmt: skip
+        ) from error
     return parse_settings(text, str(path))
 
 

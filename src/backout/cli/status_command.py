@@ -39,9 +39,9 @@ async def command(session: Session, targets: tuple[str, ...]) -> None:
 async def _rows(session: Session, cluster: Cluster, texts: tuple[str, ...]) -> list[dict[str, Any]]:
     import asyncio
 
+    from backout.changes.inventory import targets_in
     from backout.cli.targets import read_targets
     from backout.diagnosis.diagnose import diagnose
-    from backout.ledger.inventory import targets_in
     from backout.model.target import OBJECTS
 
     namespace = session.namespace_of(cluster)
@@ -90,9 +90,16 @@ def _show(session: Session, found: list[dict[str, Any]]) -> None:
             problem = page.say(row["problem"]) if "problem" in row else ""
             number = str(current.number) if current else "?"
             since = page.ago(current.created) if current else ""
-            rows.append((
-                f"{page.mark(healthy)} {row['target']}", row["target"].namespace, number, since, state,
-                str(back.number) if back else "-", problem,
-            ))  # fmt: skip
+            rows.append(
+                (
+                    f"{page.mark(healthy)} {row['target']}",
+                    row["target"].namespace,
+                    number,
+                    since,
+                    state,
+                    str(back.number) if back else "-",
+                    problem,
+                )
+            )
         page.table(("target", "namespace", "revision", "since", "state", "back to", "problem"), rows)
     page.show()

@@ -24,9 +24,11 @@ def state_path(session: Session) -> Path | None:
         return None
     if not url.startswith("sqlite:///"):
         raise ConfigError(
-            "state names a database that this version can't use.", expected="sqlite:///PATH",
-            found="{scheme}://…", scheme=url.partition("://")[0],
-        )  # fmt: skip
+            "state names a database that this version can't use.",
+            expected="sqlite:///PATH",
+            found="{scheme}://…",
+            scheme=url.partition("://")[0],
+        )
     return Path(url.removeprefix("sqlite:///")).expanduser()
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from backout.cli.embedded import embedded
 from backout.cli.options import common_options
 from backout.cli.run_async import with_session
 from backout.cli.session import open_session
 
 if TYPE_CHECKING:
     from backout.cli.session import Session
-    from backout.twin.process import Twin
+    from kubetwin.process import Twin
 
 _directory = click.option(
     "--directory", type=click.Path(file_okay=False, path_type=Path), help="Where they keep their files."
@@ -36,9 +37,10 @@ def command() -> None:
 @click.option("--keep", is_flag=True, help="Keep the state when they go down.")
 @_directory
 @common_options
+@embedded
 def up(clusters: int, keep: bool, directory: Path | None) -> None:
     """Starts clusters, with a kubeconfig of contexts cluster-01, cluster-02, …"""
-    from backout.twin import process
+    from kubetwin import process
 
     session = open_session()
     twin = process.up(directory or process.default_directory(), process.cluster_names(clusters), keep=keep)
@@ -54,9 +56,10 @@ def up(clusters: int, keep: bool, directory: Path | None) -> None:
 @command.command("down")
 @_directory
 @common_options
+@embedded
 def down(directory: Path | None) -> None:
     """Ends them. Their state goes too, unless they were started with --keep."""
-    from backout.twin import process
+    from kubetwin import process
 
     session = open_session()
     where = directory or process.default_directory()
@@ -72,9 +75,10 @@ def down(directory: Path | None) -> None:
 @command.command("status")
 @_directory
 @common_options
+@embedded
 def status(directory: Path | None) -> None:
     """Says which clusters are up, and where their kubeconfig is."""
-    from backout.twin import process
+    from kubetwin import process
 
     session = open_session()
     twin = process.get(directory or process.default_directory())
@@ -94,9 +98,15 @@ def _document(twin: Twin) -> dict[str, Any]:
     from backout.cli.output import versioned
 
     return versioned(
-        "Twin", directory=str(twin.directory), up=True, pid=twin.pid, clusters=list(twin.clusters),
-        kubeconfig=str(twin.kubeconfig), keep=twin.keep, ingress=twin.ingress,
-    )  # fmt: skip
+        "Twin",
+        directory=str(twin.directory),
+        up=True,
+        pid=twin.pid,
+        clusters=list(twin.clusters),
+        kubeconfig=str(twin.kubeconfig),
+        keep=twin.keep,
+        ingress=twin.ingress,
+    )
 
 
 @command.command("break")
@@ -107,6 +117,7 @@ def _document(twin: Twin) -> dict[str, Any]:
 @_directory
 @common_options
 @with_session
+@embedded
 async def break_(
     session: Session, workload: str, fault: str, container: str, mend: bool, directory: Path | None
 ) -> None:
@@ -115,10 +126,10 @@ async def break_(
     The workload itself is not changed. The cluster is that of --context (else the first), the namespace that of -n.
     """
     from backout.errors import UsageError
-    from backout.twin import process
-    from backout.twin.breaking import break_workload, mend_workload
-    from backout.twin.client import Api
-    from backout.twin.transport import HttpTransport
+    from kubetwin import process
+    from kubetwin.breaking import break_workload, mend_workload
+    from kubetwin.client import Api
+    from kubetwin.transport import HttpTransport
 
     if not fault and not mend:
         raise UsageError("What is to go wrong?", expected="backout twin break {workload} crash", workload=workload)

@@ -26,6 +26,11 @@ def tell_unfinished(session: Session) -> None:
         for run in store.summaries(LOOKED_BACK):
             here = {run.cluster, ""} & set(session.contexts) and given in (None, "", run.namespace)
             if run.state == "interrupted" and not run.undone_by and here:
-                session.note("Run {run} on {target} in {namespace} of {cluster} stopped half-way. `backout resume "
-                             "{run}` finishes it; when it is over, `backout undo {run}` takes it back.", run=run.id,
-                             target=run.target, namespace=run.namespace, cluster=run.cluster)  # fmt: skip
+                session.note(
+                    "Run {run} on {target} in {namespace} of {cluster} stopped half-way. `backout resume "
+                    "{run}` finishes it; when it is over, `backout undo {run}` takes it back.",
+                    run=run.id,
+                    target=run.target,
+                    namespace=run.namespace,
+                    cluster=run.cluster,
+                )

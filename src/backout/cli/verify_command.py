@@ -63,10 +63,7 @@ async def _measure(session: Session, cluster: Cluster, texts: tuple[str, ...], s
         namespace = session.namespace_of(cluster)
         if not namespace:
             raise UsageError("verify looks at one namespace at a time.", hint="Say which with -n NAMESPACE.")
-        checks = [
-            *await namespace_checks(cluster, namespace),
-            *stack_checks(session.settings, cluster.name, namespace),
-        ]
+        checks = [*await namespace_checks(cluster, namespace), *stack_checks(session.settings, cluster.name, namespace)]
     else:
         checks = []
         for target in targets:

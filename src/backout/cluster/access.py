@@ -44,13 +44,18 @@ async def may(wire: Wire, accesses: Sequence[Access]) -> list[AccessAnswer]:
 async def _ask(wire: Wire, access: Access) -> AccessAnswer:
     resource, _, subresource = access.resource.partition("/")
     attributes = {
-        "verb": access.verb, "group": access.group, "resource": resource, "subresource": subresource,
-        "namespace": access.namespace, "name": access.name,
-    }  # fmt: skip
+        "verb": access.verb,
+        "group": access.group,
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": access.namespace,
+        "name": access.name,
+    }
     body = {
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}},
-    }  # fmt: skip
+    }
     response = await wire.request("POST", PATH, body=msgspec.json.encode(body), read_only=True)
     try:
         status = decoder(_Review).decode(response.content).status

@@ -106,9 +106,11 @@ def error_for(code: int, status: Status | None, subject: Subject, *, server: str
         return _expired()
     if code == 403:
         return AccessDenied(
-            "You may not {verb} {what}: {words}", **about, words=words,
+            "You may not {verb} {what}: {words}",
+            **about,
+            words=words,
             hint="`backout doctor` prints the missing rights as a Role to apply.",
-        )  # fmt: skip
+        )
     if code == 404:
         return ObjectNotFound("{what} was not found: {words}", **about, words=words)
     if code == 409:
@@ -128,16 +130,21 @@ def _conflict(status: Status, about: dict[str, str], words: str) -> Conflict:
     owned = [cause for cause in status.causes if cause.reason == "FieldManagerConflict"]
     if not owned:
         return Conflict(
-            "{what} was changed by somebody else in the meantime: {words}", **about, words=words,
+            "{what} was changed by somebody else in the meantime: {words}",
+            **about,
+            words=words,
             hint="Look again, and decide anew.",
-        )  # fmt: skip
+        )
     lines = [f"{cause.field} ({cause.message.removeprefix('conflict with ')})" for cause in owned[:CAUSES]]
     if len(owned) > CAUSES:
         lines.append(f"and {len(owned) - CAUSES} more")
     return Conflict(
-        "Other managers own fields of {what}: {fields}", **about, fields="; ".join(lines), count=len(owned),
+        "Other managers own fields of {what}: {fields}",
+        **about,
+        fields="; ".join(lines),
+        count=len(owned),
         hint="Let the owner change them, or take them over on purpose.",
-    )  # fmt: skip
+    )
 
 
 def _field_names(status: Status) -> str:
@@ -159,10 +166,14 @@ def _without_status(code: int, about: dict[str, str], server: str) -> BackoutErr
         return Throttled("The API server asked to slow down.")
     if code == 404:
         return ObjectNotFound(
-            "{what} was not found, and the answer is not that of a Kubernetes API server.", **about,
+            "{what} was not found, and the answer is not that of a Kubernetes API server.",
+            **about,
             hint="Check the server's address in the kubeconfig.",
-        )  # fmt: skip
+        )
     return ServerError(
         "{server} answered {code} to {verb} {what}, and not as a Kubernetes API server does.",
-        server=server or "The server", code=code, **about, hint="A proxy or a login page may stand in between.",
-    )  # fmt: skip
+        server=server or "The server",
+        code=code,
+        **about,
+        hint="A proxy or a login page may stand in between.",
+    )

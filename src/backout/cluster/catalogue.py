@@ -20,9 +20,11 @@ from backout.model.decoding import UNREADABLE
 
 AT_ONCE = 8
 AGGREGATED = ",".join(
-    [*(f"application/json;g=apidiscovery.k8s.io;v={v};as=APIGroupDiscoveryList" for v in ("v2", "v2beta1")),
-     "application/json"]
-)  # fmt: skip
+    [
+        *(f"application/json;g=apidiscovery.k8s.io;v={v};as=APIGroupDiscoveryList" for v in ("v2", "v2beta1")),
+        "application/json",
+    ]
+)
 
 
 class _Item(msgspec.Struct):
@@ -121,11 +123,13 @@ def _aggregated(response: httpx2.Response) -> Wanted | None:
 
 def _served(name: str, version: _FoundVersion) -> list[Served]:
     return [
-        Served(Resource(name, item.responseKind.kind, item.resource, item.scope == "Namespaced"),
-               frozenset(item.verbs or ()))
+        Served(
+            Resource(name, item.responseKind.kind, item.resource, item.scope == "Namespaced"),
+            frozenset(item.verbs or ()),
+        )
         for item in version.resources or ()
         if item.responseKind is not None and item.responseKind.kind
-    ]  # fmt: skip
+    ]
 
 
 def _each(response: httpx2.Response) -> Wanted:

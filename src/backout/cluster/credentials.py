@@ -81,8 +81,9 @@ class Credentials:
         except OSError as error:
             raise ConfigError(
                 "The token file {file} can't be read: {reason}.",
-                file=str(path), reason=(error.strerror or "error").lower(),
-            ) from None  # fmt: skip
+                file=str(path),
+                reason=(error.strerror or "error").lower(),
+            ) from None
         self._read_at = time.monotonic()
         self.generation += 1
 

@@ -104,6 +104,8 @@ class Discovery:
 
 def _not_served(api_version: str, kind: str) -> ObjectNotFound:
     return ObjectNotFound(
-        "The cluster does not serve the kind {kind} of {api}.", kind=kind, api=api_version,
+        "The cluster does not serve the kind {kind} of {api}.",
+        kind=kind,
+        api=api_version,
         hint="Its CustomResourceDefinition, or that version of it, may have been removed.",
-    )  # fmt: skip
+    )

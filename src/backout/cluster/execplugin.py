@@ -61,20 +61,25 @@ async def run(connection: Connection, plugin: ExecPlugin, *, timeout: float = TI
     if plugin.interactive == "Always" and not interactive:
         raise TokenExpired(
             "The credential program {command} needs a terminal, and there is none.",
-            command=plugin.command, hint="Log in from a terminal first.",
-        )  # fmt: skip
+            command=plugin.command,
+            hint="Log in from a terminal first.",
+        )
     environment = {**os.environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": _info(connection, plugin, interactive)}
     try:
         process = await asyncio.create_subprocess_exec(
-            plugin.command, *plugin.args, env=environment,
-            stdin=None if interactive else asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+            plugin.command,
+            *plugin.args,
+            env=environment,
+            stdin=None if interactive else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+        )
     except OSError as error:
         raise ConfigError(
             "The credential program {command} can't be started: {reason}.",
-            command=plugin.command, reason=(error.strerror or "error").lower(),
+            command=plugin.command,
+            reason=(error.strerror or "error").lower(),
             hint=plugin.install_hint.replace("{", "{{").replace("}", "}}"),
-        ) from None  # fmt: skip
+        ) from None
     assert process.stdout is not None
     try:
         async with asyncio.timeout(timeout):
@@ -83,8 +88,9 @@ async def run(connection: Connection, plugin: ExecPlugin, *, timeout: float = TI
     except TimeoutError:
         raise TokenExpired(
             "The credential program {command} did not end within {seconds} s.",
-            command=plugin.command, seconds=int(timeout),
-        ) from None  # fmt: skip
+            command=plugin.command,
+            seconds=int(timeout),
+        ) from None
     finally:
         if process.returncode is None:
             process.kill()
@@ -92,8 +98,10 @@ async def run(connection: Connection, plugin: ExecPlugin, *, timeout: float = TI
     if code != 0:
         raise TokenExpired(
             "The credential program {command} ended with code {code}.",
-            command=plugin.command, code=code, hint="Its message is above. Logging in again may help.",
-        )  # fmt: skip
+            command=plugin.command,
+            code=code,
+            hint="Its message is above. Logging in again may help.",
+        )
     return _parse(plugin, output)
 
 
@@ -146,7 +154,8 @@ def _parse(plugin: ExecPlugin, output: bytes) -> Credential:
         )
     expires = status.expiration_timestamp
     return Credential(
-        token=status.token, cert=status.client_certificate_data.encode() or None,
+        token=status.token,
+        cert=status.client_certificate_data.encode() or None,
         key=status.client_key_data.encode() or None,
         expires=expires if expires is None or expires.tzinfo else expires.replace(tzinfo=UTC),
-    )  # fmt: skip
+    )

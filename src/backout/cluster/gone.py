@@ -30,7 +30,11 @@ async def until_gone(cluster: Cluster, resource: Resource, ref: ObjectRef, uid: 
                 seen = seen or mine
     except TimeoutError:
         raise TimedOut(
-            "{ref} was deleted, but is still there after {seconds} s.", ref=str(ref), seconds=GONE_WITHIN,
-            hint="Look at its finalizers: kubectl get {kind} {name} -n {namespace} -o yaml", kind=ref.kind.lower(),
-            name=ref.name, namespace=ref.namespace,
-        ) from None  # fmt: skip
+            "{ref} was deleted, but is still there after {seconds} s.",
+            ref=str(ref),
+            seconds=GONE_WITHIN,
+            hint="Look at its finalizers: kubectl get {kind} {name} -n {namespace} -o yaml",
+            kind=ref.kind.lower(),
+            name=ref.name,
+            namespace=ref.namespace,
+        ) from None

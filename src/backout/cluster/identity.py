@@ -39,8 +39,9 @@ async def identity(wire: Wire) -> ClusterIdentity:
             raise AccessDenied(
                 "The cluster behind {server} can't be told from another: you may not read the namespace kube-system, "
                 "and the kubeconfig names no certificate authority.",
-                server=wire.server, hint="Ask for the right to get the namespace kube-system.",
-            ) from None  # fmt: skip
+                server=wire.server,
+                hint="Ask for the right to get the namespace kube-system.",
+            ) from None
         return ClusterIdentity("", ca, wire.server)
     try:
         uid = decoder(_Namespace).decode(response.content).metadata.uid

@@ -99,8 +99,9 @@ class _Entry:
         if imported and not path.resolve().is_relative_to(base):
             raise RefusedError(
                 "{file}: {key} points outside its own folder, which an imported kubeconfig may not do.",
-                file=str(self.file.path), key=key,
-            )  # fmt: skip
+                file=str(self.file.path),
+                key=key,
+            )
         return path
 
 
@@ -160,34 +161,52 @@ class KubeConfig:
         if not name:
             raise UnknownContext(
                 "{files} names no current context, and none was given.",
-                files=where, known=known, expected="one of: {known}", hint="Choose one with --context.",
-            )  # fmt: skip
+                files=where,
+                known=known,
+                expected="one of: {known}",
+                hint="Choose one with --context.",
+            )
         entry = self._contexts.get(name)
         if entry is None:
             raise UnknownContext(
                 "There is no context {name} in {files}.",
-                name=name, files=where, known=known, expected="one of: {known}", hint="Choose one with --context.",
-            )  # fmt: skip
+                name=name,
+                files=where,
+                known=known,
+                expected="one of: {known}",
+                hint="Choose one with --context.",
+            )
         cluster_name = entry.get("cluster", required=True)
         cluster = self._clusters.get(cluster_name)
         if cluster is None:
             raise UnknownContext(
                 "Context {name} names the cluster {cluster}, which {files} does not have.",
-                name=name, cluster=cluster_name, files=where,
-                known=", ".join(self._clusters) or "none", expected="one of: {known}",
-            )  # fmt: skip
+                name=name,
+                cluster=cluster_name,
+                files=where,
+                known=", ".join(self._clusters) or "none",
+                expected="one of: {known}",
+            )
         user_name = entry.get("user", default="")
         user = self._users.get(user_name)
         if user_name and user is None:
             raise UnknownContext(
                 "Context {name} names the user {user}, whom {files} does not have.",
-                name=name, user=user_name, files=where,
-                known=", ".join(self._users) or "none", expected="one of: {known}",
-            )  # fmt: skip
+                name=name,
+                user=user_name,
+                files=where,
+                known=", ".join(self._users) or "none",
+                expected="one of: {known}",
+            )
         return Connection(
-            context=name, namespace=entry.get("namespace", default="") or "default", cluster=cluster_name,
-            user=user_name, kubeconfig=self.variable, **self._cluster(cluster), **(self._user(user) if user else {}),
-        )  # fmt: skip
+            context=name,
+            namespace=entry.get("namespace", default="") or "default",
+            cluster=cluster_name,
+            user=user_name,
+            kubeconfig=self.variable,
+            **self._cluster(cluster),
+            **(self._user(user) if user else {}),
+        )
 
     def _cluster(self, entry: _Entry) -> dict[str, Any]:
         server = entry.get("server", required=True)
@@ -199,8 +218,9 @@ class KubeConfig:
         if self.imported and (insecure or proxy):
             raise RefusedError(
                 "{file} came by import and sets {key}, which is not taken over from others.",
-                file=str(entry.file.path), key="insecure-skip-tls-verify" if insecure else "proxy-url",
-            )  # fmt: skip
+                file=str(entry.file.path),
+                key="insecure-skip-tls-verify" if insecure else "proxy-url",
+            )
         if urlsplit(proxy).scheme in ("socks5", "socks5h"):
             entry.fail("proxy-url", "Backout can't go through a SOCKS proxy; an http or https one was expected")
         if proxy and urlsplit(proxy).scheme not in ("http", "https"):
@@ -218,28 +238,37 @@ class KubeConfig:
             None,
         )
         return {
-            "server": server.rstrip("/"), "ca": ca, "insecure": insecure, "proxy_url": proxy,
+            "server": server.rstrip("/"),
+            "ca": ca,
+            "insecure": insecure,
+            "proxy_url": proxy,
             "tls_server_name": entry.get("tls-server-name", default=""),
-            "compress": not entry.get("disable-compression", bool, False), "exec_config": exec_config,
-        }  # fmt: skip
+            "compress": not entry.get("disable-compression", bool, False),
+            "exec_config": exec_config,
+        }
 
     def _user(self, entry: _Entry) -> dict[str, Any]:
         if entry.get("auth-provider", dict):
             raise ConfigError(
                 "{file}: the user has an auth-provider, which kubectl itself dropped in 1.26.",
-                file=str(entry.file.path), hint="Let the cloud's tool write a kubeconfig with an exec plugin.",
-            )  # fmt: skip
+                file=str(entry.file.path),
+                hint="Let the cloud's tool write a kubeconfig with an exec plugin.",
+            )
         token_file = entry.get("tokenFile")
         cert = entry.bytes_of("client-certificate", imported=self.imported)
         key = entry.bytes_of("client-key", imported=self.imported)
         if bool(cert) != bool(key):
             entry.fail("client-key" if cert else "client-certificate", "a certificate needs its key, and a key its")
         return {
-            "client_cert": cert, "client_key": key, "token": entry.get("token", default=""),
+            "client_cert": cert,
+            "client_key": key,
+            "token": entry.get("token", default=""),
             "token_file": entry.local(token_file, "tokenFile", imported=self.imported) if token_file else None,
-            "username": entry.get("username", default=""), "password": entry.get("password", default=""),
-            "exec": self._exec(entry), "impersonate": _impersonation(entry),
-        }  # fmt: skip
+            "username": entry.get("username", default=""),
+            "password": entry.get("password", default=""),
+            "exec": self._exec(entry),
+            "impersonate": _impersonation(entry),
+        }
 
     def _exec(self, user: _Entry) -> ExecPlugin | None:
         if not user.get("exec", dict):
@@ -249,9 +278,10 @@ class KubeConfig:
         if self.imported:
             raise RefusedError(
                 "{file} came by import and wants to run {command}.",
-                file=str(entry.file.path), command=command,
+                file=str(entry.file.path),
+                command=command,
                 hint="Programs are run for your own kubeconfig only; an imported one needs a token or a certificate.",
-            )  # fmt: skip
+            )
         if os.path.dirname(command) and not os.path.isabs(command):  # noqa: PTH117, PTH120 - "./x" and "x" differ
             command = str(entry.file.path.resolve().parent / command)
         version = entry.get("apiVersion", required=True)
@@ -268,10 +298,14 @@ class KubeConfig:
             for index, _ in enumerate(entry.get("env", list, []))
         )
         return ExecPlugin(
-            command=command, args=tuple(str(arg) for arg in entry.get("args", list, [])), env=variables,
-            api_version=version, interactive=mode, cluster_info=entry.get("provideClusterInfo", bool, False),
+            command=command,
+            args=tuple(str(arg) for arg in entry.get("args", list, [])),
+            env=variables,
+            api_version=version,
+            interactive=mode,
+            cluster_info=entry.get("provideClusterInfo", bool, False),
             install_hint=entry.get("installHint", default=""),
-        )  # fmt: skip
+        )
 
 
 def _impersonation(entry: _Entry) -> tuple[tuple[str, str], ...]:
@@ -312,10 +346,13 @@ def in_cluster(folder: Path = SERVICE_ACCOUNT) -> Connection | None:
     if not host or not token.is_file():
         return None
     return Connection(
-        context="in-cluster", server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
-        namespace=namespace.read_text().strip() if namespace.is_file() else "default", cluster="in-cluster",
-        ca=ca.read_bytes() if ca.is_file() else None, token_file=token,
-    )  # fmt: skip
+        context="in-cluster",
+        server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
+        namespace=namespace.read_text().strip() if namespace.is_file() else "default",
+        cluster="in-cluster",
+        ca=ca.read_bytes() if ca.is_file() else None,
+        token_file=token,
+    )
 
 
 def connection(kubeconfig: str = "", context: str = "", *, imported: bool = False) -> Connection:

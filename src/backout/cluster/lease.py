@@ -25,15 +25,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backout.cluster.port import LEASES, Cluster, Object
-from backout.errors import (
-    AccessDenied,
-    AlreadyExists,
-    BackoutError,
-    Conflict,
-    LeaseLost,
-    LockedError,
-    ObjectNotFound,
-)
+from backout.errors import AccessDenied, AlreadyExists, BackoutError, Conflict, LeaseLost, LockedError, ObjectNotFound
 
 DURATION = 15
 RENEW = 5.0
@@ -128,15 +120,23 @@ class Lease:
         if self._lost:
             raise LeaseLost(
                 "The lock on {target} is lost: {why}. Nothing more is written.",
-                target=self._target, why=self._lost, hint="`backout runs` shows who works on it.",
-            )  # fmt: skip
+                target=self._target,
+                why=self._lost,
+                hint="`backout runs` shows who works on it.",
+            )
 
 
 @asynccontextmanager
 async def hold(
-    cluster: Cluster, target: str, namespace: str, *, holder: str, about: Mapping[str, str],
-    duration: int = DURATION, renew: float = RENEW,
-) -> AsyncIterator[Lease]:  # fmt: skip
+    cluster: Cluster,
+    target: str,
+    namespace: str,
+    *,
+    holder: str,
+    about: Mapping[str, str],
+    duration: int = DURATION,
+    renew: float = RENEW,
+) -> AsyncIterator[Lease]:
     """Takes the lease, renews it in the background, deletes it at the end.
 
     ``about`` is for people: ``actor`` (who), ``about`` (what for), and ``work`` where it is not a run.
@@ -149,12 +149,16 @@ async def hold(
     spec = {"holderIdentity": holder, "leaseDurationSeconds": duration, "leaseTransitions": 0}
     annotations = {f"{PREFIX}{key}": value for key, value in about.items()} | {f"{PREFIX}target": target}
     wanted: Object = {
-        "apiVersion": LEASES.api_version, "kind": LEASES.kind, "spec": spec,
+        "apiVersion": LEASES.api_version,
+        "kind": LEASES.kind,
+        "spec": spec,
         "metadata": {
-            "name": name, "namespace": namespace, "annotations": annotations,
+            "name": name,
+            "namespace": namespace,
+            "annotations": annotations,
             "labels": {"app.kubernetes.io/managed-by": "backout"},
         },
-    }  # fmt: skip
+    }
     lease = Lease(cluster, await _acquire(cluster, wanted, target), target, duration)
     keeper = asyncio.create_task(lease.keep(renew))
     try:
@@ -223,21 +227,24 @@ def _locked(obj: Object, target: str) -> LockedError:
     spec = obj["spec"]
     return LockedError(
         "{target} is being worked on by {who} since {since}: {about}.",
-        target=target, who=_holder(obj), since=spec.get("acquireTime") or "an unknown time",
+        target=target,
+        who=_holder(obj),
+        since=spec.get("acquireTime") or "an unknown time",
         about=annotations.get(f"{PREFIX}about", "") or "it did not say what for",
         hint="Wait until it ends."
         if f"{PREFIX}work" in annotations
         else "Wait until it ends, or see `backout show {run}` where it was started.",
         run=spec.get("holderIdentity", ""),
-    )  # fmt: skip
+    )
 
 
 def _no_rights(error: AccessDenied, namespace: str) -> AccessDenied:
     return AccessDenied(
         "You may not work with Leases in namespace {namespace}, so the target can't be locked: {words}",
-        namespace=namespace, words=error.message,
+        namespace=namespace,
+        words=error.message,
         hint="Ask for get, create, update and delete on leases of coordination.k8s.io.",
-    )  # fmt: skip
+    )
 
 
 def _now() -> str:

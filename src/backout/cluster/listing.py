@@ -85,9 +85,16 @@ def no_gc() -> Iterator[None]:
 
 
 async def pages(
-    wire: Wire, type_: Any, resource: Resource, namespace: str = "", *,
-    labels: str = "", fields: str = "", limit: int = PAGE, accept: str = "application/json",
-) -> AsyncIterator[Page]:  # fmt: skip
+    wire: Wire,
+    type_: Any,
+    resource: Resource,
+    namespace: str = "",
+    *,
+    labels: str = "",
+    fields: str = "",
+    limit: int = PAGE,
+    accept: str = "application/json",
+) -> AsyncIterator[Page]:
     """All pages. When the position expires (410) the list starts again: the next page has ``first`` set."""
     path = path_of(resource, namespace=namespace)
     position, restarts, first = "", 0, True
@@ -117,9 +124,16 @@ async def pages(
 
 
 async def everything(
-    wire: Wire, type_: Any, resource: Resource, namespace: str = "", *,
-    labels: str = "", fields: str = "", limit: int = PAGE, accept: str = "application/json",
-) -> tuple[list[Any], str]:  # fmt: skip
+    wire: Wire,
+    type_: Any,
+    resource: Resource,
+    namespace: str = "",
+    *,
+    labels: str = "",
+    fields: str = "",
+    limit: int = PAGE,
+    accept: str = "application/json",
+) -> tuple[list[Any], str]:
     """One consistent list and its version: what was read before an expiry is thrown away."""
     result: list[Any] = []
     version = ""
@@ -132,9 +146,15 @@ async def everything(
 
 
 async def folded(
-    wire: Wire, type_: Any, resource: Resource, fold: Callable[[list[Any]], R], namespace: str = "", *,
-    labels: str = "", fields: str = "",
-) -> list[R]:  # fmt: skip
+    wire: Wire,
+    type_: Any,
+    resource: Resource,
+    fold: Callable[[list[Any]], R],
+    namespace: str = "",
+    *,
+    labels: str = "",
+    fields: str = "",
+) -> list[R]:
     """What ``fold`` makes of each page; no page is kept, so that memory does not grow with the cluster."""
     result: list[R] = []
     async for page in pages(wire, type_, resource, namespace, labels=labels, fields=fields):

@@ -58,6 +58,7 @@ CONTROLLERREVISIONS = Resource("apps/v1", "ControllerRevision", "controllerrevis
 ENDPOINTSLICES = Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 JOBS = Resource("batch/v1", "Job", "jobs")
+INGRESSES = Resource("networking.k8s.io/v1", "Ingress", "ingresses")
 
 
 class Served(NamedTuple):

@@ -65,9 +65,15 @@ _Known = dict[tuple[str, str], tuple[_HeadMeta, Any]]
 
 
 async def reflect(
-    wire: Wire, type_: Any, resource: Resource, namespace: str = "", *,
-    labels: str = "", fields: str = "", timing: Timing = Timing(),  # noqa: B008 - immutable
-) -> AsyncIterator[tuple[EventType, Any]]:  # fmt: skip
+    wire: Wire,
+    type_: Any,
+    resource: Resource,
+    namespace: str = "",
+    *,
+    labels: str = "",
+    fields: str = "",
+    timing: Timing = Timing(),  # noqa: B008 - immutable
+) -> AsyncIterator[tuple[EventType, Any]]:
     """Events of one collection: first what exists, then ``SYNCED`` (with None), then every change.
 
     Raises:
@@ -154,9 +160,12 @@ async def _lines(
 ) -> AsyncIterator[_Line]:
     path = path_of(resource, namespace=namespace)
     params = {
-        **selectors(labels, fields), "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version,
+        **selectors(labels, fields),
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": version,
         "timeoutSeconds": str(max(1, round(timing.period * random.uniform(0.8, 1.2)))),
-    }  # fmt: skip
+    }
     async with wire.stream(path, params=params, read_timeout=timing.silence) as lines:
         async for raw in lines:
             if not raw.strip():

@@ -102,9 +102,12 @@ def proxy_for(connection: Connection) -> str:
     if kind not in ("http", "https"):
         raise ConfigError(
             "The environment names a proxy that Backout can't go through.",
-            expected="an http or https proxy in {name}", found="{kind}", name=f"{parts.scheme.upper()}_PROXY",
-            kind=kind, hint="Name the API server in NO_PROXY, or another proxy.",
-        )  # fmt: skip
+            expected="an http or https proxy in {name}",
+            found="{kind}",
+            name=f"{parts.scheme.upper()}_PROXY",
+            kind=kind,
+            hint="Name the API server in NO_PROXY, or another proxy.",
+        )
     return proxy
 
 

@@ -78,10 +78,16 @@ class Verbs:
         """Server-side apply."""
         return dict(
             await self._client.patch(
-                _class(resource), obj["metadata"]["name"], obj, namespace=_namespace(resource, obj),
-                patch_type=PatchType.APPLY, field_manager=manager or self._manager, force=force, dry_run=dry_run,
+                _class(resource),
+                obj["metadata"]["name"],
+                obj,
+                namespace=_namespace(resource, obj),
+                patch_type=PatchType.APPLY,
+                field_manager=manager or self._manager,
+                force=force,
+                dry_run=dry_run,
             )
-        )  # fmt: skip
+        )
 
     async def close(self) -> None:
         """Closes lightkube's client; the wire stays open."""

@@ -66,9 +66,12 @@ class Wire:
 
     def _open(self) -> httpx2.AsyncHTTPTransport:
         return httpx2.AsyncHTTPTransport(
-            verify=self._tls, trust_env=False, proxy=self._proxy or None, socket_options=_keepalive(),
+            verify=self._tls,
+            trust_env=False,
+            proxy=self._proxy or None,
+            socket_options=_keepalive(),
             limits=httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=AT_ONCE, keepalive_expiry=60),
-        )  # fmt: skip
+        )
 
     def _take_certificate(self, cert: bytes, key: bytes) -> None:
         """Connections that are open keep their old certificate, so that new ones are opened in a new pool."""
@@ -250,15 +253,20 @@ class Wire:
             chain.append(cause)
         untrusted = next((item for item in chain if isinstance(item, ssl.SSLCertVerificationError)), None)
         if untrusted is not None:
-            return _Failed(UntrustedServer(
-                "The certificate of {server} can't be trusted: {reason}.",
-                server=self.server, reason=untrusted.verify_message or "verification failed",
-                hint="The kubeconfig's authority did not sign it. Get a new kubeconfig from a safe place.",
-            ))  # fmt: skip
+            return _Failed(
+                UntrustedServer(
+                    "The certificate of {server} can't be trusted: {reason}.",
+                    server=self.server,
+                    reason=untrusted.verify_message or "verification failed",
+                    hint="The kubeconfig's authority did not sign it. Get a new kubeconfig from a safe place.",
+                )
+            )
         lost = ClusterUnreachable(
-            "The API server {server} can't be reached: {reason}.", server=self.server, reason=_words(error, chain),
+            "The API server {server} can't be reached: {reason}.",
+            server=self.server,
+            reason=_words(error, chain),
             hint="Check the address in the kubeconfig, the network and the VPN.",
-        )  # fmt: skip
+        )
         never = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
         return _Failed(lost, never_sent=never, slow=isinstance(error, httpx2.TimeoutException))
 
@@ -331,10 +339,11 @@ def _require_kubernetes(response: httpx2.Response, request: httpx2.Request, subj
 def _no_kubernetes(request: httpx2.Request, subject: Subject, response: httpx2.Response) -> ServerError:
     return ServerError(
         "{server} answered {code} with {type} instead of JSON, and not as a Kubernetes API server does.",
-        server=f"{request.url.scheme}://{request.url.host}", code=response.status_code,
+        server=f"{request.url.scheme}://{request.url.host}",
+        code=response.status_code,
         type=response.headers.get("content-type", "").partition(";")[0][:60] or "no type",
         hint="A proxy or a login page may stand in between.",
-    )  # fmt: skip
+    )
 
 
 def _words(error: Exception, chain: list[BaseException]) -> str:

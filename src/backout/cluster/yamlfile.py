@@ -34,9 +34,11 @@ class YamlFile:
             mark = error.problem_mark
             raise ConfigError(
                 "{file} is not valid YAML: {problem} (line {line}, column {column}).",
-                file=str(path), problem=error.problem or "syntax error",
-                line=mark.line + 1 if mark else 0, column=mark.column + 1 if mark else 0,
-            ) from None  # fmt: skip
+                file=str(path),
+                problem=error.problem or "syntax error",
+                line=mark.line + 1 if mark else 0,
+                column=mark.column + 1 if mark else 0,
+            ) from None
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
             raise ConfigError("{file} is not valid YAML.", file=str(path)) from None
 
@@ -65,8 +67,11 @@ class YamlFile:
         """Raises a ConfigError that names this file, the line and the key."""
         raise ConfigError(
             "{file}, line {line}: {key}: {problem}.",
-            file=str(self.path), line=self._line(path), key=_dotted(path) or "the document", problem=problem,
-        )  # fmt: skip
+            file=str(self.path),
+            line=self._line(path),
+            key=_dotted(path) or "the document",
+            problem=problem,
+        )
 
     def _line(self, path: tuple[str | int, ...]) -> int:
         """The line of the deepest part of ``path`` that exists. Parsed again, since it is needed for an error only."""

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from backout.changes.writers import Written
 from backout.diagnosis.collect import WorkloadKey
 from backout.diagnosis.holdings import Known, ManagedMeta, reference
 from backout.diagnosis.pods import CONFIG_REASONS, IMAGE_REASONS
 from backout.diagnosis.symptoms import MOUNT_EVENTS
 from backout.diagnosis.views import Workload
-from backout.ledger.references import Reference, references
-from backout.ledger.writers import Written
+from backout.kube.references import Reference, references
 from backout.model.evidence import Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
@@ -129,15 +129,24 @@ def weigh(suspicion: Suspicion, changed: bool | None, template_changed: datetime
         return None
     if changed:
         return Weighed(
-            msg("What fails reads {object}, and {manager} was the last to change anything that it reads.", object=name,
-                manager=who), direct=False,
-        )  # fmt: skip
+            msg(
+                "What fails reads {object}, and {manager} was the last to change anything that it reads.",
+                object=name,
+                manager=who,
+            ),
+            direct=False,
+        )
     if since is not None and since - written.at <= SOON:
         seconds = max(0, int((since - written.at).total_seconds()))
         return Weighed(
-            msg("What fails reads {object}, and it began {seconds} s after {manager} wrote that.", object=name,
-                seconds=seconds, manager=who), direct=False,
-        )  # fmt: skip
+            msg(
+                "What fails reads {object}, and it began {seconds} s after {manager} wrote that.",
+                object=name,
+                seconds=seconds,
+                manager=who,
+            ),
+            direct=False,
+        )
     return None
 
 

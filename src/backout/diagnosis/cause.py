@@ -13,16 +13,16 @@ from backout.cluster.port import Cluster
 from backout.diagnosis import fault_cause
 from backout.diagnosis.collect import KINDS, WorkloadKey
 from backout.diagnosis.faults import Fault
+from backout.diagnosis.suspects import suspect_of
 from backout.errors import BackoutError
-from backout.ledger.ownership import Owner
-from backout.ledger.suspects import suspect_of
+from backout.helm.unfinished import instead, never_installed
 from backout.mechanisms import registry
-from backout.mechanisms.helm.unfinished import instead, never_installed
 from backout.model.change import LedgerEntry
 from backout.model.evidence import Confidence, Problem, Symptom
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.target import ObjectRef, Target
+from backout.ownership.owner import Owner
 
 SOON = timedelta(minutes=10)
 SKEW = timedelta(seconds=5)
@@ -76,11 +76,19 @@ async def conclude(cluster: Cluster, case: Case) -> Problem:
     suspect = await _suspect(cluster, case, revisions, bad)
     notes += _unexplained(case, suspect)
     return Problem(
-        target=case.target, mechanism=mechanism, workload=_workload(case), symptoms=tuple(case.symptoms),
-        cause=_cause(case, bad, suspect), suspect=suspect, bad_revision=bad.number if bad else None,
-        confidence=confidence, why=why, notes=tuple(notes),
-        serving=case.serving if case.workloads else None, desired=case.desired if case.workloads else None,
-    )  # fmt: skip
+        target=case.target,
+        mechanism=mechanism,
+        workload=_workload(case),
+        symptoms=tuple(case.symptoms),
+        cause=_cause(case, bad, suspect),
+        suspect=suspect,
+        bad_revision=bad.number if bad else None,
+        confidence=confidence,
+        why=why,
+        notes=tuple(notes),
+        serving=case.serving if case.workloads else None,
+        desired=case.desired if case.workloads else None,
+    )
 
 
 async def _of_object(cluster: Cluster, case: Case, fault: Fault) -> Problem:
@@ -97,12 +105,21 @@ async def _of_object(cluster: Cluster, case: Case, fault: Fault) -> Problem:
         symptoms[0] = msgspec.structs.replace(symptoms[0], evidence=(*symptoms[0].evidence, *evidence))
     sure, why = fault_cause.confidence(fault, case.since)
     return Problem(
-        target=case.target, mechanism=case.mechanism, workload=_workload(case), symptoms=tuple(symptoms),
-        cause=fault_cause.cause(fault, symptoms, fields), suspect=fault_cause.suspect(fault, case.target, fields),
-        bad_revision=number, confidence=sure, why=why, notes=tuple(notes), readers=fault.readers,
+        target=case.target,
+        mechanism=case.mechanism,
+        workload=_workload(case),
+        symptoms=tuple(symptoms),
+        cause=fault_cause.cause(fault, symptoms, fields),
+        suspect=fault_cause.suspect(fault, case.target, fields),
+        bad_revision=number,
+        confidence=sure,
+        why=why,
+        notes=tuple(notes),
+        readers=fault.readers,
         snapshot=fault.past.good.short if fault.past.good and fault.past.kept(fault.ref) is not None else "",
-        serving=case.serving if case.workloads else None, desired=case.desired if case.workloads else None,
-    )  # fmt: skip
+        serving=case.serving if case.workloads else None,
+        desired=case.desired if case.workloads else None,
+    )
 
 
 def first_bad(revisions: Sequence[Revision], since: datetime | None) -> Revision | None:
@@ -129,9 +146,7 @@ def weigh(revisions: Sequence[Revision], bad: Revision | None, case: Case) -> tu
     if bad is None:
         if not revisions:
             return "unknown", ()
-        return "possible", (
-            msg("The revision in force was healthy before, so something else may have broken it."),
-        )  # fmt: skip
+        return "possible", (msg("The revision in force was healthy before, so something else may have broken it."),)
     good_before = any(r.goodness == "good" and r.number < bad.number for r in revisions)
     why = list(bad.reasons[:2])
     if case.contents and bad.goodness == "good":
@@ -188,10 +203,13 @@ def _unexplained(case: Case, suspect: LedgerEntry | None) -> list[Message]:
     if len(left) == len(case.symptoms):
         return []
     return [
-        msg("That revision did not change {object}: its {code} may have another cause.", object=str(symptom.ref),
-            code=symptom.code)
+        msg(
+            "That revision did not change {object}: its {code} may have another cause.",
+            object=str(symptom.ref),
+            code=symptom.code,
+        )
         for symptom in left
-    ]  # fmt: skip
+    ]
 
 
 def _refs(case: Case) -> list[ObjectRef]:
@@ -214,6 +232,11 @@ def _cause(case: Case, bad: Revision | None, suspect: LedgerEntry | None) -> Mes
         return msg("{codes}; no change is known that brought it", codes=codes)
     image = next((f for f in suspect.fields if f.path.endswith(".image")), None) if suspect else None
     if image is not None and image.before is not None and image.after is not None:
-        return msg("{codes} since revision {number}: image {before} → {after}", codes=codes, number=bad.number,
-                   before=str(image.before), after=str(image.after))  # fmt: skip
+        return msg(
+            "{codes} since revision {number}: image {before} → {after}",
+            codes=codes,
+            number=bad.number,
+            before=str(image.before),
+            after=str(image.after),
+        )
     return msg("{codes} since revision {number}", codes=codes, number=bad.number)

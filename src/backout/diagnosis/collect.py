@@ -9,16 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from backout.cluster.port import (
-    DAEMONSETS,
-    DEPLOYMENTS,
-    EVENTS,
-    PODS,
-    REPLICASETS,
-    STATEFULSETS,
-    Cluster,
-    Resource,
-)
+from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, EVENTS, PODS, REPLICASETS, STATEFULSETS, Cluster, Resource
 from backout.diagnosis.pods import troubles
 from backout.diagnosis.views import Event, Pod, ReplicaSet, Workload
 from backout.errors import AccessDenied, BackoutError, ObjectNotFound

@@ -18,7 +18,7 @@ from backout.diagnosis.faults import Finding
 from backout.diagnosis.holdings import Holdings, live, reference
 from backout.diagnosis.running import Running, started
 from backout.errors import AccessDenied, ObjectNotFound
-from backout.ledger.references import Reference
+from backout.kube.references import Reference
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
@@ -35,10 +35,13 @@ async def configuration(
     cluster: Cluster, state: State, programs: Iterable[Running], holdings: Holdings
 ) -> list[Finding]:
     """What the known programs say of the files that they load while they run."""
-    found = await asyncio.gather(*(
-        _one(cluster, state, program, holdings) for program in programs
-        if program.program.hashring or program.program.config or program.program.component == "rule"
-    ))  # fmt: skip
+    found = await asyncio.gather(
+        *(
+            _one(cluster, state, program, holdings)
+            for program in programs
+            if program.program.hashring or program.program.config or program.program.component == "rule"
+        )
+    )
     return [finding for findings in found for finding in findings]
 
 
@@ -54,9 +57,9 @@ async def _one(cluster: Cluster, state: State, running: Running, holdings: Holdi
         files[program.hashring] = ring[1]
     namespace = running.workload[0]
     pods = [pod for pod in running.pods if started(pod, program.container) is not None]
-    states = await asyncio.gather(*(
-        reload_state(cluster, namespace, pod, program.container, program, files, None) for pod in pods
-    ))  # fmt: skip
+    states = await asyncio.gather(
+        *(reload_state(cluster, namespace, pod, program.container, program, files, None) for pod in pods)
+    )
     failed = [(pod, told) for pod, told in zip(pods, states, strict=True) if told.state == "failed"]
     findings: list[Finding] = []
     if failed:
@@ -114,13 +117,23 @@ def _failed(ref: ObjectRef, running: Running, failed: list[tuple[Object, Reload]
     text = msg("{program} could not load it, and goes on with what it had before", program=running.program.name)
     distinct = {told.message.text: (pod, told) for pod, told in reversed(failed)}
     evidence = tuple(
-        Evidence(source="log" if told.by == "log" else "metric", at=told.at, message=told.message,
-                 ref=ObjectRef("v1", "Pod", pod["metadata"]["name"], running.workload[0]))
+        Evidence(
+            source="log" if told.by == "log" else "metric",
+            at=told.at,
+            message=told.message,
+            ref=ObjectRef("v1", "Pod", pod["metadata"]["name"], running.workload[0]),
+        )
         for pod, told in list(distinct.values())[:3]
-    )  # fmt: skip
+    )
     since = min((told.at for _, told in failed if told.at), default=None)
-    symptom = Symptom(code="ConfigReloadFailed", ref=workload_ref(running.workload), message=text, since=since,
-                      pods=names, evidence=evidence)  # fmt: skip
+    symptom = Symptom(
+        code="ConfigReloadFailed",
+        ref=workload_ref(running.workload),
+        message=text,
+        since=since,
+        pods=names,
+        evidence=evidence,
+    )
     proof = msg("The program that reads it says itself that it can't load it.")
     return Finding(ref, symptom, running.workload, proof, direct=True)
 
@@ -146,29 +159,54 @@ async def _forwarding(
     grown, why = await _failing(cluster, running)
     evidence: list[Evidence] = []
     if strangers:
-        evidence.append(Evidence(source="object", ref=ref, data={"endpoints": list(strangers)}, message=msg(
-            "it names {endpoints}, and there is no such pod", endpoints=", ".join(strangers[:3]))))  # fmt: skip
+        evidence.append(
+            Evidence(
+                source="object",
+                ref=ref,
+                data={"endpoints": list(strangers)},
+                message=msg("it names {endpoints}, and there is no such pod", endpoints=", ".join(strangers[:3])),
+            )
+        )
     for pod, rate in grown.items():
         pod_ref = ObjectRef("v1", "Pod", pod, ref.namespace)
-        evidence.append(Evidence(source="metric", ref=pod_ref, data={"failed": rate}, message=msg(
-            "{pod}: {count} requests to other receivers failed within {seconds} s", pod=pod, count=round(rate),
-            seconds=AGAIN)))  # fmt: skip
+        evidence.append(
+            Evidence(
+                source="metric",
+                ref=pod_ref,
+                data={"failed": rate},
+                message=msg(
+                    "{pod}: {count} requests to other receivers failed within {seconds} s",
+                    pod=pod,
+                    count=round(rate),
+                    seconds=AGAIN,
+                ),
+            )
+        )
     if grown:
         text = msg("{program} can't forward requests to receivers of its hashring", program=running.program.name)
     elif strangers and why is not None:
-        text = msg("{program} is to forward requests to receivers that do not exist; whether any failed can't be seen: "
-                   "{why}", program=running.program.name, why=why)  # fmt: skip
+        text = msg(
+            "{program} is to forward requests to receivers that do not exist; whether any failed can't be seen: {why}",
+            program=running.program.name,
+            why=why,
+        )
     elif strangers:
         text = msg("{program} is to forward requests to receivers that do not exist", program=running.program.name)
     else:
         return []
-    symptom = Symptom(code="ForwardRequestFailures", ref=workload_ref(running.workload), message=text,
-                      since=written.at if written and not failed else None, pods=tuple(sorted(grown)),
-                      evidence=tuple(evidence[:4]))  # fmt: skip
+    symptom = Symptom(
+        code="ForwardRequestFailures",
+        ref=workload_ref(running.workload),
+        message=text,
+        since=written.at if written and not failed else None,
+        pods=tuple(sorted(grown)),
+        evidence=tuple(evidence[:4]),
+    )
     proof = (
-        msg("It names receivers that do not exist.") if strangers
+        msg("It names receivers that do not exist.")
+        if strangers
         else msg("Requests between the receivers that read it fail.")
-    )  # fmt: skip
+    )
     return [Finding(ref, symptom, running.workload, proof, direct=bool(strangers))]
 
 
@@ -178,13 +216,14 @@ async def _failing(cluster: Cluster, running: Running) -> tuple[dict[str, float]
     async def look() -> tuple[dict[str, float], Message | None]:
         program, namespace = running.program, running.workload[0]
         names = [pod["metadata"]["name"] for pod in running.pods if started(pod, program.container) is not None]
-        pages = await asyncio.gather(*(
-            page(cluster, namespace, name, program.port, _FORWARDED, path=program.metrics_path) for name in names
-        ))  # fmt: skip
+        pages = await asyncio.gather(
+            *(page(cluster, namespace, name, program.port, _FORWARDED, path=program.metrics_path) for name in names)
+        )
         values = {
             name: max((found.value(metric, result="error") or 0.0) for metric in _FORWARDED)
-            for name, found in zip(names, pages, strict=True) if found.refusal is None
-        }  # fmt: skip
+            for name, found in zip(names, pages, strict=True)
+            if found.refusal is None
+        }
         return values, next((found.refusal for found in pages if found.refusal is not None), None)
 
     first, why = await look()
@@ -205,8 +244,11 @@ async def _nobody(cluster: Cluster, state: State, endpoints: Iterable[str], name
         labels = endpoint.partition(":")[0].split(".")
         if len(labels) == 2 or (len(labels) > 2 and labels[2] == namespace):
             wanted[namespace, labels[0]].append(endpoint)
-    sets = {name: workload for (place, kind, name), workload in state.workloads.items()
-            if place == namespace and kind == "StatefulSet"}  # fmt: skip
+    sets = {
+        name: workload
+        for (place, kind, name), workload in state.workloads.items()
+        if place == namespace and kind == "StatefulSet"
+    }
     strangers: list[str] = []
     for (place, pod), named in wanted.items():
         base, _, ordinal = pod.rpartition("-")

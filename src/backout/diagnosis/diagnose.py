@@ -19,10 +19,10 @@ from backout.diagnosis.once import Once
 from backout.diagnosis.releases import ReleaseState, read_releases
 from backout.diagnosis.symptoms import find_troubles, held_symptom, rollout_symptoms, serving, symptoms_of
 from backout.errors import AccessDenied, ObjectNotFound
-from backout.ledger.ownership import Owner, owner_of
 from backout.model.evidence import Diagnosis, Problem, Symptom
 from backout.model.message import msg
 from backout.model.target import OBJECTS, WORKLOADS, Target
+from backout.ownership.owner import Owner, owner_of
 
 NAMESPACES_AT_ONCE = 4
 """Bounds memory: what the histories of a namespace need is read as a whole."""
@@ -48,11 +48,13 @@ async def diagnose(cluster: Cluster, namespace: str, targets: Sequence[Target] =
     wanted = [case for case in cases.values() if not targets or case.target in targets or _named(case, targets)]
     problems = await _problems(cluster, wanted)
     return Diagnosis(
-        cluster=cluster.name, namespace=namespace, at=_known(now, time.monotonic() - began, problems),
+        cluster=cluster.name,
+        namespace=namespace,
+        at=_known(now, time.monotonic() - began, problems),
         problems=tuple(sorted(problems, key=_order)),
         looked_at={"pods": state.pods_seen, "workloads": len(state.workloads), "releases": len(releases)},
         blind=tuple(state.blind),
-    )  # fmt: skip
+    )
 
 
 def _known(now: datetime, took: float, problems: Sequence[Problem]) -> datetime:

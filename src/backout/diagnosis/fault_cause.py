@@ -12,8 +12,8 @@ from backout.diagnosis.blame import SKEW, SOON
 from backout.diagnosis.faults import Fault
 from backout.diagnosis.past import Expected, contents
 from backout.errors import BackoutError
+from backout.kube.diff import diff_objects
 from backout.mechanisms import registry
-from backout.mechanisms.diff import diff_objects
 from backout.model.change import FieldChange, LedgerEntry
 from backout.model.evidence import Confidence, Evidence, Symptom
 from backout.model.message import Message, msg
@@ -38,11 +38,13 @@ def shown(expected: Expected | None, live: Object | None) -> tuple[tuple[FieldCh
     _, texts = describe(before, after)
     evidence = tuple(
         Evidence(
-            source="snapshot", ref=_ref(live), data={"lines": list(text.lines[:SHOWN_LINES])},
+            source="snapshot",
+            ref=_ref(live),
+            data={"lines": list(text.lines[:SHOWN_LINES])},
             message=msg("{path} against {source}:", path=text.path, source=expected.source),
         )
         for text in texts
-    )  # fmt: skip
+    )
     return diff_objects(before, after), evidence
 
 
@@ -76,8 +78,10 @@ def replaced(fault: Fault) -> Symptom | None:
     if not fault.past.changed(fault.ref, fault.live):
         return None
     born = fault.meta.creation_timestamp
-    text = msg("it is immutable, and holds something else than in {source}: it was deleted and made anew",
-               source=expected.source)  # fmt: skip
+    text = msg(
+        "it is immutable, and holds something else than in {source}: it was deleted and made anew",
+        source=expected.source,
+    )
     evidence = Evidence(source="object", ref=fault.ref, at=born, message=msg("the object of today was created then"))
     return Symptom(code=CODE, ref=fault.ref, message=text, since=born, evidence=(evidence,))
 
@@ -155,16 +159,25 @@ def notes(fault: Fault) -> list[Message]:
         found.append(msg("Who deleted it is recorded nowhere in the cluster."))
         snapshot = fault.past.seen(fault.ref)
         if snapshot is not None:
-            found.append(msg("It was there last in snapshot {id}, taken at {at}.", id=snapshot.short,
-                             at=snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC")))  # fmt: skip
+            found.append(
+                msg(
+                    "It was there last in snapshot {id}, taken at {at}.",
+                    id=snapshot.short,
+                    at=snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC"),
+                )
+            )
     key = (fault.ref.kind, fault.ref.name)
     there = fault.past.installed.get(key)
     if fault.past.kept(fault.ref) is None and fault.past.note is None:
         found.append(
-            msg("No good snapshot holds it, so there is nothing to go back to; revision {number} of {release} has it.",
-                number=there.revision, release=str(there.release))
-            if there is not None else msg("No good snapshot holds it, so there is nothing to go back to.")
-        )  # fmt: skip
+            msg(
+                "No good snapshot holds it, so there is nothing to go back to; revision {number} of {release} has it.",
+                number=there.revision,
+                release=str(there.release),
+            )
+            if there is not None
+            else msg("No good snapshot holds it, so there is nothing to go back to.")
+        )
     return found
 
 
@@ -181,10 +194,18 @@ def suspect(fault: Fault, target: Target, fields: tuple[FieldChange, ...]) -> Le
         keys = ", ".join(written.keys[:3])
         summary = (
             msg("{manager} wrote {keys} of {object}", manager=written.manager, keys=keys, object=str(fault.ref))
-            if keys else msg("{manager} wrote {object}", manager=written.manager, object=str(fault.ref))
-        )  # fmt: skip
-    return LedgerEntry(at=written.at, source="managedfields", target=target, actor=written.manager, summary=summary,
-                       touches=(fault.ref,), fields=fields)  # fmt: skip
+            if keys
+            else msg("{manager} wrote {object}", manager=written.manager, object=str(fault.ref))
+        )
+    return LedgerEntry(
+        at=written.at,
+        source="managedfields",
+        target=target,
+        actor=written.manager,
+        summary=summary,
+        touches=(fault.ref,),
+        fields=fields,
+    )
 
 
 async def revision_in_force(cluster: Cluster, target: Target) -> int | None:

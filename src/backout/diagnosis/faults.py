@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from backout.changes.writers import Written
 from backout.cluster.port import Cluster, Object
 from backout.diagnosis.collect import WorkloadKey
 from backout.diagnosis.holdings import ManagedMeta
 from backout.diagnosis.past import Past
-from backout.ledger.ownership import Owner, owner_of
-from backout.ledger.writers import Written
 from backout.model.evidence import Reading, Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef, Target
+from backout.ownership.owner import Owner, owner_of
 
 
 @dataclass(slots=True)

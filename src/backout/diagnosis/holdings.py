@@ -10,10 +10,9 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import CONFIGMAPS, SECRETS, SERVICES, Cluster, Object, Resource
+from backout.changes.writers import Entry, Written, last_write
+from backout.cluster.port import CONFIGMAPS, INGRESSES, SECRETS, SERVICES, Cluster, Object, Resource
 from backout.errors import AccessDenied, NotFoundError
-from backout.ledger.edits import INGRESSES
-from backout.ledger.writers import Entry, Written, last_write
 from backout.model.target import OBJECTS, ObjectRef
 
 RESOURCES: dict[str, Resource] = {"ConfigMap": CONFIGMAPS, "Secret": SECRETS, "Service": SERVICES, "Ingress": INGRESSES}
@@ -37,9 +36,15 @@ class ManagedMeta(msgspec.Struct, rename="camel", frozen=True):
         return last_write(kind, self.managed_fields, self.creation_timestamp)
 
     def as_object(self, kind: str, api_version: str, namespace: str) -> Object:
-        """What `backout.ledger.ownership` needs to tell the owner."""
-        meta = {"name": self.name, "namespace": self.namespace or namespace, "uid": self.uid, "labels": self.labels,
-                "annotations": self.annotations, "ownerReferences": list(self.owner_references)}  # fmt: skip
+        """What `backout.ownership.owner` needs to tell the owner."""
+        meta = {
+            "name": self.name,
+            "namespace": self.namespace or namespace,
+            "uid": self.uid,
+            "labels": self.labels,
+            "annotations": self.annotations,
+            "ownerReferences": list(self.owner_references),
+        }
         return {"apiVersion": api_version, "kind": kind, "metadata": meta}
 
 

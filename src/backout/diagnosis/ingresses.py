@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from backout.changes.writers import Written
 from backout.cluster.port import Cluster
 from backout.diagnosis.faults import Finding
 from backout.diagnosis.holdings import Known, reference
 from backout.diagnosis.past import Past
 from backout.diagnosis.wires import Ingress, Wires
-from backout.ledger.references import Reference, of_ingress
-from backout.ledger.writers import Written
+from backout.kube.references import Reference, of_ingress
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
@@ -58,10 +58,11 @@ def doubts(wires: Wires, namespace: str, known: Known, *, secrets: bool, edits: 
         if where != namespace:
             continue
         missing = [
-            one for one in of_ingress(ingress.plain(namespace))
+            one
+            for one in of_ingress(ingress.plain(namespace))
             if (one.kind == "Service" and wires.listed and (namespace, one.name) not in wires.services)
             or (one.kind == "Secret" and secrets and ("Secret", one.name) not in known)
-        ]  # fmt: skip
+        ]
         written = ingress.metadata.written("Ingress")
         edited = edits and written is not None and written.by == "other" and not written.born
         if missing or edited:
@@ -77,9 +78,14 @@ async def judged(cluster: Cluster, doubt: Doubt, past: Past, wires: Wires) -> li
         finding = _missing(doubt, one, past, before)
         if finding is not None:
             found.append(finding)
-    elsewhere = before is not None and expected is not None and doubt.edited and any(
-        one not in before for one in of_ingress(doubt.ingress.plain(doubt.ref.namespace)) if one.kind == "Service"
-    )  # fmt: skip
+    elsewhere = (
+        before is not None
+        and expected is not None
+        and doubt.edited
+        and any(
+            one not in before for one in of_ingress(doubt.ingress.plain(doubt.ref.namespace)) if one.kind == "Service"
+        )
+    )
     if not found and not elsewhere:
         return []
     answers = await _asked(cluster, doubt.ingress, doubt.ref.namespace)
@@ -113,13 +119,21 @@ def _missing(doubt: Doubt, one: Reference, past: Past, before: tuple[Reference, 
     else:
         at_fault, proof = thing, msg("{ingress} names it.", ingress=str(doubt.ref))
     text = (
-        msg("{object} does not exist: the controller serves {hosts} with another certificate, or not at all",
-            object=str(thing), hosts=one.path or "it")
-        if one.kind == "Secret" else msg("{object} does not exist: {where} leads nowhere", object=str(thing),
-                                         where=one.path or "its default backend")
-    )  # fmt: skip
-    evidence = Evidence(source="object", ref=doubt.ref, message=msg("{ingress} names {object}", ingress=str(doubt.ref),
-                                                                    object=str(thing)))  # fmt: skip
+        msg(
+            "{object} does not exist: the controller serves {hosts} with another certificate, or not at all",
+            object=str(thing),
+            hosts=one.path or "it",
+        )
+        if one.kind == "Secret"
+        else msg(
+            "{object} does not exist: {where} leads nowhere", object=str(thing), where=one.path or "its default backend"
+        )
+    )
+    evidence = Evidence(
+        source="object",
+        ref=doubt.ref,
+        message=msg("{ingress} names {object}", ingress=str(doubt.ref), object=str(thing)),
+    )
     since = written.at if at_fault == doubt.ref and written is not None and by_hand else None
     symptom = Symptom(code="MissingReference", ref=doubt.ref, message=text, since=since, evidence=(evidence,))
     sure = named_before or before is not None or was_there
@@ -130,11 +144,20 @@ def _status(doubt: Doubt, failing: list[Answer], backend: Finding) -> Finding:
     first = failing[0]
     text = msg("{host}{path} answers {status}", host=first.host or "*", path=first.path, status=first.status)
     evidence = tuple(
-        Evidence(source="http", ref=doubt.ref, data={"status": answer.status, "address": answer.address},
-                 message=msg("GET http://{address}{path} with Host {host}: {status}", address=answer.address,
-                             path=answer.path, host=answer.host or "-", status=answer.status))
+        Evidence(
+            source="http",
+            ref=doubt.ref,
+            data={"status": answer.status, "address": answer.address},
+            message=msg(
+                "GET http://{address}{path} with Host {host}: {status}",
+                address=answer.address,
+                path=answer.path,
+                host=answer.host or "-",
+                status=answer.status,
+            ),
+        )
         for answer in failing[:3]
-    )  # fmt: skip
+    )
     since = backend.symptom.since if backend.symptom is not None else None
     symptom = Symptom(code="HTTPStatus", ref=doubt.ref, message=text, since=since, evidence=evidence)
     return Finding(backend.ref, symptom, None, msg("The Ingress itself answers that way."), direct=True)
@@ -177,12 +200,22 @@ async def _elsewhere(
         if not told or not then or told == then:
             continue
         written = doubt.written
-        text = msg("{where} leads to {service}, which answers as “{marker}”; {old} answers as “{before}”",
-                   where=one.path or "its default backend", service=f"service/{one.name}", marker=told,
-                   old=f"service/{old}", before=then)  # fmt: skip
+        text = msg(
+            "{where} leads to {service}, which answers as “{marker}”; {old} answers as “{before}”",
+            where=one.path or "its default backend",
+            service=f"service/{one.name}",
+            marker=told,
+            old=f"service/{old}",
+            before=then,
+        )
         evidence = Evidence(source="http", ref=doubt.ref, message=text, data={"marker": told, "before": then})
-        symptom = Symptom(code="WrongBackend", ref=doubt.ref, message=text, since=written.at if written else None,
-                          evidence=(evidence,))  # fmt: skip
+        symptom = Symptom(
+            code="WrongBackend",
+            ref=doubt.ref,
+            message=text,
+            since=written.at if written else None,
+            evidence=(evidence,),
+        )
         proof = msg("By {source}, it leads to {service}.", source=source, service=f"service/{old}")
         return Finding(doubt.ref, symptom, None, proof)
     return None
@@ -202,8 +235,10 @@ async def _marker(cluster: Cluster, wires: Wires, namespace: str, name: str) -> 
     if service is None or not service.selects:
         return ""
     ports: list[dict[str, Any]] = list(service.spec.ports)
-    obj = {"metadata": {"name": name, "namespace": namespace},
-           "spec": {"selector": service.spec.selector, "type": service.spec.type, "ports": ports}}  # fmt: skip
+    obj = {
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": service.spec.selector, "type": service.spec.type, "ports": ports},
+    }
     return (await connection(cluster, namespace, obj, ports[0], timeout=TIMEOUT)).marker if ports else ""
 
 

@@ -22,7 +22,7 @@ from backout.diagnosis.past import Past
 from backout.diagnosis.symptoms import serving
 from backout.diagnosis.views import Event
 from backout.errors import AccessDenied
-from backout.ledger.references import Reference
+from backout.kube.references import Reference
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.redaction import redact_text
@@ -43,9 +43,12 @@ def was_there(ref: ObjectRef, past: Past, ran: bool) -> Message | None:
 
 
 def unbroken(
-    state: State, waiting: Collection[WorkloadKey], known: Known, readable: Callable[[str], bool],
+    state: State,
+    waiting: Collection[WorkloadKey],
+    known: Known,
+    readable: Callable[[str], bool],
     references: Callable[[WorkloadKey], tuple[Reference, ...]],
-) -> Iterator[Finding]:  # fmt: skip
+) -> Iterator[Finding]:
     """What the running pods of workloads (other than ``waiting``) could not start again without."""
     readers: dict[tuple[str, str, str], list[WorkloadKey]] = defaultdict(list)
     for key, workload in state.workloads.items():
@@ -57,14 +60,25 @@ def unbroken(
     for (namespace, kind, name), keys in sorted(readers.items()):
         ref = reference(kind, name, namespace)
         for key in keys:
-            text = msg("{object} does not exist: pods of {workload} go on with what they read, the next can't start",
-                       object=str(ref), workload=str(workload_ref(key)))  # fmt: skip
-            evidence = Evidence(source="object", ref=workload_ref(key),
-                                message=msg("{workload} reads {object}", workload=str(workload_ref(key)),
-                                            object=str(ref)))  # fmt: skip
+            text = msg(
+                "{object} does not exist: pods of {workload} go on with what they read, the next can't start",
+                object=str(ref),
+                workload=str(workload_ref(key)),
+            )
+            evidence = Evidence(
+                source="object",
+                ref=workload_ref(key),
+                message=msg("{workload} reads {object}", workload=str(workload_ref(key)), object=str(ref)),
+            )
             symptom = Symptom(code="MissingReference", ref=workload_ref(key), message=text, evidence=(evidence,))
-            yield Finding(ref, symptom, key, msg("Pods that read it are ready: it was there when they started."),
-                          direct=True, gone=True)  # fmt: skip
+            yield Finding(
+                ref,
+                symptom,
+                key,
+                msg("Pods that read it are ready: it was there when they started."),
+                direct=True,
+                gone=True,
+            )
 
 
 async def first_signs(cluster: Cluster, faults: Collection[Fault]) -> None:
@@ -88,13 +102,20 @@ async def first_signs(cluster: Cluster, faults: Collection[Fault]) -> None:
             first, last = about[0], about[-1]
             involved = last.involved_object
             evidence = Evidence(
-                source="event", at=first.first, data={"reason": last.reason, "count": last.times},
+                source="event",
+                at=first.first,
+                data={"reason": last.reason, "count": last.times},
                 ref=ObjectRef("", involved.kind, involved.name, involved.namespace, involved.uid),
-                message=msg("{reason}: {text} (seen {times} times)", reason=last.reason,
-                            text=redact_text(last.message)[:300], times=last.times),
-            )  # fmt: skip
-            finding.symptom = replace(symptom, since=symptom.since or first.first,
-                                      evidence=(*symptom.evidence, evidence))  # fmt: skip
+                message=msg(
+                    "{reason}: {text} (seen {times} times)",
+                    reason=last.reason,
+                    text=redact_text(last.message)[:300],
+                    times=last.times,
+                ),
+            )
+            finding.symptom = replace(
+                symptom, since=symptom.since or first.first, evidence=(*symptom.evidence, evidence)
+            )
 
 
 def waits(codes: Collection[str]) -> bool:

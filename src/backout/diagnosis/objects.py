@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import cast
 
+from backout.changes.writers import template_write
 from backout.cluster.port import Cluster, Object
 from backout.diagnosis import missing
 from backout.diagnosis.asking import Asking
@@ -30,8 +31,7 @@ from backout.diagnosis.running import running
 from backout.diagnosis.services import Loose, loose, refused, without_pods
 from backout.diagnosis.wires import Wires, read_wires
 from backout.errors import AccessDenied
-from backout.ledger.references import Reference, references
-from backout.ledger.writers import template_write
+from backout.kube.references import Reference, references
 from backout.model.evidence import Symptom
 from backout.model.target import ObjectRef
 
@@ -92,15 +92,18 @@ class _Look:
         return [finding for findings in told for finding in findings]
 
     async def _namespace(self, namespace: str, wires: Wires, measured: Sequence[Finding]) -> list[Fault]:
-        broken = {key: found for key, found in self.broken.items()
-                  if key[0] == namespace and key in self.state.workloads}  # fmt: skip
+        broken = {
+            key: found for key, found in self.broken.items() if key[0] == namespace and key in self.state.workloads
+        }
         ends = list(loose(self.state, wires, namespace))
         one_asked = bool(self.state.namespace)
         deep = one_asked or any(s.code in EXPLAINABLE for found in broken.values() for s in found)
         known: Known = await self.holdings.of(namespace) if deep else Known()
-        questions = list(doubts(
-            wires, namespace, known, edits=one_asked, secrets=deep and self.holdings.readable(namespace, "Secret")
-        ))  # fmt: skip
+        questions = list(
+            doubts(
+                wires, namespace, known, edits=one_asked, secrets=deep and self.holdings.readable(namespace, "Secret")
+            )
+        )
         suspected = []
         for key, found in broken.items():
             for suspicion in suspicions(key, self.state.workloads[key], found, known):
@@ -205,9 +208,7 @@ class _Look:
     ) -> list[Finding]:
         """Services and Ingresses, by what they were, and by asking them."""
         found = [without_pods(self.state, one, past, self.now) for one in ends if one.what != "undeclared"]
-        found += await asyncio.gather(*(
-            refused(self.cluster, one, past) for one in ends if one.what == "undeclared"
-        ))  # fmt: skip
+        found += await asyncio.gather(*(refused(self.cluster, one, past) for one in ends if one.what == "undeclared"))
         services = [finding for finding in found if finding is not None]
         answers, *others = await asyncio.gather(
             lead_to(self.cluster, wires, services), *(judged(self.cluster, one, past, wires) for one in questions)
@@ -215,9 +216,13 @@ class _Look:
         return [*services, *answers, *(finding for some in others for finding in some)]
 
     async def _faults(
-        self, findings: Iterable[Finding], known: Known, past: Past, contents: dict[ObjectRef, Object | None],
+        self,
+        findings: Iterable[Finding],
+        known: Known,
+        past: Past,
+        contents: dict[ObjectRef, Object | None],
         wires: Wires,
-    ) -> list[Fault]:  # fmt: skip
+    ) -> list[Fault]:
         """Everything that one object is to blame for, together."""
         faults: dict[ObjectRef, Fault] = {}
         for finding in findings:
@@ -248,5 +253,11 @@ class _Look:
             meta = ingress.metadata if ingress is not None else None
         else:
             meta = known.get((ref.kind, ref.name))
-        return Fault(ref=ref, meta=meta, live=contents.get(ref), missing=meta is None, past=past,
-                     written=meta.written(ref.kind) if meta is not None else None)  # fmt: skip
+        return Fault(
+            ref=ref,
+            meta=meta,
+            live=contents.get(ref),
+            missing=meta is None,
+            past=past,
+            written=meta.written(ref.kind) if meta is not None else None,
+        )

@@ -43,33 +43,44 @@ def _source(running: Running) -> ObjectRef | None:
 
 async def _one(cluster: Cluster, running: Running, ref: ObjectRef, now: datetime) -> Finding | None:
     program, namespace = running.program, running.workload[0]
-    states = await asyncio.gather(*(
-        storage_state(cluster, namespace, pod, program.container, program, now=now) for pod in running.pods
-    ))  # fmt: skip
-    failing = [(pod, told) for pod, told in zip(running.pods, states, strict=True)
-               if told.state == "failing" and not _before(pod, program.container, told)]  # fmt: skip
+    states = await asyncio.gather(
+        *(storage_state(cluster, namespace, pod, program.container, program, now=now) for pod in running.pods)
+    )
+    failing = [
+        (pod, told)
+        for pod, told in zip(running.pods, states, strict=True)
+        if told.state == "failing" and not _before(pod, program.container, told)
+    ]
     if not failing:
         return None
     said = next((told.said for _, told in failing if told.said), "")
     text = (
-        msg("requests of {program} to the object storage fail: {why}", program=program.name, why=said) if said
+        msg("requests of {program} to the object storage fail: {why}", program=program.name, why=said)
+        if said
         else msg("requests of {program} to the object storage fail", program=program.name)
-    )  # fmt: skip
+    )
     evidence = tuple(
         Evidence(
-            source="log" if told.by == "log" else "metric", at=told.at,
-            ref=ObjectRef("v1", "Pod", pod["metadata"]["name"], namespace), data={"failed": told.operations},
+            source="log" if told.by == "log" else "metric",
+            at=told.at,
+            ref=ObjectRef("v1", "Pod", pod["metadata"]["name"], namespace),
+            data={"failed": told.operations},
             message=msg("{pod}: {what}", pod=pod["metadata"]["name"], what=told.message),
         )
         for pod, told in failing[:3]
-    )  # fmt: skip
+    )
     starts = [at for pod, _ in failing if (at := started(pod, program.container)) is not None]
     symptom = Symptom(
-        code="ObjectStorageErrors", ref=workload_ref(running.workload), message=text, evidence=evidence,
-        since=max(starts, default=None), pods=tuple(sorted(pod["metadata"]["name"] for pod, _ in failing)),
-    )  # fmt: skip
-    return Finding(ref, symptom, running.workload, msg("What fails takes its access to the object storage from it."),
-                   direct=True)  # fmt: skip
+        code="ObjectStorageErrors",
+        ref=workload_ref(running.workload),
+        message=text,
+        evidence=evidence,
+        since=max(starts, default=None),
+        pods=tuple(sorted(pod["metadata"]["name"] for pod, _ in failing)),
+    )
+    return Finding(
+        ref, symptom, running.workload, msg("What fails takes its access to the object storage from it."), direct=True
+    )
 
 
 def _before(pod: Object, container: str, told: StorageState) -> bool:

@@ -98,7 +98,7 @@ class Past:
 
     async def read_releases(self, cluster: Cluster, namespace: str, keys: set[Key]) -> None:
         """What the releases of the namespace hold of these; what can't be read is left out."""
-        from backout.mechanisms.helm.records import Records
+        from backout.helm.records import Records
 
         try:
             records = Records(cluster, namespace)
@@ -108,7 +108,7 @@ class Past:
         await asyncio.gather(*(self._read_release(cluster, records, name, keys) for _, name in newest))
 
     async def _read_release(self, cluster: Cluster, records: Any, name: str, keys: set[Key]) -> None:
-        from backout.mechanisms.helm.manifest import entries
+        from backout.helm.manifest import entries
 
         target = Target("helm", name, records.namespace, cluster.name)
         kinds = {kind for kind, _ in keys}
@@ -145,8 +145,12 @@ def contents(obj: Object) -> dict[str, Any]:
         for key, value in (obj.get("stringData") or {}).items():
             data[key] = base64.b64encode(str(value).encode()).decode()
     kind = (obj.get("type") or "Opaque") if obj.get("kind") == "Secret" else ""
-    return {"data": data, "binaryData": obj.get("binaryData") or {}, "type": kind,
-            "immutable": bool(obj.get("immutable"))}  # fmt: skip
+    return {
+        "data": data,
+        "binaryData": obj.get("binaryData") or {},
+        "type": kind,
+        "immutable": bool(obj.get("immutable")),
+    }
 
 
 class Pasts:
@@ -177,5 +181,6 @@ class Pasts:
                 await past.read_snapshots(repository, keys)
                 return past
         except BackoutError as error:
-            return Past(note=msg("The snapshots can't be read, so they say nothing of what it was: {why}",
-                                 why=error.message))  # fmt: skip
+            return Past(
+                note=msg("The snapshots can't be read, so they say nothing of what it was: {why}", why=error.message)
+            )

@@ -42,20 +42,36 @@ def troubles(pod: Pod, now: datetime) -> list[Trouble]:
     if pod.status.phase == "Failed":
         if _gave_up_by_design(pod):
             return []
-        return [Trouble(code=pod.status.reason or "Failed", pod=pod, detail=pod.status.message,
-                        since=_ready_since(pod))]  # fmt: skip
+        return [
+            Trouble(code=pod.status.reason or "Failed", pod=pod, detail=pod.status.message, since=_ready_since(pod))
+        ]
     scheduled = pod.condition("PodScheduled")
     if scheduled and scheduled.status == "False":
-        return [Trouble(code=scheduled.reason or "Unschedulable", pod=pod, detail=scheduled.message,
-                        since=scheduled.last_transition_time)]  # fmt: skip
+        return [
+            Trouble(
+                code=scheduled.reason or "Unschedulable",
+                pod=pod,
+                detail=scheduled.message,
+                since=scheduled.last_transition_time,
+            )
+        ]
     found = []
     for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
         trouble = _container(pod, status, now)
         if trouble:
             found.append(trouble)
     if not found and not pod.ready:
-        found.append(Trouble(code="NotReady", pod=pod, container=_first_unready(pod), since=_ready_since(pod),
-                             image=_image_of(pod), detail=_ready_message(pod), settled=False))  # fmt: skip
+        found.append(
+            Trouble(
+                code="NotReady",
+                pod=pod,
+                container=_first_unready(pod),
+                since=_ready_since(pod),
+                image=_image_of(pod),
+                detail=_ready_message(pod),
+                settled=False,
+            )
+        )
     return found
 
 
@@ -63,26 +79,39 @@ def _container(pod: Pod, status: ContainerStatus, now: datetime) -> Trouble | No
     waiting, ended = status.state.waiting, status.state.terminated
     last = status.last_state.terminated
     if waiting and waiting.reason in IMAGE_REASONS:
-        return _trouble(pod, status, "ErrImagePull" if waiting.reason == "ErrImagePull" else waiting.reason,
-                        detail=waiting.message, since=_ready_since(pod))  # fmt: skip
+        return _trouble(
+            pod,
+            status,
+            "ErrImagePull" if waiting.reason == "ErrImagePull" else waiting.reason,
+            detail=waiting.message,
+            since=_ready_since(pod),
+        )
     if waiting and waiting.reason in CONFIG_REASONS:
         return _trouble(pod, status, waiting.reason, detail=waiting.message, since=_ready_since(pod))
     if waiting and waiting.reason == "CrashLoopBackOff":
         code = "OOMKilled" if last and last.reason == "OOMKilled" else "CrashLoopBackOff"
-        return _trouble(pod, status, code, exit_code=last.exit_code if last else None,
-                        detail=last.message if last else "", since=_first_crash(pod, status))  # fmt: skip
+        return _trouble(
+            pod,
+            status,
+            code,
+            exit_code=last.exit_code if last else None,
+            detail=last.message if last else "",
+            since=_first_crash(pod, status),
+        )
     if ended and (ended.exit_code or ended.reason == "OOMKilled") and pod.spec.restart_policy != "Never":
         code = "OOMKilled" if ended.reason == "OOMKilled" else "CrashLoopBackOff" if status.restart_count else "Error"
-        return _trouble(pod, status, code, exit_code=ended.exit_code, detail=ended.message,
-                        since=_first_crash(pod, status))  # fmt: skip
+        return _trouble(
+            pod, status, code, exit_code=ended.exit_code, detail=ended.message, since=_first_crash(pod, status)
+        )
     if last and (last.exit_code or last.reason == "OOMKilled") and not ended and _recent(last.finished_at, now):
         # Running between two crashes: ready for a moment or not at all. One lone restart may have healed by itself.
         code = (
             "OOMKilled" if last.reason == "OOMKilled" else "CrashLoopBackOff" if status.restart_count > 1 else "Error"
         )
         if not (pod.ready and status.restart_count < 3):
-            return _trouble(pod, status, code, exit_code=last.exit_code, detail=last.message,
-                            since=_first_crash(pod, status))  # fmt: skip
+            return _trouble(
+                pod, status, code, exit_code=last.exit_code, detail=last.message, since=_first_crash(pod, status)
+            )
     return None
 
 
@@ -90,8 +119,16 @@ def _trouble(
     pod: Pod, status: ContainerStatus, code: str, *, detail: str, since: datetime | None, exit_code: int | None = None
 ) -> Trouble:
     image = next((spec.image for spec in pod.spec.containers if spec.name == status.name), status.image)
-    return Trouble(code=code, pod=pod, container=status.name, image=image, exit_code=exit_code,
-                   restarts=status.restart_count, detail=detail, since=since)  # fmt: skip
+    return Trouble(
+        code=code,
+        pod=pod,
+        container=status.name,
+        image=image,
+        exit_code=exit_code,
+        restarts=status.restart_count,
+        detail=detail,
+        since=since,
+    )
 
 
 def _gave_up_by_design(pod: Pod) -> bool:

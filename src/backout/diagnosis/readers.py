@@ -13,7 +13,7 @@ from backout.diagnosis.collect import State, WorkloadKey
 from backout.diagnosis.configuration import workload_ref
 from backout.diagnosis.holdings import live, reference
 from backout.diagnosis.wires import Wires
-from backout.ledger.references import Reference, of_ingress
+from backout.kube.references import Reference, of_ingress
 from backout.model.evidence import Reading
 from backout.model.target import ObjectRef
 
@@ -22,17 +22,21 @@ LOOKED_INTO = 50
 
 
 async def readings(
-    cluster: Cluster, state: State, ref: ObjectRef, wires: Wires,
+    cluster: Cluster,
+    state: State,
+    ref: ObjectRef,
+    wires: Wires,
     references: Callable[[WorkloadKey], tuple[Reference, ...]],
-) -> tuple[Reading, ...]:  # fmt: skip
+) -> tuple[Reading, ...]:
     """The workloads and Ingresses that read a ConfigMap or Secret, or that name a Service."""
     found = set(_ingresses(ref, wires))
     here = [key for key in state.workloads if key[0] == ref.namespace]
     for key in here:
         for one in references(key):
             if (one.kind, one.name) == (ref.kind, ref.name):
-                found.add(Reading(ref=workload_ref(key), container=one.container, how=one.how, path=one.path,
-                                  keys=one.keys))  # fmt: skip
+                found.add(
+                    Reading(ref=workload_ref(key), container=one.container, how=one.how, path=one.path, keys=one.keys)
+                )
     if ref.kind == "Service":
         found |= await _callers(cluster, state, ref, here, references)
     return tuple(sorted(found))
@@ -47,9 +51,12 @@ def _ingresses(ref: ObjectRef, wires: Wires) -> Iterator[Reading]:
 
 
 async def _callers(
-    cluster: Cluster, state: State, ref: ObjectRef, here: list[WorkloadKey],
+    cluster: Cluster,
+    state: State,
+    ref: ObjectRef,
+    here: list[WorkloadKey],
     references: Callable[[WorkloadKey], tuple[Reference, ...]],
-) -> set[Reading]:  # fmt: skip
+) -> set[Reading]:
     """Workloads whose arguments, variables or ConfigMaps hold the name of a Service as a host."""
     host = re.compile(rf"(?<![\w.-]){re.escape(ref.name)}(?=[:/\"'\s]|\.{re.escape(ref.namespace)}\b|\.svc\b|$)")
     found = set()
@@ -68,8 +75,11 @@ async def _callers(
         for name, text in ((content or {}).get("data") or {}).items():
             if _calls(host, str(text)):
                 for key, one in readers[config]:
-                    found.add(Reading(ref=workload_ref(key), container=one.container, how="configmap",
-                                      path=f"{config}: {name}"))  # fmt: skip
+                    found.add(
+                        Reading(
+                            ref=workload_ref(key), container=one.container, how="configmap", path=f"{config}: {name}"
+                        )
+                    )
     return found
 
 

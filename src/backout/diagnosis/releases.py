@@ -9,7 +9,7 @@ import msgspec
 
 from backout.cluster.port import Cluster
 from backout.errors import AccessDenied, RefusedError
-from backout.mechanisms.helm.records import Record, Records
+from backout.helm.records import Record, Records
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.target import Target
@@ -52,23 +52,39 @@ def _symptom(records: Records, record: Record, now: datetime) -> Symptom | None:
         age = now - record.modified if record.modified else timedelta()
         young = age < HELM_TIMEOUT
         sentence = (
-            msg("revision {number} is {status}; a helm may still be at work on it", number=record.revision,
-                status=record.status)
+            msg(
+                "revision {number} is {status}; a helm may still be at work on it",
+                number=record.revision,
+                status=record.status,
+            )
             if young
-            else msg("revision {number} is {status}; no helm works that long", number=record.revision,
-                     status=record.status)
-        )  # fmt: skip
-        return Symptom(code="ReleasePending", ref=ref, message=sentence, since=record.modified,
-                       evidence=(_evidence(records, record),))  # fmt: skip
+            else msg(
+                "revision {number} is {status}; no helm works that long", number=record.revision, status=record.status
+            )
+        )
+        return Symptom(
+            code="ReleasePending",
+            ref=ref,
+            message=sentence,
+            since=record.modified,
+            evidence=(_evidence(records, record),),
+        )
     if record.status == "failed":
-        return Symptom(code="ReleaseFailed", ref=ref, since=record.modified, evidence=(_evidence(records, record),),
-                       message=msg("revision {number} failed", number=record.revision))  # fmt: skip
+        return Symptom(
+            code="ReleaseFailed",
+            ref=ref,
+            since=record.modified,
+            evidence=(_evidence(records, record),),
+            message=msg("revision {number} failed", number=record.revision),
+        )
     return None
 
 
 def _evidence(records: Records, record: Record) -> Evidence:
     return Evidence(
-        source="release", ref=records.reference(record), at=record.modified,
+        source="release",
+        ref=records.reference(record),
+        at=record.modified,
         message=msg("the record {name} says {status}", name=record.name, status=record.status),
         data={"revision": record.revision, "status": record.status},
-    )  # fmt: skip
+    )

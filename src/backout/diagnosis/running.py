@@ -15,7 +15,7 @@ import msgspec
 from backout.cluster.port import PODS, Cluster, Object
 from backout.diagnosis.collect import State, WorkloadKey
 from backout.errors import AccessDenied
-from backout.ledger.references import Reference, references
+from backout.kube.references import Reference, references
 from backout.probes.programs import Program, programs_of
 
 PODS_ASKED = 10

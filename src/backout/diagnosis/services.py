@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from backout.changes.writers import Written
 from backout.cluster.port import Cluster
 from backout.diagnosis.collect import State, WorkloadKey
 from backout.diagnosis.faults import Finding
@@ -19,7 +20,6 @@ from backout.diagnosis.holdings import reference
 from backout.diagnosis.past import Past
 from backout.diagnosis.symptoms import serving
 from backout.diagnosis.wires import Labelled, Service, Wires, declared, selected
-from backout.ledger.writers import Written
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
@@ -70,9 +70,13 @@ def loose(state: State, wires: Wires, namespace: str) -> Iterator[Loose]:
 
 
 def _ports(
-    state: State, ref: ObjectRef, service: Service, there: set[tuple[str, int]], ready: int,
+    state: State,
+    ref: ObjectRef,
+    service: Service,
+    there: set[tuple[str, int]],
+    ready: int,
     workloads: list[WorkloadKey],
-) -> Iterator[Loose]:  # fmt: skip
+) -> Iterator[Loose]:
     _, numbers = declared(state, workloads)
     with_pods = {name for name, _ in there}
     for port in service.spec.ports:
@@ -108,12 +112,19 @@ def without_pods(state: State, found: Loose, past: Past, now: datetime) -> Findi
     else:
         text = msg("no pod has a port called {port}", port=str(found.port.get("targetPort")))
     evidence = Evidence(
-        source="object", ref=found.ref, message=msg("the EndpointSlices of {service} hold no pod", service=name),
+        source="object",
+        ref=found.ref,
+        message=msg("the EndpointSlices of {service} hold no pod", service=name),
         data={"selector": found.service.spec.selector or {}, "ports": list(found.service.spec.ports)},
-    )  # fmt: skip
+    )
     written = found.written
-    symptom = Symptom(code="NoEndpoints", ref=found.ref, message=text, evidence=(evidence,),
-                      since=written.at if written and written.by == "other" else None)  # fmt: skip
+    symptom = Symptom(
+        code="NoEndpoints",
+        ref=found.ref,
+        message=text,
+        evidence=(evidence,),
+        since=written.at if written and written.by == "other" else None,
+    )
     return Finding(found.ref, symptom, None, why, direct=past.expected(found.ref) is not None)
 
 
@@ -170,11 +181,18 @@ async def refused(cluster: Cluster, found: Loose, past: Past) -> Finding | None:
     if not moved(found, past):
         return None
     port, target = found.port, found.port.get("targetPort")
-    evidence = [Evidence(
-        source="object", ref=found.ref, data={"port": port, "ready": found.ready},
-        message=msg("{ready} pods are ready behind it; none of their containers declares port {port}",
-                    ready=found.ready, port=str(target)),
-    )]  # fmt: skip
+    evidence = [
+        Evidence(
+            source="object",
+            ref=found.ref,
+            data={"port": port, "ready": found.ready},
+            message=msg(
+                "{ready} pods are ready behind it; none of their containers declares port {port}",
+                ready=found.ready,
+                port=str(target),
+            ),
+        )
+    ]
     measured, words = await _knock(cluster, found)
     if measured == "answers":
         return None
@@ -182,18 +200,30 @@ async def refused(cluster: Cluster, found: Loose, past: Past) -> Finding | None:
         evidence.append(Evidence(source="http", ref=found.ref, message=words))
         text = msg("nobody listens on port {port} of its pods: the connection is refused", port=str(target))
     else:
-        text = msg("no container of its pods declares port {port}; whether somebody listens could not be tried: {why}",
-                   port=str(target), why=words)  # fmt: skip
+        text = msg(
+            "no container of its pods declares port {port}; whether somebody listens could not be tried: {why}",
+            port=str(target),
+            why=words,
+        )
     expected = past.expected(found.ref)
     written = found.written
-    symptom = Symptom(code="ConnectionRefused", ref=found.ref, message=text, evidence=tuple(evidence),
-                      since=written.at if written and written.by == "other" else None)  # fmt: skip
+    symptom = Symptom(
+        code="ConnectionRefused",
+        ref=found.ref,
+        message=text,
+        evidence=tuple(evidence),
+        since=written.at if written and written.by == "other" else None,
+    )
     before = _same_port((expected.content.get("spec") or {}) if expected else {}, port) or {}
     proof = (
-        msg("By {source}, it points to {before}.", source=expected.source,
-            before=str(before.get("targetPort") or before.get("port") or "another port"))
-        if expected else None
-    )  # fmt: skip
+        msg(
+            "By {source}, it points to {before}.",
+            source=expected.source,
+            before=str(before.get("targetPort") or before.get("port") or "another port"),
+        )
+        if expected
+        else None
+    )
     return Finding(found.ref, symptom, None, proof, direct=measured == "refused")
 
 
@@ -202,7 +232,10 @@ async def _knock(cluster: Cluster, found: Loose) -> tuple[str, Message]:
     from backout.probes.service import connection
 
     meta = {"name": found.ref.name, "namespace": found.ref.namespace}
-    spec = {"selector": found.service.spec.selector, "type": found.service.spec.type,
-            "ports": list(found.service.spec.ports)}  # fmt: skip
+    spec = {
+        "selector": found.service.spec.selector,
+        "type": found.service.spec.type,
+        "ports": list(found.service.spec.ports),
+    }
     told = await connection(cluster, found.ref.namespace, {"metadata": meta, "spec": spec}, found.port)
     return told.state, told.message

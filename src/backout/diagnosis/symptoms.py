@@ -74,10 +74,13 @@ async def _symptom(
         log = await _log_evidence(cluster, first)
         evidence += [log] if log else []
     return Symptom(
-        code=code, ref=_ref(key), message=_sentence(first, code, events),
+        code=code,
+        ref=_ref(key),
+        message=_sentence(first, code, events),
         since=min((t.since for t in group if t.since), default=None),
-        pods=tuple(sorted({t.pod.metadata.name for t in group})), evidence=tuple(evidence),
-    )  # fmt: skip
+        pods=tuple(sorted({t.pod.metadata.name for t in group})),
+        evidence=tuple(evidence),
+    )
 
 
 def _settled(trouble: Trouble, events: list[Event], now: datetime) -> bool:
@@ -89,24 +92,46 @@ def _settled(trouble: Trouble, events: list[Event], now: datetime) -> bool:
 def _sentence(trouble: Trouble, code: str, events: list[Event]) -> Message:
     pod, container, image = trouble.pod.metadata.name, trouble.container, trouble.image
     if code == "OOMKilled":
-        return msg("{pod}: container {container} ({image}) was killed for using more memory than its limit, "
-                   "{restarts} restarts", pod=pod, container=container, image=image,
-                   restarts=trouble.restarts)  # fmt: skip
+        return msg(
+            "{pod}: container {container} ({image}) was killed for using more memory than its limit, "
+            "{restarts} restarts",
+            pod=pod,
+            container=container,
+            image=image,
+            restarts=trouble.restarts,
+        )
     if code == "CrashLoopBackOff" and trouble.exit_code is not None:
-        return msg("{pod}: container {container} ({image}) ends with exit code {exit_code}, {restarts} restarts",
-                   pod=pod, container=container, image=image, exit_code=trouble.exit_code,
-                   restarts=trouble.restarts)  # fmt: skip
+        return msg(
+            "{pod}: container {container} ({image}) ends with exit code {exit_code}, {restarts} restarts",
+            pod=pod,
+            container=container,
+            image=image,
+            exit_code=trouble.exit_code,
+            restarts=trouble.restarts,
+        )
     if code in IMAGE_REASONS:
-        return msg("{pod}: the image {image} of container {container} can't be pulled",
-                   pod=pod, container=container, image=image)  # fmt: skip
+        return msg(
+            "{pod}: the image {image} of container {container} can't be pulled",
+            pod=pod,
+            container=container,
+            image=image,
+        )
     if code in CONFIG_REASONS:
-        return msg("{pod}: container {container} can't be created: {detail}",
-                   pod=pod, container=container, detail=redact_text(trouble.detail))  # fmt: skip
+        return msg(
+            "{pod}: container {container} can't be created: {detail}",
+            pod=pod,
+            container=container,
+            detail=redact_text(trouble.detail),
+        )
     if code == "NotReady":
         probe = next((event for event in reversed(events) if event.reason == "Unhealthy"), None)
         if probe is not None:
-            return msg("{pod}: container {container} runs, but is not ready: {probe}",
-                       pod=pod, container=container, probe=redact_text(probe.message))  # fmt: skip
+            return msg(
+                "{pod}: container {container} runs, but is not ready: {probe}",
+                pod=pod,
+                container=container,
+                probe=redact_text(probe.message),
+            )
         return msg("{pod}: not ready: {detail}", pod=pod, detail=redact_text(trouble.detail) or "no reason given")
     if code == "MissingReference" or code in MOUNT_EVENTS:
         last = next((event for event in reversed(events) if event.reason in MOUNT_EVENTS), None)
@@ -124,10 +149,17 @@ def _state_evidence(trouble: Trouble, code: str) -> Evidence:
     if trouble.container:
         data["container"] = trouble.container
     return Evidence(
-        source="pod", ref=_pod_ref(trouble.pod), at=trouble.since, data=data,
-        message=msg("{phase}, {code}, {restarts} restarts", phase=trouble.pod.status.phase or "?", code=trouble.code,
-                    restarts=trouble.restarts),
-    )  # fmt: skip
+        source="pod",
+        ref=_pod_ref(trouble.pod),
+        at=trouble.since,
+        data=data,
+        message=msg(
+            "{phase}, {code}, {restarts} restarts",
+            phase=trouble.pod.status.phase or "?",
+            code=trouble.code,
+            restarts=trouble.restarts,
+        ),
+    )
 
 
 def _telling(events: list[Event], limit: int = 3) -> list[Event]:
@@ -142,12 +174,17 @@ def _telling(events: list[Event], limit: int = 3) -> list[Event]:
 def _event_evidence(event: Event) -> Evidence:
     involved = event.involved_object
     return Evidence(
-        source="event", at=event.last,
+        source="event",
+        at=event.last,
         ref=ObjectRef("v1", involved.kind, involved.name, involved.namespace, involved.uid),
-        message=msg("{reason}: {text} (seen {times} times)", reason=event.reason, text=redact_text(event.message)[:300],
-                    times=event.times),
+        message=msg(
+            "{reason}: {text} (seen {times} times)",
+            reason=event.reason,
+            text=redact_text(event.message)[:300],
+            times=event.times,
+        ),
         data={"reason": event.reason, "count": event.times},
-    )  # fmt: skip
+    )
 
 
 async def _log_evidence(cluster: Cluster, trouble: Trouble) -> Evidence | None:
@@ -160,9 +197,11 @@ async def _log_evidence(cluster: Cluster, trouble: Trouble) -> Evidence | None:
     if not lines:
         return None
     return Evidence(
-        source="log", ref=_pod_ref(trouble.pod), message=msg("last lines of {container}:", container=trouble.container),
+        source="log",
+        ref=_pod_ref(trouble.pod),
+        message=msg("last lines of {container}:", container=trouble.container),
         data={"lines": [redact_text(line) for line in lines]},
-    )  # fmt: skip
+    )
 
 
 def rollout_symptoms(key: WorkloadKey, workload: Workload) -> list[Symptom]:
@@ -171,15 +210,28 @@ def rollout_symptoms(key: WorkloadKey, workload: Workload) -> list[Symptom]:
     found = []
     failure = workload.condition("ReplicaFailure")
     if failure is not None and failure.status == "True":
-        found.append(Symptom(code="ReplicaFailure", ref=ref, since=failure.last_transition_time,
-                             message=msg("pods can't be created: {detail}",
-                                         detail=redact_text(failure.message))))  # fmt: skip
+        found.append(
+            Symptom(
+                code="ReplicaFailure",
+                ref=ref,
+                since=failure.last_transition_time,
+                message=msg("pods can't be created: {detail}", detail=redact_text(failure.message)),
+            )
+        )
     progressing = workload.condition("Progressing")
     if progressing is not None and progressing.reason == "ProgressDeadlineExceeded":
-        found.append(Symptom(code="RolloutStuck", ref=ref, since=progressing.last_transition_time,
-                             message=msg("the rollout passed its deadline: {updated} of {replicas} pods are updated",
-                                         updated=workload.status.updated_replicas,
-                                         replicas=workload.spec.replicas)))  # fmt: skip
+        found.append(
+            Symptom(
+                code="RolloutStuck",
+                ref=ref,
+                since=progressing.last_transition_time,
+                message=msg(
+                    "the rollout passed its deadline: {updated} of {replicas} pods are updated",
+                    updated=workload.status.updated_replicas,
+                    replicas=workload.spec.replicas,
+                ),
+            )
+        )
     return found
 
 
@@ -189,10 +241,15 @@ def held_symptom(key: WorkloadKey, workload: Workload) -> Symptom | None:
         return None
     images = ", ".join(container.image for container in workload.spec.template.spec.containers)
     return Symptom(
-        code="PausedChange", ref=_ref(key, workload),
-        message=msg("paused, holds a change that is not rolled out: {updated} of {replicas} pods have it: {images}",
-                    updated=workload.status.updated_replicas, replicas=workload.status.replicas, images=images),
-    )  # fmt: skip
+        code="PausedChange",
+        ref=_ref(key, workload),
+        message=msg(
+            "paused, holds a change that is not rolled out: {updated} of {replicas} pods have it: {images}",
+            updated=workload.status.updated_replicas,
+            replicas=workload.status.replicas,
+            images=images,
+        ),
+    )
 
 
 def serving(workload: Workload, kind: str) -> tuple[int, int]:

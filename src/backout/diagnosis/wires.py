@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from backout.cluster.port import ENDPOINTSLICES, SERVICES, Cluster, Object, Resource
+from backout.cluster.port import ENDPOINTSLICES, INGRESSES, SERVICES, Cluster, Object, Resource
 from backout.diagnosis.collect import State, WorkloadKey
 from backout.diagnosis.holdings import ManagedMeta
 from backout.errors import AccessDenied, ObjectNotFound
-from backout.ledger.edits import INGRESSES
 from backout.model.message import Message, msg
 
 T = TypeVar("T")
@@ -53,8 +52,13 @@ class Ingress(msgspec.Struct, frozen=True):
     def plain(self, namespace: str) -> Object:
         """As the API gives it, as far as it was read."""
         meta = {"name": self.metadata.name, "namespace": self.metadata.namespace or namespace}
-        return {"apiVersion": INGRESSES.api_version, "kind": "Ingress", "metadata": meta, "spec": self.spec,
-                "status": self.status}  # fmt: skip
+        return {
+            "apiVersion": INGRESSES.api_version,
+            "kind": "Ingress",
+            "metadata": meta,
+            "spec": self.spec,
+            "status": self.status,
+        }
 
 
 class _Conditions(msgspec.Struct, frozen=True):

@@ -94,9 +94,10 @@ def forget(state: Path, runs: Sequence[str]) -> None:
             client.destroy()
     except Exception as error:
         raise StateError(
-            "The engine's records of old runs can't be removed: {reason}.", reason=_reason(error),
+            "The engine's records of old runs can't be removed: {reason}.",
+            reason=_reason(error),
             hint="check the disk and the file's rights, then run it again",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _destroy(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:

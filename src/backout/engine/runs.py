@@ -83,11 +83,19 @@ class RunStore:
                 "(id, plan, state, target, cluster, namespace, revision, cause, started, actor, undo_of) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    run.id, run.plan.hash, run.state, str(run.plan.target), run.plan.cluster, run.plan.namespace,
-                    run.plan.revision.number, msgspec.json.encode(run.plan.cause), _time(run.started), run.actor,
+                    run.id,
+                    run.plan.hash,
+                    run.state,
+                    str(run.plan.target),
+                    run.plan.cluster,
+                    run.plan.namespace,
+                    run.plan.revision.number,
+                    msgspec.json.encode(run.plan.cause),
+                    _time(run.started),
+                    run.actor,
                     run.undo_of,
                 ),
-            )  # fmt: skip
+            )
 
     def update(
         self,
@@ -184,13 +192,21 @@ class RunStore:
             ).fetchall()
         return [
             RunSummary(
-                id=row[0], state=self._seen(row[0], row[1]), target=row[2], cluster=row[3], namespace=row[4],
-                revision=row[5], cause=msgspec.json.decode(row[6], type=Message),
-                started=datetime.fromisoformat(row[7]), ended=datetime.fromisoformat(row[8]) if row[8] else None,
-                actor=row[9], undo_of=row[10], undone_by=row[11],
+                id=row[0],
+                state=self._seen(row[0], row[1]),
+                target=row[2],
+                cluster=row[3],
+                namespace=row[4],
+                revision=row[5],
+                cause=msgspec.json.decode(row[6], type=Message),
+                started=datetime.fromisoformat(row[7]),
+                ended=datetime.fromisoformat(row[8]) if row[8] else None,
+                actor=row[9],
+                undo_of=row[10],
+                undone_by=row[11],
             )
             for row in rows
-        ]  # fmt: skip
+        ]
 
     def changed(self, run: str) -> bool:
         """Whether it may have changed something: a step says so, or was begun and did not come to its end."""

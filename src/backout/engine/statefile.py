@@ -29,15 +29,9 @@ _LOCKED = (
     N_("The state database {path} is locked by another process."),
     N_("wait for the other backout to finish; close any sqlite3 shell that is open on it"),
 )
-_UNOPENED = (
-    N_("The state database {path} can't be opened."),
-    N_("check the folder and its rights, or set {env}"),
-)
+_UNOPENED = (N_("The state database {path} can't be opened."), N_("check the folder and its rights, or set {env}"))
 _SENTENCES: dict[str, tuple[str, str]] = {
-    "SQLITE_READONLY": (
-        N_("The state database {path} is read-only."),
-        N_("make it writable for you, or set {env}"),
-    ),
+    "SQLITE_READONLY": (N_("The state database {path} is read-only."), N_("make it writable for you, or set {env}")),
     "SQLITE_BUSY": _LOCKED,
     "SQLITE_LOCKED": _LOCKED,
     "SQLITE_FULL": (
@@ -50,10 +44,7 @@ _SENTENCES: dict[str, tuple[str, str]] = {
             "move it aside (it is not deleted) and start again; captures are in files of their own and are not affected"
         ),
     ),
-    "SQLITE_NOTADB": (
-        N_("{path} is not a state database of Backout."),
-        N_("set {env}, or move this file aside"),
-    ),
+    "SQLITE_NOTADB": (N_("{path} is not a state database of Backout."), N_("set {env}, or move this file aside")),
     "SQLITE_CANTOPEN": _UNOPENED,
     "SQLITE_PERM": _UNOPENED,
     "SQLITE_IOERR": (

@@ -70,9 +70,11 @@ def name_of(kind: str) -> str:
     """
     if kind not in OF_KIND:
         raise RefusedError(
-            "There is no way back for {kind} targets.", kind=kind, expected="one of {known}",
+            "There is no way back for {kind} targets.",
+            kind=kind,
+            expected="one of {known}",
             known=", ".join(f"{kind}/NAME" for kind in OF_KIND),
-        )  # fmt: skip
+        )
     return OF_KIND[kind]
 
 

@@ -48,7 +48,7 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Reading(msgspec.Struct, frozen=True, order=True, kw_only=True, omit_defaults=True):
-    """Who reads an object, and how: ``how`` and ``path`` as `backout.ledger.references` tells them."""
+    """Who reads an object, and how: ``how`` and ``path`` as `backout.kube.references` tells them."""
 
     ref: ObjectRef
     container: str = ""

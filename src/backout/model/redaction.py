@@ -31,7 +31,7 @@ _AWS = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
 _FLAG = re.compile(
     r"(?P<name>(?<!\S)--?[\w.-]{0,128}(?:pass(?:word|wd|phrase)?|secret|token|credentials?|api-?key|access-?key)\s{1,64})(?!-)"
     r"(?=\S*[0-9A-Z])\S{6,}"
-)  # fmt: skip
+)
 _USER_OPTION = re.compile(r"(?P<name>(?<!\S)(?:-u|--user)[= ]\s{0,64}[^\s:]{1,256}:)\S+")
 _WEBHOOK = re.compile(
     r"(?P<name>https://(?:hooks\.slack\.com/(?:services|workflows)|discord(?:app)?\.com/api/webhooks)/)[^\s\"']+"

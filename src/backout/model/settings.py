@@ -112,9 +112,11 @@ def parse_settings(text: str, filename: str) -> Settings:
         mark = getattr(error, "problem_mark", None)
         raise ConfigError(
             "{file}, line {line}: this is not YAML: {problem}.",
-            file=filename, line=mark.line + 1 if mark else 1, problem=getattr(error, "problem", None) or "unreadable",
+            file=filename,
+            line=mark.line + 1 if mark else 1,
+            problem=getattr(error, "problem", None) or "unreadable",
             hint="Mend the line, or leave the file out: no configuration is needed for one cluster.",
-        ) from error  # fmt: skip
+        ) from error
     if data is None:
         return Settings()
     try:
@@ -123,36 +125,55 @@ def parse_settings(text: str, filename: str) -> Settings:
         problem, keys = _where(data, error)
         raise ConfigError(
             "{file}, line {line}: {key}: {problem}.",
-            file=filename, line=_line(node, keys), key=".".join(keys) or "the file", problem=problem,
+            file=filename,
+            line=_line(node, keys),
+            key=".".join(keys) or "the file",
+            problem=problem,
             hint="docs/configuration.md lists every key.",
-        ) from error  # fmt: skip
+        ) from error
     if settings.apiVersion != API_VERSION:
         raise ConfigError(
             "{file}, line {line}: apiVersion is {found_version}.",
-            file=filename, line=_line(node, ["apiVersion"]), found_version=settings.apiVersion, expected=API_VERSION,
-        )  # fmt: skip
+            file=filename,
+            line=_line(node, ["apiVersion"]),
+            found_version=settings.apiVersion,
+            expected=API_VERSION,
+        )
     for name, stack in settings.stacks.items():
         key, problem, expected = _git_problem(stack.git)
         if problem:
             raise ConfigError(
-                "{file}, line {line}: stacks.{stack}.git.{key}: {problem}", file=filename, stack=name, key=key,
-                line=_line(node, ["stacks", name, "git", key]), problem=problem, expected=expected,
+                "{file}, line {line}: stacks.{stack}.git.{key}: {problem}",
+                file=filename,
+                stack=name,
+                key=key,
+                line=_line(node, ["stacks", name, "git", key]),
+                problem=problem,
+                expected=expected,
                 hint="docs/configuration.md lists every key.",
-            )  # fmt: skip
+            )
         for number, check in enumerate(stack.checks):
             problem, expected = _check_problem(check)
             if problem:
                 raise ConfigError(
-                    "{file}, line {line}: stacks.{stack}.checks[{number}]: {problem}", file=filename, stack=name,
-                    line=_line(node, ["stacks", name, "checks"]), number=number, problem=problem, expected=expected,
+                    "{file}, line {line}: stacks.{stack}.checks[{number}]: {problem}",
+                    file=filename,
+                    stack=name,
+                    line=_line(node, ["stacks", name, "checks"]),
+                    number=number,
+                    problem=problem,
+                    expected=expected,
                     hint="docs/configuration.md lists every key.",
-                )  # fmt: skip
+                )
         for cluster in stack.clusters:
             if settings.clusters and cluster not in settings.clusters:
                 raise ConfigError(
                     "{file}, line {line}: stack {stack} names the cluster {cluster}, which is not under clusters.",
-                    file=filename, line=_line(node, ["stacks", name, "clusters"]), stack=name, cluster=cluster,
-                )  # fmt: skip
+                    file=filename,
+                    line=_line(node, ["stacks", name, "clusters"]),
+                    stack=name,
+                    cluster=cluster,
+                )
     return settings
 
 

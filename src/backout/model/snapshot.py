@@ -29,7 +29,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``address`` finds its content in the repository; equal contents have equal addresses within one generation of the
     repository's key, so two snapshots are compared without reading what did not change. ``size`` is in bytes, before
     compression. ``owner`` is who would undo a change of it, as ``helm/thanos``, ``app/central``, ``deployment/web``;
-    empty when nobody would. ``owner_kind`` is the kind of that owner as `backout.ledger.ownership` tells it.
+    empty when nobody would. ``owner_kind`` is the kind of that owner as `backout.ownership.owner` tells it.
     """
 
     ref: ObjectRef

@@ -10,17 +10,28 @@ from backout.errors import UsageError
 WORKLOADS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
 
 OBJECTS = {
-    "configmap": ("v1", "ConfigMap"), "secret": ("v1", "Secret"), "service": ("v1", "Service"),
+    "configmap": ("v1", "ConfigMap"),
+    "secret": ("v1", "Secret"),
+    "service": ("v1", "Service"),
     "ingress": ("networking.k8s.io/v1", "Ingress"),
-}  # fmt: skip
+}
 """Single objects that are put back from a snapshot: apiVersion and kind."""
 
 _ALIASES = {
-    "deploy": "deployment", "deployments": "deployment", "deployment.apps": "deployment",
-    "sts": "statefulset", "statefulsets": "statefulset", "statefulset.apps": "statefulset",
-    "ds": "daemonset", "daemonsets": "daemonset", "daemonset.apps": "daemonset",
-    "cm": "configmap", "svc": "service", "ing": "ingress", "release": "helm",
-}  # fmt: skip
+    "deploy": "deployment",
+    "deployments": "deployment",
+    "deployment.apps": "deployment",
+    "sts": "statefulset",
+    "statefulsets": "statefulset",
+    "statefulset.apps": "statefulset",
+    "ds": "daemonset",
+    "daemonsets": "daemonset",
+    "daemonset.apps": "daemonset",
+    "cm": "configmap",
+    "svc": "service",
+    "ing": "ingress",
+    "release": "helm",
+}
 _KINDS = {*WORKLOADS, "helm", "configmap", "secret", "service", "ingress", "pvc", "app", "blocks", "git"}
 
 
@@ -53,9 +64,12 @@ class ObjectRef(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
         """The reference of an object as the API gives it."""
         meta = obj.get("metadata") or {}
         return cls(
-            obj.get("apiVersion", ""), obj.get("kind", ""), meta.get("name", ""), meta.get("namespace", ""),
+            obj.get("apiVersion", ""),
+            obj.get("kind", ""),
+            meta.get("name", ""),
+            meta.get("namespace", ""),
             meta.get("uid", ""),
-        )  # fmt: skip
+        )
 
 
 def parse_target(text: str, *, namespace: str = "", cluster: str = "") -> Target:
@@ -71,6 +85,7 @@ def parse_target(text: str, *, namespace: str = "", cluster: str = "") -> Target
             "{text} is not a target.", text=text, expected="kind/name, such as helm/thanos or deployment/thanos-query"
         )
     if kind not in _KINDS:
-        raise UsageError("{kind} is not a kind of target.", kind=kind, expected="one of {known}",
-                         known=", ".join(sorted(_KINDS)))  # fmt: skip
+        raise UsageError(
+            "{kind} is not a kind of target.", kind=kind, expected="one of {known}", known=", ".join(sorted(_KINDS))
+        )
     return Target(kind, name, namespace, cluster)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from backout.errors import NoGoodRevision, NothingToDo, RevisionNotFound, UsageError
-from backout.mechanisms.helm.unfinished import never_installed, refusal
+from backout.helm.unfinished import never_installed, refusal
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.target import OBJECTS, Target
@@ -59,9 +59,10 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choic
         raise NoGoodRevision(
             "{target} has no earlier revision to go back to.",
             target=str(target),
-            found="a history of {count}", count=len(revisions),
+            found="a history of {count}",
+            count=len(revisions),
             hint=_PRUNED if _pruned(target, revisions) else "Mend it forward, or restore it from a snapshot.",
-        )  # fmt: skip
+        )
     in_force = current.digest if current else ""
     good = [revision for revision in revisions if revision.goodness == "good"]
     for revision in reversed(good):
@@ -70,18 +71,20 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choic
     if good:
         raise NothingToDo(
             "{target} is at its last good revision already ({number}).",
-            target=str(target), number=good[-1].number,
+            target=str(target),
+            number=good[-1].number,
             hint="If something is wrong all the same, name where to go with --to (see `backout history {target}`).",
-        )  # fmt: skip
+        )
     raise NoGoodRevision(
         "No revision of {target} is proven good, so none was chosen.",
-        target=str(target), history="; ".join(_line(revision) for revision in revisions),
+        target=str(target),
+        history="; ".join(_line(revision) for revision in revisions),
         expected="a revision that is known to have been healthy",
         found="{history}",
         hint=_PRUNED
         if _pruned(target, revisions)
         else "Look at `backout history {target}` and name one: --to REVISION.",
-    )  # fmt: skip
+    )
 
 
 def _pruned(target: Target, revisions: Sequence[Revision]) -> bool:
@@ -93,38 +96,48 @@ def _no_good_snapshot(target: Target, revisions: Sequence[Revision]) -> NoGoodRe
     """An object goes back by snapshots alone."""
     reasons = [str(reason) for revision in reversed(revisions) for reason in revision.reasons]
     return NoGoodRevision(
-        "No good snapshot holds {target}, so Backout does not know what it should be.", target=str(target),
-        expected="a snapshot that was taken while everything was healthy", found="{reasons}",
-        reasons=" ".join(dict.fromkeys(reasons)), namespace=target.namespace,
+        "No good snapshot holds {target}, so Backout does not know what it should be.",
+        target=str(target),
+        expected="a snapshot that was taken while everything was healthy",
+        found="{reasons}",
+        reasons=" ".join(dict.fromkeys(reasons)),
+        namespace=target.namespace,
         hint="`backout history {target}` says what is known of it; --to REVISION names one all the same. Once it is "
         "mended: `backout snapshot create -n {namespace}`.",
-    )  # fmt: skip
+    )
 
 
 def _named(target: Target, revisions: Sequence[Revision], current: Revision | None, to: str) -> Choice:
     chosen = _meant(revisions, to)
     if chosen is None and not to.isdecimal():
         if any(revision.names for revision in revisions):
-            raise RevisionNotFound("No revision of {target} is called {to}.", target=str(target), to=to,
-                                   expected="a revision number, or the id or tag of a snapshot",
-                                   hint="`backout history {target}` names them.")  # fmt: skip
+            raise RevisionNotFound(
+                "No revision of {target} is called {to}.",
+                target=str(target),
+                to=to,
+                expected="a revision number, or the id or tag of a snapshot",
+                hint="`backout history {target}` names them.",
+            )
         raise UsageError("{to} is not a revision of {target}.", to=to, target=str(target), expected="a revision number")
     if chosen is None:
         numbers = ", ".join(str(revision.number) for revision in revisions) or "none"
         oldest = min((revision.number for revision in revisions), default=0)
         pruned = 0 < int(to) < oldest
         raise RevisionNotFound(
-            "Revision {to} of {target} was pruned from its history."
-            if pruned
-            else "{target} has no revision {to}.",
-            to=to, target=str(target), found="revisions {numbers}", numbers=numbers,
+            "Revision {to} of {target} was pruned from its history." if pruned else "{target} has no revision {to}.",
+            to=to,
+            target=str(target),
+            found="revisions {numbers}",
+            numbers=numbers,
             hint="Choose one of those: `backout history {target}` says which are good.",
-        )  # fmt: skip
+        )
     if current and chosen.current and current.settled and chosen.goodness != "unknown":
         raise NothingToDo(
-            "{target} is at revision {to} already.", target=str(target), to=to,
+            "{target} is at revision {to} already.",
+            target=str(target),
+            to=to,
             hint="Choose another: `backout history {target}`.",
-        )  # fmt: skip
+        )
     why = (msg("Named with --to."), *chosen.reasons)
     return Choice(revision=chosen, current=current, why=why, proven=chosen.goodness == "good")
 

@@ -35,10 +35,14 @@ def check(plan: Plan) -> None:
     if plan.hash != found:
         raise PlanChanged(
             "The plan is not the one that was made: its content does not match its hash.",
-            expected="{sealed}", found="{computed}", sealed=plan.hash or "a hash", computed=found,
+            expected="{sealed}",
+            found="{computed}",
+            sealed=plan.hash or "a hash",
+            computed=found,
             hint="Make a new plan: backout plan {target} -n {namespace} --out FILE.",
-            target=str(plan.target), namespace=plan.namespace,
-        )  # fmt: skip
+            target=str(plan.target),
+            namespace=plan.namespace,
+        )
 
 
 def dump(plans: list[Plan]) -> str:
@@ -75,16 +79,26 @@ def load(text: str, filename: str) -> list[Plan]:
     for document in documents:
         if not isinstance(document, dict) or document.get("kind") != "Plan":
             kind = document.get("kind") if isinstance(document, dict) else document
-            raise UsageError("{file} is not a plan.", file=filename, expected="kind: Plan", found="{kind}",
-                             kind=str(kind)[:60])  # fmt: skip
+            raise UsageError(
+                "{file} is not a plan.", file=filename, expected="kind: Plan", found="{kind}", kind=str(kind)[:60]
+            )
         if document.get("apiVersion") != API_VERSION:
-            raise UsageError("{file} is a plan of another version.", file=filename, expected=API_VERSION,
-                             found="{version}", version=str(document.get("apiVersion"))[:60])  # fmt: skip
+            raise UsageError(
+                "{file} is a plan of another version.",
+                file=filename,
+                expected=API_VERSION,
+                found="{version}",
+                version=str(document.get("apiVersion"))[:60],
+            )
         try:
             plan = msgspec.convert(document, Plan)
         except msgspec.ValidationError as error:
-            raise PlanChanged("{file} is not a plan as it was made: {problem}.", file=filename, problem=str(error),
-                              hint="Make it again with: backout plan --out FILE") from error  # fmt: skip
+            raise PlanChanged(
+                "{file} is not a plan as it was made: {problem}.",
+                file=filename,
+                problem=str(error),
+                hint="Make it again with: backout plan --out FILE",
+            ) from error
         check(plan)
         plans.append(plan)
     return plans

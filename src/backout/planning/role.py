@@ -23,9 +23,7 @@ def roles(accesses: Iterable[Access], name: str = NAME) -> list[dict[str, Any]]:
 def _role(namespace: str, accesses: list[Access], name: str) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace} if namespace else {"name": name}
     kind = "Role" if namespace else "ClusterRole"
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": _rules(accesses)
-    }  # fmt: skip
+    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": _rules(accesses)}
 
 
 def _rules(accesses: list[Access]) -> list[dict[str, Any]]:

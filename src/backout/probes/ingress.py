@@ -69,8 +69,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 def routes(ingress: Object) -> tuple[Route, ...]:
     """The first 20 routes of an Ingress. A pattern is asked for up to its first special sign."""
     spec = ingress.get("spec") or {}
-    secrets = {host: str(entry.get("secretName") or "") for entry in spec.get("tls") or ()
-               for host in entry.get("hosts") or ("",)}  # fmt: skip
+    secrets = {
+        host: str(entry.get("secretName") or "")
+        for entry in spec.get("tls") or ()
+        for host in entry.get("hosts") or ("",)
+    }
     found: dict[tuple[str, str], Route] = {}
     for rule in spec.get("rules") or ():
         host = str(rule.get("host") or "")
@@ -231,9 +234,15 @@ async def _ask(route: Route, address: _Address, certificates: _Certificates) -> 
         break
     compared = await certificates.compare(route.tls, served)
     answer = Answer(
-        host=route.host, path=route.path, address=f"{address.host}:{port}", status=status, marker=marker(body, kind),
-        certificate=compared, service=route.service, port=route.port,
-    )  # fmt: skip
+        host=route.host,
+        path=route.path,
+        address=f"{address.host}:{port}",
+        status=status,
+        marker=marker(body, kind),
+        certificate=compared,
+        service=route.service,
+        port=route.port,
+    )
     return answer, body
 
 
@@ -277,9 +286,10 @@ def _same_but_secure(location: str, route: Route) -> bool:
     try:
         found = urlsplit(location)
         return (
-            found.scheme == "https" and (found.hostname or "") == route.host.lower()
+            found.scheme == "https"
+            and (found.hostname or "") == route.host.lower()
             and (found.path or "/") == route.path
-        )  # fmt: skip
+        )
     except ValueError:
         return False
 

@@ -91,8 +91,13 @@ async def storage_state(
     await asyncio.sleep(between)
     again = _counts(await _scrape(cluster, namespace, name, program))
     if again is not None and again[1] > failed:
-        text = msg("{failed} of {count} requests to the object storage failed, {more} of them in the last {seconds} s",
-                   failed=again[1], count=again[0], more=again[1] - failed, seconds=between)  # fmt: skip
+        text = msg(
+            "{failed} of {count} requests to the object storage failed, {more} of them in the last {seconds} s",
+            failed=again[1],
+            count=again[0],
+            more=again[1] - failed,
+            seconds=between,
+        )
         return StorageState("failing", text, again[2], words, at, "metrics")
     text = msg("{failed} of {count} requests to the object storage failed", failed=failed, count=done)
     return StorageState("failing" if recent is not None else "failed", text, by_operation, words, at, "metrics")
@@ -108,8 +113,11 @@ def _counts(found: Page) -> tuple[int, int, dict[str, int]] | None:
     done = found.value(OPERATIONS)
     if done is None:
         return None
-    failures = {sample.labels.get("operation", ""): int(sample.value) for sample in found.samples.get(FAILURES, ())
-                if sample.value > 0}  # fmt: skip
+    failures = {
+        sample.labels.get("operation", ""): int(sample.value)
+        for sample in found.samples.get(FAILURES, ())
+        if sample.value > 0
+    }
     return int(done), sum(failures.values()), failures
 
 

@@ -32,9 +32,7 @@ _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 _SHELLS = frozenset({"sh", "bash", "ash", "dash"})
 _THANOS_FLAGS = ("objstore.", "receive.", "http-address", "grpc-address", "endpoint", "store", "query.", "tsdb.path")
 _PROMETHEUS_FLAGS = ("storage.", "web.", "config.auto-reload", "rules.", "query.", "enable-feature")
-_DEFAULT_CONFIG = {
-    "prometheus": "/etc/prometheus/prometheus.yml", "alertmanager": "/etc/alertmanager/alertmanager.yml",
-}  # fmt: skip
+_DEFAULT_CONFIG = {"prometheus": "/etc/prometheus/prometheus.yml", "alertmanager": "/etc/alertmanager/alertmanager.yml"}
 _CONFIGURATION = (".yml", ".yaml", ".rules", ".json")
 _PORTS = {"prometheus": 9090, "alertmanager": 9093, "thanos": 10902}
 
@@ -194,8 +192,9 @@ def _program(entry: _Container, all_: list[_Container], reloaders: list[_Contain
         if _is_server(entry, name):
             return _server(entry, name, reloaders)
     if entry.reloads():
-        served = next((other for other in all_ if _is_server(other, "prometheus") or _is_server(other, "alertmanager")),
-                      None)  # fmt: skip
+        served = next(
+            (other for other in all_ if _is_server(other, "prometheus") or _is_server(other, "alertmanager")), None
+        )
         if served is not None:
             return Program(kind="reloader", container=entry.name, serves=served.name, followed=tuple(entry.watched()))
     return None
@@ -219,9 +218,14 @@ def _thanos(entry: _Container, reloaders: list[_Container]) -> Program:
     elif component == "sidecar" and entry.reloads():
         followed = tuple(entry.watched())
     return Program(
-        kind="thanos", component=component, container=entry.name, hashring=normpath(hashring) if hashring else "",
-        port=_port(entry.flag("http-address") or "", _PORTS["thanos"]), storage=_storage(entry), followed=followed,
-    )  # fmt: skip
+        kind="thanos",
+        component=component,
+        container=entry.name,
+        hashring=normpath(hashring) if hashring else "",
+        port=_port(entry.flag("http-address") or "", _PORTS["thanos"]),
+        storage=_storage(entry),
+        followed=followed,
+    )
 
 
 def _server(entry: _Container, name: str, reloaders: list[_Container]) -> Program:
@@ -235,10 +239,13 @@ def _server(entry: _Container, name: str, reloaders: list[_Container]) -> Progra
     addresses = entry.flags("web.listen-address")
     ports = [_port(address, _PORTS[name]) for address in addresses] or [_PORTS[name]]
     return Program(
-        kind="prometheus" if name == "prometheus" else "alertmanager", container=entry.name,
-        port=max(ports), prefix=f"/{prefix.strip('/')}" if prefix.strip("/") else "", config=normpath(config),
+        kind="prometheus" if name == "prometheus" else "alertmanager",
+        container=entry.name,
+        port=max(ports),
+        prefix=f"/{prefix.strip('/')}" if prefix.strip("/") else "",
+        config=normpath(config),
         followed=("/",) if automatic and name == "prometheus" else _followed(entry, reloaders),
-    )  # fmt: skip
+    )
 
 
 def _followed(entry: _Container, reloaders: list[_Container]) -> tuple[str, ...]:

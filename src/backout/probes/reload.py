@@ -69,8 +69,9 @@ async def reload_state(
             return _unknown(msg("it is not known what {container} reloads", container=container))
         program, container = served, served.container
     if program is None:
-        return _unknown(msg("it is not known how the program in {container} tells what it has loaded",
-                            container=container))  # fmt: skip
+        return _unknown(
+            msg("it is not known how the program in {container} tells what it has loaded", container=container)
+        )
     if waiting := _not_running(pod, container):
         return Reload("pending", msg("{container} is not running ({why})", container=container, why=waiting))
     wanted = {normpath(path): content for path, content in files.items()}
@@ -114,8 +115,12 @@ async def _receiver(
     at = _time(found.value(_LOADED_AT))
     if value in hash_values(content):
         nodes = hashring.endpoints(content)
-        return Reload("loaded", msg("it has loaded this hashring (endpoints: {count}, hash {hash})", count=len(nodes),
-                                    hash=f"{value:.0f}"), at, "metrics")  # fmt: skip
+        return Reload(
+            "loaded",
+            msg("it has loaded this hashring (endpoints: {count}, hash {hash})", count=len(nodes), hash=f"{value:.0f}"),
+            at,
+            "metrics",
+        )
     problem = hashring.problem(content)
     errors = int(found.value(_FILE_ERRORS) or 0)
     last = await log.last(None, _RING_SET, _RING_FAILED)
@@ -125,8 +130,12 @@ async def _receiver(
         return Reload("failed", text, tried.at if tried else None, "metrics")
     if tried is not None:
         # This content can be loaded: what failed is what the file held before it.
-        text = msg("it works with another hashring, loaded at {at}; it last failed to load one at {failed}: {why}",
-                   at=_shown(at), failed=_shown(tried.at), why=shown(tried.error or tried.message))  # fmt: skip
+        text = msg(
+            "it works with another hashring, loaded at {at}; it last failed to load one at {failed}: {why}",
+            at=_shown(at),
+            failed=_shown(tried.at),
+            why=shown(tried.error or tried.message),
+        )
         return Reload("pending", text, at, "metrics")
     return Reload("pending", msg("it works with another hashring, loaded at {at}", at=_shown(at)), at, "metrics")
 
@@ -148,23 +157,33 @@ _CONFIGURED = {
         "prometheus_config", ("Completed loading of configuration file",), ("Error reloading config",)
     ),
     "alertmanager": _Configured(
-        "alertmanager_config", ("Completed loading of configuration file",),
+        "alertmanager_config",
+        ("Completed loading of configuration file",),
         ("Loading configuration file failed", "one or more config change subscribers failed to apply new config"),
         hashed=True,
     ),
     "thanos rule": _Configured(
-        "thanos_rule_config", ("reload rule files",),
+        "thanos_rule_config",
+        ("reload rule files",),
         ("reload rules by sighup failed", "reload rules by webhandler failed", "initialize rules failed"),
     ),
-}  # fmt: skip
+}
 
 
 async def _configured(
-    cluster: Cluster, namespace: str, pod: str, program: Program, known: _Configured, files: Mapping[str, bytes],
-    since: datetime | None, after: datetime | None, log: _Log,
-) -> Reload:  # fmt: skip
-    good, when, hashed = (f"{known.metric}_{end}" for end in
-                          ("last_reload_successful", "last_reload_success_timestamp_seconds", "hash"))  # fmt: skip
+    cluster: Cluster,
+    namespace: str,
+    pod: str,
+    program: Program,
+    known: _Configured,
+    files: Mapping[str, bytes],
+    since: datetime | None,
+    after: datetime | None,
+    log: _Log,
+) -> Reload:
+    good, when, hashed = (
+        f"{known.metric}_{end}" for end in ("last_reload_successful", "last_reload_success_timestamp_seconds", "hash")
+    )
     found = await _metrics(cluster, namespace, pod, program, (good, when, hashed))
     successful = found.value(good)
     if successful is None:
@@ -178,8 +197,11 @@ async def _configured(
         if last is None or last.message not in known.failed:
             text = msg("its last reload failed; what it loaded at {at} is still in force", at=_shown(at))
             return Reload("failed", text, None, "metrics")
-        text = msg("it could not load the file, and works with what it loaded at {at}: {why}",
-                   at=_shown(at), why=await log.reason(last))  # fmt: skip
+        text = msg(
+            "it could not load the file, and works with what it loaded at {at}: {why}",
+            at=_shown(at),
+            why=await log.reason(last),
+        )
         before = since is not None and last.at is not None and last.at < since
         return Reload("pending" if before else "failed", text, last.at, "metrics")
     config = files.get(program.config)
@@ -189,11 +211,16 @@ async def _configured(
             return Reload("loaded", msg("it has loaded this file (hash {hash})", hash=f"{value:.0f}"), at, "metrics")
         return Reload("pending", msg("it works with another file, loaded at {at}", at=_shown(at)), at, "metrics")
     if since is None or after is None:
-        return _unknown(msg("its last reload, at {at}, succeeded; when the content was written is not known",
-                            at=_shown(at)))  # fmt: skip
+        return _unknown(
+            msg("its last reload, at {at}, succeeded; when the content was written is not known", at=_shown(at))
+        )
     if at is None or at < since:
-        return Reload("pending", msg("it has not reloaded since the change; its last reload was at {at}",
-                                     at=_shown(at)), at, "metrics")  # fmt: skip
+        return Reload(
+            "pending",
+            msg("it has not reloaded since the change; its last reload was at {at}", at=_shown(at)),
+            at,
+            "metrics",
+        )
     compared = await rules.compared(cluster, namespace, pod, program, files)
     if compared.other is not None:
         return Reload("pending", compared.other, at, "metrics")
@@ -264,8 +291,9 @@ class _Log:
             text = msg("it could not load the file: {why}", why=await self.reason(last))
             return Reload("failed", text, last.at, "log")
         if since is None:
-            return _unknown(msg("its log tells of a reload at {at}, but not of which content ({why})",
-                                at=_shown(last.at), why=why))  # fmt: skip
+            return _unknown(
+                msg("its log tells of a reload at {at}, but not of which content ({why})", at=_shown(last.at), why=why)
+            )
         text = msg("its log says that it reloaded at {at}, after the change ({why})", at=_shown(last.at), why=why)
         return Reload("loaded", text, last.at, "log")
 

@@ -29,8 +29,9 @@ def noticed(page: Writer, facts: Facts) -> None:
     if facts.run.verdict is not None:
         for check in facts.run.verdict.checks:
             if check.status == "unknown":
-                page.bullet(page.say("Not measured: {check} ({why})", check=page.say(check.title),
-                                     why=page.say(check.measured)))  # fmt: skip
+                page.bullet(
+                    page.say("Not measured: {check} ({why})", check=page.say(check.title), why=page.say(check.measured))
+                )
                 found = True
     if not found:
         page.line(page.say("Nothing."))
@@ -44,8 +45,13 @@ def redeployment(page: Writer, facts: Facts) -> None:
     bad = facts.plan.current
     steps = [page.say("Correct the cause: {cause}", cause=page.say(facts.plan.cause))]
     if bad is not None:
-        steps.append(page.say("Compare the revision that was taken back ({bad}) with the one in force ({good}).",
-                              bad=_named(page, bad), good=_named(page, facts.plan.revision)))  # fmt: skip
+        steps.append(
+            page.say(
+                "Compare the revision that was taken back ({bad}) with the one in force ({good}).",
+                bad=_named(page, bad),
+                good=_named(page, facts.plan.revision),
+            )
+        )
     codes = {symptom.code for symptom in facts.symptoms}
     steps += [page.say(advice) for known, advice in _ADVICE if known & codes]
     steps += [
@@ -66,10 +72,7 @@ _ADVICE: tuple[tuple[frozenset[str], str], ...] = (
         frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName"}),
         N_("Check that the image and its tag exist in the registry before deploying."),
     ),
-    (
-        frozenset({"OOMKilled"}),
-        N_("Measure the memory that the new version needs, and set its limit above it."),
-    ),
+    (frozenset({"OOMKilled"}), N_("Measure the memory that the new version needs, and set its limit above it.")),
     (
         frozenset({"CrashLoopBackOff", "Error"}),
         N_("Start the new image once with the same configuration, outside the cluster or as a Job."),
@@ -78,14 +81,8 @@ _ADVICE: tuple[tuple[frozenset[str], str], ...] = (
         frozenset({"CreateContainerConfigError", "MissingReference"}),
         N_("Deploy the ConfigMap or Secret with the key that is missing together with the change."),
     ),
-    (
-        frozenset({"NotReady"}),
-        N_("Try the readiness probe against the new version, with its path, port and timing."),
-    ),
-    (
-        frozenset({"Unschedulable"}),
-        N_("Check that the nodes have room for the new resource requests."),
-    ),
+    (frozenset({"NotReady"}), N_("Try the readiness probe against the new version, with its path, port and timing.")),
+    (frozenset({"Unschedulable"}), N_("Check that the nodes have room for the new resource requests.")),
 )
 
 
@@ -102,8 +99,11 @@ def undo(page: Writer, facts: Facts) -> None:
     if run.undone_by:
         page.line(page.say("It was taken back already, by run {run}.", run=run.undone_by))
     elif run.state in ("interrupted", "running", "pending"):
-        page.line(page.say("The run is not over. `backout resume {run}` finishes it, `backout abort {run}` ends it.",
-                           run=run.id))  # fmt: skip
+        page.line(
+            page.say(
+                "The run is not over. `backout resume {run}` finishes it, `backout abort {run}` ends it.", run=run.id
+            )
+        )
     elif not facts.wrote:
         page.line(page.say("Nothing was written, so there is nothing to take back."))
     elif not any(
@@ -122,7 +122,12 @@ def footer(page: Writer, facts: Facts) -> None:
     page.line("---")
     page.line()
     page.line(
-        page.say("Run {run} by {actor}, started {at} UTC; plan {hash}; cluster {uid}.", run=facts.run.id,
-                 actor=facts.run.actor or "–", at=moment(facts.run.started), hash=facts.plan.hash[:19],
-                 uid=facts.plan.identity.uid)
-    )  # fmt: skip
+        page.say(
+            "Run {run} by {actor}, started {at} UTC; plan {hash}; cluster {uid}.",
+            run=facts.run.id,
+            actor=facts.run.actor or "–",
+            at=moment(facts.run.started),
+            hash=facts.plan.hash[:19],
+            uid=facts.plan.identity.uid,
+        )
+    )

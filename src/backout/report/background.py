@@ -45,8 +45,13 @@ def _change(page: Writer, suspect: LedgerEntry) -> str:
     if suspect.revision is None:
         return page.say("The change: {at} UTC, {target}, by {actor}.", at=at, target=target, actor=actor)
     revision = f"{suspect.previous} → {suspect.revision}" if suspect.previous is not None else suspect.revision
-    return page.say("The change: {at} UTC, {target}, revision {revision}, by {actor}.", at=at, target=target,
-                    revision=revision, actor=actor)  # fmt: skip
+    return page.say(
+        "The change: {at} UTC, {target}, revision {revision}, by {actor}.",
+        at=at,
+        target=target,
+        revision=revision,
+        actor=actor,
+    )
 
 
 def _confidence(page: Writer, problem: Problem) -> str:

@@ -39,16 +39,27 @@ def _before(page: Writer, facts: Facts) -> list[Item]:
     codes = sorted({symptom.code for symptom in facts.symptoms})
     captured = facts.capture
     return [
-        Item(bool(codes), page.say("Type of the problem known"),
-             ", ".join(codes) if codes else page.say("no diagnosis belongs to this run")),
-        Item(captured is not None, page.say("State backed up (objects and release records)"),
-             page.say("{count} objects, encrypted", count=captured.data.get("objects", "?")) if captured
-             else page.say("nothing was captured in this run")),
-        Item(False, page.say("Volumes backed up (PVC snapshots)"),
-             page.say("not part of this run: it changes no volume")),
-        Item(bool(facts.plan.revision.number), page.say("Target revision known"),
-             page.say("revision {number}", number=facts.plan.revision.number)),
-    ]  # fmt: skip
+        Item(
+            bool(codes),
+            page.say("Type of the problem known"),
+            ", ".join(codes) if codes else page.say("no diagnosis belongs to this run"),
+        ),
+        Item(
+            captured is not None,
+            page.say("State backed up (objects and release records)"),
+            page.say("{count} objects, encrypted", count=captured.data.get("objects", "?"))
+            if captured
+            else page.say("nothing was captured in this run"),
+        ),
+        Item(
+            False, page.say("Volumes backed up (PVC snapshots)"), page.say("not part of this run: it changes no volume")
+        ),
+        Item(
+            bool(facts.plan.revision.number),
+            page.say("Target revision known"),
+            page.say("revision {number}", number=facts.plan.revision.number),
+        ),
+    ]
 
 
 def _rollback(page: Writer, facts: Facts) -> list[Item]:
@@ -59,18 +70,30 @@ def _rollback(page: Writer, facts: Facts) -> list[Item]:
     foreign = page.say("not part of this run")
     stuck = [fact for action, fact in actions.items() if action == "workload.replace-stuck-pods"]
     items = [
-        Item(complete and kind == "helm", page.say("Helm rollback"),
-             "" if complete and kind == "helm" else (left if kind == "helm" else foreign)),
+        Item(
+            complete and kind == "helm",
+            page.say("Helm rollback"),
+            "" if complete and kind == "helm" else (left if kind == "helm" else foreign),
+        ),
         Item(False, page.say("Git revert, Argo CD sync"), foreign),
-        Item(complete and kind in OBJECTS,
-             page.say("Service or Ingress restored on its own") if kind in ("service", "ingress")
-             else page.say("ConfigMap and Secret restored on their own"),
-             ("" if complete else left) if kind in OBJECTS else foreign),
-        Item(complete and kind in WORKLOADS, page.say("Workload rolled back"),
-             ("" if complete else left) if kind in WORKLOADS
-             else page.say("by the Helm rollback") if kind == "helm" else foreign),
+        Item(
+            complete and kind in OBJECTS,
+            page.say("Service or Ingress restored on its own")
+            if kind in ("service", "ingress")
+            else page.say("ConfigMap and Secret restored on their own"),
+            ("" if complete else left) if kind in OBJECTS else foreign,
+        ),
+        Item(
+            complete and kind in WORKLOADS,
+            page.say("Workload rolled back"),
+            ("" if complete else left)
+            if kind in WORKLOADS
+            else page.say("by the Helm rollback")
+            if kind == "helm"
+            else foreign,
+        ),
         Item(False, page.say("Volumes and data restored"), page.say("not part of this run: it changes no volume")),
-    ]  # fmt: skip
+    ]
     if stuck:
         done = all(fact.state in ("changed", "already", "earlier") for fact in stuck)
         items.append(Item(done, page.say("Stuck pods replaced"), "" if done else left))
@@ -100,11 +123,18 @@ def _verification(page: Writer, facts: Facts) -> list[Item]:
 def _after(page: Writer, facts: Facts) -> list[Item]:
     confident = any(problem.confidence in ("certain", "likely") for problem in facts.problems)
     return [
-        Item(bool(facts.logs), page.say("Logs collected"),
-             page.say("excerpts above: {count}", count=len(facts.logs)) if facts.logs
-             else page.say("no log lines belong to this run")),
-        Item(confident, page.say("Cause documented"),
-             page.say("see “Cause”") if confident else page.say("the cause is not certain enough to count")),
+        Item(
+            bool(facts.logs),
+            page.say("Logs collected"),
+            page.say("excerpts above: {count}", count=len(facts.logs))
+            if facts.logs
+            else page.say("no log lines belong to this run"),
+        ),
+        Item(
+            confident,
+            page.say("Cause documented"),
+            page.say("see “Cause”") if confident else page.say("the cause is not certain enough to count"),
+        ),
         Item(False, page.say("Prevention decided"), page.say("for people to decide; a proposal is below")),
         Item(False, page.say("Re-deployment planned"), page.say("for people to decide; a proposal is below")),
-    ]  # fmt: skip
+    ]

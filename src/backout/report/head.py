@@ -24,11 +24,17 @@ def title(page: Writer, facts: Facts) -> None:
             "Not taken back: {target} has not its content from revision {number}", target=target, number=number
         )
     elif state == "not-recovered":
-        text = page.say("Not recovered: {target} was rolled back to revision {number}, but is not healthy",
-                        target=target, number=number)  # fmt: skip
+        text = page.say(
+            "Not recovered: {target} was rolled back to revision {number}, but is not healthy",
+            target=target,
+            number=number,
+        )
     elif state == "unknown":
-        text = page.say("Not proven: {target} is at revision {number} again, but not everything could be measured",
-                        target=target, number=number)  # fmt: skip
+        text = page.say(
+            "Not proven: {target} is at revision {number} again, but not everything could be measured",
+            target=target,
+            number=number,
+        )
     elif state == "failed" and not facts.wrote:
         text = page.say("Refused: {target} was not touched", target=target)
     elif state == "failed":
@@ -38,8 +44,9 @@ def title(page: Writer, facts: Facts) -> None:
     elif state == "aborted":
         text = page.say("Aborted: the rollback of {target} to revision {number}", target=target, number=number)
     elif state == "interrupted":
-        text = page.say("Interrupted: the rollback of {target} to revision {number} is not finished", target=target,
-                        number=number)  # fmt: skip
+        text = page.say(
+            "Interrupted: the rollback of {target} to revision {number} is not finished", target=target, number=number
+        )
     else:
         text = page.say("In progress: the rollback of {target} to revision {number}", target=target, number=number)
     page.heading(text, 1)
@@ -50,10 +57,14 @@ def summary(page: Writer, facts: Facts) -> None:
     plan, run = facts.plan, facts.run
     page.bullet(
         f"**{page.say('What')}**: "
-        + page.say("{target} in namespace {namespace} of cluster {cluster}.", target=str(plan.target),
-                   namespace=plan.namespace, cluster=plan.cluster)
+        + page.say(
+            "{target} in namespace {namespace} of cluster {cluster}.",
+            target=str(plan.target),
+            namespace=plan.namespace,
+            cluster=plan.cluster,
+        )
         + (f" {_serving(page, facts)}" if _serving(page, facts) else "")
-    )  # fmt: skip
+    )
     page.bullet(f"**{page.say('Cause')}**: {page.say(plan.cause)}")
     page.bullet(f"**{page.say('Done')}**: {_done(page, facts)}")
     page.bullet(f"**{page.say('Now')}**: {_now(page, facts)}")
@@ -78,8 +89,9 @@ def _serving(page: Writer, facts: Facts) -> str:
     for problem in facts.problems:
         if problem.serving is not None and problem.desired:
             if problem.serving:
-                return page.say("{serving} of {desired} pods were still serving.", serving=problem.serving,
-                                desired=problem.desired)  # fmt: skip
+                return page.say(
+                    "{serving} of {desired} pods were still serving.", serving=problem.serving, desired=problem.desired
+                )
             return page.say("No pod was serving any more.")
     return ""
 
@@ -104,8 +116,11 @@ def _now(page: Writer, facts: Facts) -> str:
         return page.say("Not verified: no check was measured in this run.")
     good = sum(1 for check in verdict.checks if check.status == "pass")
     if facts.undoing:
-        return page.say("{good} of {all} checks hold; that the restored state is healthy is not claimed.", good=good,
-                        all=len(verdict.checks))  # fmt: skip
+        return page.say(
+            "{good} of {all} checks hold; that the restored state is healthy is not claimed.",
+            good=good,
+            all=len(verdict.checks),
+        )
     watched = page.say("watched for {soak} s", soak=f"{verdict.soak:g}") if verdict.soak else page.say("without a soak")
     return page.say("{good} of {all} checks hold, {watched}.", good=good, all=len(verdict.checks), watched=watched)
 
@@ -116,8 +131,10 @@ def _time(page: Writer, facts: Facts) -> str:
         "{length} from the start of the rollback to its end", length=page.length(_between(facts.started, end))
     )
     if facts.recovered and facts.first_symptom and not facts.undoing:
-        return took + page.say(", {length} from the first symptom to recovery.",
-                               length=page.length(_between(facts.first_symptom, facts.recovered)))  # fmt: skip
+        return took + page.say(
+            ", {length} from the first symptom to recovery.",
+            length=page.length(_between(facts.first_symptom, facts.recovered)),
+        )
     return took + "."
 
 

@@ -24,18 +24,26 @@ def steps(page: Writer, facts: Facts) -> None:
     for number, fact in enumerate(facts.steps, 1):
         said = page.say(fact.said) if fact.said else ""
         rows.append(
-            (str(number), page.say(fact.step.title), _state(page, fact.state),
-             page.length(fact.took) if fact.took else "", said)
-        )  # fmt: skip
+            (
+                str(number),
+                page.say(fact.step.title),
+                _state(page, fact.state),
+                page.length(fact.took) if fact.took else "",
+                said,
+            )
+        )
     page.table(("#", page.say("step"), page.say("result"), page.say("took"), page.say("details")), rows)
     page.line()
     captured = facts.capture
     if captured is not None:
         page.line(
-            page.say("Before the first write the state of {count} objects was kept, encrypted: {path} ({digest}).",
-                     count=captured.data.get("objects", "?"), path=code(str(captured.data.get("path", ""))),
-                     digest=str(captured.data.get("digest", ""))[:19])
-        )  # fmt: skip
+            page.say(
+                "Before the first write the state of {count} objects was kept, encrypted: {path} ({digest}).",
+                count=captured.data.get("objects", "?"),
+                path=code(str(captured.data.get("path", ""))),
+                digest=str(captured.data.get("digest", ""))[:19],
+            )
+        )
     elif facts.wrote:
         page.line(page.say("No capture of the state before the run is recorded."))
     else:
@@ -45,10 +53,13 @@ def steps(page: Writer, facts: Facts) -> None:
         id_ = str(kept.data.get("snapshot", ""))
         page.line()
         page.line(
-            page.say("The whole namespace as it was then is snapshot {id} ({count} objects). What differs: {command}",
-                     id=code(id_), count=kept.data.get("objects", "?"),
-                     command=code(f"backout snapshot diff {id_[:8]} live"))
-        )  # fmt: skip
+            page.say(
+                "The whole namespace as it was then is snapshot {id} ({count} objects). What differs: {command}",
+                id=code(id_),
+                count=kept.data.get("objects", "?"),
+                command=code(f"backout snapshot diff {id_[:8]} live"),
+            )
+        )
     elif kept is not None:
         page.line()
         page.line(page.say(kept.message))

@@ -72,10 +72,13 @@ def _pointer(obj: Object) -> ApplicationPointer:
     last = (status.get("history") or [{}])[-1]
     commit = str(last.get("revision") or "") or ",".join(map(str, last.get("revisions") or ()))
     return ApplicationPointer(
-        name=meta["name"], namespace=meta.get("namespace", ""), history=int(last.get("id") or 0), commit=commit,
+        name=meta["name"],
+        namespace=meta.get("namespace", ""),
+        history=int(last.get("id") or 0),
+        commit=commit,
         sync=str((status.get("sync") or {}).get("status", "")),
         health=str((status.get("health") or {}).get("status", "")),
-    )  # fmt: skip
+    )
 
 
 def _unread(name: str, why: Message) -> Unread:

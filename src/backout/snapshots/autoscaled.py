@@ -67,10 +67,14 @@ async def autoscalers(cluster: Cluster, namespace: str) -> dict[Key, Autoscaler]
     except ObjectNotFound:
         return {}
     return {
-        (group_of(hpa.spec.scaleTargetRef.apiVersion), hpa.spec.scaleTargetRef.kind, hpa.spec.scaleTargetRef.name):
-        _named(hpa.metadata)
-        for hpa in found if hpa.metadata.deletionTimestamp is None
-    }  # fmt: skip
+        (
+            group_of(hpa.spec.scaleTargetRef.apiVersion),
+            hpa.spec.scaleTargetRef.kind,
+            hpa.spec.scaleTargetRef.name,
+        ): _named(hpa.metadata)
+        for hpa in found
+        if hpa.metadata.deletionTimestamp is None
+    }
 
 
 def _named(meta: _Meta) -> Autoscaler:

@@ -109,25 +109,35 @@ class CaptureStore:
             content = path.read_bytes()
         except OSError as error:
             raise CaptureError(
-                "The capture of run {run} can't be read: {reason}.", run=run, reason=error.strerror or "no such file",
-                found="{path}", path=str(path),
-            ) from error  # fmt: skip
+                "The capture of run {run} can't be read: {reason}.",
+                run=run,
+                reason=error.strerror or "no such file",
+                found="{path}",
+                path=str(path),
+            ) from error
         found = f"sha256:{hashlib.sha256(content).hexdigest()}"
         if digest and found != digest:
             raise CaptureError(
-                "The capture of run {run} is not the file that was written.", run=run,
-                expected="{digest}", found="{actual}", digest=digest, actual=found,
-                hint="put {path} back from a backup", path=str(path),
-            )  # fmt: skip
+                "The capture of run {run} is not the file that was written.",
+                run=run,
+                expected="{digest}",
+                found="{actual}",
+                digest=digest,
+                actual=found,
+                hint="put {path} back from a backup",
+                path=str(path),
+            )
         if not content.startswith(MAGIC):
             raise CaptureError("{path} is not a capture that this version can read.", path=str(path))
         try:
             packed = pyrage.decrypt(content[len(MAGIC) :], identities(self.folder))
         except pyrage.DecryptError as error:
             raise CaptureError(
-                "The capture of run {run} can't be decrypted: another key, or a damaged file.", run=run,
-                hint="the key is {key}", key=str(self.folder / "identity.age"),
-            ) from error  # fmt: skip
+                "The capture of run {run} can't be decrypted: another key, or a damaged file.",
+                run=run,
+                hint="the key is {key}",
+                key=str(self.folder / "identity.age"),
+            ) from error
         unpacker = zlib.decompressobj()
         try:
             plain = unpacker.decompress(packed, LIMIT)

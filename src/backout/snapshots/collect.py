@@ -13,13 +13,13 @@ import msgspec
 
 from backout.cluster.port import NAMESPACES, Cluster, Object, Resource
 from backout.errors import AccessDenied
+from backout.kube.sanitise import sanitise
 from backout.model.snapshot import Entry, GitPointer, Snapshot, SnapshotDraft, SnapshotKind
 from backout.model.target import ObjectRef
-from backout.snapshots.owners import Owners
+from backout.ownership.owners import Owners
 from backout.snapshots.pointers import PointerReader
 from backout.snapshots.repository import Repository
 from backout.snapshots.repository.manifests import selected
-from backout.snapshots.sanitise import sanitise
 from backout.snapshots.walk import Skips, walk
 
 
@@ -78,8 +78,16 @@ async def take(
                 address = await writer.put(content)
                 owner = await owners.of(obj)
                 ref = ObjectRef(resource.api_version, resource.kind, obj["metadata"]["name"], namespace)
-                await writer.add(Entry(ref=ref, address=address, size=len(content), owner=owner.name,
-                                       owner_kind=owner.kind, plural=resource.plural))  # fmt: skip
+                await writer.add(
+                    Entry(
+                        ref=ref,
+                        address=address,
+                        size=len(content),
+                        owner=owner.name,
+                        owner_kind=owner.kind,
+                        plural=resource.plural,
+                    )
+                )
                 pointers.see(obj, address, owner)
             kinds[resource.kind] = kinds.get(resource.kind, 0) + len(page)
             progress(sum(kinds.values()))
@@ -91,10 +99,21 @@ async def take(
         # In the middle of a rollout nothing is broken, and yet it is no state to come back to.
         healthy = False if about.healthy and any(w.healthy is False for w in around.workloads) else about.healthy
         draft = SnapshotDraft(
-            kind=about.kind, cluster=cluster.name, identity=identity, namespace=namespace, taken_at=at, tags=about.tags,
-            message=about.message, healthy=healthy, incident=about.incident, run=about.run, actor=about.actor,
-            parent=earlier[0].id if earlier else "", skipped=skips.sorted(), pointers=around,
-        )  # fmt: skip
+            kind=about.kind,
+            cluster=cluster.name,
+            identity=identity,
+            namespace=namespace,
+            taken_at=at,
+            tags=about.tags,
+            message=about.message,
+            healthy=healthy,
+            incident=about.incident,
+            run=about.run,
+            actor=about.actor,
+            parent=earlier[0].id if earlier else "",
+            skipped=skips.sorted(),
+            pointers=around,
+        )
         snapshot = await writer.save(draft)
         unread = tuple(sorted(f"{kind}.{group}" if group else kind for group, kind in skips.unread))
         return Taken(snapshot, writer.written, dict(sorted(kinds.items())), unread)

@@ -10,13 +10,26 @@ from __future__ import annotations
 from typing import Any
 
 from backout.cluster.port import Object
-from backout.snapshots.sanitise import controller, controllers_note, sanitise
+from backout.kube.sanitise import controller, controllers_note, sanitise
 
 ORDER = (
-    "NetworkPolicy", "ResourceQuota", "LimitRange", "PodDisruptionBudget", "ServiceAccount", "Secret", "ConfigMap",
-    "Role", "RoleBinding", "Service", "DaemonSet", "Deployment", "StatefulSet", "CronJob",
-    "HorizontalPodAutoscaler", "Ingress",
-)  # fmt: skip
+    "NetworkPolicy",
+    "ResourceQuota",
+    "LimitRange",
+    "PodDisruptionBudget",
+    "ServiceAccount",
+    "Secret",
+    "ConfigMap",
+    "Role",
+    "RoleBinding",
+    "Service",
+    "DaemonSet",
+    "Deployment",
+    "StatefulSet",
+    "CronJob",
+    "HorizontalPodAutoscaler",
+    "Ingress",
+)
 """What others need comes first; kinds that are not named (custom resources) come last."""
 
 

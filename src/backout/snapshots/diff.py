@@ -10,7 +10,8 @@ from typing import Any, Literal
 import msgspec
 
 from backout.cluster.port import Cluster, Object, Resource
-from backout.mechanisms.diff import diff_objects
+from backout.kube.diff import diff_objects
+from backout.kube.sanitise import helm_record, sanitise
 from backout.model.change import FieldChange
 from backout.model.message import Message, msg
 from backout.model.redaction import redact_text
@@ -18,7 +19,6 @@ from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef
 from backout.snapshots.collect import encode
 from backout.snapshots.repository import Repository
-from backout.snapshots.sanitise import helm_record, sanitise
 from backout.snapshots.walk import Skips, walk
 
 Key = tuple[str, str, str]

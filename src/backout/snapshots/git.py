@@ -105,9 +105,11 @@ async def _look(place: Place, tag: str = "", *, timeout: float) -> _Seen:
     refs = {name: commit for commit, _, name in (line.partition("\t") for line in answer.stdout.splitlines())}
     if place.ref not in refs:
         raise NotFoundError(
-            "{url} has no branch {branch}.", url=place.remote.url, branch=place.branch or "HEAD",
+            "{url} has no branch {branch}.",
+            url=place.remote.url,
+            branch=place.branch or "HEAD",
             hint="stacks.NAME.git.branch in the configuration names it",
-        )  # fmt: skip
+        )
     # An annotated tag is an object of its own; behind ^{} stands the commit.
     return _Seen(refs[place.ref], refs.get(f"refs/tags/{tag}^{{}}") or refs.get(f"refs/tags/{tag}", ""))
 
@@ -117,8 +119,9 @@ async def _fetched(place: Place, commit: str) -> str:
     remote, folder = place.remote, place.folder
     private_folder(folder.parent)
     if not (folder / "HEAD").exists():
-        await run_git(remote, ["init", "--quiet", "--bare", "--template=", "--end-of-options", str(folder)],
-                      timeout=LOOK)  # fmt: skip
+        await run_git(
+            remote, ["init", "--quiet", "--bare", "--template=", "--end-of-options", str(folder)], timeout=LOOK
+        )
         folder.chmod(0o700)
         # For people: see `push_command`. What was left out of a fetch is asked for there.
         for key, value in (("url", remote.url), ("promisor", "true")):
@@ -127,21 +130,39 @@ async def _fetched(place: Place, commit: str) -> str:
     try:
         await run_git(
             remote,
-            ["fetch", "--quiet", "--no-tags", "--depth=1", "--filter=tree:0", "--no-write-fetch-head",
-             "--end-of-options", REMOTE, f"+{place.ref}:{mine}"],
-            folder=folder, timeout=WORK,
-        )  # fmt: skip
+            [
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--depth=1",
+                "--filter=tree:0",
+                "--no-write-fetch-head",
+                "--end-of-options",
+                REMOTE,
+                f"+{place.ref}:{mine}",
+            ],
+            folder=folder,
+            timeout=WORK,
+        )
     except (ToolFailed, TimedOut) as error:
         raise _told(error, "{url} can't be fetched from: {words}", place) from None
-    return (await run_git(remote, ["rev-parse", "--verify", "--end-of-options", mine], folder=folder,
-                          timeout=LOOK)).stdout.strip().splitlines()[-1]  # fmt: skip
+    return (
+        (await run_git(remote, ["rev-parse", "--verify", "--end-of-options", mine], folder=folder, timeout=LOOK))
+        .stdout.strip()
+        .splitlines()[-1]
+    )
 
 
 async def _tag(place: Place, name: str, commit: str, message: str, actor: str) -> None:
     remote, folder = place.remote, place.folder
     wanted = f"refs/tags/{name}^{{commit}}"
-    there = await run_git(remote, ["rev-parse", "--quiet", "--verify", "--end-of-options", wanted], folder=folder,
-                          timeout=LOOK, check=False)  # fmt: skip
+    there = await run_git(
+        remote,
+        ["rev-parse", "--quiet", "--verify", "--end-of-options", wanted],
+        folder=folder,
+        timeout=LOOK,
+        check=False,
+    )
     if there.code == 0:
         found = there.stdout.strip().splitlines()[-1]
         if found != commit:
@@ -149,17 +170,33 @@ async def _tag(place: Place, name: str, commit: str, message: str, actor: str) -
         return
     known = await run_git(remote, ["var", "GIT_COMMITTER_IDENT"], folder=folder, timeout=LOOK, check=False)
     who = {} if known.code == 0 else {"GIT_COMMITTER_NAME": actor, "GIT_COMMITTER_EMAIL": actor}
-    await run_git(remote, ["tag", "--annotate", "--no-sign", "--cleanup=verbatim", f"--message={message}",
-                           "--end-of-options", name, commit], folder=folder, timeout=LOOK, more=who)  # fmt: skip
+    await run_git(
+        remote,
+        [
+            "tag",
+            "--annotate",
+            "--no-sign",
+            "--cleanup=verbatim",
+            f"--message={message}",
+            "--end-of-options",
+            name,
+            commit,
+        ],
+        folder=folder,
+        timeout=LOOK,
+        more=who,
+    )
 
 
 async def _push(place: Place, name: str) -> None:
     ref = f"refs/tags/{name}"
     try:
         await run_git(
-            place.remote, ["push", "--quiet", "--no-verify", "--end-of-options", REMOTE, f"{ref}:{ref}"],
-            folder=place.folder, timeout=WORK,
-        )  # fmt: skip
+            place.remote,
+            ["push", "--quiet", "--no-verify", "--end-of-options", REMOTE, f"{ref}:{ref}"],
+            folder=place.folder,
+            timeout=WORK,
+        )
     except (ToolFailed, TimedOut) as error:
         # It may have arrived all the same; if not, it must not stand in the way of another attempt.
         with contextlib.suppress(BackoutError):
@@ -182,6 +219,12 @@ def _elsewhere(place: Place, name: str, found: str, wanted: str, *, unpushed: bo
         "{url} has a tag {tag} already, on another commit; a tag is never moved."
         if not unpushed
         else "A tag {tag} for {url} was made before, on another commit; a tag is never moved.",
-        url=place.remote.url, tag=name, expected="{wanted}", found="{present}", wanted=wanted, present=found,
-        folder=str(place.folder), hint=hint,
-    )  # fmt: skip
+        url=place.remote.url,
+        tag=name,
+        expected="{wanted}",
+        found="{present}",
+        wanted=wanted,
+        present=found,
+        folder=str(place.folder),
+        hint=hint,
+    )

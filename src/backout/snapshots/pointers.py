@@ -14,18 +14,12 @@ import msgspec
 
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, Cluster, Object, Resource
 from backout.errors import AccessDenied, Invalid, ObjectNotFound, ServerError, TooLarge
-from backout.mechanisms.helm.payload import Release, decode
-from backout.model.snapshot import (
-    ClaimPointer,
-    ImagePointer,
-    Pointers,
-    ReleasePointer,
-    WorkloadPointer,
-)
+from backout.helm.payload import Release, decode
+from backout.kube.sanitise import helm_record
+from backout.model.snapshot import ClaimPointer, ImagePointer, Pointers, ReleasePointer, WorkloadPointer
 from backout.model.target import WORKLOADS, ObjectRef
+from backout.ownership.owners import Owned
 from backout.snapshots.applications import Unread, read_applications
-from backout.snapshots.owners import Owned
-from backout.snapshots.sanitise import helm_record
 
 T = TypeVar("T")
 VOLUMES_AT_ONCE = 8
@@ -102,8 +96,11 @@ class PointerReader:
             self._workload(obj)
         elif obj["kind"] == "PersistentVolumeClaim" and obj["apiVersion"] == "v1":
             spec = obj.get("spec") or {}
-            self._claims.append(ClaimPointer(ref=_ref(obj), volume=spec.get("volumeName") or "",
-                                             storage_class=spec.get("storageClassName") or ""))  # fmt: skip
+            self._claims.append(
+                ClaimPointer(
+                    ref=_ref(obj), volume=spec.get("volumeName") or "", storage_class=spec.get("storageClassName") or ""
+                )
+            )
         if owner.kind == "argocd":
             self._applications.add(owner.name.partition("/")[2])
 
@@ -117,11 +114,13 @@ class PointerReader:
         known = self._records.get(name)
         # What is deployed is the state; the newest record may be a failed or pending one.
         if known is not None and (known.pointer.status == "deployed", known.pointer.revision) > (
-            status == "deployed", revision,
-        ):  # fmt: skip
+            status == "deployed",
+            revision,
+        ):
             return
-        pointer = ReleasePointer(name=name, namespace=self._namespace, revision=revision, status=status,
-                                 record=_ref(obj), address=address)  # fmt: skip
+        pointer = ReleasePointer(
+            name=name, namespace=self._namespace, revision=revision, status=status, record=_ref(obj), address=address
+        )
         self._records[name] = _Record(pointer, str((obj.get("data") or {}).get("release", "")))
 
     def _workload(self, obj: Object) -> None:
@@ -135,17 +134,19 @@ class PointerReader:
         seen = (status.get("observedGeneration") or 0) >= (meta.get("generation") or 0)
         revision = str((meta.get("annotations") or {}).get("deployment.kubernetes.io/revision", ""))
         pointer = WorkloadPointer(
-            ref=_ref(obj), revision=int(revision) if revision.isdecimal() else 0, replicas=wanted, ready=ready,
+            ref=_ref(obj),
+            revision=int(revision) if revision.isdecimal() else 0,
+            replicas=wanted,
+            ready=ready,
             healthy=seen and ready >= wanted and updated >= wanted,
-        )  # fmt: skip
+        )
         self._workloads.append(_Workload(pointer, meta["uid"], str(status.get("updateRevision", ""))))
 
     async def read(self) -> Pointers:
         """All pointers."""
         holders, images, claims, (applications, self.unread) = await asyncio.gather(
-            self._holders(), self._images(), self._with_volumes(),
-            read_applications(self._cluster, self._applications),
-        )  # fmt: skip
+            self._holders(), self._images(), self._with_volumes(), read_applications(self._cluster, self._applications)
+        )
         return Pointers(
             releases=tuple(self._described(record) for _, record in sorted(self._records.items())),
             workloads=tuple(sorted((holders(w) for w in self._workloads), key=lambda w: w.ref)),
@@ -201,9 +202,12 @@ class PointerReader:
             spec = volume.get("spec") or {}
             csi = spec.get("csi") or {}
             return msgspec.structs.replace(
-                claim, volume_uid=volume["metadata"].get("uid", ""), handle=csi.get("volumeHandle", ""),
-                driver=csi.get("driver", ""), reclaim_policy=spec.get("persistentVolumeReclaimPolicy", ""),
-            )  # fmt: skip
+                claim,
+                volume_uid=volume["metadata"].get("uid", ""),
+                handle=csi.get("volumeHandle", ""),
+                driver=csi.get("driver", ""),
+                reclaim_policy=spec.get("persistentVolumeReclaimPolicy", ""),
+            )
 
         return tuple(sorted(await asyncio.gather(*map(one, self._claims)), key=lambda c: c.ref))
 

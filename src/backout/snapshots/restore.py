@@ -11,18 +11,11 @@ import msgspec
 
 from backout.cluster.gone import until_gone
 from backout.cluster.port import Cluster, Object
-from backout.errors import (
-    AlreadyExists,
-    BackoutError,
-    ClusterUnreachable,
-    ObjectNotFound,
-    RefusedError,
-    ServerError,
-)
+from backout.errors import AlreadyExists, BackoutError, ClusterUnreachable, ObjectNotFound, RefusedError, ServerError
+from backout.kube.sanitise import sanitise
 from backout.model.message import Message, msg
 from backout.snapshots.desired import equal, rank, without_addresses
 from backout.snapshots.restore_plan import RestoreItem, RestorePlan, RestoreState, Work, put, reason_of
-from backout.snapshots.sanitise import sanitise
 
 AT_ONCE = 8
 RECREATE = "recreate"
@@ -39,16 +32,19 @@ def require_possible(plan: RestorePlan, approved: tuple[str, ...], *, partial: b
     if blocked and not partial:
         words = "; ".join(f"{item.ref}: {item.reason.text if item.reason else ''}" for item in blocked[:5])
         raise RefusedError(
-            "{count} objects can't be put back, so nothing was written: {words}", count=len(blocked), words=words,
+            "{count} objects can't be put back, so nothing was written: {words}",
+            count=len(blocked),
+            words=words,
             hint="name the objects to restore, or add --partial to restore the others",
-        )  # fmt: skip
+        )
     anew = [item for item in plan.items if item.action == "recreate"]
     if anew and RECREATE not in approved:
         raise RefusedError(
             "{names} can't be changed, only deleted and created anew; that needs an explicit yes.",
             names=", ".join(str(item.ref) for item in anew[:5]) + (", …" if len(anew) > 5 else ""),
-            hint="If that is what you want, add: --approve {code}", code=RECREATE,
-        )  # fmt: skip
+            hint="If that is what you want, add: --approve {code}",
+            code=RECREATE,
+        )
 
 
 async def _unguarded() -> None:
@@ -56,9 +52,11 @@ async def _unguarded() -> None:
 
 
 async def carry_out(
-    cluster: Cluster, plan: RestorePlan, progress: Callable[[RestoreItem], None] = lambda item: None,
+    cluster: Cluster,
+    plan: RestorePlan,
+    progress: Callable[[RestoreItem], None] = lambda item: None,
     guard: Callable[[], Awaitable[None]] = _unguarded,
-) -> tuple[RestoreItem, ...]:  # fmt: skip
+) -> tuple[RestoreItem, ...]:
     """Writes; after the first failure no further object is begun. Every item of the answer says what became of it.
 
     ``guard`` is asked right before each write, and raises when nothing more may be written. When this is cancelled, the
@@ -119,8 +117,14 @@ async def _write(cluster: Cluster, work: Work) -> None:
 async def _anew(cluster: Cluster, work: Work) -> None:
     assert work.body is not None and work.live is not None and work.resource is not None
     now = work.live["metadata"]
-    await cluster.delete(work.resource, work.item.ref.name, work.item.ref.namespace, uid=now["uid"],
-                         resource_version=now["resourceVersion"], propagation="Orphan")  # fmt: skip
+    await cluster.delete(
+        work.resource,
+        work.item.ref.name,
+        work.item.ref.namespace,
+        uid=now["uid"],
+        resource_version=now["resourceVersion"],
+        propagation="Orphan",
+    )
     await until_gone(cluster, work.resource, work.item.ref, now["uid"])
     try:
         await _created(cluster, work.body)
@@ -130,12 +134,15 @@ async def _anew(cluster: Cluster, work: Work) -> None:
         except BackoutError:
             raise RefusedError(
                 "{object} was deleted, and could be created neither as it was in the snapshot nor as it was before: "
-                "{why}", object=str(work.item.ref), why=error.message,
-            ) from error  # fmt: skip
+                "{why}",
+                object=str(work.item.ref),
+                why=error.message,
+            ) from error
         raise RefusedError(
             "{object} could not be created as it was in the snapshot, and is again as it was before: {why}",
-            object=str(work.item.ref), why=error.message,
-        ) from error  # fmt: skip
+            object=str(work.item.ref),
+            why=error.message,
+        ) from error
 
 
 async def _created(cluster: Cluster, body: Object) -> None:

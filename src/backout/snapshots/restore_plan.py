@@ -14,15 +14,8 @@ from typing import Any, Literal
 import msgspec
 
 from backout.cluster.port import NAMESPACES, SERVICES, Cluster, Object, Resource
-from backout.errors import (
-    AccessDenied,
-    AlreadyExists,
-    BackoutError,
-    Conflict,
-    Invalid,
-    ObjectNotFound,
-    RefusedError,
-)
+from backout.errors import AccessDenied, AlreadyExists, BackoutError, Conflict, Invalid, ObjectNotFound, RefusedError
+from backout.kube.sanitise import controller, helm_record_name, sanitise
 from backout.model.change import FieldChange
 from backout.model.message import Message, msg
 from backout.model.plan import Access
@@ -41,7 +34,6 @@ from backout.snapshots.desired import (
 )
 from backout.snapshots.diff import TextChange, describe
 from backout.snapshots.repository import Repository
-from backout.snapshots.sanitise import controller, helm_record_name, sanitise
 from backout.snapshots.selection import Selection
 
 AT_ONCE = 8
@@ -171,13 +163,17 @@ async def _require_namespace(cluster: Cluster, snapshot: Snapshot, entries: Sequ
     except ObjectNotFound:
         raise RefusedError(
             "There is no namespace {namespace}, so {object} and the others can't be put back.",
-            namespace=snapshot.namespace, object=first, hint="kubectl create namespace {namespace}",
-        ) from None  # fmt: skip
+            namespace=snapshot.namespace,
+            object=first,
+            hint="kubectl create namespace {namespace}",
+        ) from None
     if found["metadata"].get("deletionTimestamp"):
         raise RefusedError(
             "The namespace {namespace} is being deleted, so {object} and the others can't be put back.",
-            namespace=snapshot.namespace, object=first, hint="wait until it is gone, then create it anew",
-        ) from None  # fmt: skip
+            namespace=snapshot.namespace,
+            object=first,
+            hint="wait until it is gone, then create it anew",
+        ) from None
 
 
 async def _of_kind(
@@ -230,9 +226,14 @@ async def _live(cluster: Cluster, resource: Resource, entries: list[Entry]) -> d
 
 
 def _work(
-    entry: Entry, resource: Resource, content: Object, live: Object | None, scaler: Autoscaler | Message | None, *,
+    entry: Entry,
+    resource: Resource,
+    content: Object,
+    live: Object | None,
+    scaler: Autoscaler | Message | None,
+    *,
     include_owned: bool,
-) -> Work:  # fmt: skip
+) -> Work:
     if live is None:
         return Work(_item(entry, "create"), resource, content)
     if live["metadata"].get("deletionTimestamp"):
@@ -244,8 +245,11 @@ def _work(
         return Work(_item(entry, "left-alone", reason), resource)
     notes: tuple[Message, ...] = (scaler,) if isinstance(scaler, Message) else ()
     if isinstance(scaler, Autoscaler) and keeps_replicas(scaler, live):
-        notes = (msg("its number of replicas belongs to {scaler}, and stays {now}", scaler=scaler.name,
-                     now=replicas_of(live)),)  # fmt: skip
+        notes = (
+            msg(
+                "its number of replicas belongs to {scaler}, and stays {now}", scaler=scaler.name, now=replicas_of(live)
+            ),
+        )
         content = with_replicas_of(content, live)
     body = update(content, live)
     if equal(body, live):
@@ -273,14 +277,18 @@ def _consequences(entry: Entry) -> tuple[Message, ...]:
     name = entry.owner.partition("/")[2]
     if entry.owner_kind == "helm":
         return (
-            msg("The Helm release {name} does not know of this: its next upgrade or rollback writes its own again.",
-                name=name),
-        )  # fmt: skip
+            msg(
+                "The Helm release {name} does not know of this: its next upgrade or rollback writes its own again.",
+                name=name,
+            ),
+        )
     if entry.owner_kind == "argocd":
         return (
-            msg("Argo CD's application {name} sees a drift; with self-heal it writes Git's state back at once.",
-                name=name),
-        )  # fmt: skip
+            msg(
+                "Argo CD's application {name} sees a drift; with self-heal it writes Git's state back at once.",
+                name=name,
+            ),
+        )
     return ()
 
 

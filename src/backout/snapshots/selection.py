@@ -9,10 +9,20 @@ from backout.errors import ObjectNotFound, UsageError
 from backout.model.snapshot import Entry, Snapshot
 
 _SHORT = {
-    "cm": "configmaps", "svc": "services", "ing": "ingresses", "deploy": "deployments", "sts": "statefulsets",
-    "ds": "daemonsets", "sa": "serviceaccounts", "pvc": "persistentvolumeclaims", "netpol": "networkpolicies",
-    "hpa": "horizontalpodautoscalers", "pdb": "poddisruptionbudgets", "cj": "cronjobs", "quota": "resourcequotas",
-}  # fmt: skip
+    "cm": "configmaps",
+    "svc": "services",
+    "ing": "ingresses",
+    "deploy": "deployments",
+    "sts": "statefulsets",
+    "ds": "daemonsets",
+    "sa": "serviceaccounts",
+    "pvc": "persistentvolumeclaims",
+    "netpol": "networkpolicies",
+    "hpa": "horizontalpodautoscalers",
+    "pdb": "poddisruptionbudgets",
+    "cj": "cronjobs",
+    "quota": "resourcequotas",
+}
 """kubectl's short names."""
 
 
@@ -50,9 +60,11 @@ class Selection:
         missing = [text for text in (*self._names.values(), *self._kinds.values()) if text not in self._met]
         if missing:
             raise ObjectNotFound(
-                "Snapshot {id} does not hold {names}.", id=snapshot.short, names=", ".join(missing),
+                "Snapshot {id} does not hold {names}.",
+                id=snapshot.short,
+                names=", ".join(missing),
                 hint="backout snapshot show {id} --objects",
-            )  # fmt: skip
+            )
 
 
 def _plain(kind: str) -> str:

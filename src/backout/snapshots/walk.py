@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Collection
 
 from backout.cluster.port import Cluster, Object, Resource
 from backout.errors import AccessDenied, ObjectNotFound, ServerError
+from backout.kube.sanitise import custom, kind_skipped, object_skipped
 from backout.model.message import Message, msg
 from backout.model.snapshot import Skipped
 from backout.model.target import ObjectRef
-from backout.snapshots.sanitise import custom, kind_skipped, object_skipped
 
 KINDS_AT_ONCE = 3
 PAGE = 200
@@ -44,11 +44,7 @@ class Skips:
 
 
 async def walk(
-    cluster: Cluster,
-    namespace: str,
-    sink: Sink,
-    skips: Skips,
-    kinds: Collection[tuple[str, str]] | None = None,
+    cluster: Cluster, namespace: str, sink: Sink, skips: Skips, kinds: Collection[tuple[str, str]] | None = None
 ) -> set[tuple[str, str]]:
     """Calls ``sink`` with every page of every kind (or of ``kinds``: group and kind), and says which kinds are served.
 
@@ -72,8 +68,10 @@ async def walk(
                         if reason is None:
                             kept.append(obj)
                         else:
-                            skips.add(ObjectRef(resource.api_version, resource.kind, obj["metadata"]["name"],
-                                                namespace), reason)  # fmt: skip
+                            skips.add(
+                                ObjectRef(resource.api_version, resource.kind, obj["metadata"]["name"], namespace),
+                                reason,
+                            )
                     if kept:
                         await sink(resource, kept)
             except AccessDenied:

@@ -33,10 +33,13 @@ async def ensure(
     pin = pin_of(name, major)
     if pin is None or not install:
         raise ToolMissing(
-            "{name}{version} is not installed.", name=name, version=f" {major}" if major else "",
-            expected="{name} in PATH, or a path to it in BACKOUT_{variable}", variable=name.upper(),
+            "{name}{version} is not installed.",
+            name=name,
+            version=f" {major}" if major else "",
+            expected="{name} in PATH, or a path to it in BACKOUT_{variable}",
+            variable=name.upper(),
             hint="Install it, or let `backout doctor --install` get a pinned one." if pin else "Install it.",
-        )  # fmt: skip
+        )
     from backout.tools.install import install as put
 
     return await put(pin, say)

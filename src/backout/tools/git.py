@@ -28,9 +28,14 @@ _KEPT = ("GIT_SSH", "GIT_SSL", "GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_HTTP_PROXY"
 
 
 async def run_git(
-    remote: Remote, arguments: Sequence[str], *, folder: Path | None = None, timeout: float, check: bool = True,
+    remote: Remote,
+    arguments: Sequence[str],
+    *,
+    folder: Path | None = None,
+    timeout: float,
+    check: bool = True,
     more: Mapping[str, str] | None = None,
-) -> Completed:  # fmt: skip
+) -> Completed:
     """Runs git; ``remote`` is what `REMOTE` means in the arguments, ``folder`` the bare repository to work in.
 
     ``more`` are further variables of its environment.
@@ -47,25 +52,41 @@ async def run_git(
     # Away from where the user stands: a repository there has settings and programs of its own.
     where = ["-C", "/", *(["--git-dir", str(folder)] if folder is not None else [])]
     return await run_tool(
-        [tool.path, "--no-pager", *where, *arguments], env=environment(remote) | dict(more or {}), timeout=timeout,
-        check=check, largest=LARGEST,
-    )  # fmt: skip
+        [tool.path, "--no-pager", *where, *arguments],
+        env=environment(remote) | dict(more or {}),
+        timeout=timeout,
+        check=check,
+        largest=LARGEST,
+    )
 
 
 def environment(remote: Remote) -> dict[str, str]:
     """The user's environment without what would lead git elsewhere, make it talk, or make it ask."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key.startswith(_KEPT)}
     env |= {
-        "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never",
-        "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS), "GIT_PROTOCOL_FROM_USER": "0",
-    }  # fmt: skip
+        "LC_ALL": "C",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",
+        "SSH_ASKPASS_REQUIRE": "never",
+        "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS),
+        "GIT_PROTOCOL_FROM_USER": "0",
+    }
     settings = [
-        (f"remote.{REMOTE}.url", remote.url), *_credentials(remote),
-        ("core.hooksPath", os.devnull), ("core.fsmonitor", "false"), ("protocol.ext.allow", "never"),
-        ("gc.auto", "0"), ("maintenance.auto", "false"), ("submodule.recurse", "false"),
-        ("fetch.recurseSubmodules", "false"), ("transfer.fsckObjects", "true"), ("push.gpgSign", "false"),
-        ("push.followTags", "false"), ("http.lowSpeedLimit", "1000"), ("http.lowSpeedTime", "30"),
-    ]  # fmt: skip
+        (f"remote.{REMOTE}.url", remote.url),
+        *_credentials(remote),
+        ("core.hooksPath", os.devnull),
+        ("core.fsmonitor", "false"),
+        ("protocol.ext.allow", "never"),
+        ("gc.auto", "0"),
+        ("maintenance.auto", "false"),
+        ("submodule.recurse", "false"),
+        ("fetch.recurseSubmodules", "false"),
+        ("transfer.fsckObjects", "true"),
+        ("push.gpgSign", "false"),
+        ("push.followTags", "false"),
+        ("http.lowSpeedLimit", "1000"),
+        ("http.lowSpeedTime", "30"),
+    ]
     env["GIT_CONFIG_COUNT"] = str(len(settings))
     for number, (key, value) in enumerate(settings):
         env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}

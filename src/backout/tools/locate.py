@@ -60,9 +60,11 @@ async def locate(name: str, major: int = 0) -> Tool | None:
         path = shutil.which(given)
         if path is None:
             raise ToolMissing(
-                "{variable} names {path}, which is no program.", variable=variable, path=given,
+                "{variable} names {path}, which is no program.",
+                variable=variable,
+                path=given,
                 hint="Correct it, or remove it to use the one in PATH.",
-            )  # fmt: skip
+            )
         # A variable is the user's word: the version is not questioned.
         return await describe_path(name, path, "variable")
     if (path := shutil.which(name)) is not None:

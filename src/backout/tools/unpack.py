@@ -43,9 +43,11 @@ def take(archive: Path, members: tuple[str, ...], target: Path, limit: int) -> N
                 _copy(stream, output, limit, member)
         except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, NotImplementedError) as error:
             raise RefusedError(
-                "{archive} is damaged: {reason}.", archive=source.name, reason=type(error).__name__,
+                "{archive} is damaged: {reason}.",
+                archive=source.name,
+                reason=type(error).__name__,
                 hint="Download it again.",
-            ) from None  # fmt: skip
+            ) from None
         finally:
             if source is not archive:
                 source.unlink(missing_ok=True)

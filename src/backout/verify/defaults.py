@@ -8,9 +8,8 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, PVCS, SERVICES, STATEFULSETS, Cluster, Resource
+from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, INGRESSES, PVCS, SERVICES, STATEFULSETS, Cluster, Resource
 from backout.errors import AccessDenied, ObjectNotFound
-from backout.ledger.edits import INGRESSES
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.target import WORKLOADS, Target
@@ -77,27 +76,39 @@ async def namespace_checks(cluster: Cluster, namespace: str) -> tuple[Check, ...
             )
             if names:
                 checks.append(
-                    Check(code="endpoints", target=whole, title=msg("Services have ready addresses"),
-                          params={"services": names})
-                )  # fmt: skip
+                    Check(
+                        code="endpoints",
+                        target=whole,
+                        title=msg("Services have ready addresses"),
+                        params={"services": names},
+                    )
+                )
             if asked := sorted(set(names) & set(reachable)):
                 checks.append(
-                    Check(code="service-answers", target=whole, title=msg("Services answer"),
-                          params={"services": asked, "any": True})
-                )  # fmt: skip
+                    Check(
+                        code="service-answers",
+                        target=whole,
+                        title=msg("Services answer"),
+                        params={"services": asked, "any": True},
+                    )
+                )
         if resource is PVCS and objects:
             checks.append(Check(code="pvc-bound", target=whole, title=msg("volume claims are Bound")))
     if routed:
         checks.append(
-            Check(code="references-exist", target=Target("namespace", namespace, namespace, cluster.name),
-                  title=msg("what Ingresses name is there"))
-        )  # fmt: skip
+            Check(
+                code="references-exist",
+                target=Target("namespace", namespace, namespace, cluster.name),
+                title=msg("what Ingresses name is there"),
+            )
+        )
     checks.append(
         Check(
-            code="no-new-restarts", target=Target("namespace", namespace, namespace, cluster.name),
+            code="no-new-restarts",
+            target=Target("namespace", namespace, namespace, cluster.name),
             title=msg("no container restarts"),
         )
-    )  # fmt: skip
+    )
     return tuple(checks)
 
 
@@ -123,9 +134,7 @@ def workload_checks(target: Target) -> tuple[Check, ...]:
             code="no-new-restarts", target=target, title=msg("no container of {target} restarts", target=str(target))
         ),
         Check(
-            code="endpoints",
-            target=target,
-            title=msg("Services of {target} have ready addresses", target=str(target)),
+            code="endpoints", target=target, title=msg("Services of {target} have ready addresses", target=str(target))
         ),
         Check(code="pvc-bound", target=target, title=msg("volume claims of {target} are Bound", target=str(target))),
     )

@@ -7,9 +7,8 @@ import asyncio
 import contextlib
 from typing import Any, NamedTuple
 
-from backout.cluster.port import SERVICES, Cluster, Object
+from backout.cluster.port import INGRESSES, SERVICES, Cluster, Object
 from backout.errors import BackoutError, ObjectNotFound
-from backout.ledger.edits import INGRESSES
 from backout.model.message import Message, msg
 from backout.model.plan import Check
 from backout.probes.ingress import Answer, ask
@@ -45,8 +44,12 @@ async def service_answers(check: Check, cluster: Cluster) -> Measured:
     if only_any:
         alive = {entry.service for entry in found if entry.connection.state not in ("refused", "no-endpoints")}
         refused = [entry for entry in refused if entry.service not in alive]
-    data: dict[str, Any] = {"ports": [{"service": e.service, "port": e.port, "state": e.connection.state,
-                       "status": e.connection.status} for e in found]}  # fmt: skip
+    data: dict[str, Any] = {
+        "ports": [
+            {"service": e.service, "port": e.port, "state": e.connection.state, "status": e.connection.status}
+            for e in found
+        ]
+    }
     if refused:
         return failed(_told(refused), msg("connections are accepted"), again=True, **data)
     unreached = [entry for entry in found if entry.connection.state == "unreachable"]
@@ -96,12 +99,16 @@ async def _connections(
             into.append(asked)
         return asked
 
-    return list(await asyncio.gather(*(
-        one(service, port)
-        for service in services
-        for port in (service.get("spec") or {}).get("ports") or ()
-        if (port.get("protocol") or "TCP") == "TCP" and (not http or _speaks_http(service, port))
-    )))  # fmt: skip
+    return list(
+        await asyncio.gather(
+            *(
+                one(service, port)
+                for service in services
+                for port in (service.get("spec") or {}).get("ports") or ()
+                if (port.get("protocol") or "TCP") == "TCP" and (not http or _speaks_http(service, port))
+            )
+        )
+    )
 
 
 def _speaks_http(service: Object, port: dict[str, Any]) -> bool:
@@ -142,9 +149,9 @@ async def ingress_answers(check: Check, cluster: Cluster) -> Measured:
     gone = sorted(f"{host}{path}" for host, path in set(expected) - {(a.host, a.path) for a in answers})
     if gone:
         return failed(msg("it has no route {routes}", routes=", ".join(gone[:5])))
-    judged = await asyncio.gather(*(
-        _judged(cluster, ingress, answer, expected.get((answer.host, answer.path))) for answer in answers
-    ))  # fmt: skip
+    judged = await asyncio.gather(
+        *(_judged(cluster, ingress, answer, expected.get((answer.host, answer.path))) for answer in answers)
+    )
     data: dict[str, Any] = {
         "routes": [
             {name: getattr(answer, name) for name in ("host", "path", "address", "status", "marker", "certificate")}
@@ -173,8 +180,13 @@ async def _judged(cluster: Cluster, ingress: Object, answer: Answer, expected: d
             return unknown(msg("{where}: {why}", where=where, why=answer.error), again=True)
         return unknown(msg("{where} could not be asked: {why}", where=where, why=answer.error))
     if answer.certificate in ("missing", "default"):
-        return failed(msg("{where} is served with the controller's own certificate, not with the one of its TLS Secret",
-                          where=where), again=True)  # fmt: skip
+        return failed(
+            msg(
+                "{where} is served with the controller's own certificate, not with the one of its TLS Secret",
+                where=where,
+            ),
+            again=True,
+        )
     if expected is not None:
         return _against(
             where, answer, int(expected.get("status") or 0), str(expected.get("marker") or ""), msg("expected")
@@ -192,12 +204,16 @@ async def _judged(cluster: Cluster, ingress: Object, answer: Answer, expected: d
 def _against(where: str, answer: Answer, status: int, marker: str, whose: Message) -> Measured:
     same = (not status or answer.status == status) and (not marker or answer.marker == marker)
     if same:
-        return passed(msg("{where} answers {said}, as {whose}", where=where, said=_said(answer.status, answer.marker),
-                          whose=whose))  # fmt: skip
+        return passed(
+            msg(
+                "{where} answers {said}, as {whose}", where=where, said=_said(answer.status, answer.marker), whose=whose
+            )
+        )
     return failed(
         msg("{where} answers {said}", where=where, said=_said(answer.status, answer.marker)),
-        msg("{said} ({whose})", said=_said(status, marker), whose=whose), again=True,
-    )  # fmt: skip
+        msg("{said} ({whose})", said=_said(status, marker), whose=whose),
+        again=True,
+    )
 
 
 def _by_itself(where: str, answer: Answer, why: Message) -> Measured:
@@ -209,8 +225,9 @@ def _by_itself(where: str, answer: Answer, why: Message) -> Measured:
         return passed(
             msg("{where} answers {said} (not compared with its Service: {why})", where=where, said=said, why=why)
         )
-    return unknown(msg("{where} answers {said}, and it can't be compared with its Service: {why}", where=where,
-                       said=said, why=why))  # fmt: skip
+    return unknown(
+        msg("{where} answers {said}, and it can't be compared with its Service: {why}", where=where, said=said, why=why)
+    )
 
 
 def _said(status: int, marker: str) -> str:

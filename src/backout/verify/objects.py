@@ -10,11 +10,10 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import CONFIGMAPS, PODS, SECRETS, SERVICES, Cluster, Object
+from backout.cluster.port import CONFIGMAPS, INGRESSES, PODS, SECRETS, SERVICES, Cluster, Object
 from backout.errors import AccessDenied, ObjectNotFound
-from backout.ledger.edits import INGRESSES
-from backout.ledger.readers import Readers
-from backout.ledger.references import of_ingress, references
+from backout.kube.consumers import Readers
+from backout.kube.references import of_ingress, references
 from backout.model.message import Message, msg
 from backout.model.plan import Check
 from backout.model.target import ObjectRef
@@ -46,8 +45,9 @@ async def object_restored(check: Check, cluster: Cluster) -> Measured:
         places = _differing(live, update(content, live))
         return failed(
             msg("{object} holds something else in: {places}", object=str(ref), places=listed(places, 8)),
-            msg("the content of the snapshot"), places=places,
-        )  # fmt: skip
+            msg("the content of the snapshot"),
+            places=places,
+        )
     if ref.kind in ("ConfigMap", "Secret"):
         keys = len(content.get("data") or {}) + len(content.get("binaryData") or {})
         return passed(msg("it holds exactly what the snapshot holds (keys: {count})", count=keys), keys=keys)
@@ -105,12 +105,17 @@ async def config_reloaded(check: Check, cluster: Cluster) -> Measured:
     by_state = _by_state(found, lambda state: state.state)
     for state in ("failed", "pending"):
         if by_state.get(state):
-            return failed(_told(by_state[state]), msg("loaded by all {count} pods", count=len(found)),
-                          again=True, pods=sorted(by_state[state]))  # fmt: skip
+            return failed(
+                _told(by_state[state]),
+                msg("loaded by all {count} pods", count=len(found)),
+                again=True,
+                pods=sorted(by_state[state]),
+            )
     if doubtful := by_state.get("unknown"):
         return unknown(_told(doubtful), pods=sorted(doubtful))
-    return passed(msg("{told} ({count} of {count} pods)", told=_told(found, others=False), count=len(found)),
-                  pods=sorted(found))  # fmt: skip
+    return passed(
+        msg("{told} ({count} of {count} pods)", told=_told(found, others=False), count=len(found)), pods=sorted(found)
+    )
 
 
 async def object_storage(check: Check, cluster: Cluster) -> Measured:
@@ -142,10 +147,13 @@ async def object_storage(check: Check, cluster: Cluster) -> Measured:
         return unknown(_told(silent), again="idle" in by_state, pods=sorted(silent))
     if silent:
         # The same configuration: an uploader may have nothing to upload for hours.
-        return passed(msg("{told}; nothing to tell yet: {pods}", told=_told(works, others=False),
-                          pods=listed(sorted(silent))), pods=sorted(works))  # fmt: skip
-    return passed(msg("{told} ({count} of {count} pods)", told=_told(found, others=False), count=len(found)),
-                  pods=sorted(found))  # fmt: skip
+        return passed(
+            msg("{told}; nothing to tell yet: {pods}", told=_told(works, others=False), pods=listed(sorted(silent))),
+            pods=sorted(works),
+        )
+    return passed(
+        msg("{told} ({count} of {count} pods)", told=_told(found, others=False), count=len(found)), pods=sorted(found)
+    )
 
 
 async def requests_forwarded(check: Check, cluster: Cluster) -> Measured:
@@ -173,8 +181,11 @@ async def requests_forwarded(check: Check, cluster: Cluster) -> Measured:
         return failed(_told(failing), msg("no request fails"), again=True, pods=sorted(failing))
     if doubtful := by_state.get("unknown"):
         return await _endpoints_ready(cluster, check, ref, _told(doubtful))
-    return passed(msg("{told} ({count} of {count} pods)", told=_told(found, others=False), count=len(found)),
-                  pods=sorted(found), requests=sum(state.done for state in found.values()))  # fmt: skip
+    return passed(
+        msg("{told} ({count} of {count} pods)", told=_told(found, others=False), count=len(found)),
+        pods=sorted(found),
+        requests=sum(state.done for state in found.values()),
+    )
 
 
 async def _endpoints_ready(cluster: Cluster, check: Check, ref: ObjectRef, why: Message) -> Measured:
@@ -183,9 +194,13 @@ async def _endpoints_ready(cluster: Cluster, check: Check, ref: ObjectRef, why: 
     from backout.probes import hashring
 
     live = await cluster.get(SECRETS if ref.kind == "Secret" else CONFIGMAPS, ref.name, ref.namespace)
-    named = sorted({
-        endpoint for content in data_of({**live, "kind": ref.kind}).values() for endpoint in hashring.endpoints(content)
-    })  # fmt: skip
+    named = sorted(
+        {
+            endpoint
+            for content in data_of({**live, "kind": ref.kind}).values()
+            for endpoint in hashring.endpoints(content)
+        }
+    )
     pods = {pod["metadata"]["name"]: pod for pod in await cluster.list_all(PODS, ref.namespace)}
     of_pods = {endpoint: hashring.pod_of(endpoint, ref.namespace) for endpoint in named}
     if not named or not all(of_pods.values()):
@@ -193,8 +208,14 @@ async def _endpoints_ready(cluster: Cluster, check: Check, ref: ObjectRef, why: 
     gone = [endpoint for endpoint, pod in of_pods.items() if pod not in pods or not ready(pods[pod])]
     if gone:
         return failed(msg("endpoints without a ready pod: {endpoints}", endpoints=listed(gone)), again=True)
-    return passed(msg("every endpoint is a pod that is ready: {count} (requests could not be counted: {why})",
-                      count=len(named), why=why), endpoints=named)  # fmt: skip
+    return passed(
+        msg(
+            "every endpoint is a pod that is ready: {count} (requests could not be counted: {why})",
+            count=len(named),
+            why=why,
+        ),
+        endpoints=named,
+    )
 
 
 async def references_exist(check: Check, cluster: Cluster) -> Measured:
@@ -272,13 +293,15 @@ async def _each(
         cluster.list_all(PODS, ref.namespace), Readers.read(cluster, ref.namespace, custom=False)
     )
     by_name = {pod["metadata"]["name"]: pod for pod in pods if not terminating(pod)}
-    asked = sorted({
-        (pod, reader.container)
-        for reader in readers.of(ref.kind, ref.name)
-        if (str(reader.workload), reader.container) in wanted
-        for pod in reader.pods
-        if pod in by_name and (by_name[pod].get("status") or {}).get("phase") not in ("Succeeded", "Failed")
-    })  # fmt: skip
+    asked = sorted(
+        {
+            (pod, reader.container)
+            for reader in readers.of(ref.kind, ref.name)
+            if (str(reader.workload), reader.container) in wanted
+            for pod in reader.pods
+            if pod in by_name and (by_name[pod].get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+        }
+    )
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(pod: str, container: str) -> Any:

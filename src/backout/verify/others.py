@@ -102,8 +102,15 @@ def pvc_bound(check: Check, scene: Scene) -> Measured:
         if phase != "Bound" or claims[name]["metadata"].get("deletionTimestamp"):
             bad.append(f"{name} ({phase if phase != 'Bound' else 'Terminating'})")
     if bad:
-        return failed(msg("{bound} of {count} claims Bound: {bad}", bound=len(wanted) - len(bad), count=len(wanted),
-                          bad=listed(bad)), claims=bad)  # fmt: skip
+        return failed(
+            msg(
+                "{bound} of {count} claims Bound: {bad}",
+                bound=len(wanted) - len(bad),
+                count=len(wanted),
+                bad=listed(bad),
+            ),
+            claims=bad,
+        )
     return passed(msg("{bound} of {count} claims Bound", bound=len(wanted), count=len(wanted)), claims=len(wanted))
 
 
@@ -136,15 +143,14 @@ async def at_revision(check: Check, cluster: Cluster) -> Measured:
     if digest and head.digest != digest:
         return failed(
             msg("revision {number} has other content ({digest})", number=head.number, digest=head.digest[:19]),
-            msg("content {digest}", digest=str(digest)[:19]), **data,
-        )  # fmt: skip
+            msg("content {digest}", digest=str(digest)[:19]),
+            **data,
+        )
     if not digest and check.code == "revision-restored":
         return unknown(msg("the plan does not say which content to expect"))
     if not digest:
         return passed(msg("revision {number} is {status}", number=head.number, status=head.status), **data)
-    return passed(
-        msg("revision {number} is in force, with the content that was asked for", number=head.number), **data
-    )  # fmt: skip
+    return passed(msg("revision {number} is in force, with the content that was asked for", number=head.number), **data)
 
 
 async def as_captured(check: Check, cluster: Cluster) -> Measured:
@@ -181,6 +187,9 @@ async def absent(check: Check, cluster: Cluster) -> Measured:
 def _ref(check: Check) -> ObjectRef:
     params = check.params
     return ObjectRef(
-        str(params.get("api_version", "v1")), str(params["kind"]), str(params["name"]), namespace_of(check),
+        str(params.get("api_version", "v1")),
+        str(params["kind"]),
+        str(params["name"]),
+        namespace_of(check),
         str(params.get("uid", "")),
-    )  # fmt: skip
+    )

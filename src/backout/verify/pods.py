@@ -9,11 +9,7 @@ from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, PODS, REPLICASETS, STA
 from backout.model.plan import Check
 from backout.verify.scene import Scene
 
-RESOURCES: dict[str, Resource] = {
-    "Deployment": DEPLOYMENTS,
-    "StatefulSet": STATEFULSETS,
-    "DaemonSet": DAEMONSETS,
-}
+RESOURCES: dict[str, Resource] = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFULSETS, "DaemonSet": DAEMONSETS}
 _KINDS = {kind.lower(): kind for kind in RESOURCES}
 
 

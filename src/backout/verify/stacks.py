@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from backout.cluster.port import SERVICES, Cluster
+from backout.cluster.port import INGRESSES, SERVICES, Cluster
 from backout.errors import AccessDenied, ObjectNotFound
-from backout.ledger.edits import INGRESSES
 from backout.model.message import Message, msg
 from backout.model.plan import Check
 from backout.model.settings import CheckSettings, Settings
@@ -30,14 +29,20 @@ def _check(wanted: CheckSettings, cluster: str, namespace: str) -> Check:
     kind = "ingress" if wanted.ingress else "service"
     name = wanted.ingress or wanted.service
     params = {
-        kind: name, "host": wanted.host, "port": wanted.port, "path": wanted.path, "status": wanted.status,
+        kind: name,
+        "host": wanted.host,
+        "port": wanted.port,
+        "path": wanted.path,
+        "status": wanted.status,
         "contains": wanted.contains,
-    }  # fmt: skip
+    }
     title = msg("{object} answers {status} to {path}", object=f"{kind}/{name}", status=wanted.status, path=wanted.path)
     return Check(
-        code="http-answer", target=Target(kind, name, namespace, cluster), title=title,
+        code="http-answer",
+        target=Target(kind, name, namespace, cluster),
+        title=title,
         params={key: value for key, value in params.items() if value not in ("", 0)},
-    )  # fmt: skip
+    )
 
 
 async def http_answer(check: Check, cluster: Cluster) -> Measured:
@@ -58,9 +63,11 @@ async def http_answer(check: Check, cluster: Cluster) -> Measured:
         )
     if text and text.encode() not in body:
         return failed(
-            msg("it answers {status}, without the text", status=found), msg("“{text}” in it", text=text), again=True,
+            msg("it answers {status}, without the text", status=found),
+            msg("“{text}” in it", text=text),
+            again=True,
             status=found,
-        )  # fmt: skip
+        )
     if text:
         return passed(msg("it answers {status}, with “{text}” in it", status=found, text=text), status=found)
     return passed(msg("it answers {status}", status=found), status=found)
@@ -91,9 +98,14 @@ async def _of_service(check: Check, cluster: Cluster, path: str) -> tuple[int, b
     scheme = "https" if str(port.get("appProtocol") or port.get("name") or "").lower().startswith("https") else "http"
     try:
         answer = await cluster.proxied(
-            "services", name, namespace, port.get("name") or int(port["port"]), path,
-            scheme="https" if scheme == "https" else "http", limit=LIMIT,
-        )  # fmt: skip
+            "services",
+            name,
+            namespace,
+            port.get("name") or int(port["port"]),
+            path,
+            scheme="https" if scheme == "https" else "http",
+            limit=LIMIT,
+        )
     except AccessDenied:
         return 0, b"", msg("you may not use services/proxy in namespace {namespace}", namespace=namespace)
     if "connection refused" in answer.refusal or "no endpoints available" in answer.refusal:

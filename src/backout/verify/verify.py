@@ -135,9 +135,15 @@ def _verdict(
         elif check.code == _OVER_TIME and measured.status == "unknown" and not watched:
             measured = unknown(msg("not watched, since another check failed before"))
         result = CheckResult(
-            code=check.code, target=check.target, title=check.title, status=measured.status, measured=measured.value,
-            expected=measured.expected, at=at, data=measured.data,
-        )  # fmt: skip
+            code=check.code,
+            target=check.target,
+            title=check.title,
+            status=measured.status,
+            measured=measured.value,
+            expected=measured.expected,
+            at=at,
+            data=measured.data,
+        )
         kept.append(result)
         if on_result:
             on_result(result)

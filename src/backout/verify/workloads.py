@@ -51,8 +51,7 @@ def workload_ready(check: Check, scene: Scene) -> Measured:
     status: dict[str, Any] = workload.get("status") or {}
     if int(status.get("observedGeneration") or 0) < generation:
         return failed(
-            msg("the controller has not seen generation {generation} yet", generation=generation),
-            generation=generation,
+            msg("the controller has not seen generation {generation} yet", generation=generation), generation=generation
         )
     current = _current_hash(scene, workload, namespace)
     if not current:
@@ -82,9 +81,7 @@ def _template(check: Check, workload: Object) -> Measured | None:
         wrong = sorted(present)
     if not expected:
         return None
-    return failed(
-        msg("its template says {images}", images=listed(wrong)), msg("{images}", images=listed(expected))
-    )  # fmt: skip
+    return failed(msg("its template says {images}", images=listed(wrong)), msg("{images}", images=listed(expected)))
 
 
 def _current_hash(scene: Scene, workload: Object, namespace: str) -> str:
@@ -129,14 +126,19 @@ def _pods(scene: Scene, workload: Object, namespace: str, current: str) -> Measu
     healthy = sum(1 for pod in staying if ready(pod))
     if old:
         return failed(
-            msg("{count} of {desired} pods are of another revision: {pods}{why}", count=len(old), desired=desired,
-                pods=listed(old), why=_held_back(workload)),
-            msg("all of revision {current}", current=current), pods=old,
-        )  # fmt: skip
+            msg(
+                "{count} of {desired} pods are of another revision: {pods}{why}",
+                count=len(old),
+                desired=desired,
+                pods=listed(old),
+                why=_held_back(workload),
+            ),
+            msg("all of revision {current}", current=current),
+            pods=old,
+        )
     if sick:
         return failed(
-            msg("{ready} of {desired} pods ready: {pods}", ready=healthy, desired=desired, pods=listed(sick)),
-            pods=sick,
+            msg("{ready} of {desired} pods ready: {pods}", ready=healthy, desired=desired, pods=listed(sick)), pods=sick
         )
     if going:
         return failed(msg("{count} pods are still terminating: {pods}", count=len(going), pods=listed(going)))
@@ -167,17 +169,27 @@ def _counters(workload: Object, current: str) -> Measured:
     if wrong:
         return failed(
             msg("the controller counts {counters}", counters=", ".join(wrong)),
-            msg("{desired} each", desired=desired), counters=counters,
-        )  # fmt: skip
+            msg("{desired} each", desired=desired),
+            counters=counters,
+        )
     if workload["spec"].get("paused"):
         return passed(
-            msg("{ready} of {desired} pods ready, revision {current}; its rollout is paused", ready=desired,
-                desired=desired, current=current), revision=current, ready=desired, desired=desired,
-        )  # fmt: skip
+            msg(
+                "{ready} of {desired} pods ready, revision {current}; its rollout is paused",
+                ready=desired,
+                desired=desired,
+                current=current,
+            ),
+            revision=current,
+            ready=desired,
+            desired=desired,
+        )
     return passed(
         msg("{ready} of {desired} pods ready, revision {current}", ready=desired, desired=desired, current=current),
-        revision=current, ready=desired, desired=desired,
-    )  # fmt: skip
+        revision=current,
+        ready=desired,
+        desired=desired,
+    )
 
 
 def pods_ready(check: Check, scene: Scene) -> Measured:
@@ -185,8 +197,15 @@ def pods_ready(check: Check, scene: Scene) -> Measured:
     pods = [pod for pod in selected(scene, check) if not terminating(pod)]
     sick = sorted(f"{pod['metadata']['name']} ({trouble(pod)})" for pod in pods if not ready(pod))
     if sick:
-        return failed(msg("{ready} of {desired} pods ready: {pods}", ready=len(pods) - len(sick), desired=len(pods),
-                          pods=listed(sick)), pods=sick)  # fmt: skip
+        return failed(
+            msg(
+                "{ready} of {desired} pods ready: {pods}",
+                ready=len(pods) - len(sick),
+                desired=len(pods),
+                pods=listed(sick),
+            ),
+            pods=sick,
+        )
     if not pods:
         return failed(msg("there are no such pods"))
     return passed(msg("{ready} of {desired} pods ready", ready=len(pods), desired=len(pods)), ready=len(pods))

@@ -79,9 +79,10 @@ class RunSnapshots:
         if must:
             raise CaptureError(
                 "No snapshot of namespace {namespace} could be taken, so nothing was written: {why}",
-                namespace=plan.namespace, why=why.text,
+                namespace=plan.namespace,
+                why=why.text,
                 hint="Mend that; or set snapshots.before_run to if-possible: what the plan touches is kept anyway.",
-            )  # fmt: skip
+            )
         return Kept(why=why)
 
     async def _take(self, cluster: Cluster, plan: Plan, run: str, actor: str, answer: float | None) -> Kept:
@@ -95,9 +96,13 @@ class RunSnapshots:
                     return Kept(snapshot=snapshot)
             broken = bool(plan.problems)
             about = About(
-                kind="run", run=run, actor=actor, incident=broken, healthy=False if broken else None,
+                kind="run",
+                run=run,
+                actor=actor,
+                incident=broken,
+                healthy=False if broken else None,
                 message=f"before {plan.target} went back to revision {plan.revision.number}",
-            )  # fmt: skip
+            )
             taken = await take(cluster, repository, plan.namespace, about)
             return Kept(snapshot=taken.snapshot, written=taken.written, unread=taken.unread)
         finally:

@@ -52,9 +52,10 @@ async def make_plan(
     settings = settings or Settings()
     if target.namespace in settings.policy.protected:
         raise RefusedError(
-            "The namespace {namespace} is protected by policy.", namespace=target.namespace,
+            "The namespace {namespace} is protected by policy.",
+            namespace=target.namespace,
             hint="policy.protected in the configuration lists the protected namespaces.",
-        )  # fmt: skip
+        )
     name = mechanism_of(target)
     mechanism = registry.get(name) if hooks else registry.without_hooks(name)
     identity, revisions = await asyncio.gather(cluster.identity(), mechanism.history(cluster, target))
@@ -71,14 +72,25 @@ async def make_plan(
     mine = tuple(problem for problem in problems if problem.target == target)
     return seal(
         Plan(
-            cluster=cluster.name, identity=identity, namespace=target.namespace, made_at=made_at, target=target,
-            mechanism=name, cause=_cause(mine, choice), current=choice.current, revision=choice.revision,
-            why_good=choice.why, problems=mine, steps=tuple(steps), changes=changes,
-            risks=(*_choice_risks(choice), *_identity_risks(identity), *risks), checks=tuple(checks),
+            cluster=cluster.name,
+            identity=identity,
+            namespace=target.namespace,
+            made_at=made_at,
+            target=target,
+            mechanism=name,
+            cause=_cause(mine, choice),
+            current=choice.current,
+            revision=choice.revision,
+            why_good=choice.why,
+            problems=mine,
+            steps=tuple(steps),
+            changes=changes,
+            risks=(*_choice_risks(choice), *_identity_risks(identity), *risks),
+            checks=tuple(checks),
             access=rights(access, target, changes, checks),
             soak=settings.verify.soak,
         )
-    )  # fmt: skip
+    )
 
 
 def _cause(problems: Sequence[Problem], choice: Choice) -> Message:
@@ -95,11 +107,14 @@ def _choice_risks(choice: Choice) -> tuple[Risk, ...]:
     return (
         Risk(
             code="not-proven-good",
-            message=msg("Revision {number} is not proven good: it is {goodness}.", number=choice.revision.number,
-                        goodness=choice.revision.goodness),
+            message=msg(
+                "Revision {number} is not proven good: it is {goodness}.",
+                number=choice.revision.number,
+                goodness=choice.revision.goodness,
+            ),
             needs_approval=choice.revision.goodness == "bad",
         ),
-    )  # fmt: skip
+    )
 
 
 def _identity_risks(identity: ClusterIdentity) -> tuple[Risk, ...]:

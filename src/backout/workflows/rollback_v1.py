@@ -60,10 +60,12 @@ async def _begin(services: Services, stages: Stages, run: Run) -> None:
         "run-started",
         msg("What run {run} changed on {target} is taken back.", run=run.plan.undo_of, target=str(run.plan.target))
         if run.plan.undo_of
-        else msg("{target} goes back to revision {revision}.", target=str(run.plan.target),
-                 revision=run.plan.revision.number),
-        key="run-started", plan=run.plan.hash,
-    )  # fmt: skip
+        else msg(
+            "{target} goes back to revision {revision}.", target=str(run.plan.target), revision=run.plan.revision.number
+        ),
+        key="run-started",
+        plan=run.plan.hash,
+    )
 
 
 async def _run(context: WorkflowContext, stages: Stages, run: Run) -> Json:

@@ -59,10 +59,8 @@ class Stages:
     def tell(self, type: str, message: Message, *, key: str = "", step: str = "", **data: Any) -> None:
         """Records an event."""
         self.store.record(
-            RunEvent(
-                run=self._run, type=type, at=self._services.now(), message=message, key=key, step=step, data=data
-            )
-        )  # fmt: skip
+            RunEvent(run=self._run, type=type, at=self._services.now(), message=message, key=key, step=step, data=data)
+        )
 
     # before the first write
 
@@ -170,23 +168,38 @@ class Stages:
         if kept.snapshot is None:
             self.tell(
                 "snapshot-skipped",
-                msg("No snapshot of the namespace was taken; what the plan touches is kept all the same. Why: {why}",
-                    why=kept.why),
+                msg(
+                    "No snapshot of the namespace was taken; what the plan touches is kept all the same. Why: {why}",
+                    why=kept.why,
+                ),
                 key="snapshot-skipped",
-            )  # fmt: skip
+            )
             return
         snapshot = kept.snapshot
         self.tell(
             "snapshot",
-            msg("Namespace {namespace} is kept as snapshot {id}: {count} objects.", namespace=snapshot.namespace,
-                id=snapshot.short, count=snapshot.objects)
+            msg(
+                "Namespace {namespace} is kept as snapshot {id}: {count} objects.",
+                namespace=snapshot.namespace,
+                id=snapshot.short,
+                count=snapshot.objects,
+            )
             if not kept.unread
-            else msg("Namespace {namespace} is kept as snapshot {id}: {count} objects. What could not be listed is "
-                     "not in it: {kinds}.", namespace=snapshot.namespace, id=snapshot.short, count=snapshot.objects,
-                     kinds=", ".join(kept.unread)),
-            key=f"snapshot:{snapshot.id}", snapshot=snapshot.id, objects=snapshot.objects, written=kept.written,
-            incident=snapshot.incident, unread=list(kept.unread),
-        )  # fmt: skip
+            else msg(
+                "Namespace {namespace} is kept as snapshot {id}: {count} objects. What could not be listed is "
+                "not in it: {kinds}.",
+                namespace=snapshot.namespace,
+                id=snapshot.short,
+                count=snapshot.objects,
+                kinds=", ".join(kept.unread),
+            ),
+            key=f"snapshot:{snapshot.id}",
+            snapshot=snapshot.id,
+            objects=snapshot.objects,
+            written=kept.written,
+            incident=snapshot.incident,
+            unread=list(kept.unread),
+        )
 
     # effects
 
@@ -275,9 +288,13 @@ class Stages:
             )
 
         verdict = await verify(
-            self._services.cluster_of(self._plan), self._plan.checks, self._plan.soak, on_result,
-            on_soak=on_soak, settle=self._services.settle,
-        )  # fmt: skip
+            self._services.cluster_of(self._plan),
+            self._plan.checks,
+            self._plan.soak,
+            on_result,
+            on_soak=on_soak,
+            settle=self._services.settle,
+        )
         self.store.update(self._run, verdict=verdict)
         self.tell(
             "verdict",

@@ -24,8 +24,12 @@ from backout.snapshots.capture import Capture, CaptureStore
 from backout.workflows.rights import rights
 
 _OPPOSITE: dict[Action, Action] = {
-    "create": "delete", "delete": "create", "update": "update", "recreate": "recreate", "keep": "keep",
-}  # fmt: skip
+    "create": "delete",
+    "delete": "create",
+    "update": "update",
+    "recreate": "recreate",
+    "keep": "keep",
+}
 
 
 RESTORE = "helm.restore-live"
@@ -73,15 +77,12 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: Cap
         Risk(
             code="undo",
             message=msg(
-                "This puts back the state before run {run}, which was broken: {cause}",
-                run=run.id,
-                cause=run.plan.cause,
+                "This puts back the state before run {run}, which was broken: {cause}", run=run.id, cause=run.plan.cause
             ),
         ),
         *(
             Risk(
-                code="not-undone",
-                message=msg("{step}: is not taken back, since nothing of it lasts.", step=step.title),
+                code="not-undone", message=msg("{step}: is not taken back, since nothing of it lasts.", step=step.title)
             )
             for step in lasting
         ),

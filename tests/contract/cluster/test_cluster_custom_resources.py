@@ -144,11 +144,7 @@ def test_apply_merges_lists_by_their_keys(cluster: Cluster, widgets: str) -> Non
     three = typed(widgets, {"metadata": {"name": "a"}, "spec": {"items": [{"key": "y", "value": "3"}]}})
     status = cluster.apply(f"{widgets}/a", three, manager="three").fails(409, "Conflict")
     assert status["details"]["causes"] == [
-        {
-            "reason": "FieldManagerConflict",
-            "message": 'conflict with "two"',
-            "field": '.spec.items[key="y"].value',
-        }
+        {"reason": "FieldManagerConflict", "message": 'conflict with "two"', "field": '.spec.items[key="y"].value'}
     ]
 
 

@@ -49,10 +49,11 @@ def test_a_dry_run_does_not_see_that_an_address_is_taken(cluster: Cluster, ns: s
     address = cluster.post(services(ns), service("a")).ok()["spec"]["clusterIP"]
     assert cluster.post(services(ns), service("b", clusterIP=address), query=DRY).ok()["spec"]["clusterIP"] == address
     refusal(
-        cluster.post(services(ns), service("b", clusterIP=address)), 422,
+        cluster.post(services(ns), service("b", clusterIP=address)),
+        422,
         f'Service "b" is invalid: spec.clusterIPs: Invalid value: ["{address}"]: failed to allocate IP {address}: '
         "provided IP is already allocated",
-    )  # fmt: skip
+    )
     listed = cluster.get("/api/v1/services", query={"fieldSelector": f"spec.clusterIP={address}"}).ok()["items"]
     assert [item["metadata"]["name"] for item in listed] == ["a"]
 
@@ -71,15 +72,17 @@ def test_a_node_port_that_is_taken_or_out_of_range(cluster: Cluster, ns: str) ->
     other = service("b", type="NodePort", ports=[{"port": 1, "nodePort": port}])
     for query in ({}, DRY):
         refusal(
-            cluster.post(services(ns), other, query=query), 422,
+            cluster.post(services(ns), other, query=query),
+            422,
             f'Service "b" is invalid: spec.ports[0].nodePort: Invalid value: {port}: provided port is already '
             "allocated",
-        )  # fmt: skip
+        )
     refusal(
-        cluster.post(services(ns), service("b", type="NodePort", ports=[{"port": 1, "nodePort": 80}])), 422,
+        cluster.post(services(ns), service("b", type="NodePort", ports=[{"port": 1, "nodePort": 80}])),
+        422,
         'Service "b" is invalid: spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. '
         "The range of valid ports is 30000-32767",
-    )  # fmt: skip
+    )
 
 
 def test_node_ports_follow_the_names_of_the_ports(cluster: Cluster, ns: str) -> None:
@@ -110,19 +113,22 @@ def test_the_port_for_health_checks(cluster: Cluster, ns: str) -> None:
     port = first["healthCheckNodePort"]
     assert changed(cluster, ns, "a", healthCheckNodePort=None).ok()["spec"]["healthCheckNodePort"] == port
     refusal(
-        changed(cluster, ns, "a", healthCheckNodePort=port - 1 if port > 30000 else port + 1), 422,
+        changed(cluster, ns, "a", healthCheckNodePort=port - 1 if port > 30000 else port + 1),
+        422,
         'Service "a" is invalid: spec.healthCheckNodePort: Forbidden: field is immutable',
-    )  # fmt: skip
+    )
     refusal(
-        cluster.post(services(ns), service("b", **balanced, healthCheckNodePort=port)), 500,
+        cluster.post(services(ns), service("b", **balanced, healthCheckNodePort=port)),
+        500,
         f"Internal error occurred: failed to allocate requested HealthCheck NodePort {port}: provided port is already "
         "allocated",
-    )  # fmt: skip
+    )
     refusal(
-        cluster.post(services(ns), service("b", **balanced, healthCheckNodePort=80)), 500,
+        cluster.post(services(ns), service("b", **balanced, healthCheckNodePort=80)),
+        500,
         "Internal error occurred: failed to allocate requested HealthCheck NodePort 80: provided port is not in the "
         "valid range. The range of valid ports is 30000-32767",
-    )  # fmt: skip
+    )
     plain = changed(cluster, ns, "a", type="ClusterIP").ok()["spec"]
     assert "healthCheckNodePort" not in plain
     ports = [{"port": 80, "nodePort": first["ports"][0]["nodePort"]}]
@@ -136,9 +142,10 @@ def test_an_address_stays(cluster: Cluster, ns: str) -> None:
     assert (kept["clusterIP"], kept["clusterIPs"]) == (address, [address])
     other = "10.96.77.77" if address != "10.96.77.77" else "10.96.77.78"
     refusal(
-        changed(cluster, ns, "s", clusterIP=other, clusterIPs=[other]), 422,
+        changed(cluster, ns, "s", clusterIP=other, clusterIPs=[other]),
+        422,
         f'Service "s" is invalid: spec.clusterIPs[0]: Invalid value: ["{other}"]: may not change once set',
-    )  # fmt: skip
+    )
 
 
 # -- the proxies ---------------------------------------------------------------------------------------------------
@@ -153,9 +160,11 @@ def served(running: Cluster, ns: str) -> str:
     body["spec"]["containers"] = [container(ports=PORTS)]
     running.post(f"/api/v1/namespaces/{ns}/pods", body).ok()
     ports = [
-        {"name": "http", "port": 80, "targetPort": 8080}, {"name": "closed", "port": 81, "targetPort": 8081},
-        {"name": "grpc", "port": 82, "targetPort": 9090}, {"name": "nobody", "port": 84, "targetPort": "nosuch"},
-    ]  # fmt: skip
+        {"name": "http", "port": 80, "targetPort": 8080},
+        {"name": "closed", "port": 81, "targetPort": 8081},
+        {"name": "grpc", "port": 82, "targetPort": 9090},
+        {"name": "nobody", "port": 84, "targetPort": "nosuch"},
+    ]
     running.post(services(ns), service("web", ports=ports)).ok()
     running.post(services(ns), service("lost", "nobody", ports=ports)).ok()
     running.post(services(ns), service("none", selector=None)).ok()
@@ -230,6 +239,7 @@ def test_what_the_proxy_says_of_a_pod_that_does_not_run(running: Cluster, ns: st
     found = running.wait(f"{base}/bad", lambda p: "CrashLoopBackOff" in str(p["status"]))
     address = found["status"]["podIP"]
     refusal(
-        running.get(f"{base}/bad:8080/proxy/"), 503,
+        running.get(f"{base}/bad:8080/proxy/"),
+        503,
         f"error trying to reach service: dial tcp {address}:8080: connect: connection refused",
-    )  # fmt: skip
+    )

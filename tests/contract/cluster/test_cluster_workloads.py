@@ -325,9 +325,13 @@ def test_partition(cluster: Cluster, ns: str) -> None:
     old = cluster.get(path).ok()["status"]["currentRevision"]
     set_image(cluster, path, BETTER)
     found = cluster.wait(
-        path, lambda s: s["status"].get("updatedReplicas") == 1 and s["status"].get("readyReplicas") == 2
-        and s["status"]["updateRevision"] != old
-    )  # fmt: skip
+        path,
+        lambda s: (
+            s["status"].get("updatedReplicas") == 1
+            and s["status"].get("readyReplicas") == 2
+            and s["status"]["updateRevision"] != old
+        ),
+    )
     assert found["status"]["currentRevision"] == old
     assert cluster.get(pods_path(ns, "db-0")).ok()["metadata"]["labels"]["controller-revision-hash"] == old
     cluster.patch(path, {"spec": {"updateStrategy": {"rollingUpdate": {"partition": 0}}}}).ok()
@@ -490,11 +494,18 @@ def test_endpoints_follow_readiness(cluster: Cluster, ns: str) -> None:
     assert listed[0]["metadata"]["generateName"] == "web-"
     for endpoint in listed[0]["endpoints"]:
         assert endpoint["conditions"] == {"ready": True, "serving": True, "terminating": False}
-    create(cluster, ns, {**workload("Deployment", "bad", image=BROKEN), "spec": {
-        **workload("Deployment", "bad", image=BROKEN)["spec"],
-        "selector": {"matchLabels": {"bad": "yes"}},
-        "template": pod_template({"app": "web", "bad": "yes"}, image=BROKEN),
-    }})  # fmt: skip
+    create(
+        cluster,
+        ns,
+        {
+            **workload("Deployment", "bad", image=BROKEN),
+            "spec": {
+                **workload("Deployment", "bad", image=BROKEN)["spec"],
+                "selector": {"matchLabels": {"bad": "yes"}},
+                "template": pod_template({"app": "web", "bad": "yes"}, image=BROKEN),
+            },
+        },
+    )
     cluster.wait(endpoints, lambda e: len(e["subsets"][0].get("notReadyAddresses", ())) == 1)
 
 
@@ -521,9 +532,11 @@ def test_events_of_a_rollout(cluster: Cluster, ns: str) -> None:
     path = create(cluster, ns, workload("Deployment", "web"))
     cluster.wait(path, rolled_out)
     listed = cluster.wait(
-        f"/api/v1/namespaces/{ns}/events", lambda e: {"ScalingReplicaSet", "SuccessfulCreate", "Scheduled", "Started"}
-        <= {i["reason"] for i in e["items"]}
-    )["items"]  # fmt: skip
+        f"/api/v1/namespaces/{ns}/events",
+        lambda e: (
+            {"ScalingReplicaSet", "SuccessfulCreate", "Scheduled", "Started"} <= {i["reason"] for i in e["items"]}
+        ),
+    )["items"]
     messages = {item["reason"]: item["message"] for item in listed}
     (replica_set,) = cluster.get(apps(ns, "replicasets")).ok()["items"]
     (only,) = live_pods(cluster, ns)

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from backout.twin.kubelet.settings import KubeletSettings
 from cluster_harness.http import Cluster, connect
+from kubetwin.kubelet.settings import KubeletSettings
 
 
 def _end_with_parent() -> None:
@@ -64,7 +64,7 @@ def twin(folder: Path) -> Iterator[Cluster]:
     kubeconfig, log = folder / "kubeconfig", folder / "twin.log"
     spec = {"clusters": ["contract"], "keep": False, "kubelet": asdict(KubeletSettings.quick())}
     (folder / "spec.json").write_text(json.dumps(spec))
-    with process(["backout.twin.daemon", str(folder)], log) as running:
+    with process(["kubetwin.daemon", str(folder)], log) as running:
         _wait_for(kubeconfig, running, log)
         found = connect(kubeconfig, is_twin=True)
         found.reaches_pods = True
@@ -84,7 +84,7 @@ def simulated_kubelet(cluster: Cluster, folders: pytest.TempPathFactory) -> Iter
     shared = (base.parent if worker else base) / "kubelet"
     shared.mkdir(exist_ok=True)
     mine, log, pid = shared / f"used-by-{worker or 'main'}", shared / "kubelet.log", shared / "pid"
-    arguments = ["backout.twin.kubelet", "--kubeconfig", str(cluster.kubeconfig), "--context", cluster.context]
+    arguments = ["kubetwin.kubelet", "--kubeconfig", str(cluster.kubeconfig), "--context", cluster.context]
     if cidr := os.environ.get("BACKOUT_TEST_POD_CIDR"):
         arguments += ["--pod-cidr", cidr]
     with _locked(shared):

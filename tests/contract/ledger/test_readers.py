@@ -9,7 +9,7 @@ from typing import Any
 from cluster_harness import Cluster as Harness
 
 from backout.cluster.client import KubernetesCluster, connect
-from backout.ledger.readers import Reader, Readers, readers_of
+from backout.kube.consumers import Reader, Readers, readers_of
 from backout.model.target import ObjectRef
 
 
@@ -17,34 +17,46 @@ def pod_spec(**more: Any) -> dict[str, Any]:
     return {
         "terminationGracePeriodSeconds": 1,
         "volumes": [{"name": "v", "configMap": {"name": "settings", "optional": True}}],
-        "containers": [{
-            "name": "app", "image": "registry.example/app:1.0", "volumeMounts": [{"name": "v", "mountPath": "/etc/s"}],
-        }],
+        "containers": [
+            {"name": "app", "image": "registry.example/app:1.0", "volumeMounts": [{"name": "v", "mountPath": "/etc/s"}]}
+        ],
         **more,
-    }  # fmt: skip
+    }
 
 
 async def build(port: KubernetesCluster, ns: str) -> None:
     labels = {"app": "web"}
     template = {"metadata": {"labels": labels}, "spec": pod_spec()}
-    await port.create({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": ns},
-        "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": template},
-    })  # fmt: skip
-    await port.create({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bare", "namespace": ns},
-        "spec": pod_spec(imagePullSecrets=[{"name": "pull"}]),
-    })  # fmt: skip
+    await port.create(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": ns},
+            "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": template},
+        }
+    )
+    await port.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "bare", "namespace": ns},
+            "spec": pod_spec(imagePullSecrets=[{"name": "pull"}]),
+        }
+    )
     backend = {"service": {"name": "web", "port": {"number": 80}}}
-    await port.create({
-        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "front", "namespace": ns},
-        "spec": {
-            "tls": [{"hosts": ["a.example"], "secretName": "cert"}],
-            "rules": [{"host": "a.example", "http": {"paths": [
-                {"path": "/", "pathType": "Prefix", "backend": backend},
-            ]}}],
-        },
-    })  # fmt: skip
+    await port.create(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {"name": "front", "namespace": ns},
+            "spec": {
+                "tls": [{"hosts": ["a.example"], "secretName": "cert"}],
+                "rules": [
+                    {"host": "a.example", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+                ],
+            },
+        }
+    )
 
 
 async def found_with_pods(port: KubernetesCluster, ref: ObjectRef, count: int) -> dict[str, Reader]:

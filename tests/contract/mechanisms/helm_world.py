@@ -231,8 +231,13 @@ class World:
 def compensation(step: Step) -> Step:
     """The step that takes ``step`` back, as an undo makes it."""
     assert step.compensation is not None
-    return Step(id="undo", action=step.compensation.action, target=step.target, title=step.title,
-                params=step.compensation.params)  # fmt: skip
+    return Step(
+        id="undo",
+        action=step.compensation.action,
+        target=step.target,
+        title=step.title,
+        params=step.compensation.params,
+    )
 
 
 def sets(values: dict[str, str]) -> list[str]:

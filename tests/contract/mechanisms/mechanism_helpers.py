@@ -50,10 +50,7 @@ def workload(kind: str, name: str, tag: str = GOOD, *, replicas: int = 3, **spec
     labels = {"app": name}
     template = {
         "metadata": {"labels": labels},
-        "spec": {
-            "terminationGracePeriodSeconds": 1,
-            "containers": [{"name": "app", "image": f"{IMAGE}:{tag}"}],
-        },
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "app", "image": f"{IMAGE}:{tag}"}]},
     }
     own: dict[str, Any] = {"selector": {"matchLabels": labels}, "template": template, **spec}
     if kind != "DaemonSet":

@@ -87,17 +87,21 @@ class World:
         for step in back:
             assert step.compensation is not None
             params = {**step.compensation.params, "capture": {"run": RUN, "digest": digest}}
-            reverse = Step(id="undo", action=step.compensation.action, target=step.target, title=step.title,
-                           params=params)  # fmt: skip
+            reverse = Step(
+                id="undo", action=step.compensation.action, target=step.target, title=step.title, params=params
+            )
             found.append(await registry.effect(reverse.action)(Context(self.port), reverse))
         return found
 
     async def deployment(self, name: str, spec: dict[str, Any], *, replicas: int = 2, **more: Any) -> None:
         labels = {"app": name}
         template = {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 1, **spec}}
-        await self.make("Deployment", name, "apps/v1", spec={
-            "replicas": replicas, "selector": {"matchLabels": labels}, "template": template, **more,
-        })  # fmt: skip
+        await self.make(
+            "Deployment",
+            name,
+            "apps/v1",
+            spec={"replicas": replicas, "selector": {"matchLabels": labels}, "template": template, **more},
+        )
 
     async def pods(self, app: str) -> dict[str, str]:
         """Name → uid, of those that are not on their way out."""
@@ -135,10 +139,10 @@ def reading(how: str, name: str, key: str = "a", **container: Any) -> dict[str, 
         return {"containers": [{"name": "app", "image": IMAGE, "env": [value], **container}]}
     return {
         "volumes": [{"name": "v", "configMap": {"name": name}}],
-        "containers": [{
-            "name": "app", "image": IMAGE, "volumeMounts": [{"name": "v", "mountPath": "/etc/app"}], **container,
-        }],
-    }  # fmt: skip
+        "containers": [
+            {"name": "app", "image": IMAGE, "volumeMounts": [{"name": "v", "mountPath": "/etc/app"}], **container}
+        ],
+    }
 
 
 def run(harness: Harness, ns: str, folder: Path, work: Callable[[World], Awaitable[None]]) -> None:

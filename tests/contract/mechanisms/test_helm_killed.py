@@ -39,8 +39,10 @@ def begin(world: World, step: Step, folder: Path, helm: Path) -> subprocess.Pope
     file.write_bytes(msgspec.json.encode(step))
     return subprocess.Popen(
         [sys.executable, str(CHILD), str(world.harness.kubeconfig), world.harness.context or "", str(file)],
-        env={**os.environ, "BACKOUT_HELM": str(helm)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        env={**os.environ, "BACKOUT_HELM": str(helm)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 @pytest.mark.parametrize("helm_dies_too", [False, True], ids=["helm-lives", "helm-dies"])

@@ -12,9 +12,9 @@ import pytest
 from cluster_harness.http import STRATEGIC
 from helm_world import BAD, RELEASE, World, compensation, wait
 
+from backout.changes.timeline import changes as ledger
 from backout.cluster.client import KubernetesCluster
 from backout.errors import Invalid, PreconditionFailed, RefusedError, ReleaseNotFound
-from backout.ledger.timeline import changes as ledger
 from backout.mechanisms.helm.mechanism import HelmMechanism
 from backout.model.change import Changes
 from backout.model.plan import Access, ClusterIdentity, Risk, Step
@@ -131,13 +131,19 @@ def test_helm_killed_in_an_upgrade_and_again_in_the_rollback(world: World) -> No
     flags = ("--set-string", f"tag=1.1-{BAD}", world.waiting)
     world.killed(
         lambda: world.statuses()[-1] == "pending-upgrade" and image(world, STATEFULSET).endswith(BAD),
-        "upgrade", RELEASE, str(world.chart), *flags,
-    )  # fmt: skip
+        "upgrade",
+        RELEASE,
+        str(world.chart),
+        *flags,
+    )
     world.until_crashing()
     world.killed(
         lambda: world.statuses()[-1] == "pending-rollback" and not image(world, STATEFULSET).endswith(BAD),
-        "rollback", RELEASE, "1", world.waiting,
-    )  # fmt: skip
+        "rollback",
+        RELEASE,
+        "1",
+        world.waiting,
+    )
     assert world.statuses() == ["deployed", "pending-upgrade", "pending-rollback"]
     assert chosen(world) == 1
     repair, rollback, *_ = world.steps(1)
@@ -301,8 +307,13 @@ def test_a_release_that_does_not_exist_and_one_that_was_never_finished(world: Wo
         world.history()
     world.killed(
         lambda: world.statuses()[-1:] == ["pending-install"],
-        "install", RELEASE, str(world.chart), "--set-string", f"tag=1.0-{BAD}", world.waiting,
-    )  # fmt: skip
+        "install",
+        RELEASE,
+        str(world.chart),
+        "--set-string",
+        f"tag=1.0-{BAD}",
+        world.waiting,
+    )
     with pytest.raises(RefusedError) as caught:
         world.steps(1)
     assert "helm uninstall" in caught.value.hint
@@ -316,7 +327,7 @@ def test_the_ledger_tells_each_change_once(world: World) -> None:
     patch = {"data": {"mode": "by hand"}}
     world.harness.patch(
         f"/api/v1/namespaces/{world.namespace}/configmaps/settings", patch, query={"fieldManager": "kubectl-edit"}
-    ).ok()  # fmt: skip
+    ).ok()
 
     async def work(cluster: KubernetesCluster) -> list[tuple[str, str, str]]:
         since = await cluster.server_time() - timedelta(hours=1)

@@ -214,7 +214,7 @@ def test_another_record_in_its_place_is_left_alone(world: World) -> None:
     world.harness.post(
         f"/api/v1/namespaces/{world.namespace}/secrets",
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": RECORD.format(2)}, "data": {}},
-    ).ok()  # fmt: skip
+    ).ok()
     with pytest.raises(PreconditionFailed, match="another record of revision 2"):
         world.execute(bring)
 
@@ -286,7 +286,7 @@ def test_what_does_not_vouch_for_a_revision(world: World) -> None:
     body = {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "registry.example/web:1.2"}]}}}}
     world.harness.patch(
         f"/apis/apps/v1/namespaces/{world.namespace}/deployments/web", body, "application/strategic-merge-patch+json"
-    ).ok()  # fmt: skip
+    ).ok()
     world.until_healthy()
     mended = snapshot(world)
     assert mended.good
@@ -326,8 +326,10 @@ def test_snapshots_of_elsewhere_do_not_count(world: World) -> None:
         repository = opened.repository
         found = []
         for change, imported in (
-            ({"identity": ClusterIdentity("another", "ca")}, ""), ({"namespace": "another"}, ""), ({}, "f" * 32)
-        ):  # fmt: skip
+            ({"identity": ClusterIdentity("another", "ca")}, ""),
+            ({"namespace": "another"}, ""),
+            ({}, "f" * 32),
+        ):
             async with repository.writer() as writer:
                 async for entry, content in repository.contents(kept):
                     await writer.put(content)

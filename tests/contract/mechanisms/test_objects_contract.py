@@ -14,11 +14,11 @@ from cluster_harness import Cluster as Harness
 from objects_world import IMAGE, World, reading, run
 
 from backout import errors
+from backout.kube.sanitise import sanitise
 from backout.mechanisms import registry
 from backout.mechanisms.objects.steps import RESTARTED
 from backout.model.target import Target
 from backout.planning.choice import choose
-from backout.snapshots.sanitise import sanitise
 
 CANARY = "Y2FuYXJ5LTQ0MWUtdmFsdWU="
 OBJECTS = registry.get("objects")
@@ -38,20 +38,26 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "secret": ({"data": {"a": CANARY}, "type": "Opaque"}, {"data": {"a": "eA==", "evil": CANARY}}),
     "service": (
         {"spec": {"selector": {"app": "web"}, "ports": [PORT], "type": "NodePort"}},
-        {"spec": {"selector": {"app": "nobody", "more": "x"}, "type": "ClusterIP",
-                  "ports": [{**PORT, "nodePort": None}]}},
+        {
+            "spec": {
+                "selector": {"app": "nobody", "more": "x"},
+                "type": "ClusterIP",
+                "ports": [{**PORT, "nodePort": None}],
+            }
+        },
     ),
     "ingress": (
         {"spec": {"rules": [{"host": "a.example", "http": PATHS}]}},
         {"spec": {"rules": [{"host": "b.example", "http": PATHS}]}, "metadata": {"labels": {"more": "x"}}},
     ),
-}  # fmt: skip
+}
 API = {"ingress": "networking.k8s.io/v1"}
 
 
 async def made(world: World, kind: str) -> str:
-    await world.make(kind.capitalize() if kind != "configmap" else "ConfigMap", "web", API.get(kind, "v1"),
-                     **KINDS[kind][0])  # fmt: skip
+    await world.make(
+        kind.capitalize() if kind != "configmap" else "ConfigMap", "web", API.get(kind, "v1"), **KINDS[kind][0]
+    )
     return f"{kind}/web"
 
 
@@ -282,8 +288,11 @@ def test_an_immutable_object_is_made_anew_while_nobody_reads_it(running: Harness
         before = await world.pods("reads")
         plan = await world.plan(name)
         assert [step.id for step in plan.steps] == [
-            "scale-down-deployment-reads", "restore", "scale-up-deployment-reads", "ready-deployment-reads",
-        ]  # fmt: skip
+            "scale-down-deployment-reads",
+            "restore",
+            "scale-up-deployment-reads",
+            "ready-deployment-reads",
+        ]
         assert {risk.code for risk in plan.risks if risk.needs_approval} == {"recreate"}
         digest = await world.keep(plan)
         await world.carry_out(plan)
@@ -325,19 +334,32 @@ def ring(*numbers: int) -> str:
 async def receivers(world: World, replicas: int) -> None:
     labels = {"app": "receive"}
     container = {
-        "name": "receive", "image": IMAGE, "args": ["receive", "--receive.hashrings-file=/etc/thanos/ring.json",
-                                                    "--http-address=0.0.0.0:10902"],
+        "name": "receive",
+        "image": IMAGE,
+        "args": ["receive", "--receive.hashrings-file=/etc/thanos/ring.json", "--http-address=0.0.0.0:10902"],
         "ports": [{"name": "http", "containerPort": 10902}],
         "volumeMounts": [{"name": "v", "mountPath": "/etc/thanos"}],
-    }  # fmt: skip
-    template = {"metadata": {"labels": labels}, "spec": {
-        "terminationGracePeriodSeconds": 1, "containers": [container],
-        "volumes": [{"name": "v", "configMap": {"name": "ring"}}],
-    }}  # fmt: skip
+    }
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [container],
+            "volumes": [{"name": "v", "configMap": {"name": "ring"}}],
+        },
+    }
     await world.make("Service", "receive", spec={"clusterIP": "None", "selector": labels, "ports": [{"port": 10901}]})
-    await world.make("StatefulSet", "receive", "apps/v1", spec={
-        "replicas": replicas, "serviceName": "receive", "selector": {"matchLabels": labels}, "template": template,
-    })  # fmt: skip
+    await world.make(
+        "StatefulSet",
+        "receive",
+        "apps/v1",
+        spec={
+            "replicas": replicas,
+            "serviceName": "receive",
+            "selector": {"matchLabels": labels},
+            "template": template,
+        },
+    )
     await world.until_ready("receive", replicas, kind="StatefulSet")
 
 
@@ -364,8 +386,9 @@ def test_receivers_come_before_the_ring_that_names_them(running: Harness, ns: st
         await world.until_ready("receive", 1, kind="StatefulSet")
         # A ring whose receivers are gone for good is not written.
         await world.port.delete(sets, "receive", ns)
-        await world.deployment("receive-2", reading("volume", "ring", args=["receive",
-                               "--receive.hashrings-file=/etc/app/ring.json"]))  # fmt: skip
+        await world.deployment(
+            "receive-2", reading("volume", "ring", args=["receive", "--receive.hashrings-file=/etc/app/ring.json"])
+        )
         await world.until_ready("receive-2", 2)
         with pytest.raises(errors.PreconditionFailed, match=r"receive-0\.receive"):
             await world.plan("configmap/ring")

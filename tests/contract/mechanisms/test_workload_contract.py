@@ -110,8 +110,10 @@ def test_on_delete_sets_are_replaced_pod_by_pod(running: Harness, ns: str, kind:
         untouched = {pod["metadata"]["uid"] for pod in await found.pods() if image_of(pod) == GOOD}
         steps = await found.plan(GOOD)
         assert [step.action for step in steps] == [
-            "workload.undo", "workload.delete-outdated-pods", "workload.wait-ready",
-        ]  # fmt: skip
+            "workload.undo",
+            "workload.delete-outdated-pods",
+            "workload.wait-ready",
+        ]
         outcomes, _ = await found.carry_out(steps)
         assert len(outcomes[1].data["pods"]) == 1
         pods = await found.pods()

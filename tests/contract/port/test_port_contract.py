@@ -159,8 +159,13 @@ def test_pages_selectors_and_projections(cluster: Harness, ns: str) -> None:
 def test_a_watch_delivers_every_change_in_order(cluster: Harness, ns: str) -> None:
     async def work(port: KubernetesCluster) -> None:
         label = {"metadata": {"labels": {"seen": "yes"}}}
-        await port.create(msgspec.json.decode(msgspec.json.encode({**config("before", ns),
-            "metadata": {"name": "before", "namespace": ns, **label["metadata"]}})))  # fmt: skip
+        await port.create(
+            msgspec.json.decode(
+                msgspec.json.encode(
+                    {**config("before", ns), "metadata": {"name": "before", "namespace": ns, **label["metadata"]}}
+                )
+            )
+        )
         events = port.watch(CONFIGMAPS, ns, labels="seen=yes")
 
         async def take() -> tuple[str, str]:
@@ -196,10 +201,11 @@ def test_custom_kinds_are_found(cluster: Harness, ns: str) -> None:
         version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
         names = {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"}
         crd = {
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
             "metadata": {"name": f"widgets.{group}"},
             "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]},
-        }  # fmt: skip
+        }
         with pytest.raises(errors.ObjectNotFound, match="does not serve"):
             await port.resource(f"{group}/v1", "Widget")
         definitions = await port.resource("apiextensions.k8s.io/v1", "CustomResourceDefinition")
@@ -210,9 +216,11 @@ def test_custom_kinds_are_found(cluster: Harness, ns: str) -> None:
                 if any(item["type"] == "Established" and item["status"] == "True" for item in conditions):
                     break
             widget: dict[str, Any] = {
-                "apiVersion": f"{group}/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": ns},
+                "apiVersion": f"{group}/v1",
+                "kind": "Widget",
+                "metadata": {"name": "w", "namespace": ns},
                 "spec": {"deep": [1, {"unknown": None}, 1.5]},
-            }  # fmt: skip
+            }
             while True:
                 try:
                     made = await port.create(widget)

@@ -35,16 +35,24 @@ def serve(cluster: Harness, ns: str, selector: str = "web") -> None:
     if not cluster.reaches_pods:
         pytest.skip("the API server of a bare control plane cannot reach simulated pods")
     pod = {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "labels": {"app": "web"}},
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web", "labels": {"app": "web"}},
         "spec": {"containers": [container(ports=PORTS)], "terminationGracePeriodSeconds": 0},
-    }  # fmt: skip
+    }
     service = {
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
-        "spec": {"selector": {"app": selector}, "ports": [
-            {"name": "http", "port": 80, "targetPort": 8080}, {"name": "closed", "port": 81, "targetPort": 8081},
-            {"name": "grpc", "port": 82, "targetPort": 9090},
-        ]},
-    }  # fmt: skip
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web"},
+        "spec": {
+            "selector": {"app": selector},
+            "ports": [
+                {"name": "http", "port": 80, "targetPort": 8080},
+                {"name": "closed", "port": 81, "targetPort": 8081},
+                {"name": "grpc", "port": 82, "targetPort": 9090},
+            ],
+        },
+    }
     cluster.post(f"/api/v1/namespaces/{ns}/pods", pod).ok()
     cluster.post(f"/api/v1/namespaces/{ns}/services", service).ok()
 

@@ -14,9 +14,8 @@ from cluster_harness import Cluster as Harness
 from cluster_harness import container
 
 from backout.cluster.client import KubernetesCluster, connect
-from backout.cluster.port import CONFIGMAPS, PODS, SERVICES, Object
-from backout.ledger.edits import INGRESSES
-from backout.ledger.references import references
+from backout.cluster.port import CONFIGMAPS, INGRESSES, PODS, SERVICES, Object
+from backout.kube.references import references
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.target import Target
@@ -60,17 +59,20 @@ def secret(name: str, ns: str, **data: str) -> Object:
 
 def pod(name: str, ns: str, *containers: Object, volumes: Any = (), **labels: str) -> Object:
     return {
-        "apiVersion": "v1", "kind": "Pod",
+        "apiVersion": "v1",
+        "kind": "Pod",
         "metadata": {"name": name, "namespace": ns, "labels": labels},
         "spec": {"containers": list(containers), "volumes": list(volumes), "terminationGracePeriodSeconds": 0},
-    }  # fmt: skip
+    }
 
 
 def service(name: str, ns: str, selector: str, *ports: Object) -> Object:
     return {
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": ns},
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": ns},
         "spec": {"selector": {"app": selector}, "ports": list(ports)},
-    }  # fmt: skip
+    }
 
 
 async def ready(port: KubernetesCluster, ns: str, name: str) -> Object:
@@ -115,9 +117,11 @@ def asking(port: KubernetesCluster, pod: Object, name: str) -> Callable[[], Awai
 
 def test_a_receiver_loads_waits_and_refuses(running: Harness, ns: str) -> None:
     receiver = container(
-        "receive", args=["receive", "--receive.hashrings-file=/h/ring.json"],
-        ports=[{"name": "http", "containerPort": 10902}], volumeMounts=[{"name": "ring", "mountPath": "/h"}],
-    )  # fmt: skip
+        "receive",
+        args=["receive", "--receive.hashrings-file=/h/ring.json"],
+        ports=[{"name": "http", "containerPort": 10902}],
+        volumeMounts=[{"name": "ring", "mountPath": "/h"}],
+    )
 
     async def work(port: KubernetesCluster) -> None:
         await port.create(config("ring", ns, ring__json=RING))
@@ -140,10 +144,11 @@ def test_a_receiver_loads_waits_and_refuses(running: Harness, ns: str) -> None:
 
 def test_prometheus_loads_waits_and_refuses(running: Harness, ns: str) -> None:
     prometheus = container(
-        "prometheus", args=["--config.file=/etc/prometheus/prometheus.yml", "--config.auto-reload"],
+        "prometheus",
+        args=["--config.file=/etc/prometheus/prometheus.yml", "--config.auto-reload"],
         ports=[{"name": "http", "containerPort": 9090}],
         volumeMounts=[{"name": "main", "mountPath": "/etc/prometheus"}, {"name": "rules", "mountPath": "/rules"}],
-    )  # fmt: skip
+    )
     volumes = [{"name": "main", "configMap": {"name": "main"}}, {"name": "rules", "configMap": {"name": "rules"}}]
 
     async def work(port: KubernetesCluster) -> None:
@@ -182,9 +187,11 @@ def test_what_cannot_be_known(running: Harness, ns: str) -> None:
 def test_object_storage_works_and_fails(running: Harness, ns: str) -> None:
     def sidecar(source: str) -> Object:
         return container(
-            "sidecar", args=["sidecar", "--objstore.config=$(OBJ)"], ports=[{"name": "http", "containerPort": 10902}],
+            "sidecar",
+            args=["sidecar", "--objstore.config=$(OBJ)"],
+            ports=[{"name": "http", "containerPort": 10902}],
             env=[{"name": "OBJ", "valueFrom": {"secretKeyRef": {"name": source, "key": "o.yml"}}}],
-        )  # fmt: skip
+        )
 
     async def work(port: KubernetesCluster) -> None:
         bucket = f"bucket-{ns}"
@@ -223,9 +230,11 @@ async def measured(port: KubernetesCluster, ns: str, code: str, settle: float = 
 
 def test_readers_have_loaded_it(running: Harness, ns: str) -> None:
     receiver = container(
-        "receive", args=["receive", "--receive.hashrings-file=/h/ring.json"],
-        ports=[{"name": "http", "containerPort": 10902}], volumeMounts=[{"name": "ring", "mountPath": "/h"}],
-    )  # fmt: skip
+        "receive",
+        args=["receive", "--receive.hashrings-file=/h/ring.json"],
+        ports=[{"name": "http", "containerPort": 10902}],
+        volumeMounts=[{"name": "ring", "mountPath": "/h"}],
+    )
 
     async def work(port: KubernetesCluster) -> None:
         await port.create(config("ring", ns, ring__json=RING))
@@ -255,9 +264,11 @@ def test_services_and_ingresses(running: Harness, ns: str) -> None:
     backend = {"service": {"name": "web", "port": {"name": "http"}}}
     rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
     ingress = {
-        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web", "namespace": ns},
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "web", "namespace": ns},
         "spec": {"rules": [rule]},
-    }  # fmt: skip
+    }
 
     async def work(port: KubernetesCluster) -> None:
         await port.create(pod("web", ns, container("web", ports=[{"name": "http", "containerPort": 8080}]), app="web"))

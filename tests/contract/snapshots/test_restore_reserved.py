@@ -133,16 +133,25 @@ def test_a_restore_that_was_killed_is_taken_over_when_its_lease_ran_out(
 ) -> None:
     """Through the command line: first refused while the other lives, then done once the killed one's Lease is old."""
     environment = {
-        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8", "KUBECONFIG": str(cluster.kubeconfig),
-        "BACKOUT_DATA": str(tmp_path / "data"), "BACKOUT_STATE": str(tmp_path / "state.db"),
-    }  # fmt: skip
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "BACKOUT_DATA": str(tmp_path / "data"),
+        "BACKOUT_STATE": str(tmp_path / "state.db"),
+    }
     context = ["--context", cluster.context] if cluster.context else []
 
     def backout(*arguments: str, code: int = 0) -> Any:
         result = subprocess.run(
             [sys.executable, "-m", "backout.cli.main", *context, "-n", ns, "snapshot", *arguments, "-o", "json"],
-            env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert result.returncode == code, result.stdout + result.stderr
         return json.loads(result.stdout)
 
@@ -211,23 +220,34 @@ def deployment(replicas: int, image: str = "nginx:1.25") -> Object:
     labels = {"app": "web"}
     container = {"name": "web", "image": image}
     return {
-        "replicas": replicas, "selector": {"matchLabels": labels},
+        "replicas": replicas,
+        "selector": {"matchLabels": labels},
         "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-    }  # fmt: skip
+    }
 
 
 async def autoscaled(world: World, owner: str = "", target: str = "web") -> None:
     references = [{"apiVersion": "keda.sh/v1alpha1", "kind": owner, "name": "so", "uid": "u"}] if owner else []
     scaled = {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}
-    await world.make("HorizontalPodAutoscaler", "web", "autoscaling/v2", metadata={"ownerReferences": references},
-                     spec={"minReplicas": 1, "maxReplicas": 9, "scaleTargetRef": scaled})  # fmt: skip
+    await world.make(
+        "HorizontalPodAutoscaler",
+        "web",
+        "autoscaling/v2",
+        metadata={"ownerReferences": references},
+        spec={"minReplicas": 1, "maxReplicas": 9, "scaleTargetRef": scaled},
+    )
 
 
 @pytest.mark.parametrize(
     ("owner", "target", "now", "after"),
-    [("", "web", 4, 4), ("ScaledObject", "web", 4, 4), ("", "web", 0, 2), ("ScaledObject", "web", 0, 0),
-     ("", "other", 4, 2)],
-)  # fmt: skip
+    [
+        ("", "web", 4, 4),
+        ("ScaledObject", "web", 4, 4),
+        ("", "web", 0, 2),
+        ("ScaledObject", "web", 0, 0),
+        ("", "other", 4, 2),
+    ],
+)
 def test_the_number_of_replicas_is_the_autoscalers(
     cluster: Harness, ns: str, owner: str, target: str, now: int, after: int
 ) -> None:

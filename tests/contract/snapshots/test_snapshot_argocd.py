@@ -30,16 +30,30 @@ def argocd(cluster: Harness) -> Iterator[str]:
     name = f"argo-{secrets.token_hex(3)}"
     cluster.post("/api/v1/namespaces", {"metadata": {"name": name}}).ok()
     version = {
-        "name": "v1alpha1", "served": True, "storage": True,
+        "name": "v1alpha1",
+        "served": True,
+        "storage": True,
         "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-    }  # fmt: skip
-    made = cluster.post(CRDS, {
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "applications.argoproj.io"},
-        "spec": {"group": "argoproj.io", "scope": "Namespaced", "versions": [version],
-                 "names": {"plural": "applications", "singular": "application", "kind": "Application",
-                           "listKind": "ApplicationList"}},
-    })  # fmt: skip
+    }
+    made = cluster.post(
+        CRDS,
+        {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": "applications.argoproj.io"},
+            "spec": {
+                "group": "argoproj.io",
+                "scope": "Namespaced",
+                "versions": [version],
+                "names": {
+                    "plural": "applications",
+                    "singular": "application",
+                    "kind": "Application",
+                    "listKind": "ApplicationList",
+                },
+            },
+        },
+    )
     cluster.wait(f"{APPS}/applications", lambda _: True)
     yield name
     if made.status == 201:
@@ -52,23 +66,35 @@ def application(cluster: Harness, namespace: str, name: str, **status: Any) -> N
         {"id": 3, "revision": COMMITS[0], "deployedAt": "2026-01-01T00:00:00Z"},
         {"id": 4, "revision": COMMITS[1], "deployedAt": "2026-01-02T00:00:00Z"},
     ]
-    cluster.post(f"{APPS}/namespaces/{namespace}/applications", {
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": name},
-        "spec": {"project": "default"},
-        "status": {"history": history, "sync": {"status": "Synced"}, "health": {"status": "Healthy"}, **status},
-    }).ok()  # fmt: skip
+    cluster.post(
+        f"{APPS}/namespaces/{namespace}/applications",
+        {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Application",
+            "metadata": {"name": name},
+            "spec": {"project": "default"},
+            "status": {"history": history, "sync": {"status": "Synced"}, "health": {"status": "Healthy"}, **status},
+        },
+    ).ok()
 
 
 async def owned(world: World, name: str, application: str) -> None:
     tracking = f"{application}:/ConfigMap:{world.ns}/{name}"
-    await world.make("ConfigMap", name, data={"a": "1"},
-                     metadata={"annotations": {"argocd.argoproj.io/tracking-id": tracking}})  # fmt: skip
+    await world.make(
+        "ConfigMap", name, data={"a": "1"}, metadata={"annotations": {"argocd.argoproj.io/tracking-id": tracking}}
+    )
 
 
 def test_history_commit_and_health_of_the_application_are_kept(cluster: Harness, ns: str, argocd: str) -> None:
     application(cluster, argocd, f"central-{ns}")
-    application(cluster, argocd, f"multi-{ns}", history=[{"id": 0, "revisions": list(COMMITS)}],
-                sync={"status": "OutOfSync"}, health={"status": "Degraded"})  # fmt: skip
+    application(
+        cluster,
+        argocd,
+        f"multi-{ns}",
+        history=[{"id": 0, "revisions": list(COMMITS)}],
+        sync={"status": "OutOfSync"},
+        health={"status": "Degraded"},
+    )
     application(cluster, argocd, f"stranger-{ns}")
 
     async def work(world: World) -> None:
@@ -80,11 +106,18 @@ def test_history_commit_and_health_of_the_application_are_kept(cluster: Harness,
         )
         taken = await world.take()
         assert taken.snapshot.pointers.applications == (
-            ApplicationPointer(name=f"central-{ns}", namespace=argocd, history=4, commit=COMMITS[1], sync="Synced",
-                               health="Healthy"),
-            ApplicationPointer(name=f"multi-{ns}", namespace=argocd, history=0, commit=",".join(COMMITS),
-                               sync="OutOfSync", health="Degraded"),
-        )  # fmt: skip
+            ApplicationPointer(
+                name=f"central-{ns}", namespace=argocd, history=4, commit=COMMITS[1], sync="Synced", health="Healthy"
+            ),
+            ApplicationPointer(
+                name=f"multi-{ns}",
+                namespace=argocd,
+                history=0,
+                commit=",".join(COMMITS),
+                sync="OutOfSync",
+                health="Degraded",
+            ),
+        )
         entries = {e.ref.name: e.owner async for e in world.repository.entries(taken.snapshot) if e.owner}
         assert entries["web"] == entries["old"] == f"app/central-{ns}"
         lost = [skipped for skipped in taken.snapshot.skipped if skipped.ref.kind == "Application" and skipped.ref.name]
@@ -108,16 +141,24 @@ def restricted(cluster: Harness, ns: str, folder: Path, rules: list[dict[str, An
     everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
     for place, allowed in ((ns, everything), *((rule.pop("namespace"), [rule]) for rule in rules)):
         cluster.post(f"{rbac}/namespaces/{place}/roles", {"metadata": {"name": f"few-{ns}"}, "rules": allowed}).ok()
-        cluster.post(f"{rbac}/namespaces/{place}/rolebindings", {
-            "metadata": {"name": f"few-{ns}"}, "subjects": [subject],
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"few-{ns}"},
-        }).ok()  # fmt: skip
+        cluster.post(
+            f"{rbac}/namespaces/{place}/rolebindings",
+            {
+                "metadata": {"name": f"few-{ns}"},
+                "subjects": [subject],
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": f"few-{ns}"},
+            },
+        ).ok()
     uid = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"], "resourceNames": ["kube-system", ns]}
     cluster.post(f"{rbac}/clusterroles", {"metadata": {"name": f"few-{ns}"}, "rules": [uid]}).ok()
-    cluster.post(f"{rbac}/clusterrolebindings", {
-        "metadata": {"name": f"few-{ns}"}, "subjects": [subject],
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": f"few-{ns}"},
-    }).ok()  # fmt: skip
+    cluster.post(
+        f"{rbac}/clusterrolebindings",
+        {
+            "metadata": {"name": f"few-{ns}"},
+            "subjects": [subject],
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": f"few-{ns}"},
+        },
+    ).ok()
     token = cluster.post(f"/api/v1/namespaces/{ns}/serviceaccounts/few/token", {"spec": {}}).ok()["status"]["token"]
     config = yaml.safe_load(cluster.kubeconfig.read_text())
     context = next(c for c in config["contexts"] if c["name"] == (cluster.context or config["current-context"]))
@@ -135,8 +176,13 @@ def test_without_the_right_to_list_applications_the_snapshot_is_taken_and_says_s
 ) -> None:
     application(cluster, argocd, f"central-{ns}")
     application(cluster, argocd, f"seen-{ns}")
-    rule = {"namespace": argocd, "apiGroups": ["argoproj.io"], "resources": ["applications"], "verbs": ["get"],
-            "resourceNames": [f"seen-{ns}"]}  # fmt: skip
+    rule = {
+        "namespace": argocd,
+        "apiGroups": ["argoproj.io"],
+        "resources": ["applications"],
+        "verbs": ["get"],
+        "resourceNames": [f"seen-{ns}"],
+    }
     config = restricted(cluster, ns, tmp_path, [rule])
 
     async def work(world: World) -> None:

@@ -22,9 +22,9 @@ from generated import MAPS, served, value
 
 from backout.cluster.port import Object, Resource
 from backout.errors import BackoutError, Conflict, Invalid
+from backout.kube.sanitise import sanitise
 from backout.snapshots.restore import RECREATE, carry_out, require_possible
-from backout.snapshots.sanitise import sanitise
-from backout.twin.apiserver.schema import for_kind
+from kubetwin.apiserver.schema import for_kind
 
 LABELS = {"app": "web"}
 POD = {"metadata": {"labels": LABELS}, "spec": {"containers": [{"name": "web", "image": "nginx:1.25"}]}}
@@ -57,7 +57,7 @@ VALID: dict[str, dict[str, Any]] = {
     "RoleBinding": {"roleRef": ROLE, "subjects": []},
     "ResourceClaim": {"spec": DEVICE},
     "ResourceClaimTemplate": {"spec": {"spec": DEVICE}},
-}  # fmt: skip
+}
 ASIDE = ("Job", "PersistentVolumeClaim")
 KINDS = [resource for resource in served() if resource.kind != "Widget"]
 
@@ -68,9 +68,11 @@ def test_every_kind_has_an_example() -> None:
 
 def named(resource: Resource, name: str, ns: str) -> Object:
     return {
-        "apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name, "namespace": ns},
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {"name": name, "namespace": ns},
         **copy.deepcopy(VALID[resource.kind]),
-    }  # fmt: skip
+    }
 
 
 async def grown(world: World, obj: Object, additions: list[tuple[str, Any]]) -> Object:
@@ -88,9 +90,13 @@ async def grown(world: World, obj: Object, additions: list[tuple[str, Any]]) -> 
 
 @pytest.mark.parametrize("resource", KINDS, ids=lambda resource: resource.kind)
 @settings(
-    max_examples=2, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+    max_examples=2,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+)
 @given(data=st.data())
 def test_what_is_taken_is_what_is_put_back(cluster: Harness, ns: str, resource: Resource, data: st.DataObject) -> None:
     schema = for_kind(resource.api_version, resource.kind)
@@ -140,15 +146,21 @@ async def change(world: World, resource: Resource, name: str) -> None:
     """Labels, annotations, and the first field of the kind that takes another value; of what is immutable, nothing."""
     extra = {"metadata": {"labels": {"bad": "change"}, "annotations": {"example.org/bad": "change"}}}
     more: dict[str, Any] = {
-        "ConfigMap": {"data": {"added": "x"}}, "Secret": {"data": {"added": "eA=="}},
-        "Service": {"spec": {"selector": {"app": "nobody"}}}, "Deployment": {"spec": {"paused": True}},
-        "StatefulSet": {"spec": {"minReadySeconds": 7}}, "DaemonSet": {"spec": {"minReadySeconds": 7}},
-        "Ingress": {"spec": {"ingressClassName": "other"}}, "CronJob": {"spec": {"schedule": "1 1 1 1 *"}},
-        "NetworkPolicy": {"spec": {"policyTypes": ["Egress"]}}, "HorizontalPodAutoscaler": {"spec": {"maxReplicas": 9}},
+        "ConfigMap": {"data": {"added": "x"}},
+        "Secret": {"data": {"added": "eA=="}},
+        "Service": {"spec": {"selector": {"app": "nobody"}}},
+        "Deployment": {"spec": {"paused": True}},
+        "StatefulSet": {"spec": {"minReadySeconds": 7}},
+        "DaemonSet": {"spec": {"minReadySeconds": 7}},
+        "Ingress": {"spec": {"ingressClassName": "other"}},
+        "CronJob": {"spec": {"schedule": "1 1 1 1 *"}},
+        "NetworkPolicy": {"spec": {"policyTypes": ["Egress"]}},
+        "HorizontalPodAutoscaler": {"spec": {"maxReplicas": 9}},
         "ResourceQuota": {"spec": {"hard": {"secrets": "100"}}},
         "ServiceAccount": {"automountServiceAccountToken": False},
-        "PodDisruptionBudget": {"spec": {"maxUnavailable": 5}}, "LimitRange": {"spec": {"limits": []}},
-    }.get(resource.kind, {})  # fmt: skip
+        "PodDisruptionBudget": {"spec": {"maxUnavailable": 5}},
+        "LimitRange": {"spec": {"limits": []}},
+    }.get(resource.kind, {})
     for patch in (extra | more, extra):
         try:
             await world.cluster.patch(resource, name, patch, world.ns)

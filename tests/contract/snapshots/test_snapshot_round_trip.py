@@ -18,13 +18,13 @@ from snapshot_world import World, run
 from backout.cluster.client import KubernetesCluster
 from backout.cluster.port import CONFIGMAPS, SECRETS, SERVICES, Object, Resource
 from backout.errors import AccessDenied, ObjectNotFound, RefusedError
+from backout.kube.sanitise import sanitise
 from backout.model.snapshot import Entry
 from backout.model.target import ObjectRef
 from backout.snapshots.collect import encode
 from backout.snapshots.diff import with_live
 from backout.snapshots.repository.saving import plain_draft
 from backout.snapshots.restore import carry_out, require_possible
-from backout.snapshots.sanitise import sanitise
 
 CANARY = "canary-5b0c71-value"
 
@@ -38,20 +38,30 @@ def test_what_was_changed_deleted_and_added_is_found_and_put_back_exactly(cluste
         snapshot = (await world.take()).snapshot
         assert await world.differences(snapshot) == {}
         web = await port.get(CONFIGMAPS, "web", ns)
-        await port.replace({
-            **web, "apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "2", "evil": "x", "text": "x\nz\n"},
-            "metadata": {**web["metadata"], "labels": {"team": "a", "more": "x"}, "annotations": {"n": "x"}},
-        })  # fmt: skip
+        await port.replace(
+            {
+                **web,
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "data": {"a": "2", "evil": "x", "text": "x\nz\n"},
+                "metadata": {**web["metadata"], "labels": {"team": "a", "more": "x"}, "annotations": {"n": "x"}},
+            }
+        )
         await port.patch(SECRETS, "db", {"stringData": {"password": "other", "added": "x"}}, ns)
         await port.delete(CONFIGMAPS, "lost", ns)
         await world.make("ConfigMap", "new", data={})
         assert await world.differences(snapshot) == {
-            "configmap/web": "changed", "secret/db": "changed", "configmap/lost": "gone", "configmap/new": "added",
-        }  # fmt: skip
+            "configmap/web": "changed",
+            "secret/db": "changed",
+            "configmap/lost": "gone",
+            "configmap/new": "added",
+        }
         done = await world.restore(snapshot)
         assert {name for name, state in done.items() if state == "done"} == {
-            "configmap/web", "secret/db", "configmap/lost"
-        }  # fmt: skip
+            "configmap/web",
+            "secret/db",
+            "configmap/lost",
+        }
         web = await port.get(CONFIGMAPS, "web", ns)
         assert web["data"] == {"a": "1", "text": "x\ny\n"}
         assert web["metadata"]["labels"] == {"team": "a"}
@@ -158,9 +168,12 @@ def test_what_controllers_made_and_helms_history_are_left_alone(cluster: Harness
         owner = {"apiVersion": "example.org/v1", "kind": "Widget", "name": "w", "uid": "u", "controller": True}
         labels = {"owner": "helm", "name": "app", "version": "1", "status": "deployed"}
         await world.make(
-            "Secret", "sh.helm.release.v1.app.v1", type="helm.sh/release.v1", stringData={"release": "x"},
+            "Secret",
+            "sh.helm.release.v1.app.v1",
+            type="helm.sh/release.v1",
+            stringData={"release": "x"},
             metadata={"labels": labels},
-        )  # fmt: skip
+        )
         await world.make("ConfigMap", "made", data={"a": "1"})
         snapshot = (await world.take()).snapshot
         assert [(r.name, r.revision) for r in snapshot.pointers.releases] == [("app", 1)]
@@ -256,13 +269,18 @@ def test_a_workload_that_is_not_ready_is_no_good_state(cluster: Harness, ns: str
     async def work(world: World) -> None:
         env = [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "absent", "key": "a"}}}]
         labels = {"app": "web"}
-        await world.make("Deployment", "web", "apps/v1", spec={
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": "web", "image": "nginx:1.25", "env": env}]},
+        await world.make(
+            "Deployment",
+            "web",
+            "apps/v1",
+            spec={
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {"containers": [{"name": "web", "image": "nginx:1.25", "env": env}]},
+                },
             },
-        })  # fmt: skip
+        )
         taken = await world.take()
         assert taken.snapshot.healthy is False
         assert not taken.snapshot.good
@@ -299,21 +317,33 @@ def test_what_may_not_be_listed_is_said_and_not_taken_for_gone(cluster: Harness,
 
 
 def test_no_secret_reaches_outputs_or_files(cluster: Harness, ns: str, tmp_path: Path) -> None:
-    cluster.post(f"/api/v1/namespaces/{ns}/secrets", {
-        "metadata": {"name": "db", "annotations": {"kubectl.kubernetes.io/last-applied-configuration": CANARY}},
-        "stringData": {"password": CANARY},
-    }).ok()  # fmt: skip
+    cluster.post(
+        f"/api/v1/namespaces/{ns}/secrets",
+        {
+            "metadata": {"name": "db", "annotations": {"kubectl.kubernetes.io/last-applied-configuration": CANARY}},
+            "stringData": {"password": CANARY},
+        },
+    ).ok()
     environment = {
-        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8", "KUBECONFIG": str(cluster.kubeconfig),
-        "BACKOUT_DATA": str(tmp_path / "data"), "BACKOUT_STATE": str(tmp_path / "state.db"),
-    }  # fmt: skip
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "BACKOUT_DATA": str(tmp_path / "data"),
+        "BACKOUT_STATE": str(tmp_path / "state.db"),
+    }
     context = ["--context", cluster.context] if cluster.context else []
 
     def backout(*arguments: str, code: int = 0) -> str:
         result = subprocess.run(
-            [sys.executable, "-m", "backout.cli.main", *context, "-n", ns, "snapshot", *arguments], env=environment,
-            cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", "backout.cli.main", *context, "-n", ns, "snapshot", *arguments],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert result.returncode == code, result.stdout + result.stderr
         for text in (result.stdout, result.stderr):
             assert CANARY not in text

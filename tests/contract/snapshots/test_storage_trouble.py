@@ -149,11 +149,17 @@ def test_refusals_are_told_apart(server: Server, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("url", "endpoint"),
     [
-        ("s3://Bucket_/x", ""), ("s3://", ""), ("s3://b?x=1", ""), ("s3://user:hunter2@bucket/x", ""),
-        ("s3://bucket/x", "not an url"), ("s3://bucket/x", "http://127.0.0.1:0"), ("s3://bucket/x", "http://h:99999"),
-        ("s3://bucket/x", "https://user:hunter2@host"), ("s3://bucket/x", "file:///etc"),
+        ("s3://Bucket_/x", ""),
+        ("s3://", ""),
+        ("s3://b?x=1", ""),
+        ("s3://user:hunter2@bucket/x", ""),
+        ("s3://bucket/x", "not an url"),
+        ("s3://bucket/x", "http://127.0.0.1:0"),
+        ("s3://bucket/x", "http://h:99999"),
+        ("s3://bucket/x", "https://user:hunter2@host"),
+        ("s3://bucket/x", "file:///etc"),
     ],
-)  # fmt: skip
+)
 def test_places_that_are_none(url: str, endpoint: str) -> None:
     with pytest.raises(ConfigError) as error:
         s3(url, SnapshotSettings(endpoint=endpoint))

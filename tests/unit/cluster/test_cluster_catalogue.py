@@ -36,11 +36,18 @@ def version(name: str, *resources: Obj, freshness: str = "Current") -> Obj:
 CORE = ("", [version("v1", found("pods", "Pod", "Namespaced", "list", "get"), found("nodes", "Node", "Cluster"))])
 OLD_CORE = {
     ("GET", "/api"): (200, {"kind": "APIVersions", "versions": ["v1"]}),
-    ("GET", "/api/v1"): (200, {"kind": "APIResourceList", "resources": [
-        listed("pods", "Pod", verbs=("list", "get")), listed("pods/log", "Pod"),
-        listed("nodes", "Node", namespaced=False),
-    ]}),
-}  # fmt: skip
+    ("GET", "/api/v1"): (
+        200,
+        {
+            "kind": "APIResourceList",
+            "resources": [
+                listed("pods", "Pod", verbs=("list", "get")),
+                listed("pods/log", "Pod"),
+                listed("nodes", "Node", namespaced=False),
+            ],
+        },
+    ),
+}
 POD = Served(Resource("v1", "Pod", "pods", True), frozenset({"list", "get"}))
 NODE = Served(Resource("v1", "Node", "nodes", False), frozenset({"list"}))
 
@@ -51,10 +58,15 @@ def served(api: str, kind: str, plural: str) -> Served:
 
 def test_two_requests_tell_everything_and_the_preferred_version_comes_first() -> None:
     groups = aggregated(
-        ("shop.io", [version("v2", found("carts", "Cart"), found("only-parts", "")),
-                     version("v1", found("carts", "Cart"), found("coupons", "Coupon"))]),
+        (
+            "shop.io",
+            [
+                version("v2", found("carts", "Cart"), found("only-parts", "")),
+                version("v1", found("carts", "Cart"), found("coupons", "Coupon")),
+            ],
+        ),
         ("empty.io", [version("v1")]),
-    )  # fmt: skip
+    )
 
     async def main() -> None:
         async with fake(answers={("GET", "/api"): aggregated(CORE), ("GET", "/apis"): groups}) as (api, cluster):
@@ -86,10 +98,13 @@ def test_what_the_aggregator_has_no_fresh_answer_of_is_asked_for_itself() -> Non
 
 def test_an_older_server_is_asked_group_by_group() -> None:
     groups = [
-        {"name": "shop.io", "versions": [{"groupVersion": "shop.io/v1"}, {"groupVersion": "shop.io/v2"}],
-         "preferredVersion": {"groupVersion": "shop.io/v2"}},
+        {
+            "name": "shop.io",
+            "versions": [{"groupVersion": "shop.io/v1"}, {"groupVersion": "shop.io/v2"}],
+            "preferredVersion": {"groupVersion": "shop.io/v2"},
+        },
         {"name": "gone.io", "versions": [{"groupVersion": "gone.io/v1"}]},
-    ]  # fmt: skip
+    ]
     answers = {
         **OLD_CORE,
         ("GET", "/apis"): (200, {"kind": "APIGroupList", "groups": groups}),

@@ -67,12 +67,13 @@ def test_a_program_runs_as_kubectl_runs_it_and_again_after_a_401(tmp_path: Path)
             info, extra, argv = json.loads((tmp_path / "info").read_text())
             assert (extra, argv) == ("from the file", ["--flag"])
             assert info == {
-                "kind": "ExecCredential", "apiVersion": V1,
+                "kind": "ExecCredential",
+                "apiVersion": V1,
                 "spec": {
                     "interactive": False,
                     "cluster": {"server": api.url, "tls-server-name": "name", "config": {"audience": "x"}},
                 },
-            }  # fmt: skip
+            }
 
     run(main())
 
@@ -180,11 +181,15 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
         builder = (
-            x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=dns is None, path_length=None), critical=True)
-        )  # fmt: skip
+        )
         if dns:
             builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(dns)]), critical=False)
         return builder.sign(self.key, hashes.SHA256())
@@ -267,13 +272,18 @@ def test_what_is_no_certificate() -> None:
 @pytest.mark.parametrize(
     ("server", "no_proxy", "proxied"),
     [
-        ("https://k8s.example", "", True), ("https://k8s.example", "example", False),
-        ("https://k8s.example", ".example", False), ("https://k8s.example", "k8s.example:443", True),
-        ("https://10.1.2.3:6443", "10.0.0.0/8", False), ("https://10.1.2.3", "192.168.0.0/16", True),
-        ("https://k8s.example", "*", False), ("https://127.0.0.1:6443", "", False), ("https://localhost", "", False),
+        ("https://k8s.example", "", True),
+        ("https://k8s.example", "example", False),
+        ("https://k8s.example", ".example", False),
+        ("https://k8s.example", "k8s.example:443", True),
+        ("https://10.1.2.3:6443", "10.0.0.0/8", False),
+        ("https://10.1.2.3", "192.168.0.0/16", True),
+        ("https://k8s.example", "*", False),
+        ("https://127.0.0.1:6443", "", False),
+        ("https://localhost", "", False),
         ("https://notexample", "example", True),
     ],
-)  # fmt: skip
+)
 def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch, server: str, no_proxy: str, proxied: bool) -> None:
     for name in ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)

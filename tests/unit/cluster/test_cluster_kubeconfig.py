@@ -17,7 +17,9 @@ from backout.cluster import kubeconfig
 
 def write(path: Path, **changes: Any) -> Path:
     document = {
-        "apiVersion": "v1", "kind": "Config", "current-context": "a",
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "a",
         "clusters": [{"name": "c", "cluster": {"server": "https://one:6443/"}}],
         "contexts": [
             {"name": "a", "context": {"cluster": "c", "user": "u", "namespace": "shop"}},
@@ -25,7 +27,7 @@ def write(path: Path, **changes: Any) -> Path:
         ],
         "users": [{"name": "u", "user": {"token": "t0ken"}}],
         **changes,
-    }  # fmt: skip
+    }
     path.write_text(yaml.safe_dump(document))
     return path
 
@@ -52,10 +54,17 @@ def test_the_current_context_and_a_named_one(tmp_path: Path) -> None:
 
 
 def test_nothing_secret_is_shown(tmp_path: Path) -> None:
-    user = {"token": "hunter2", "password": "hunter2", "username": "me", "exec": {
-        "command": "x", "apiVersion": "client.authentication.k8s.io/v1beta1", "args": ["hunter2"],
-        "env": [{"name": "A", "value": "hunter2"}],
-    }}  # fmt: skip
+    user = {
+        "token": "hunter2",
+        "password": "hunter2",
+        "username": "me",
+        "exec": {
+            "command": "x",
+            "apiVersion": "client.authentication.k8s.io/v1beta1",
+            "args": ["hunter2"],
+            "env": [{"name": "A", "value": "hunter2"}],
+        },
+    }
     found = kubeconfig.connection(str(write(tmp_path / "config", users=[{"name": "u", "user": user}])))
     assert found.token == "hunter2"
     assert "hunter2" not in repr(found)
@@ -231,9 +240,11 @@ def test_impersonation(tmp_path: Path) -> None:
     user = {"token": "t", "as": "jane", "as-groups": ["dev", "ops"], "as-user-extra": {"reason": ["drill"]}}
     found = kubeconfig.connection(str(write(tmp_path / "config", users=[{"name": "u", "user": user}])))
     assert found.impersonate == (
-        ("Impersonate-User", "jane"), ("Impersonate-Group", "dev"), ("Impersonate-Group", "ops"),
+        ("Impersonate-User", "jane"),
+        ("Impersonate-Group", "dev"),
+        ("Impersonate-Group", "ops"),
         ("Impersonate-Extra-reason", "drill"),
-    )  # fmt: skip
+    )
 
 
 def test_a_file_that_nobody_may_read(tmp_path: Path) -> None:

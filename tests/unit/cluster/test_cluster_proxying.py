@@ -82,8 +82,15 @@ def asked(*replies: bytes | Reply | None, path: str = "/", **more: Any) -> tuple
 
 
 def test_a_programs_answer_is_passed_on_whatever_its_status() -> None:
-    for code, kind in ((200, "text/html"), (302, "text/html"), (404, "text/plain"), (401, "text/plain"),
-                       (500, "application/json"), (403, "text/html"), (503, "text/plain")):  # fmt: skip
+    for code, kind in (
+        (200, "text/html"),
+        (302, "text/html"),
+        (404, "text/plain"),
+        (401, "text/plain"),
+        (500, "application/json"),
+        (403, "text/html"),
+        (503, "text/plain"),
+    ):
         answer, seen = asked(http(code, b"<p>hello</p>", kind, Location="http://elsewhere.example/"))
         assert answer == ProxyAnswer(code, kind, b"<p>hello</p>")
         assert seen == [f"{PATH}/"]

@@ -101,11 +101,19 @@ def test_a_page_of_a_proxy_is_an_error_that_does_not_show_the_page(faults: dict[
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (400, errors.Invalid), (401, errors.TokenExpired), (403, errors.AccessDenied), (404, errors.ObjectNotFound),
-        (409, errors.Conflict), (410, errors.Expired), (422, errors.Invalid), (429, errors.Throttled),
-        (500, errors.ServerError), (503, errors.ServerError), (504, errors.ServerError),
+        (400, errors.Invalid),
+        (401, errors.TokenExpired),
+        (403, errors.AccessDenied),
+        (404, errors.ObjectNotFound),
+        (409, errors.Conflict),
+        (410, errors.Expired),
+        (422, errors.Invalid),
+        (429, errors.Throttled),
+        (500, errors.ServerError),
+        (503, errors.ServerError),
+        (504, errors.ServerError),
     ],
-)  # fmt: skip
+)
 def test_each_status_has_its_error(code: int, kind: type[BackoutError]) -> None:
     async def main() -> None:
         answer = (code, status(code, "Whatever", "x" * 1000))

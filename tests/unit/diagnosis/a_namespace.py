@@ -21,6 +21,7 @@ from backout.cluster.port import (
     DEPLOYMENTS,
     ENDPOINTSLICES,
     EVENTS,
+    INGRESSES,
     PODS,
     REPLICASETS,
     SECRETS,
@@ -31,7 +32,7 @@ from backout.cluster.port import (
     Resource,
 )
 from backout.diagnosis.diagnose import diagnose
-from backout.ledger.edits import INGRESSES
+from backout.kube.sanitise import sanitise
 from backout.model.evidence import Diagnosis, Problem
 from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Entry, Snapshot, SnapshotDraft
@@ -40,16 +41,24 @@ from backout.snapshots import source
 from backout.snapshots.collect import encode
 from backout.snapshots.identity import identity
 from backout.snapshots.repository.opening import open_repository
-from backout.snapshots.sanitise import sanitise
 
 T = TypeVar("T")
 NS = "shop"
 NOW = datetime.now(UTC).replace(microsecond=0)
 KINDS: dict[str, Resource] = {
-    "ConfigMap": CONFIGMAPS, "Secret": SECRETS, "Service": SERVICES, "Ingress": INGRESSES, "Deployment": DEPLOYMENTS,
-    "StatefulSet": STATEFULSETS, "DaemonSet": DAEMONSETS, "Pod": PODS, "EndpointSlice": ENDPOINTSLICES, "Event": EVENTS,
-    "ReplicaSet": REPLICASETS, "ControllerRevision": CONTROLLERREVISIONS,
-}  # fmt: skip
+    "ConfigMap": CONFIGMAPS,
+    "Secret": SECRETS,
+    "Service": SERVICES,
+    "Ingress": INGRESSES,
+    "Deployment": DEPLOYMENTS,
+    "StatefulSet": STATEFULSETS,
+    "DaemonSet": DAEMONSETS,
+    "Pod": PODS,
+    "EndpointSlice": ENDPOINTSLICES,
+    "Event": EVENTS,
+    "ReplicaSet": REPLICASETS,
+    "ControllerRevision": CONTROLLERREVISIONS,
+}
 _CONTENT = {"ConfigMap": "data", "Secret": "data"}
 
 
@@ -61,9 +70,15 @@ class Namespace(SmallCluster):
     """Selectors count here, and metadata alone is metadata alone."""
 
     async def list_as(  # type: ignore[override]
-        self, type: type[T], resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "",
+        self,
+        type: type[T],
+        resource: Resource,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
         metadata_only: bool = False,
-    ) -> list[T]:  # fmt: skip
+    ) -> list[T]:
         found = [obj for obj in self._of(resource, namespace) if _labelled(obj, labels) and _fielded(obj, fields)]
         if metadata_only:
             found = [{"metadata": obj["metadata"]} for obj in found]
@@ -113,8 +128,14 @@ def writer(manager: str, seconds: float, *paths: str, **more: Any) -> dict[str, 
         node = tree
         for step in path.split("/"):
             node = node.setdefault(f"f:{step}", {})
-    return {"manager": manager, "operation": "Update", "time": ago(seconds), "fieldsType": "FieldsV1",
-            "fieldsV1": tree, **more}  # fmt: skip
+    return {
+        "manager": manager,
+        "operation": "Update",
+        "time": ago(seconds),
+        "fieldsType": "FieldsV1",
+        "fieldsV1": tree,
+        **more,
+    }
 
 
 class Scene:
@@ -128,11 +149,18 @@ class Scene:
 
     # -- objects
 
-    def put(self, kind: str, name: str, *writers: dict[str, Any], born: float = 7200, meta: Any = None,
-            **body: Any) -> Object:  # fmt: skip
+    def put(
+        self, kind: str, name: str, *writers: dict[str, Any], born: float = 7200, meta: Any = None, **body: Any
+    ) -> Object:
         resource = KINDS[kind]
-        metadata = {"name": name, "namespace": NS, "uid": f"{kind}-{name}", "creationTimestamp": ago(born),
-                    "managedFields": list(writers), **(meta or {})}  # fmt: skip
+        metadata = {
+            "name": name,
+            "namespace": NS,
+            "uid": f"{kind}-{name}",
+            "creationTimestamp": ago(born),
+            "managedFields": list(writers),
+            **(meta or {}),
+        }
         obj = {"apiVersion": resource.api_version, "kind": kind, "metadata": metadata, **body}
         self.cluster.put(resource, obj)
         self.objects[kind, name] = obj
@@ -148,13 +176,26 @@ class Scene:
         data = data or {"a": "1"}
         if kind == "Secret":
             data = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-        self.put(kind, name, *(writers or (writer("kubectl-create", 7200, *(f"data/{key}" for key in data)),)),
-                 data=data, **body)  # fmt: skip
+        self.put(
+            kind,
+            name,
+            *(writers or (writer("kubectl-create", 7200, *(f"data/{key}" for key in data)),)),
+            data=data,
+            **body,
+        )
 
     def workload(
-        self, name: str, spec: dict[str, Any], *, kind: str = "Deployment", replicas: int = 1, ready: int | None = None,
-        template: float = 7200, restarted: float | None = None, logs: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        spec: dict[str, Any],
+        *,
+        kind: str = "Deployment",
+        replicas: int = 1,
+        ready: int | None = None,
+        template: float = 7200,
+        restarted: float | None = None,
+        logs: str = "",
+    ) -> None:
         """A workload with its pods, ``ready`` of them ready and the others in a crash loop."""
         ready = replicas if ready is None else ready
         labels = {"app": name}
@@ -169,14 +210,27 @@ class Scene:
             }
             entries.append(entry)
         status: dict[str, Any] = {
-            "replicas": replicas, "readyReplicas": ready, "updatedReplicas": replicas, "availableReplicas": ready,
-            "currentRevision": "r1", "updateRevision": "r1", "numberReady": ready, "desiredNumberScheduled": replicas,
+            "replicas": replicas,
+            "readyReplicas": ready,
+            "updatedReplicas": replicas,
+            "availableReplicas": ready,
+            "currentRevision": "r1",
+            "updateRevision": "r1",
+            "numberReady": ready,
+            "desiredNumberScheduled": replicas,
             "updatedNumberScheduled": replicas,
-        }  # fmt: skip
-        self.put(kind, name, *entries, status=status, spec={
-            "replicas": replicas, "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": spec},
-        })  # fmt: skip
+        }
+        self.put(
+            kind,
+            name,
+            *entries,
+            status=status,
+            spec={
+                "replicas": replicas,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": spec},
+            },
+        )
         self._revision(name, kind, spec, template)
         for number in range(replicas):
             self.pod(f"{name}-{number}", (kind, name), spec, labels, well=number < ready, logs=logs)
@@ -188,50 +242,106 @@ class Scene:
         body = {"metadata": {"labels": {"app": name}}, "spec": spec}
         if kind == "Deployment":
             notes = {"deployment.kubernetes.io/revision": "1"}
-            self.put("ReplicaSet", f"{name}-5f", born=created, meta={**meta, "annotations": notes},
-                     spec={"replicas": 1, "template": body}, status={})  # fmt: skip
+            self.put(
+                "ReplicaSet",
+                f"{name}-5f",
+                born=created,
+                meta={**meta, "annotations": notes},
+                spec={"replicas": 1, "template": body},
+                status={},
+            )
         else:
-            self.put("ControllerRevision", "r1" if name == "web" else f"{name}-r1", born=created, meta=meta, revision=1,
-                     data={"spec": {"template": body}})  # fmt: skip
+            self.put(
+                "ControllerRevision",
+                "r1" if name == "web" else f"{name}-r1",
+                born=created,
+                meta=meta,
+                revision=1,
+                data={"spec": {"template": body}},
+            )
 
     def pod(
-        self, name: str, owner: tuple[str, str], spec: dict[str, Any], labels: dict[str, str], *, well: bool = True,
-        since: float = 60, logs: str = "", waiting: dict[str, Any] | None = None, message: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        owner: tuple[str, str],
+        spec: dict[str, Any],
+        labels: dict[str, str],
+        *,
+        well: bool = True,
+        since: float = 60,
+        logs: str = "",
+        waiting: dict[str, Any] | None = None,
+        message: str = "",
+    ) -> None:
         last = {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": ago(since - 5)}}
         crashing = waiting is None
-        state = {"running": {"startedAt": ago(3600)}} if well else {
-            "waiting": waiting if waiting is not None else {"reason": "CrashLoopBackOff"}
-        }  # fmt: skip
+        state = (
+            {"running": {"startedAt": ago(3600)}}
+            if well
+            else {"waiting": waiting if waiting is not None else {"reason": "CrashLoopBackOff"}}
+        )
         statuses = [
-            {"name": c["name"], "ready": well, "restartCount": 0 if well else 4, "image": c.get("image", ""),
-             "state": state, **({} if well or not crashing else {"lastState": last})}
+            {
+                "name": c["name"],
+                "ready": well,
+                "restartCount": 0 if well else 4,
+                "image": c.get("image", ""),
+                "state": state,
+                **({} if well or not crashing else {"lastState": last}),
+            }
             for c in spec["containers"]
-        ]  # fmt: skip
+        ]
         for container in spec["containers"]:
             if logs:
                 self.cluster.logged[name, container["name"]] = logs
         kind, owner_name = owner
-        ref = {"apiVersion": "apps/v1", "kind": kind, "name": owner_name, "uid": f"{kind}-{owner_name}",
-               "controller": True}  # fmt: skip
+        ref = {
+            "apiVersion": "apps/v1",
+            "kind": kind,
+            "name": owner_name,
+            "uid": f"{kind}-{owner_name}",
+            "controller": True,
+        }
         if kind == "Deployment":
             ref |= {"kind": "ReplicaSet", "name": f"{owner_name}-5f"}
             labels = {**labels, "pod-template-hash": "5f"}
         changed = 3600 if well else since
-        self.put("Pod", name, spec=spec, meta={"labels": labels, "ownerReferences": [ref]}, born=changed, status={
-            "phase": "Running", "containerStatuses": statuses, "conditions": [
-                {"type": "Ready", "status": "True" if well else "False", "lastTransitionTime": ago(changed),
-                 "message": message},
-            ],
-        })  # fmt: skip
+        self.put(
+            "Pod",
+            name,
+            spec=spec,
+            meta={"labels": labels, "ownerReferences": [ref]},
+            born=changed,
+            status={
+                "phase": "Running",
+                "containerStatuses": statuses,
+                "conditions": [
+                    {
+                        "type": "Ready",
+                        "status": "True" if well else "False",
+                        "lastTransitionTime": ago(changed),
+                        "message": message,
+                    }
+                ],
+            },
+        )
 
     def event(self, pod: str, reason: str, text: str, *, times: int = 3) -> None:
-        self.put("Event", f"{pod}.{reason}", type="Warning", reason=reason, message=text, count=times,
-                 firstTimestamp=ago(60), lastTimestamp=ago(5),
-                 involvedObject={"kind": "Pod", "name": pod, "namespace": NS})  # fmt: skip
+        self.put(
+            "Event",
+            f"{pod}.{reason}",
+            type="Warning",
+            reason=reason,
+            message=text,
+            count=times,
+            firstTimestamp=ago(60),
+            lastTimestamp=ago(5),
+            involvedObject={"kind": "Pod", "name": pod, "namespace": NS},
+        )
 
-    def service(self, name: str, *writers: dict[str, Any], pods: int | None = None, port: Any = None,
-                **spec: Any) -> None:  # fmt: skip
+    def service(
+        self, name: str, *writers: dict[str, Any], pods: int | None = None, port: Any = None, **spec: Any
+    ) -> None:
         """A Service; with ``pods`` of them behind it (None: no EndpointSlice at all)."""
         port = port or {"name": "http", "port": 80, "targetPort": 8080}
         spec = {"selector": {"app": name}, "type": "ClusterIP", "clusterIP": "10.0.0.1", "ports": [port], **spec}
@@ -239,17 +349,35 @@ class Scene:
         if pods is not None:
             target = port.get("targetPort")
             ports = [{"name": port.get("name", ""), "port": target if isinstance(target, int) else 8080}]
-            self.put("EndpointSlice", f"{name}-x", meta={"labels": {"kubernetes.io/service-name": name}}, ports=ports,
-                     endpoints=[{"addresses": ["10.1.0.1"], "conditions": {"ready": True}}] * pods)  # fmt: skip
+            self.put(
+                "EndpointSlice",
+                f"{name}-x",
+                meta={"labels": {"kubernetes.io/service-name": name}},
+                ports=ports,
+                endpoints=[{"addresses": ["10.1.0.1"], "conditions": {"ready": True}}] * pods,
+            )
 
-    def ingress(self, name: str, *writers: dict[str, Any], backend: str = "web", tls: str = "", status: Any = None,
-                notes: Any = None) -> None:  # fmt: skip
+    def ingress(
+        self,
+        name: str,
+        *writers: dict[str, Any],
+        backend: str = "web",
+        tls: str = "",
+        status: Any = None,
+        notes: Any = None,
+    ) -> None:
         path = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": backend, "port": {"number": 80}}}}
         spec: dict[str, Any] = {"rules": [{"host": "a.example", "http": {"paths": [path]}}]}
         if tls:
             spec["tls"] = [{"hosts": ["a.example"], "secretName": tls}]
-        self.put("Ingress", name, *(writers or (writer("kubectl-create", 7200, "spec/rules"),)), spec=spec,
-                 status=status or {}, meta={"annotations": notes or {}})  # fmt: skip
+        self.put(
+            "Ingress",
+            name,
+            *(writers or (writer("kubectl-create", 7200, "spec/rules"),)),
+            spec=spec,
+            status=status or {},
+            meta={"annotations": notes or {}},
+        )
 
     # -- the past
 
@@ -267,9 +395,14 @@ class Scene:
                             ref = ObjectRef(KINDS[kind].api_version, kind, name, NS)
                             await out.add(Entry(ref=ref, address=await out.put(content), size=len(content)))
                     draft = SnapshotDraft(
-                        kind="manual", cluster="small", identity=await self.cluster.identity(), namespace=NS,
-                        taken_at=NOW - timedelta(minutes=30), healthy=healthy, **fields,
-                    )  # fmt: skip
+                        kind="manual",
+                        cluster="small",
+                        identity=await self.cluster.identity(),
+                        namespace=NS,
+                        taken_at=NOW - timedelta(minutes=30),
+                        healthy=healthy,
+                        **fields,
+                    )
                     return await out.save(draft)
             finally:
                 await found.repository.close()
@@ -303,8 +436,9 @@ def reading(
         field = "configMapKeyRef" if kind == "ConfigMap" else "secretKeyRef"
         return {"containers": [{**base, "env": [{"name": "A", "valueFrom": {field: ref}}]}]}
     volume = (
-        {"configMap": {"name": name, "optional": optional}} if kind == "ConfigMap"
+        {"configMap": {"name": name, "optional": optional}}
+        if kind == "ConfigMap"
         else {"secret": {"secretName": name, "optional": optional}}
-    )  # fmt: skip
+    )
     mount = {"name": "v", "mountPath": "/etc/app", **({"subPath": "a"} if how == "subPath" else {})}
     return {"volumes": [{"name": "v", **volume}], "containers": [{**base, "volumeMounts": [mount]}]}

@@ -27,24 +27,33 @@ BY_HAND = writer("kubectl-edit", 90, "data/a")
 def manifest(*values: str) -> str:
     """A release with a ConfigMap of that value (none: without it)."""
     return "".join(
-        "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n"
-        f"data:\n  a: {json.dumps(value)}\n" for value in values
-    )  # fmt: skip
+        f"---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  a: {json.dumps(value)}\n"
+        for value in values
+    )
 
 
 def record(scene: Scene, number: int, text: str, *, status: str, seconds: float) -> None:
     payload = {
-        "name": "stack", "namespace": NS, "version": number, "manifest": text,
+        "name": "stack",
+        "namespace": NS,
+        "version": number,
+        "manifest": text,
         "info": {"status": status, "description": "Upgrade complete", "last_deployed": ago(seconds)},
         "chart": {"metadata": {"name": "chart", "version": "1.0.0"}},
-    }  # fmt: skip
+    }
     inner = base64.b64encode(gzip.compress(json.dumps(payload).encode()))
     meta = {
         "labels": {"owner": "helm", "name": "stack", "version": str(number), "status": status},
         "resourceVersion": "1",
     }
-    scene.put("Secret", f"sh.helm.release.v1.stack.v{number}", born=seconds, type="helm.sh/release.v1",
-              meta=meta, data={"release": base64.b64encode(inner).decode()})  # fmt: skip
+    scene.put(
+        "Secret",
+        f"sh.helm.release.v1.stack.v{number}",
+        born=seconds,
+        type="helm.sh/release.v1",
+        meta=meta,
+        data={"release": base64.b64encode(inner).decode()},
+    )
 
 
 def release(scene: Scene, *revisions: str) -> None:

@@ -16,8 +16,11 @@ from backout.probes.ingress import Answer
 
 EDIT = writer("kubectl-edit", 90, "spec/selector", "spec/ports")
 ROUTE = writer("kubectl-edit", 90, "spec/rules")
-WEB = {"containers": [{"name": "app", "image": "registry.example/app:1",
-                       "ports": [{"name": "http", "containerPort": 8080}]}]}  # fmt: skip
+WEB = {
+    "containers": [
+        {"name": "app", "image": "registry.example/app:1", "ports": [{"name": "http", "containerPort": 8080}]}
+    ]
+}
 REFUSED = ProxyAnswer(503, refusal="error trying to reach service: dial tcp 10.1.0.1:9: connect: connection refused")
 BLOCKED = ProxyAnswer(503, refusal="error trying to reach service: dial tcp 10.1.0.1:9: i/o timeout")
 
@@ -86,14 +89,20 @@ def test_who_calls_a_service_that_leads_nowhere(scene: Scene) -> None:
     scene.workload("client", {"containers": [client]})
     scene.config("urls", data={"a": "remote: http://web.shop.svc/api"})
     volume = {"name": "v", "configMap": {"name": "urls"}}
-    scene.workload("agent", {"volumes": [volume], "containers": [
-        {"name": "app", "volumeMounts": [{"name": "v", "mountPath": "/etc/agent"}]},
-    ]})  # fmt: skip
+    scene.workload(
+        "agent",
+        {
+            "volumes": [volume],
+            "containers": [{"name": "app", "volumeMounts": [{"name": "v", "mountPath": "/etc/agent"}]}],
+        },
+    )
     scene.workload("webby", {"containers": [{"name": "app", "args": ["--to=http://my-web:80", "web"]}]})
     (problem,) = scene.problems().values()
     assert [(str(reader.ref), reader.how) for reader in problem.readers] == [
-        ("deployment/agent", "configmap"), ("deployment/client", "args"), ("ingress/front", "backend"),
-    ]  # fmt: skip
+        ("deployment/agent", "configmap"),
+        ("deployment/client", "args"),
+        ("ingress/front", "backend"),
+    ]
 
 
 def test_services_that_are_meant_to_have_no_pods(scene: Scene) -> None:
@@ -232,9 +241,7 @@ def test_an_ingress_behind_which_a_service_lost_its_pods(scene: Scene, asked: li
 
 
 def other_program(tmp_path: Path, title: str) -> Scene:
-    scene = Scene(tmp_path, answers={
-        f"services/{NS}/web:http/": page("Web"), f"services/{NS}/api:http/": page(title),
-    })  # fmt: skip
+    scene = Scene(tmp_path, answers={f"services/{NS}/web:http/": page("Web"), f"services/{NS}/api:http/": page(title)})
     for name in ("web", "api"):
         scene.workload(name, WEB)
         scene.service(name, pods=1)

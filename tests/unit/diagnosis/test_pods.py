@@ -92,10 +92,13 @@ def test_names_the_failure(subject: Pod, code: str) -> None:
         pod(web(RUNNING, CRASHED, ready=True, restarts=1), ready=True),
         pod(web({"terminated": {"exitCode": 0, "reason": "Completed"}}), phase="Succeeded"),
         pod(web(CRASHED), meta={"deletionTimestamp": at(5)}),
-        pod(web(CRASHED), phase="Failed", meta={"ownerReferences": [
-            {"kind": "Job", "name": "j", "uid": "j", "controller": True}]}),
+        pod(
+            web(CRASHED),
+            phase="Failed",
+            meta={"ownerReferences": [{"kind": "Job", "name": "j", "uid": "j", "controller": True}]},
+        ),
     ],
-)  # fmt: skip
+)
 def test_healthy_or_leaving_pods_are_no_trouble(subject: Pod) -> None:
     assert troubles(subject, NOW) == []
 
@@ -115,14 +118,19 @@ def test_an_unready_pod_may_be_starting() -> None:
 
 
 def test_unschedulable_says_the_schedulers_reason() -> None:
-    subject = pod(phase="Pending", conditions=[
-        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes are available"}
-    ])  # fmt: skip
+    subject = pod(
+        phase="Pending",
+        conditions=[
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes are available"}
+        ],
+    )
     trouble = troubles(subject, NOW)[0]
     assert (trouble.code, trouble.detail) == ("Unschedulable", "0/2 nodes are available")
 
 
 def test_an_init_container_that_fails_is_named() -> None:
-    subject = pod(initContainerStatuses=[{**web(waiting("CrashLoopBackOff"), CRASHED, restarts=2), "name": "migrate"}],
-                  phase="Pending")  # fmt: skip
+    subject = pod(
+        initContainerStatuses=[{**web(waiting("CrashLoopBackOff"), CRASHED, restarts=2), "name": "migrate"}],
+        phase="Pending",
+    )
     assert [trouble.container for trouble in troubles(subject, NOW)] == ["migrate"]

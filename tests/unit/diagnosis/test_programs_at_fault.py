@@ -43,10 +43,11 @@ def page(*lines: str) -> ProxyAnswer:
 def receiver(content: str, *, errors: int = 0) -> ProxyAnswer:
     value = int.from_bytes(hashlib.sha256(content.encode()).digest()[:6], "little")
     return page(
-        f"thanos_receive_config_hash {float(value)!r}", "thanos_receive_config_last_reload_successful 1",
+        f"thanos_receive_config_hash {float(value)!r}",
+        "thanos_receive_config_last_reload_successful 1",
         "thanos_receive_config_last_reload_success_timestamp_seconds 1.7e9",
         f"thanos_receive_hashrings_file_errors_total {errors}",
-    )  # fmt: skip
+    )
 
 
 def forwarding(*failed: int) -> Callable[[], ProxyAnswer]:
@@ -73,12 +74,15 @@ def receive(tmp_path: Path, pages: Any, live: str, *writers: Any, snapshot: bool
     scene.config("ring", *(writers or (EDIT,)), data={"hashring.json": live})
     spec = {
         "volumes": [{"name": "ring", "configMap": {"name": "ring"}}],
-        "containers": [{
-            "name": "receive", "image": "thanosio/thanos:v0.36.0",
-            "args": ["receive", "--receive.hashrings-file=/etc/thanos/hashring.json"],
-            "volumeMounts": [{"name": "ring", "mountPath": "/etc/thanos"}],
-        }],
-    }  # fmt: skip
+        "containers": [
+            {
+                "name": "receive",
+                "image": "thanosio/thanos:v0.36.0",
+                "args": ["receive", "--receive.hashrings-file=/etc/thanos/hashring.json"],
+                "volumeMounts": [{"name": "ring", "mountPath": "/etc/thanos"}],
+            }
+        ],
+    }
     scene.workload("receive", spec, kind="StatefulSet", replicas=2, logs=logs)
     return scene
 
@@ -86,8 +90,10 @@ def receive(tmp_path: Path, pages: Any, live: str, *writers: Any, snapshot: bool
 def test_a_hashring_that_cannot_be_loaded(tmp_path: Path) -> None:
     (problem,) = receive(tmp_path, receiver(RING, errors=3), CUT).problems().values()
     assert (str(problem.target), problem.mechanism, codes(problem)) == (
-        "configmap/ring", "objects", {"ConfigReloadFailed"},
-    )  # fmt: skip
+        "configmap/ring",
+        "objects",
+        {"ConfigReloadFailed"},
+    )
     assert problem.confidence == "certain" and problem.symptoms[0].pods == ("receive-0", "receive-1")
     assert (problem.serving, problem.desired) == (2, 2)
     assert problem.cause.text == "ConfigReloadFailed since kubectl-edit changed hashring.json"
@@ -154,10 +160,14 @@ def test_an_edit_that_is_as_it_should_be_is_not_blamed_for_failing_requests(tmp_
 
 
 def prometheus(tmp_path: Path, *, successful: int, logs: str = "", reachable: bool = True) -> Scene:
-    answer = page(
-        f"prometheus_config_last_reload_successful {successful}",
-        "prometheus_config_last_reload_success_timestamp_seconds 1.7e9",
-    ) if reachable else UNREACHABLE  # fmt: skip
+    answer = (
+        page(
+            f"prometheus_config_last_reload_successful {successful}",
+            "prometheus_config_last_reload_success_timestamp_seconds 1.7e9",
+        )
+        if reachable
+        else UNREACHABLE
+    )
     scene = Scene(tmp_path, answers={f"pods/{NS}/prom-0:9090/metrics": answer})
     scene.config("main", data={"prometheus.yml": "rule_files: [/etc/rules/*.yml]\n"})
     scene.config("rules", data={"a.yml": "groups: []\n"})
@@ -165,10 +175,22 @@ def prometheus(tmp_path: Path, *, successful: int, logs: str = "", reachable: bo
     scene.config("rules", RULES, data={"a.yml": "groups: []\n", "more.yml": "groups: ["})
     volumes = [{"name": name, "configMap": {"name": name}} for name in ("main", "rules")]
     mounts = [{"name": "main", "mountPath": "/etc/prometheus"}, {"name": "rules", "mountPath": "/etc/rules"}]
-    scene.workload("prom", {"volumes": volumes, "containers": [{
-        "name": "prometheus", "image": "prom/prometheus:v3.0.0", "volumeMounts": mounts,
-        "args": ["--config.file=/etc/prometheus/prometheus.yml", "--config.auto-reload"],
-    }]}, kind="StatefulSet", logs=logs)  # fmt: skip
+    scene.workload(
+        "prom",
+        {
+            "volumes": volumes,
+            "containers": [
+                {
+                    "name": "prometheus",
+                    "image": "prom/prometheus:v3.0.0",
+                    "volumeMounts": mounts,
+                    "args": ["--config.file=/etc/prometheus/prometheus.yml", "--config.auto-reload"],
+                }
+            ],
+        },
+        kind="StatefulSet",
+        logs=logs,
+    )
     return scene
 
 
@@ -212,21 +234,29 @@ def sidecar(
     answer = page(
         f'thanos_objstore_bucket_operations_total{{bucket="b",operation="upload"}} {done}',
         f'thanos_objstore_bucket_operation_failures_total{{bucket="b",operation="upload"}} {failed}',
-    )  # fmt: skip
+    )
     scene = Scene(tmp_path, answers={f"pods/{NS}/prom-0:10902/metrics": answer})
     scene.config("bucket", kind="Secret", data={"objstore.yml": "secret_key: canary-one"})
     if snapshot:
         scene.snapshot()
     content = "secret_key: canary-two" if changed else "secret_key: canary-one"
     scene.config("bucket", *writers, kind="Secret", data={"objstore.yml": content})
-    scene.workload("prom", {
-        "volumes": [{"name": "o", "secret": {"secretName": "bucket"}}],
-        "containers": [{
-            "name": "side", "image": "thanosio/thanos:v0.36.0",
-            "args": ["sidecar", "--tsdb.path=/p", "--objstore.config-file=/etc/o/objstore.yml"],
-            "volumeMounts": [{"name": "o", "mountPath": "/etc/o"}],
-        }],
-    }, kind="StatefulSet", logs=SIGNATURE)  # fmt: skip
+    scene.workload(
+        "prom",
+        {
+            "volumes": [{"name": "o", "secret": {"secretName": "bucket"}}],
+            "containers": [
+                {
+                    "name": "side",
+                    "image": "thanosio/thanos:v0.36.0",
+                    "args": ["sidecar", "--tsdb.path=/p", "--objstore.config-file=/etc/o/objstore.yml"],
+                    "volumeMounts": [{"name": "o", "mountPath": "/etc/o"}],
+                }
+            ],
+        },
+        kind="StatefulSet",
+        logs=SIGNATURE,
+    )
     return scene
 
 

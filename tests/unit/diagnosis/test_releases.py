@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import msgspec
 
+from backout.changes.inventory import targets_in
 from backout.cluster.port import Cluster
 from backout.diagnosis.releases import read_releases
-from backout.ledger.inventory import targets_in
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -23,13 +23,17 @@ class Secrets:
 
     def __init__(self, *records: tuple[str, str, int, str]) -> None:
         self.items = [
-            {"metadata": {
-                "name": f"sh.helm.release.v1.{name}.v{revision}", "namespace": namespace,
-                "uid": f"{namespace}-{revision}", "resourceVersion": "1",
-                "labels": {"owner": "helm", "name": name, "status": status, "version": str(revision)},
-            }}
+            {
+                "metadata": {
+                    "name": f"sh.helm.release.v1.{name}.v{revision}",
+                    "namespace": namespace,
+                    "uid": f"{namespace}-{revision}",
+                    "resourceVersion": "1",
+                    "labels": {"owner": "helm", "name": name, "status": status, "version": str(revision)},
+                }
+            }
             for namespace, name, revision, status in records
-        ]  # fmt: skip
+        ]
 
     async def list_as(self, shape: Any, resource: Any, namespace: str = "", **_: Any) -> list[Any]:
         return msgspec.convert(self.items if resource.plural == "secrets" else [], list[shape])

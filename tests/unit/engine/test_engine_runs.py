@@ -19,15 +19,7 @@ from backout.engine.runs import RunStore, new_run_id
 from backout.engine.schema import VERSION
 from backout.engine.statefile import default_path, prepare
 from backout.engine.wire import decode_error, encode_error, failure_of
-from backout.errors import (
-    BackoutError,
-    Conflict,
-    LockedError,
-    RunNotFound,
-    StateError,
-    TimedOut,
-    UsageError,
-)
+from backout.errors import BackoutError, Conflict, LockedError, RunNotFound, StateError, TimedOut, UsageError
 from backout.model.message import msg
 from backout.model.plan import ClusterIdentity, Plan
 from backout.model.revision import Revision
@@ -40,10 +32,17 @@ T0 = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 
 def plan(hash: str = "sha256:1") -> Plan:
     return Plan(
-        cluster="c", identity=ClusterIdentity("u", "ca"), namespace="ns", made_at=T0, mechanism="helm", steps=(),
-        target=Target("helm", "thanos", "ns"), cause=msg("because of {what}", what="한글"),
-        revision=Revision(number=2, digest="d"), hash=hash,
-    )  # fmt: skip
+        cluster="c",
+        identity=ClusterIdentity("u", "ca"),
+        namespace="ns",
+        made_at=T0,
+        mechanism="helm",
+        steps=(),
+        target=Target("helm", "thanos", "ns"),
+        cause=msg("because of {what}", what="한글"),
+        revision=Revision(number=2, digest="d"),
+        hash=hash,
+    )
 
 
 def run(id: str = "r1", seconds: int = 0, **more: object) -> Run:
@@ -68,8 +67,12 @@ def test_a_run_is_read_back_as_it_was(store: RunStore, tmp_path: Path) -> None:
     store.update("r1", state="failed", ended=T0, verdict=verdict, failure=failure, capture=("/p", "sha256:f"))
     other = RunStore(tmp_path / "state.db", create=False).get("r1")
     assert (other.state, other.ended, other.verdict, other.failure, other.capture) == (
-        "failed", T0, verdict, failure, "/p",
-    )  # fmt: skip
+        "failed",
+        T0,
+        verdict,
+        failure,
+        "/p",
+    )
     assert store.capture_digest("r1") == "sha256:f"
     store.update("r1", state="running")
     assert (store.get("r1").failure, store.get("r1").ended, store.get("r1").verdict) == (None, None, verdict)

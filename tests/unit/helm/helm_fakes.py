@@ -26,9 +26,15 @@ class Shelf:
         self.gets: list[str] = []
 
     async def list_as(
-        self, type: type[T], resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "",
+        self,
+        type: type[T],
+        resource: Resource,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
         metadata_only: bool = False,
-    ) -> list[T]:  # fmt: skip
+    ) -> list[T]:
         if resource.plural in self.forbidden:
             raise AccessDenied("no")
         found = [obj for obj in self.objects.get(resource.plural, []) if _selected(obj, labels)]
@@ -59,22 +65,38 @@ def _selected(obj: dict[str, Any], selector: str) -> bool:
 
 
 def record(
-    release: str, number: int, manifest: str, *, status: str = "deployed", created: str = "2026-11-22T10:00:00Z",
+    release: str,
+    number: int,
+    manifest: str,
+    *,
+    status: str = "deployed",
+    created: str = "2026-11-22T10:00:00Z",
     body: str | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     payload = {
-        "name": release, "namespace": "ns", "version": number, "manifest": manifest,
+        "name": release,
+        "namespace": "ns",
+        "version": number,
+        "manifest": manifest,
         "info": {"status": status, "description": "Upgrade complete"},
         "chart": {"metadata": {"name": "chart", "version": "1.0.0"}},
-    }  # fmt: skip
+    }
     inner = base64.b64encode(gzip.compress(json.dumps(payload).encode()))
     return {
         "metadata": {
-            "name": f"sh.helm.release.v1.{release}.v{number}", "namespace": "ns", "uid": f"{release}-{number}",
-            "resourceVersion": "1", "creationTimestamp": created,
-            "labels": {"owner": "helm", "name": release, "version": str(number), "status": status,
-                       "modifiedAt": "1795341600"},
+            "name": f"sh.helm.release.v1.{release}.v{number}",
+            "namespace": "ns",
+            "uid": f"{release}-{number}",
+            "resourceVersion": "1",
+            "creationTimestamp": created,
+            "labels": {
+                "owner": "helm",
+                "name": release,
+                "version": str(number),
+                "status": status,
+                "modifiedAt": "1795341600",
+            },
         },
         "type": "helm.sh/release.v1",
         "data": {"release": base64.b64encode(inner).decode() if body is None else body},
-    }  # fmt: skip
+    }

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
+from backout.helm.manifest import digest
+from backout.helm.payload import Hook, Info, Release
+from backout.helm.records import Record
+from backout.helm.workloads import workloads
 from backout.mechanisms.helm.evidence import Evidence, Generation, Seen, SeenPod
 from backout.mechanisms.helm.judgement import Facts, Judged, judge
-from backout.mechanisms.helm.manifest import digest
-from backout.mechanisms.helm.payload import Hook, Info, Release
-from backout.mechanisms.helm.records import Record
-from backout.mechanisms.helm.workloads import workloads
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 NS = "monitoring"
@@ -61,17 +61,31 @@ def fact(
     started = minutes(number if at is None else at)
     text = text or manifest(image)
     release = Release(
-        name="web", namespace=NS, version=number, manifest=text, hooks=hooks,
+        name="web",
+        namespace=NS,
+        version=number,
+        manifest=text,
+        hooks=hooks,
         info=Info(status=inner or status, description=description),
-    )  # fmt: skip
+    )
     record = Record(
-        name=f"sh.helm.release.v1.web.v{number}", namespace=NS, release="web", revision=number, status=status,
-        uid=f"uid-{number}", resource_version="1", created=started,
-    )  # fmt: skip
+        name=f"sh.helm.release.v1.web.v{number}",
+        namespace=NS,
+        release="web",
+        revision=number,
+        status=status,
+        uid=f"uid-{number}",
+        resource_version="1",
+        created=started,
+    )
     return Facts(
-        record=record, release=release, digest=digest(text), workloads=workloads(text, NS), started=started,
+        record=record,
+        release=release,
+        digest=digest(text),
+        workloads=workloads(text, NS),
+        started=started,
         left_for=left_for,
-    )  # fmt: skip
+    )
 
 
 def judged(facts: list[Facts], seen: Seen | None = None) -> list[Judged]:
@@ -87,9 +101,13 @@ def goodness(facts: list[Facts], seen: Seen | None = None) -> str:
 
 def pod(name: str, generation: str, *, steady: bool = True, failing: str = "", at: float = 0) -> SeenPod:
     return SeenPod(
-        name=name, generation=generation, created=minutes(at), steady=steady and not failing, failing=failing,
+        name=name,
+        generation=generation,
+        created=minutes(at),
+        steady=steady and not failing,
+        failing=failing,
         ready_since=minutes(at) if steady and not failing else None,
-    )  # fmt: skip
+    )
 
 
 def generation(name: str, image: str, order: int, *, at: float, ready: int = 0, **extra: Any) -> Generation:
@@ -101,10 +119,18 @@ def statefulset(
 ) -> Seen:
     newest = next(g for g in generations if g.name == update)
     return Seen(
-        kind="StatefulSet", name="web", created=minutes(0), template=newest.template, generations=tuple(generations),
-        pods=tuple(pods), current_revision=current, update_revision=update, ordered=ordered, desired=3,
+        kind="StatefulSet",
+        name="web",
+        created=minutes(0),
+        template=newest.template,
+        generations=tuple(generations),
+        pods=tuple(pods),
+        current_revision=current,
+        update_revision=update,
+        ordered=ordered,
+        desired=3,
         at=minutes(120),
-    )  # fmt: skip
+    )
 
 
 def deployment(
@@ -116,6 +142,14 @@ def deployment(
 ) -> Seen:
     newest = max(generations, key=lambda g: g.order)
     return Seen(
-        kind="Deployment", name="web", created=minutes(0), template=newest.template, generations=tuple(generations),
-        pods=tuple(pods), recreate=recreate, unavailable_since=unavailable_since, desired=3, at=minutes(120),
-    )  # fmt: skip
+        kind="Deployment",
+        name="web",
+        created=minutes(0),
+        template=newest.template,
+        generations=tuple(generations),
+        pods=tuple(pods),
+        recreate=recreate,
+        unavailable_since=unavailable_since,
+        desired=3,
+        at=minutes(120),
+    )

@@ -46,23 +46,31 @@ def test_each_major_version_gets_flags_that_it_knows() -> None:
 @pytest.mark.parametrize(
     ("output", "kind"),
     [
-        ('Error: conflict occurred while applying object a/b, Kind=Deployment: Apply failed with 1 conflict: '
-         'conflict with "kubectl-set" using apps/v1: .spec.replicas', errors.Conflict),
-        ('Error: cannot patch "db" with kind StatefulSet: StatefulSet.apps "db" is invalid: spec: Forbidden: updates '
-         "to statefulset spec", errors.Invalid),
+        (
+            "Error: conflict occurred while applying object a/b, Kind=Deployment: Apply failed with 1 conflict: "
+            'conflict with "kubectl-set" using apps/v1: .spec.replicas',
+            errors.Conflict,
+        ),
+        (
+            'Error: cannot patch "db" with kind StatefulSet: StatefulSet.apps "db" is invalid: spec: Forbidden: updates '
+            "to statefulset spec",
+            errors.Invalid,
+        ),
         ('Error: secrets is forbidden: User "bob" cannot list resource "secrets"', errors.AccessDenied),
         ("Error: release: not found", errors.ReleaseNotFound),
         ("Error: release has no 9 version", errors.RevisionNotFound),
         ('Error: no ConfigMap with the name "x" found', errors.PreconditionFailed),
-        ("Error: Kubernetes cluster unreachable: dial tcp 127.0.0.1:1: connect: connection refused",
-         errors.ClusterUnreachable),
+        (
+            "Error: Kubernetes cluster unreachable: dial tcp 127.0.0.1:1: connect: connection refused",
+            errors.ClusterUnreachable,
+        ),
         ("Error: pre-rollback hooks failed: 1 error occurred", errors.ToolFailed),
         ("Error: failed to create: sh.helm.release.v1.web.v4 already exists", errors.LockedError),
         ("Error: the server has asked for the client to provide credentials", errors.TokenExpired),
         ("something that nobody foresaw", errors.ToolFailed),
         ("", errors.ToolFailed),
     ],
-)  # fmt: skip
+)
 def test_helm_s_words_become_our_errors(output: str, kind: type[errors.BackoutError]) -> None:
     found = error_from(output, release="helm/web", found="revision 3, failed")
     assert type(found) is kind

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from backout.mechanisms.diff import diff_objects, quantity
-from backout.mechanisms.helm.merge import three_way, two_way
-from backout.mechanisms.helm.workloads import best_match, covers
+from backout.helm.merge import three_way, two_way
+from backout.kube.diff import diff_objects, quantity
+from backout.kube.templates import best_match, covers
 
 
 def deployment(**container: Any) -> dict[str, Any]:
@@ -143,11 +143,28 @@ def test_drift_is_reverted_in_built_in_kinds_and_kept_in_custom_resources() -> N
 
 
 def test_a_template_with_defaults_is_recognised() -> None:
-    wanted = {"spec": {"containers": [{"name": "c", "image": "a:1", "ports": [{"containerPort": 80}],
-                                       "resources": {"limits": {"cpu": "0.1"}}}]}}  # fmt: skip
-    live = {"metadata": {"labels": {"pod-template-hash": "x"}}, "spec": {"restartPolicy": "Always", "containers": [
-        {"name": "c", "image": "a:1", "imagePullPolicy": "IfNotPresent", "resources": {"limits": {"cpu": "100m"}},
-         "ports": [{"containerPort": 80, "protocol": "TCP"}]}]}}  # fmt: skip
+    wanted = {
+        "spec": {
+            "containers": [
+                {"name": "c", "image": "a:1", "ports": [{"containerPort": 80}], "resources": {"limits": {"cpu": "0.1"}}}
+            ]
+        }
+    }
+    live = {
+        "metadata": {"labels": {"pod-template-hash": "x"}},
+        "spec": {
+            "restartPolicy": "Always",
+            "containers": [
+                {
+                    "name": "c",
+                    "image": "a:1",
+                    "imagePullPolicy": "IfNotPresent",
+                    "resources": {"limits": {"cpu": "100m"}},
+                    "ports": [{"containerPort": 80, "protocol": "TCP"}],
+                }
+            ],
+        },
+    }
     assert covers(live, wanted)
     assert not covers(live, {"spec": {"containers": [{"name": "c", "image": "a:2"}]}})
     assert not covers(live, {"spec": {"containers": [{"name": "c", "image": "a:1"}, {"name": "d"}]}})

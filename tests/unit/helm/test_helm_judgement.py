@@ -5,21 +5,11 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from helm_histories import (
-    deployment,
-    fact,
-    generation,
-    goodness,
-    judged,
-    manifest,
-    minutes,
-    pod,
-    statefulset,
-)
+from helm_histories import deployment, fact, generation, goodness, judged, manifest, minutes, pod, statefulset
 
+from backout.helm.payload import Hook, HookRun
 from backout.mechanisms.helm.evidence import Evidence
 from backout.mechanisms.helm.judgement import Facts
-from backout.mechanisms.helm.payload import Hook, HookRun
 from backout.mechanisms.helm.settled import drifted, unsettled
 from backout.model.message import msg
 
@@ -30,8 +20,9 @@ def test_pods_that_still_serve_prove_their_revision() -> None:
     seen = statefulset(
         [generation("r1", "web:1", 1, at=1), generation("r2", "web:2", 2, at=2), generation("r3", "web:3", 3, at=3)],
         [pod("web-0", "r2"), pod("web-1", "r2"), pod("web-2", "r3", failing="CrashLoopBackOff")],
-        current="r2", update="r3",
-    )  # fmt: skip
+        current="r2",
+        update="r3",
+    )
     assert goodness(history, seen) == "ugb"
 
 
@@ -46,13 +37,16 @@ def test_three_bad_in_a_row_though_helm_calls_one_superseded_and_one_deployed() 
     # The set stays at the first bad pod: revisions 4 and 5 never reached any pod.
     seen = statefulset(
         [
-            generation("r1", "web:1", 1, at=1), generation("r2", "web:2", 2, at=30),
-            generation("r3", "web:3", 3, at=60), generation("r4", "web:4", 4, at=70),
+            generation("r1", "web:1", 1, at=1),
+            generation("r2", "web:2", 2, at=30),
+            generation("r3", "web:3", 3, at=60),
+            generation("r4", "web:4", 4, at=70),
             generation("r5", "web:5", 5, at=80),
         ],
         [pod("web-0", "r2", at=31), pod("web-1", "r2", at=31), pod("web-2", "r3", failing="CrashLoopBackOff", at=60)],
-        current="r2", update="r5",
-    )  # fmt: skip
+        current="r2",
+        update="r5",
+    )
     verdicts = judged(history, seen)
     assert [v.goodness for v in verdicts] == ["unknown", "good", "bad", "bad", "unknown"]
     assert "CrashLoopBackOff" in str(verdicts[2].reasons[0])
@@ -62,8 +56,11 @@ def test_a_set_that_was_fully_reached_is_good_though_no_pod_runs_it_any_more() -
     history = [fact(1, "web:1", at=1), fact(2, "web:2", at=30), fact(3, "web:3", at=60, status="deployed")]
     seen = statefulset(
         [generation("r1", "web:1", 1, at=1), generation("r2", "web:2", 2, at=30), generation("r3", "web:3", 3, at=60)],
-        [pod("web-0", "r3", failing="CrashLoopBackOff", at=60)], current="r2", update="r3", ordered=False,
-    )  # fmt: skip
+        [pod("web-0", "r3", failing="CrashLoopBackOff", at=60)],
+        current="r2",
+        update="r3",
+        ordered=False,
+    )
     assert goodness(history, seen) == "ugb"
 
 
@@ -81,21 +78,27 @@ def test_a_revision_that_came_after_the_current_one_of_the_set_never_completed()
     history = [fact(n, f"web:{n}", at=n * 10) for n in (1, 2, 3)] + [fact(4, "web:4", at=40, status="deployed")]
     seen = statefulset(
         [generation(f"r{n}", f"web:{n}", n, at=n * 10) for n in (1, 2, 3, 4)],
-        [pod("web-0", "r2", at=21)], current="r2", update="r4",
-    )  # fmt: skip
+        [pod("web-0", "r2", at=21)],
+        current="r2",
+        update="r4",
+    )
     assert goodness(history, seen) == "ugbu"
 
 
 def test_a_revision_between_two_uses_of_the_current_one_is_not_called_bad() -> None:
     """1, 2, back to 1, then 3: that 2 is not current any more does not mean that it never was."""
     history = [
-        fact(1, "web:1", at=10), fact(2, "web:2", at=20),
-        fact(3, "web:1", at=30, description="Rollback to 1"), fact(4, "web:3", at=40, status="deployed"),
-    ]  # fmt: skip
+        fact(1, "web:1", at=10),
+        fact(2, "web:2", at=20),
+        fact(3, "web:1", at=30, description="Rollback to 1"),
+        fact(4, "web:3", at=40, status="deployed"),
+    ]
     seen = statefulset(
         [generation("r2", "web:2", 2, at=20), generation("r1", "web:1", 3, at=10), generation("r3", "web:3", 4, at=40)],
-        [pod("web-0", "r1", at=31), pod("web-2", "r3", failing="OOMKilled", at=40)], current="r1", update="r3",
-    )  # fmt: skip
+        [pod("web-0", "r1", at=31), pod("web-2", "r3", failing="OOMKilled", at=40)],
+        current="r1",
+        update="r3",
+    )
     assert goodness(history, seen) == "gugb"
 
 
@@ -105,10 +108,14 @@ def test_a_deployment_whose_earlier_pods_still_serve_was_never_taken_over() -> N
         for n in (1, 2, 3, 4)
     ]
     seen = deployment(
-        [generation("a", "web:1", 1, at=10), generation("b", "web:2", 2, at=20, ready=3),
-         generation("c", "web:3", 3, at=30), generation("d", "web:4", 4, at=40)],
+        [
+            generation("a", "web:1", 1, at=10),
+            generation("b", "web:2", 2, at=20, ready=3),
+            generation("c", "web:3", 3, at=30),
+            generation("d", "web:4", 4, at=40),
+        ],
         [pod("b-1", "b", at=21), pod("b-2", "b", at=21), pod("d-1", "d", failing="ImagePullBackOff", at=40)],
-    )  # fmt: skip
+    )
     assert goodness(history, seen) == "ugbb"
 
 
@@ -119,8 +126,10 @@ def test_a_recreate_deployment_lost_its_availability_when_the_bad_revision_began
     ]
     seen = deployment(
         [generation(name, f"web:{n}", n, at=n * 10) for n, name in enumerate("abcd", 1)],
-        [pod("d-1", "d", failing="CrashLoopBackOff", at=40)], recreate=True, unavailable_since=minutes(30.2),
-    )  # fmt: skip
+        [pod("d-1", "d", failing="CrashLoopBackOff", at=40)],
+        recreate=True,
+        unavailable_since=minutes(30.2),
+    )
     assert goodness(history, seen) == "ugub"
 
 
@@ -155,8 +164,10 @@ def test_failed_by_a_timeout_though_its_pods_are_ready_is_unknown_and_says_both(
     ]
     seen = statefulset(
         [generation(f"r{n}", f"web:{n}", n, at=at) for n, at in ((1, 1), (2, 30), (3, 60))],
-        [pod("web-0", "r2", at=31), pod("web-2", "r3", failing="CrashLoopBackOff", at=60)], current="r2", update="r3",
-    )  # fmt: skip
+        [pod("web-0", "r2", at=31), pod("web-2", "r3", failing="CrashLoopBackOff", at=60)],
+        current="r2",
+        update="r3",
+    )
     verdict = judged(history, seen)[1]
     assert verdict.goodness == "unknown"
     assert "timed out" in str(verdict.reasons[0]) and "ready now" in str(verdict.reasons[1])
@@ -181,8 +192,10 @@ def test_equal_manifests_share_a_verdict_but_a_failed_one_stays_bad() -> None:
     ]
     seen = statefulset(
         [generation("r1", "web:1", 3, at=10), generation("r2", "web:2", 4, at=20)],
-        [pod("web-0", "r1", at=11), pod("web-2", "r2", failing="CrashLoopBackOff", at=41)], current="r1", update="r2",
-    )  # fmt: skip
+        [pod("web-0", "r1", at=11), pod("web-2", "r2", failing="CrashLoopBackOff", at=41)],
+        current="r1",
+        update="r2",
+    )
     verdicts = judged(history, seen)
     assert [v.goodness[0] for v in verdicts] == ["g", "b", "u", "b"]
     assert any("revision 1" in str(reason) for reason in verdicts[2].reasons)
@@ -204,8 +217,11 @@ def test_a_crash_loop_that_is_ready_for_a_moment_proves_nothing() -> None:
     history = [fact(1, "web:1", at=1), fact(2, "web:2", at=119.95, status="deployed")]
     seen = statefulset(
         [generation("r1", "web:1", 1, at=1), generation("r2", "web:2", 2, at=119.95)],
-        [pod("web-2", "r2", at=119.97)], current="r1", update="r2", ordered=False,
-    )  # fmt: skip
+        [pod("web-2", "r2", at=119.97)],
+        current="r1",
+        update="r2",
+        ordered=False,
+    )
     assert goodness(history, seen)[1] == "u"
 
 
@@ -229,8 +245,10 @@ def test_changed_past_helm_or_stuck_or_pending_is_not_settled() -> None:
     history = [fact(1, "web:1", at=1), fact(2, "web:2", at=2, status="deployed")]
     calm = statefulset(
         [generation("r1", "web:1", 1, at=1), generation("r2", "web:2", 2, at=2)],
-        [pod("web-0", "r2", at=3)], current="r2", update="r2",
-    )  # fmt: skip
+        [pod("web-0", "r2", at=3)],
+        current="r2",
+        update="r2",
+    )
     key = ("StatefulSet", "monitoring", "web")
     assert not drifted(history, Evidence(workloads={key: calm}))
     assert not unsettled(history, Evidence(workloads={key: calm}))
@@ -263,8 +281,10 @@ def test_a_good_snapshot_decides_where_the_cluster_does_not() -> None:
     ]
     seen = statefulset(
         [generation("r3", "web:3", 3, at=3), generation("r4", "web:4", 4, at=4)],
-        [pod("web-0", "r3", failing="CrashLoopBackOff")], current="r3", update="r4",
-    )  # fmt: skip
+        [pod("web-0", "r3", failing="CrashLoopBackOff")],
+        current="r3",
+        update="r4",
+    )
     verdicts = judged(history, seen)
     # What fails now is bad now, and what Helm records as failed stays so: both are told all the same.
     assert [verdict.goodness for verdict in verdicts[:3]] == ["good", "bad", "bad"]

@@ -11,7 +11,7 @@ import msgspec
 from helm_fakes import Shelf, record
 from helm_histories import manifest
 
-from backout.ledger.timeline import changes
+from backout.changes.timeline import changes
 from backout.model.change import LedgerEntry
 
 SINCE = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -32,24 +32,28 @@ def configmap(name: str, manager: str, time: str, **more: Any) -> dict[str, Any]
 def replicaset(name: str, order: int, image: str, created: str) -> dict[str, Any]:
     return {
         "metadata": {
-            "name": name, "uid": name, "creationTimestamp": created,
+            "name": name,
+            "uid": name,
+            "creationTimestamp": created,
             "annotations": {"deployment.kubernetes.io/revision": str(order)},
             "ownerReferences": [{"kind": "Deployment", "name": "web", "uid": "d", "controller": True}],
         },
         "spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}},
-    }  # fmt: skip
+    }
 
 
 def test_an_upgrade_is_told_with_its_fields_and_not_again_as_a_rollout() -> None:
     one, two = manifest("web:1", "Deployment"), manifest("web:2", "Deployment")
-    shelf = Shelf({
-        "secrets": [record("shop", 1, one, created="2026-11-22T09:00:00Z"), record("shop", 2, two)],
-        "replicasets": [
-            replicaset("web-1", 1, "web:1", "2026-11-22T09:00:01Z"),
-            replicaset("web-2", 2, "web:2", "2026-11-22T10:00:01Z"),
-        ],
-        "deployments": [configmap("web", "helm", "2026-11-22T10:00:01Z")],
-    })  # fmt: skip
+    shelf = Shelf(
+        {
+            "secrets": [record("shop", 1, one, created="2026-11-22T09:00:00Z"), record("shop", 2, two)],
+            "replicasets": [
+                replicaset("web-1", 1, "web:1", "2026-11-22T09:00:01Z"),
+                replicaset("web-2", 2, "web:2", "2026-11-22T10:00:01Z"),
+            ],
+            "deployments": [configmap("web", "helm", "2026-11-22T10:00:01Z")],
+        }
+    )
     (entry,) = told(shelf)
     assert (entry.source, str(entry.target), entry.previous, entry.revision) == ("helm", "helm/shop", 1, 2)
     (field,) = entry.fields
@@ -59,27 +63,31 @@ def test_an_upgrade_is_told_with_its_fields_and_not_again_as_a_rollout() -> None
 
 
 def test_a_rollout_past_helm_names_its_writer_and_what_it_changed() -> None:
-    shelf = Shelf({
-        "replicasets": [
-            replicaset("web-1", 1, "web:1", "2026-11-22T09:00:00Z"),
-            replicaset("web-2", 2, "web:9", "2026-11-22T10:00:00Z"),
-        ],
-        "deployments": [configmap("web", "kubectl-set", "2026-11-22T10:00:00Z")],
-    })  # fmt: skip
+    shelf = Shelf(
+        {
+            "replicasets": [
+                replicaset("web-1", 1, "web:1", "2026-11-22T09:00:00Z"),
+                replicaset("web-2", 2, "web:9", "2026-11-22T10:00:00Z"),
+            ],
+            "deployments": [configmap("web", "kubectl-set", "2026-11-22T10:00:00Z")],
+        }
+    )
     (entry,) = told(shelf)
     assert (entry.source, entry.actor, entry.previous, entry.revision) == ("replicaset", "kubectl-set", 1, 2)
     assert entry.fields[0].after == "web:9"
 
 
 def test_an_edit_names_its_writer_and_fields_and_controllers_are_left_out() -> None:
-    shelf = Shelf({
-        "configmaps": [
-            configmap("hashring", "kubectl-edit", "2026-11-22T10:00:00Z"),
-            configmap("old", "kubectl-edit", "2026-11-22T09:00:00Z"),
-            configmap("mine", "kube-controller-manager", "2026-11-22T10:00:00Z"),
-            configmap("status", "operator", "2026-11-22T10:00:00Z", subresource="status"),
-        ],
-    })  # fmt: skip
+    shelf = Shelf(
+        {
+            "configmaps": [
+                configmap("hashring", "kubectl-edit", "2026-11-22T10:00:00Z"),
+                configmap("old", "kubectl-edit", "2026-11-22T09:00:00Z"),
+                configmap("mine", "kube-controller-manager", "2026-11-22T10:00:00Z"),
+                configmap("status", "operator", "2026-11-22T10:00:00Z", subresource="status"),
+            ]
+        }
+    )
     (entry,) = told(shelf)
     assert str(entry.target) == "configmap/hashring" and entry.actor == "kubectl-edit"
     assert "data.hashring.json" in str(entry.summary)

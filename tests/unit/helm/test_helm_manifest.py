@@ -8,8 +8,8 @@ import time
 import pytest
 
 from backout.errors import BackoutError, Invalid, TooLarge
-from backout.mechanisms.helm.compare import compare
-from backout.mechanisms.helm.manifest import digest, documents, entries
+from backout.helm.compare import compare
+from backout.helm.manifest import digest, documents, entries
 
 TWO = """---
 # Source: a/templates/cm.yaml

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backout.errors import BackoutError, Invalid, TooLarge
-from backout.mechanisms.helm import payload
+from backout.helm import payload
 
 RECORD = {
     "name": "thanos",
@@ -84,8 +84,7 @@ def test_the_ratio_limit_has_a_floor_for_small_records() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["%%%", "äöü", base64.b64encode(b"%%%").decode(), encoded(b"[]", wrapped=True), encoded(b"{", wrapped=True)],
+    "text", ["%%%", "äöü", base64.b64encode(b"%%%").decode(), encoded(b"[]", wrapped=True), encoded(b"{", wrapped=True)]
 )
 def test_what_is_no_record_is_refused(text: str) -> None:
     with pytest.raises(Invalid):

@@ -10,7 +10,7 @@ from helm_fakes import Shelf, record
 
 from backout.cluster.port import CONFIGMAPS, SECRETS
 from backout.errors import AccessDenied, Invalid, RefusedError, ReleaseNotFound, RevisionNotFound
-from backout.mechanisms.helm.records import Records, driver
+from backout.helm.records import Records, driver
 
 MANIFEST = "kind: ConfigMap\nmetadata: {name: a}\n"
 

@@ -13,10 +13,10 @@ from helm_histories import NS, START, fact
 
 from backout.cluster.port import SECRETS, Resource
 from backout.errors import BackoutError, Conflict, Invalid, ObjectNotFound, RefusedError
-from backout.mechanisms.diff import diff_objects
+from backout.helm.payload import Hook
+from backout.kube.diff import diff_objects
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.checks import access, checks
-from backout.mechanisms.helm.payload import Hook
 from backout.mechanisms.helm.preview import changes
 from backout.mechanisms.helm.risks import risks
 from backout.mechanisms.helm.steps import steps
@@ -42,9 +42,13 @@ def item(kind: str, live: dict[str, Any] | None, after: dict[str, Any] | None, *
     values: dict[str, Any] = {
         "ref": ObjectRef(version, kind, "web", NS, "uid"),
         "resource": Resource(version, kind, kind.lower() + "s"),
-        "base": found, "target": wanted, "live": found, "after": wanted,
-        "fields": diff_objects(found, wanted) if wanted else (), "asked": True,
-    }  # fmt: skip
+        "base": found,
+        "target": wanted,
+        "live": found,
+        "after": wanted,
+        "fields": diff_objects(found, wanted) if wanted else (),
+        "asked": True,
+    }
     return Item(**(values | more))
 
 
@@ -52,9 +56,13 @@ def analysis(*items: Item, status: str = "deployed", head: int = 2, server_side:
     old, new = fact(1, "web:1"), fact(head, "web:2" if head > 1 else "web:1", status=status)
     assert old.release and new.release
     return Analysis(
-        head=new.record, head_release=new.release, target=old.record, target_release=old.release,
-        server_side=server_side, items=items,
-    )  # fmt: skip
+        head=new.record,
+        head_release=new.release,
+        target=old.record,
+        target_release=old.release,
+        server_side=server_side,
+        items=items,
+    )
 
 
 def planned(*items: Item, **more: Any) -> list[Any]:
@@ -184,8 +192,14 @@ def test_helm_3_on_a_release_of_helm_4_is_a_risk() -> None:
     old, new = fact(1, "web:1"), fact(2, "web:2")
     assert old.release and new.release
     by_four = msgspec.structs.replace(new.release, apply_method="ssa")
-    found = Analysis(head=new.record, head_release=by_four, target=old.record, target_release=old.release,
-                     server_side=False, items=())  # fmt: skip
+    found = Analysis(
+        head=new.record,
+        head_release=by_four,
+        target=old.record,
+        target_release=old.release,
+        server_side=False,
+        items=(),
+    )
     assert "helm-major" in {risk.code for risk in risks(found, HELM3, NOW)}
 
 
@@ -198,10 +212,13 @@ def test_checks_and_rights_cover_what_the_steps_touch() -> None:
     assert "endpoints" in codes
     rights = access(found, "secret")
     for wanted in (
-        Access("create", "", SECRETS.plural, NS), Access("update", "", "secrets", NS),
-        Access("patch", "apps", "statefulsets", NS), Access("delete", "", "configmaps", NS),
-        Access("delete", "", "pods", NS), Access("watch", "", "pods", NS),
-    ):  # fmt: skip
+        Access("create", "", SECRETS.plural, NS),
+        Access("update", "", "secrets", NS),
+        Access("patch", "apps", "statefulsets", NS),
+        Access("delete", "", "configmaps", NS),
+        Access("delete", "", "pods", NS),
+        Access("watch", "", "pods", NS),
+    ):
         assert wanted in rights
     assert Access("delete", "apps", "statefulsets", NS) not in rights
     assert len(set(rights)) == len(rights)
@@ -256,8 +273,12 @@ def test_taking_it_back_needs_to_create_what_is_deleted_and_to_delete_what_is_cr
 
 def test_what_no_revision_holds_is_taken_back_from_the_capture() -> None:
     live, manifest = {"spec": {"replicas": 3, "template": {"a": 1}}}, {"spec": {"replicas": 3, "template": {"a": 2}}}
-    astray = item("StatefulSet", live, manifest, base={"apiVersion": "apps/v1", "kind": "StatefulSet",
-                                                       "metadata": {"name": "web"}, **manifest})  # fmt: skip
+    astray = item(
+        "StatefulSet",
+        live,
+        manifest,
+        base={"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "web"}, **manifest},
+    )
     lost = msgspec.structs.replace(item("ConfigMap", None, {"data": {}}), base={"data": {}})
     back = planned(astray, lost, status="pending-upgrade")[1].compensation
     assert back.action == "helm.restore-live"

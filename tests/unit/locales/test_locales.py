@@ -36,11 +36,18 @@ def test_what_has_no_translation_stays_english() -> None:
 @pytest.mark.parametrize(
     ("both", "right"),
     [
-        ("리비전 2을(를)", "리비전 2를"), ("리비전 3을(를)", "리비전 3을"), ("리비전 2(으)로", "리비전 2로"),
-        ("리비전 1(으)로", "리비전 1로"), ("리비전 6(으)로", "리비전 6으로"), ("파드은(는)", "파드는"),
-        ("결과이(가)", "결과가"), ("`10`이(가)", "`10`이"), ("thanos이(가)", "thanos이(가)"), ("값(설명)", "값(설명)"),
+        ("리비전 2을(를)", "리비전 2를"),
+        ("리비전 3을(를)", "리비전 3을"),
+        ("리비전 2(으)로", "리비전 2로"),
+        ("리비전 1(으)로", "리비전 1로"),
+        ("리비전 6(으)로", "리비전 6으로"),
+        ("파드은(는)", "파드는"),
+        ("결과이(가)", "결과가"),
+        ("`10`이(가)", "`10`이"),
+        ("thanos이(가)", "thanos이(가)"),
+        ("값(설명)", "값(설명)"),
     ],
-)  # fmt: skip
+)
 def test_particles(both: str, right: str) -> None:
     assert particles(both) == right
 
@@ -109,7 +116,25 @@ def test_the_extraction_finds_all_kinds(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(translations, "SOURCE", source)
     found = set(translations.sentences())
     assert found == {
-        "one two {a}", "three", "four", "five", "seven", "eight", "nine", "eleven", "twelve", "thirteen", "fourteen",
-        "fifteen", "sixteen", "seventeen", "eighteen", "it is nineteen", "it is twenty", "twenty one", "twenty two",
-        "twenty three", "it is cut",
-    }  # fmt: skip
+        "one two {a}",
+        "three",
+        "four",
+        "five",
+        "seven",
+        "eight",
+        "nine",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "it is nineteen",
+        "it is twenty",
+        "twenty one",
+        "twenty two",
+        "twenty three",
+        "it is cut",
+    }

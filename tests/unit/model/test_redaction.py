@@ -67,10 +67,32 @@ def test_names_that_hold_secrets() -> None:
 
 @pytest.mark.parametrize(
     "part",
-    ["a", "0a", "a.", "a-", "a:", "x=", "password", "secret-", "token.", "://", "a://b:c", "https://a:b",
-     "eyJaaaaaaaa-", "-u a", "--token", "-----BEGIN PRIVATE KEY-----", "bearer ", "bearer",
-     " ", "key", "authorization ", "@", "u:"],
-)  # fmt: skip
+    [
+        "a",
+        "0a",
+        "a.",
+        "a-",
+        "a:",
+        "x=",
+        "password",
+        "secret-",
+        "token.",
+        "://",
+        "a://b:c",
+        "https://a:b",
+        "eyJaaaaaaaa-",
+        "-u a",
+        "--token",
+        "-----BEGIN PRIVATE KEY-----",
+        "bearer ",
+        "bearer",
+        " ",
+        "key",
+        "authorization ",
+        "@",
+        "u:",
+    ],
+)
 def test_texts_of_strangers_take_no_time(part: str) -> None:
     began = time.process_time()
     redact_text(part * (60_000 // len(part)))

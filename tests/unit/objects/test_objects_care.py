@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from backout.ledger.readers import Reader
-from backout.ledger.references import references
+from backout.kube.consumers import Reader
+from backout.kube.references import references
 from backout.mechanisms.objects.care import Care, Workload, decide, in_order
 from backout.model.target import ObjectRef
 
@@ -17,17 +17,19 @@ HASH = "controller-revision-hash"
 NOW = "web-2"
 
 
-def pod(number: int, *, ready: bool = True, state: dict[str, Any] | None = None, revision: str = NOW,
-        crashed: bool = False) -> dict[str, Any]:  # fmt: skip
+def pod(
+    number: int, *, ready: bool = True, state: dict[str, Any] | None = None, revision: str = NOW, crashed: bool = False
+) -> dict[str, Any]:
     status: dict[str, Any] = {"name": "app", "ready": ready, "state": state or {"running": {}}}
     if crashed:
         status |= {"restartCount": 2, "lastState": {"terminated": {"exitCode": 1}}}
     return {
         "metadata": {"name": f"web-{number}", "labels": {HASH: revision}},
         "status": {
-            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}], "containerStatuses": [status],
+            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+            "containerStatuses": [status],
         },
-    }  # fmt: skip
+    }
 
 
 def spec(**container: Any) -> dict[str, Any]:
@@ -40,20 +42,24 @@ def spec(**container: Any) -> dict[str, Any]:
 MOUNTED = spec(volumeMounts=[{"name": "v", "mountPath": "/etc/app"}])
 SUB_PATH = spec(volumeMounts=[{"name": "v", "mountPath": "/etc/app/a", "subPath": "a"}])
 VARIABLE = {
-    **spec(env=[{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "a"}}}]), "volumes": [],
-}  # fmt: skip
+    **spec(env=[{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "a"}}}]),
+    "volumes": [],
+}
 
 
 def workload(
     pod_spec: dict[str, Any], *pods: dict[str, Any], kind: str = "StatefulSet", name: str = "web", **more: Any
 ) -> Workload:
     obj = {
-        "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": "x", "uid": f"u-{name}"},
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "x", "uid": f"u-{name}"},
         "spec": {
-            "replicas": more.pop("replicas", max(1, len(pods))), **more,
+            "replicas": more.pop("replicas", max(1, len(pods))),
+            **more,
             "template": {"metadata": {"labels": {"app": name}}, "spec": pod_spec},
         },
-    }  # fmt: skip
+    }
     found = [reference for reference in references(pod_spec) if reference.name == "settings"]
     readers = tuple(
         Reader(workload=ObjectRef.of(obj), container=r.container, how=r.how, path=r.path, keys=r.keys, reference=r)
@@ -151,8 +157,11 @@ def service(name: str, app: str) -> dict[str, Any]:
 
 
 def restarting(name: str, *args: str) -> Care:
-    return decide(workload({**VARIABLE, "containers": [{**VARIABLE["containers"][0], "args": list(args)}]}, pod(0),
-                           name=name), A, never)  # fmt: skip
+    return decide(
+        workload({**VARIABLE, "containers": [{**VARIABLE["containers"][0], "args": list(args)}]}, pod(0), name=name),
+        A,
+        never,
+    )
 
 
 def test_what_others_depend_on_is_restarted_first() -> None:

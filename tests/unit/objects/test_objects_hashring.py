@@ -47,9 +47,15 @@ def test_what_exists_is_fit(endpoint: Any) -> None:
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["recieve-0.receive:10901", "receive-x.receive:10901", "receiver:10901", "receiver.monitoring.svc:10901",
-     "receive-0.receive-lb:10901", "other-0.other.monitoring:10901"],
-)  # fmt: skip
+    [
+        "recieve-0.receive:10901",
+        "receive-x.receive:10901",
+        "receiver:10901",
+        "receiver.monitoring.svc:10901",
+        "receive-0.receive-lb:10901",
+        "other-0.other.monitoring:10901",
+    ],
+)
 def test_what_does_not_exist_is_named(endpoint: str) -> None:
     found = examine(ring("receive-0.receive:10901", endpoint), AROUND)
     assert endpoint.partition(":")[0] in found.wrong[0].text
@@ -59,11 +65,16 @@ def test_what_does_not_exist_is_named(endpoint: str) -> None:
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ('[{"endpoints": ["a:1",', "not JSON"), ("[]", "at least one"), ("{}", "list"), ("[1]", "no endpoints"),
-        ('[{"endpoints": []}]', "no endpoints"), ('[{"endpoints": [{}]}]', "no address"), ("null", "list"),
+        ('[{"endpoints": ["a:1",', "not JSON"),
+        ("[]", "at least one"),
+        ("{}", "list"),
+        ("[1]", "no endpoints"),
+        ('[{"endpoints": []}]', "no endpoints"),
+        ('[{"endpoints": [{}]}]', "no address"),
+        ("null", "list"),
         ("[" * 100_000, "JSON"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_hashring_is_refused(text: str, word: str) -> None:
     assert word in examine(text, AROUND).wrong[0].text
 
@@ -84,9 +95,14 @@ def test_receivers_that_it_does_not_name_stay_with_a_word() -> None:
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["10.0.0.7:10901", "[fd00::7]:10901", "receive.example.com:10901", "receive-0.receive.other.svc:10901",
-     "receive-0.receive.other.svc.cluster.local:10901"],
-)  # fmt: skip
+    [
+        "10.0.0.7:10901",
+        "[fd00::7]:10901",
+        "receive.example.com:10901",
+        "receive-0.receive.other.svc:10901",
+        "receive-0.receive.other.svc.cluster.local:10901",
+    ],
+)
 def test_what_is_elsewhere_is_not_judged(endpoint: str) -> None:
     found = examine(ring(endpoint), AROUND)
     assert not found.wrong

@@ -24,9 +24,13 @@ TARGET = Target("configmap", "web", "x")
 
 def snapshot(id: str, **more: Any) -> Snapshot:
     return Snapshot(
-        id=id * 32, cluster="c", identity=ClusterIdentity("u", "ca"), namespace="x", taken_at=AT,
+        id=id * 32,
+        cluster="c",
+        identity=ClusterIdentity("u", "ca"),
+        namespace="x",
+        taken_at=AT,
         **{"kind": "manual", "healthy": True, **more},
-    )  # fmt: skip
+    )
 
 
 def content(**data: str) -> dict[str, Any]:
@@ -38,8 +42,9 @@ def past(number: int, digest: str, *snapshots: Snapshot, **data: str) -> Past:
 
 
 def seen(*entries: Past, good: set[str], repository: str = "r") -> Seen:
-    return Seen(ref=REF, resource=resource_of(REF), live=None, past=entries, good=frozenset(good),
-                repository=repository)  # fmt: skip
+    return Seen(
+        ref=REF, resource=resource_of(REF), live=None, past=entries, good=frozenset(good), repository=repository
+    )
 
 
 def test_the_last_good_content_is_chosen_whatever_came_after() -> None:
@@ -47,8 +52,10 @@ def test_the_last_good_content_is_chosen_whatever_came_after() -> None:
     broken = past(3, "c", snapshot("4", healthy=False, incident=True), v="3")
     found = revisions(seen(first, second, broken, good={"a", "b"}))
     assert [(r.number, r.goodness, r.current) for r in found] == [
-        (1, "good", False), (2, "good", False), (3, "unknown", True),
-    ]  # fmt: skip
+        (1, "good", False),
+        (2, "good", False),
+        (3, "unknown", True),
+    ]
     choice = choose(TARGET, found)
     assert (choice.revision.number, choice.proven) == (2, True)
     assert found[1].names == ("2" * 32, "3" * 32)
@@ -120,8 +127,12 @@ def test_a_content_is_found_by_number_and_by_digest() -> None:
 
 def test_addresses_that_the_cluster_gave_do_not_count() -> None:
     def service(**spec: Any) -> dict[str, Any]:
-        return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "x"},
-                "spec": {"ports": [{"port": 80}], "type": "ClusterIP", **spec}}  # fmt: skip
+        return {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "s", "namespace": "x"},
+            "spec": {"ports": [{"port": 80}], "type": "ClusterIP", **spec},
+        }
 
     kept = service(clusterIP="10.0.0.1", clusterIPs=["10.0.0.1"])
     live = service(clusterIP="10.0.0.2", clusterIPs=["10.0.0.2"])

@@ -21,19 +21,29 @@ TARGET = Target("helm", "shop", "store", "east")
 def plan() -> Plan:
     return document.seal(
         Plan(
-            cluster="east", identity=ClusterIdentity("uid", "ca"), namespace="store",
-            made_at=datetime(2026, 11, 22, tzinfo=UTC), target=TARGET, mechanism="helm",
+            cluster="east",
+            identity=ClusterIdentity("uid", "ca"),
+            namespace="store",
+            made_at=datetime(2026, 11, 22, tzinfo=UTC),
+            target=TARGET,
+            mechanism="helm",
             cause=msg("{a}: bad", a="한글"),
             revision=Revision(number=2, digest="d", created=datetime(2026, 11, 1, 3, 4, 5, 678901, tzinfo=UTC)),
             steps=(Step(id="s", action="helm.rollback", target=TARGET, title=msg("go"), params={"revision": 2}),),
-            changes=Changes(objects=(ObjectChange(
-                ref=ObjectRef("v1", "ConfigMap", "a: b"), action="update",
-                fields=(FieldChange("data.on", "yes", None), FieldChange("spec.x", 1.5, {"no": [True, "1e3"]}))),)),
+            changes=Changes(
+                objects=(
+                    ObjectChange(
+                        ref=ObjectRef("v1", "ConfigMap", "a: b"),
+                        action="update",
+                        fields=(FieldChange("data.on", "yes", None), FieldChange("spec.x", 1.5, {"no": [True, "1e3"]})),
+                    ),
+                )
+            ),
             risks=(Risk(code="r", message=msg("careful")),),
             checks=(Check(code="workload-ready", target=TARGET, title=msg("ready")),),
             access=(Access("get", "", "pods", "store"),),
         )
-    )  # fmt: skip
+    )
 
 
 def test_what_is_written_is_what_is_read() -> None:

@@ -8,10 +8,14 @@ from backout.planning.role import roles
 
 
 def test_rights_of_one_namespace_share_a_role_and_cluster_rights_get_their_own() -> None:
-    found = roles([
-        Access("get", "", "pods", "a"), Access("delete", "", "pods", "a"), Access("list", "apps", "deployments", "a"),
-        Access("get", "", "namespaces", ""),
-    ])  # fmt: skip
+    found = roles(
+        [
+            Access("get", "", "pods", "a"),
+            Access("delete", "", "pods", "a"),
+            Access("list", "apps", "deployments", "a"),
+            Access("get", "", "namespaces", ""),
+        ]
+    )
     assert [(role["kind"], role["metadata"].get("namespace")) for role in found] == [
         ("ClusterRole", None),
         ("Role", "a"),

@@ -83,9 +83,10 @@ def rule(*paths: Any, host: str = HOST) -> dict[str, Any]:
 def ingress(*rules: dict[str, Any], ports: Any = (), ip: str = "127.0.0.1", **spec: Any) -> dict[str, Any]:
     point = {"ip": ip, "ports": [{"port": port, "protocol": "TCP"} for port in ports]}
     return {
-        "metadata": {"name": "i", "namespace": "n"}, "spec": {"rules": list(rules), **spec},
+        "metadata": {"name": "i", "namespace": "n"},
+        "spec": {"rules": list(rules), **spec},
         "status": {"loadBalancer": {"ingress": [point]}},
-    }  # fmt: skip
+    }
 
 
 class Local(SmallCluster):
@@ -158,8 +159,10 @@ def test_large_slow_cut_and_absent_answers() -> None:
         async with server(**replies) as (port, _):
             started = time.monotonic()
             huge_, slow, cut, short, odd = await ask(
-                Local(), ingress(rule("/huge", "/slow", "/cut", "/short", "/odd"), ports=[port]), timeout=0.5  # type: ignore[arg-type]
-            )  # fmt: skip
+                Local(),
+                ingress(rule("/huge", "/slow", "/cut", "/short", "/odd"), ports=[port]),
+                timeout=0.5,  # type: ignore[arg-type]
+            )
             assert time.monotonic() - started < 4
             assert (huge_.status, huge_.marker) == (200, "Huge")
             assert slow.error is not None and slow.error.text == "no answer within 0.5 s"
@@ -177,10 +180,15 @@ def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, bytes]:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
     cert = (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(now).not_valid_after(now + dt.timedelta(days=1))
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + dt.timedelta(days=1))
         .sign(key, hashes.SHA256())
-    )  # fmt: skip
+    )
     pem = cert.public_bytes(serialization.Encoding.PEM)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -274,8 +282,11 @@ def test_routes() -> None:
     tls = [{"hosts": [HOST], "secretName": "s"}, {"hosts": ["*.wild.example"], "secretName": "w"}]
     obj = ingress(rule("/", pattern, "/", "//a"), rule("/", host="*.wild.example"), tls=tls)
     assert [(r.host, r.path, r.tls) for r in routes(obj)] == [
-        (HOST, "/", "s"), (HOST, "/api", "s"), (HOST, "//a", "s"), ("backout.wild.example", "/", "w"),
-    ]  # fmt: skip
+        (HOST, "/", "s"),
+        (HOST, "/api", "s"),
+        (HOST, "//a", "s"),
+        ("backout.wild.example", "/", "w"),
+    ]
     default = {"service": {"name": "d", "port": {"number": 80}}}
     (only,) = routes({"spec": {"defaultBackend": default}})
     assert (only.host, only.service, only.port) == ("", "d", 80)

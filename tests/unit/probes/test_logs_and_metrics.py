@@ -45,8 +45,8 @@ def test_lines_of_slog_and_json_and_others() -> None:
         "level=info msg=one\n"
         '{"ts":"2026-11-22T23:39:29Z","level":"error","msg":"x","err":"y","n":0}\n'
         'level=error msg="never closed\n'
-        "Traceback: nothing\n{\"cut\n\n[1,2]\n"
-    )  # fmt: skip
+        'Traceback: nothing\n{"cut\n\n[1,2]\n'
+    )
     assert (new.level, new.error) == ("error", 'a=b "c"')
     assert old.at == datetime(2026, 11, 22, 23, 39, 29, 872123, UTC) and old.error == "plain"
     assert banner.at is None
@@ -106,8 +106,9 @@ def test_pages_of_real_programs() -> None:
 def test_labels_and_numbers() -> None:
     found = metrics.parse(
         b'# TYPE a gauge\na{x="1 } \\"q\\" \\\\ \\n,y=",z = "2",} 1e3 1795390775000\na +Inf\na{x="n"} NaN\na{broken 1\n'
-        b"a nonsense\naa 5\n# EOF\n", {"a"},
-    )  # fmt: skip
+        b"a nonsense\naa 5\n# EOF\n",
+        {"a"},
+    )
     assert found is not None
     first, second, third = found["a"]
     assert first.labels == {"x": '1 } "q" \\ \n,y=', "z": "2"} and first.value == 1000

@@ -21,15 +21,20 @@ def one(**container: Any) -> Program | None:
 def test_a_receiver_and_its_hashring() -> None:
     found = one(image="quay.io/thanos/thanos:v0.41.0", args=["receive", "--receive.hashrings-file=/etc/thanos/h.json"])
     assert found == Program(
-        kind="thanos", component="receive", container="c0", port=10902, hashring="/etc/thanos/h.json",
+        kind="thanos",
+        component="receive",
+        container="c0",
+        port=10902,
+        hashring="/etc/thanos/h.json",
         followed=("/etc/thanos/h.json",),
-    )  # fmt: skip
+    )
     assert found.follows("/etc/thanos/h.json") and not found.follows("/etc/thanos/h.json.bak")
     assert found.name == "thanos receive"
     elsewhere = one(
-        image="registry.example/mirror@sha256:aa", command=["/bin/thanos"],
+        image="registry.example/mirror@sha256:aa",
+        command=["/bin/thanos"],
         args=["receive", "--http-address", "0.0.0.0:8080", "--receive.hashrings-file", "/x//y.json"],
-    )  # fmt: skip
+    )
     assert elsewhere and (elsewhere.port, elsewhere.hashring) == (8080, "/x/y.json")
     shell = one(image="a", command=["/bin/sh", "-c", "exec thanos receive --receive.hashrings-file='/a b/h.json'"])
     assert shell and shell.hashring == "/a b/h.json"
@@ -42,14 +47,17 @@ def test_a_receiver_and_its_hashring() -> None:
     ("arguments", "env", "storage"),
     [
         (["--objstore.config-file=/etc/o/objstore.yml"], [], Storage("file", "/etc/o/objstore.yml")),
-        (["--objstore.config=$(OBJSTORE_CONFIG)"], [{"name": "OBJSTORE_CONFIG", "valueFrom": {}}],
-         Storage("env", "OBJSTORE_CONFIG")),
+        (
+            ["--objstore.config=$(OBJSTORE_CONFIG)"],
+            [{"name": "OBJSTORE_CONFIG", "valueFrom": {}}],
+            Storage("env", "OBJSTORE_CONFIG"),
+        ),
         (["--objstore.config=$(O)"], [{"name": "O", "value": "type: S3"}], Storage("literal")),
         (["--objstore.config=type: FILESYSTEM"], [], Storage("literal")),
         (["--objstore.config-file=$(DIR)/o.yml"], [{"name": "DIR", "value": "/conf"}], Storage("file", "/conf/o.yml")),
         ([], [], None),
     ],
-)  # fmt: skip
+)
 def test_where_an_object_storage_configuration_comes_from(arguments: Any, env: Any, storage: Any) -> None:
     found = one(image="thanosio/thanos", args=["store", *arguments], env=env)
     assert found and found.storage == storage
@@ -73,8 +81,7 @@ def test_prometheus_alone_loads_nothing_again() -> None:
 
 def test_where_prometheus_listens() -> None:
     found = one(
-        image="prom/prometheus",
-        args=["--web.listen-address=:9091", "--web.external-url=https://x.example/mon/prom/"],
+        image="prom/prometheus", args=["--web.listen-address=:9091", "--web.external-url=https://x.example/mon/prom/"]
     )
     assert found and (found.port, found.metrics_path) == (9091, "/mon/prom/metrics")
     rooted = one(image="prom/prometheus", args=["--web.external-url=https://x.example/p", "--web.route-prefix=/"])
@@ -86,15 +93,21 @@ def test_where_prometheus_listens() -> None:
 
 
 def test_reloaders_make_what_they_watch_followed() -> None:
-    server = {"image": "quay.io/prometheus/prometheus:v3", "args": ["--config.file=/etc/prometheus/config_out/p.yaml"],
-              "volumeMounts": [{"name": "rules", "mountPath": "/rules"}]}  # fmt: skip
+    server = {
+        "image": "quay.io/prometheus/prometheus:v3",
+        "args": ["--config.file=/etc/prometheus/config_out/p.yaml"],
+        "volumeMounts": [{"name": "rules", "mountPath": "/rules"}],
+    }
     reloader = {
         "image": "quay.io/prometheus-operator/prometheus-config-reloader:v0.90.0",
-        "args": ["--reload-url=http://localhost:9090/-/reload",
-                 "--config-file=/etc/prometheus/config/prometheus.yaml.gz",
-                 "--config-envsubst-file=/etc/prometheus/config_out/p.yaml", "--watched-dir=/watched/rules"],
+        "args": [
+            "--reload-url=http://localhost:9090/-/reload",
+            "--config-file=/etc/prometheus/config/prometheus.yaml.gz",
+            "--config-envsubst-file=/etc/prometheus/config_out/p.yaml",
+            "--watched-dir=/watched/rules",
+        ],
         "volumeMounts": [{"name": "rules", "mountPath": "/watched/rules"}],
-    }  # fmt: skip
+    }
     prometheus, other = programs_of(spec(server, reloader))
     assert prometheus.follows("/etc/prometheus/config_out/p.yaml") and prometheus.follows("/rules/a.yml")
     assert not prometheus.follows("/etc/prometheus/secrets/x")
@@ -108,8 +121,10 @@ def test_reloaders_make_what_they_watch_followed() -> None:
 
 def test_other_reloaders() -> None:
     alertmanager = {"image": "quay.io/prometheus/alertmanager:v0.28", "args": ["--config.file=/etc/am/am.yml"]}
-    classic = {"image": "ghcr.io/jimmidyson/configmap-reload:v0.15",
-               "args": ["--volume-dir=/etc/am", "--webhook-url=http://127.0.0.1:9093/-/reload"]}  # fmt: skip
+    classic = {
+        "image": "ghcr.io/jimmidyson/configmap-reload:v0.15",
+        "args": ["--volume-dir=/etc/am", "--webhook-url=http://127.0.0.1:9093/-/reload"],
+    }
     server, _ = programs_of(spec(alertmanager, classic))
     assert (server.kind, server.port) == ("alertmanager", 9093) and server.follows("/etc/am/am.yml")
     sidecar = {"image": "quay.io/thanos/thanos", "args": ["sidecar", "--reloader.rule-dir=/etc/rules"]}
@@ -124,9 +139,13 @@ def test_other_reloaders() -> None:
 
 def test_strangers_are_not_recognised() -> None:
     for container in (
-        {"image": "nginx:1"}, {"image": "grafana/grafana:12"}, {"image": "x", "args": ["--config.file=/etc/x.yml"]},
+        {"image": "nginx:1"},
+        {"image": "grafana/grafana:12"},
+        {"image": "x", "args": ["--config.file=/etc/x.yml"]},
         {"image": "quay.io/prometheus/node-exporter:v1", "args": ["--web.listen-address=:9100"]},
-        {"image": "a", "command": ["sh", "-c", "unclosed '"]}, {"image": ""}, {},
-    ):  # fmt: skip
+        {"image": "a", "command": ["sh", "-c", "unclosed '"]},
+        {"image": ""},
+        {},
+    ):
         assert one(**container) is None
     assert programs_of({}) == ()

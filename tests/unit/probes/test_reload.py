@@ -34,9 +34,10 @@ PROXY = ProxyAnswer(503, refusal="error trying to reach service: no route")
 def pod(*containers: dict[str, Any], running: bool = True) -> dict[str, Any]:
     state = {"running": {}} if running else {"waiting": {"reason": "CrashLoopBackOff"}}
     return {
-        "metadata": {"name": "p", "namespace": "n"}, "spec": {"containers": list(containers)},
+        "metadata": {"name": "p", "namespace": "n"},
+        "spec": {"containers": list(containers)},
         "status": {"phase": "Running", "containerStatuses": [{"name": c["name"], "state": state} for c in containers]},
-    }  # fmt: skip
+    }
 
 
 RECEIVER = pod({"name": "r", "image": "thanosio/thanos", "args": ["receive", "--receive.hashrings-file=/h/ring.json"]})
@@ -49,9 +50,15 @@ def page(content: bytes, errors: int = 0, algorithm: str = "sha256") -> ProxyAns
 
 
 def asked(
-    pod: dict[str, Any], answers: dict[str, Any], files: dict[str, bytes], since: datetime | None, *,
-    log: str = "", denied: Any = None, container: str = "r",
-) -> Reload:  # fmt: skip
+    pod: dict[str, Any],
+    answers: dict[str, Any],
+    files: dict[str, bytes],
+    since: datetime | None,
+    *,
+    log: str = "",
+    denied: Any = None,
+    container: str = "r",
+) -> Reload:
     async def main() -> Reload:
         cluster = SmallCluster(answers=answers, denied=denied)
         cluster.logged["p", container] = log
@@ -205,8 +212,19 @@ def test_the_hash_proves_alertmanager() -> None:
 def test_hashrings() -> None:
     assert hashring.problem(RING) is None
     assert hashring.endpoints(RING) == ("r-0.r:10901", "r-1.r:10901")
-    for bad in (b"", CUT, b"{}", b"[]", b"null", b"7", b"[7]", b'[{"endpoints": [{}]}]', b'[{"endpoints": {}}]',
-                b'["\xff"]', b"[" * 100_000):  # fmt: skip
+    for bad in (
+        b"",
+        CUT,
+        b"{}",
+        b"[]",
+        b"null",
+        b"7",
+        b"[7]",
+        b'[{"endpoints": [{}]}]',
+        b'[{"endpoints": {}}]',
+        b'["\xff"]',
+        b"[" * 100_000,
+    ):
         assert hashring.problem(bad) is not None and hashring.endpoints(bad) == ()
 
 

@@ -90,9 +90,11 @@ def test_by_the_log_alone() -> None:
 def test_lines_about_storage() -> None:
     good = 'level=warn ts=2020-01-01T00:00:00Z err="{}"'
     for words in (
-        "upload 01F: upload debug meta file: upload s3 object: Access Denied", "failed to sync 53 blocks",
-        "download meta.json: get file: Access Denied", "bucket store initial sync: sync block: x",
-    ):  # fmt: skip
+        "upload 01F: upload debug meta file: upload s3 object: Access Denied",
+        "failed to sync 53 blocks",
+        "download meta.json: get file: Access Denied",
+        "bucket store initial sync: sync block: x",
+    ):
         assert all(about_storage(entry) for entry in entries(good.format(words)))
     for line in (good.format("no such tenant"), 'level=info msg="bucket store ready"'):
         assert not any(about_storage(entry) for entry in entries(line))
@@ -100,9 +102,15 @@ def test_lines_about_storage() -> None:
 
 SERVICE = {
     "metadata": {"name": "web", "namespace": "n"},
-    "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80}, {"name": "udp", "port": 53,
-             "protocol": "UDP"}, {"name": "https", "port": 443}]},
-}  # fmt: skip
+    "spec": {
+        "selector": {"app": "web"},
+        "ports": [
+            {"name": "http", "port": 80},
+            {"name": "udp", "port": 53, "protocol": "UDP"},
+            {"name": "https", "port": 443},
+        ],
+    },
+}
 
 
 def connected(answers: dict[str, Any], port: Any = "http", service: Any = None) -> Connection:
@@ -120,15 +128,20 @@ def connected(answers: dict[str, Any], port: Any = "http", service: Any = None) 
         (ProxyAnswer(503, "text/plain", b"starting"), "answers", 503),
         (ProxyAnswer(503, refusal='no endpoints available for service "web"'), "no-endpoints", 0),
         (ProxyAnswer(503, refusal="…: dial tcp 1.2.3.4:80: connect: connection refused"), "refused", 0),
-        (ProxyAnswer(503, refusal='…: net/http: HTTP/1.x transport connection broken: malformed HTTP response "\\x00"'),
-         "answers", 0),
+        (
+            ProxyAnswer(
+                503, refusal='…: net/http: HTTP/1.x transport connection broken: malformed HTTP response "\\x00"'
+            ),
+            "answers",
+            0,
+        ),
         (ProxyAnswer(503, refusal="…: dial tcp 1.2.3.4:80: i/o timeout"), "unreachable", 0),
         (ProxyAnswer(503, refusal="…: EOF"), "unreachable", 0),
         (ProxyAnswer(0, refusal="no whole answer within 5 s"), "unreachable", 0),
         (AccessDenied("You may not get services/proxy."), "unreachable", 0),
         (ObjectNotFound('endpoints "web" not found'), "no-endpoints", 0),
     ],
-)  # fmt: skip
+)
 def test_what_a_connection_is(answer: Any, state: str, status: int) -> None:
     found = connected({"services/n/web:http/": answer})
     assert (found.state, found.status) == (state, status)

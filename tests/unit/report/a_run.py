@@ -30,36 +30,62 @@ def at(seconds: float) -> datetime:
 
 def problem() -> Problem:
     log = Evidence(
-        source="log", ref=POD, message=msg("last lines of {container}:", container="receive"),
+        source="log",
+        ref=POD,
+        message=msg("last lines of {container}:", container="receive"),
         data={"lines": ["level=info msg=starting", "panic: `boom` ```", f"password={CANARY}"]},
-    )  # fmt: skip
+    )
     state = Evidence(source="pod", ref=POD, message=msg("Running, CrashLoopBackOff, 4 restarts"), at=at(75))
     field = FieldChange("spec.template.spec.containers[name=receive].image", "thanos:v1", "thanos:v2|bad")
     return Problem(
-        target=TARGET, mechanism="helm", workload=SET, bad_revision=3, confidence="certain", serving=2, desired=3,
+        target=TARGET,
+        mechanism="helm",
+        workload=SET,
+        bad_revision=3,
+        confidence="certain",
+        serving=2,
+        desired=3,
         cause=msg("revision {n} of the release brought the image {image}", n=3, image="thanos:v2"),
         why=(msg("the first failure came {seconds} s after the change", seconds=15),),
         suspect=LedgerEntry(
-            at=at(60), source="helm", target=TARGET, actor="ci_bot", revision=3, previous=2,
-            summary=msg("upgrade to chart {chart}", chart="thanos-1.2.0"), fields=(field,),
+            at=at(60),
+            source="helm",
+            target=TARGET,
+            actor="ci_bot",
+            revision=3,
+            previous=2,
+            summary=msg("upgrade to chart {chart}", chart="thanos-1.2.0"),
+            fields=(field,),
         ),
         symptoms=(
             Symptom(
-                code="CrashLoopBackOff", ref=SET, since=at(75), pods=("thanos-receive-2",), evidence=(state, log),
+                code="CrashLoopBackOff",
+                ref=SET,
+                since=at(75),
+                pods=("thanos-receive-2",),
+                evidence=(state, log),
                 message=msg("{pod}: container receive ends with exit code 2", pod="thanos-receive-2"),
             ),
         ),
-    )  # fmt: skip
+    )
 
 
 def plan(**more: Any) -> Plan:
     steps = (
-        Step(id="rollback", action="helm.rollback", target=TARGET,
-             title=msg("Roll the release back from revision {head} to revision {n}", head=3, n=2),
-             compensation=Compensation("helm.rollback", {"revision": 3})),
-        Step(id="replace", action="workload.replace-stuck-pods", target=TARGET,
-             title=msg("Replace pods of {workload} that are stuck on another revision", workload="thanos-receive")),
-    )  # fmt: skip
+        Step(
+            id="rollback",
+            action="helm.rollback",
+            target=TARGET,
+            title=msg("Roll the release back from revision {head} to revision {n}", head=3, n=2),
+            compensation=Compensation("helm.rollback", {"revision": 3}),
+        ),
+        Step(
+            id="replace",
+            action="workload.replace-stuck-pods",
+            target=TARGET,
+            title=msg("Replace pods of {workload} that are stuck on another revision", workload="thanos-receive"),
+        ),
+    )
     secret = ObjectRef("v1", "Secret", "objstore", "monitoring")
     changes = Changes(
         objects=(
@@ -68,28 +94,44 @@ def plan(**more: Any) -> Plan:
         )
     )
     values: dict[str, Any] = {
-        "cluster": "cluster-01", "identity": ClusterIdentity("11111111-2222", "ca"), "namespace": "monitoring",
-        "made_at": at(180), "target": TARGET, "mechanism": "helm", "cause": problem().cause,
+        "cluster": "cluster-01",
+        "identity": ClusterIdentity("11111111-2222", "ca"),
+        "namespace": "monitoring",
+        "made_at": at(180),
+        "target": TARGET,
+        "mechanism": "helm",
+        "cause": problem().cause,
         "current": Revision(number=3, digest="bad", chart="thanos-1.2.0"),
         "revision": Revision(number=2, digest="good", chart="thanos-1.1.0"),
-        "why_good": (msg("all its pods were ready for {hours} h", hours=6),), "problems": (problem(),), "steps": steps,
-        "changes": changes, "risks": (Risk(code="x", message=msg("Hooks of the chart are not run.")),), "soak": 10.0,
+        "why_good": (msg("all its pods were ready for {hours} h", hours=6),),
+        "problems": (problem(),),
+        "steps": steps,
+        "changes": changes,
+        "risks": (Risk(code="x", message=msg("Hooks of the chart are not run.")),),
+        "soak": 10.0,
         "checks": (
             Check(code="release-deployed", target=TARGET, title=msg("the release is deployed")),
             Check(code="workload-ready", target=TARGET, title=msg("{w} is ready", w="statefulset/thanos-receive")),
             Check(code="no-new-restarts", target=TARGET, title=msg("no container restarts")),
             Check(code="pvc-bound", target=TARGET, title=msg("volume claims are Bound")),
-        ), "hash": "sha256:0123456789abcdef",
-    }  # fmt: skip
+        ),
+        "hash": "sha256:0123456789abcdef",
+    }
     return Plan(**(values | more))
 
 
 def measured(statuses: dict[str, CheckStatus]) -> tuple[CheckResult, ...]:
     return tuple(
-        CheckResult(code=check.code, target=check.target, title=check.title, status=statuses.get(check.code, "pass"),
-                    measured=msg("value of {code}", code=check.code), at=at(230))
+        CheckResult(
+            code=check.code,
+            target=check.target,
+            title=check.title,
+            status=statuses.get(check.code, "pass"),
+            measured=msg("value of {code}", code=check.code),
+            at=at(230),
+        )
         for check in plan().checks
-    )  # fmt: skip
+    )
 
 
 def event(type: str, second: float, message: Message, seq: int, step: str = "", **data: Any) -> RunEvent:
@@ -99,9 +141,15 @@ def event(type: str, second: float, message: Message, seq: int, step: str = "", 
 def recovered(**statuses: CheckStatus) -> tuple[Run, list[RunEvent]]:
     verdict = judge(measured({code.replace("_", "-"): status for code, status in statuses.items()}), at(230), 10.0)
     run = Run(
-        id="20261122-030310-7f3a", state=verdict.outcome, plan=plan(), started=at(190), ended=at(231), actor="alice",
-        verdict=verdict, capture="/home/alice/.local/share/backout/captures/r1.capture",
-    )  # fmt: skip
+        id="20261122-030310-7f3a",
+        state=verdict.outcome,
+        plan=plan(),
+        started=at(190),
+        ended=at(231),
+        actor="alice",
+        verdict=verdict,
+        capture="/home/alice/.local/share/backout/captures/r1.capture",
+    )
     captured = {"objects": 9, "digest": "sha256:feedfacefeedface", "path": run.capture}
     events = [
         event(

@@ -77,9 +77,14 @@ def test_a_step_that_failed_unticks_the_rollback_and_is_listed_as_left() -> None
 
 
 TITLES: list[tuple[RunState, str]] = [
-    ("recovered", "# Recovered"), ("not-recovered", "# Not recovered"), ("unknown", "# Not proven"),
-    ("aborted", "# Aborted"), ("interrupted", "# Interrupted"), ("running", "# In progress"), ("failed", "# Failed"),
-]  # fmt: skip
+    ("recovered", "# Recovered"),
+    ("not-recovered", "# Not recovered"),
+    ("unknown", "# Not proven"),
+    ("aborted", "# Aborted"),
+    ("interrupted", "# Interrupted"),
+    ("running", "# In progress"),
+    ("failed", "# Failed"),
+]
 
 
 @pytest.mark.parametrize(("state", "title"), TITLES)
@@ -138,9 +143,7 @@ def test_no_secret_comes_through() -> None:
 def test_markdown_from_the_cluster_stays_text() -> None:
     run, events = recovered()
     evil = msg("<script>alert(1)</script> | [x](javascript:1) *b* `c|d` {n}", n=1)
-    events = [
-        msgspec.structs.replace(e, message=evil) if e.type == "step-done" else e for e in events
-    ]  # fmt: skip
+    events = [msgspec.structs.replace(e, message=evil) if e.type == "step-done" else e for e in events]
     text = render(run, events)
     assert "<script>" not in text.replace("\\<", "")
     assert "[x](" not in text.replace("\\[", "")
@@ -161,16 +164,22 @@ def test_small_parts() -> None:
     assert len(lines[2]) == 300
     assert page.length(None) == "–"
     assert [page.length(at(s) - at(0)) for s in (0.04, 59.94, 61, 3600, 90000 * 2)] == [
-        "0.0 s", "59.9 s", "1 min 1 s", "1 h 0 min", "2 d 2 h",
-    ]  # fmt: skip
+        "0.0 s",
+        "59.9 s",
+        "1 min 1 s",
+        "1 h 0 min",
+        "2 d 2 h",
+    ]
 
 
 def test_a_run_with_nothing_at_all_still_renders() -> None:
     run, _ = recovered()
     bare = Run(
-        id="r", state="pending", started=at(0),
+        id="r",
+        state="pending",
+        started=at(0),
         plan=plan(problems=(), steps=(), checks=(), changes=Changes(), risks=(), why_good=(), current=None),
-    )  # fmt: skip
+    )
     events: list[RunEvent] = []
     for lang in ("en", "ko"):
         assert render(bare, events, lang).startswith("#")

@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from backout.cluster.port import Object, Resource
-from backout.snapshots.sanitise import DERIVED
-from backout.twin.apiserver.builtin import TABLE
-from backout.twin.apiserver.schema import Schema, for_kind
+from backout.kube.sanitise import DERIVED
+from kubetwin.apiserver.builtin import TABLE
+from kubetwin.apiserver.schema import Schema, for_kind
 
 DEPTH = 7
 """Deeper fields are left out where they may be."""
@@ -46,12 +46,19 @@ TIMES = st.sampled_from(["2026-01-01T00:00:00Z", "2026-11-22T23:59:59Z"])
 BYTES = st.binary(max_size=40).map(lambda raw: base64.b64encode(raw).decode())
 FREE = st.recursive(
     st.none() | st.booleans() | NUMBERS | st.floats(-1e9, 1e9, allow_nan=False) | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=6,
-)  # fmt: skip
-NOTES = st.sampled_from([
-    "kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision", "example.org/note",
-    "pv.kubernetes.io/bind-completed", "argocd.argoproj.io/sync-wave", "kubernetes.io/change-cause",
-])  # fmt: skip
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
+)
+NOTES = st.sampled_from(
+    [
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "deployment.kubernetes.io/revision",
+        "example.org/note",
+        "pv.kubernetes.io/bind-completed",
+        "argocd.argoproj.io/sync-wave",
+        "kubernetes.io/change-cause",
+    ]
+)
 
 
 @st.composite
@@ -74,9 +81,11 @@ def value(draw: st.DrawFn, schema: Schema, depth: int = 0) -> Any:
         most = 2 if depth < DEPTH else 0
         return draw(st.lists(value(schema.items, depth + 1), max_size=most)) if schema.items and most else []
     simple = {
-        "integer": NUMBERS, "number": st.floats(-1e9, 1e9, allow_nan=False), "boolean": st.booleans(),
+        "integer": NUMBERS,
+        "number": st.floats(-1e9, 1e9, allow_nan=False),
+        "boolean": st.booleans(),
         "string": BYTES if schema.format == "byte" else TIMES if schema.format == "date-time" else TEXTS,
-    }  # fmt: skip
+    }
     return draw(simple.get(schema.type, FREE if depth < DEPTH else st.just({})))
 
 

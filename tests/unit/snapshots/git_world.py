@@ -8,17 +8,25 @@ import subprocess
 from pathlib import Path
 
 IDENTITY = {
-    "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "a",
-    "GIT_COMMITTER_EMAIL": "a@example.org", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
-}  # fmt: skip
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@example.org",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@example.org",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+}
 
 
 def git(folder: Path, *arguments: str, stdin: str = "") -> str:
     """Runs git there, as nobody in particular."""
     return subprocess.run(
-        ["git", "-C", str(folder), *arguments], env={"PATH": os.environ["PATH"], "HOME": str(folder), **IDENTITY},
-        input=stdin, capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
+        ["git", "-C", str(folder), *arguments],
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), **IDENTITY},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
 
 
 def bare(folder: Path) -> Path:

@@ -136,9 +136,10 @@ class MemoryCluster:
         if made["kind"] == "Service":
             self.address(made)
         made["metadata"] |= facts | {
-            "resourceVersion": str(next(self._number)), "creationTimestamp": "2026-01-01T00:00:00Z",
+            "resourceVersion": str(next(self._number)),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
             "managedFields": managed,
-        }  # fmt: skip
+        }
         return made
 
     def address(self, service: Object) -> None:

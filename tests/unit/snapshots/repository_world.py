@@ -44,9 +44,13 @@ async def again(repository: Repository, identity: Any = MINE) -> Repository:
 
 def draft(number: int = 0, **fields: Any) -> SnapshotDraft:
     defaults: dict[str, Any] = {
-        "kind": "manual", "cluster": "cluster-01", "identity": CLUSTER, "namespace": "monitoring",
-        "taken_at": NOON + timedelta(hours=number), "healthy": True,
-    }  # fmt: skip
+        "kind": "manual",
+        "cluster": "cluster-01",
+        "identity": CLUSTER,
+        "namespace": "monitoring",
+        "taken_at": NOON + timedelta(hours=number),
+        "healthy": True,
+    }
     return SnapshotDraft(**defaults | fields)
 
 

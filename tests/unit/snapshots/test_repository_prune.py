@@ -24,9 +24,14 @@ from backout.snapshots.repository.verify import Subset, verify
 
 def snapshot(number: int, **fields: object) -> Snapshot:
     defaults: dict[str, object] = {
-        "id": f"{number:032x}", "kind": "manual", "cluster": "c", "identity": CLUSTER, "namespace": "n",
-        "taken_at": NOON + timedelta(hours=6 * number), "healthy": False,
-    }  # fmt: skip
+        "id": f"{number:032x}",
+        "kind": "manual",
+        "cluster": "c",
+        "identity": CLUSTER,
+        "namespace": "n",
+        "taken_at": NOON + timedelta(hours=6 * number),
+        "healthy": False,
+    }
     return Snapshot(**defaults | fields)  # type: ignore[arg-type]
 
 
@@ -59,24 +64,30 @@ def test_the_newest_good_one_always_stays() -> None:
 
 def test_each_place_and_kind_counts_for_itself() -> None:
     every = [
-        snapshot(0), snapshot(1, namespace="other"), snapshot(2, identity=ClusterIdentity("u2", "")),
+        snapshot(0),
+        snapshot(1, namespace="other"),
+        snapshot(2, identity=ClusterIdentity("u2", "")),
         *(snapshot(i, kind="run") for i in range(3, 6)),
         *(snapshot(i, kind="incident", incident=True) for i in range(6, 20)),
-    ]  # fmt: skip
+    ]
     assert stay(every, last=1).keys() == {0, 1, 2, 5, 19}
 
 
 def test_clusters_without_a_uid_count_each_for_itself() -> None:
-    every = [snapshot(0, healthy=True, identity=ClusterIdentity("", "ca-1")),
-             *(snapshot(i, healthy=True, identity=ClusterIdentity("", "ca-2")) for i in (1, 2))]  # fmt: skip
+    every = [
+        snapshot(0, healthy=True, identity=ClusterIdentity("", "ca-1")),
+        *(snapshot(i, healthy=True, identity=ClusterIdentity("", "ca-2")) for i in (1, 2)),
+    ]
     assert stay(every, last=1).keys() == {0, 2}
 
 
 def test_runs_push_out_neither_what_was_asked_for_nor_what_was_taken_of_an_incident() -> None:
     every = [
-        snapshot(0, healthy=True), snapshot(1, incident=True), snapshot(2, kind="run", run="r0"),
+        snapshot(0, healthy=True),
+        snapshot(1, incident=True),
+        snapshot(2, kind="run", run="r0"),
         *(snapshot(i, kind="run", run=f"r{i}", incident=True) for i in range(3, 20)),
-    ]  # fmt: skip
+    ]
     assert stay(every, last=1) == {0: "last", 1: "last", 19: "last"}
     assert stay(every, last=3).keys() == {0, 1, 17, 18, 19}
     # Runs are begun when something is wrong, so what they took is never the good one.
@@ -112,8 +123,10 @@ def test_what_nothing_needs_goes() -> None:
         await whole(repository, snapshots)
         result = await prune(repository, Policy(last=1))
         assert (planned.removed, planned.kept, planned.objects_removed) == (
-            result.removed, result.kept, result.objects_removed,
-        )  # fmt: skip
+            result.removed,
+            result.kept,
+            result.objects_removed,
+        )
         assert [s.id for s in result.removed] == [s.id for s in snapshots[2::-1]]
         await whole(repository, snapshots[3:])
         assert (await verify(await again(repository))).unused == 0

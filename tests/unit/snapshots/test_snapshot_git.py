@@ -175,11 +175,25 @@ def test_credentials_of_a_url_are_in_no_argument_and_no_message(home: Path) -> N
 @pytest.mark.parametrize(
     "url",
     [
-        "ext::sh -c evil", "http://h/x", "git://h/x", "-u", "--upload-pack=x", "https://", "https:///x", "file://h/x",
-        "ssh://-oProxyCommand=x/y", "ssh://jane:hunter2@h/x", "https://h:99999999/x", "h\n:x", "", "x",
-        "https://h/x\n", "ftp://jane:hunter2@h/x", "file://jane:hunter2@/x",
+        "ext::sh -c evil",
+        "http://h/x",
+        "git://h/x",
+        "-u",
+        "--upload-pack=x",
+        "https://",
+        "https:///x",
+        "file://h/x",
+        "ssh://-oProxyCommand=x/y",
+        "ssh://jane:hunter2@h/x",
+        "https://h:99999999/x",
+        "h\n:x",
+        "",
+        "x",
+        "https://h/x\n",
+        "ftp://jane:hunter2@h/x",
+        "file://jane:hunter2@/x",
     ],
-)  # fmt: skip
+)
 def test_urls_that_lead_to_no_repository(url: str) -> None:
     with pytest.raises(ConfigError) as error:
         remote_of(url)
@@ -190,11 +204,13 @@ def test_urls_that_lead_to_no_repository(url: str) -> None:
     ("url", "shown"),
     [
         ("git@git.example:ops/thanos.git", "git@git.example:ops/thanos.git"),
-        ("ssh://git@h:2222/ops/x.git", "ssh://git@h:2222/ops/x.git"), ("/srv/x.git", "file:///srv/x.git"),
-        ("https://a:b@h:8443/x?y=z", "https://h:8443/x"), ("https://token@h/x", "https://h/x"),
+        ("ssh://git@h:2222/ops/x.git", "ssh://git@h:2222/ops/x.git"),
+        ("/srv/x.git", "file:///srv/x.git"),
+        ("https://a:b@h:8443/x?y=z", "https://h:8443/x"),
+        ("https://token@h/x", "https://h/x"),
         ("https://[::1]:8443/x", "https://[::1]:8443/x"),
     ],
-)  # fmt: skip
+)
 def test_urls_as_they_are_shown(url: str, shown: str) -> None:
     assert remote_of(url).url == shown
 

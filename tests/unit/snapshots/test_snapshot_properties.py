@@ -14,13 +14,13 @@ from memory_cluster import MemoryCluster
 from repository_world import new
 
 from backout.cluster.port import Object, Resource
+from backout.kube.sanitise import sanitise
 from backout.model.snapshot import Snapshot
 from backout.snapshots.collect import About, take
 from backout.snapshots.diff import with_live
 from backout.snapshots.repository import Repository
 from backout.snapshots.restore import RECREATE, carry_out, require_possible
 from backout.snapshots.restore_plan import RestorePlan, plan_restore
-from backout.snapshots.sanitise import sanitise
 from backout.snapshots.selection import Selection
 
 KINDS = served()
@@ -45,9 +45,13 @@ def actions(plan: RestorePlan) -> set[str]:
 @pytest.mark.parametrize("resource", KINDS, ids=lambda resource: resource.kind)
 @settings(
     # Shrinking such objects takes minutes, and the first one that fails says enough.
-    max_examples=8, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+    max_examples=8,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+)
 @given(data=st.data())
 def test_what_is_taken_is_what_is_put_back(resource: Resource, data: st.DataObject) -> None:
     names = ["a", "b", "c"]

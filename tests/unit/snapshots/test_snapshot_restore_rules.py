@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from backout.cluster.port import Resource, Served
 from backout.errors import ObjectNotFound, UsageError
+from backout.kube.sanitise import kind_skipped, object_skipped, sanitise
 from backout.model.plan import ClusterIdentity
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef
@@ -20,7 +21,6 @@ from backout.snapshots.collect import encode
 from backout.snapshots.desired import equal, must_recreate, rank, update, without_addresses, without_node_ports
 from backout.snapshots.diff import describe
 from backout.snapshots.restore_plan import left_alone
-from backout.snapshots.sanitise import kind_skipped, object_skipped, sanitise
 from backout.snapshots.selection import Selection
 
 CANARY = "canary-0c4d9e"
@@ -33,9 +33,15 @@ def server_side(obj: dict[str, Any], uid: str, version: str) -> dict[str, Any]:
     """The object as a server gives it."""
     notes = {**obj["metadata"].get("annotations", {}), "kubectl.kubernetes.io/last-applied-configuration": CANARY}
     meta = {
-        **obj["metadata"], "annotations": notes, "uid": uid, "resourceVersion": version, "generation": 3,
-        "creationTimestamp": "2026-11-01T12:00:00Z", "managedFields": [{"manager": "x"}], "finalizers": ["a/b"],
-    }  # fmt: skip
+        **obj["metadata"],
+        "annotations": notes,
+        "uid": uid,
+        "resourceVersion": version,
+        "generation": 3,
+        "creationTimestamp": "2026-11-01T12:00:00Z",
+        "managedFields": [{"manager": "x"}],
+        "finalizers": ["a/b"],
+    }
     return {**obj, "metadata": meta, "status": {"phase": version}}
 
 
@@ -49,11 +55,17 @@ def objects(draw: st.DrawFn, kind: str | None = None) -> dict[str, Any]:
     obj: dict[str, Any] = {"apiVersion": "v1", "kind": kind, "metadata": meta}
     if kind == "Service":
         names = draw(st.lists(WORDS, min_size=1, max_size=3, unique=True))
-        ports = [{"name": name, "port": 80 + i, "nodePort": draw(st.integers(30000, 32767))}
-                 for i, name in enumerate(names)]  # fmt: skip
+        ports = [
+            {"name": name, "port": 80 + i, "nodePort": draw(st.integers(30000, 32767))} for i, name in enumerate(names)
+        ]
         address = f"10.0.0.{draw(st.integers(1, 254))}"
-        obj["spec"] = {"type": "NodePort", "clusterIP": address, "clusterIPs": [address], "ports": ports,
-                       "selector": draw(MAPS)}  # fmt: skip
+        obj["spec"] = {
+            "type": "NodePort",
+            "clusterIP": address,
+            "clusterIPs": [address],
+            "ports": ports,
+            "selector": draw(MAPS),
+        }
     else:
         obj["data"] = draw(MAPS)
         if kind == "Secret":
@@ -150,15 +162,23 @@ def test_a_text_of_several_lines_is_told_line_by_line_without_credentials() -> N
         ({"kind": "Service", "spec": {"clusterIP": "None"}}, {"spec": {"type": "ExternalName"}}, False),
         ({"kind": "RoleBinding", "roleRef": {"name": "a"}}, {"roleRef": {"name": "b"}}, True),
     ],
-)  # fmt: skip
+)
 def test_what_no_update_can_do(wanted: dict[str, Any], live: dict[str, Any], anew: bool) -> None:
     assert must_recreate({"apiVersion": "v1", **wanted}, live) is anew
 
 
 def test_a_service_that_lost_its_addresses_asks_for_none() -> None:
     ports = [{"name": "http", "port": 80, "nodePort": 30080}]
-    body = {"kind": "Service", "spec": {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ports": ports,
-                                        "healthCheckNodePort": 31000, "type": "LoadBalancer"}}  # fmt: skip
+    body = {
+        "kind": "Service",
+        "spec": {
+            "clusterIP": "10.0.0.1",
+            "clusterIPs": ["10.0.0.1"],
+            "ports": ports,
+            "healthCheckNodePort": 31000,
+            "type": "LoadBalancer",
+        },
+    }
     assert without_addresses(body)["spec"] == {"ports": [{"name": "http", "port": 80}], "type": "LoadBalancer"}
     headless = {"kind": "Service", "spec": {"clusterIP": "None", "clusterIPs": ["None"], "ports": []}}
     assert without_addresses(headless)["spec"] == headless["spec"]
@@ -222,8 +242,14 @@ def test_what_is_not_kept() -> None:
 def test_objects_are_named_as_kubectl_does() -> None:
     from datetime import UTC, datetime
 
-    snapshot = Snapshot(kind="manual", cluster="c", identity=ClusterIdentity("u", "ca"), namespace="shop",
-                        taken_at=datetime.now(UTC), id="a" * 32)  # fmt: skip
+    snapshot = Snapshot(
+        kind="manual",
+        cluster="c",
+        identity=ClusterIdentity("u", "ca"),
+        namespace="shop",
+        taken_at=datetime.now(UTC),
+        id="a" * 32,
+    )
     config = entry("ConfigMap", "web", plural="configmaps")
     ingress = entry("Ingress", "web", "networking.k8s.io/v1", "ingresses")
     for name in ("cm/web", "configmaps/web", "ConfigMap/web"):

@@ -23,9 +23,7 @@ CANARY = "canary-1f2e3d-secret"
 
 def capture(run: str = "r1") -> Capture:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"password": CANARY}}
-    return Capture(
-        run=run, cluster="c", identity=ClusterIdentity("uid", "ca"), at=datetime.now(UTC), objects=(secret,)
-    )  # fmt: skip
+    return Capture(run=run, cluster="c", identity=ClusterIdentity("uid", "ca"), at=datetime.now(UTC), objects=(secret,))
 
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:

@@ -35,8 +35,9 @@ class SmallCluster:
         self._objects: dict[tuple[str, str, str], Object] = {}
         self._denied = denied or {}
         self._silent = silent
-        self._answers = {key: list(found) if isinstance(found, list) else [found] for key, found in
-                         (answers or {}).items()}  # fmt: skip
+        self._answers = {
+            key: list(found) if isinstance(found, list) else [found] for key, found in (answers or {}).items()
+        }
         self.logged: dict[tuple[str, str], str] = {}
         self.asked: list[str] = []
         self._watchers: list[tuple[Resource, str, asyncio.Queue[WatchEvent]]] = []
@@ -105,9 +106,15 @@ class SmallCluster:
         ]
 
     async def list_as(
-        self, type: Any, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "",
+        self,
+        type: Any,
+        resource: Resource,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
         metadata_only: bool = False,
-    ) -> list[Any]:  # fmt: skip
+    ) -> list[Any]:
         return [msgspec.convert(obj, type, strict=False) for obj in self._of(resource, namespace)]
 
     async def fold(

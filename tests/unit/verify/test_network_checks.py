@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from small_cluster import SmallCluster
 
-from backout.cluster.port import DEPLOYMENTS, SECRETS, SERVICES, ProxyAnswer
+from backout.cluster.port import DEPLOYMENTS, INGRESSES, SECRETS, SERVICES, ProxyAnswer
 from backout.errors import AccessDenied
-from backout.ledger.edits import INGRESSES
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.target import Target
@@ -95,8 +94,9 @@ def answering(*found: Answer, service_says: Any = PAGE, objects: Any = None, **p
 
 
 def answer(status: int = 200, marker: str = "Grafana", **more: Any) -> Answer:
-    return Answer(host="a.example", path="/", address="192.0.2.1:80", status=status, marker=marker, service="web",
-                  port=80, **more)  # fmt: skip
+    return Answer(
+        host="a.example", path="/", address="192.0.2.1:80", status=status, marker=marker, service="web", port=80, **more
+    )
 
 
 def test_an_ingress_that_answers_as_its_service_does() -> None:
@@ -106,8 +106,9 @@ def test_an_ingress_that_answers_as_its_service_does() -> None:
     found = answering(answer(marker="Prometheus"))
     assert found.status == "fail" and found.expected is not None
     assert (found.measured.text, found.expected.text) == (
-        "a.example/ answers 200 “Prometheus”", "200 “Grafana” (Service web)",
-    )  # fmt: skip
+        "a.example/ answers 200 “Prometheus”",
+        "200 “Grafana” (Service web)",
+    )
     assert answering(answer(503, "503 Service Temporarily Unavailable")).status == "fail"
     assert answering(answer(404, "default backend - 404")).status == "fail"
     found = answering(answer(), answer(503), answer(502))
@@ -152,8 +153,13 @@ def test_an_ingress_that_cannot_be_asked() -> None:
 
 
 def test_certificates() -> None:
-    for certificate, status in (("same", "pass"), ("other", "pass"), ("unread", "pass"), ("default", "fail"),
-                                ("missing", "fail")):  # fmt: skip
+    for certificate, status in (
+        ("same", "pass"),
+        ("other", "pass"),
+        ("unread", "pass"),
+        ("default", "fail"),
+        ("missing", "fail"),
+    ):
         assert answering(answer(certificate=certificate)).status == status
 
 
@@ -193,8 +199,11 @@ def test_a_namespace_is_asked_only_where_that_proves_something() -> None:
         assert "service-answers" not in codes({"web:http/": quiet}, service(), database)
     assert "references-exist" in codes({}, ingress()) and "references-exist" not in codes({}, service())
     assert "references-exist" not in codes({}, ingress(), denied={"Ingress": AccessDenied("no")})
-    idle = {"kind": "Deployment", "metadata": {"name": "d", "namespace": NS},
-            "spec": {"replicas": 0, "template": {"metadata": {"labels": {"app": "web"}}}}}  # fmt: skip
+    idle = {
+        "kind": "Deployment",
+        "metadata": {"name": "d", "namespace": NS},
+        "spec": {"replicas": 0, "template": {"metadata": {"labels": {"app": "web"}}}},
+    }
     assert "service-answers" not in codes({"web:http/": REFUSED}, service(), (DEPLOYMENTS, idle))
     cluster = SmallCluster(database)
     asyncio.run(namespace_checks(cluster, NS))  # type: ignore[arg-type]

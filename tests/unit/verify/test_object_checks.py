@@ -17,6 +17,7 @@ from small_cluster import SmallCluster
 
 from backout.cluster.port import CONFIGMAPS, DEPLOYMENTS, PODS, REPLICASETS, SECRETS, SERVICES, ProxyAnswer
 from backout.errors import AccessDenied
+from backout.kube.sanitise import sanitise
 from backout.model.message import msg
 from backout.model.plan import Check, ClusterIdentity
 from backout.model.settings import SnapshotSettings
@@ -28,7 +29,6 @@ from backout.snapshots import source
 from backout.snapshots.collect import encode
 from backout.snapshots.repository.keys import make_identity
 from backout.snapshots.repository.opening import open_repository
-from backout.snapshots.sanitise import sanitise
 from backout.verify.verify import verify
 
 NS = "monitoring"
@@ -52,10 +52,15 @@ async def keep(settings: SnapshotSettings, obj: dict[str, Any]) -> dict[str, str
             address = await writer.put(encode(sanitise(obj)))
             ref = ObjectRef("v1", obj["kind"], "x", NS)
             await writer.add(Entry(ref=ref, address=address, size=1))
-            await writer.save(SnapshotDraft(
-                kind="manual", cluster="small", identity=ClusterIdentity("u", "c"), namespace=NS,
-                taken_at=datetime.now(UTC),
-            ))  # fmt: skip
+            await writer.save(
+                SnapshotDraft(
+                    kind="manual",
+                    cluster="small",
+                    identity=ClusterIdentity("u", "c"),
+                    namespace=NS,
+                    taken_at=datetime.now(UTC),
+                )
+            )
         return {"address": address, "repository": found.repository.id}
     finally:
         await found.repository.close()
@@ -163,13 +168,17 @@ def test_without_the_repository_nothing_is_known(settings: SnapshotSettings) -> 
 # -- readers -----------------------------------------------------------------------------------------------------------
 
 RECEIVE = {
-    "name": "receive", "image": "thanosio/thanos", "args": ["receive", "--receive.hashrings-file=/h/ring.json"],
+    "name": "receive",
+    "image": "thanosio/thanos",
+    "args": ["receive", "--receive.hashrings-file=/h/ring.json"],
     "volumeMounts": [{"name": "ring", "mountPath": "/h"}],
-}  # fmt: skip
+}
 STORE = {
-    "name": "store", "image": "thanosio/thanos", "args": ["store", "--objstore.config=$(O)"],
+    "name": "store",
+    "image": "thanosio/thanos",
+    "args": ["store", "--objstore.config=$(O)"],
     "env": [{"name": "O", "valueFrom": {"secretKeyRef": {"name": "x", "key": "o"}}}],
-}  # fmt: skip
+}
 
 
 def page(text: str) -> ProxyAnswer:
@@ -187,10 +196,16 @@ def workload(container: dict[str, Any], *pods: str, going: str = "") -> list[tup
     replicas = obj("ReplicaSet", "d-1")
     found = [(DEPLOYMENTS, deployment), (REPLICASETS, replicas)]
     for name in pods:
-        pod = obj("Pod", name, spec=spec, status={
-            "phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
-            "containerStatuses": [{"name": container["name"], "state": {"running": {}}}],
-        })  # fmt: skip
+        pod = obj(
+            "Pod",
+            name,
+            spec=spec,
+            status={
+                "phase": "Running",
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "containerStatuses": [{"name": container["name"], "state": {"running": {}}}],
+            },
+        )
         pod["metadata"]["labels"] = {"pod-template-hash": "1"}
         owner = {"kind": "ReplicaSet", "name": "d-1", "uid": "uid-d-1", "apiVersion": "apps/v1", "controller": True}
         pod["metadata"]["ownerReferences"] = [owner]

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from small_cluster import SmallCluster
 
-from backout.cluster.port import SERVICES, ProxyAnswer
+from backout.cluster.port import INGRESSES, SERVICES, ProxyAnswer
 from backout.errors import AccessDenied
-from backout.ledger.edits import INGRESSES
 from backout.model.message import msg
 from backout.model.settings import CheckSettings, parse_settings
 from backout.model.verdict import CheckResult

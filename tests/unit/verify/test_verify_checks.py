@@ -62,7 +62,7 @@ def pod(
             "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
             "containerStatuses": [{"name": "main", "restartCount": restarts, "state": state}],
         },
-    }  # fmt: skip
+    }
 
 
 TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "web:1"}]}}
@@ -74,25 +74,33 @@ def deployment(replicas: int = 2) -> list[tuple[Resource, Object]]:
     hashed["metadata"]["labels"]["pod-template-hash"] = "aaa"
     of_set = {"pod-template-hash": "aaa"}
     return [
-        (DEPLOYMENTS, {
-            "metadata": meta("web", generation=3), "spec": {"replicas": replicas, "template": TEMPLATE},
-            "status": {"observedGeneration": 3, **counters},
-        }),
+        (
+            DEPLOYMENTS,
+            {
+                "metadata": meta("web", generation=3),
+                "spec": {"replicas": replicas, "template": TEMPLATE},
+                "status": {"observedGeneration": 3, **counters},
+            },
+        ),
         (REPLICASETS, {"metadata": meta("web-aaa", "uid-web", of_set), "spec": {"template": hashed}}),
         *((PODS, pod(f"web-{n}", "uid-web-aaa", {"app": "web", "pod-template-hash": "aaa"})) for n in range(replicas)),
-    ]  # fmt: skip
+    ]
 
 
 def stateful(replicas: int = 3, **spec: Any) -> list[tuple[Resource, Object]]:
     counters = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), replicas)
     labels = {"app": "db", "controller-revision-hash": "db-2"}
     return [
-        (STATEFULSETS, {
-            "metadata": meta("db", generation=1), "spec": {"replicas": replicas, "template": TEMPLATE, **spec},
-            "status": {"observedGeneration": 1, "updateRevision": "db-2", "currentRevision": "db-2", **counters},
-        }),
+        (
+            STATEFULSETS,
+            {
+                "metadata": meta("db", generation=1),
+                "spec": {"replicas": replicas, "template": TEMPLATE, **spec},
+                "status": {"observedGeneration": 1, "updateRevision": "db-2", "currentRevision": "db-2", **counters},
+            },
+        ),
         *((PODS, pod(f"db-{n}", "uid-db", labels)) for n in range(replicas)),
-    ]  # fmt: skip
+    ]
 
 
 def check(code: str, target: str = "deployment/web", **params: Any) -> Check:
@@ -360,9 +368,12 @@ def test_default_checks_of_a_namespace() -> None:
     objects = [*deployment(), *stateful(), *services, slices("web", True), claim("data-db-0", "Bound")]
     checks = asyncio.run(namespace_checks(SmallCluster(*objects), NS))  # type: ignore[arg-type]
     assert [(c.code, str(c.target)) for c in checks] == [
-        ("workload-ready", "deployment/web"), ("workload-ready", "statefulset/db"), ("endpoints", f"namespace/{NS}"),
-        ("pvc-bound", f"namespace/{NS}"), ("no-new-restarts", f"namespace/{NS}"),
-    ]  # fmt: skip
+        ("workload-ready", "deployment/web"),
+        ("workload-ready", "statefulset/db"),
+        ("endpoints", f"namespace/{NS}"),
+        ("pvc-bound", f"namespace/{NS}"),
+        ("no-new-restarts", f"namespace/{NS}"),
+    ]
     assert checks[2].params["services"] == ["lost", "web"]
     idle = asyncio.run(namespace_checks(SmallCluster(*deployment(0), *services), NS))  # type: ignore[arg-type]
     assert idle[1].params["services"] == ["lost"], "a Service before a workload scaled to zero has no address by design"

@@ -169,8 +169,10 @@ def _unwritable(world: World) -> None:
 
 
 TROUBLE: list[tuple[Callable[[World], None], str]] = [
-    (_exclusive, "is in use: prune by"), (_damaged, "is damaged"), (_unwritable, "ot a directory")
-]  # fmt: skip
+    (_exclusive, "is in use: prune by"),
+    (_damaged, "is damaged"),
+    (_unwritable, "ot a directory"),
+]
 
 
 @pytest.mark.parametrize(("trouble", "words"), TROUBLE, ids=["locked", "damaged", "unwritable"])

@@ -48,9 +48,16 @@ class Past:
         self.folder = folder
 
     def run(
-        self, id: str, days: float, target: str = "web", state: RunState = "recovered", *, changed: bool = True,
-        undo_of: str = "", undone_by: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        id: str,
+        days: float,
+        target: str = "web",
+        state: RunState = "recovered",
+        *,
+        changed: bool = True,
+        undo_of: str = "",
+        undone_by: str = "",
+    ) -> None:
         """A run that began so many days ago."""
         wanted = of(target, undo_of=undo_of)
         self.store.create(Run(id=id, state="running", plan=wanted, started=NOW - timedelta(days=days), undo_of=undo_of))

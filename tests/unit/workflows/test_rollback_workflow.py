@@ -118,9 +118,16 @@ def test_the_whole_order(tmp_path: Path) -> None:
     assert run.verdict is not None
     assert run.failure is None
     assert [t for t in world.types() if t != "step-progress"] == [
-        "run-started", "lease-acquired", "captured", *(["step-started", "step-done"] * 3), "soak", "check", "check",
-        "verdict", "run-ended",
-    ]  # fmt: skip
+        "run-started",
+        "lease-acquired",
+        "captured",
+        *(["step-started", "step-done"] * 3),
+        "soak",
+        "check",
+        "check",
+        "verdict",
+        "run-ended",
+    ]
     assert Path(run.capture).exists()
     assert world.cluster.leases == {}
 
@@ -390,13 +397,20 @@ def test_undo_asks_for_the_rights_of_what_it_does_itself(tmp_path: Path) -> None
 
 def test_undo_of_what_no_revision_holds_is_measured_by_the_capture(tmp_path: Path) -> None:
     wanted = plan()
-    live = {"api_version": "apps/v1", "kind": "Deployment", "name": "web", "namespace": "monitoring", "uid": "u",
-            "parts": ["spec.replicas"]}  # fmt: skip
+    live = {
+        "api_version": "apps/v1",
+        "kind": "Deployment",
+        "name": "web",
+        "namespace": "monitoring",
+        "uid": "u",
+        "parts": ["spec.replicas"],
+    }
     lost = {"api_version": "v1", "kind": "ConfigMap", "name": "lost", "namespace": "monitoring"}
     back = Compensation("helm.restore-live", {"release": "web", "objects": [live], "remove": [lost]})
-    world = World(tmp_path, seal(msgspec.structs.replace(
-        wanted, steps=(msgspec.structs.replace(wanted.steps[0], compensation=back),)
-    )))  # fmt: skip
+    world = World(
+        tmp_path,
+        seal(msgspec.structs.replace(wanted, steps=(msgspec.structs.replace(wanted.steps[0], compensation=back),))),
+    )
     found = next(obj for resource, obj in healthy() if resource is DEPLOYMENTS)
     world.cluster.put(DEPLOYMENTS, {"apiVersion": "apps/v1", "kind": "Deployment", **found})
     run = world.run()

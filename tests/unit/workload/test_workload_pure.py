@@ -29,10 +29,11 @@ def pod(name: str, *, label: str = GOOD, ready: bool = True, going: bool = False
 def stateful(*, seen: int = 3, replicas: int = 3, **status: Any) -> dict[str, Any]:
     counters = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), replicas)
     return {
-        "kind": "StatefulSet", "metadata": {"name": "web", "namespace": "shop", "generation": 3},
+        "kind": "StatefulSet",
+        "metadata": {"name": "web", "namespace": "shop", "generation": 3},
         "spec": {"replicas": replicas, "template": {}},
         "status": {"observedGeneration": seen, "currentRevision": GOOD, "updateRevision": GOOD, **counters, **status},
-    }  # fmt: skip
+    }
 
 
 THREE = [pod("web-0"), pod("web-1"), pod("web-2")]
@@ -62,9 +63,15 @@ def test_what_is_ready() -> None:
 
 
 def test_stuck_pods_are_the_unready_ones_of_another_revision_highest_first() -> None:
-    pods = [pod("web-0"), pod("web-1", label=BAD, ready=False), pod("web-2", label=BAD, ready=False),
-            pod("web-10", label=BAD, ready=False), pod("web-3", label=BAD), pod("web-4", ready=False),
-            pod("web-5", label=BAD, ready=False, going=True)]  # fmt: skip
+    pods = [
+        pod("web-0"),
+        pod("web-1", label=BAD, ready=False),
+        pod("web-2", label=BAD, ready=False),
+        pod("web-10", label=BAD, ready=False),
+        pod("web-3", label=BAD),
+        pod("web-4", ready=False),
+        pod("web-5", label=BAD, ready=False, going=True),
+    ]
     assert [p["metadata"]["name"] for p in stuck_pods(stateful(), pods, GOOD)] == ["web-10", "web-2", "web-1"]
     assert stuck_pods(stateful(seen=2), pods, GOOD) == []
     assert stuck_pods(stateful(), pods, "") == []
@@ -112,9 +119,11 @@ def test_why_a_pod_fails(state: dict[str, Any], expected: str | None) -> None:
 
 def test_selectors_with_expressions() -> None:
     rules = [
-        {"key": "tier", "operator": "In", "values": ["a", "b"]}, {"key": "x", "operator": "NotIn", "values": ["c"]},
-        {"key": "y", "operator": "Exists"}, {"key": "z", "operator": "DoesNotExist"},
-    ]  # fmt: skip
+        {"key": "tier", "operator": "In", "values": ["a", "b"]},
+        {"key": "x", "operator": "NotIn", "values": ["c"]},
+        {"key": "y", "operator": "Exists"},
+        {"key": "z", "operator": "DoesNotExist"},
+    ]
     obj = {"spec": {"selector": {"matchLabels": {"app": "web"}, "matchExpressions": rules}}}
     assert selector_of(obj) == "app=web,tier in (a,b),x notin (c),y,!z"
 

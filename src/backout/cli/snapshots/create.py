@@ -26,8 +26,14 @@ _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/-]{0,127}", re.ASCII)
 @click.command("create")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="A name to find it by, such as v1.0.0; repeatable.")
 @click.option("--message", "-m", default="", help="Why it was taken.")
-@click.option("--git-tag", metavar="[NAME]", is_flag=False, flag_value=DEFAULT, default=None,
-              help="Tag the commit in the configured Git repository, too (else: the first --tag).")  # fmt: skip
+@click.option(
+    "--git-tag",
+    metavar="[NAME]",
+    is_flag=False,
+    flag_value=DEFAULT,
+    default=None,
+    help="Tag the commit in the configured Git repository, too (else: the first --tag).",
+)
 @click.option("--push", is_flag=True, help="Push the Git tag.")
 @common_options
 @with_session
@@ -88,16 +94,24 @@ def check_tags(tags: tuple[str, ...]) -> None:
             raise UsageError("{tag} has a meaning of its own, so it can't be a tag.", tag=tag)
         if not _TAG.fullmatch(tag):
             raise UsageError(
-                "{tag} can't be a tag.", tag=repr(tag),
+                "{tag} can't be a tag.",
+                tag=repr(tag),
                 expected="letters, digits and . _ + / -, up to 128, the first a letter or digit",
-            )  # fmt: skip
+            )
 
 
 async def taken(
-    session: Session, cluster: Cluster, repository: Repository, namespace: str, *,
-    kind: SnapshotKind = "manual", tags: tuple[str, ...] = (), message: str = "", incident: bool = False,
+    session: Session,
+    cluster: Cluster,
+    repository: Repository,
+    namespace: str,
+    *,
+    kind: SnapshotKind = "manual",
+    tags: tuple[str, ...] = (),
+    message: str = "",
+    incident: bool = False,
     git: tuple[GitPointer, ...] | None = None,
-) -> Taken:  # fmt: skip
+) -> Taken:
     """Takes a snapshot of a namespace with its health, and says how far it is.
 
     ``incident`` marks a state that somebody is about to leave, however healthy it looks. ``git`` is looked up when it
@@ -121,11 +135,15 @@ async def taken(
         heads(session, [] if git is not None else places(session, namespace, cluster.name)),
     )
     about = About(
-        kind=kind, tags=tags, message=message, actor=actor(), incident=incident or bool(diagnosis.problems),
+        kind=kind,
+        tags=tags,
+        message=message,
+        actor=actor(),
+        incident=incident or bool(diagnosis.problems),
         # What was hidden from view may be broken: that is neither healthy nor known to be broken.
         healthy=False if diagnosis.problems else None if diagnosis.blind else True,
         git=found if git is None else git,
-    )  # fmt: skip
+    )
     try:
         return await take(cluster, repository, namespace, about, progress)
     finally:

@@ -43,7 +43,13 @@ async def command(session: Session, before: str, after: str, kinds: tuple[str, .
         page.show()
     else:
         session.document(
-            versioned("SnapshotDiff", before=old.id, after=after, differences=result.differences,
-                      compared=result.compared, notes=result.notes)
-        )  # fmt: skip
+            versioned(
+                "SnapshotDiff",
+                before=old.id,
+                after=after,
+                differences=result.differences,
+                compared=result.compared,
+                notes=result.notes,
+            )
+        )
     return DIFFERENT if result.differences else 0

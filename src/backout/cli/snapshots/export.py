@@ -47,8 +47,13 @@ async def command(
         session.document(with_kind("SnapshotExport", result))
         return
     page = session.page()
-    page.told("In {file}: snapshots: {count}; objects: {objects}; bytes: {bytes}", count=len(result.snapshots),
-              objects=result.objects, file=result.path, bytes=result.bytes)  # fmt: skip
+    page.told(
+        "In {file}: snapshots: {count}; objects: {objects}; bytes: {bytes}",
+        count=len(result.snapshots),
+        objects=result.objects,
+        file=result.path,
+        bytes=result.bytes,
+    )
     page.told("It can be opened by:", 2)
     for recipient in result.recipients:
         page.line(recipient, 4)

@@ -63,8 +63,9 @@ async def tag_all(
     if not wanted:
         raise ConfigError(
             "No Git repository is configured for namespace {namespace}, so nothing can be tagged.",
-            namespace=namespace, expected="stacks.NAME.git.url in the configuration, for a stack of this namespace",
-        )  # fmt: skip
+            namespace=namespace,
+            expected="stacks.NAME.git.url in the configuration, for a stack of this namespace",
+        )
     who = actor()
     message = f"Backout took a snapshot of {namespace}."
     return tuple([await tagged(place, name, message, push=push, actor=who) for place in wanted])
@@ -86,7 +87,10 @@ def tell_tags(session: Session, wanted: Sequence[Place], made: Sequence[GitPoint
     page = session.page()
     for place, pointer in zip(wanted, made, strict=True):
         if not pointer.pushed:
-            page.told("The tag {tag} was not pushed; this does it: {command}", tag=pointer.tag,
-                      command=push_command(place, pointer.tag))  # fmt: skip
+            page.told(
+                "The tag {tag} was not pushed; this does it: {command}",
+                tag=pointer.tag,
+                command=push_command(place, pointer.tag),
+            )
     if page.lines:
         click.echo("\n".join(page.lines), err=True)

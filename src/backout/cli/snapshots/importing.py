@@ -31,13 +31,19 @@ async def command(session: Session, file: Path, foreign: bool) -> None:
         result = await import_(repository, file, identities=read_identities(path), identity=str(path), foreign=foreign)
     if not session.text:
         session.document(
-            versioned("SnapshotImport", imported=[as_item(snapshot) for snapshot in result.snapshots],
-                      present=result.present, source=result.source, foreign=result.foreign)
-        )  # fmt: skip
+            versioned(
+                "SnapshotImport",
+                imported=[as_item(snapshot) for snapshot in result.snapshots],
+                present=result.present,
+                source=result.source,
+                foreign=result.foreign,
+            )
+        )
         return
     page = session.page()
-    page.told("Snapshots imported: {count}; here already: {present}", count=len(result.snapshots),
-              present=len(result.present))  # fmt: skip
+    page.told(
+        "Snapshots imported: {count}; here already: {present}", count=len(result.snapshots), present=len(result.present)
+    )
     if result.foreign and result.snapshots:
         page.told("They are marked as foreign: latest, good and tags never mean them.", 2, style="warn")
     if result.snapshots:

@@ -117,10 +117,18 @@ def _shown(session: Session, repository: Repository) -> None:
     generations = len(repository.keyring.generations)
     if not session.text:
         session.document(
-            versioned("SnapshotKey", repository=repository.id, where=repository.backend.where,
-                      fingerprint=repository.keyring.fingerprint, generations=generations, identity=str(path),
-                      own=own, recipients=recipients, not_yet_added=wanted)
-        )  # fmt: skip
+            versioned(
+                "SnapshotKey",
+                repository=repository.id,
+                where=repository.backend.where,
+                fingerprint=repository.keyring.fingerprint,
+                generations=generations,
+                identity=str(path),
+                own=own,
+                recipients=recipients,
+                not_yet_added=wanted,
+            )
+        )
         return
     page = session.page()
     page.told("The snapshots in {where} can be opened by:", where=repository.backend.where)
@@ -130,9 +138,17 @@ def _shown(session: Session, repository: Repository) -> None:
     ]
     page.table(("", "recipient", "name", "added"), rows, 2)
     page.told("* is your own; its secret half is in {path}", 2, path=str(path))
-    page.told("fingerprint: {fingerprint}; generation of the key: {generations}", 2,
-              fingerprint=repository.keyring.fingerprint, generations=generations)  # fmt: skip
+    page.told(
+        "fingerprint: {fingerprint}; generation of the key: {generations}",
+        2,
+        fingerprint=repository.keyring.fingerprint,
+        generations=generations,
+    )
     for text in wanted:
-        page.told("The configuration names {recipient}, which can't open them yet: backout snapshot key add", 2,
-                  recipient=text, style="warn")  # fmt: skip
+        page.told(
+            "The configuration names {recipient}, which can't open them yet: backout snapshot key add",
+            2,
+            recipient=text,
+            style="warn",
+        )
     page.show()

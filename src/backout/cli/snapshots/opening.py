@@ -51,8 +51,9 @@ def explain(session: Session, found: Opened) -> None:
     elif found.first_seen:
         page.told(
             "This machine sees the repository in {where} for the first time; its fingerprint is {fingerprint}",
-            where=found.repository.backend.where, fingerprint=found.repository.keyring.fingerprint,
-        )  # fmt: skip
+            where=found.repository.backend.where,
+            fingerprint=found.repository.keyring.fingerprint,
+        )
     if page.lines:
         click.echo("\n".join(page.lines), err=True)
 
@@ -98,9 +99,14 @@ async def cluster_of(session: Session, snapshot: Snapshot) -> AsyncIterator[Clus
         found = await cluster.identity()
         if not found.same_as(snapshot.identity):
             raise WrongCluster(
-                "Snapshot {id} is of another cluster than the one that {context} leads to.", id=snapshot.short,
-                context=cluster.name, expected="{name}, kube-system with uid {wanted}", found="uid {actual}",
-                name=snapshot.cluster, wanted=snapshot.identity.uid or "?", actual=found.uid or "?",
+                "Snapshot {id} is of another cluster than the one that {context} leads to.",
+                id=snapshot.short,
+                context=cluster.name,
+                expected="{name}, kube-system with uid {wanted}",
+                found="uid {actual}",
+                name=snapshot.cluster,
+                wanted=snapshot.identity.uid or "?",
+                actual=found.uid or "?",
                 hint="choose its context with --context",
-            )  # fmt: skip
+            )
         yield cluster

@@ -55,9 +55,15 @@ async def command(
         return 0
     session.document(
         versioned(
-            "SnapshotPrune", dry_run=dry_run, removed=[as_item(snapshot) for snapshot in result.removed],
-            kept=result.kept, packs_removed=result.packs_removed, packs_rewritten=result.packs_rewritten,
-            objects_removed=result.objects_removed, freed=result.freed, left_alone=result.left_alone,
+            "SnapshotPrune",
+            dry_run=dry_run,
+            removed=[as_item(snapshot) for snapshot in result.removed],
+            kept=result.kept,
+            packs_removed=result.packs_removed,
+            packs_rewritten=result.packs_rewritten,
+            objects_removed=result.objects_removed,
+            freed=result.freed,
+            left_alone=result.left_alone,
         )
-    )  # fmt: skip
+    )
     return 0

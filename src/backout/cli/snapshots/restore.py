@@ -33,9 +33,17 @@ if TYPE_CHECKING:
 @common_options
 @with_session
 async def command(
-    session: Session, snapshot: str, objects: tuple[str, ...], kinds: tuple[str, ...], dry_run: bool, yes: bool,
-    approved: tuple[str, ...], include_owned: bool, partial: bool, no_snapshot: bool,
-) -> int:  # fmt: skip
+    session: Session,
+    snapshot: str,
+    objects: tuple[str, ...],
+    kinds: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    approved: tuple[str, ...],
+    include_owned: bool,
+    partial: bool,
+    no_snapshot: bool,
+) -> int:
     """Puts objects back exactly as SNAPSHOT has them: all, those of kinds, or single ones.
 
     Keys that were added since go away. Objects that were created since stay. The present state is kept in a snapshot
@@ -82,9 +90,10 @@ def _refuse_protected(session: Session, snapshot: Snapshot) -> None:
 
     if snapshot.namespace in session.settings.policy.protected:
         raise RefusedError(
-            "The namespace {namespace} is protected: nothing is written there.", namespace=snapshot.namespace,
+            "The namespace {namespace} is protected: nothing is written there.",
+            namespace=snapshot.namespace,
             hint="policy.protected in the configuration lists these namespaces",
-        )  # fmt: skip
+        )
 
 
 async def _before(session: Session, cluster: Cluster, repository: Repository, snapshot: Snapshot) -> str:
@@ -92,8 +101,7 @@ async def _before(session: Session, cluster: Cluster, repository: Repository, sn
     from backout.cli.snapshots.create import taken
 
     message = session.page().say("before the restore of {id}", id=snapshot.short)
-    result = await taken(session, cluster, repository, snapshot.namespace, kind="run", message=message,
-                         incident=True)  # fmt: skip
+    result = await taken(session, cluster, repository, snapshot.namespace, kind="run", message=message, incident=True)
     session.note("The present state is kept in snapshot {id}.", id=result.snapshot.short)
     return result.snapshot.id
 
@@ -121,7 +129,8 @@ def _tell(
         _show(session, snapshot, items)
     else:
         session.document(
-            versioned("SnapshotRestore", snapshot=snapshot.id, dryRun=dry_run, before=before, items=items,
-                      exitCode=code)
-        )  # fmt: skip
+            versioned(
+                "SnapshotRestore", snapshot=snapshot.id, dryRun=dry_run, before=before, items=items, exitCode=code
+            )
+        )
     return code

@@ -17,10 +17,16 @@ SHOWN_READERS = 4
 NEAR = 90
 """Characters that are shown of a long value."""
 HOW = {
-    "volume": "files", "projected": "files", "subPath": "a file that stays as it is", "env": "variables",
-    "pullSecret": "pulls images with it", "tls": "certificate", "backend": "backend", "args": "arguments",
+    "volume": "files",
+    "projected": "files",
+    "subPath": "a file that stays as it is",
+    "env": "variables",
+    "pullSecret": "pulls images with it",
+    "tls": "certificate",
+    "backend": "backend",
+    "args": "arguments",
     "configmap": "configuration",
-}  # fmt: skip
+}
 LOOKED = {"pods": "{count} pods", "workloads": "{count} workloads", "releases": "{count} releases"}
 
 

@@ -56,8 +56,13 @@ def _steps(page: Page, steps: Sequence[Step]) -> None:
         first, number = number + 1, number + len(row)
         if action == "workload.wait-ready" and len(row) > 2:
             names = ", ".join(_name(step.params, step.target) for step in row)
-            page.told("{first}.–{last}. Wait until these are ready, at the right revision: {names}", 2, first=first,
-                      last=number, names=names)  # fmt: skip
+            page.told(
+                "{first}.–{last}. Wait until these are ready, at the right revision: {names}",
+                2,
+                first=first,
+                last=number,
+                names=names,
+            )
             continue
         for offset, step in enumerate(row):
             page.line(f"{first + offset}. {page.say(step.title)}", 2)

@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 STATUS = {"pass": "good", "fail": "bad", "unknown": "warn"}
 OUTCOME = {"recovered": "good", "not-recovered": "bad", "unknown": "warn"}
 SIGNS = {
-    "step-done": ("✓", "good"), "step-failed": ("✗", "bad"), "step-started": ("▸", "head"),
+    "step-done": ("✓", "good"),
+    "step-failed": ("✗", "bad"),
+    "step-started": ("▸", "head"),
     "step-progress": (" ", "dim"),
-    "snapshot-skipped": ("!", "warn"), "check": ("·", "dim"), "verdict": ("=", "head"), "resumed": ("▸", "warn"),
-}  # fmt: skip
+    "snapshot-skipped": ("!", "warn"),
+    "check": ("·", "dim"),
+    "verdict": ("=", "head"),
+    "resumed": ("▸", "warn"),
+}
 
 
 def event_line(page: Page, event: RunEvent, started: datetime | None) -> str:
@@ -67,8 +72,14 @@ def show_run(page: Page, run: Run, events: list[RunEvent]) -> None:
     """One run: head, events, verdict or failure."""
     page.line(paint(f"{run.id}   {run.plan.cluster} · {run.plan.namespace} · {run.plan.target}", "head"))
     took = duration(((run.ended or datetime.now(UTC)) - run.started).total_seconds())
-    page.told("{state}, started {when}, took {took}, by {actor}", 2, state=page.say(run.state),
-              when=page.ago(run.started), took=took, actor=run.actor or "-")  # fmt: skip
+    page.told(
+        "{state}, started {when}, took {took}, by {actor}",
+        2,
+        state=page.say(run.state),
+        when=page.ago(run.started),
+        took=took,
+        actor=run.actor or "-",
+    )
     for event in events:
         page.line(event_line(page, event, run.started))
     if run.verdict is not None:
@@ -130,6 +141,12 @@ def show_outcome(page: Page, run: Run) -> None:
     took = duration(((run.ended or datetime.now(UTC)) - run.started).total_seconds())
     word = UNDONE.get(run.state, run.state) if run.plan.undo_of else run.state
     outcome = paint(page.say(word), OUTCOME.get(run.state, "bad"))
-    page.told("{target} on {cluster}: {outcome} after {took}", 2, target=str(run.plan.target), cluster=run.plan.cluster,
-              outcome=outcome, took=took)  # fmt: skip
+    page.told(
+        "{target} on {cluster}: {outcome} after {took}",
+        2,
+        target=str(run.plan.target),
+        cluster=run.plan.cluster,
+        outcome=outcome,
+        took=took,
+    )
     page.told("Report: backout report {run}    Undo: backout undo {run}", 2, "dim", run=run.id)

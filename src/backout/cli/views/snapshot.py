@@ -29,12 +29,24 @@ def clean(text: str) -> str:
 def as_item(snapshot: Snapshot) -> dict[str, Any]:
     """A snapshot as document, without entries and pointers."""
     return {
-        "id": snapshot.id, "type": snapshot.kind, "cluster": snapshot.cluster, "namespace": snapshot.namespace,
-        "taken_at": snapshot.taken_at, "tags": snapshot.tags, "message": snapshot.message, "healthy": snapshot.healthy,
-        "incident": snapshot.incident, "good": snapshot.good, "objects": snapshot.objects, "size": snapshot.size,
-        "actor": snapshot.actor, "run": snapshot.run, "parent": snapshot.parent, "identity": snapshot.identity,
+        "id": snapshot.id,
+        "type": snapshot.kind,
+        "cluster": snapshot.cluster,
+        "namespace": snapshot.namespace,
+        "taken_at": snapshot.taken_at,
+        "tags": snapshot.tags,
+        "message": snapshot.message,
+        "healthy": snapshot.healthy,
+        "incident": snapshot.incident,
+        "good": snapshot.good,
+        "objects": snapshot.objects,
+        "size": snapshot.size,
+        "actor": snapshot.actor,
+        "run": snapshot.run,
+        "parent": snapshot.parent,
+        "identity": snapshot.identity,
         "imported_from": snapshot.imported_from,
-    }  # fmt: skip
+    }
 
 
 def as_entry(entry: Entry) -> dict[str, Any]:
@@ -61,11 +73,19 @@ def show_list(page: Page, snapshots: Sequence[Snapshot], total: int) -> None:
         return
     rows = [
         (
-            s.short, page.ago(s.taken_at), page.say(KINDS[s.kind]), clean(s.cluster) or "-", clean(s.namespace) or "*",
-            str(s.objects), bytes_(s.size), state(page, s), clean(", ".join(s.tags)) or "-", clean(s.message),
+            s.short,
+            page.ago(s.taken_at),
+            page.say(KINDS[s.kind]),
+            clean(s.cluster) or "-",
+            clean(s.namespace) or "*",
+            str(s.objects),
+            bytes_(s.size),
+            state(page, s),
+            clean(", ".join(s.tags)) or "-",
+            clean(s.message),
         )
         for s in snapshots
-    ]  # fmt: skip
+    ]
     page.table(("id", "taken", "kind", "cluster", "namespace", "objects", "size", "state", "tags", "message"), rows)
     if total > len(snapshots):
         page.told("{count} more; see --limit", count=total - len(snapshots), style="dim")
@@ -86,8 +106,13 @@ def show_snapshot(page: Page, snapshot: Snapshot, kinds: Mapping[str, int], entr
     """One snapshot in full."""
     place = f"{clean(snapshot.cluster)} · {clean(snapshot.namespace) or '*'}"
     page.line(paint(f"{snapshot.id}   {place}", "head"))
-    page.told("taken {when}, {kind}, by {actor}", 2, when=page.ago(snapshot.taken_at),
-              kind=page.say(KINDS[snapshot.kind]), actor=clean(snapshot.actor) or "-")  # fmt: skip
+    page.told(
+        "taken {when}, {kind}, by {actor}",
+        2,
+        when=page.ago(snapshot.taken_at),
+        kind=page.say(KINDS[snapshot.kind]),
+        actor=clean(snapshot.actor) or "-",
+    )
     page.line(state(page, snapshot), 2)
     if snapshot.imported_from:
         page.told("imported from the foreign repository {id}", 2, id=snapshot.imported_from, style="warn")
@@ -121,11 +146,12 @@ def skipped_rows(page: Page, snapshot: Snapshot) -> list[tuple[str, str, str]]:
     """What was left out and why; ``*`` stands for a whole kind, whose objects were not counted."""
     rows = [
         (
-            clean(str(s.ref) if s.ref.name else s.ref.kind), str(s.count) if s.ref.name or s.count > 1 else "*",
+            clean(str(s.ref) if s.ref.name else s.ref.kind),
+            str(s.count) if s.ref.name or s.count > 1 else "*",
             clean(page.say(s.reason)),
         )
         for s in snapshot.skipped
-    ]  # fmt: skip
+    ]
     # One kind may be served by two groups, such as Event.
     return list(dict.fromkeys(rows))
 
@@ -157,11 +183,21 @@ def show_verified(page: Page, report: Report) -> None:
             page.told("needed by {name}", 4, name=clean(name))
     for name in report.unknown_files:
         page.told("{name} is no file of a repository; it was not looked at.", name=clean(name), style="warn")
-    page.told("Snapshots: {snapshots}; objects: {objects}; packs: {packs}; {size}", snapshots=report.snapshots,
-              objects=report.objects, packs=report.packs, size=bytes_(report.bytes))  # fmt: skip
+    page.told(
+        "Snapshots: {snapshots}; objects: {objects}; packs: {packs}; {size}",
+        snapshots=report.snapshots,
+        objects=report.objects,
+        packs=report.packs,
+        size=bytes_(report.bytes),
+    )
     if report.packs_read:
-        page.told("read and decrypted: {read} of {packs} packs, {size}", 2, read=report.packs_read, packs=report.packs,
-                  size=bytes_(report.bytes_read))  # fmt: skip
+        page.told(
+            "read and decrypted: {read} of {packs} packs, {size}",
+            2,
+            read=report.packs_read,
+            packs=report.packs,
+            size=bytes_(report.bytes_read),
+        )
     elif report.packs:
         page.told("contents were not read; --read-data does", 2, style="dim")
     if report.unused:
@@ -191,7 +227,12 @@ def show_pruned(page: Page, result: Pruned, *, done: bool) -> None:
         if done
         else "Objects to be removed: {objects}; packs: {packs}, written anew: {rewritten}; about {size} freed"
     )
-    page.told(said, objects=result.objects_removed, packs=result.packs_removed, rewritten=result.packs_rewritten,
-              size=bytes_(result.freed))  # fmt: skip
+    page.told(
+        said,
+        objects=result.objects_removed,
+        packs=result.packs_removed,
+        rewritten=result.packs_rewritten,
+        size=bytes_(result.freed),
+    )
     for name in result.left_alone:
         page.told("{name} is damaged and was left alone.", name=name, style="warn")

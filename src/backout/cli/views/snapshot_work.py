@@ -27,12 +27,20 @@ def show_taken(page: Page, taken: Taken) -> None:
     """A snapshot that was just completed."""
     snapshot = taken.snapshot
     page.line(paint(f"{snapshot.short}   {clean(snapshot.cluster)} · {clean(snapshot.namespace)}", "head"))
-    page.told("Objects: {count}, {size}; added to the repository: {written}", 2, count=snapshot.objects,
-              size=bytes_(snapshot.size), written=bytes_(taken.written))  # fmt: skip
+    page.told(
+        "Objects: {count}, {size}; added to the repository: {written}",
+        2,
+        count=snapshot.objects,
+        size=bytes_(snapshot.size),
+        written=bytes_(taken.written),
+    )
     page.line(state(page, snapshot), 2)
     if snapshot.incident:
-        page.told("It was taken while something was broken: good never means it, latest only if there is no other.", 2,
-                  style="warn")  # fmt: skip
+        page.told(
+            "It was taken while something was broken: good never means it, latest only if there is no other.",
+            2,
+            style="warn",
+        )
     if snapshot.tags:
         page.told("tags: {tags}", 2, tags=clean(", ".join(snapshot.tags)))
     for git in snapshot.pointers.git:
@@ -42,8 +50,13 @@ def show_taken(page: Page, taken: Taken) -> None:
         rows = skipped_rows(page, snapshot)
         page.table(("object", "count", "why"), rows[:MANY], 4)
         if len(rows) > MANY:
-            page.told("{count} more; see backout snapshot show {id}", 4, count=len(rows) - MANY, id=snapshot.short,
-                      style="dim")  # fmt: skip
+            page.told(
+                "{count} more; see backout snapshot show {id}",
+                4,
+                count=len(rows) - MANY,
+                id=snapshot.short,
+                style="dim",
+            )
 
 
 LINES = 60
@@ -65,8 +78,13 @@ def show_comparison(page: Page, result: Comparison) -> None:
         return
     count = {change: sum(1 for d in result.differences if d.change == change) for change in _SIGNS}
     page.line()
-    page.told("{changed} changed, {added} added, {gone} gone; objects compared: {count}", changed=count["changed"],
-              added=count["added"], gone=count["gone"], count=result.compared)  # fmt: skip
+    page.told(
+        "{changed} changed, {added} added, {gone} gone; objects compared: {count}",
+        changed=count["changed"],
+        added=count["added"],
+        gone=count["gone"],
+        count=result.compared,
+    )
 
 
 def show_fields(page: Page, fields: Sequence[FieldChange], texts: Sequence[TextChange], indent: int = 4) -> None:
@@ -85,20 +103,25 @@ def show_fields(page: Page, fields: Sequence[FieldChange], texts: Sequence[TextC
             page.told("{count} more lines; see -o json", indent + 2, count=len(text.lines) - LINES, style="dim")
 
 
-_ACTIONS = {
-    "create": ("+", "good"), "update": ("~", "warn"), "recreate": ("±", "bad"), "blocked": ("✗", "bad"),
-}  # fmt: skip
+_ACTIONS = {"create": ("+", "good"), "update": ("~", "warn"), "recreate": ("±", "bad"), "blocked": ("✗", "bad")}
 _STATES = {
-    "done": (N_("done"), "good"), "failed": (N_("failed"), "bad"), "not-reached": (N_("not begun"), "warn"),
+    "done": (N_("done"), "good"),
+    "failed": (N_("failed"), "bad"),
+    "not-reached": (N_("not begun"), "warn"),
     "unknown": (N_("unknown: look at it"), "bad"),
-}  # fmt: skip
+}
 _SUMMARY = {
-    "done": N_("put back: {count}"), "failed": N_("failed: {count}"), "unknown": N_("unknown: {count}"),
-    "not-reached": N_("not begun: {count}"), "create": N_("to be created: {count}"),
-    "update": N_("to be changed: {count}"), "recreate": N_("to be deleted and created anew: {count}"),
-    "unchanged": N_("unchanged: {count}"), "left-alone": N_("left alone: {count}"),
+    "done": N_("put back: {count}"),
+    "failed": N_("failed: {count}"),
+    "unknown": N_("unknown: {count}"),
+    "not-reached": N_("not begun: {count}"),
+    "create": N_("to be created: {count}"),
+    "update": N_("to be changed: {count}"),
+    "recreate": N_("to be deleted and created anew: {count}"),
+    "unchanged": N_("unchanged: {count}"),
+    "left-alone": N_("left alone: {count}"),
     "blocked": N_("can't be put back: {count}"),
-}  # fmt: skip
+}
 
 
 def show_restore(page: Page, snapshot: Snapshot, items: Sequence[RestoreItem]) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from backout.helm.workloads import KINDS
 from backout.mechanisms.helm.analysis import Analysis, Item
-from backout.mechanisms.helm.workloads import KINDS
 from backout.mechanisms.workload import steps as builders
 from backout.mechanisms.workload.objects import on_delete, ordered, partition_of
 from backout.model.plan import Step

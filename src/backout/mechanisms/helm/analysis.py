@@ -10,11 +10,11 @@ import msgspec
 
 from backout.cluster.port import Cluster, Resource
 from backout.errors import AccessDenied, AlreadyExists, BackoutError, Conflict, Invalid, ObjectNotFound
-from backout.mechanisms.diff import diff_objects
-from backout.mechanisms.helm.manifest import Entry, Key, entries
-from backout.mechanisms.helm.merge import built_in, owned, three_way, two_way
-from backout.mechanisms.helm.payload import Release
-from backout.mechanisms.helm.records import Record
+from backout.helm.manifest import Entry, Key, entries
+from backout.helm.merge import built_in, owned, three_way, two_way
+from backout.helm.payload import Release
+from backout.helm.records import Record
+from backout.kube.diff import diff_objects
 from backout.model.change import FieldChange
 from backout.model.target import ObjectRef
 
@@ -98,15 +98,18 @@ async def analyse(
 
     async def one(key: Key) -> Item:
         async with gate:
-            return await _item(
-                cluster, before.get(key), after.get(key), record, server_side=server_side
-            )  # fmt: skip
+            return await _item(cluster, before.get(key), after.get(key), record, server_side=server_side)
 
     items = await asyncio.gather(*(one(key) for key in [*after, *(key for key in before if key not in after)]))
     return Analysis(
-        head=record, head_release=head_release, target=target[0], target_release=target[1], server_side=server_side,
-        items=tuple(items), hooks=hooks,
-    )  # fmt: skip
+        head=record,
+        head_release=head_release,
+        target=target[0],
+        target_release=target[1],
+        server_side=server_side,
+        items=tuple(items),
+        hooks=hooks,
+    )
 
 
 async def _item(
@@ -128,14 +131,24 @@ async def _item(
     except ObjectNotFound:
         live = None
     except AccessDenied as error:
-        return Item(ref=ref, resource=resource, gone=target is None, refusal=error,
-                    base=base.object if base else None, target=target.object if target else None)  # fmt: skip
+        return Item(
+            ref=ref,
+            resource=resource,
+            gone=target is None,
+            refusal=error,
+            base=base.object if base else None,
+            target=target.object if target else None,
+        )
     if target is None:
         notes = ((live or {}).get("metadata") or {}).get("annotations") or {}
         return Item(
-            ref=ref, resource=resource, base=base.object if base else None, live=live, gone=True,
+            ref=ref,
+            resource=resource,
+            base=base.object if base else None,
+            live=live,
+            gone=True,
             kept=live is None or notes.get(KEEP) == "keep",
-        )  # fmt: skip
+        )
     wanted = _located(owned(target.object, record.release, record.namespace), ref)
     before = owned(base.object, record.release, record.namespace) if base else None
     return await _ask(cluster, ref, resource, before, wanted, live, server_side=server_side)
@@ -175,9 +188,16 @@ async def _ask(
             after, asked = guess, False
         break
     return Item(
-        ref=ref, resource=resource, base=base, target=wanted, live=live, after=after, asked=asked, refusal=refusal,
+        ref=ref,
+        resource=resource,
+        base=base,
+        target=wanted,
+        live=live,
+        after=after,
+        asked=asked,
+        refusal=refusal,
         fields=diff_objects(live, after),
-    )  # fmt: skip
+    )
 
 
 def reckon(base: Object | None, target: Object, live: Object, ref: ObjectRef) -> Object:

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from backout.errors import LockedError, TimedOut, ToolFailed
-from backout.mechanisms.helm.text import first_line
+from backout.helm.text import first_line
 from backout.model.message import Message, msg
 from backout.tools.locate import Tool
 
@@ -116,9 +116,15 @@ async def run(
     with tempfile.TemporaryFile() as out:
         try:
             process = subprocess.Popen(  # noqa: ASYNC220 - starting takes a moment; waiting for it does not block
-                list(arguments), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=dict(env),
-                start_new_session=True, pass_fds=tuple(keep), close_fds=True,
-            )  # fmt: skip
+                list(arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=dict(env),
+                start_new_session=True,
+                pass_fds=tuple(keep),
+                close_fds=True,
+            )
         except OSError as error:
             raise ToolFailed(
                 "{program} can't be started: {reason}", program=arguments[0], reason=error.strerror or "error"
@@ -136,9 +142,10 @@ async def run(
                     await asyncio.to_thread(process.wait)
                     raise TimedOut(
                         "{program} did not end within {seconds} s and was stopped.",
-                        program=Path(arguments[0]).name, seconds=round(timeout),
+                        program=Path(arguments[0]).name,
+                        seconds=round(timeout),
                         hint="The release may be left pending; `backout resume` looks and finishes.",
-                    )  # fmt: skip
+                    )
         reader.read(last=True)
         return Result(process.returncode, reader.text)
 

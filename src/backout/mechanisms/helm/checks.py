@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from backout.cluster.port import CONFIGMAPS, CONTROLLERREVISIONS, JOBS, PODS, REPLICASETS, SECRETS, Resource
+from backout.helm.manifest import digest
+from backout.helm.payload import Release
+from backout.helm.workloads import workloads
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis, Item
-from backout.mechanisms.helm.manifest import digest
 from backout.mechanisms.helm.obstacles import obstacles
-from backout.mechanisms.helm.payload import Release
-from backout.mechanisms.helm.workloads import workloads
 from backout.model.message import msg
 from backout.model.plan import Access, Check
 from backout.model.target import Target
@@ -22,12 +22,14 @@ def checks(analysis: Analysis, target: Target) -> list[Check]:
     wanted = digest(analysis.target_release.manifest)
     found = [
         Check(
-            code="release-deployed", target=target,
-            title=msg("{target} is deployed with the content of revision {n}", target=str(target),
-                      n=analysis.target.revision),
+            code="release-deployed",
+            target=target,
+            title=msg(
+                "{target} is deployed with the content of revision {n}", target=str(target), n=analysis.target.revision
+            ),
             params={"digest": wanted},
         )
-    ]  # fmt: skip
+    ]
     for workload in workloads(analysis.target_release.manifest, analysis.namespace):
         mine = Target(workload.kind.lower(), workload.name, workload.namespace, target.cluster)
         params = {
@@ -36,23 +38,48 @@ def checks(analysis: Analysis, target: Target) -> list[Check]:
             "name": workload.name,
             "namespace": workload.namespace,
         }
-        found.append(Check(code="workload-ready", target=mine, params=params,
-                           title=msg("{workload} is ready at its new revision", workload=str(mine))))  # fmt: skip
-        found.append(Check(code="no-new-restarts", target=mine, params=params,
-                           title=msg("Pods of {workload} do not restart", workload=str(mine))))  # fmt: skip
+        found.append(
+            Check(
+                code="workload-ready",
+                target=mine,
+                params=params,
+                title=msg("{workload} is ready at its new revision", workload=str(mine)),
+            )
+        )
+        found.append(
+            Check(
+                code="no-new-restarts",
+                target=mine,
+                params=params,
+                title=msg("Pods of {workload} do not restart", workload=str(mine)),
+            )
+        )
     services = sorted(item.ref.name for item in analysis.items if _expects_endpoints(item, analysis))
     if services:
-        found.append(Check(code="endpoints", target=target, params={"services": services},
-                           title=msg("Services of {target} have ready endpoints", target=str(target))))  # fmt: skip
+        found.append(
+            Check(
+                code="endpoints",
+                target=target,
+                params={"services": services},
+                title=msg("Services of {target} have ready endpoints", target=str(target)),
+            )
+        )
     claims = sorted(item.ref.name for item in analysis.items if _is_bound(item))
     if claims:
-        found.append(Check(code="pvc-bound", target=target, params={"names": claims},
-                           title=msg("Volume claims of {target} are Bound", target=str(target))))  # fmt: skip
+        found.append(
+            Check(
+                code="pvc-bound",
+                target=target,
+                params={"names": claims},
+                title=msg("Volume claims of {target} are Bound", target=str(target)),
+            )
+        )
     for item in analysis.items:
         if item.ref.kind == "StatefulSet" and ((item.target or {}).get("spec") or {}).get("volumeClaimTemplates"):
             mine = Target("statefulset", item.ref.name, item.ref.namespace, target.cluster)
-            found.append(Check(code="pvc-bound", target=mine,
-                               title=msg("Volume claims of {target} are Bound", target=str(mine))))  # fmt: skip
+            found.append(
+                Check(code="pvc-bound", target=mine, title=msg("Volume claims of {target} are Bound", target=str(mine)))
+            )
     return found
 
 

@@ -12,12 +12,12 @@ import hashlib
 
 from backout.cluster.port import STATEFULSETS, Cluster
 from backout.errors import BackoutError, ObjectNotFound, PreconditionFailed, TimedOut, ToolFailed
+from backout.helm.manifest import digest, entries
+from backout.helm.payload import Release
+from backout.helm.records import PENDING, Record, Records, driver
 from backout.mechanisms.helm import binary
 from backout.mechanisms.helm.failures import error_from
-from backout.mechanisms.helm.manifest import digest, entries
 from backout.mechanisms.helm.obstacles import recreate_needed
-from backout.mechanisms.helm.payload import Release
-from backout.mechanisms.helm.records import PENDING, Record, Records, driver
 from backout.mechanisms.helm.steps import stops_at
 from backout.mechanisms.helm.tool import find_helm
 from backout.mechanisms.port import StepContext, StepOutcome
@@ -51,10 +51,13 @@ async def repair_pending(context: StepContext, step: Step) -> StepOutcome:
         raise moved_on(release, f"revision {number} unchanged ({head.status})", await records.head(release))
     return StepOutcome(
         False,
-        msg("Nobody works on helm/{release}: its record did not change for {seconds} s.", release=release,
-            seconds=round(seconds)),
+        msg(
+            "Nobody works on helm/{release}: its record did not change for {seconds} s.",
+            release=release,
+            seconds=round(seconds),
+        ),
         {"revision": number, "status": head.status},
-    )  # fmt: skip
+    )
 
 
 async def _changes_within(records: Records, release: str, seconds: float) -> str | None:
@@ -90,7 +93,7 @@ async def rollback(context: StepContext, step: Step) -> StepOutcome:
                 False,
                 msg("helm/{release} is at the content of revision {n} already.", release=release, n=params["revision"]),
                 {"revision": head.revision},
-            )  # fmt: skip
+            )
         _still_as_planned(step, head, current)
         wanted = await _same_target(records, step)
         helm = await find_helm()
@@ -106,19 +109,32 @@ async def _helm(
 ) -> tuple[binary.Result | None, BackoutError | None]:
     params = step.params
     arguments = binary.rollback_arguments(
-        helm, release=str(params["release"]), revision=int(params["revision"]), namespace=records.namespace,
-        context=context.cluster.context, server_side=params.get("apply") == "ssa",
-        force_conflicts=bool(params.get("force_conflicts")), no_hooks=bool(params.get("no_hooks")),
+        helm,
+        release=str(params["release"]),
+        revision=int(params["revision"]),
+        namespace=records.namespace,
+        context=context.cluster.context,
+        server_side=params.get("apply") == "ssa",
+        force_conflicts=bool(params.get("force_conflicts")),
+        no_hooks=bool(params.get("no_hooks")),
         timeout=float(params.get("timeout", 300.0)),
-    )  # fmt: skip
-    context.progress(msg("helm {version}: rollback of {release} to revision {n}.", version=helm.version,
-                         release=str(params["release"]), n=int(params["revision"])))  # fmt: skip
+    )
+    context.progress(
+        msg(
+            "helm {version}: rollback of {release} to revision {n}.",
+            version=helm.version,
+            release=str(params["release"]),
+            n=int(params["revision"]),
+        )
+    )
     try:
         result = await binary.run(
-            arguments, environment(context.cluster.kubeconfig, HELM_DRIVER=records.driver_name), keep=(handle,),
+            arguments,
+            environment(context.cluster.kubeconfig, HELM_DRIVER=records.driver_name),
+            keep=(handle,),
             timeout=step.timeout,
             line=lambda text: context.progress(msg("helm: {line}", line=text)),
-        )  # fmt: skip
+        )
     except BackoutError as error:
         return None, error
     return result, None
@@ -133,19 +149,26 @@ async def _confirm(
     if head.revision > before.revision and head.status == "deployed" and digest(current.manifest) == wanted:
         return StepOutcome(
             True,
-            msg("helm/{release} is at revision {n} now, with the content of revision {target}.", release=release,
-                n=head.revision, target=int(step.params["revision"])),
+            msg(
+                "helm/{release} is at revision {n} now, with the content of revision {target}.",
+                release=release,
+                n=head.revision,
+                target=int(step.params["revision"]),
+            ),
             {"revision": head.revision, "previous": before.revision},
-        )  # fmt: skip
+        )
     if failure is not None:
         raise failure
     if result is not None and result.code != 0:
         raise error_from(result.output, release=f"helm/{release}", found=state)
     raise ToolFailed(
         "helm ended without an error, but its records do not show the rollback.",
-        expected="a new revision, deployed, with the content of revision {target}", found="{state}",
-        target=int(step.params["revision"]), state=state, hint="Somebody else may have changed the release; plan anew.",
-    )  # fmt: skip
+        expected="a new revision, deployed, with the content of revision {target}",
+        found="{state}",
+        target=int(step.params["revision"]),
+        state=state,
+        hint="Somebody else may have changed the release; plan anew.",
+    )
 
 
 def _arrived(step: Step, head: Record, current: Release) -> bool:
@@ -162,9 +185,11 @@ def _still_as_planned(step: Step, head: Record, current: Release) -> None:
     expected = planned.get("digest") or step.params.get("expect")
     if isinstance(planned.get("head"), int) and head.revision != planned["head"]:
         # A rollback of ours that was killed, or that failed, leaves a newer head with the target's content.
-        if head.revision > planned["head"] and content == step.params["digest"] and head.status in {
-            "pending-rollback", "failed"
-        }:  # fmt: skip
+        if (
+            head.revision > planned["head"]
+            and content == step.params["digest"]
+            and head.status in {"pending-rollback", "failed"}
+        ):
             return
         raise moved_on(str(step.params["release"]), f"revision {planned['head']}", head)
     if (
@@ -183,15 +208,21 @@ async def _same_target(records: Records, step: Step) -> Release:
     record = next((r for r in await records.history(release) if r.revision == number), None)
     if record is None:
         raise PreconditionFailed(
-            "Revision {n} of helm/{release} is not in its history any more.", n=number, release=release,
-            expected="the revision that the plan goes back to", found="a history without it", hint="Plan anew.",
-        )  # fmt: skip
+            "Revision {n} of helm/{release} is not in its history any more.",
+            n=number,
+            release=release,
+            expected="the revision that the plan goes back to",
+            found="a history without it",
+            hint="Plan anew.",
+        )
     wanted = await records.load(record)
     if digest(wanted.manifest) != step.params["digest"]:
         raise PreconditionFailed(
-            "Revision {n} of helm/{release} does not say what it said when the plan was made.", n=number,
-            release=release, hint="Somebody edited its record. Look who did, then plan anew.",
-        )  # fmt: skip
+            "Revision {n} of helm/{release} does not say what it said when the plan was made.",
+            n=number,
+            release=release,
+            hint="Somebody edited its record. Look who did, then plan anew.",
+        )
     return wanted
 
 
@@ -246,9 +277,11 @@ async def _gone(cluster: Cluster, name: str, namespace: str, uid: str) -> None:
                     return
     except TimeoutError:
         raise TimedOut(
-            "statefulset/{name} was not gone within {seconds} s after it was deleted.", name=name,
-            seconds=round(_ORPHANING), hint="Look at its finalizers and at the garbage collector, then resume.",
-        ) from None  # fmt: skip
+            "statefulset/{name} was not gone within {seconds} s after it was deleted.",
+            name=name,
+            seconds=round(_ORPHANING),
+            hint="Look at its finalizers and at the garbage collector, then resume.",
+        ) from None
 
 
 async def _is_there(cluster: Cluster, name: str, namespace: str, uid: str) -> bool:
@@ -271,7 +304,12 @@ def records_of(cluster: Cluster, step: Step) -> Records:
 def moved_on(release: str, expected: str, head: Record) -> PreconditionFailed:
     """The error for a release that somebody else changed."""
     return PreconditionFailed(
-        "helm/{release} is not what it was when the plan was made.", release=release,
-        expected="{was}", found="revision {number}, {status}", was=expected, number=head.revision, status=head.status,
+        "helm/{release} is not what it was when the plan was made.",
+        release=release,
+        expected="{was}",
+        found="revision {number}, {status}",
+        was=expected,
+        number=head.revision,
+        status=head.status,
         hint="Somebody works on this release. Look at `backout history helm/{release}`, then plan anew.",
-    )  # fmt: skip
+    )

@@ -24,16 +24,24 @@ from backout.cluster.port import (
     Resource,
 )
 from backout.errors import AccessDenied
-from backout.mechanisms.helm import views
+from backout.kube import projections as views
 from backout.model.message import Message, msg
 
 CALM = timedelta(minutes=10)
 """A container that did not crash for this long is no crash loop: the kubelet forgets its back-off after ten minutes."""
 
-FAILING = frozenset({
-    "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull",
-    "CreateContainerConfigError", "CreateContainerError", "RunContainerError",
-})  # fmt: skip
+FAILING = frozenset(
+    {
+        "CrashLoopBackOff",
+        "ImagePullBackOff",
+        "ErrImagePull",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    }
+)
 
 WorkloadId = tuple[str, str, str]
 """Kind, namespace, name."""
@@ -186,20 +194,25 @@ def _seen(
             order = (owned.metadata.annotations or {}).get("deployment.kubernetes.io/revision", "0")
             generations.append(
                 Generation(
-                    name=name, template=owned.spec.template, order=int(order) if order.isdecimal() else 0,
-                    created=owned.metadata.creation_timestamp, ready=owned.status.ready_replicas,
+                    name=name,
+                    template=owned.spec.template,
+                    order=int(order) if order.isdecimal() else 0,
+                    created=owned.metadata.creation_timestamp,
+                    ready=owned.status.ready_replicas,
                 )
-            )  # fmt: skip
+            )
             found.extend(judge_pod(pod, name, now) for pod in pods.get(owned.metadata.uid, []))
     else:
         for revision in revisions.get(uid, []):
             template = (revision.data.get("spec") or {}).get("template") or {}
             generations.append(
                 Generation(
-                    name=revision.metadata.name, template=template, order=revision.revision,
+                    name=revision.metadata.name,
+                    template=template,
+                    order=revision.revision,
                     created=revision.metadata.creation_timestamp,
                 )
-            )  # fmt: skip
+            )
         for pod in pods.get(uid, []):
             label = (pod.metadata.labels or {}).get("controller-revision-hash", "")
             # A StatefulSet labels its pods with the revision's whole name, a DaemonSet with the hash at its end.
@@ -208,15 +221,20 @@ def _seen(
     available = next((c for c in item.status.conditions if c.type == "Available" and c.status == "False"), None)
     strategy = item.spec.strategy or item.spec.update_strategy
     return Seen(
-        kind=kind, name=item.metadata.name, created=item.metadata.creation_timestamp, template=item.spec.template,
-        generations=tuple(sorted(generations, key=lambda generation: generation.order)), pods=tuple(found),
-        current_revision=item.status.current_revision, update_revision=item.status.update_revision,
+        kind=kind,
+        name=item.metadata.name,
+        created=item.metadata.creation_timestamp,
+        template=item.spec.template,
+        generations=tuple(sorted(generations, key=lambda generation: generation.order)),
+        pods=tuple(found),
+        current_revision=item.status.current_revision,
+        update_revision=item.status.update_revision,
         ordered=kind == "StatefulSet" and item.spec.pod_management_policy != "Parallel",
         recreate=bool(strategy and strategy.type == "Recreate"),
         unavailable_since=available.last_transition_time if available else None,
         desired=item.status.desired_number_scheduled if kind == "DaemonSet" else _count(item.spec.replicas),
         at=now,
-    )  # fmt: skip
+    )
 
 
 def _count(replicas: int | None) -> int:
@@ -241,7 +259,10 @@ def judge_pod(pod: views.Pod, generation: str, now: datetime) -> SeenPod:
     if not reason and restarted and not is_ready:
         reason = "restarts"
     return SeenPod(
-        name=meta.name, generation=generation, created=meta.creation_timestamp,
+        name=meta.name,
+        generation=generation,
+        created=meta.creation_timestamp,
         ready_since=ready.last_transition_time if ready and is_ready else None,
-        steady=is_ready and not restarted and not reason, failing=reason,
-    )  # fmt: skip
+        steady=is_ready and not restarted and not reason,
+        failing=reason,
+    )

@@ -19,41 +19,47 @@ from backout.errors import (
     TokenExpired,
     ToolFailed,
 )
-from backout.mechanisms.helm.text import first_line
+from backout.helm.text import first_line
 
 _RULES: tuple[tuple[str, type[BackoutError], str], ...] = (
     (r"provide credentials|Unauthorized", TokenExpired, "Log in again, then resume the run."),
     (
-        r"Apply failed with \d+ conflict|conflict occurred while applying", Conflict,
+        r"Apply failed with \d+ conflict|conflict occurred while applying",
+        Conflict,
         "Other managers own fields of it; plan anew: the plan shows each field and its owner.",
     ),
     (
-        r"is forbidden: User|cannot (?:get|list|create|update|patch|delete|watch) resource", AccessDenied,
+        r"is forbidden: User|cannot (?:get|list|create|update|patch|delete|watch) resource",
+        AccessDenied,
         "`backout doctor` prints the missing rights as a Role to apply.",
     ),
     (
-        r"(?:pre|post)-rollback hooks? failed|hooks? failed", ToolFailed,
+        r"(?:pre|post)-rollback hooks? failed|hooks? failed",
+        ToolFailed,
         "Look at the hook's Job and its log. Plan with --no-hooks only if you know what it would have done.",
     ),
     (r"release: not found", ReleaseNotFound, "Look at `backout status` for the releases of this namespace."),
     (r"release has no \d+ version", RevisionNotFound, "It was pruned; look at `backout history` and choose another."),
     (
-        r"sh\.helm\.release\.v1\.\S+\"? already exists|release: already exists", LockedError,
+        r"sh\.helm\.release\.v1\.\S+\"? already exists|release: already exists",
+        LockedError,
         "Somebody else wrote a revision of this release at the same moment. Look, then plan anew.",
     ),
     (
-        r"no \S+ with the name \"?[^\"]*\"? found", PreconditionFailed,
+        r"no \S+ with the name \"?[^\"]*\"? found",
+        PreconditionFailed,
         "Helm 3 stops at an object that exists but is not in the release. Use Helm 4, or delete that object.",
     ),
     (r"is invalid:|field is immutable|Forbidden: updates to", Invalid, "Plan anew: the dry run names the fields."),
     (r"admission webhook \S+ denied", Invalid, "A policy of the cluster refused it; its words say which."),
     (
         r"connection refused|no such host|i/o timeout|TLS handshake timeout|connection reset|"
-        r"[Kk]ubernetes cluster unreachable|EOF$", ClusterUnreachable,
+        r"[Kk]ubernetes cluster unreachable|EOF$",
+        ClusterUnreachable,
         "When the API server answers again, `backout resume` finishes the run.",
     ),
     (r"timed out waiting|context deadline exceeded", TimedOut, "Look at the hook that it waited for."),
-)  # fmt: skip
+)
 
 
 def error_from(output: str, *, release: str, found: str) -> BackoutError:
@@ -62,13 +68,21 @@ def error_from(output: str, *, release: str, found: str) -> BackoutError:
     for pattern, kind, hint in _RULES:
         if re.search(pattern, output, re.MULTILINE):
             return kind(
-                "Helm could not roll {release} back: {words}", release=release, words=words, state=found,
-                found="{state}", hint=hint,
-            )  # fmt: skip
+                "Helm could not roll {release} back: {words}",
+                release=release,
+                words=words,
+                state=found,
+                found="{state}",
+                hint=hint,
+            )
     return ToolFailed(
-        "Helm could not roll {release} back: {words}", release=release, words=words, state=found,
-        found="{state}", hint="Look at the release's records with `backout history`, then resume or plan anew.",
-    )  # fmt: skip
+        "Helm could not roll {release} back: {words}",
+        release=release,
+        words=words,
+        state=found,
+        found="{state}",
+        hint="Look at the release's records with `backout history`, then resume or plan anew.",
+    )
 
 
 def last_words(output: str) -> str:

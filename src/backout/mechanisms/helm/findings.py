@@ -19,8 +19,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from backout.helm.workloads import Workload
+from backout.kube.templates import best_match
 from backout.mechanisms.helm.evidence import Generation, Seen, SeenPod
-from backout.mechanisms.helm.workloads import Workload, best_match
 from backout.model.message import Message, msg
 
 AT_ONCE = timedelta(seconds=60)
@@ -87,10 +88,17 @@ class _Case:
         label = self.seen.label
         for key, pods in failing.items():
             name, reason = sorted(pods)[0]
-            self._put(key, False, msg(
-                "Pods of {workload} made from it fail now: {count} ({pod}: {reason}).",
-                count=len(pods), workload=label, pod=name, reason=reason,
-            ))  # fmt: skip
+            self._put(
+                key,
+                False,
+                msg(
+                    "Pods of {workload} made from it fail now: {count} ({pod}: {reason}).",
+                    count=len(pods),
+                    workload=label,
+                    pod=name,
+                    reason=reason,
+                ),
+            )
         for key, names in steady.items():
             self._put(
                 key,
@@ -106,20 +114,28 @@ class _Case:
         key = self._only_key(self.match.get(current.name))
         first = min((g.created for g in self.seen.generations if g.created), default=None)
         if key and first and current.created and current.created > first:
-            self._put(key, True, msg(
-                "Every pod of {workload} reached it and was ready (status.currentRevision names it).",
-                workload=self.seen.label,
-            ))  # fmt: skip
+            self._put(
+                key,
+                True,
+                msg(
+                    "Every pod of {workload} reached it and was ready (status.currentRevision names it).",
+                    workload=self.seen.label,
+                ),
+            )
         for later in self.seen.generations:
             came_after = later.order > current.order and _after(later.created, current.created)
             if not came_after or self._is_newest(later.name):
                 continue
             key = self._only_key(self.match.get(later.name))
             if key:
-                self._put(key, False, msg(
-                    "{workload} never got all of its pods to it: status.currentRevision is still that of before.",
-                    workload=self.seen.label,
-                ))  # fmt: skip
+                self._put(
+                    key,
+                    False,
+                    msg(
+                        "{workload} never got all of its pods to it: status.currentRevision is still that of before.",
+                        workload=self.seen.label,
+                    ),
+                )
 
     def began_to_replace(self) -> None:
         """The first revision of an OrderedReady set is currentRevision from birth; that it was left says more."""
@@ -129,10 +145,14 @@ class _Case:
         key = self._only_key(self.match.get(current.name))
         newer = [pod for pod in self.seen.pods if pod.generation and pod.generation != current.name]
         if key and newer and self.seen.update_revision != current.name:
-            self._put(key, True, msg(
-                "{workload} went on to replace pods that ran it, which an ordered set does only while all are ready.",
-                workload=self.seen.label,
-            ))  # fmt: skip
+            self._put(
+                key,
+                True,
+                msg(
+                    "{workload} went on to replace pods that ran it, which an ordered set does only while all are ready.",
+                    workload=self.seen.label,
+                ),
+            )
 
     def still_serving(self) -> None:
         """Templates that came after the ReplicaSet that still serves never took over from it."""
@@ -145,10 +165,14 @@ class _Case:
                 continue
             key = self._only_key(self.match.get(later.name))
             if key and _after(later.created, oldest.created):
-                self._put(key, False, msg(
-                    "{workload} never got enough ready pods of it to let the earlier ones go; those still serve.",
-                    workload=self.seen.label,
-                ))  # fmt: skip
+                self._put(
+                    key,
+                    False,
+                    msg(
+                        "{workload} never got enough ready pods of it to let the earlier ones go; those still serve.",
+                        workload=self.seen.label,
+                    ),
+                )
 
     def availability(self) -> None:
         """When availability was lost at the start of a revision, the one before had it, and none after it has."""

@@ -12,15 +12,15 @@ import msgspec
 
 from backout.cluster.port import Cluster
 from backout.errors import BackoutError
+from backout.helm.manifest import digest
+from backout.helm.payload import Release
+from backout.helm.records import Kept, Record, Records
+from backout.helm.text import first_line
+from backout.helm.workloads import workloads
 from backout.mechanisms.helm.evidence import Evidence, gather
 from backout.mechanisms.helm.judgement import Facts, Judged, judge
-from backout.mechanisms.helm.manifest import digest
 from backout.mechanisms.helm.past import Past, past_of
-from backout.mechanisms.helm.payload import Release
-from backout.mechanisms.helm.records import Kept, Record, Records
 from backout.mechanisms.helm.settled import drifted, unsettled
-from backout.mechanisms.helm.text import first_line
-from backout.mechanisms.helm.workloads import workloads
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
 
@@ -84,9 +84,10 @@ async def read_history(cluster: Cluster, records: Records, release: str) -> Hist
 def pruned_note(kept: Kept) -> Message:
     """Where a record is that Helm pruned."""
     return msg(
-        "Its record was pruned from Helm's history; snapshot {id} of {time} has it.", id=kept.snapshot[:8],
+        "Its record was pruned from Helm's history; snapshot {id} of {time} has it.",
+        id=kept.snapshot[:8],
         time=kept.taken.strftime("%Y-%m-%d %H:%M UTC"),
-    )  # fmt: skip
+    )
 
 
 def _facts(record: Record, release: Release | BackoutError, namespace: str) -> Facts:
@@ -124,13 +125,27 @@ def _revision(facts: Facts, verdict: Judged, current: bool, unsettled: tuple[Mes
         reasons = (*reasons, pruned_note(record.kept))
     if release is None:
         return Revision(
-            number=record.revision, digest=f"unreadable-{record.revision}", created=facts.started, status=record.status,
-            current=current, settled=settled, goodness=verdict.goodness, reasons=reasons,
-        )  # fmt: skip
+            number=record.revision,
+            digest=f"unreadable-{record.revision}",
+            created=facts.started,
+            status=record.status,
+            current=current,
+            settled=settled,
+            goodness=verdict.goodness,
+            reasons=reasons,
+        )
     images = dict.fromkeys(image for workload in facts.workloads for image in workload.images)
     return Revision(
-        number=record.revision, digest=facts.digest, created=release.deployed_at or facts.started,
-        status=PRUNED if record.kept else record.status, summary=first_line(release.info.description),
-        chart=release.chart_label, app_version=release.app_version, images=tuple(images), current=current,
-        settled=settled, goodness=verdict.goodness, reasons=reasons,
-    )  # fmt: skip
+        number=record.revision,
+        digest=facts.digest,
+        created=release.deployed_at or facts.started,
+        status=PRUNED if record.kept else record.status,
+        summary=first_line(release.info.description),
+        chart=release.chart_label,
+        app_version=release.app_version,
+        images=tuple(images),
+        current=current,
+        settled=settled,
+        goodness=verdict.goodness,
+        reasons=reasons,
+    )

@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from backout.helm.payload import Release
+from backout.helm.records import PENDING, Record
+from backout.helm.text import duration, first_line
+from backout.helm.workloads import Workload
 from backout.mechanisms.helm.evidence import Evidence, Seen, WorkloadId
 from backout.mechanisms.helm.findings import Finding, Span, findings
-from backout.mechanisms.helm.payload import Release
-from backout.mechanisms.helm.records import PENDING, Record
-from backout.mechanisms.helm.text import duration, first_line
-from backout.mechanisms.helm.workloads import Workload
 from backout.model.message import Message, msg
 from backout.model.revision import Goodness
 
@@ -162,8 +162,9 @@ def _by_time(facts: Facts, is_head: bool, good: list[Message], silent: list[str]
     if facts.started and facts.ended and not facts.gap:
         note = msg(
             "It was in force for {duration}; nothing in the cluster shows whether its pods were ready ({names}).",
-            duration=duration(facts.ended - facts.started), names=names,
-        )  # fmt: skip
+            duration=duration(facts.ended - facts.started),
+            names=names,
+        )
     else:
         note = msg("Nothing in the cluster shows whether its pods were ready ({names}).", names=names)
     return Judged("unknown", (*known, note))

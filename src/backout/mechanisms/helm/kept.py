@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from backout.helm.records import Record
 from backout.mechanisms.helm.analysis import Analysis
-from backout.mechanisms.helm.records import Record
 from backout.model.change import ObjectChange
 from backout.model.message import msg
 from backout.model.plan import Access, Compensation, Risk, Step
@@ -24,17 +24,31 @@ def restore_step(analysis: Analysis, target: Target, driver: str) -> list[Step]:
         return []
     kept = record.kept
     params = {
-        "release": target.name, "driver": driver, "revision": record.revision, "record": record.name,
-        "repository": kept.repository, "snapshot": kept.snapshot, "address": kept.address,
-    }  # fmt: skip
+        "release": target.name,
+        "driver": driver,
+        "revision": record.revision,
+        "record": record.name,
+        "repository": kept.repository,
+        "snapshot": kept.snapshot,
+        "address": kept.address,
+    }
     plural = "configmaps" if driver == "configmap" else "secrets"
     rights = tuple(Access(verb, "", plural, record.namespace, record.name) for verb in ("get", "delete"))
-    return [Step(
-        id="restore-record", action=RESTORE, target=target, params=params, precondition={"absent": record.name},
-        title=msg("Bring the record of revision {n} back from snapshot {id}", n=record.revision, id=kept.snapshot[:8]),
-        effect=msg("Helm's history has revision {n} again, exactly as it was.", n=record.revision),
-        compensation=Compensation(REMOVE, params, rights), timeout=60.0,
-    )]  # fmt: skip
+    return [
+        Step(
+            id="restore-record",
+            action=RESTORE,
+            target=target,
+            params=params,
+            precondition={"absent": record.name},
+            title=msg(
+                "Bring the record of revision {n} back from snapshot {id}", n=record.revision, id=kept.snapshot[:8]
+            ),
+            effect=msg("Helm's history has revision {n} again, exactly as it was.", n=record.revision),
+            compensation=Compensation(REMOVE, params, rights),
+            timeout=60.0,
+        )
+    ]
 
 
 def record_change(record: Record, driver: str) -> list[ObjectChange]:
@@ -42,8 +56,12 @@ def record_change(record: Record, driver: str) -> list[ObjectChange]:
     if record.kept is None:
         return []
     ref = ObjectRef("v1", "ConfigMap" if driver == "configmap" else "Secret", record.name, record.namespace)
-    note = msg("Helm's record of revision {n}, as snapshot {id} of {time} has it.", n=record.revision,
-               id=record.kept.snapshot[:8], time=record.kept.taken.strftime(TIME))  # fmt: skip
+    note = msg(
+        "Helm's record of revision {n}, as snapshot {id} of {time} has it.",
+        n=record.revision,
+        id=record.kept.snapshot[:8],
+        time=record.kept.taken.strftime(TIME),
+    )
     return [ObjectChange(ref=ref, action="create", notes=(note,))]
 
 
@@ -57,8 +75,15 @@ def record_risk(record: Record) -> list[Risk]:
     """What one must know of a record that comes from elsewhere."""
     if record.kept is None:
         return []
-    return [Risk(code="record-from-snapshot", message=msg(
-        "Revision {n} is not in Helm's history any more: its record comes from snapshot {id}, taken {time}. It stays "
-        "in the history until Helm prunes it again.", n=record.revision, id=record.kept.snapshot[:8],
-        time=record.kept.taken.strftime(TIME),
-    ))]  # fmt: skip
+    return [
+        Risk(
+            code="record-from-snapshot",
+            message=msg(
+                "Revision {n} is not in Helm's history any more: its record comes from snapshot {id}, taken {time}. It stays "
+                "in the history until Helm prunes it again.",
+                n=record.revision,
+                id=record.kept.snapshot[:8],
+                time=record.kept.taken.strftime(TIME),
+            ),
+        )
+    ]

@@ -13,18 +13,18 @@ import msgspec
 
 from backout.cluster.port import Cluster
 from backout.errors import RevisionNotFound, ToolMissing
+from backout.helm.compare import compare
+from backout.helm.records import Record, Records
 from backout.mechanisms.helm import checks as checking
 from backout.mechanisms.helm import risks as risking
 from backout.mechanisms.helm import steps as stepping
 from backout.mechanisms.helm.analysis import Analysis, analyse
-from backout.mechanisms.helm.compare import compare
 from backout.mechanisms.helm.effects import repair_pending, rollback
 from backout.mechanisms.helm.history import read_history
 from backout.mechanisms.helm.kept import record_change
 from backout.mechanisms.helm.past import past_of
 from backout.mechanisms.helm.preview import changes
 from backout.mechanisms.helm.record_effects import remove_record, restore_record
-from backout.mechanisms.helm.records import Record, Records
 from backout.mechanisms.helm.restore import restore_live
 from backout.mechanisms.helm.tool import find_helm
 from backout.mechanisms.port import Effect
@@ -116,9 +116,12 @@ class HelmMechanism:
         """The compensation of ``helm.rollback`` is itself, or ``helm.restore-live`` where no revision was live; that
         of ``helm.restore-record`` is ``helm.remove-record``."""
         return {
-            "helm.repair-pending": repair_pending, "helm.restore-record": restore_record,
-            "helm.remove-record": remove_record, "helm.rollback": rollback, "helm.restore-live": restore_live,
-        }  # fmt: skip
+            "helm.repair-pending": repair_pending,
+            "helm.restore-record": restore_record,
+            "helm.remove-record": remove_record,
+            "helm.rollback": rollback,
+            "helm.restore-live": restore_live,
+        }
 
     def _records(self, cluster: Cluster, target: Target) -> Records:
         memo = self._memos.setdefault(cluster, _Memo())
@@ -172,7 +175,11 @@ def _numbered(history: list[Record], number: int, target: Target) -> Record:
         if record.revision == number:
             return record
     raise RevisionNotFound(
-        "Revision {n} of {target} is not in its history.", n=number, target=str(target),
-        found="revisions {first} to {last}", first=history[0].revision, last=history[-1].revision,
+        "Revision {n} of {target} is not in its history.",
+        n=number,
+        target=str(target),
+        found="revisions {first} to {last}",
+        first=history[0].revision,
+        last=history[-1].revision,
         hint="Choose another: `backout history {target}`.",
-    )  # fmt: skip
+    )

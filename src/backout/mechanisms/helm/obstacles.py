@@ -10,9 +10,9 @@ from typing import Any, Literal
 import msgspec
 
 from backout.errors import AccessDenied, Conflict, ObjectNotFound
+from backout.helm.text import first_line
+from backout.kube.templates import covers
 from backout.mechanisms.helm.analysis import Item
-from backout.mechanisms.helm.text import first_line
-from backout.mechanisms.helm.workloads import covers
 from backout.model.message import Message, msg
 
 Kind = Literal["recreate", "conflict", "takeover", "immutable", "refused", "unserved", "unreadable"]
@@ -67,10 +67,16 @@ def _obstacle(item: Item) -> Obstacle | None:
         return None
     name = str(item.ref)
     if isinstance(error, ObjectNotFound):
-        return Obstacle(kind="unserved", item=item, message=msg(
-            "The cluster does not serve {api} {kind} (any more), so Helm can't build {object} of the target revision.",
-            api=item.ref.api_version, kind=item.ref.kind, object=name,
-        ))  # fmt: skip
+        return Obstacle(
+            kind="unserved",
+            item=item,
+            message=msg(
+                "The cluster does not serve {api} {kind} (any more), so Helm can't build {object} of the target revision.",
+                api=item.ref.api_version,
+                kind=item.ref.kind,
+                object=name,
+            ),
+        )
     if isinstance(error, AccessDenied):
         return Obstacle(kind="unreadable", item=item, message=msg("You may not read {object}.", object=name))
     if isinstance(error, Conflict):
@@ -82,13 +88,26 @@ def _conflict(item: Item, error: Conflict) -> Obstacle:
     fields = str(error.arguments.get("fields") or first_line(error.message))
     managers = tuple(dict.fromkeys(_MANAGER.findall(fields)))
     if managers and all(_PEOPLE.match(manager) for manager in managers):
-        return Obstacle(kind="takeover", item=item, managers=managers, message=msg(
-            "Fields of {object} were set by hand since: {fields}. Going back takes them over.",
-            object=str(item.ref), fields=fields,
-        ))  # fmt: skip
-    return Obstacle(kind="conflict", item=item, managers=managers, message=msg(
-        "Fields of {object} belong to others, who would set them again: {fields}.", object=str(item.ref), fields=fields
-    ))  # fmt: skip
+        return Obstacle(
+            kind="takeover",
+            item=item,
+            managers=managers,
+            message=msg(
+                "Fields of {object} were set by hand since: {fields}. Going back takes them over.",
+                object=str(item.ref),
+                fields=fields,
+            ),
+        )
+    return Obstacle(
+        kind="conflict",
+        item=item,
+        managers=managers,
+        message=msg(
+            "Fields of {object} belong to others, who would set them again: {fields}.",
+            object=str(item.ref),
+            fields=fields,
+        ),
+    )
 
 
 def _invalid(item: Item) -> Obstacle:
@@ -96,19 +115,32 @@ def _invalid(item: Item) -> Obstacle:
     changed = immutable_fields(item)
     words = first_line(item.refusal.message)
     if not changed:
-        return Obstacle(kind="refused", item=item, message=msg(
-            "The API server would refuse {object}: {words}", object=str(item.ref), words=words
-        ))  # fmt: skip
+        return Obstacle(
+            kind="refused",
+            item=item,
+            message=msg("The API server would refuse {object}: {words}", object=str(item.ref), words=words),
+        )
     if recreatable(item, changed):
-        return Obstacle(kind="recreate", item=item, message=msg(
-            "{object} must be made anew, since {fields} can't be changed: it is deleted without its pods and volumes, "
-            "and the rollback creates it again around them.",
-            object=str(item.ref), fields=", ".join(changed),
-        ))  # fmt: skip
-    return Obstacle(kind="immutable", item=item, message=msg(
-        "{object} can't go back: {fields} can't be changed once set. {advice}",
-        object=str(item.ref), fields=", ".join(changed), advice=_advice(item),
-    ))  # fmt: skip
+        return Obstacle(
+            kind="recreate",
+            item=item,
+            message=msg(
+                "{object} must be made anew, since {fields} can't be changed: it is deleted without its pods and volumes, "
+                "and the rollback creates it again around them.",
+                object=str(item.ref),
+                fields=", ".join(changed),
+            ),
+        )
+    return Obstacle(
+        kind="immutable",
+        item=item,
+        message=msg(
+            "{object} can't go back: {fields} can't be changed once set. {advice}",
+            object=str(item.ref),
+            fields=", ".join(changed),
+            advice=_advice(item),
+        ),
+    )
 
 
 def immutable_fields(item: Item) -> list[str]:

@@ -19,9 +19,10 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from backout.errors import BackoutError, Invalid, RepositoryDamaged, TooLarge
-from backout.mechanisms.helm.payload import Release, decode, parse_time
-from backout.mechanisms.helm.records import Kept, Record, Records, record_of
-from backout.mechanisms.helm.workloads import KINDS, covers, plain_template, workloads
+from backout.helm.payload import Release, decode, parse_time
+from backout.helm.records import Kept, Record, Records, record_of
+from backout.helm.workloads import KINDS, workloads
+from backout.kube.templates import covers, plain_template
 from backout.model.decoding import UNREADABLE
 from backout.model.message import Message, msg
 from backout.model.snapshot import Entry, Snapshot
@@ -90,11 +91,16 @@ async def _past_of(records: Records, release: str, listed: Sequence[Record]) -> 
                 return Past()
             return await _look(repository, records, release, listed)
     except BackoutError as error:
-        return Past(blind=msg("Whether a snapshot has more is not known, since they can't be read: {why}",
-                              why=error.message))  # fmt: skip
+        return Past(
+            blind=msg("Whether a snapshot has more is not known, since they can't be read: {why}", why=error.message)
+        )
     except TimeoutError:
-        return Past(blind=msg("Whether a snapshot has more is not known: their repository gave no answer within "
-                              "{seconds} s.", seconds=round(PATIENCE)))  # fmt: skip
+        return Past(
+            blind=msg(
+                "Whether a snapshot has more is not known: their repository gave no answer within {seconds} s.",
+                seconds=round(PATIENCE),
+            )
+        )
 
 
 async def _look(repository: Repository, records: Records, release: str, listed: Sequence[Record]) -> Past:
@@ -126,9 +132,10 @@ async def _look(repository: Repository, records: Records, release: str, listed: 
         witness = next((s for s in deployed if s.good and newest.get(s.id) == revision), None)
         if witness is not None and content is not None and await _in_force(repository, witness, content):
             vouched[revision] = msg(
-                "It was in force in snapshot {id} of {time}, when everything was healthy.", id=witness.short,
+                "It was in force in snapshot {id} of {time}, when everything was healthy.",
+                id=witness.short,
                 time=witness.taken_at.strftime("%Y-%m-%d %H:%M UTC"),
-            )  # fmt: skip
+            )
     return Past(records=tuple(sorted(found, key=lambda r: r.revision)), names=names, vouched=vouched)
 
 
@@ -192,8 +199,12 @@ async def _load(
     """The record as it is kept; None where it can't be used, since what is useless is no way back."""
     try:
         obj = msgspec.json.decode(await repository.get(held.address, f"revision {revision} of helm/{release}"))
-        kept = Kept(repository=repository.id, snapshot=held.snapshots[0].id, taken=held.snapshots[0].taken_at,
-                    address=held.address)  # fmt: skip
+        kept = Kept(
+            repository=repository.id,
+            snapshot=held.snapshots[0].id,
+            taken=held.snapshots[0].taken_at,
+            address=held.address,
+        )
         record, body = kept_record(obj, kept, records.namespace)
         content = decode(body, record.name, wrapped=records.resource.kind == "Secret")
     except (RepositoryDamaged, Invalid, TooLarge, *UNREADABLE):

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from backout.errors import BackoutError
-from backout.mechanisms.diff import diff_objects
+from backout.helm.manifest import entries
+from backout.helm.records import PENDING, Record
+from backout.kube.diff import diff_objects
 from backout.mechanisms.helm.analysis import Analysis, Item
-from backout.mechanisms.helm.manifest import entries
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
-from backout.mechanisms.helm.records import PENDING, Record
 from backout.mechanisms.helm.strays import over, strayed
 from backout.model.change import Action, Changes, ObjectChange
 from backout.model.message import Message, msg
@@ -39,11 +39,14 @@ def _change(item: Item, analysis: Analysis, obstacle: Obstacle | None) -> Object
         notes.append(msg("Reckoned from the manifests: you may not ask the server by a dry run."))
     if item.live is None and item.base is not None and item.resource is not None:
         notes.append(
-            msg("It is missing: revision {n} has it, but is {status}, so it may never have been made.",
-                n=analysis.head.revision, status=analysis.head.status)
+            msg(
+                "It is missing: revision {n} has it, but is {status}, so it may never have been made.",
+                n=analysis.head.revision,
+                status=analysis.head.status,
+            )
             if analysis.head.status in UNFINISHED
             else msg("It is missing now, although the current revision has it.")
-        )  # fmt: skip
+        )
     elif item.live is not None and item.base is None:
         notes.append(msg("It exists, but the current revision's manifest does not have it; Helm 3 stops at that."))
     action: Action = "update" if item.fields else "keep"
@@ -69,9 +72,12 @@ def _gone(item: Item) -> ObjectChange:
     if item.ref.kind in HOLDS_DATA:
         notes.append(msg("Look twice: others may depend on it, or it may hold data."))
     return ObjectChange(
-        ref=item.ref, action="delete", fields=diff_objects(item.live, None) if item.ref.kind == "ConfigMap" else (),
-        notes=tuple(notes), destructive=True,
-    )  # fmt: skip
+        ref=item.ref,
+        action="delete",
+        fields=diff_objects(item.live, None) if item.ref.kind == "ConfigMap" else (),
+        notes=tuple(notes),
+        destructive=True,
+    )
 
 
 def _drift(item: Item, server_side: bool, head: Record) -> list[Message]:
@@ -82,19 +88,28 @@ def _drift(item: Item, server_side: bool, head: Record) -> list[Message]:
         after = item.after or item.live
         left = [change.path for change in diff_objects(after, over(after, item.target))]
         if left:
-            return [msg(
-                "Changed by hand in {fields}, and Helm leaves that: it merges custom resources without looking at "
-                "the live object.", fields=_few(left),
-            )]  # fmt: skip
+            return [
+                msg(
+                    "Changed by hand in {fields}, and Helm leaves that: it merges custom resources without looking at "
+                    "the live object.",
+                    fields=_few(left),
+                )
+            ]
         return []
     astray = {change.path for change in strayed(item)}
     reset = [change.path for change in item.fields if change.path in astray]
     if not reset:
         return []
     if head.status in UNFINISHED:
-        return [msg("Differs from revision {n} in {fields}: that revision is {status} and was not applied to it, or "
-                    "not wholly, or it was changed since.", n=head.revision, fields=_few(reset),
-                    status=head.status)]  # fmt: skip
+        return [
+            msg(
+                "Differs from revision {n} in {fields}: that revision is {status} and was not applied to it, or "
+                "not wholly, or it was changed since.",
+                n=head.revision,
+                fields=_few(reset),
+                status=head.status,
+            )
+        ]
     return [
         msg("Differs from its own revision in {fields} (changed outside of Helm); this is reset.", fields=_few(reset))
     ]

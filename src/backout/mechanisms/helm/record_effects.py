@@ -18,15 +18,15 @@ from backout.errors import (
     RepositoryDamaged,
     RepositoryNotFound,
 )
+from backout.helm.records import Records, record_of
+from backout.kube.sanitise import sanitise
 from backout.mechanisms.helm.effects import records_of
-from backout.mechanisms.helm.records import Records, record_of
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.decoding import UNREADABLE
 from backout.model.message import msg
 from backout.model.plan import Step
 from backout.snapshots import source
 from backout.snapshots.collect import encode
-from backout.snapshots.sanitise import sanitise
 
 
 async def restore_record(context: StepContext, step: Step) -> StepOutcome:
@@ -52,21 +52,27 @@ async def restore_record(context: StepContext, step: Step) -> StepOutcome:
                 await _delete(context, records, step, made)
                 raise PreconditionFailed(
                     "The API server stored another record of revision {n} than was asked for; it was deleted again.",
-                    n=number, hint="An admission webhook may have changed it.",
-                )  # fmt: skip
+                    n=number,
+                    hint="An admission webhook may have changed it.",
+                )
             return StepOutcome(
-                True, msg("Revision {n} is in Helm's history again, from snapshot {id}.", n=number, id=snapshot),
+                True,
+                msg("Revision {n} is in Helm's history again, from snapshot {id}.", n=number, id=snapshot),
                 {"made": {"uid": made["metadata"]["uid"]}},
-            )  # fmt: skip
+            )
     if not _same(found, wanted):
         raise PreconditionFailed(
-            "Helm's history has another record of revision {n} now than the one that was to be brought back.", n=number,
-            expected="none, as when the plan was made", found="{record}", record=str(step.params["record"]),
+            "Helm's history has another record of revision {n} now than the one that was to be brought back.",
+            n=number,
+            expected="none, as when the plan was made",
+            found="{record}",
+            record=str(step.params["record"]),
             hint="Somebody works on this release. Look at `backout history {target}`, then plan anew.",
             target=str(step.target),
-        )  # fmt: skip
-    return StepOutcome(False, msg("Revision {n} is in Helm's history already.", n=number),
-                       {"made": {"uid": found["metadata"]["uid"]}})  # fmt: skip
+        )
+    return StepOutcome(
+        False, msg("Revision {n} is in Helm's history already.", n=number), {"made": {"uid": found["metadata"]["uid"]}}
+    )
 
 
 async def remove_record(context: StepContext, step: Step) -> StepOutcome:
@@ -86,9 +92,10 @@ async def remove_record(context: StepContext, step: Step) -> StepOutcome:
     uid = str((step.params.get("made") or {}).get("uid", ""))
     if found["metadata"]["uid"] != uid if uid else not _same(found, await _wanted(step)):
         raise PreconditionFailed(
-            "The record of revision {n} in Helm's history is not the one that the run brought back.", n=number,
+            "The record of revision {n} in Helm's history is not the one that the run brought back.",
+            n=number,
             hint="It is left alone.",
-        )  # fmt: skip
+        )
     await context.guard()
     await _delete(context, records, step, found)
     return StepOutcome(True, msg("Revision {n} is not in Helm's history any more, as before.", n=number))
@@ -101,15 +108,21 @@ async def _wanted(step: Step) -> Object:
     async with source.opened() as repository:
         if repository is None:
             raise RepositoryNotFound(
-                "The snapshots are not here, and the record of revision {n} is in them.", n=int(params["revision"]),
-                expected="snapshot {id}", id=str(params["snapshot"]),
+                "The snapshots are not here, and the record of revision {n} is in them.",
+                n=int(params["revision"]),
+                expected="snapshot {id}",
+                id=str(params["snapshot"]),
                 hint="Set snapshots.repository to where the plan was made.",
-            )  # fmt: skip
+            )
         if repository.id != id_:
             raise RepositoryChanged(
                 "The record of revision {n} is in another repository than the one that is configured here.",
-                n=int(params["revision"]), expected="{wanted}", found="{here}", wanted=id_, here=repository.id,
-            )  # fmt: skip
+                n=int(params["revision"]),
+                expected="{wanted}",
+                found="{here}",
+                wanted=id_,
+                here=repository.id,
+            )
         content = await repository.get(str(params["address"]), name)
     try:
         obj = msgspec.json.decode(content)

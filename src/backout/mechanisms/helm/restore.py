@@ -13,9 +13,9 @@ import msgspec
 
 from backout.cluster.port import Cluster, Object, Resource
 from backout.errors import CaptureError, Conflict, Invalid, ObjectNotFound, PreconditionFailed
+from backout.helm.manifest import digest
+from backout.helm.merge import RELEASE_NAME
 from backout.mechanisms.helm.effects import moved_on, records_of, rollback
-from backout.mechanisms.helm.manifest import digest
-from backout.mechanisms.helm.merge import RELEASE_NAME
 from backout.mechanisms.helm.strays import part
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import msg
@@ -76,9 +76,7 @@ async def _restore(context: StepContext, ref: ObjectRef, parts: list[str], forme
             return False
         await context.guard()
         try:
-            stored = await context.cluster.patch(
-                resource, ref.name, [*_same(now), *patch], ref.namespace, type="json"
-            )  # fmt: skip
+            stored = await context.cluster.patch(resource, ref.name, [*_same(now), *patch], ref.namespace, type="json")
         except (Invalid, Conflict):
             later = await _current(context.cluster, resource, ref)
             if _same(later) != _same(now):
@@ -87,13 +85,17 @@ async def _restore(context: StepContext, ref: ObjectRef, parts: list[str], forme
         if left := [name for name in parts if part(stored, name) != part(former, name)]:
             raise PreconditionFailed(
                 "The API server stored something else in {parts} of {object} than what was captured.",
-                parts=", ".join(left), object=str(ref), hint="An admission webhook may have changed it.",
-            )  # fmt: skip
+                parts=", ".join(left),
+                object=str(ref),
+                hint="An admission webhook may have changed it.",
+            )
         return True
     raise Conflict(
-        "{object} is changed by somebody else all the time; {count} tries were lost to it.", object=str(ref),
-        count=ATTEMPTS, hint="An operator or a pipeline may own it. Stop that first.",
-    )  # fmt: skip
+        "{object} is changed by somebody else all the time; {count} tries were lost to it.",
+        object=str(ref),
+        count=ATTEMPTS,
+        hint="An operator or a pipeline may own it. Stop that first.",
+    )
 
 
 async def _current(cluster: Cluster, resource: Resource, ref: ObjectRef) -> Object:
@@ -101,14 +103,19 @@ async def _current(cluster: Cluster, resource: Resource, ref: ObjectRef) -> Obje
         found = await cluster.get(resource, ref.name, ref.namespace)
     except ObjectNotFound as error:
         raise PreconditionFailed(
-            "{object} is gone, so it can't be put back to what it was.", object=str(ref),
+            "{object} is gone, so it can't be put back to what it was.",
+            object=str(ref),
             hint="Somebody deleted it after the run. Look at `backout diagnose`.",
-        ) from error  # fmt: skip
+        ) from error
     if ref.uid and found["metadata"]["uid"] != ref.uid:
         raise PreconditionFailed(
-            "{object} was deleted and made again after the run.", object=str(ref),
-            expected="the object with uid {was}", found="one with uid {now}", was=ref.uid, now=found["metadata"]["uid"],
-        )  # fmt: skip
+            "{object} was deleted and made again after the run.",
+            object=str(ref),
+            expected="the object with uid {was}",
+            found="one with uid {now}",
+            was=ref.uid,
+            now=found["metadata"]["uid"],
+        )
     return found
 
 
@@ -121,9 +128,10 @@ async def _remove(context: StepContext, ref: ObjectRef, release: str) -> bool:
         return False
     if (found["metadata"].get("annotations") or {}).get(RELEASE_NAME) != release:
         raise PreconditionFailed(
-            "{object} was missing before the run, and what is there now is not the release's.", object=str(ref),
+            "{object} was missing before the run, and what is there now is not the release's.",
+            object=str(ref),
             hint="Somebody else made it. Keep it, or delete it yourself.",
-        )  # fmt: skip
+        )
     await context.guard()
     await context.cluster.delete(resource, ref.name, ref.namespace, uid=found["metadata"]["uid"])
     return True
@@ -148,9 +156,12 @@ def _same(obj: Object) -> list[dict[str, Any]]:
 
 def _ref(entry: dict[str, Any]) -> ObjectRef:
     return ObjectRef(
-        str(entry["api_version"]), str(entry["kind"]), str(entry["name"]), str(entry["namespace"]),
+        str(entry["api_version"]),
+        str(entry["kind"]),
+        str(entry["name"]),
+        str(entry["namespace"]),
         str(entry.get("uid", "")),
-    )  # fmt: skip
+    )
 
 
 def captured_object(captured: Capture, ref: ObjectRef) -> Object:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from backout.helm.text import duration
 from backout.mechanisms.helm.analysis import Analysis
 from backout.mechanisms.helm.kept import record_risk
 from backout.mechanisms.helm.obstacles import obstacles
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.steps import YOUNG, pending_age
 from backout.mechanisms.helm.strays import missing
-from backout.mechanisms.helm.text import duration
 from backout.model.message import msg
 from backout.model.plan import Risk
 from backout.tools.locate import Tool
@@ -20,49 +20,83 @@ from backout.tools.locate import Tool
 def risks(analysis: Analysis, helm: Tool | None, now: datetime) -> list[Risk]:
     """The risks, the heaviest first."""
     found = [
-        *record_risk(analysis.target), *_deletions(analysis), *_obstacles(analysis), *_pending(analysis, now),
+        *record_risk(analysis.target),
+        *_deletions(analysis),
+        *_obstacles(analysis),
+        *_pending(analysis, now),
         *_replicas(analysis),
-    ]  # fmt: skip
+    ]
     kept_back = ", ".join(str(ref) for ref in missing(analysis) if ref.kind in HOLDS_DATA)
     if kept_back:
-        found.append(Risk(code="undo-keeps", message=msg(
-            "Missing now and made by the rollback: {objects}. `backout undo` would not delete that again, since it may "
-            "hold data by then.", objects=kept_back,
-        )))  # fmt: skip
+        found.append(
+            Risk(
+                code="undo-keeps",
+                message=msg(
+                    "Missing now and made by the rollback: {objects}. `backout undo` would not delete that again, since it may "
+                    "hold data by then.",
+                    objects=kept_back,
+                ),
+            )
+        )
     hooks = rollback_hooks(analysis)
     if hooks:
         names = ", ".join(dict.fromkeys(name for _, name in hooks))
         found.append(
-            Risk(code="hooks", message=msg(
-                "Hooks of the target revision run again: {hooks}. They may not be made to run twice.", hooks=names
-            ))
+            Risk(
+                code="hooks",
+                message=msg(
+                    "Hooks of the target revision run again: {hooks}. They may not be made to run twice.", hooks=names
+                ),
+            )
             if analysis.hooks
-            else Risk(code="no-hooks", message=msg(
-                "Hooks of the target revision do not run, as you asked: {hooks}. What they do is left undone.",
-                hooks=names,
-            ))
-        )  # fmt: skip
+            else Risk(
+                code="no-hooks",
+                message=msg(
+                    "Hooks of the target revision do not run, as you asked: {hooks}. What they do is left undone.",
+                    hooks=names,
+                ),
+            )
+        )
     strangers = ", ".join(str(item.ref) for item in analysis.items if item.stranger)
     if strangers:
-        found.append(Risk(code="unknown-base", message=msg(
-            "The target has objects that exist although the current revision lacks them: {objects}. Helm 3 would stop "
-            "there; Helm 4 takes them over.", objects=strangers,
-        )))  # fmt: skip
+        found.append(
+            Risk(
+                code="unknown-base",
+                message=msg(
+                    "The target has objects that exist although the current revision lacks them: {objects}. Helm 3 would stop "
+                    "there; Helm 4 takes them over.",
+                    objects=strangers,
+                ),
+            )
+        )
     kept = ", ".join(str(item.ref) for item in analysis.items if item.gone and item.kept and item.live is not None)
     if kept and helm is not None and helm.major == 3:
-        found.append(Risk(code="undo-blocked", message=msg(
-            "{objects} stays, since it is marked to be kept; Helm 3 could then not undo this rollback, Helm 4 could.",
-            objects=kept,
-        )))  # fmt: skip
+        found.append(
+            Risk(
+                code="undo-blocked",
+                message=msg(
+                    "{objects} stays, since it is marked to be kept; Helm 3 could then not undo this rollback, Helm 4 could.",
+                    objects=kept,
+                ),
+            )
+        )
     if helm is not None and helm.major == 3 and analysis.head_release.server_side:
-        found.append(Risk(code="helm-major", message=msg(
-            "Helm 4 wrote the release with server-side apply; helm {version} goes back with client-side apply.",
-            version=helm.version,
-        )))  # fmt: skip
+        found.append(
+            Risk(
+                code="helm-major",
+                message=msg(
+                    "Helm 4 wrote the release with server-side apply; helm {version} goes back with client-side apply.",
+                    version=helm.version,
+                ),
+            )
+        )
     if any(not item.asked and item.target is not None and item.refusal is None for item in analysis.items):
-        found.append(Risk(code="not-asked", message=msg(
-            "Some writes could not be tried by dry run, so the server may still refuse them."
-        )))  # fmt: skip
+        found.append(
+            Risk(
+                code="not-asked",
+                message=msg("Some writes could not be tried by dry run, so the server may still refuse them."),
+            )
+        )
     return found
 
 
@@ -72,9 +106,15 @@ def _deletions(analysis: Analysis) -> list[Risk]:
         return []
     heavy = any(item.ref.kind in HOLDS_DATA for item in gone)
     names = ", ".join(str(item.ref) for item in gone)
-    return [Risk(code="deletes", needs_approval=heavy, message=msg(
-        "{count} objects that the target revision lacks are deleted: {names}.", count=len(gone), names=names
-    ))]  # fmt: skip
+    return [
+        Risk(
+            code="deletes",
+            needs_approval=heavy,
+            message=msg(
+                "{count} objects that the target revision lacks are deleted: {names}.", count=len(gone), names=names
+            ),
+        )
+    ]
 
 
 def _obstacles(analysis: Analysis) -> list[Risk]:
@@ -89,11 +129,18 @@ def _pending(analysis: Analysis, now: datetime) -> list[Risk]:
     age = pending_age(analysis, now)
     if not analysis.head.pending or (age is not None and age >= YOUNG):
         return []
-    return [Risk(code="maybe-running", message=msg(
-        "Revision {n} has been {status} for {age} only. If somebody's helm still waits for it, that helm will notice "
-        "nothing and may write its own result later; ask before you go on.",
-        n=analysis.head.revision, status=analysis.head.status, age=duration(age) if age else "an unknown time",
-    ))]  # fmt: skip
+    return [
+        Risk(
+            code="maybe-running",
+            message=msg(
+                "Revision {n} has been {status} for {age} only. If somebody's helm still waits for it, that helm will notice "
+                "nothing and may write its own result later; ask before you go on.",
+                n=analysis.head.revision,
+                status=analysis.head.status,
+                age=duration(age) if age else "an unknown time",
+            ),
+        )
+    ]
 
 
 def _replicas(analysis: Analysis) -> list[Risk]:
@@ -101,8 +148,15 @@ def _replicas(analysis: Analysis) -> list[Risk]:
     for item in analysis.items:
         change = next((change for change in item.fields if change.path == "spec.replicas"), None)
         if change is not None and item.live is not None and item.target is not None and change.after is not None:
-            found.append(Risk(code="replicas", message=msg(
-                "The replicas of {object} go from {before} to {after}.", object=str(item.ref),
-                before=str(change.before), after=str(change.after),
-            )))  # fmt: skip
+            found.append(
+                Risk(
+                    code="replicas",
+                    message=msg(
+                        "The replicas of {object} go from {before} to {after}.",
+                        object=str(item.ref),
+                        before=str(change.before),
+                        after=str(change.after),
+                    ),
+                )
+            )
     return found

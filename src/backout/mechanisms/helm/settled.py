@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from backout.kube.templates import best_match, covers, plain_template
 from backout.mechanisms.helm.evidence import Evidence, Seen
 from backout.mechanisms.helm.judgement import Facts
-from backout.mechanisms.helm.workloads import best_match, covers, plain_template
 from backout.model.message import Message, msg
 
 

@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from backout.errors import Conflict, Invalid, PreconditionFailed, RefusedError
+from backout.helm.manifest import digest
+from backout.helm.text import duration
+from backout.helm.unfinished import refusal
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis
 from backout.mechanisms.helm.checks import access_back
 from backout.mechanisms.helm.kept import restore_step
-from backout.mechanisms.helm.manifest import digest
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.strays import missing, strays
-from backout.mechanisms.helm.text import duration
-from backout.mechanisms.helm.unfinished import refusal
 from backout.model.message import msg
 from backout.model.plan import Compensation, Step
 from backout.model.target import ObjectRef, Target
@@ -55,10 +55,12 @@ def stops_at(refs: Sequence[ObjectRef], release: str) -> PreconditionFailed:
     """Helm 3 gives up in the middle at an object that exists though the base revision lacks it (v4 goes on)."""
     return PreconditionFailed(
         "Helm 3 can't go back on helm/{release}: {objects} exists, but is not part of its current revision.",
-        release=release, objects=", ".join(str(ref) for ref in refs),
-        expected="objects that are in both revisions, or in neither", found="{objects}",
+        release=release,
+        objects=", ".join(str(ref) for ref in refs),
+        expected="objects that are in both revisions, or in neither",
+        found="{objects}",
         hint="Use Helm 4 (name it in BACKOUT_HELM), or delete what is in the way if nothing needs it.",
-    )  # fmt: skip
+    )
 
 
 def observe(analysis: Analysis, now: datetime) -> float:
@@ -80,9 +82,11 @@ def _refuse(analysis: Analysis, target: Target, final: list[Obstacle]) -> None:
         raise refusal(target)
     if head.status in {"uninstalling", "uninstalled"}:
         raise RefusedError(
-            "{target} is {status}.", target=str(target), status=head.status,
+            "{target} is {status}.",
+            target=str(target),
+            status=head.status,
             hint="Install it again; a rollback would fight the uninstall.",
-        )  # fmt: skip
+        )
     if not final:
         return
     kind = Conflict if all(obstacle.kind == "conflict" for obstacle in final) else Invalid
@@ -92,12 +96,14 @@ def _refuse(analysis: Analysis, target: Target, final: list[Obstacle]) -> None:
     }
     raise kind(
         "{target} can't go back to revision {revision}: {reasons}",
-        target=str(target), revision=analysis.target.revision,
+        target=str(target),
+        revision=analysis.target.revision,
         reasons=" ".join(str(obstacle.message) for obstacle in final),
         expected="objects that the API server accepts (asked by dry run; nothing was written)",
-        found="{count} that it refuses", count=len(final),
+        found="{count} that it refuses",
+        count=len(final),
         hint=hints.get(final[0].kind, "Choose another revision (`backout history {target}`), or fix it forward."),
-    )  # fmt: skip
+    )
 
 
 def _repair(analysis: Analysis, target: Target, driver: str, now: datetime) -> Step:
@@ -108,13 +114,15 @@ def _repair(analysis: Analysis, target: Target, driver: str, now: datetime) -> S
         target=target,
         title=msg(
             "Make sure that nobody works on the release: revision {n} has been {status} for {age}",
-            n=head.revision, status=head.status, age=duration(age) if age else "an unknown time",
+            n=head.revision,
+            status=head.status,
+            age=duration(age) if age else "an unknown time",
         ),
         params={"release": target.name, "revision": head.revision, "driver": driver, "observe": observe(analysis, now)},
         precondition={"head": head.revision, "status": head.status},
         effect=msg("The record does not change while it is watched."),
         timeout=60.0,
-    )  # fmt: skip
+    )
 
 
 def _rollback(
@@ -128,9 +136,7 @@ def _rollback(
         common["recreate"] = names
     if not analysis.hooks:
         common["no_hooks"] = True
-    forward = {
-        **common, "revision": revision, "digest": wanted, "apply": "ssa" if analysis.server_side else "csa",
-    }  # fmt: skip
+    forward = {**common, "revision": revision, "digest": wanted, "apply": "ssa" if analysis.server_side else "csa"}
     if force_conflicts:
         forward["force_conflicts"] = True
     if wanted == present and any(item.fields or item.live is None for item in analysis.items):
@@ -145,13 +151,14 @@ def _rollback(
         else msg("Apply revision {n} of the release again", n=revision),
         params=forward,
         precondition={"head": head.revision, "status": head.status, "digest": present},
-        effect=msg("A new revision {n}, deployed, with the content of revision {target}.", n=head.revision + 1,
-                   target=revision),
+        effect=msg(
+            "A new revision {n}, deployed, with the content of revision {target}.", n=head.revision + 1, target=revision
+        ),
         compensation=_compensation(analysis, driver, common, recreate),
         destroys=(*destroys, *(obstacle.item.ref for obstacle in recreate)),
         # each hook may take Helm's own timeout, and a helm of an earlier attempt may have to be waited for
         timeout=HELM_TIMEOUT * (2 + (len(rollback_hooks(analysis)) if analysis.hooks else 0)),
-    )  # fmt: skip
+    )
 
 
 def _compensation(
@@ -163,20 +170,23 @@ def _compensation(
     back: dict[str, Any] | None = None
     if wanted != present:
         back = {
-            **common, "revision": analysis.head.revision, "digest": present, "expect": wanted,
+            **common,
+            "revision": analysis.head.revision,
+            "digest": present,
+            "expect": wanted,
             "apply": "ssa" if analysis.head_release.server_side and analysis.server_side else "csa",
-        }  # fmt: skip
+        }
     astray = strays(analysis, [obstacle.item.ref for obstacle in recreate])
     absent = [ref for ref in missing(analysis) if ref.kind not in HOLDS_DATA]
     if not astray and not absent:
         return Compensation("helm.rollback", back, rights) if back else None
     params: dict[str, Any] = {
-        "release": common["release"], "driver": driver, "expect": wanted,
-        "objects": [
-            {**_named(stray.ref, uid=not stray.remade), "parts": list(stray.parts)} for stray in astray
-        ],
+        "release": common["release"],
+        "driver": driver,
+        "expect": wanted,
+        "objects": [{**_named(stray.ref, uid=not stray.remade), "parts": list(stray.parts)} for stray in astray],
         "remove": [_named(ref) for ref in absent],
-    }  # fmt: skip
+    }
     if back:
         params["rollback"] = back
     return Compensation("helm.restore-live", params, rights)

@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from backout.mechanisms.diff import diff_objects
+from backout.helm.merge import Object, three_way
+from backout.kube.diff import diff_objects
 from backout.mechanisms.helm.analysis import Analysis, Item
-from backout.mechanisms.helm.merge import Object, three_way
 from backout.model.change import FieldChange
 from backout.model.target import ObjectRef
 

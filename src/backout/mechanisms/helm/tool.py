@@ -17,7 +17,10 @@ async def find_helm() -> Tool:
     found = await ensure("helm", install=False)
     if found.major not in (3, 4):
         raise ToolMissing(
-            "{path} is helm {version}, which Backout does not know.", path=found.path, version=found.version,
-            expected="helm 3 or helm 4", hint="Name another one in BACKOUT_HELM.",
-        )  # fmt: skip
+            "{path} is helm {version}, which Backout does not know.",
+            path=found.path,
+            version=found.version,
+            expected="helm 3 or helm 4",
+            hint="Name another one in BACKOUT_HELM.",
+        )
     return found

@@ -16,9 +16,7 @@ from backout.model.plan import Access, Risk, Step
 from backout.model.target import ObjectRef
 
 _SHOWN = 5
-_DELETING = frozenset({
-    "objects.replace-pods", "workload.replace-stuck-pods", "workload.delete-outdated-pods",
-})  # fmt: skip
+_DELETING = frozenset({"objects.replace-pods", "workload.replace-stuck-pods", "workload.delete-outdated-pods"})
 
 
 def risks(planned: Planned) -> list[Risk]:
@@ -34,30 +32,51 @@ def risks(planned: Planned) -> list[Risk]:
         found.append(_risk("restart", msg("{readers} must be restarted to read {ref}.", readers=names, ref=ref)))
     alone = [care for care in restarted if _interrupts(care.workload.obj)]
     if alone:
-        found.append(_risk("interruption", msg(
-            "{readers} can't be restarted without an interruption: one pod, or strategy Recreate.",
-            readers=", ".join(str(care.ref) for care in alone),
-        )))  # fmt: skip
+        found.append(
+            _risk(
+                "interruption",
+                msg(
+                    "{readers} can't be restarted without an interruption: one pod, or strategy Recreate.",
+                    readers=", ".join(str(care.ref) for care in alone),
+                ),
+            )
+        )
     found += [_risk("scaling", message) for message in _scaling(planned, scaled)]
     if planned.seen.ref.kind == "Secret" and planned.seen.live is not None:
-        found.append(_risk("secret-elsewhere", msg(
-            "Older credentials help only where they are still accepted: if they were changed on the other side as "
-            "well, the former ones are refused there.",
-        )))  # fmt: skip
+        found.append(
+            _risk(
+                "secret-elsewhere",
+                msg(
+                    "Older credentials help only where they are still accepted: if they were changed on the other side as "
+                    "well, the former ones are refused there."
+                ),
+            )
+        )
     if planned.helm is not None:
         found.append(_risk("helm-owned", consequence(planned.helm)))
         if planned.helm.server_side:
-            found.append(_risk("field-manager", msg(
-                "{name} is written by server-side apply: Backout becomes the owner of these fields, and an upgrade "
-                "that changes them stops with a conflict, unless helm is told --force-conflicts.",
-                name=f"helm/{planned.helm.release}",
-            )))  # fmt: skip
+            found.append(
+                _risk(
+                    "field-manager",
+                    msg(
+                        "{name} is written by server-side apply: Backout becomes the owner of these fields, and an upgrade "
+                        "that changes them stops with a conflict, unless helm is told --force-conflicts.",
+                        name=f"helm/{planned.helm.release}",
+                    ),
+                )
+            )
     found += [_risk("other-readers", message) for message in _others(planned)]
     if planned.mute:
-        found.append(_risk("not-provable", msg(
-            "You may not use pods/proxy in {namespace}: whether programs have loaded the content is told by their "
-            "logs at most, so the run may end “unknown”.", namespace=planned.seen.ref.namespace,
-        )))  # fmt: skip
+        found.append(
+            _risk(
+                "not-provable",
+                msg(
+                    "You may not use pods/proxy in {namespace}: whether programs have loaded the content is told by their "
+                    "logs at most, so the run may end “unknown”.",
+                    namespace=planned.seen.ref.namespace,
+                ),
+            )
+        )
     found += [_risk("readers-hidden", message) for message in planned.blind]
     return found
 
@@ -69,8 +88,9 @@ def _recreate(planned: Planned, scaled: Sequence[Care]) -> Risk:
         message = msg(
             "{ref} can't be changed, only deleted and created anew. Nodes keep the old content while pods use it, so "
             "all pods of {readers} end first: an interruption.",
-            ref=ref, readers=", ".join(str(care.ref) for care in scaled),
-        )  # fmt: skip
+            ref=ref,
+            readers=", ".join(str(care.ref) for care in scaled),
+        )
     elif planned.seen.ref.kind == "Service":
         message = msg("{ref} can't be changed, only deleted and created anew: it may get other addresses.", ref=ref)
     return Risk(code="recreate", message=message, needs_approval=True)
@@ -83,9 +103,13 @@ def _interrupts(obj: Object) -> bool:
 
 def _scaling(planned: Planned, scaled: Sequence[Care]) -> Iterable[Message]:
     for growth in planned.ring.growth:
-        yield msg("statefulset/{name} grows from {now} to {wanted} pods first: the hashring of that time names them. "
-                  "An autoscaler, or the next upgrade, may take them away again.", name=growth.name, now=growth.now,
-                  wanted=growth.wanted)  # fmt: skip
+        yield msg(
+            "statefulset/{name} grows from {now} to {wanted} pods first: the hashring of that time names them. "
+            "An autoscaler, or the next upgrade, may take them away again.",
+            name=growth.name,
+            now=growth.now,
+            wanted=growth.wanted,
+        )
     if scaled:
         yield msg("If the run is stopped half-way, readers may stay at 0 pods until `backout resume` goes on.")
 
@@ -95,11 +119,14 @@ def _others(planned: Planned) -> Iterable[Message]:
     ref = str(planned.seen.ref)
     pods = sorted({str(reader.workload) for reader in planned.others if reader.workload.kind == "Pod"})
     if pods:
-        yield msg("{pods} read {ref}, and nothing makes them anew: restart them yourself if they read it only once.",
-                  pods=_few(pods), ref=ref)  # fmt: skip
-    custom = sorted({
-        str(reader.workload) for reader in planned.others if reader.workload.kind not in ("Pod", "Ingress")
-    })  # fmt: skip
+        yield msg(
+            "{pods} read {ref}, and nothing makes them anew: restart them yourself if they read it only once.",
+            pods=_few(pods),
+            ref=ref,
+        )
+    custom = sorted(
+        {str(reader.workload) for reader in planned.others if reader.workload.kind not in ("Pod", "Ingress")}
+    )
     if custom:
         yield msg("{names} name {ref} as well; whatever runs them acts on it by itself.", names=_few(custom), ref=ref)
 

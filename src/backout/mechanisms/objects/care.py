@@ -16,8 +16,8 @@ from typing import Any, Literal
 import msgspec
 
 from backout.cluster.port import PODS, Cluster, Object
-from backout.ledger.readers import Reader
-from backout.mechanisms.helm.workloads import digest_of
+from backout.kube.consumers import Reader
+from backout.kube.templates import digest_of
 from backout.mechanisms.workload.objects import (
     RESOURCES,
     controller_uid,

@@ -8,7 +8,7 @@ from posixpath import basename
 from typing import Any
 
 from backout.cluster.port import Object
-from backout.ledger.readers import Reader
+from backout.kube.consumers import Reader
 from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.history import Past, Seen
 from backout.mechanisms.objects.planning import Planned
@@ -24,9 +24,13 @@ def after(planned: Planned, target: Target) -> list[Check]:
     """When the content is back."""
     content = planned.content
     restored = _restored(
-        planned.seen, planned.past, content.address, content.repository, target,
+        planned.seen,
+        planned.past,
+        content.address,
+        content.repository,
+        target,
         other_ports=content.keep_node_ports or content.new_addresses,
-    )  # fmt: skip
+    )
     readers = _readers(planned.seen, acting(planned.cares), target)
     return [restored, *readers, *_reached(planned.past.content or {}, target)]
 
@@ -34,8 +38,9 @@ def after(planned: Planned, target: Target) -> list[Check]:
 def present(seen: Seen, cares: Sequence[Care], target: Target) -> list[Check]:
     """Of the object as it is now, whatever was put back when."""
     content = seen.current.content
-    exists = Check(code="object-present", target=target, params=params_of(seen.ref),
-                   title=msg("{ref} exists", ref=str(target)))  # fmt: skip
+    exists = Check(
+        code="object-present", target=target, params=params_of(seen.ref), title=msg("{ref} exists", ref=str(target))
+    )
     if content is None:
         return [exists]
     first = exists
@@ -48,43 +53,77 @@ def _restored(
     seen: Seen, past: Past, address: str, repository: str, target: Target, *, other_ports: bool = False
 ) -> Check:
     return Check(
-        code="object-restored", target=target,
-        params={**params_of(seen.ref), "address": address, "repository": repository,
-                **({"other_ports": True} if other_ports else {})},
+        code="object-restored",
+        target=target,
+        params={
+            **params_of(seen.ref),
+            "address": address,
+            "repository": repository,
+            **({"other_ports": True} if other_ports else {}),
+        },
         title=msg("{ref} holds the content of revision {number}", ref=str(target), number=past.number),
-    )  # fmt: skip
+    )
 
 
 def _readers(seen: Seen, cares: Sequence[Care], target: Target) -> list[Check]:
     base, found = params_of(seen.ref), []
     hot = [
         {"workload": str(care.ref), "container": container}
-        for care in cares if care.what == "reload" for container in care.containers
-    ]  # fmt: skip
+        for care in cares
+        if care.what == "reload"
+        for container in care.containers
+    ]
     if hot:
-        found.append(Check(code="config-reloaded", target=target, params={**base, "readers": hot},
-                           title=msg("Loaded by {readers}", readers=_names(hot))))  # fmt: skip
+        found.append(
+            Check(
+                code="config-reloaded",
+                target=target,
+                params={**base, "readers": hot},
+                title=msg("Loaded by {readers}", readers=_names(hot)),
+            )
+        )
     rings = [
         {"workload": str(care.ref), "container": container}
-        for care in cares if care.what == "reload" for container in care.containers if _receives(care, container)
-    ]  # fmt: skip
+        for care in cares
+        if care.what == "reload"
+        for container in care.containers
+        if _receives(care, container)
+    ]
     if rings:
-        found.append(Check(code="requests-forwarded", target=target, params={**base, "readers": rings},
-                           title=msg("The hashring of {readers} leads to receivers that are there",
-                                     readers=_names(rings))))  # fmt: skip
+        found.append(
+            Check(
+                code="requests-forwarded",
+                target=target,
+                params={**base, "readers": rings},
+                title=msg("The hashring of {readers} leads to receivers that are there", readers=_names(rings)),
+            )
+        )
     stored = [
         {"workload": str(reader.workload), "container": reader.container}
-        for care in cares for reader in care.workload.readers if _stores(care, reader)
-    ]  # fmt: skip
+        for care in cares
+        for reader in care.workload.readers
+        if _stores(care, reader)
+    ]
     if stored:
-        found.append(Check(code="object-storage", target=target, params={**base, "readers": stored},
-                           title=msg("Requests to the object storage succeed")))  # fmt: skip
+        found.append(
+            Check(
+                code="object-storage",
+                target=target,
+                params={**base, "readers": stored},
+                title=msg("Requests to the object storage succeed"),
+            )
+        )
     for care in cares:
         name, params = str(care.ref), params_of(care.ref)
-        found.append(Check(code="workload-ready", target=target, params=params,
-                           title=msg("{ref} is ready", ref=name)))  # fmt: skip
-        found.append(Check(code="no-new-restarts", target=target, params=params,
-                           title=msg("Pods of {ref} do not restart", ref=name)))  # fmt: skip
+        found.append(Check(code="workload-ready", target=target, params=params, title=msg("{ref} is ready", ref=name)))
+        found.append(
+            Check(
+                code="no-new-restarts",
+                target=target,
+                params=params,
+                title=msg("Pods of {ref} do not restart", ref=name),
+            )
+        )
     return found
 
 
@@ -114,12 +153,26 @@ def _reached(content: Object, target: Target) -> list[Check]:
     if content["kind"] == "Service" and spec.get("selector"):
         services = [target.name]
         return [
-            Check(code="endpoints", target=target, params={"services": services},
-                  title=msg("{ref} has ready endpoints", ref=str(target))),
-            Check(code="service-answers", target=target, params={"services": services},
-                  title=msg("Connections to {ref} are accepted", ref=str(target))),
-        ]  # fmt: skip
+            Check(
+                code="endpoints",
+                target=target,
+                params={"services": services},
+                title=msg("{ref} has ready endpoints", ref=str(target)),
+            ),
+            Check(
+                code="service-answers",
+                target=target,
+                params={"services": services},
+                title=msg("Connections to {ref} are accepted", ref=str(target)),
+            ),
+        ]
     if content["kind"] == "Ingress":
-        return [Check(code="ingress-answers", target=target, params={"ingress": target.name},
-                      title=msg("{ref} answers HTTP requests", ref=str(target)))]  # fmt: skip
+        return [
+            Check(
+                code="ingress-answers",
+                target=target,
+                params={"ingress": target.name},
+                title=msg("{ref} answers HTTP requests", ref=str(target)),
+            )
+        ]
     return []

@@ -112,14 +112,18 @@ def _held_against(hosts: list[str], around: Around) -> Ring:
                 wrong.append(host)
             else:
                 needed[name] = max(needed.get(name, 0), int(number) + 1)
-    growth = tuple(sorted(
-        Growth(name, _replicas(by_name[name]), wanted) for name, wanted in needed.items()
-        if wanted > _replicas(by_name[name])
-    ))  # fmt: skip
+    growth = tuple(
+        sorted(
+            Growth(name, _replicas(by_name[name]), wanted)
+            for name, wanted in needed.items()
+            if wanted > _replicas(by_name[name])
+        )
+    )
     return Ring(
         wrong=(msg("its endpoints name what does not exist: {hosts}", hosts=_few(wrong)),) if wrong else (),
-        growth=growth, notes=tuple(_notes(needed, by_name, unchecked)),
-    )  # fmt: skip
+        growth=growth,
+        notes=tuple(_notes(needed, by_name, unchecked)),
+    )
 
 
 def _place(host: str, around: Around, headless: set[str]) -> tuple[str, str, bool]:
@@ -148,9 +152,13 @@ def _notes(needed: dict[str, int], sets: dict[str, Object], unchecked: list[str]
     for name, wanted in sorted(needed.items()):
         now = _replicas(sets[name])
         if now > wanted:
-            yield msg("statefulset/{name} has {now} pods, of which this ring names {wanted}. Backout does not scale "
-                      "down: take the others away yourself when they have uploaded their data.", name=name, now=now,
-                      wanted=wanted)  # fmt: skip
+            yield msg(
+                "statefulset/{name} has {now} pods, of which this ring names {wanted}. Backout does not scale "
+                "down: take the others away yourself when they have uploaded their data.",
+                name=name,
+                now=now,
+                wanted=wanted,
+            )
     if unchecked:
         yield msg("Endpoints outside of this namespace were not checked: {hosts}", hosts=_few(unchecked))
 

@@ -10,11 +10,11 @@ import msgspec
 
 from backout.cluster.port import Cluster, Object
 from backout.errors import AccessDenied, BackoutError, NotFoundError
-from backout.mechanisms.helm.manifest import entries
-from backout.mechanisms.helm.records import Records
-from backout.mechanisms.helm.workloads import covers
+from backout.helm.manifest import entries
+from backout.helm.records import Records
+from backout.kube.templates import covers
 from backout.model.message import Message, msg
-from backout.snapshots.owners import Owned
+from backout.ownership.owners import Owned
 
 
 class HelmSays(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +41,10 @@ async def helm_says(cluster: Cluster, owner: Owned, content: Object) -> HelmSays
         head = await records.head(release)
         loaded = await records.load(head)
         mine = [
-            entry.object for entry in entries(loaded.manifest, {str(content["kind"])})
+            entry.object
+            for entry in entries(loaded.manifest, {str(content["kind"])})
             if entry.name == content["metadata"]["name"] and entry.namespace(place) == (namespace or place)
-        ]  # fmt: skip
+        ]
     except (AccessDenied, NotFoundError):
         return HelmSays(release=release)
     except BackoutError:
@@ -64,11 +65,21 @@ def _plain(obj: Object) -> dict[str, Any]:
 def consequence(says: HelmSays) -> Message:
     """What the reader has to know of the release."""
     if says.agrees is None:
-        return msg("It belongs to the Helm release {name}, whose manifest could not be read: its next upgrade or "
-                   "rollback writes what the chart says.", name=says.release)  # fmt: skip
+        return msg(
+            "It belongs to the Helm release {name}, whose manifest could not be read: its next upgrade or "
+            "rollback writes what the chart says.",
+            name=says.release,
+        )
     if says.agrees:
-        return msg("It belongs to the Helm release {name}, and revision {number} of that has the same content: Helm "
-                   "will agree.", name=says.release, number=says.revision)  # fmt: skip
-    return msg("It belongs to the Helm release {name}, whose revision {number} has other content: the next upgrade or "
-               "rollback writes that again. Change the chart's values before.", name=says.release,
-               number=says.revision)  # fmt: skip
+        return msg(
+            "It belongs to the Helm release {name}, and revision {number} of that has the same content: Helm "
+            "will agree.",
+            name=says.release,
+            number=says.revision,
+        )
+    return msg(
+        "It belongs to the Helm release {name}, whose revision {number} has other content: the next upgrade or "
+        "rollback writes that again. Change the chart's values before.",
+        name=says.release,
+        number=says.revision,
+    )

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import Cluster, Object, Resource
+from backout.cluster.port import INGRESSES, Cluster, Object, Resource
 from backout.errors import ObjectNotFound, RefusedError
-from backout.ledger.edits import INGRESSES
+from backout.kube.sanitise import sanitise
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.snapshot import Entry, Snapshot
@@ -26,7 +26,6 @@ from backout.snapshots.collect import encode
 from backout.snapshots.desired import equal, update
 from backout.snapshots.repository import Repository
 from backout.snapshots.repository.pages import entry_digest
-from backout.snapshots.sanitise import sanitise
 
 ABSENT = "absent"
 """The digest of an object that does not exist."""
@@ -82,9 +81,10 @@ def ref_of(target: Target) -> ObjectRef:
     """
     if target.kind not in OBJECTS:
         raise RefusedError(
-            "{target} is not put back from snapshots.", target=str(target), expected="a configmap, secret, service, "
-            "ingress",
-        )  # fmt: skip
+            "{target} is not put back from snapshots.",
+            target=str(target),
+            expected="a configmap, secret, service, ingress",
+        )
     api_version, kind = OBJECTS[target.kind]
     return ObjectRef(api_version, kind, target.name, target.namespace)
 
@@ -107,16 +107,23 @@ async def read(cluster: Cluster, target: Target) -> Seen:
     present = _present(live, past, repository)
     if live is None and not past:
         raise ObjectNotFound(
-            "There is no {target} in {namespace}, and no snapshot holds it.", target=str(target),
-            namespace=target.namespace, hint="`backout snapshot list -n {namespace}` says which snapshots there are.",
-        )  # fmt: skip
+            "There is no {target} in {namespace}, and no snapshot holds it.",
+            target=str(target),
+            namespace=target.namespace,
+            hint="`backout snapshot list -n {namespace}` says which snapshots there are.",
+        )
     if not past or past[-1] is not present:
         past = [*past, present]
     uid = live["metadata"]["uid"] if live is not None else ""
     return Seen(
-        ref=msgspec.structs.replace(ref, uid=uid), resource=resource, live=live, past=tuple(past), good=frozenset(good),
-        repository=repository.id if repository else "", found=found_as(live, repository),
-    )  # fmt: skip
+        ref=msgspec.structs.replace(ref, uid=uid),
+        resource=resource,
+        live=live,
+        past=tuple(past),
+        good=frozenset(good),
+        repository=repository.id if repository else "",
+        found=found_as(live, repository),
+    )
 
 
 async def _read(
@@ -138,14 +145,20 @@ async def _read(
         if past and past[-1].digest == digest:
             # The newest has the addresses that the cluster gave last.
             past[-1] = msgspec.structs.replace(
-                past[-1], address=entry.address, content=content, entry=entry,
-                snapshots=(*past[-1].snapshots, snapshot),
-            )  # fmt: skip
+                past[-1], address=entry.address, content=content, entry=entry, snapshots=(*past[-1].snapshots, snapshot)
+            )
         else:
-            past.append(Past(
-                number=len(past) + 1, digest=digest, address=entry.address, content=content, snapshots=(snapshot,),
-                entry=entry, created=snapshot.taken_at,
-            ))  # fmt: skip
+            past.append(
+                Past(
+                    number=len(past) + 1,
+                    digest=digest,
+                    address=entry.address,
+                    content=content,
+                    snapshots=(snapshot,),
+                    entry=entry,
+                    created=snapshot.taken_at,
+                )
+            )
     return live, past, good, repository
 
 
@@ -186,9 +199,11 @@ async def entries_of(
         changes = [await page(snapshot, address) for address in snapshot.changes]
         without = {digest for _, digests in changes for digest in digests}
         entries = [
-            entry for address in snapshot.pages for entry in (await page(snapshot, address))[0]
+            entry
+            for address in snapshot.pages
+            for entry in (await page(snapshot, address))[0]
             if entry_digest(entry) not in without
-        ]  # fmt: skip
+        ]
         entries += [entry for found, _ in changes for entry in found]
         result += [(snapshot, entry) for entry in entries[:1]]
     return result
@@ -249,8 +264,9 @@ def revisions(seen: Seen, more: tuple[Message, ...] = (), *, stale: str = "") ->
     ``stale``: going to it once more restarts them."""
     found = [_revision(seen, entry, more if entry is seen.current else ()) for entry in seen.past]
     if stale:
-        why = msg("{readers} began to run before it was written last, and may work with what it held then.",
-                  readers=stale)  # fmt: skip
+        why = msg(
+            "{readers} began to run before it was written last, and may work with what it held then.", readers=stale
+        )
         found[-1] = msgspec.structs.replace(found[-1], settled=False, reasons=(*found[-1].reasons, why))
     return found
 
@@ -262,10 +278,15 @@ def _revision(seen: Seen, entry: Past, more: tuple[Message, ...]) -> Revision:
     names = [s.id for s in sorted(entry.snapshots, key=lambda s: s.good and not s.imported_from)]
     names += [tag for snapshot in entry.snapshots if not snapshot.imported_from for tag in snapshot.tags]
     return Revision(
-        number=entry.number, digest=entry.digest, created=entry.created,
-        status=_status(entry, current=current), current=current, goodness="good" if good else "unknown",
-        reasons=(_reason(seen, entry, good=good), *more), names=tuple(dict.fromkeys(names)),
-    )  # fmt: skip
+        number=entry.number,
+        digest=entry.digest,
+        created=entry.created,
+        status=_status(entry, current=current),
+        current=current,
+        goodness="good" if good else "unknown",
+        reasons=(_reason(seen, entry, good=good), *more),
+        names=tuple(dict.fromkeys(names)),
+    )
 
 
 def _status(entry: Past, *, current: bool) -> str:
@@ -279,9 +300,12 @@ def _reason(seen: Seen, entry: Past, *, good: bool) -> Message:
         return msg("It does not exist now.")
     if good:
         holders = [
-            snapshot for other in seen.past if other.digest == entry.digest for snapshot in other.snapshots
+            snapshot
+            for other in seen.past
+            if other.digest == entry.digest
+            for snapshot in other.snapshots
             if snapshot.good and not snapshot.imported_from
-        ]  # fmt: skip
+        ]
         return msg("Snapshot {id} holds it, which was taken while everything was healthy.", id=holders[-1].short)
     if not entry.snapshots:
         return msg("No snapshot holds it.") if seen.repository else msg("There are no snapshots.")

@@ -114,6 +114,8 @@ class ObjectsMechanism:
 
 def _gone(target: Target, revision: Revision) -> NoReturn:
     raise RevisionNotFound(
-        "Revision {n} of {target} is in no snapshot.", n=revision.number, target=str(target),
+        "Revision {n} of {target} is in no snapshot.",
+        n=revision.number,
+        target=str(target),
         hint="`backout history {target}` names those that are.",
-    )  # fmt: skip
+    )

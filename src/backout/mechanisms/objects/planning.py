@@ -13,7 +13,8 @@ import msgspec
 
 from backout.cluster.port import SERVICES, STATEFULSETS, Cluster, Object
 from backout.errors import AccessDenied, NothingToDo, PreconditionFailed, RefusedError
-from backout.ledger.readers import Reader, Readers
+from backout.kube.consumers import Reader, Readers
+from backout.kube.sanitise import sanitise
 from backout.mechanisms.objects import care as caring
 from backout.mechanisms.objects import hashring, steps
 from backout.mechanisms.objects.care import Care
@@ -26,10 +27,9 @@ from backout.model.message import Message, msg
 from backout.model.plan import Access, Step
 from backout.model.snapshot import Snapshot
 from backout.model.target import Target
+from backout.ownership.owners import Owned, Owners
 from backout.probes.programs import recognise
-from backout.snapshots.owners import Owned, Owners
 from backout.snapshots.restore_plan import RestoreItem, Work, plan_one
-from backout.snapshots.sanitise import sanitise
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,9 +67,11 @@ async def work_out(cluster: Cluster, target: Target, seen: Seen, past: Past) -> 
     """
     if past.content is None:
         raise RefusedError(
-            "{target} did not exist at revision {number}; Backout does not go back to that.", target=str(target),
-            number=past.number, hint="If you want it gone, delete it yourself.",
-        )  # fmt: skip
+            "{target} did not exist at revision {number}; Backout does not go back to that.",
+            target=str(target),
+            number=past.number,
+            hint="If you want it gone, delete it yourself.",
+        )
     if past is seen.current:
         if not (cares := await stale_readers(cluster, target, seen)):
             raise _holds_it(target, past)
@@ -89,9 +91,10 @@ async def work_out(cluster: Cluster, target: Target, seen: Seen, past: Past) -> 
         raise _holds_it(target, past)
     if not item.writes:
         raise RefusedError(
-            "{target} can't be put back: {why}", target=str(target),
+            "{target} can't be put back: {why}",
+            target=str(target),
             why=item.reason.text if item.reason else "it is left alone",
-        )  # fmt: skip
+        )
     if seen.ref.kind in ("ConfigMap", "Secret"):
         cares, others, ring, blind = await _around(cluster, target, seen, past, anew=item.action == "recreate")
     else:
@@ -101,15 +104,31 @@ async def work_out(cluster: Cluster, target: Target, seen: Seen, past: Past) -> 
         _restart_value(cluster), helm_says(cluster, owner, past.content), _mute(cluster, target, cares)
     )
     return Planned(
-        seen=seen, past=past, snapshot=snapshot, item=item, content=content, owner=owner, helm=helm, cares=cares,
-        others=others, ring=ring, blind=blind, mute=mute, steps=tuple(_steps(target, content, cares, ring, value)),
-    )  # fmt: skip
+        seen=seen,
+        past=past,
+        snapshot=snapshot,
+        item=item,
+        content=content,
+        owner=owner,
+        helm=helm,
+        cares=cares,
+        others=others,
+        ring=ring,
+        blind=blind,
+        mute=mute,
+        steps=tuple(_steps(target, content, cares, ring, value)),
+    )
 
 
 async def stale_readers(cluster: Cluster, target: Target, seen: Seen) -> tuple[Care, ...]:
     """Readers that may still work with what the object held meanwhile, now that it is good again."""
-    good = [s for other in seen.past if other.digest == seen.current.digest for s in other.snapshots
-            if s.good and not s.imported_from]  # fmt: skip
+    good = [
+        s
+        for other in seen.past
+        if other.digest == seen.current.digest
+        for s in other.snapshots
+        if s.good and not s.imported_from
+    ]
     if seen.live is None or not good or seen.ref.kind not in ("ConfigMap", "Secret"):
         return ()
     held, written = good[-1].taken_at, written_at(seen.live)
@@ -128,22 +147,38 @@ async def _readers_alone(cluster: Cluster, target: Target, seen: Seen, cares: tu
         _refuse_unrestartable(target, care)
     past = next(other for other in reversed(seen.past) if other.digest == seen.current.digest and other.snapshots)
     content = Content(
-        ref=seen.ref, how="unchanged", repository=seen.repository, snapshot=past.snapshots[-1].id,
-        address=past.address, found=seen.found,
-    )  # fmt: skip
+        ref=seen.ref,
+        how="unchanged",
+        repository=seen.repository,
+        snapshot=past.snapshots[-1].id,
+        address=past.address,
+        found=seen.found,
+    )
     value = await _restart_value(cluster)
     return Planned(
-        seen=seen, past=seen.current, snapshot=past.snapshots[-1], content=content, owner=Owned(), helm=None,
-        item=RestoreItem(ref=seen.ref, action="unchanged"), cares=cares, others=(), ring=Ring(), blind=(), mute=False,
+        seen=seen,
+        past=seen.current,
+        snapshot=past.snapshots[-1],
+        content=content,
+        owner=Owned(),
+        helm=None,
+        item=RestoreItem(ref=seen.ref, action="unchanged"),
+        cares=cares,
+        others=(),
+        ring=Ring(),
+        blind=(),
+        mute=False,
         steps=tuple(step for care in cares for step in steps.of_reader(care, target, content, value)),
-    )  # fmt: skip
+    )
 
 
 def _holds_it(target: Target, past: Past) -> NothingToDo:
     return NothingToDo(
-        "{target} holds the content of revision {number} already.", target=str(target), number=past.number,
+        "{target} holds the content of revision {number} already.",
+        target=str(target),
+        number=past.number,
         hint="If something is wrong all the same, name another: `backout history {target}`.",
-    )  # fmt: skip
+    )
 
 
 async def _owner(cluster: Cluster, seen: Seen, past: Past) -> Owned:
@@ -160,9 +195,15 @@ async def alternatives(cluster: Cluster, seen: Seen) -> tuple[Message, ...]:
     says = await helm_says(cluster, await _owner(cluster, seen, seen.current), sanitise(seen.live))
     if says is None or says.agrees is not False:
         return ()
-    return (msg("Revision {number} of helm/{name} has other content for it: `backout plan helm/{name} -n {namespace} "
-                "--to {number}` puts that back.", number=says.revision, name=says.release,
-                namespace=seen.ref.namespace),)  # fmt: skip
+    return (
+        msg(
+            "Revision {number} of helm/{name} has other content for it: `backout plan helm/{name} -n {namespace} "
+            "--to {number}` puts that back.",
+            number=says.revision,
+            name=says.release,
+            namespace=seen.ref.namespace,
+        ),
+    )
 
 
 def _refuse_owned(target: Target, owner: Owned) -> None:
@@ -174,28 +215,36 @@ def _refuse_owned(target: Target, owner: Owned) -> None:
         "controller": "Act on {owner}, from which it is made.",
     }
     raise RefusedError(
-        "{target} is owned by {owner}, which would undo a change of it.", target=str(target), owner=owner.name,
-        expected="an object that nobody else manages", found="one that belongs to {owner}",
+        "{target} is owned by {owner}, which would undo a change of it.",
+        target=str(target),
+        owner=owner.name,
+        expected="an object that nobody else manages",
+        found="one that belongs to {owner}",
         hint=hints.get(owner.kind, hints["operator"]),
-    )  # fmt: skip
+    )
 
 
 def _content(seen: Seen, past: Past, snapshot: Snapshot, work: Work) -> Content:
     body, wanted = work.body or {}, past.content or {}
     ports = {port.get("nodePort") for port in (body.get("spec") or {}).get("ports") or ()}
     lost = [
-        port for port in (wanted.get("spec") or {}).get("ports") or ()
+        port
+        for port in (wanted.get("spec") or {}).get("ports") or ()
         if port.get("nodePort") and port["nodePort"] not in ports
-    ]  # fmt: skip
+    ]
     service = seen.ref.kind == "Service"
     return Content(
-        ref=seen.ref, how=work.item.action, repository=seen.repository, snapshot=snapshot.id, address=past.address,
+        ref=seen.ref,
+        how=work.item.action,
+        repository=seen.repository,
+        snapshot=snapshot.id,
+        address=past.address,
         found=seen.found,
         keep_node_ports=service and work.item.action == "update" and bool(lost),
-        new_addresses=service and work.item.action == "create" and bool(
-            (wanted.get("spec") or {}).get("clusterIP") and not (body.get("spec") or {}).get("clusterIP")
-        ),
-    )  # fmt: skip
+        new_addresses=service
+        and work.item.action == "create"
+        and bool((wanted.get("spec") or {}).get("clusterIP") and not (body.get("spec") or {}).get("clusterIP")),
+    )
 
 
 async def _around(
@@ -255,17 +304,22 @@ def _refuse_unrestartable(target: Target, care: Care) -> None:
     spec, reader = care.workload.obj["spec"], str(care.ref)
     if care.what == "restart" and care.workload.obj["kind"] == "Deployment" and spec.get("paused"):
         raise RefusedError(
-            "{reader} must be restarted to read {target}, but its rollout is paused.", reader=reader,
-            target=str(target), hint="Resume it first: kubectl rollout resume {reader} -n {namespace}",
+            "{reader} must be restarted to read {target}, but its rollout is paused.",
+            reader=reader,
+            target=str(target),
+            hint="Resume it first: kubectl rollout resume {reader} -n {namespace}",
             namespace=target.namespace,
-        )  # fmt: skip
+        )
     partition = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition")
     if care.what == "restart" and care.workload.obj["kind"] == "StatefulSet" and partition:
         raise RefusedError(
             "{reader} must be restarted to read {target}, but its partition {partition} keeps the pods below that "
-            "number from being replaced.", reader=reader, target=str(target), partition=int(partition),
+            "number from being replaced.",
+            reader=reader,
+            target=str(target),
+            partition=int(partition),
             hint="Set the partition to 0 when that is safe, then plan anew.",
-        )  # fmt: skip
+        )
 
 
 async def _ring(
@@ -284,11 +338,13 @@ async def _ring(
     wrong = [message for ring in rings for message in ring.wrong]
     if wrong:
         raise PreconditionFailed(
-            "The hashring that {target} held at revision {number} can't be used now: {why}", target=str(target),
-            number=past.number, why="; ".join(message.text for message in wrong),
+            "The hashring that {target} held at revision {number} can't be used now: {why}",
+            target=str(target),
+            number=past.number,
+            why="; ".join(message.text for message in wrong),
             expected="JSON whose endpoints name receivers or Services that exist",
             hint="Bring those receivers back first, or choose another revision: `backout history {target}`.",
-        )  # fmt: skip
+        )
     return Ring(
         growth=tuple(sorted({growth for ring in rings for growth in ring.growth})),
         notes=tuple(note for ring in rings for note in ring.notes),

@@ -40,9 +40,11 @@ async def restart(context: StepContext, step: Step) -> StepOutcome:
             return StepOutcome(False, msg("The pods of {ref} are being replaced already.", ref=name))
         if obj["spec"].get("paused"):
             raise PreconditionFailed(
-                "The rollout of {ref} is paused, so its pods would not be replaced.", ref=name,
-                hint="kubectl rollout resume {ref} -n {namespace}", namespace=str(step.params["namespace"]),
-            )  # fmt: skip
+                "The rollout of {ref} is paused, so its pods would not be replaced.",
+                ref=name,
+                hint="kubectl rollout resume {ref} -n {namespace}",
+                namespace=str(step.params["namespace"]),
+            )
         await context.guard()
         try:
             await patched(context.cluster, obj, [*same(obj), *_restarting(obj, value)])
@@ -110,9 +112,12 @@ async def _until(context: StepContext, step: Step, wanted: int, until: str) -> N
                 context.progress(msg("{ref}: {waiting}.", ref=describe(step.params), waiting=waiting))
             if not await live.changed(max(0.01, end - asyncio.get_running_loop().time())):
                 raise TimedOut(
-                    "{ref} was scaled to {count}, but after {seconds} s {waiting}.", ref=describe(step.params),
-                    count=wanted, seconds=round(step.timeout), waiting=waiting.text,
-                )  # fmt: skip
+                    "{ref} was scaled to {count}, but after {seconds} s {waiting}.",
+                    ref=describe(step.params),
+                    count=wanted,
+                    seconds=round(step.timeout),
+                    waiting=waiting.text,
+                )
 
 
 def _missing(live: Live, wanted: int, until: str) -> Message | None:
@@ -120,9 +125,10 @@ def _missing(live: Live, wanted: int, until: str) -> Message | None:
         left = len(live.pods)
         return msg("{count} pods are still there", count=left) if left else None
     running = sum(
-        1 for pod in live.pods
+        1
+        for pod in live.pods
         if (pod.get("status") or {}).get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
-    )  # fmt: skip
+    )
     return msg("{count} of {wanted} pods run", count=running, wanted=wanted) if running < wanted else None
 
 
@@ -132,9 +138,7 @@ async def replace_pods(context: StepContext, step: Step) -> StepOutcome:
     Pods that were made after it are left alone, so that a process that starts over deletes nothing twice.
     """
     given = step.params["object"]
-    ref = ObjectRef(
-        str(given["api_version"]), str(given["kind"]), str(given["name"]), str(given["namespace"])
-    )  # fmt: skip
+    ref = ObjectRef(str(given["api_version"]), str(given["kind"]), str(given["name"]), str(given["namespace"]))
     content = await live_object(context.cluster, resource_of(ref), ref)
     written = written_at(content) if content is not None else None
     every = bool(step.params.get("every"))
@@ -161,6 +165,7 @@ async def replace_pods(context: StepContext, step: Step) -> StepOutcome:
     if not deleted:
         return StepOutcome(False, msg("No pod of {ref} had to be replaced.", ref=describe(step.params)))
     return StepOutcome(
-        True, msg("Replaced pods of {ref}: {pods}.", ref=describe(step.params), pods=", ".join(deleted)),
+        True,
+        msg("Replaced pods of {ref}: {pods}.", ref=describe(step.params), pods=", ".join(deleted)),
         {"pods": deleted},
-    )  # fmt: skip
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from backout.cluster.port import Object
-from backout.mechanisms.diff import diff_objects, render
+from backout.kube.diff import diff_objects, render
 from backout.mechanisms.objects.history import Past, Seen
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.objects.steps import RESTARTED
@@ -27,10 +27,13 @@ def preview(planned: Planned) -> Changes:
     """As the server would store it where it could be asked."""
     item, seen = planned.item, planned.seen
     own = ObjectChange(
-        ref=seen.ref, action=_action(item), fields=_fields(planned), destructive=planned.anew,
+        ref=seen.ref,
+        action=_action(item),
+        fields=_fields(planned),
+        destructive=planned.anew,
         # What its release makes of it is told with the risks, where more is known of it.
         notes=tuple(note for note in item.notes if not note.template.startswith("The Helm release")),
-    )  # fmt: skip
+    )
     return Changes(objects=(own, *_workloads(planned)), notes=planned.ring.notes)
 
 
@@ -52,9 +55,7 @@ def _created(content: Object) -> tuple[FieldChange, ...]:
 
 
 def _with_texts(fields: tuple[FieldChange, ...], texts: tuple[TextChange, ...]) -> tuple[FieldChange, ...]:
-    more = [
-        FieldChange(render(tuple(text.path.split(".", 1))), lines=text.lines) for text in texts
-    ]  # fmt: skip
+    more = [FieldChange(render(tuple(text.path.split(".", 1))), lines=text.lines) for text in texts]
     return tuple(sorted((*fields, *more), key=lambda field: field.path))
 
 

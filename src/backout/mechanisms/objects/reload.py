@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from backout.cluster.port import Object
 from backout.errors import NotVerifiedError, TimedOut
-from backout.ledger.references import references
+from backout.kube.references import references
 from backout.mechanisms.objects.history import live_object, resource_of, written_at
 from backout.mechanisms.objects.steps import describe
 from backout.mechanisms.objects.write import content_of
@@ -59,9 +59,10 @@ async def await_reload(context: StepContext, step: Step) -> StepOutcome:
             open_ = {pod: state for pod, state in states.items() if state.state != "loaded"}
             if not open_:
                 return StepOutcome(
-                    False, msg("{ref} has loaded it: {count} of {count} pods say so.", ref=name, count=len(states)),
+                    False,
+                    msg("{ref} has loaded it: {count} of {count} pods say so.", ref=name, count=len(states)),
                     {"pods": sorted(states)},
-                )  # fmt: skip
+                )
             words = _words(open_)
             if words.text != told:
                 told = words.text
@@ -69,27 +70,33 @@ async def await_reload(context: StepContext, step: Step) -> StepOutcome:
             if loop.time() >= settled:
                 if failed := {pod: state for pod, state in open_.items() if state.state == "failed"}:
                     raise NotVerifiedError(
-                        "{ref} does not load the content that was put back: {why}.", ref=name, why=_words(failed).text,
+                        "{ref} does not load the content that was put back: {why}.",
+                        ref=name,
+                        why=_words(failed).text,
                         hint="The content itself seems to be wrong. `backout history {object} -n {namespace}` names "
-                        "others.", object=str(ref), namespace=ref.namespace,
-                    )  # fmt: skip
+                        "others.",
+                        object=str(ref),
+                        namespace=ref.namespace,
+                    )
                 if all(state.state == "unknown" for state in open_.values()):
                     return StepOutcome(
                         False, msg("Whether {ref} has loaded it can't be proven: {why}.", ref=name, why=words)
-                    )  # fmt: skip
+                    )
             if loop.time() >= end:
                 raise TimedOut(
-                    "{ref} did not load the content within {seconds} s: {why}.", ref=name, seconds=round(step.timeout),
-                    why=words.text, hint="`backout diagnose -n {namespace}` says how it stands.",
+                    "{ref} did not load the content within {seconds} s: {why}.",
+                    ref=name,
+                    seconds=round(step.timeout),
+                    why=words.text,
+                    hint="`backout diagnose -n {namespace}` says how it stands.",
                     namespace=ref.namespace,
-                )  # fmt: skip
+                )
             await live.changed(POLL)
 
 
 async def _ask(
-    cluster: Cluster, ref: ObjectRef, pods: list[Object], containers: list[str], data: dict[str, bytes],
-    since: datetime,
-) -> dict[str, Reload]:  # fmt: skip
+    cluster: Cluster, ref: ObjectRef, pods: list[Object], containers: list[str], data: dict[str, bytes], since: datetime
+) -> dict[str, Reload]:
     """Pod and container → what is known of it."""
     from backout.probes.programs import recognise
     from backout.probes.reload import Reload, reload_state

@@ -46,23 +46,34 @@ def restore(content: Content, target: Target, access: tuple[Access, ...]) -> Ste
     titles = {
         "create": msg("Create {ref} as snapshot {id} has it", ref=str(ref), id=content.snapshot[:8]),
         "update": msg("Put {ref} back as snapshot {id} has it", ref=str(ref), id=content.snapshot[:8]),
-        "recreate": msg("Delete {ref}, which can't be changed, and create it as snapshot {id} has it", ref=str(ref),
-                        id=content.snapshot[:8]),
-    }  # fmt: skip
+        "recreate": msg(
+            "Delete {ref}, which can't be changed, and create it as snapshot {id} has it",
+            ref=str(ref),
+            id=content.snapshot[:8],
+        ),
+    }
     params = {
-        **base, "how": content.how, "repository": content.repository, "snapshot": content.snapshot,
+        **base,
+        "how": content.how,
+        "repository": content.repository,
+        "snapshot": content.snapshot,
         "address": content.address,
-    }  # fmt: skip
+    }
     params |= {"keep_node_ports": True} if content.keep_node_ports else {}
     params |= {"new_addresses": True} if content.new_addresses else {}
     back = {**base, "written": {"repository": content.repository, "address": content.address}}
     return Step(
-        id="restore", action="objects.restore", target=target, title=titles[content.how], params=params,
+        id="restore",
+        action="objects.restore",
+        target=target,
+        title=titles[content.how],
+        params=params,
         precondition={"uid": ref.uid, "found": content.found},
         effect=_effect(content),
         compensation=Compensation(PUT_BACK, back, access),
-        destroys=(ref,) if content.how == "recreate" else (), timeout=120.0,
-    )  # fmt: skip
+        destroys=(ref,) if content.how == "recreate" else (),
+        timeout=120.0,
+    )
 
 
 def _effect(content: Content) -> Message:
@@ -79,39 +90,62 @@ def grow(growth: Growth, target: Target) -> Step:
     """More receivers before a ring names them. Taken back after the ring is: the steps of an undo run backwards."""
     ref = ObjectRef("apps/v1", "StatefulSet", growth.name, target.namespace)
     return _scale(
-        f"grow-{growth.name}", ref, target, growth.wanted, growth.now, "running",
-        msg("Scale {ref} from {now} to {wanted} pods, which the hashring names", ref=str(ref), now=growth.now,
-            wanted=growth.wanted),
-    )  # fmt: skip
+        f"grow-{growth.name}",
+        ref,
+        target,
+        growth.wanted,
+        growth.now,
+        "running",
+        msg(
+            "Scale {ref} from {now} to {wanted} pods, which the hashring names",
+            ref=str(ref),
+            now=growth.now,
+            wanted=growth.wanted,
+        ),
+    )
 
 
 def scale_away(care: Care, target: Target) -> Step:
     """Ends all pods of a reader, so that its nodes forget the old content."""
     now = desired(care.workload.obj)
     return _scale(
-        f"scale-down-{_id(care.ref)}", care.ref, target, 0, now, "gone",
+        f"scale-down-{_id(care.ref)}",
+        care.ref,
+        target,
+        0,
+        now,
+        "gone",
         msg("Scale {ref} from {now} to 0 pods, so that its nodes forget the old content", ref=str(care.ref), now=now),
-    )  # fmt: skip
+    )
 
 
 def scale_back(care: Care, target: Target) -> Step:
     """As many pods as before."""
     wanted = desired(care.workload.obj)
     return _scale(
-        f"scale-up-{_id(care.ref)}", care.ref, target, wanted, 0, "",
+        f"scale-up-{_id(care.ref)}",
+        care.ref,
+        target,
+        wanted,
+        0,
+        "",
         msg("Scale {ref} back to {wanted} pods", ref=str(care.ref), wanted=wanted),
-    )  # fmt: skip
+    )
 
 
 def _scale(id: str, ref: ObjectRef, target: Target, to: int, back: int, until: str, title: Message) -> Step:
     base = params_of(ref)
     undone = {"running": "", "gone": "", "": "gone"}[until]
     return Step(
-        id=id, action="objects.scale", target=target, title=title, params={**base, "replicas": to, "until": until},
+        id=id,
+        action="objects.scale",
+        target=target,
+        title=title,
+        params={**base, "replicas": to, "until": until},
         precondition={"uid": ref.uid} if ref.uid else {},
         compensation=Compensation("objects.scale", {**base, "replicas": back, "until": undone}, _patching(ref)),
         timeout=TIMEOUT,
-    )  # fmt: skip
+    )
 
 
 def restart(care: Care, target: Target, value: str) -> list[Step]:
@@ -120,13 +154,19 @@ def restart(care: Care, target: Target, value: str) -> list[Step]:
     template = care.workload.obj["spec"]["template"]
     former = ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED)
     base = params_of(ref)
-    found = [Step(
-        id=f"restart-{_id(ref)}", action="objects.restart", target=target,
-        title=msg("Restart {ref}: {why}", ref=str(ref), why=care.why), params={**base, "value": value},
-        precondition={"uid": ref.uid},
-        effect=msg("Its pods are replaced as its update strategy says."),
-        compensation=Compensation("objects.restart", {**base, "value": former}, _patching(ref)), timeout=60.0,
-    )]  # fmt: skip
+    found = [
+        Step(
+            id=f"restart-{_id(ref)}",
+            action="objects.restart",
+            target=target,
+            title=msg("Restart {ref}: {why}", ref=str(ref), why=care.why),
+            params={**base, "value": value},
+            precondition={"uid": ref.uid},
+            effect=msg("Its pods are replaced as its update strategy says."),
+            compensation=Compensation("objects.restart", {**base, "value": former}, _patching(ref)),
+            timeout=60.0,
+        )
+    ]
     if on_delete(care.workload.obj):
         found.append(workloads.delete_outdated(ref, target, id=f"delete-outdated-{_id(ref)}"))
     elif ordered(care.workload.obj):
@@ -143,10 +183,14 @@ def replace(care: Care, target: Target, content: ObjectRef, *, every: bool = Fal
         else msg("Replace the failing pods of {ref}, which would otherwise wait for their next start", ref=str(ref))
     )
     return Step(
-        id=f"replace-{_id(ref)}", action="objects.replace-pods", target=target, title=title,
+        id=f"replace-{_id(ref)}",
+        action="objects.replace-pods",
+        target=target,
+        title=title,
         params={**params_of(ref), "every": every, "object": params_of(content)},
-        precondition={"uid": ref.uid}, timeout=TIMEOUT,
-    )  # fmt: skip
+        precondition={"uid": ref.uid},
+        timeout=TIMEOUT,
+    )
 
 
 def ready(care: Care, target: Target) -> Step:
@@ -159,12 +203,20 @@ def reload(care: Care, target: Target, content: Content) -> Step:
     """Waits until the programs say that they have loaded the content from their files."""
     ref = care.ref
     return Step(
-        id=f"reload-{_id(ref)}", action="objects.await-reload", target=target,
+        id=f"reload-{_id(ref)}",
+        action="objects.await-reload",
+        target=target,
         title=msg("Wait until {ref} has loaded it from its file; its pods stay as they are", ref=str(ref)),
-        params={**params_of(ref), "containers": list(care.containers), "object": params_of(content.ref),
-                "repository": content.repository, "address": content.address},
-        effect=msg("Every pod of {ref} works with the content that was put back.", ref=str(ref)), timeout=TIMEOUT,
-    )  # fmt: skip
+        params={
+            **params_of(ref),
+            "containers": list(care.containers),
+            "object": params_of(content.ref),
+            "repository": content.repository,
+            "address": content.address,
+        },
+        effect=msg("Every pod of {ref} works with the content that was put back.", ref=str(ref)),
+        timeout=TIMEOUT,
+    )
 
 
 def of_reader(care: Care, target: Target, content: Content, value: str) -> list[Step]:

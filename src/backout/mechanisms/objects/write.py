@@ -22,6 +22,7 @@ from backout.errors import (
     PreconditionFailed,
     RepositoryNotFound,
 )
+from backout.kube.sanitise import sanitise
 from backout.mechanisms.helm.restore import captured_object
 from backout.mechanisms.objects.history import found_as, holds, live_object, resource_of
 from backout.mechanisms.objects.steps import describe
@@ -33,7 +34,6 @@ from backout.snapshots import source
 from backout.snapshots.capture import CaptureStore
 from backout.snapshots.desired import must_recreate, update, without_addresses, without_node_ports
 from backout.snapshots.repository import Repository
-from backout.snapshots.sanitise import sanitise
 
 ATTEMPTS = 5
 """Tries against other writers; each time what must hold is checked anew."""
@@ -59,9 +59,10 @@ async def restore(context: StepContext, step: Step) -> StepOutcome:
     ref, resource = _place(step)
     content, repository = await content_of(params)
     way = Way(
-        keep_node_ports=bool(params.get("keep_node_ports")), new_addresses=bool(params.get("new_addresses")),
+        keep_node_ports=bool(params.get("keep_node_ports")),
+        new_addresses=bool(params.get("new_addresses")),
         half_done=params.get("how") == "recreate",
-    )  # fmt: skip
+    )
     for _ in range(ATTEMPTS):
         live = await live_object(context.cluster, resource, ref)
         if live is not None and _reached(live, content, way):
@@ -76,9 +77,11 @@ async def restore(context: StepContext, step: Step) -> StepOutcome:
         except (Conflict, ObjectNotFound):
             continue
         return StepOutcome(
-            True, msg("{ref} holds what it held in snapshot {id} again.", ref=describe(params),
-                      id=str(params["snapshot"])[:8]),
-        )  # fmt: skip
+            True,
+            msg(
+                "{ref} holds what it held in snapshot {id} again.", ref=describe(params), id=str(params["snapshot"])[:8]
+            ),
+        )
     raise _restless(step)
 
 
@@ -103,10 +106,12 @@ async def put_back(context: StepContext, step: Step) -> StepOutcome:
         half_done = live is None and former is not None and must_recreate(former, {**written, "metadata": {}})
         if not half_done and (live is None or not holds(live, written)):
             raise PreconditionFailed(
-                "{ref} was changed after the run.", ref=describe(step.params),
-                expected="the content that the run put back", found="another one, or none",
+                "{ref} was changed after the run.",
+                ref=describe(step.params),
+                expected="the content that the run put back",
+                found="another one, or none",
                 hint="Somebody works on it. Look at `backout changes`, then mend it by hand.",
-            )  # fmt: skip
+            )
         try:
             if former is None:
                 assert live is not None
@@ -127,10 +132,12 @@ async def content_of(params: dict[str, Any]) -> tuple[Object, Repository]:
         if repository is None or repository.id != params["repository"]:
             raise RepositoryNotFound(
                 "The repository of snapshots that the plan was made with is not the configured one.",
-                expected="repository {wanted}", found="{other}", wanted=str(params["repository"])[:8],
+                expected="repository {wanted}",
+                found="{other}",
+                wanted=str(params["repository"])[:8],
                 other=f"repository {repository.id[:8]}" if repository is not None else "none",
                 hint="use the same configuration as for the plan",
-            )  # fmt: skip
+            )
         content = await repository.get(str(params["address"]))
         decoded: Object = msgspec.json.decode(content)
         return decoded, repository
@@ -140,17 +147,24 @@ def _as_planned(step: Step, live: Object | None, repository: Repository) -> None
     planned, uid = step.precondition.get("found"), step.precondition.get("uid")
     if live is not None and uid and live["metadata"]["uid"] != uid:
         raise PreconditionFailed(
-            "{ref} was deleted and made again after the plan was made.", ref=describe(step.params),
-            expected="the object with uid {was}", found="one with uid {now}", was=str(uid), now=live["metadata"]["uid"],
+            "{ref} was deleted and made again after the plan was made.",
+            ref=describe(step.params),
+            expected="the object with uid {was}",
+            found="one with uid {now}",
+            was=str(uid),
+            now=live["metadata"]["uid"],
             hint="Plan anew.",
-        )  # fmt: skip
+        )
     if planned and found_as(live, repository) != planned:
         raise PreconditionFailed(
-            "{ref} was changed after the plan was made." if live is not None
+            "{ref} was changed after the plan was made."
+            if live is not None
             else "{ref} was deleted after the plan was made.",
-            ref=describe(step.params), expected="what the plan was made for", found="something else",
+            ref=describe(step.params),
+            expected="what the plan was made for",
+            found="something else",
             hint="Somebody works on it. Look at `backout changes`, then plan anew.",
-        )  # fmt: skip
+        )
 
 
 def _reached(live: Object, content: Object, way: Way) -> bool:
@@ -200,12 +214,16 @@ async def _make_again(cluster: Cluster, ref: ObjectRef, live: Object, error: Bac
     except BackoutError:
         raise PreconditionFailed(
             "{ref} was deleted, and could be created neither as the snapshot has it nor as it was before: {why}",
-            ref=str(ref), why=error.message, hint="`backout undo` tries again to put back what was there.",
-        ) from error  # fmt: skip
+            ref=str(ref),
+            why=error.message,
+            hint="`backout undo` tries again to put back what was there.",
+        ) from error
     raise PreconditionFailed(
-        "{ref} could not be created as the snapshot has it, and is as it was before: {why}", ref=str(ref),
-        why=error.message, hint="Mend what refuses it (a quota, an admission webhook), then plan anew.",
-    ) from error  # fmt: skip
+        "{ref} could not be created as the snapshot has it, and is as it was before: {why}",
+        ref=str(ref),
+        why=error.message,
+        hint="Mend what refuses it (a quota, an admission webhook), then plan anew.",
+    ) from error
 
 
 async def _create(cluster: Cluster, body: Object) -> None:
@@ -226,9 +244,13 @@ async def _delete(context: StepContext, resource: Resource, ref: ObjectRef, live
     await context.guard()
     # What it owns, if anything, is not to go with it.
     await context.cluster.delete(
-        resource, ref.name, ref.namespace, uid=meta["uid"], resource_version=meta["resourceVersion"],
+        resource,
+        ref.name,
+        ref.namespace,
+        uid=meta["uid"],
+        resource_version=meta["resourceVersion"],
         propagation="Orphan",
-    )  # fmt: skip
+    )
     await until_gone(context.cluster, resource, ref, str(meta["uid"]))
 
 
@@ -236,26 +258,27 @@ def _require_stored(ref: ObjectRef, stored: Object, body: Object) -> None:
     if sanitise(stored) == sanitise(body):
         return
     differing = sorted(
-        key for key in {**stored, **body}
-        if key not in ("metadata", "status") and stored.get(key) != body.get(key)
-    )  # fmt: skip
+        key for key in {**stored, **body} if key not in ("metadata", "status") and stored.get(key) != body.get(key)
+    )
     if differing and ref.kind in ("ConfigMap", "Secret"):
         raise PreconditionFailed(
-            "The API server stored something else for {ref} than what was sent, in {fields}.", ref=str(ref),
-            fields=", ".join(differing), hint="An admission webhook changed it, it seems. Look at what it does.",
-        )  # fmt: skip
+            "The API server stored something else for {ref} than what was sent, in {fields}.",
+            ref=str(ref),
+            fields=", ".join(differing),
+            hint="An admission webhook changed it, it seems. Look at what it does.",
+        )
 
 
 def _place(step: Step) -> tuple[ObjectRef, Resource]:
     params = step.params
-    ref = ObjectRef(
-        str(params["api_version"]), str(params["kind"]), str(params["name"]), str(params["namespace"])
-    )  # fmt: skip
+    ref = ObjectRef(str(params["api_version"]), str(params["kind"]), str(params["name"]), str(params["namespace"]))
     return ref, resource_of(ref)
 
 
 def _restless(step: Step) -> Conflict:
     return Conflict(
         "{ref} is changed by somebody else all the time; {count} tries were lost to it.",
-        ref=describe(step.params), count=ATTEMPTS, hint="An operator or a pipeline may own it. Stop that first.",
-    )  # fmt: skip
+        ref=describe(step.params),
+        count=ATTEMPTS,
+        hint="An operator or a pipeline may own it. Stop that first.",
+    )

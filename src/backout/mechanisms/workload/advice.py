@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, Object
-from backout.mechanisms.helm.workloads import references
+from backout.kube.templates import references
 from backout.mechanisms.workload.history import Past, Snapshot
 from backout.mechanisms.workload.objects import RESOURCES, desired, on_delete, ordered
 from backout.mechanisms.workload.steps import params_of
@@ -109,13 +109,22 @@ def checks(snapshot: Snapshot, target: Target, wanted: Past, services: list[Obje
     params: dict[str, Any] = params_of(ref)
     name = str(ref)
     found = [
-        Check(code="revision-restored", target=target, params={"digest": wanted.digest},
-              title=msg("{ref} has the pod template of revision {n}", ref=name, n=wanted.number)),
-        Check(code="workload-ready", target=target, params={**params, "images": _images(wanted.template)},
-              title=msg("{ref} is ready at its new revision", ref=name)),
-        Check(code="no-new-restarts", target=target, params=params,
-              title=msg("Pods of {ref} do not restart", ref=name)),
-    ]  # fmt: skip
+        Check(
+            code="revision-restored",
+            target=target,
+            params={"digest": wanted.digest},
+            title=msg("{ref} has the pod template of revision {n}", ref=name, n=wanted.number),
+        ),
+        Check(
+            code="workload-ready",
+            target=target,
+            params={**params, "images": _images(wanted.template)},
+            title=msg("{ref} is ready at its new revision", ref=name),
+        ),
+        Check(
+            code="no-new-restarts", target=target, params=params, title=msg("Pods of {ref} do not restart", ref=name)
+        ),
+    ]
     labels = (wanted.template.get("metadata") or {}).get("labels") or {}
     fronting = sorted(
         service["metadata"]["name"]
@@ -124,8 +133,14 @@ def checks(snapshot: Snapshot, target: Target, wanted: Past, services: list[Obje
         and all(labels.get(key) == value for key, value in selector.items())
     )
     if fronting and desired(snapshot.obj):
-        found.append(Check(code="endpoints", target=target, params={"services": fronting},
-                           title=msg("Services of {ref} have ready endpoints", ref=name)))  # fmt: skip
+        found.append(
+            Check(
+                code="endpoints",
+                target=target,
+                params={"services": fronting},
+                title=msg("Services of {ref} have ready endpoints", ref=name),
+            )
+        )
     if snapshot.obj["spec"].get("volumeClaimTemplates"):
         found.append(Check(code="pvc-bound", target=target, title=msg("Volume claims of {ref} are Bound", ref=name)))
     return found

@@ -7,7 +7,7 @@ from typing import Any
 
 from backout.cluster.port import Cluster, Object
 from backout.errors import Conflict, Invalid, PreconditionFailed, RevisionNotFound
-from backout.mechanisms.helm.workloads import digest_of, plain_template
+from backout.kube.templates import digest_of, plain_template
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.mechanisms.workload.objects import (
     CHANGE_CAUSE,
@@ -41,10 +41,12 @@ async def undo(context: StepContext, step: Step) -> StepOutcome:
         planned = step.precondition.get("digest") or step.params.get("expect")
         if planned and found != planned:
             raise PreconditionFailed(
-                "The pod template of {ref} was changed after the plan was made.", ref=_name(step),
-                expected="the template that the plan was made for", found="another one",
+                "The pod template of {ref} was changed after the plan was made.",
+                ref=_name(step),
+                expected="the template that the plan was made for",
+                found="another one",
                 hint="Somebody works on it. Look at `backout history {ref}`, then plan anew.",
-            )  # fmt: skip
+            )
         patch = template_patch(
             obj, await _template(context.cluster, obj, step), str(step.params.get("change_cause", ""))
         )
@@ -57,12 +59,21 @@ async def undo(context: StepContext, step: Step) -> StepOutcome:
             raise
         if template_digest(changed) != wanted:
             raise PreconditionFailed(
-                "The API server stored another pod template for {ref} than the one that was sent.", ref=_name(step),
-                expected="the template of revision {number}", number=int(step.params.get("number") or 0),
-                found="one that an admission webhook changed, it seems", hint="Look at what it does, then plan anew.",
-            )  # fmt: skip
-        return StepOutcome(True, msg("{ref} has the pod template of revision {n} again.", ref=_name(step),
-                                     n=int(step.params.get("number") or 0)))  # fmt: skip
+                "The API server stored another pod template for {ref} than the one that was sent.",
+                ref=_name(step),
+                expected="the template of revision {number}",
+                number=int(step.params.get("number") or 0),
+                found="one that an admission webhook changed, it seems",
+                hint="Look at what it does, then plan anew.",
+            )
+        return StepOutcome(
+            True,
+            msg(
+                "{ref} has the pod template of revision {n} again.",
+                ref=_name(step),
+                n=int(step.params.get("number") or 0),
+            ),
+        )
     raise restless(step)
 
 
@@ -76,10 +87,12 @@ async def _template(cluster: Cluster, obj: Object, step: Step) -> dict[str, Any]
         if digest_of(template) == step.params["digest"]:
             return template
     raise RevisionNotFound(
-        "Revision {n} of {ref} is not in its history any more.", n=int(step.params.get("number") or 0), ref=_name(step),
+        "Revision {n} of {ref} is not in its history any more.",
+        n=int(step.params.get("number") or 0),
+        ref=_name(step),
         expected="a ReplicaSet or ControllerRevision with that template",
         hint="revisionHistoryLimit may have pruned it. Plan anew.",
-    )  # fmt: skip
+    )
 
 
 def template_patch(obj: Object, template: dict[str, Any], cause: str) -> list[dict[str, Any]]:
@@ -150,10 +163,14 @@ async def subject(cluster: Cluster, step: Step) -> Object:
     uid = step.precondition.get("uid")
     if uid and obj["metadata"]["uid"] != uid:
         raise PreconditionFailed(
-            "{ref} was deleted and made again after the plan was made.", ref=_name(step),
-            expected="the object with uid {was}", found="one with uid {now}", was=str(uid), now=obj["metadata"]["uid"],
+            "{ref} was deleted and made again after the plan was made.",
+            ref=_name(step),
+            expected="the object with uid {was}",
+            found="one with uid {now}",
+            was=str(uid),
+            now=obj["metadata"]["uid"],
             hint="Plan anew.",
-        )  # fmt: skip
+        )
     return obj
 
 
@@ -195,6 +212,7 @@ def restless(step: Step) -> Conflict:
     """The error of a step that lost every try to another writer."""
     return Conflict(
         "{ref} is changed by somebody else all the time; {count} tries were lost to it.",
-        ref=_name(step), count=ATTEMPTS,
+        ref=_name(step),
+        count=ATTEMPTS,
         hint="An operator or a pipeline may own it. Stop that first.",
-    )  # fmt: skip
+    )

@@ -17,9 +17,10 @@ import msgspec
 
 from backout.cluster.port import Cluster, Object
 from backout.errors import AccessDenied
+from backout.helm.workloads import Workload
+from backout.kube.templates import digest_of, images, plain_template
 from backout.mechanisms.helm.evidence import Generation, Seen, gather
 from backout.mechanisms.helm.findings import Finding, Span, findings
-from backout.mechanisms.helm.workloads import Workload, digest_of, images, plain_template
 from backout.mechanisms.workload.objects import CHANGE_CAUSE, load, ref_of, revisions_of, template_digest
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
@@ -86,10 +87,11 @@ async def read(cluster: Cluster, target: Target) -> Snapshot:
     if seen is None:
         # What may be read by name need not be listable.
         raise AccessDenied(
-            "The history of {target} can't be read: {why}", target=str(target),
+            "The history of {target} can't be read: {why}",
+            target=str(target),
             why="; ".join(map(str, evidence.blind)) or "it vanished while it was being read.",
             hint="`backout doctor` prints the missing rights as a Role to apply.",
-        )  # fmt: skip
+        )
     past = _past(seen, kept)
     return Snapshot(
         obj=obj, digest=template_digest(obj), past=past, verdicts=_judge(seen, past), seen=seen, blind=evidence.blind
@@ -108,20 +110,32 @@ def _one(seen: Seen, generation: Generation, cause: str) -> Past:
     template = plain_template(generation.template)
     mine = [pod for pod in seen.pods if pod.generation == generation.name]
     return Past(
-        number=generation.order, source=generation.name, digest=digest_of(template), template=template,
-        created=generation.created, cause=cause, ready=sum(1 for pod in mine if pod.ready_since), pods=len(mine),
+        number=generation.order,
+        source=generation.name,
+        digest=digest_of(template),
+        template=template,
+        created=generation.created,
+        cause=cause,
+        ready=sum(1 for pod in mine if pod.ready_since),
+        pods=len(mine),
         failing=tuple(pod.name for pod in mine if pod.failing),
-    )  # fmt: skip
+    )
 
 
 def _judge(seen: Seen, past: tuple[Past, ...]) -> dict[int, Finding]:
     versions = [
         Workload(
-            kind=seen.kind, name=seen.name, namespace="", template=entry.template, template_digest=entry.digest,
-            key=entry.digest, replicas=None, strategy="",
+            kind=seen.kind,
+            name=seen.name,
+            namespace="",
+            template=entry.template,
+            template_digest=entry.digest,
+            key=entry.digest,
+            replicas=None,
+            strategy="",
         )
         for entry in past
-    ]  # fmt: skip
+    ]
     ends = [following.created for following in past[1:]]
     spans = [
         Span(number=entry.number, started=entry.created, ended=end)
@@ -145,11 +159,18 @@ def _revision(snapshot: Snapshot, entry: Past) -> Revision:
     if current and snapshot.stuck:
         reasons.append(msg("Pods are stuck on another revision: {pods}.", pods=", ".join(snapshot.stuck)))
     return Revision(
-        number=entry.number, digest=entry.digest, created=entry.created, status=_status(snapshot, entry, current),
-        summary=entry.cause, change_cause=entry.cause, images=tuple(images(entry.template)), current=current,
+        number=entry.number,
+        digest=entry.digest,
+        created=entry.created,
+        status=_status(snapshot, entry, current),
+        summary=entry.cause,
+        change_cause=entry.cause,
+        images=tuple(images(entry.template)),
+        current=current,
         settled=not (current and snapshot.stuck),
-        goodness=("good" if finding.good else "bad") if finding else "unknown", reasons=tuple(reasons),
-    )  # fmt: skip
+        goodness=("good" if finding.good else "bad") if finding else "unknown",
+        reasons=tuple(reasons),
+    )
 
 
 def _status(snapshot: Snapshot, entry: Past, current: bool) -> str:
@@ -177,8 +198,13 @@ def _held(snapshot: Snapshot) -> Revision:
     )
     cause = str(annotations.get(CHANGE_CAUSE, ""))
     return Revision(
-        number=max((entry.number for entry in snapshot.past), default=0) + 1, digest=snapshot.digest,
-        status="held back (paused)" if paused else "not rolled out yet", summary=cause, change_cause=cause,
-        images=tuple(images(plain_template(snapshot.obj["spec"]["template"]))), current=True, settled=False,
+        number=max((entry.number for entry in snapshot.past), default=0) + 1,
+        digest=snapshot.digest,
+        status="held back (paused)" if paused else "not rolled out yet",
+        summary=cause,
+        change_cause=cause,
+        images=tuple(images(plain_template(snapshot.obj["spec"]["template"]))),
+        current=True,
+        settled=False,
         reasons=(why,),
-    )  # fmt: skip
+    )

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from backout.cluster.port import PODS, REPLICASETS, Cluster, Object, Resource
 from backout.errors import BackoutError, ObjectNotFound
-from backout.mechanisms.helm.workloads import digest_of
+from backout.kube.templates import digest_of
 from backout.mechanisms.workload.objects import (
     RESOURCES,
     controller_uid,
@@ -74,9 +74,10 @@ class Live:
         """Pods of the revision in force that are to stay."""
         label = await self.current_label()
         return [
-            pod for pod in self.pods
+            pod
+            for pod in self.pods
             if label and revision_label(pod, self.kind) == label and not pod["metadata"].get("deletionTimestamp")
-        ]  # fmt: skip
+        ]
 
     async def changed(self, timeout: float | None = None) -> bool:
         """Waits for the next change; False when none came within ``timeout`` seconds.

@@ -9,7 +9,6 @@ from typing import ClassVar, NoReturn
 
 from backout.cluster.port import SERVICES, Cluster, Object
 from backout.errors import AccessDenied, Conflict, Invalid, RefusedError, RevisionNotFound
-from backout.ledger.ownership import Owner, owner_of
 from backout.mechanisms.looks import Looks
 from backout.mechanisms.port import Effect
 from backout.mechanisms.workload import advice, change, history, pods
@@ -22,6 +21,7 @@ from backout.model.change import Changes, ObjectChange
 from backout.model.plan import Access, Check, Risk, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
+from backout.ownership.owner import Owner, owner_of
 
 
 class _Look:
@@ -126,9 +126,10 @@ async def _ask(cluster: Cluster, look: _Look, wanted: Past) -> Asked:
 def _gone(target: Target, revision: Revision) -> NoReturn:
     raise RevisionNotFound(
         "Revision {n} of {target} is kept by no ReplicaSet or ControllerRevision.",
-        n=revision.number, target=str(target),
+        n=revision.number,
+        target=str(target),
         hint="Choose one of `backout history {target}` that was rolled out.",
-    )  # fmt: skip
+    )
 
 
 def _refuse_owned(target: Target, owner: Owner) -> None:
@@ -144,9 +145,14 @@ def _refuse_owned(target: Target, owner: Owner) -> None:
     name = str(owner.target) if owner.target is not None else str(owner.ref) if owner.ref is not None else "its owner"
     raise RefusedError(
         "{target} is owned by {owner}, which would undo a change of it. {why}",
-        target=str(target), owner=name, why=owner.message.text, kind=owner.kind,
-        expected="a workload that nobody else manages", found="one that belongs to {owner}", hint=hints[owner.kind],
-    )  # fmt: skip
+        target=str(target),
+        owner=name,
+        why=owner.message.text,
+        kind=owner.kind,
+        expected="a workload that nobody else manages",
+        found="one that belongs to {owner}",
+        hint=hints[owner.kind],
+    )
 
 
 async def _services(cluster: Cluster, namespace: str) -> list[Object]:

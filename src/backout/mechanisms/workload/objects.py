@@ -16,7 +16,7 @@ from backout.cluster.port import (
     Resource,
 )
 from backout.errors import RefusedError
-from backout.mechanisms.helm.workloads import digest_of, plain_template
+from backout.kube.templates import digest_of, plain_template
 from backout.model.target import WORKLOADS, ObjectRef, Target
 
 RESOURCES: dict[str, Resource] = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFULSETS, "DaemonSet": DAEMONSETS}
@@ -59,9 +59,14 @@ def selector_of(obj: Object) -> str:
     parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
     for rule in selector.get("matchExpressions") or ():
         key, values = rule["key"], ",".join(rule.get("values") or ())
-        parts.append({
-            "In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key, "DoesNotExist": f"!{key}",
-        }[rule["operator"]])  # fmt: skip
+        parts.append(
+            {
+                "In": f"{key} in ({values})",
+                "NotIn": f"{key} notin ({values})",
+                "Exists": key,
+                "DoesNotExist": f"!{key}",
+            }[rule["operator"]]
+        )
     return ",".join(parts)
 
 

@@ -82,10 +82,8 @@ async def _replace(context: StepContext, step: Step, live: Live, choose: Choose)
     if not deleted:
         return StepOutcome(False, msg("No pod of {ref} is stuck on another revision.", ref=_name(step)))
     return StepOutcome(
-        True,
-        msg("Replaced pods of {ref}: {pods}.", ref=_name(step), pods=", ".join(deleted)),
-        {"pods": deleted},
-    )  # fmt: skip
+        True, msg("Replaced pods of {ref}: {pods}.", ref=_name(step), pods=", ".join(deleted)), {"pods": deleted}
+    )
 
 
 async def _until_shown(live: Live, uid: str) -> None:
@@ -124,15 +122,22 @@ async def wait_ready(context: StepContext, step: Step) -> StepOutcome:
             state = assess(live.obj, live.pods, await live.current_label())
             if state.done:
                 return StepOutcome(
-                    False, msg("{ref}: {ready} of {desired} pods are ready.", ref=_name(step), ready=state.ready,
-                               desired=state.desired), {"ready": state.ready, "desired": state.desired},
-                )  # fmt: skip
+                    False,
+                    msg(
+                        "{ref}: {ready} of {desired} pods are ready.",
+                        ref=_name(step),
+                        ready=state.ready,
+                        desired=state.desired,
+                    ),
+                    {"ready": state.ready, "desired": state.desired},
+                )
             if told != (state.ready, state.waiting.text):
                 told = state.ready, state.waiting.text
                 context.progress(
                     msg("{ref}: {waiting}.", ref=_name(step), waiting=state.waiting),
-                    ready=state.ready, desired=state.desired,
-                )  # fmt: skip
+                    ready=state.ready,
+                    desired=state.desired,
+                )
             await watch.next(live, state.waiting)
 
 
@@ -167,11 +172,13 @@ class _Patience:
             raise self._fails(stalled)
         if now >= self._until:
             raise TimedOut(
-                "{ref} was not ready within {seconds} s: {waiting}.", ref=_name(self._step),
-                seconds=round(self._step.timeout), waiting=waiting.text,
+                "{ref} was not ready within {seconds} s: {waiting}.",
+                ref=_name(self._step),
+                seconds=round(self._step.timeout),
+                waiting=waiting.text,
                 hint="`backout diagnose {ref} -n {namespace}` says what is wrong with it.",
                 namespace=str(self._step.params["namespace"]),
-            )  # fmt: skip
+            )
         marks = [since + self._patience for since in self._failing.values() if since + self._patience > now]
         await live.changed(max(0.01, min([self._until, *marks]) - now))
 
@@ -180,12 +187,15 @@ class _Patience:
 
     def _fails(self, why: Message) -> NotVerifiedError:
         return NotVerifiedError(
-            "{ref} does not get ready at the revision that was put back: {why}.", ref=_name(self._step), why=why.text,
-            expected="pods that become ready", found="pods that have failed for {seconds} s",
+            "{ref} does not get ready at the revision that was put back: {why}.",
+            ref=_name(self._step),
+            why=why.text,
+            expected="pods that become ready",
+            found="pods that have failed for {seconds} s",
             seconds=round(self._patience),
             hint="`backout diagnose {ref} -n {namespace}` shows the evidence; another revision may be the good one.",
             namespace=str(self._step.params["namespace"]),
-        )  # fmt: skip
+        )
 
 
 @asynccontextmanager

@@ -7,8 +7,8 @@ from typing import Any
 
 from backout.cluster.port import Cluster, Object
 from backout.errors import AccessDenied, BackoutError, Conflict, Invalid
-from backout.mechanisms.diff import diff_objects
-from backout.mechanisms.helm.workloads import plain_template
+from backout.kube.diff import diff_objects
+from backout.kube.templates import plain_template
 from backout.mechanisms.workload.change import dry_run, moved
 from backout.mechanisms.workload.history import Past, Snapshot
 from backout.mechanisms.workload.objects import CHANGE_CAUSE

@@ -54,8 +54,14 @@ def assess(obj: Object, pods: list[Object], label: str) -> State:
         return state(msg("{count} pods are of another revision: {pods}", count=len(old), pods=_names(old)))
     unready = [pod for pod in fresh if not is_ready(pod)]
     if unready:
-        return state(msg("{ready} of {desired} pods are ready; not yet: {pods}", ready=ready, desired=wanted,
-                         pods=_names(unready)))  # fmt: skip
+        return state(
+            msg(
+                "{ready} of {desired} pods are ready; not yet: {pods}",
+                ready=ready,
+                desired=wanted,
+                pods=_names(unready),
+            )
+        )
     if len(staying) < len(pods):
         going = [pod for pod in pods if pod["metadata"].get("deletionTimestamp")]
         return state(msg("{count} pods are still terminating: {pods}", count=len(going), pods=_names(going)))
@@ -115,11 +121,13 @@ def stuck_pods(obj: Object, pods: list[Object], label: str) -> list[Object]:
         return []
     kept = str((obj.get("status") or {}).get("currentRevision") or "")
     found = [
-        pod for pod in pods
-        if not pod["metadata"].get("deletionTimestamp") and not is_ready(pod)
+        pod
+        for pod in pods
+        if not pod["metadata"].get("deletionTimestamp")
+        and not is_ready(pod)
         and revision_label(pod, obj["kind"]) != label
         and not (ordinal(pod) < partition_of(obj) and revision_label(pod, obj["kind"]) == kept)
-    ]  # fmt: skip
+    ]
     return sorted(found, key=ordinal, reverse=True)
 
 
@@ -128,9 +136,10 @@ def outdated_pods(obj: Object, pods: list[Object], label: str) -> list[Object]:
     if not label or not observed(obj):
         return []
     found = [
-        pod for pod in pods
+        pod
+        for pod in pods
         if not pod["metadata"].get("deletionTimestamp") and revision_label(pod, obj["kind"]) != label
-    ]  # fmt: skip
+    ]
     return sorted(found, key=lambda pod: (is_ready(pod), -ordinal(pod), pod["metadata"]["name"]))
 
 

@@ -71,11 +71,18 @@ def undo(snapshot: Snapshot, target: Target, revision: Revision) -> Step:
     present = snapshot.past_of(snapshot.digest)
     annotations = snapshot.obj["metadata"].get("annotations") or {}
     forward = {
-        **base, "number": revision.number, "digest": revision.digest, "source": wanted.source if wanted else "",
+        **base,
+        "number": revision.number,
+        "digest": revision.digest,
+        "source": wanted.source if wanted else "",
         "change_cause": revision.change_cause or f"backout: back to revision {revision.number}",
-    }  # fmt: skip
-    back: dict[str, Any] | None = {**base, "digest": snapshot.digest, "expect": revision.digest,
-                                   "change_cause": annotations.get(CHANGE_CAUSE, "")}  # fmt: skip
+    }
+    back: dict[str, Any] | None = {
+        **base,
+        "digest": snapshot.digest,
+        "expect": revision.digest,
+        "change_cause": annotations.get(CHANGE_CAUSE, ""),
+    }
     assert back is not None
     if present is not None:
         back |= {"number": present.number, "source": present.source}
@@ -84,15 +91,20 @@ def undo(snapshot: Snapshot, target: Target, revision: Revision) -> Step:
         template = snapshot.obj["spec"]["template"]
         back = {**back, "template": template} if _shows_no_secret(template) else None
     return Step(
-        id="undo", action="workload.undo", target=target,
+        id="undo",
+        action="workload.undo",
+        target=target,
         title=msg("Put the pod template of revision {n} back", n=revision.number),
         params=forward,
         precondition={"uid": ref.uid, "digest": snapshot.digest},
-        effect=msg("{ref} has the pod template of revision {n}; all else but the change-cause stays.", ref=str(ref),
-                   n=revision.number),
+        effect=msg(
+            "{ref} has the pod template of revision {n}; all else but the change-cause stays.",
+            ref=str(ref),
+            n=revision.number,
+        ),
         compensation=Compensation("workload.undo", back, writing(ref)) if back else None,
         timeout=60.0,
-    )  # fmt: skip
+    )
 
 
 def _shows_no_secret(template: dict[str, Any]) -> bool:
@@ -123,14 +135,20 @@ def set_partition(ref: ObjectRef, target: Target, before: int, after: int) -> St
     """Lets the update go below the ordinals that a left-over partition holds back."""
     base = params_of(ref)
     return Step(
-        id="partition", action="workload.set-partition", target=target,
-        title=msg("Set the partition from {before} to {after}: it holds pods below {before} at another revision",
-                  before=before, after=after),
-        params={**base, "partition": after}, precondition={"uid": ref.uid},
+        id="partition",
+        action="workload.set-partition",
+        target=target,
+        title=msg(
+            "Set the partition from {before} to {after}: it holds pods below {before} at another revision",
+            before=before,
+            after=after,
+        ),
+        params={**base, "partition": after},
+        precondition={"uid": ref.uid},
         effect=msg("Every ordinal gets the revision in force."),
         compensation=Compensation("workload.set-partition", {**base, "partition": before}, writing(ref)),
         timeout=60.0,
-    )  # fmt: skip
+    )
 
 
 def set_paused(ref: ObjectRef, target: Target, *, before: bool, after: bool) -> Step:
@@ -138,34 +156,51 @@ def set_paused(ref: ObjectRef, target: Target, *, before: bool, after: bool) -> 
     base = params_of(ref)
     title = msg("Pause the rollout again, as it was") if after else msg("Resume the rollout, so that bad pods go")
     return Step(
-        id="pause" if after else "resume", action="workload.set-paused", target=target, title=title,
-        params={**base, "paused": after}, precondition={"uid": ref.uid},
-        compensation=Compensation("workload.set-paused", {**base, "paused": before}, writing(ref)), timeout=60.0,
-    )  # fmt: skip
+        id="pause" if after else "resume",
+        action="workload.set-paused",
+        target=target,
+        title=title,
+        params={**base, "paused": after},
+        precondition={"uid": ref.uid},
+        compensation=Compensation("workload.set-paused", {**base, "paused": before}, writing(ref)),
+        timeout=60.0,
+    )
 
 
 def replace_stuck(ref: ObjectRef, target: Target, *, id: str = "replace-stuck") -> Step:
     """Deletes the pods that an OrderedReady set would wait for in vain, one at a time."""
     return Step(
-        id=id, action="workload.replace-stuck-pods", target=target, params=params_of(ref),
+        id=id,
+        action="workload.replace-stuck-pods",
+        target=target,
+        params=params_of(ref),
         title=msg("Replace pods of {ref} that are stuck on another revision", ref=str(ref)),
-        effect=msg("Every pod of {ref} runs the revision in force.", ref=str(ref)), timeout=TIMEOUT,
-    )  # fmt: skip
+        effect=msg("Every pod of {ref} runs the revision in force.", ref=str(ref)),
+        timeout=TIMEOUT,
+    )
 
 
 def delete_outdated(ref: ObjectRef, target: Target, *, id: str = "delete-outdated") -> Step:
     """Deletes what an OnDelete set leaves on another revision, one pod at a time, each when the last one is ready."""
     return Step(
-        id=id, action="workload.delete-outdated-pods", target=target, params=params_of(ref),
+        id=id,
+        action="workload.delete-outdated-pods",
+        target=target,
+        params=params_of(ref),
         title=msg("Replace pods of {ref} one by one (its updateStrategy is OnDelete)", ref=str(ref)),
-        effect=msg("Every pod of {ref} runs the revision in force.", ref=str(ref)), timeout=2 * TIMEOUT,
-    )  # fmt: skip
+        effect=msg("Every pod of {ref} runs the revision in force.", ref=str(ref)),
+        timeout=2 * TIMEOUT,
+    )
 
 
 def wait_ready(ref: ObjectRef, target: Target, *, id: str = "wait-ready", timeout: float = TIMEOUT) -> Step:
     """Waits until all pods are ready at the revision in force, or it is clear that they will not be."""
     return Step(
-        id=id, action="workload.wait-ready", target=target, params=params_of(ref),
+        id=id,
+        action="workload.wait-ready",
+        target=target,
+        params=params_of(ref),
         title=msg("Wait until {ref} is ready", ref=str(ref)),
-        effect=msg("All pods of {ref} are ready, at the revision in force.", ref=str(ref)), timeout=timeout,
-    )  # fmt: skip
+        effect=msg("All pods of {ref} are ready, at the revision in force.", ref=str(ref)),
+        timeout=timeout,
+    )

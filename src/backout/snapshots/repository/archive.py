@@ -26,10 +26,18 @@ MAX_SUMS = 32 * 1024 * 1024
 _LIMITS = {"config": MAX_CONFIG, "keys": MAX_KEYS, "packs": MAX_PACK, "snapshots": MAX_CONTENT, ORIGIN: 4096}
 _OCTAL = re.compile(rb"[0-7]{11}\0")
 _TYPE = {
-    b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"5": "a directory",
-    b"6": "a pipe", b"x": "an extension header", b"g": "an extension header", b"L": "an extension header",
-    b"K": "an extension header", b"S": "a sparse file",
-}  # fmt: skip
+    b"1": "a hard link",
+    b"2": "a symbolic link",
+    b"3": "a device",
+    b"4": "a device",
+    b"5": "a directory",
+    b"6": "a pipe",
+    b"x": "an extension header",
+    b"g": "an extension header",
+    b"L": "an extension header",
+    b"K": "an extension header",
+    b"S": "a sparse file",
+}
 
 
 class Place(NamedTuple):
@@ -124,9 +132,11 @@ class Archive:
 
     def _failed(self, error: OSError) -> StorageError:
         return StorageError(
-            "The archive {path} can't be written: {reason}.", path=str(self.path),
-            reason=error.strerror or type(error).__name__, hint="make room, or choose another place",
-        )  # fmt: skip
+            "The archive {path} can't be written: {reason}.",
+            path=str(self.path),
+            reason=error.strerror or type(error).__name__,
+            hint="make room, or choose another place",
+        )
 
     # ---- reading
 
@@ -251,9 +261,13 @@ class Archive:
         limit = MAX_SUMS if name == SUMS else _LIMITS[name.partition("/")[0]]
         if size > limit:
             raise TooLarge(
-                "{path} holds {name} of {size} bytes, which is larger than any such file may be.", path=str(self.path),
-                name=name, size=size, limit=limit, expected="at most {limit} bytes",
-            )  # fmt: skip
+                "{path} holds {name} of {size} bytes, which is larger than any such file may be.",
+                path=str(self.path),
+                name=name,
+                size=size,
+                limit=limit,
+                expected="at most {limit} bytes",
+            )
         if head != _header(name, size):
             raise self._bad("a header holds what no archive has", label)
         return name, size
@@ -287,13 +301,18 @@ class Archive:
         clean = re.sub(r"[^ -~]", "?", name)
         if clean:
             return BadArchive(
-                "{path} is no archive that can be imported: {name}: {reason}.", path=str(self.path), name=clean,
-                reason=reason, hint="nothing was imported",
-            )  # fmt: skip
+                "{path} is no archive that can be imported: {name}: {reason}.",
+                path=str(self.path),
+                name=clean,
+                reason=reason,
+                hint="nothing was imported",
+            )
         return BadArchive(
-            "{path} is no archive that can be imported: {reason}.", path=str(self.path), reason=reason,
+            "{path} is no archive that can be imported: {reason}.",
+            path=str(self.path),
+            reason=reason,
             hint="nothing was imported",
-        )  # fmt: skip
+        )
 
 
 def _header(name: str, size: int) -> bytes:

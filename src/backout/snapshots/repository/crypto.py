@@ -73,9 +73,11 @@ class Generation:
         """
         if len(content) > MAX_CONTENT:
             raise TooLarge(
-                "An object of {size} bytes is larger than a snapshot can hold.", size=len(content),
-                limit=MAX_CONTENT, expected="at most {limit} bytes",
-            )  # fmt: skip
+                "An object of {size} bytes is larger than a snapshot can hold.",
+                size=len(content),
+                limit=MAX_CONTENT,
+                expected="at most {limit} bytes",
+            )
         packed = deflate(content) if len(content) > 64 else content
         method, body = (1, packed) if len(packed) < len(content) else (0, content)
         nonce = os.urandom(NONCE)

@@ -59,9 +59,12 @@ class Directory:
             raise Exists(name) from error
         except OSError as error:
             raise StorageError(
-                "{name} in {where}: {reason}.", name=name, where=self.where,
-                reason=error.strerror or type(error).__name__, hint=_hint(error),
-            ) from error  # fmt: skip
+                "{name} in {where}: {reason}.",
+                name=name,
+                where=self.where,
+                reason=error.strerror or type(error).__name__,
+                hint=_hint(error),
+            ) from error
 
     def _read(self, name: str, start: int, length: int | None, limit: int | None) -> bytes:
         descriptor = os.open(self.folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)

@@ -103,13 +103,21 @@ def unknown_version(name: str, version: int) -> FormatUnknown:
     """The refusal of another format version."""
     if version > VERSION:
         return FormatUnknown(
-            "{name} is in format version {version}, which is newer than this program reads.", name=name,
-            version=version, known=VERSION, expected="format version {known}", hint="use a newer Backout",
-        )  # fmt: skip
+            "{name} is in format version {version}, which is newer than this program reads.",
+            name=name,
+            version=version,
+            known=VERSION,
+            expected="format version {known}",
+            hint="use a newer Backout",
+        )
     return FormatUnknown(
-        "{name} is in format version {version}, which is older than this program reads.", name=name,
-        version=version, known=VERSION, expected="format version {known}", hint="use the Backout that wrote it",
-    )  # fmt: skip
+        "{name} is in format version {version}, which is older than this program reads.",
+        name=name,
+        version=version,
+        known=VERSION,
+        expected="format version {known}",
+        hint="use the Backout that wrote it",
+    )
 
 
 def header(kind: Kind, generation: bytes) -> bytes:
@@ -137,6 +145,8 @@ def read_header(content: bytes, kind: Kind, name: str) -> bytes:
 def damaged(name: str, reason: str) -> RepositoryDamaged:
     """The error that names what is damaged. ``reason`` is one of the plain sentences of this package."""
     return RepositoryDamaged(
-        "{name} is damaged: {reason}.", name=name, reason=reason,
+        "{name} is damaged: {reason}.",
+        name=name,
+        reason=reason,
         hint="backout snapshot verify --read-data says what else is; put the file back from a copy of the storage",
-    )  # fmt: skip
+    )

@@ -115,10 +115,12 @@ def unwrap(content: bytes, identities: list[Identity], *, name: str, where: str,
         # pyrage has one class for all; this sentence is the one of the age crate for "no stanza fits".
         if "No matching keys" in str(error):
             raise WrongKey(
-                "The key {identity} does not open the snapshots in {where}.", identity=identity, where=where,
+                "The key {identity} does not open the snapshots in {where}.",
+                identity=identity,
+                where=where,
                 hint="name the right one in snapshots.identity, or let someone who can open them run: "
                 "backout snapshot key add RECIPIENT",
-            ) from None  # fmt: skip
+            ) from None
         raise RepositoryDamaged("{name} is damaged: the keys in it can't be decrypted.", name=name) from None
     try:
         version = msgspec.json.decode(plain, type=_Version).version
@@ -148,7 +150,7 @@ def parse_recipient(text: str) -> AgeRecipient:
             raise UsageError(
                 "That is a secret key; a recipient is its public half. If others could see it, it has leaked.",
                 expected="age1…, or an SSH public key (ssh-ed25519 or ssh-rsa)",
-            ) from None  # fmt: skip
+            ) from None
         raise UsageError(
             "{text} is no recipient.", text=text[:100], expected="age1…, or an SSH public key (ssh-ed25519 or ssh-rsa)"
         ) from None
@@ -200,9 +202,10 @@ def read_identities(path: Path) -> list[Identity]:
         found = []
     if not found:
         raise ConfigError(
-            "{path} is not an age identity.", path=str(path),
+            "{path} is not an age identity.",
+            path=str(path),
             expected="a line AGE-SECRET-KEY-…, or an SSH private key without passphrase",
-        )  # fmt: skip
+        )
     return found
 
 
@@ -220,13 +223,15 @@ def _read(path: Path) -> str:
     except FileNotFoundError as error:
         raise KeyMissing(
             "The key of the snapshots, {path}, is missing; without it they can't be opened, and none are written.",
-            path=str(path), hint="put it back from your backup, or name another in snapshots.identity",
-        ) from error  # fmt: skip
+            path=str(path),
+            hint="put it back from your backup, or name another in snapshots.identity",
+        ) from error
     except OSError as error:
         raise ConfigError(
-            "The key of the snapshots, {path}, can't be read: {reason}.", path=str(path),
+            "The key of the snapshots, {path}, can't be read: {reason}.",
+            path=str(path),
             reason=error.strerror or type(error).__name__,
-        ) from error  # fmt: skip
+        ) from error
     if stat.S_IMODE(state.st_mode) & 0o077:
         raise RefusedError(
             "The key of the snapshots, {path}, may be read by others.", path=str(path), hint="chmod 600 {path}"

@@ -97,8 +97,9 @@ class Lock:
 def _lost(where: str) -> LockLost:
     return LockLost(
         "The lock on {where} was lost: it was removed, or the storage could not be reached for too long.",
-        where=where, hint="run it again; what was completed before is not harmed",
-    )  # fmt: skip
+        where=where,
+        hint="run it again; what was completed before is not harmed",
+    )
 
 
 @asynccontextmanager
@@ -187,22 +188,33 @@ def _stale(holder: Holder | None, lock: Stored, now: float) -> bool:
 def _taken(where: str, lock: Stored, holder: Holder | None) -> RepositoryLocked:
     if holder is None:
         return RepositoryLocked(
-            "{where} is locked by {name}, which this key can't read.", where=where, name=lock.name,
+            "{where} is locked by {name}, which this key can't read.",
+            where=where,
+            name=lock.name,
             hint="wait; a lock that is not refreshed is ignored after 30 minutes",
-        )  # fmt: skip
+        )
     return RepositoryLocked(
-        "{where} is in use: {operation} by {user} on {host} (process {pid}) since {since}.", where=where,
-        operation=holder.operation, user=holder.user, host=holder.host, pid=holder.pid,
+        "{where} is in use: {operation} by {user} on {host} (process {pid}) since {since}.",
+        where=where,
+        operation=holder.operation,
+        user=holder.user,
+        host=holder.host,
+        pid=holder.pid,
         since=holder.since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         hint="wait until it is done; a lock that is not refreshed is ignored after 30 minutes",
-    )  # fmt: skip
+    )
 
 
 def _sealed(keyring: Keyring, id_: str, operation: str, exclusive: bool) -> bytes:
     holder = Holder(
-        operation=operation, exclusive=exclusive, host=platform.node(), user=_user(), pid=os.getpid(), place=_place(),
+        operation=operation,
+        exclusive=exclusive,
+        host=platform.node(),
+        user=_user(),
+        pid=os.getpid(),
+        place=_place(),
         since=datetime.now(UTC),
-    )  # fmt: skip
+    )
     generation = keyring.current
     sealed = generation.seal(Kind.LOCK, bytes.fromhex(id_), msgspec.json.encode(holder))
     return header(Kind.LOCK, generation.id) + sealed

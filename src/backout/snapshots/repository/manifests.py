@@ -152,9 +152,14 @@ def references(snapshot: Snapshot) -> list[str]:
 
 
 def chosen(
-    snapshots: list[Snapshot], name: str, where: str, *, identity: ClusterIdentity | None = None,
-    namespace: str | None = None, cluster: str | None = None,
-) -> Snapshot:  # fmt: skip
+    snapshots: list[Snapshot],
+    name: str,
+    where: str,
+    *,
+    identity: ClusterIdentity | None = None,
+    namespace: str | None = None,
+    cluster: str | None = None,
+) -> Snapshot:
     """The snapshot that people mean: an id or its start (four characters or more), ``latest``, ``good``, or a tag.
 
     ``latest`` is the newest, ``good`` the newest that is known to be a good state. Neither these nor a tag mean a
@@ -180,16 +185,21 @@ def chosen(
         found = [s for s in snapshots if s.id.startswith(name)]
         if len(found) > 1:
             raise UsageError(
-                "{count} snapshots start with {name}: {ids}.", count=len(found), name=name,
-                ids=", ".join(s.id[:12] for s in found[:10]), hint="write more of the id",
-            )  # fmt: skip
+                "{count} snapshots start with {name}: {ids}.",
+                count=len(found),
+                name=name,
+                ids=", ".join(s.id[:12] for s in found[:10]),
+                hint="write more of the id",
+            )
     if not found:
         elsewhere = [s for s in snapshots if name in s.tags and s not in here]
         raise SnapshotNotFound(
-            "{where} has no snapshot {name}.", where=where, name=name,
+            "{where} has no snapshot {name}.",
+            where=where,
+            name=name,
             found=f"the tag is on {len(elsewhere)} snapshots of other namespaces or clusters" if elsewhere else "",
             hint="backout snapshot list",
-        )  # fmt: skip
+        )
     return found[0]
 
 

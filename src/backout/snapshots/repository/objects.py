@@ -256,9 +256,16 @@ class Reader:
         return found
 
     def _open(
-        self, kind: Kind, head: PackHead, part: bytes, start: int, members: Iterable[tuple[int, Place]],
-        addresses: Sequence[bytes], names: Sequence[str], found: list[bytes],
-    ) -> None:  # fmt: skip
+        self,
+        kind: Kind,
+        head: PackHead,
+        part: bytes,
+        start: int,
+        members: Iterable[tuple[int, Place]],
+        addresses: Sequence[bytes],
+        names: Sequence[str],
+        found: list[bytes],
+    ) -> None:
         generation = self._keyring.generation(head.generation, head.name)
         for i, place in members:
             sealed = part[place.offset - start : place.offset - start + place.length]

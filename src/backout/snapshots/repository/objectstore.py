@@ -116,22 +116,27 @@ class Objects:
             return Exists(name)
         if isinstance(error, (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)):
             return StorageError(
-                "{where} does not allow access to {name} ({answer}).", name=name, where=self.where,
+                "{where} does not allow access to {name} ({answer}).",
+                name=name,
+                where=self.where,
                 answer=said or "access denied",
                 hint="check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or the machine's role)",
-            )  # fmt: skip
+            )
         if "NoCredentials" in text or "credential" in text.lower():
             return StorageError(
-                "There are no credentials for {where}.", where=self.where,
+                "There are no credentials for {where}.",
+                where=self.where,
                 hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role",
-            )  # fmt: skip
+            )
         if status and status[1].startswith("4") and status[1] not in ("408", "425", "429"):
             return StorageError("{where} refused {name}: {answer}.", name=name, where=self.where, answer=said)
         return StorageUnreachable(
-            "{where} did not answer for {name}: {answer}.", name=name, where=self.where,
+            "{where} did not answer for {name}: {answer}.",
+            name=name,
+            where=self.where,
             answer=said or "no connection, or it was lost",
             hint="completed snapshots are not harmed; try again, or check the endpoint",
-        )  # fmt: skip
+        )
 
 
 def memory() -> Objects:
@@ -219,10 +224,7 @@ def _shared_credentials() -> dict[str, str] | None:
     try:
         parser.read_string(path.read_text(encoding="utf-8"))
         section = parser[profile]
-        found = {
-            "access_key_id": section["aws_access_key_id"],
-            "secret_access_key": section["aws_secret_access_key"],
-        }
+        found = {"access_key_id": section["aws_access_key_id"], "secret_access_key": section["aws_secret_access_key"]}
     except (OSError, KeyError, configparser.Error, UnicodeDecodeError):
         return None
     if token := section.get("aws_session_token"):

@@ -86,9 +86,11 @@ async def open_repository(settings: SnapshotSettings, *, create: bool = False) -
         if not there:
             if (known := remembered(url)) is not None:
                 raise RepositoryChanged(
-                    "The snapshot repository that was in {url} is gone.", url=url, path=str(known),
+                    "The snapshot repository that was in {url} is gone.",
+                    url=url,
+                    path=str(known),
                     hint="perhaps the place is not mounted; if you removed it yourself, remove {path}",
-                )  # fmt: skip
+                )
             made = _key_for_a_new_one(settings, path)
         identities = read_identities(path)
         if there:
@@ -117,9 +119,10 @@ def _key_for_a_new_one(settings: SnapshotSettings, path: Path) -> bool:
         return False
     if settings.identity:
         raise KeyMissing(
-            "The key that snapshots.identity names, {path}, is missing.", path=str(path),
+            "The key that snapshots.identity names, {path}, is missing.",
+            path=str(path),
             hint="make one with: age-keygen -o {path}; or leave snapshots.identity out, and one is made",
-        )  # fmt: skip
+        )
     return make_identity(path)
 
 

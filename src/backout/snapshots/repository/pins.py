@@ -33,25 +33,37 @@ def check_and_remember(url: str, keys: KeyFile, folder: Path | None = None) -> b
     path = _path(url, folder)
     ring = keys.keyring()
     now = Pin(
-        url=url, id=keys.repository, serial=keys.serial,
+        url=url,
+        id=keys.repository,
+        serial=keys.serial,
         fingerprints=tuple(generation.fingerprint for generation in ring.generations),
-    )  # fmt: skip
+    )
     known = _read(path)
     if known == now:
         return False
     if known is not None:
         if known.id != now.id:
             raise RepositoryChanged(
-                "In {url} is another repository than before.", url=url, expected="{before}", found="{after}",
-                before=known.id, after=now.id, path=str(path), hint="if you replaced it yourself, remove {path}",
-            )  # fmt: skip
+                "In {url} is another repository than before.",
+                url=url,
+                expected="{before}",
+                found="{after}",
+                before=known.id,
+                after=now.id,
+                path=str(path),
+                hint="if you replaced it yourself, remove {path}",
+            )
         if now.serial < known.serial or not set(known.fingerprints) <= set(now.fingerprints):
             raise RepositoryChanged(
                 "The keys of {url} are not those that this machine has seen: older ones, or others, were put in place.",
-                url=url, expected="serial {before} or later", found="serial {after}",
-                before=known.serial, after=now.serial, path=str(path),
+                url=url,
+                expected="serial {before} or later",
+                found="serial {after}",
+                before=known.serial,
+                after=now.serial,
+                path=str(path),
                 hint="find out who did that; if you put an older copy back yourself, remove {path}",
-            )  # fmt: skip
+            )
     private_folder(path.parent)
     written(path, msgspec.json.encode(now))
     return known is None
@@ -74,6 +86,7 @@ def _read(path: Path) -> Pin | None:
         return None
     except (OSError, *UNREADABLE) as error:
         raise ConfigError(
-            "What this machine remembers of the snapshot repository, {path}, can't be read.", path=str(path),
+            "What this machine remembers of the snapshot repository, {path}, can't be read.",
+            path=str(path),
             hint="remove it if you trust the repository that is there now",
-        ) from error  # fmt: skip
+        ) from error

@@ -65,8 +65,9 @@ async def _pruned(repository: Repository, policy: Policy, lock: Lock | None) -> 
     for error in repository.unreadable.values():
         raise RepositoryDamaged(
             "Nothing was pruned, since a snapshot can't be read and nobody knows what it needs: {reason}",
-            reason=str(error), hint="put its file back from a copy of the storage, or remove the file to give it up",
-        ) from error  # fmt: skip
+            reason=str(error),
+            hint="put its file back from a copy of the storage, or remove the file to give it up",
+        ) from error
     stay = kept(snapshots, policy)
     removed = [snapshot for snapshot in snapshots if snapshot.id not in stay]
     live = await _live(repository, [snapshot for snapshot in snapshots if snapshot.id in stay])
@@ -106,10 +107,15 @@ async def _pruned(repository: Repository, policy: Policy, lock: Lock | None) -> 
         leftovers = 0
     gone = sum(pack.objects - staying[pack.name] for pack in (*dead, *again))
     return Pruned(
-        removed=tuple(removed), kept=stay, packs_removed=len(dead), packs_rewritten=len(again),
-        objects_removed=gone, freed=max(0, before - written), leftovers=leftovers,
+        removed=tuple(removed),
+        kept=stay,
+        packs_removed=len(dead),
+        packs_rewritten=len(again),
+        objects_removed=gone,
+        freed=max(0, before - written),
+        leftovers=leftovers,
         left_alone=tuple(sorted(damaged)),
-    )  # fmt: skip
+    )
 
 
 async def _live(repository: Repository, snapshots: list[Snapshot]) -> set[bytes]:

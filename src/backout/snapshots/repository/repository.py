@@ -87,16 +87,21 @@ class Repository:
             if any(item.name.startswith((PACKS, SNAPSHOTS)) for item in await backend.listing("")):
                 raise damaged(f"config of {backend.where}", "it is missing") from None
             raise RepositoryNotFound(
-                "There is no snapshot repository in {where}.", where=backend.where,
+                "There is no snapshot repository in {where}.",
+                where=backend.where,
                 hint="backout snapshot create makes one; or set snapshots.repository",
-            ) from None  # fmt: skip
+            ) from None
         return cls(backend, config, await _read_keys(backend, config, identities, identity), identities)
 
     @classmethod
     async def create(
-        cls, backend: Backend, identities: Sequence[Identity], recipients: Sequence[Recipient],
-        *, identity: str = "the key",
-    ) -> Repository:  # fmt: skip
+        cls,
+        backend: Backend,
+        identities: Sequence[Identity],
+        recipients: Sequence[Recipient],
+        *,
+        identity: str = "the key",
+    ) -> Repository:
         """Makes a new, empty repository for the recipients.
 
         Raises:
@@ -109,9 +114,10 @@ class Repository:
             await backend.delete(_keys_name(1))
         elif there:
             raise RefusedError(
-                "{where} is not empty, so no repository is made in it.", where=backend.where,
+                "{where} is not empty, so no repository is made in it.",
+                where=backend.where,
                 hint="set snapshots.repository to an empty place",
-            )  # fmt: skip
+            )
         config = Config(format=FORMAT, version=VERSION, id=secrets.token_hex(16), created=datetime.now(UTC))
         keys = first_keys(config.id, list(recipients))
         wrapped = wrap(keys)
@@ -121,9 +127,10 @@ class Repository:
             await backend.put(CONFIG, msgspec.json.encode(config), create=True)
         except Exists as error:
             raise RefusedError(
-                "Another process made a repository in {where} at the same time.", where=backend.where,
+                "Another process made a repository in {where} at the same time.",
+                where=backend.where,
                 hint="run it again",
-            ) from error  # fmt: skip
+            ) from error
         # Read back: where a server overwrites what it should only create, the other process may have won.
         return await cls.open(backend, identities, identity=identity)
 
@@ -217,11 +224,7 @@ class Repository:
         return await self.reader.get_many(Kind.OBJECT, addresses, [str(entry.ref) for entry in entries])
 
     async def contents(
-        self,
-        snapshot: Snapshot,
-        wanted: Callable[[Entry], bool] | None = None,
-        *,
-        at_once: int = CONTENTS_AT_ONCE,
+        self, snapshot: Snapshot, wanted: Callable[[Entry], bool] | None = None, *, at_once: int = CONTENTS_AT_ONCE
     ) -> AsyncIterator[tuple[Entry, bytes]]:
         """Entries with their contents, read up to ``at_once`` at a time.
 
@@ -280,9 +283,11 @@ class Repository:
             found = [item for item in keys.recipients if recipient in (item.recipient, item.name)]
             if len(found) != 1:
                 raise UsageError(
-                    "{recipient} is not one recipient of {where}.", recipient=recipient, where=self.backend.where,
+                    "{recipient} is not one recipient of {where}.",
+                    recipient=recipient,
+                    where=self.backend.where,
                     expected="one of those that backout snapshot key show lists",
-                )  # fmt: skip
+                )
             rest = tuple(item for item in keys.recipients if item is not found[0])
             if not rest:
                 raise RefusedError("That is the last recipient; without one nobody could open the snapshots.")
@@ -318,9 +323,10 @@ class Repository:
             unwrap(wrapped, self._identities, name="keys", where=self.backend.where, identity="the key")
         except RefusedError as error:
             raise RefusedError(
-                "After that, your own key would not open the snapshots in {where} any more.", where=self.backend.where,
+                "After that, your own key would not open the snapshots in {where} any more.",
+                where=self.backend.where,
                 hint="let another recipient do it",
-            ) from error  # fmt: skip
+            ) from error
         await self.backend.put(_keys_name(keys.serial), wrapped, create=True)
         for item in await self.backend.listing(KEYS):
             if item.name < _keys_name(keys.serial):

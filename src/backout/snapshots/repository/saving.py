@@ -65,9 +65,14 @@ class SnapshotWriter:
         pages, changes = await self._pages(spool, draft)
         await self._writer.flush()
         snapshot = Snapshot(
-            **msgspec.structs.asdict(draft), id=id_ or secrets.token_hex(16), pages=pages, changes=changes,
-            objects=spool.objects, size=spool.size, imported_from=imported_from,
-        )  # fmt: skip
+            **msgspec.structs.asdict(draft),
+            id=id_ or secrets.token_hex(16),
+            pages=pages,
+            changes=changes,
+            objects=spool.objects,
+            size=spool.size,
+            imported_from=imported_from,
+        )
         await self._lock.confirm()
         await self._manifests.save(snapshot)
         try:
@@ -117,8 +122,9 @@ class SnapshotWriter:
         await self._manifests.remove(snapshot.id)
         raise LockLost(
             "The lock was lost while snapshot {id} was completed, and something that it needs was pruned.",
-            id=snapshot.short, hint="take it again",
-        )  # fmt: skip
+            id=snapshot.short,
+            hint="take it again",
+        )
 
 
 def plain_draft(snapshot: Snapshot) -> SnapshotDraft:

@@ -56,9 +56,14 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def export(
-    repository: Repository, snapshots: Sequence[Snapshot], path: Path, *, recipients: Sequence[str] = (),
-    identities: Sequence[Identity], progress: Progress | None = None,
-) -> Exported:  # fmt: skip
+    repository: Repository,
+    snapshots: Sequence[Snapshot],
+    path: Path,
+    *,
+    recipients: Sequence[str] = (),
+    identities: Sequence[Identity],
+    progress: Progress | None = None,
+) -> Exported:
     """Writes snapshots into a new archive, for the repository's recipients and further ones.
 
     Raises:
@@ -96,9 +101,15 @@ async def export(
 
 
 async def import_(
-    repository: Repository, path: Path, *, identities: Sequence[Identity], identity: str = "the key",
-    foreign: bool = False, limit: int = MAX_IMPORT, progress: Progress | None = None,
-) -> Imported:  # fmt: skip
+    repository: Repository,
+    path: Path,
+    *,
+    identities: Sequence[Identity],
+    identity: str = "the key",
+    foreign: bool = False,
+    limit: int = MAX_IMPORT,
+    progress: Progress | None = None,
+) -> Imported:
     """Takes over the snapshots of an archive that are not here yet.
 
     Raises:
@@ -116,9 +127,10 @@ async def import_(
         if not own and not foreign:
             raise RefusedError(
                 "{path} does not come from this repository, or nobody can prove it: it says that it is of {source}.",
-                path=str(path), source=origin.repository[:8],
+                path=str(path),
+                source=origin.repository[:8],
                 hint="if you trust where you have it from, give --foreign; its snapshots are marked then",
-            )  # fmt: skip
+            )
         try:
             source = await Opened.open(archive, identities, identity=identity)
         except (FormatUnknown, RepositoryDamaged) as error:
@@ -145,17 +157,23 @@ async def import_(
                 if progress is not None:
                     progress(copied)
         return Imported(
-            snapshots=tuple(done), present=tuple(s.id for s in snapshots if s.id in here), source=origin.repository,
+            snapshots=tuple(done),
+            present=tuple(s.id for s in snapshots if s.id in here),
+            source=origin.repository,
             foreign=not own,
-        )  # fmt: skip
+        )
     finally:
         await archive.close()
 
 
 async def _copy(
-    source: Repository, writer: SnapshotWriter, snapshot: Snapshot, mark: str, left: int = MAX_IMPORT,
+    source: Repository,
+    writer: SnapshotWriter,
+    snapshot: Snapshot,
+    mark: str,
+    left: int = MAX_IMPORT,
     at_once: int = CONTENTS_AT_ONCE,
-) -> tuple[Snapshot, int]:  # fmt: skip
+) -> tuple[Snapshot, int]:
     size = 0
     async for entry, content in source.contents(snapshot, at_once=at_once):
         size += len(content)
@@ -195,6 +213,8 @@ def _proven(repository: Repository, origin: Origin, content: bytes) -> bool:
 
 def _too_large(path: Path, limit: int) -> TooLarge:
     return TooLarge(
-        "{path} holds more than {limit} bytes after decompression.", path=str(path), limit=limit,
+        "{path} holds more than {limit} bytes after decompression.",
+        path=str(path),
+        limit=limit,
         hint="what was completed before is imported; export fewer snapshots at a time",
-    )  # fmt: skip
+    )

@@ -105,12 +105,16 @@ async def verify(
         read = await _read(repository, chosen, problems, lost, progress)
         problems += await _who_needs(repository, snapshots, lost)
         return Report(
-            snapshots=len(snapshots), packs=len(packs), objects=len(repository.index.places),
-            bytes=sum(item.size for item in listed), packs_read=len(chosen), bytes_read=read,
+            snapshots=len(snapshots),
+            packs=len(packs),
+            objects=len(repository.index.places),
+            bytes=sum(item.size for item in listed),
+            packs_read=len(chosen),
+            bytes_read=read,
             unused=sum(1 for address in repository.index.places if address not in used),
             unknown_files=tuple(sorted(item.name for item in listed if not NAMES.fullmatch(item.name))),
             problems=tuple(problems),
-        )  # fmt: skip
+        )
 
 
 async def _used(
@@ -139,9 +143,12 @@ async def _used(
 
 
 async def _read(
-    repository: Repository, packs: list[Stored], problems: list[Problem], lost: dict[bytes, str],
+    repository: Repository,
+    packs: list[Stored],
+    problems: list[Problem],
+    lost: dict[bytes, str],
     progress: Callable[[int, int], None] | None,
-) -> int:  # fmt: skip
+) -> int:
     slots = asyncio.Semaphore(AT_ONCE)
     done = 0
     total = 0

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One cluster's API server: routes a request to its handler and owns the state."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from kubetwin.apiserver import auth, bootstrap, certs, encode, paths, routes
+from kubetwin.apiserver.crd import Definitions
+from kubetwin.apiserver.discovery import Discovery
+from kubetwin.apiserver.faults import Faults
+from kubetwin.apiserver.http import BODY_LIMIT, HttpsServer, Request, Response, User
+from kubetwin.apiserver.logs import LogOptions, LogSource
+from kubetwin.apiserver.openapi import OpenApi
+from kubetwin.apiserver.proxying import Dialer
+from kubetwin.apiserver.quota import Quotas
+from kubetwin.apiserver.rbac import Attributes, Authorizer
+from kubetwin.apiserver.resources import Registry
+from kubetwin.apiserver.rest.call import Call
+from kubetwin.apiserver.status import ApiError, internal_error, path_not_found, too_large
+from kubetwin.apiserver.store import Store
+from kubetwin.apiserver.tokens import TokenSigner
+
+_log = logging.getLogger(__name__)
+_HEALTH = ("/healthz", "/livez", "/readyz")
+__all__ = ["ApiServer", "LogOptions", "LogSource", "Settings"]
+
+
+@dataclass(slots=True)
+class Settings:
+    """``bookmark_interval`` in seconds; ``history_limit`` in changes of one resource."""
+
+    name: str = "twin"
+    git_version: str = "v1.36.2+backout-twin"
+    admin_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    bookmark_interval: float = 60.0
+    history_limit: int = 4096
+
+
+def _healthy(path: str, verbose: bool) -> Response:
+    """What a health endpoint says; its checks can be asked for one by one (`/readyz/ping`)."""
+    name, text = path.split("/")[1], "ok"
+    if verbose:
+        checks = "".join(f"[+]{check} ok\n" for check in ("ping", "log", "etcd"))
+        text = f"{checks}{name} check passed\n"
+    return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, text.encode())
+
+
+class ApiServer:
+    """One cluster. :meth:`handle` answers requests from anywhere; :meth:`start` serves them over HTTPS."""
+
+    def __init__(
+        self, settings: Settings | None = None, *, identity: certs.Identity | None = None, faults: Faults | None = None
+    ) -> None:
+        self.settings = settings or Settings()
+        self.faults = faults
+        self.registry = Registry()
+        self.store = Store(self.settings.history_limit)
+        self.authorizer = Authorizer(self.store)
+        self.discovery = Discovery(self.registry)
+        self.openapi = OpenApi(self.registry, self.settings.git_version)
+        self.quotas = Quotas(self)
+        self._definitions = Definitions(self)
+        self.log_source: LogSource | None = None
+        self.dialer: Dialer | None = None
+        self.tokens: dict[str, User] = {self.settings.admin_token: auth.ADMIN}
+        self._identity = identity
+        self._https: HttpsServer | None = None
+        bootstrap.populate(self)
+
+    def save(self, path: Path) -> None:
+        """Write the cluster's state to a file that only the owner can read."""
+        self.store.save(path)
+
+    def load(self, path: Path) -> None:
+        """Replace the state by a saved one; raises OSError, and ValueError when it is not a saved state."""
+        self.store.load(path.read_bytes())
+        self.authorizer.invalidate()
+        self._definitions.reload()
+        self.quotas.reload()
+
+    @cached_property
+    def signer(self) -> TokenSigner:
+        """Issues and checks service account tokens."""
+        return TokenSigner(self.identity.token_key)
+
+    @property
+    def identity(self) -> certs.Identity:
+        """Certificates and keys, made on first use."""
+        if self._identity is None:
+            self._identity = certs.new_identity(self.settings.name)
+        return self._identity
+
+    @property
+    def url(self) -> str:
+        """The address of the started server."""
+        return f"https://127.0.0.1:{self._https.port}" if self._https else ""
+
+    async def start(self, port: int = 0) -> str:
+        """Serve on a loopback port (0: any free one) and return the URL; raises OSError when it is taken."""
+        self._https = HttpsServer(self.handle, certs.tls_context(self.identity))
+        bootstrap.publish_address(self, await self._https.start(port=port))
+        return self.url
+
+    async def stop(self) -> None:
+        if self._https is not None:
+            await self._https.close()
+            self._https = None
+
+    async def handle(self, request: Request) -> Response:
+        """The answer to a request; errors become Status answers, nothing is raised."""
+        fault = self.faults.take(request) if self.faults is not None else None
+        if fault is not None and (early := await fault.before()) is not None:
+            return early
+        try:
+            response = await self._route(request)
+        except ApiError as error:
+            response = encode.error_response(error)
+        except Exception as error:
+            _log.exception("%s %s failed", request.method, request.path)
+            response = encode.error_response(internal_error(type(error).__name__))
+        if response.stream is None:
+            encode.compress(response, request.headers.get("accept-encoding", ""))
+        if fault is not None:
+            fault.after(response)
+        return response
+
+    async def _route(self, request: Request) -> Response:
+        user = auth.authenticate(self, request)
+        info = paths.parse(request)
+        attributes = Attributes(info.verb, path=info.path)
+        if info.is_resource:
+            attributes = Attributes(info.verb, info.group, info.resource, info.subresource, info.namespace, info.name)
+        if request.user is None:
+            user = auth.impersonate(self, request, user, attributes)
+        self.authorizer.require(user, attributes)
+        if len(request.body) > BODY_LIMIT:
+            raise too_large(BODY_LIMIT)
+        if not info.is_resource:
+            return self._non_resource(request)
+        resource_type = self.registry.get(info.group, info.version, info.resource)
+        if resource_type is None:
+            known = self.registry.is_built_in(info.group) or self.registry.has_group_version(info.group, info.version)
+            if not known:
+                return Response(404, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
+            raise path_not_found()
+        call = Call(self, request, info, resource_type, user)
+        try:
+            response = await routes.dispatch(call)
+        except ApiError as error:
+            response = encode.error_response(error)
+        response.warnings.extend(call.warnings)
+        return response
+
+    def _non_resource(self, request: Request) -> Response:
+        path = request.path.rstrip("/") or "/"
+        if path == "/version":
+            return encode.json_response(self._version())
+        if path in _HEALTH or path.startswith(tuple(f"{p}/" for p in _HEALTH)):
+            return _healthy(path, "verbose" in request.query)
+        if path in ("/api", "/apis") or path.startswith(("/api/", "/apis/")):
+            found = self.discovery.answer(request, self.url.removeprefix("https://"))
+            if found is not None:
+                return found
+        if path.startswith("/openapi/"):
+            return self.openapi.answer(request)
+        if path == "/":
+            return encode.json_response({"paths": sorted({"/version", "/openapi/v2", "/openapi/v3", *_HEALTH})})
+        return Response(404, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
+
+    def _version(self) -> dict[str, str]:
+        major, minor = self.settings.git_version.removeprefix("v").split(".")[:2]
+        return {
+            "major": major,
+            "minor": minor,
+            "emulationMajor": major,
+            "emulationMinor": minor,
+            "minCompatibilityMajor": major,
+            "minCompatibilityMinor": str(int(minor) - 1),
+            "gitVersion": self.settings.git_version,
+            "gitCommit": "",
+            "gitTreeState": "clean",
+            "buildDate": "1970-01-01T00:00:00Z",
+            "goVersion": "",
+            "compiler": "",
+            "platform": "",
+        }

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process that is the embedded clusters: started by `process.up`, ended by SIGTERM.
+
+It reads ``spec.json`` from its directory, serves every cluster of it, writes ``kubeconfig`` and then one line to
+stdout: the parent waits for that line. While it lives it holds a lock on ``lock``, so a stale pid can be told from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from kubetwin.apiserver.certs import Identity, new_identity
+from kubetwin.apiserver.http import User
+from kubetwin.apiserver.server import ApiServer, Settings
+from kubetwin.client import Api
+from kubetwin.controllers.run import ControlPlane, RunSettings
+from kubetwin.kubeconfig import Entry, kubeconfig
+from kubetwin.kubelet import KubeletSettings
+from kubetwin.transport import LocalTransport
+
+COMPONENT = User(name="system:twin", groups=("system:masters", "system:authenticated"))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces a file at once, readable by its owner only."""
+    temporary = path.with_suffix(".new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+class Daemon:
+    """All clusters of one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.spec: dict[str, Any] = json.loads((directory / "spec.json").read_text())
+        self.servers: list[ApiServer] = []
+        self.ingress: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Serves until SIGTERM or SIGINT; then keeps the state if the spec says so."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGUSR1, self.compact)
+        tasks = [asyncio.create_task(self._cluster(name)) for name in self.spec["clusters"]]
+        controllers = await asyncio.gather(*tasks)
+        entries = [
+            Entry(server.settings.name, server.url, server.identity.ca, server.settings.admin_token)
+            for server in self.servers
+        ]
+        write_private(self.directory / "kubeconfig", kubeconfig(entries))
+        write_private(self.directory / "ingress.json", json.dumps(self.ingress))
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        await stop.wait()
+        for task in controllers:
+            task.cancel()
+        await asyncio.gather(*controllers, return_exceptions=True)
+        for server in self.servers:
+            await server.stop()
+            if self.spec["keep"]:
+                server.store.save(self._file(server.settings.name, "state"))
+
+    async def _cluster(self, name: str) -> asyncio.Task[None]:
+        server = ApiServer(Settings(name=name, admin_token=self._token(name)), identity=self._identity(name))
+        self.servers.append(server)
+        state = self._file(name, "state")
+        if state.exists():
+            server.store.load(state.read_bytes())
+        await server.start(0)
+        api = Api(LocalTransport(server, COMPONENT))
+        settings = KubeletSettings(**self.spec["kubelet"])
+        plane = ControlPlane(api, RunSettings(kubelet=settings, ingress=True), server=server)
+        assert plane.ingress is not None
+        self.ingress[name] = await plane.ingress.listen()
+        return asyncio.create_task(plane.run())
+
+    def compact(self) -> None:
+        """Forgets the history of every cluster, as a real one does every few minutes (SIGUSR1)."""
+        for server in self.servers:
+            server.store.compact()
+
+    def _file(self, name: str, kind: str) -> Path:
+        return self.directory / f"{name}.{kind}"
+
+    def _token(self, name: str) -> str:
+        """A cluster that was kept is reached as before."""
+        import secrets
+
+        path = self._file(name, "token")
+        if not path.exists():
+            write_private(path, secrets.token_urlsafe(32))
+        return path.read_text()
+
+    def _identity(self, name: str) -> Identity:
+        directory = self._file(name, "pki")
+        if directory.exists():
+            return Identity.load(directory)
+        identity = new_identity(name)
+        directory.mkdir(mode=0o700)
+        identity.save(directory)
+        return identity
+
+
+def main() -> None:
+    """Entry point: the directory is the only argument."""
+    directory = Path(sys.argv[1])
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    write_private(directory / "pid", str(os.getpid()))
+    asyncio.run(Daemon(directory).run())
+
+
+if __name__ == "__main__":
+    main()

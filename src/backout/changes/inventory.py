@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything in a namespace that could be taken back: releases, and workloads that nobody manages."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Cluster, Resource
+from backout.errors import AccessDenied
+from backout.helm.records import Records
+from backout.model.target import Target
+from backout.ownership.owner import owner_of
+
+
+class _Meta(msgspec.Struct):
+    name: str
+    namespace: str = ""
+    annotations: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
+    ownerReferences: list[dict[str, object]] | None = None
+
+
+class _Named(msgspec.Struct):
+    metadata: _Meta
+
+
+async def targets_in(cluster: Cluster, namespace: str) -> list[Target]:
+    """Releases first, then unmanaged workloads, each sorted by name; what may not be listed is left out."""
+    releases, *workloads = await asyncio.gather(
+        _releases(cluster, namespace), *(_unmanaged(cluster, namespace, kind) for kind in _KINDS)
+    )
+    return [*releases, *(target for found in workloads for target in found)]
+
+
+_KINDS: tuple[Resource, ...] = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
+
+
+async def _releases(cluster: Cluster, namespace: str) -> list[Target]:
+    try:
+        newest = await Records(cluster, namespace).releases()
+    except AccessDenied:
+        return []
+    return sorted(Target("helm", name, place, cluster.name) for place, name in newest)
+
+
+async def _unmanaged(cluster: Cluster, namespace: str, resource: Resource) -> list[Target]:
+    try:
+        found = await cluster.list_as(_Named, resource, namespace)
+    except AccessDenied:
+        return []
+    owners = await asyncio.gather(*(_is_free(cluster, resource, item) for item in found))
+    return sorted(
+        Target(resource.kind.lower(), item.metadata.name, item.metadata.namespace, cluster.name)
+        for item, free in zip(found, owners, strict=True)
+        if free
+    )
+
+
+async def _is_free(cluster: Cluster, resource: Resource, item: _Named) -> bool:
+    obj = {"apiVersion": resource.api_version, "kind": resource.kind, **msgspec.to_builtins(item)}
+    return (await owner_of(cluster, obj)).kind == "none"

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who would undo what we do."""

@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""A Kubernetes API server on plain dicts (one :class:`~backout.twin.apiserver.server.ApiServer` is one cluster)."""

@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""The verbs, one module a concern; each works on a :class:`~backout.twin.apiserver.rest.call.Call`."""

@@ -1,6 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""What each resource's registry does to an object before it is validated and stored (``strategy.go`` of each)."""
-
-from backout.twin.apiserver.strategies.base import Context, prepare_create, prepare_update
-
-__all__ = ["Context", "prepare_create", "prepare_update"]

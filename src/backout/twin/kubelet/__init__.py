@@ -1,6 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""A simulated kubelet: nodes and pods that behave as real ones do in the API, without running anything."""
-
-from backout.twin.kubelet.settings import KubeletSettings
-
-__all__ = ["KubeletSettings"]
