@@ -61,8 +61,8 @@ def sentences() -> dict[str, list[tuple[str, int]]]:
 def _sentences(sources: tuple[Path, ...], root: Path) -> dict[str, list[tuple[str, int]]]:
     classes, values = errors(), literal_fields(SOURCE / "model")
     found: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for source, file in sorted((source, file) for source in sources for file in source.rglob("*.py")):
-        calls = TITLES if source == TWIN else CALLS
+    for folder, file in sorted((folder, file) for folder in sources for file in folder.rglob("*.py")):
+        calls = TITLES if folder == TWIN else CALLS
         place = file.relative_to(root).as_posix()
         tree = ast.parse(file.read_text(encoding="utf-8"))
         for scope in scopes(tree, values):
@@ -241,7 +241,7 @@ def update(lang: str) -> None:
         fuzzy=False,
     )
     new.revision_date = new.creation_date = old.creation_date if old.header_comment else new.creation_date
-    for text, places in sorted(sentences().items(), key=lambda item: (item[1][0], item[0])):
+    for text in sorted(sentences()):
         known = old.get(text)
         new.add(text, known.string if known else "")
     po_file(lang).parent.mkdir(parents=True, exist_ok=True)

@@ -98,10 +98,10 @@ def test_the_extraction_finds_all_kinds(tmp_path: Path, monkeypatch: pytest.Monk
     source.mkdir(parents=True)
     (source / "model").mkdir()
     (source / "model" / "run.py").write_text('State = Literal["thirteen", "fourteen"]\nclass Run:\n    state: State\n')
-    (source / "twin").mkdir()
-    (source / "twin" / "y.py").write_text(
-        'msg("a word of Kubernetes")\nScenario("A1", "fifteen", f)\nraise Conflict("sixteen")\n'
-    )
+    twin = tmp_path / "kubetwin"
+    twin.mkdir()
+    (twin / "errors.py").write_text("class TwinError(Exception): ...\n")
+    (twin / "y.py").write_text('msg("a word of Kubernetes")\nScenario("A1", "fifteen", f)\nraise Conflict("sixteen")\n')
     (source / "errors.py").write_text("class BackoutError(Exception): ...\nclass Conflict(BackoutError): ...\n")
     (source / "x.py").write_text(
         'msg("one " "two {a}", a=1)\npage.say("three" if x else "four")\nN_("five")\nother("six")\nmsg(variable)\n'
@@ -114,6 +114,7 @@ def test_the_extraction_finds_all_kinds(tmp_path: Path, monkeypatch: pytest.Monk
     )
     monkeypatch.setattr(translations, "ROOT", tmp_path)
     monkeypatch.setattr(translations, "SOURCE", source)
+    monkeypatch.setattr(translations, "TWIN", twin)
     found = set(translations.sentences())
     assert found == {
         "one two {a}",
