@@ -61,8 +61,8 @@ def sentences() -> dict[str, list[tuple[str, int]]]:
 def _sentences(sources: tuple[Path, ...], root: Path) -> dict[str, list[tuple[str, int]]]:
     classes, values = errors(), literal_fields(SOURCE / "model")
     found: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for folder, file in sorted((folder, file) for folder in sources for file in folder.rglob("*.py")):
-        calls = TITLES if folder == TWIN else CALLS
+    for root_folder, file in sorted((each, file) for each in sources for file in each.rglob("*.py")):
+        calls = TITLES if root_folder == TWIN else CALLS
         place = file.relative_to(root).as_posix()
         tree = ast.parse(file.read_text(encoding="utf-8"))
         for scope in scopes(tree, values):
