@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from backout.cluster.port import PODS, Cluster
-from backout.diagnosis.cause import Case, conclude
-from backout.diagnosis.collect import KINDS, State, WorkloadKey, read_state
-from backout.diagnosis.faults import Fault, Way, way_of
-from backout.diagnosis.objects import find_faults, take_out
-from backout.diagnosis.once import Once
-from backout.diagnosis.releases import ReleaseState, read_releases
-from backout.diagnosis.symptoms import find_troubles, held_symptom, rollout_symptoms, serving, symptoms_of
+from backout.diagnosis.attribution.faults import Fault, Way, way_of
+from backout.diagnosis.attribution.objects import find_faults, take_out
+from backout.diagnosis.attribution.root_cause import Case, conclude
+from backout.diagnosis.detectors.releases import ReleaseState, read_releases
+from backout.diagnosis.detectors.symptoms import find_troubles, held_symptom, rollout_symptoms, serving, symptoms_of
+from backout.diagnosis.evidence.collect import KINDS, State, WorkloadKey, read_state
+from backout.diagnosis.evidence.memo import MemoReader
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.model.evidence import Diagnosis, Problem, Symptom
 from backout.model.message import msg
@@ -72,7 +72,7 @@ async def _problems(cluster: Cluster, cases: Iterable[Case]) -> list[Problem]:
     gate = asyncio.Semaphore(NAMESPACES_AT_ONCE)
 
     async def one(cases: list[Case]) -> list[Problem]:
-        async with gate, Once(cluster) as once:
+        async with gate, MemoReader(cluster) as once:
             return list(await asyncio.gather(*(conclude(cast(Cluster, once), case) for case in cases)))
 
     found = await asyncio.gather(*(one(cases) for cases in by_namespace.values()))
@@ -99,7 +99,7 @@ async def _faults(
     cluster: Cluster, state: State, broken: dict[WorkloadKey, list[Symptom]], now: datetime
 ) -> list[tuple[Fault, Way]]:
     """Single objects at fault, each with who takes it back. What they explain is no longer in ``broken``."""
-    async with Once(cluster) as once:
+    async with MemoReader(cluster) as once:
         reading = cast(Cluster, once)
         faults = await find_faults(reading, state, broken, now)
         ways = await asyncio.gather(*(way_of(reading, fault) for fault in faults))
@@ -136,7 +136,7 @@ def _add_faults(cases: dict[Target, Case], state: State, faults: Sequence[tuple[
 
 async def _cases(cluster: Cluster, state: State, broken: dict[WorkloadKey, list[Symptom]]) -> dict[Target, Case]:
     """One case for each owner to act on: everything of one release that is broken goes back together."""
-    async with Once(cluster) as once:
+    async with MemoReader(cluster) as once:
         owners = await asyncio.gather(*(_owner(cast(Cluster, once), key) for key in broken))
     cases: dict[Target, Case] = {}
     for (key, symptoms), (owner, target, mechanism) in zip(broken.items(), owners, strict=True):

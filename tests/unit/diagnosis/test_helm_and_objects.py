@@ -14,7 +14,7 @@ import pytest
 from a_namespace import NS, Scene, ago, codes, reading, writer
 
 from backout.cluster.port import Cluster, ProxyAnswer
-from backout.diagnosis.asking import GIVES_UP, Asking
+from backout.diagnosis.evidence.probing import GIVES_UP, BoundedProbes
 
 MARKS = {
     "labels": {"app.kubernetes.io/managed-by": "Helm"},
@@ -157,7 +157,7 @@ class Silent:
 
 def ask(behind: Silent, times: int) -> list[ProxyAnswer]:
     async def main() -> list[ProxyAnswer]:
-        asking = cast(Cluster, Asking(cast(Cluster, behind)))
+        asking = cast(Cluster, BoundedProbes(cast(Cluster, behind)))
         return [await asking.proxied("pods", f"p-{n}", NS, 80, "/metrics", timeout=60.0) for n in range(times)]
 
     return asyncio.run(main())

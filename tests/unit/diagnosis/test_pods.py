@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from backout.diagnosis.pods import troubles
-from backout.diagnosis.views import Pod
+from backout.diagnosis.detectors.pods import troubles
+from backout.diagnosis.evidence.projections import Pod
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 

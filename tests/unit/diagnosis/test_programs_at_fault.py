@@ -13,7 +13,7 @@ import pytest
 from a_namespace import NS, Scene, codes, reading, writer
 
 from backout.cluster.port import ProxyAnswer
-from backout.diagnosis import configuration
+from backout.diagnosis.detectors import configuration
 from backout.errors import AccessDenied
 
 RING = json.dumps([{"hashring": "default", "endpoints": ["receive-0.receive:10901", "receive-1.receive:10901"]}])

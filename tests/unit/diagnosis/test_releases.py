@@ -11,7 +11,7 @@ import msgspec
 
 from backout.changes.inventory import targets_in
 from backout.cluster.port import Cluster
-from backout.diagnosis.releases import read_releases
+from backout.diagnosis.detectors.releases import read_releases
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which change brought it, if any did: hypotheses with reasons for and against."""

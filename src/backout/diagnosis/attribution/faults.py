@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An object that is at fault: what points to it, who wrote it, what it should hold, and who takes it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from backout.changes.writers import Written
+from backout.cluster.port import Cluster, Object
+from backout.diagnosis.evidence.baseline import Baseline
+from backout.diagnosis.evidence.collect import WorkloadKey
+from backout.diagnosis.evidence.metadata import ManagedMeta
+from backout.model.evidence import Reading, Symptom
+from backout.model.message import Message, msg
+from backout.model.target import ObjectRef, Target
+from backout.ownership.owner import Owner, owner_of
+
+
+@dataclass(slots=True)
+class Finding:
+    """One thing that was seen and that an object is to blame for; ``workload`` is whose symptom it is, if anybody's.
+
+    ``proof`` says why the object is believed to be the cause; ``direct`` is True when that was seen and not inferred.
+    """
+
+    ref: ObjectRef
+    symptom: Symptom | None = None
+    workload: WorkloadKey | None = None
+    proof: Message | None = None
+    direct: bool = False
+    moved: bool = False
+    """The symptom is one that the workload was found with before anybody asked for objects."""
+    gone: bool = False
+    """It is one only as long as the object does not exist."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """Everything that one object is to blame for. ``live`` is None when it does not exist (or may not be read)."""
+
+    ref: ObjectRef
+    findings: list[Finding] = field(default_factory=list)
+    meta: ManagedMeta | None = None
+    live: Object | None = None
+    missing: bool = False
+    written: Written | None = None
+    baseline: Baseline = field(default_factory=Baseline)
+    readers: tuple[Reading, ...] = ()
+    moved: list[tuple[WorkloadKey, Symptom]] = field(default_factory=list)
+    """Symptoms of workloads that would otherwise be their own owners' business."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Whom to ask for the way back of a fault."""
+
+    target: Target
+    mechanism: str
+    owner: Owner
+
+
+async def way_of(cluster: Cluster, fault: Fault) -> Way:
+    """Who takes the object back: its owner where that wrote it last, else whoever has a snapshot of it."""
+    itself = Target(fault.ref.kind.lower(), fault.ref.name, fault.ref.namespace, cluster.name)
+    key = (fault.ref.kind, fault.ref.name)
+    if fault.missing or fault.meta is None:
+        remover = fault.baseline.removed.get(key)
+        if fault.missing and remover is not None:
+            message = msg("The Helm release {name} held it, and its newest revision does not.", name=remover.name)
+            return Way(remover, "helm", Owner(kind="helm", target=remover, message=message))
+        return Way(itself, "objects", Owner(kind="none", ref=fault.ref, message=msg("Nobody manages it.")))
+    obj = fault.meta.as_object(fault.ref.kind, fault.ref.api_version, fault.ref.namespace)
+    owner = await owner_of(cluster, obj)
+    if owner.kind in ("controller", "operator"):
+        return Way(owner.target or itself, "", owner)
+    if owner.kind == "argocd":
+        # It would write over whatever is put back; by whom the object was changed is worth saying all the same.
+        by_hand = fault.written is not None and fault.written.by == "other"
+        return Way(itself if by_hand else owner.target or itself, "", owner)
+    if owner.kind == "helm" and owner.target is not None and (fault.written is None or fault.written.by == "helm"):
+        return Way(owner.target, "helm", owner)
+    return Way(itself, "objects", owner)

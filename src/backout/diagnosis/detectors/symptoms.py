@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From troubles of single pods to symptoms of workloads, with the evidence behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from backout.cluster.port import Cluster
+from backout.diagnosis.detectors.pods import CONFIG_REASONS, IMAGE_REASONS, Trouble, troubles
+from backout.diagnosis.evidence.collect import KINDS, State, WorkloadKey, read_events, read_log, workload_of
+from backout.diagnosis.evidence.projections import Event, Pod, Workload
+from backout.model.evidence import Evidence, Symptom
+from backout.model.message import Message, msg
+from backout.model.redaction import redact_text
+from backout.model.target import ObjectRef
+
+PROBE_FAILURES = 3
+PROBE_PATIENCE = timedelta(seconds=10)
+START_PATIENCE = timedelta(seconds=60)
+"""A pod that is not ready may be starting. It is broken after three failed probes over ten seconds, or a minute."""
+
+MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
+_SAME_CODE = {"ErrImagePull": "ImagePullBackOff", "Error": "CrashLoopBackOff"}
+"""Two faces of one failure: the kubelet shows the left one between two of the right one."""
+
+
+def group_by_code(found: Iterable[Trouble]) -> dict[str, list[Trouble]]:
+    """Troubles of one workload by what they are, the same failure under one name."""
+    groups: dict[str, list[Trouble]] = defaultdict(list)
+    for trouble in found:
+        groups[_SAME_CODE.get(trouble.code, trouble.code)].append(trouble)
+    return groups
+
+
+async def find_troubles(cluster: Cluster, state: State, now: datetime) -> dict[WorkloadKey, list[Trouble]]:
+    """What is wrong with which workload. A bare pod stands for itself as kind ``Pod``."""
+    groups: dict[WorkloadKey, list[Trouble]] = defaultdict(list)
+    for pod in state.pods:
+        found = troubles(pod, now)
+        if found:
+            key = await workload_of(cluster, state, pod)
+            groups[key or (pod.metadata.namespace, "Pod", pod.metadata.name)].extend(found)
+    return groups
+
+
+async def symptoms_of(cluster: Cluster, key: WorkloadKey, found: list[Trouble], now: datetime) -> list[Symptom]:
+    """The symptoms of one workload; a pod that may simply be starting is none."""
+    groups = group_by_code(found)
+    results = await asyncio.gather(*(_symptom(cluster, key, code, group, now) for code, group in groups.items()))
+    return [symptom for symptom in results if symptom is not None]
+
+
+async def _symptom(
+    cluster: Cluster, key: WorkloadKey, code: str, group: list[Trouble], now: datetime
+) -> Symptom | None:
+    first = max(group, key=lambda trouble: (trouble.restarts, trouble.pod.metadata.name))
+    pod = first.pod
+    where = (pod.metadata.namespace, "Pod", pod.metadata.name)
+    events = await read_events(cluster, [where])
+    if not first.settled:
+        mount = next((event for event in reversed(events) if event.reason in MOUNT_EVENTS), None)
+        if mount is not None:
+            code = (
+                "MissingReference" if "not found" in mount.message or "non-existent" in mount.message else mount.reason
+            )
+        elif not _settled(first, events, now):
+            return None
+    evidence = [_state_evidence(first, code)]
+    evidence += [_event_evidence(event) for event in _telling(events)]
+    if code in ("CrashLoopBackOff", "OOMKilled"):
+        log = await _log_evidence(cluster, first)
+        evidence += [log] if log else []
+    return Symptom(
+        code=code,
+        ref=_ref(key),
+        message=_sentence(first, code, events),
+        since=min((t.since for t in group if t.since), default=None),
+        pods=tuple(sorted({t.pod.metadata.name for t in group})),
+        evidence=tuple(evidence),
+    )
+
+
+def _settled(trouble: Trouble, events: list[Event], now: datetime) -> bool:
+    age = now - trouble.since if trouble.since else START_PATIENCE
+    failures = sum(event.times for event in events if event.reason == "Unhealthy")
+    return age >= START_PATIENCE or (failures >= PROBE_FAILURES and age >= PROBE_PATIENCE)
+
+
+def _sentence(trouble: Trouble, code: str, events: list[Event]) -> Message:
+    pod, container, image = trouble.pod.metadata.name, trouble.container, trouble.image
+    if code == "OOMKilled":
+        return msg(
+            "{pod}: container {container} ({image}) was killed for using more memory than its limit, "
+            "{restarts} restarts",
+            pod=pod,
+            container=container,
+            image=image,
+            restarts=trouble.restarts,
+        )
+    if code == "CrashLoopBackOff" and trouble.exit_code is not None:
+        return msg(
+            "{pod}: container {container} ({image}) ends with exit code {exit_code}, {restarts} restarts",
+            pod=pod,
+            container=container,
+            image=image,
+            exit_code=trouble.exit_code,
+            restarts=trouble.restarts,
+        )
+    if code in IMAGE_REASONS:
+        return msg(
+            "{pod}: the image {image} of container {container} can't be pulled",
+            pod=pod,
+            container=container,
+            image=image,
+        )
+    if code in CONFIG_REASONS:
+        return msg(
+            "{pod}: container {container} can't be created: {detail}",
+            pod=pod,
+            container=container,
+            detail=redact_text(trouble.detail),
+        )
+    if code == "NotReady":
+        probe = next((event for event in reversed(events) if event.reason == "Unhealthy"), None)
+        if probe is not None:
+            return msg(
+                "{pod}: container {container} runs, but is not ready: {probe}",
+                pod=pod,
+                container=container,
+                probe=redact_text(probe.message),
+            )
+        return msg("{pod}: not ready: {detail}", pod=pod, detail=redact_text(trouble.detail) or "no reason given")
+    if code == "MissingReference" or code in MOUNT_EVENTS:
+        last = next((event for event in reversed(events) if event.reason in MOUNT_EVENTS), None)
+        return msg("{pod}: can't start: {detail}", pod=pod, detail=redact_text(last.message) if last else "")
+    detail = redact_text(trouble.detail)
+    return msg("{pod}: {detail}", pod=pod, detail=detail) if detail else msg("{pod}: {code}", pod=pod, code=code)
+
+
+def _state_evidence(trouble: Trouble, code: str) -> Evidence:
+    data: dict[str, object] = {"code": code, "restarts": trouble.restarts}
+    if trouble.exit_code is not None:
+        data["exit_code"] = trouble.exit_code
+    if trouble.image:
+        data["image"] = trouble.image
+    if trouble.container:
+        data["container"] = trouble.container
+    return Evidence(
+        source="pod",
+        ref=_pod_ref(trouble.pod),
+        at=trouble.since,
+        data=data,
+        message=msg(
+            "{phase}, {code}, {restarts} restarts",
+            phase=trouble.pod.status.phase or "?",
+            code=trouble.code,
+            restarts=trouble.restarts,
+        ),
+    )
+
+
+def _telling(events: list[Event], limit: int = 3) -> list[Event]:
+    """The last warning of each reason, newest last."""
+    latest: dict[str, Event] = {}
+    for event in events:
+        latest.pop(event.reason, None)
+        latest[event.reason] = event
+    return list(latest.values())[-limit:]
+
+
+def _event_evidence(event: Event) -> Evidence:
+    involved = event.involved_object
+    return Evidence(
+        source="event",
+        at=event.last,
+        ref=ObjectRef("v1", involved.kind, involved.name, involved.namespace, involved.uid),
+        message=msg(
+            "{reason}: {text} (seen {times} times)",
+            reason=event.reason,
+            text=redact_text(event.message)[:300],
+            times=event.times,
+        ),
+        data={"reason": event.reason, "count": event.times},
+    )
+
+
+async def _log_evidence(cluster: Cluster, trouble: Trouble) -> Evidence | None:
+    """The last words of the container that ended: those of the previous one when a new one is running."""
+    status = next((s for s in trouble.pod.status.container_statuses if s.name == trouble.container), None)
+    running = bool(status and status.state.running)
+    lines = await read_log(cluster, trouble.pod, trouble.container, previous=running)
+    if not lines:
+        lines = await read_log(cluster, trouble.pod, trouble.container, previous=not running)
+    if not lines:
+        return None
+    return Evidence(
+        source="log",
+        ref=_pod_ref(trouble.pod),
+        message=msg("last lines of {container}:", container=trouble.container),
+        data={"lines": [redact_text(line) for line in lines]},
+    )
+
+
+def rollout_symptoms(key: WorkloadKey, workload: Workload) -> list[Symptom]:
+    """What the workload's own status says: a rollout that gave up, pods that can't be made, a change that is held."""
+    ref = _ref(key, workload)
+    found = []
+    failure = workload.condition("ReplicaFailure")
+    if failure is not None and failure.status == "True":
+        found.append(
+            Symptom(
+                code="ReplicaFailure",
+                ref=ref,
+                since=failure.last_transition_time,
+                message=msg("pods can't be created: {detail}", detail=redact_text(failure.message)),
+            )
+        )
+    progressing = workload.condition("Progressing")
+    if progressing is not None and progressing.reason == "ProgressDeadlineExceeded":
+        found.append(
+            Symptom(
+                code="RolloutStuck",
+                ref=ref,
+                since=progressing.last_transition_time,
+                message=msg(
+                    "the rollout passed its deadline: {updated} of {replicas} pods are updated",
+                    updated=workload.status.updated_replicas,
+                    replicas=workload.spec.replicas,
+                ),
+            )
+        )
+    return found
+
+
+def held_symptom(key: WorkloadKey, workload: Workload) -> Symptom | None:
+    """A paused Deployment whose template is not the one that its pods run."""
+    if not workload.spec.paused or workload.status.updated_replicas >= workload.status.replicas:
+        return None
+    images = ", ".join(container.image for container in workload.spec.template.spec.containers)
+    return Symptom(
+        code="PausedChange",
+        ref=_ref(key, workload),
+        message=msg(
+            "paused, holds a change that is not rolled out: {updated} of {replicas} pods have it: {images}",
+            updated=workload.status.updated_replicas,
+            replicas=workload.status.replicas,
+            images=images,
+        ),
+    )
+
+
+def serving(workload: Workload, kind: str) -> tuple[int, int]:
+    """Ready pods and wanted pods."""
+    if kind == "DaemonSet":
+        return workload.status.number_ready, workload.status.desired_number_scheduled
+    return workload.status.ready_replicas, workload.spec.replicas
+
+
+def _ref(key: WorkloadKey, workload: Workload | None = None) -> ObjectRef:
+    namespace, kind, name = key
+    api_version = KINDS[kind].api_version if kind in KINDS else "v1" if kind == "Pod" else ""
+    return ObjectRef(api_version, kind, name, namespace, workload.metadata.uid if workload else "")
+
+
+def _pod_ref(pod: Pod) -> ObjectRef:
+    return ObjectRef("v1", "Pod", pod.metadata.name, pod.metadata.namespace, pod.metadata.uid)

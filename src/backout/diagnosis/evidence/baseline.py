@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of a namespace's baseline: its last good snapshot, and what Helm holds to be installed.
+
+Read only when something of the present looks wrong. Snapshots that can't be read leave it unknown, with a note.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from backout.cluster.port import Cluster, Object
+from backout.errors import BackoutError
+from backout.model.message import Message, msg
+from backout.model.snapshot import Entry, Snapshot
+from backout.model.target import OBJECTS, ObjectRef, Target
+
+if TYPE_CHECKING:
+    from backout.snapshots.repository import Repository
+
+Key = tuple[str, str]
+"""Kind and name."""
+_KINDS = frozenset(kind for _, kind in OBJECTS.values())
+LOOKED_BACK = 20
+"""Snapshots in which an object is sought that the last good one does not have."""
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """What an object should hold. ``good`` is True when a good snapshot says so, and not a Helm release's manifest."""
+
+    content: Object
+    source: Message
+    good: bool
+
+
+class Installed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the revision of a release that is in force holds of one object."""
+
+    release: Target
+    revision: int
+    content: Object
+
+
+class Baseline:
+    """The baseline of one namespace. ``good`` is the newest snapshot known to be healthy; None when there is none."""
+
+    def __init__(self, snapshots: Iterable[Snapshot] = (), note: Message | None = None) -> None:
+        self.snapshots = tuple(snapshots)
+        self.good = next((snapshot for snapshot in self.snapshots if snapshot.good), None)
+        self.note = note
+        self.installed: dict[Key, Installed] = {}
+        self.removed: dict[Key, Target] = {}
+        """Objects that an earlier revision of a release held, and the one in force does not."""
+        self._contents: dict[Key, Object] = {}
+        self._seen: dict[Key, Snapshot] = {}
+
+    def kept(self, ref: ObjectRef) -> Object | None:
+        """What the last good snapshot holds of an object; None when it holds none."""
+        return self._contents.get((ref.kind, ref.name))
+
+    def seen(self, ref: ObjectRef) -> Snapshot | None:
+        """The newest snapshot that holds the object, good or not."""
+        return self._seen.get((ref.kind, ref.name))
+
+    def expected(self, ref: ObjectRef) -> Expected | None:
+        """What the object should hold: by the last good snapshot, else by the Helm release that has it."""
+        kept = self.kept(ref)
+        if kept is not None and self.good is not None:
+            source = msg("snapshot {snapshot}", snapshot=self.good.short)
+            return Expected(content=kept, source=source, good=True)
+        there = self.installed.get((ref.kind, ref.name))
+        if there is None:
+            return None
+        source = msg("revision {number} of {release}", number=there.revision, release=str(there.release))
+        return Expected(content=there.content, source=source, good=False)
+
+    def changed(self, ref: ObjectRef, live: Object) -> bool | None:
+        """True when a ConfigMap or Secret holds other content than it should; None when nothing says what it should."""
+        expected = self.expected(ref)
+        return None if expected is None else contents(expected.content) != contents(live)
+
+    async def read_snapshots(self, repository: Repository, keys: set[Key]) -> None:
+        """What the good snapshot holds of these, and when those that it lacks were there last."""
+        if self.good is not None:
+            wanted = [entry async for entry in repository.entries(self.good) if _key(entry) in keys]
+            for entry, content in zip(wanted, await repository.get_many(wanted), strict=True):
+                self._contents[_key(entry)] = msgspec.json.decode(content)
+        for snapshot in self.snapshots[:LOOKED_BACK]:
+            if keys <= self._seen.keys():
+                return
+            async for entry in repository.entries(snapshot):
+                if _key(entry) in keys:
+                    self._seen.setdefault(_key(entry), snapshot)
+
+    async def read_releases(self, cluster: Cluster, namespace: str, keys: set[Key]) -> None:
+        """What the releases of the namespace hold of these; what can't be read is left out."""
+        from backout.helm.records import Records
+
+        try:
+            records = Records(cluster, namespace)
+            newest = await records.releases()
+        except BackoutError:
+            return
+        await asyncio.gather(*(self._read_release(cluster, records, name, keys) for _, name in newest))
+
+    async def _read_release(self, cluster: Cluster, records: Any, name: str, keys: set[Key]) -> None:
+        from backout.helm.manifest import entries
+
+        target = Target("helm", name, records.namespace, cluster.name)
+        kinds = {kind for kind, _ in keys}
+        try:
+            history = await records.history(name)
+            at = next((i for i in reversed(range(len(history))) if history[i].status == "deployed"), len(history) - 1)
+            missing = set(keys)
+            for record in reversed(history[: at + 1]):
+                release = await records.load(record)
+                for entry in entries(release.manifest, kinds):
+                    key = (entry.kind, entry.name)
+                    if key not in missing or entry.namespace(records.namespace) != records.namespace:
+                        continue
+                    missing.discard(key)
+                    if record is history[at]:
+                        there = Installed(release=target, revision=record.revision, content=entry.object)
+                        self.installed[key] = there
+                    else:
+                        self.removed[key] = target
+                if not missing:
+                    return
+        except BackoutError:
+            return
+
+
+def _key(entry: Entry) -> Key:
+    return (entry.ref.kind, entry.ref.name) if entry.ref.kind in _KINDS else ("", "")
+
+
+def contents(obj: Object) -> dict[str, Any]:
+    """What a ConfigMap or Secret holds, as the API server stores it: text that was given plain is encoded."""
+    data = dict(obj.get("data") or {})
+    if obj.get("kind") == "Secret":
+        for key, value in (obj.get("stringData") or {}).items():
+            data[key] = base64.b64encode(str(value).encode()).decode()
+    kind = (obj.get("type") or "Opaque") if obj.get("kind") == "Secret" else ""
+    return {
+        "data": data,
+        "binaryData": obj.get("binaryData") or {},
+        "type": kind,
+        "immutable": bool(obj.get("immutable")),
+    }
+
+
+class Baselines:
+    """Reads the baseline of each namespace that somebody asks for."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def of(self, namespace: str, refs: Iterable[ObjectRef]) -> Baseline:
+        """What is known of these objects of one namespace of this cluster."""
+        keys = {(ref.kind, ref.name) for ref in refs}
+        if not keys:
+            return Baseline()
+        baseline = await self._snapshots(namespace, keys)
+        await baseline.read_releases(self._cluster, namespace, keys)
+        return baseline
+
+    async def _snapshots(self, namespace: str, keys: set[Key]) -> Baseline:
+        """Snapshots that an archive brought from elsewhere say nothing of this cluster's baseline: they are left out."""
+        from backout.snapshots import source
+
+        try:
+            async with source.opened() as repository:
+                if repository is None:
+                    return Baseline()
+                found = await repository.snapshots(await self._cluster.identity(), namespace)
+                baseline = Baseline(snapshot for snapshot in found if not snapshot.imported_from)
+                await baseline.read_snapshots(repository, keys)
+                return baseline
+        except BackoutError as error:
+            return Baseline(
+                note=msg("The snapshots can't be read, so they say nothing of what it was: {why}", why=error.message)
+            )

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads what a diagnosis needs from one cluster: bulk lists as projections, details only for what looks broken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, EVENTS, PODS, REPLICASETS, STATEFULSETS, Cluster, Resource
+from backout.diagnosis.detectors.pods import troubles
+from backout.diagnosis.evidence.projections import Event, Pod, ReplicaSet, Workload
+from backout.errors import AccessDenied, BackoutError, ObjectNotFound
+from backout.model.message import Message, msg
+from backout.model.target import ObjectRef
+
+KINDS: dict[str, Resource] = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFULSETS, "DaemonSet": DAEMONSETS}
+TEMPLATE_HASH = "pod-template-hash"
+
+WorkloadKey = tuple[str, str, str]
+"""Namespace, kind, name."""
+
+
+class State(msgspec.Struct):
+    """All that was read in bulk. ``blind`` says what could not be read: a diagnosis must not call that healthy.
+
+    ``pods`` are only those that something is wrong with, out of ``pods_seen``. ``unread`` are objects that failing pods
+    name, and that may not be read.
+    """
+
+    namespace: str
+    pods: list[Pod] = []
+    pods_seen: int = 0
+    workloads: dict[WorkloadKey, Workload] = {}
+    blind: list[Message] = []
+    unread: dict[WorkloadKey, set[ObjectRef]] = {}
+
+
+async def read_state(cluster: Cluster, namespace: str, now: datetime) -> State:
+    """Pods and workloads of one namespace, or of all when it is empty, in parallel."""
+    state = State(namespace)
+    await asyncio.gather(_read_pods(cluster, state, now), _read_workloads(cluster, state))
+    return state
+
+
+async def _read_pods(cluster: Cluster, state: State, now: datetime) -> None:
+    def fold(page: list[Pod]) -> tuple[int, list[Pod]]:
+        return len(page), [pod for pod in page if troubles(pod, now)]
+
+    try:
+        pages = await cluster.fold(Pod, PODS, fold, state.namespace)
+    except AccessDenied:
+        state.blind.append(_no_right(PODS, state))
+        return
+    state.pods_seen = sum(count for count, _ in pages)
+    state.pods = [pod for _, found in pages for pod in found]
+
+
+async def _read_workloads(cluster: Cluster, state: State) -> None:
+    lists = await asyncio.gather(*(_read(cluster, resource, state) for resource in KINDS.values()))
+    state.workloads = {
+        (workload.metadata.namespace, kind, workload.metadata.name): workload
+        for kind, found in zip(KINDS, lists, strict=True)
+        for workload in found
+    }
+
+
+async def _read(cluster: Cluster, resource: Resource, state: State) -> list[Workload]:
+    def fold(page: list[Workload]) -> list[Workload]:
+        return [workload.apart() for workload in page]
+
+    try:
+        pages = await cluster.fold(Workload, resource, fold, state.namespace)
+    except AccessDenied:
+        state.blind.append(_no_right(resource, state))
+        return []
+    return [workload for page in pages for workload in page]
+
+
+def _no_right(resource: Resource, state: State) -> Message:
+    where = state.namespace or "all namespaces"
+    return msg("{resource} in {where} can't be read: no permission.", resource=resource.plural, where=where)
+
+
+async def workload_of(cluster: Cluster, state: State, pod: Pod) -> WorkloadKey | None:
+    """The workload that made ``pod``; None for a bare pod and for one of a kind that is no workload."""
+    owner = pod.metadata.controller
+    if owner is None:
+        return None
+    namespace = pod.metadata.namespace
+    if owner.kind != "ReplicaSet":
+        key = (namespace, owner.kind, owner.name)
+        return key if key in state.workloads else None
+    # A Deployment names its ReplicaSets after itself and the template's hash (controller/deployment/sync.go).
+    suffix = "-" + (pod.metadata.labels or {}).get(TEMPLATE_HASH, "")
+    key = (namespace, "Deployment", owner.name.removesuffix(suffix))
+    if key in state.workloads:
+        return key
+    try:
+        replica_set = await cluster.get_as(ReplicaSet, REPLICASETS, owner.name, namespace)
+    except (ObjectNotFound, AccessDenied):
+        return None
+    parent = replica_set.metadata.controller
+    return (namespace, parent.kind, parent.name) if parent else None
+
+
+async def read_events(cluster: Cluster, names: Iterable[tuple[str, str, str]]) -> list[Event]:
+    """Warnings about the objects (namespace, kind, name), oldest first; none when they may not be read."""
+
+    async def about(namespace: str, kind: str, name: str) -> list[Event]:
+        fields = f"involvedObject.kind={kind},involvedObject.name={name},type=Warning"
+        try:
+            return await cluster.list_as(Event, EVENTS, namespace, fields=fields)
+        except AccessDenied:
+            return []
+
+    lists = await asyncio.gather(*(about(*name) for name in names))
+    events = [event for found in lists for event in found]
+    return sorted(events, key=lambda event: (event.last is not None, event.last))
+
+
+async def read_log(cluster: Cluster, pod: Pod, container: str, *, previous: bool, tail: int = 5) -> list[str]:
+    """The last lines that a container wrote; empty when they can't be had (the evidence then lacks them)."""
+    try:
+        text = await cluster.logs(pod.metadata.name, pod.metadata.namespace, container, previous=previous, tail=tail)
+    except BackoutError:
+        return []
+    return [line[:500] for line in text.splitlines() if line.strip()][-tail:]
