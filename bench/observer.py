@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kubetwin.client import Api, ApiException, Resource
-from kubetwin.controllers.kinds import DAEMONSETS, DEPLOYMENTS, PODS, STATEFULSETS
+from kubetwin.kinds import DAEMONSETS, DEPLOYMENTS, PODS, STATEFULSETS
 from kubetwin.transport import HttpTransport
 
 WATCHED = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS, PODS)

@@ -15,7 +15,7 @@ from typing import Any
 from bench import population
 from bench.population import App, PodPlan
 from kubetwin.client import STRATEGIC_PATCH, Api, ApiException, Obj, Resource
-from kubetwin.controllers.kinds import (
+from kubetwin.kinds import (
     CONTROLLERREVISIONS,
     DEPLOYMENTS,
     EVENTS,

@@ -20,13 +20,14 @@ from typing import Any
 
 from bench import population
 from bench.populate import Populator
-from kubetwin.apiserver import certs
-from kubetwin.apiserver.__main__ import kubeconfig
-from kubetwin.apiserver.http import HttpsServer, Request, Response
-from kubetwin.apiserver.logs import LogOptions
-from kubetwin.apiserver.server import ApiServer, Settings
+from kubetwin.apiserver.server import ApiServer
+from kubetwin.apiserver.state import Settings
 from kubetwin.client import STRATEGIC_PATCH, Api
-from kubetwin.controllers.kinds import NODES
+from kubetwin.kinds import NODES
+from kubetwin.kubeconfig import kubeconfig
+from kubetwin.serving import certs
+from kubetwin.serving.http import HttpsServer, Request, Response
+from kubetwin.serving.logs import LogOptions
 from kubetwin.transport import HttpTransport, LocalTransport
 
 LOG = (
@@ -46,11 +47,11 @@ async def embedded(pods: int, path: Path) -> ApiServer:
     server = ApiServer(Settings(name="bench", history_limit=64))
     dump = _dump(pods)
     if dump.exists():
-        server.load(dump)
+        server.cluster.load(dump)
     else:
         tell(f"writing {pods} pods to an embedded API server")
         await Populator(Api(LocalTransport(server)), pods, tell).run()
-        server.save(dump)
+        server.cluster.save(dump)
 
     async def log(pod: dict[str, Any], container: str, options: LogOptions) -> AsyncIterator[bytes]:
         async def lines() -> AsyncIterator[bytes]:
@@ -58,10 +59,10 @@ async def embedded(pods: int, path: Path) -> ApiServer:
 
         return lines()
 
-    server.log_source = log
+    server.cluster.log_source = log
     await server.start()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(kubeconfig(server))
+        file.write(kubeconfig([server.access]))
     return server
 
 

@@ -17,10 +17,11 @@ import tempfile
 from pathlib import Path
 
 from bench import namespace
-from kubetwin.apiserver.__main__ import kubeconfig
-from kubetwin.apiserver.server import ApiServer, Settings
+from kubetwin.apiserver.server import ApiServer
+from kubetwin.apiserver.state import Settings
 from kubetwin.client import Api
-from kubetwin.controllers.kinds import NAMESPACES, SERVICEACCOUNTS
+from kubetwin.kinds import NAMESPACES, SERVICEACCOUNTS
+from kubetwin.kubeconfig import kubeconfig
 from kubetwin.transport import LocalTransport
 
 
@@ -30,7 +31,7 @@ async def served(count: int, path: Path) -> tuple[ApiServer, Api]:
     api = Api(LocalTransport(server))
     dump = _dump(count)
     if dump.exists():
-        server.load(dump)
+        server.cluster.load(dump)
     else:
         print(f"writing {count} objects to an embedded API server", file=sys.stderr, flush=True)
         await api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.NAME}})
@@ -44,10 +45,10 @@ async def served(count: int, path: Path) -> tuple[ApiServer, Api]:
         )
         for number in range(count):
             await api.create(namespace.KINDS[namespace.kind_of(number)], namespace.obj(number))
-        server.save(dump)
+        server.cluster.save(dump)
     await server.start()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(kubeconfig(server))
+        file.write(kubeconfig([server.access]))
     return server, api
 
 

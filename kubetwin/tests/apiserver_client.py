@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from kubetwin.apiserver.http import Request, Response, User
-from kubetwin.apiserver.server import ApiServer, Settings
+from kubetwin.apiserver.server import ApiServer
+from kubetwin.apiserver.state import Settings
+from kubetwin.serving.http import Request, Response, User
 
 ADMIN = User("admin", ("system:masters", "system:authenticated"))
 CORE = "/api/v1/namespaces/default"

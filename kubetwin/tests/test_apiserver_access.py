@@ -8,7 +8,7 @@ from typing import Any
 
 from apiserver_client import CORE, Server, config_map, pod
 
-from kubetwin.apiserver.http import User
+from kubetwin.serving.http import User
 
 ALICE = User("alice", ("dev", "system:authenticated"))
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -105,7 +105,7 @@ def test_without_a_token_one_is_anonymous() -> None:
 def test_impersonation() -> None:
     async def main() -> None:
         server = Server()
-        admin = {"authorization": f"Bearer {server.api.settings.admin_token}", "user": None}
+        admin = {"authorization": f"Bearer {server.api.cluster.settings.admin_token}", "user": None}
         status, answer = await server.ask("GET", f"{CORE}/pods", impersonate_user="bob", **admin)
         assert status == 403 and 'User "bob" cannot list' in answer["message"]
         await _role(server, [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}])

@@ -12,7 +12,8 @@ import pytest
 from apiserver_client import CORE, Server, config_map
 
 from kubetwin.apiserver.faults import Fault, Faults, on
-from kubetwin.apiserver.server import ApiServer, Settings
+from kubetwin.apiserver.server import ApiServer
+from kubetwin.apiserver.state import Settings
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
@@ -130,8 +131,8 @@ def test_names_are_accepted_once() -> None:
 async def _served(faults: Faults) -> tuple[ApiServer, httpx2.AsyncClient]:
     api = ApiServer(Settings(), faults=faults)
     url = await api.start()
-    context = ssl.create_default_context(cadata=api.identity.ca.decode())
-    headers = {"Authorization": f"Bearer {api.settings.admin_token}"}
+    context = ssl.create_default_context(cadata=api.cluster.identity.ca.decode())
+    headers = {"Authorization": f"Bearer {api.cluster.settings.admin_token}"}
     return api, httpx2.AsyncClient(base_url=url, verify=context, headers=headers, timeout=20)
 
 

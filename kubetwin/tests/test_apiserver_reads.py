@@ -46,7 +46,7 @@ def test_a_page_after_compaction_is_gone_and_offers_an_inconsistent_rest() -> No
         server = await _maps(4)
         first = await server.get(f"{CORE}/configmaps?limit=2")
         await server.create(f"{CORE}/configmaps", config_map("later"))
-        server.api.store.compact()
+        server.api.cluster.store.compact()
         status, gone = await server.ask("GET", f"{CORE}/configmaps?limit=9&continue={first['metadata']['continue']}")
         assert (status, gone["reason"]) == (410, "Expired")
         rest = await server.get(f"{CORE}/configmaps?continue={gone['metadata']['continue']}")
@@ -122,7 +122,7 @@ def test_watch_from_a_version_and_410_after_compaction() -> None:
         kind, last = await events.next()
         current = (await server.get(f"{CORE}/configmaps"))["metadata"]["resourceVersion"]
         assert kind == "DELETED" and last["metadata"]["resourceVersion"] == current
-        server.api.store.compact()
+        server.api.cluster.store.compact()
         late = await server.watch(f"{CORE}/configmaps?watch=1&resourceVersion={version}")
         kind, status = await late.next()
         assert (kind, status["code"], status["reason"]) == ("ERROR", 410, "Expired")
@@ -140,7 +140,7 @@ def test_a_streamed_list_ends_its_initial_events_with_a_bookmark() -> None:
         kind, bookmark = await events.next()
         assert kind == "BOOKMARK"
         assert bookmark["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
-        assert bookmark["metadata"]["resourceVersion"] == str(server.api.store.version)
+        assert bookmark["metadata"]["resourceVersion"] == str(server.api.cluster.store.version)
         status, answer = await server.ask("GET", f"{CORE}/configmaps?watch=1&sendInitialEvents=true")
         assert status == 422 and answer["details"]["causes"][0]["field"] == "resourceVersionMatch"
 
@@ -167,7 +167,7 @@ def test_a_watch_ends_at_its_time_limit() -> None:
         events = await server.watch(f"{CORE}/configmaps?watch=1&timeoutSeconds=1&allowWatchBookmarks=true")
         assert (await events.next())[0] == "BOOKMARK"
         assert await events.ended()
-        assert not server.api.store.collection(("", "configmaps")).watchers
+        assert not server.api.cluster.store.collection(("", "configmaps")).watchers
 
     asyncio.run(main())
 

@@ -45,7 +45,7 @@ def test_a_write_that_changes_nothing_is_none() -> None:
         first = await server.create(MAPS, config_map("a", x="1"))
         _, again = await server.ask("PUT", f"{MAPS}/a", first)
         assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
-        assert server.api.store.version == int(first["metadata"]["resourceVersion"])
+        assert server.api.cluster.store.version == int(first["metadata"]["resourceVersion"])
 
     asyncio.run(main())
 
@@ -64,10 +64,10 @@ def test_a_dry_run_changes_nothing(method: str, path: str, body: Any, kind: str)
     async def main() -> None:
         server = Server()
         await server.create(MAPS, config_map("a", x="1"))
-        version = server.api.store.version
+        version = server.api.cluster.store.version
         status, _ = await server.ask(method, f"{path}?dryRun=All", body, content_type=kind)
         assert status in (200, 201)
-        assert server.api.store.version == version
+        assert server.api.cluster.store.version == version
         status, answer = await server.ask(method, f"{path}?dryRun=Some", body, content_type=kind)
         assert (status, answer["reason"]) == (422, "Invalid")
 
@@ -262,7 +262,7 @@ def test_services_get_addresses_and_keep_them() -> None:
 def test_watchers_that_write_do_not_disturb_the_order() -> None:
     async def main() -> None:
         server = Server()
-        maps = server.api.store.collection(("", "configmaps"))
+        maps = server.api.cluster.store.collection(("", "configmaps"))
         seen: list[int] = []
 
         def writes(change: Change) -> None:
@@ -283,16 +283,16 @@ def test_a_saved_state_comes_back_whole(tmp_path: Path) -> None:
         made = await server.create(MAPS, config_map("a", x="1"))
         uid = (await server.get("/api/v1/namespaces/kube-system"))["metadata"]["uid"]
         path = tmp_path / "state"
-        server.api.save(path)
+        server.api.cluster.save(path)
         assert path.stat().st_mode & 0o777 == 0o600
         other = Server(ApiServer())
-        other.api.load(path)
+        other.api.cluster.load(path)
         assert await other.get(f"{MAPS}/a") == made
         assert (await other.get("/api/v1/namespaces/kube-system"))["metadata"]["uid"] == uid
         events = await other.watch(f"{MAPS}?watch=1&resourceVersion=1")
         assert (await events.next())[1]["code"] == 410
         path.write_bytes(b"nonsense")
         with pytest.raises(ValueError, match="not a saved cluster state"):
-            other.api.load(path)
+            other.api.cluster.load(path)
 
     asyncio.run(main())

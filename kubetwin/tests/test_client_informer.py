@@ -10,9 +10,9 @@ from twin_cluster import NS, cluster, container, pod
 
 from kubetwin.apiserver.server import ApiServer
 from kubetwin.client import Api, ApiException, Obj, RawResponse
-from kubetwin.controllers.kinds import CONFIGMAPS, PODS
-from kubetwin.controllers.run import ControlPlane, RunSettings
+from kubetwin.controlplane import ControlPlane, RunSettings
 from kubetwin.informer import Informer
+from kubetwin.kinds import CONFIGMAPS, PODS
 from kubetwin.kubelet.settings import KubeletSettings
 from kubetwin.transport import HttpTransport, KubeconfigError, LocalTransport
 from kubetwin.workqueue import WorkQueue
@@ -130,12 +130,12 @@ def test_work_queue_is_fair_and_never_works_twice_at_once() -> None:
 
 def test_client_over_https(tmp_path: Any) -> None:
     async def main() -> None:
-        from kubetwin.apiserver.__main__ import kubeconfig
+        from kubetwin.kubeconfig import kubeconfig
 
         server = ApiServer()
         await server.start()
         path = tmp_path / "config"
-        path.write_text(kubeconfig(server))
+        path.write_text(kubeconfig([server.access]))
         transport = HttpTransport.from_kubeconfig(path)
         api = Api(transport, user_agent="test")
         try:

@@ -7,7 +7,7 @@ from typing import Any
 from twin_cluster import NS, Cluster, cluster, container, image_patch, workload
 
 from kubetwin.client import JSON_PATCH, MERGE_PATCH, Obj
-from kubetwin.controllers.kinds import DEPLOYMENTS, PODS, REPLICASETS
+from kubetwin.kinds import DEPLOYMENTS, PODS, REPLICASETS
 
 GOOD = "registry.example/app:1.0.0"
 BETTER = "registry.example/app:1.1.0"

@@ -12,7 +12,7 @@ from twin_cluster import NS, Cluster, cluster, container, image_patch, pod, work
 
 from kubetwin.client import JSON_PATCH, ApiException, Obj
 from kubetwin.controllers.cronjob import Schedule
-from kubetwin.controllers.kinds import (
+from kubetwin.kinds import (
     CONFIGMAPS,
     DAEMONSETS,
     DEPLOYMENTS,

@@ -6,7 +6,7 @@ import asyncio
 from twin_cluster import NS, Cluster, cluster, container, image_patch, workload
 
 from kubetwin.client import JSON_PATCH, Obj
-from kubetwin.controllers.kinds import CONTROLLERREVISIONS, PODS, PVCS, STATEFULSETS
+from kubetwin.kinds import CONTROLLERREVISIONS, PODS, PVCS, STATEFULSETS
 
 GOOD = "registry.example/db:1.0.0"
 BETTER = "registry.example/db:1.1.0"

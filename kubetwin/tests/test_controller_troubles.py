@@ -12,8 +12,8 @@ from twin_cluster import NS, container, image_patch, workload
 
 from kubetwin.apiserver.server import ApiServer
 from kubetwin.client import JSON_PATCH, Api, Obj, RawResponse
-from kubetwin.controllers.kinds import DAEMONSETS, DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS
-from kubetwin.controllers.run import ControlPlane, RunSettings
+from kubetwin.controlplane import ControlPlane, RunSettings
+from kubetwin.kinds import DAEMONSETS, DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS
 from kubetwin.kubelet.settings import KubeletSettings
 from kubetwin.transport import LocalTransport
 

@@ -13,7 +13,7 @@ from test_programs_http import change, configmap, get, metrics, printed, receive
 from twin_cluster import NS, Cluster, cluster, container, pod
 
 from kubetwin.client import Obj
-from kubetwin.controllers.kinds import CONFIGMAPS, PODS, SECRETS
+from kubetwin.kinds import CONFIGMAPS, PODS, SECRETS
 from kubetwin.kubelet.apps.hashring import config_hash
 from kubetwin.kubelet.environment import environment, expand
 from kubetwin.kubelet.objectcache import ObjectCache

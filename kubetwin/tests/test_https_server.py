@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from kubetwin.apiserver.http import HttpsServer, Request, Response
+from kubetwin.serving.http import HttpsServer, Request, Response
 
 
 def test_small_answers_do_not_wait_for_the_clients_acknowledgement() -> None:

@@ -12,7 +12,7 @@ from twin_cluster import NS, Cluster, cluster, container, pod
 
 from kubetwin.client import Obj
 from kubetwin.controllers.ingress import _host_rank, _prefix
-from kubetwin.controllers.kinds import ENDPOINTSLICES, INGRESSES, PODS, SECRETS, SERVICES
+from kubetwin.kinds import ENDPOINTSLICES, INGRESSES, PODS, SECRETS, SERVICES
 
 
 def ingress(name: str, *rules: tuple[str, str, str, str], **spec: Any) -> Obj:

@@ -9,7 +9,7 @@ import pytest
 from twin_cluster import NS, Cluster, cluster, container, pod
 
 from kubetwin.client import ApiException, Obj
-from kubetwin.controllers.kinds import CONFIGMAPS, PODS, SECRETS
+from kubetwin.kinds import CONFIGMAPS, PODS, SECRETS
 from kubetwin.kubelet.faults import HEALTHY, fault_of_image, parse_fault
 
 IMAGE = "registry.example/team/app"

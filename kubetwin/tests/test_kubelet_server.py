@@ -9,16 +9,16 @@ from pathlib import Path
 
 from twin_cluster import NS, container, pod
 
-from kubetwin.apiserver.__main__ import kubeconfig
-from kubetwin.apiserver.http import Request
 from kubetwin.apiserver.server import ApiServer
 from kubetwin.client import Api, Obj
-from kubetwin.controllers.kinds import LEASES, NODES, PODS, SERVICEACCOUNTS
 from kubetwin.informer import Informer
+from kubetwin.kinds import LEASES, NODES, PODS, SERVICEACCOUNTS
+from kubetwin.kubeconfig import kubeconfig
 from kubetwin.kubelet.agent import Kubelet
 from kubetwin.kubelet.nodes import SimulatedNode
 from kubetwin.kubelet.server import KubeletServer
 from kubetwin.kubelet.settings import KubeletSettings
+from kubetwin.serving.http import Request
 from kubetwin.transport import LocalTransport
 
 
@@ -86,7 +86,7 @@ def test_command_attaches_nodes_to_a_server(tmp_path: Path) -> None:
         server = ApiServer()
         await server.start()
         file = tmp_path / "config"
-        file.write_text(kubeconfig(server))
+        file.write_text(kubeconfig([server.access]))
         arguments = ["-m", "kubetwin.kubelet", "--kubeconfig", str(file), "--nodes", "3", "--prefix", "sim-"]
         process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
         api = Api(LocalTransport(server))

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from kubetwin.apiserver import schema
-from kubetwin.apiserver.http import Request, Response
 from kubetwin.apiserver.openapi import OpenApi
 from kubetwin.apiserver.resources import Registry, ResourceType, Subresource
 from kubetwin.apiserver.status import ApiError
+from kubetwin.serving.http import Request, Response
 
 WIDGET = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"size": {"type": "integer"}}}}}
 

@@ -22,14 +22,14 @@ from twin_cluster import NS, container, pod
 
 from kubetwin.apiserver.server import ApiServer
 from kubetwin.client import Api, Obj
-from kubetwin.controllers.kinds import PODS, SERVICEACCOUNTS
-from kubetwin.controllers.meta import pod_ready, status_of
+from kubetwin.kinds import PODS, SERVICEACCOUNTS
 from kubetwin.kubelet.__main__ import main as attach
 from kubetwin.kubelet.agent import Kubelet
 from kubetwin.kubelet.network import HTTP2_GREETING
 from kubetwin.kubelet.nodes import SimulatedNode
 from kubetwin.kubelet.settings import KubeletSettings
 from kubetwin.kubelet.sockets import NoSockets, claimed, loopback_socket
+from kubetwin.meta import pod_ready, status_of
 from kubetwin.transport import LocalTransport
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux binds sockets to an interface")

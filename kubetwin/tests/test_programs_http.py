@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from twin_cluster import NS, Cluster, cluster, container, pod
 
-from kubetwin.apiserver.http import Request, User
 from kubetwin.client import Obj
-from kubetwin.controllers.kinds import CONFIGMAPS, ENDPOINTS, PODS, SERVICES
-from kubetwin.controllers.meta import pod_ready
+from kubetwin.kinds import CONFIGMAPS, ENDPOINTS, PODS, SERVICES
 from kubetwin.kubelet.apps.hashring import BadHashring, config_hash, parse
 from kubetwin.kubelet.apps.metrics import counter, exposition, gauge, number
 from kubetwin.kubelet.apps.prometheus import rules_problem
+from kubetwin.meta import pod_ready
+from kubetwin.serving.http import Request, User
 
 HTTP = {"name": "http", "containerPort": 8080}
 

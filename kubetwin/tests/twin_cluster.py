@@ -11,8 +11,8 @@ from typing import Any
 
 from kubetwin.apiserver.server import ApiServer
 from kubetwin.client import Api, Obj, Resource
-from kubetwin.controllers.kinds import EVENTS, PODS
-from kubetwin.controllers.run import ControlPlane, RunSettings
+from kubetwin.controlplane import ControlPlane, RunSettings
+from kubetwin.kinds import EVENTS, PODS
 from kubetwin.kubelet.settings import KubeletSettings
 from kubetwin.transport import LocalTransport
 

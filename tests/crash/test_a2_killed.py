@@ -23,7 +23,7 @@ from backout.engine.runs import RunStore
 from backout.tools import pinned
 from kubetwin import process
 from kubetwin.client import Api
-from kubetwin.controllers.kinds import LEASES
+from kubetwin.kinds import LEASES
 from kubetwin.lab import helm_scenarios
 from kubetwin.lab.behaviour import Images
 from kubetwin.lab.builder import Lab

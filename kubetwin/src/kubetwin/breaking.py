@@ -7,8 +7,8 @@ import hashlib
 import re
 
 from kubetwin.client import Api, ApiException, Obj
-from kubetwin.controllers.kinds import CONFIGMAPS
 from kubetwin.errors import NotFoundError, UsageError
+from kubetwin.kinds import CONFIGMAPS
 from kubetwin.kubelet.faults import RULE_LABEL, parse_fault
 
 NAMESPACE = "kube-system"

@@ -17,13 +17,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kubetwin.apiserver.certs import Identity, new_identity
-from kubetwin.apiserver.http import User
-from kubetwin.apiserver.server import ApiServer, Settings
+from kubetwin.apiserver.server import ApiServer
+from kubetwin.apiserver.state import Settings
 from kubetwin.client import Api
-from kubetwin.controllers.run import ControlPlane, RunSettings
-from kubetwin.kubeconfig import Entry, kubeconfig
+from kubetwin.controlplane import ControlPlane, RunSettings
+from kubetwin.kubeconfig import kubeconfig
 from kubetwin.kubelet import KubeletSettings
+from kubetwin.serving.certs import Identity, new_identity
+from kubetwin.serving.http import User
 from kubetwin.transport import LocalTransport
 
 COMPONENT = User(name="system:twin", groups=("system:masters", "system:authenticated"))
@@ -55,11 +56,7 @@ class Daemon:
         loop.add_signal_handler(signal.SIGUSR1, self.compact)
         tasks = [asyncio.create_task(self._cluster(name)) for name in self.spec["clusters"]]
         controllers = await asyncio.gather(*tasks)
-        entries = [
-            Entry(server.settings.name, server.url, server.identity.ca, server.settings.admin_token)
-            for server in self.servers
-        ]
-        write_private(self.directory / "kubeconfig", kubeconfig(entries))
+        write_private(self.directory / "kubeconfig", kubeconfig(server.access for server in self.servers))
         write_private(self.directory / "ingress.json", json.dumps(self.ingress))
         sys.stdout.write("ready\n")
         sys.stdout.flush()
@@ -70,14 +67,14 @@ class Daemon:
         for server in self.servers:
             await server.stop()
             if self.spec["keep"]:
-                server.store.save(self._file(server.settings.name, "state"))
+                server.cluster.save(self._file(server.cluster.settings.name, "state"))
 
     async def _cluster(self, name: str) -> asyncio.Task[None]:
         server = ApiServer(Settings(name=name, admin_token=self._token(name)), identity=self._identity(name))
         self.servers.append(server)
         state = self._file(name, "state")
         if state.exists():
-            server.store.load(state.read_bytes())
+            server.cluster.load(state)
         await server.start(0)
         api = Api(LocalTransport(server, COMPONENT))
         settings = KubeletSettings(**self.spec["kubelet"])
@@ -89,7 +86,7 @@ class Daemon:
     def compact(self) -> None:
         """Forgets the history of every cluster, as a real one does every few minutes (SIGUSR1)."""
         for server in self.servers:
-            server.store.compact()
+            server.cluster.store.compact()
 
     def _file(self, name: str, kind: str) -> Path:
         return self.directory / f"{name}.{kind}"

@@ -14,8 +14,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 from kubetwin.client import STRATEGIC_PATCH, Api, ApiException, Obj
-from kubetwin.controllers.kinds import EVENTS
-from kubetwin.controllers.meta import micro_stamp, stamp
+from kubetwin.kinds import EVENTS
+from kubetwin.meta import micro_stamp, stamp
 
 log = logging.getLogger(__name__)
 

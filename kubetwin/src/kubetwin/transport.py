@@ -8,17 +8,23 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
-from kubetwin.apiserver.http import Request, Response, User
 from kubetwin.client import Query, RawResponse, error_of
+from kubetwin.serving.http import Request, Response, User
 
 if TYPE_CHECKING:
     import httpx2
 
-    from kubetwin.apiserver.server import ApiServer
+
+class RequestHandler(Protocol):
+    """A server in this process."""
+
+    async def handle(self, request: Request) -> Response:
+        """The answer; errors are answers, too."""
+
 
 CONTROL_PLANE = User("system:kube-controller-manager", ("system:masters", "system:authenticated"))
 
@@ -26,7 +32,7 @@ CONTROL_PLANE = User("system:kube-controller-manager", ("system:masters", "syste
 class LocalTransport:
     """Calls a server of this process directly, as a trusted user."""
 
-    def __init__(self, server: ApiServer, user: User = CONTROL_PLANE) -> None:
+    def __init__(self, server: RequestHandler, user: User = CONTROL_PLANE) -> None:
         self.server = server
         self.user = user
 

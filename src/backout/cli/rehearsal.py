@@ -181,7 +181,7 @@ async def _lab(session: Session, place: Place) -> Lab:
 
 async def _simulated(api: Any) -> bool:
     """True when the nodes are simulated, which their kubelet says."""
-    from kubetwin.controllers.kinds import NODES
+    from kubetwin.kinds import NODES
 
     nodes = (await api.list(NODES))["items"]
     return any("Simulated" in node["status"].get("nodeInfo", {}).get("osImage", "") for node in nodes)

@@ -11,9 +11,9 @@ import random
 from typing import Any
 
 from kubetwin.apiserver import limits
+from kubetwin.apiserver.call import Call
 from kubetwin.apiserver.rbac import GROUP as RBAC
 from kubetwin.apiserver.rbac import Attributes, uncovered
-from kubetwin.apiserver.rest.call import Call
 from kubetwin.apiserver.status import Cause, forbidden, not_found
 from kubetwin.apiserver.store import Change, Object
 
@@ -27,10 +27,10 @@ _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 
 async def wait_for_account(call: Call) -> None:
     """Give the controller a moment to make the default service account of a new namespace."""
-    accounts = call.server.store.collection(("", "serviceaccounts"))
+    accounts = call.cluster.store.collection(("", "serviceaccounts"))
     if call.type.storage_key != ("", "pods") or accounts.get(call.namespace, "default") is not None:
         return
-    if call.server.store.collection(("", "namespaces")).get("", call.namespace) is None:
+    if call.cluster.store.collection(("", "namespaces")).get("", call.namespace) is None:
         return
     found = asyncio.Event()
 
@@ -70,7 +70,7 @@ def on_create(call: Call, obj: Object) -> None:
 def after_validation(call: Call, obj: Object) -> None:
     """The plug-ins that judge a complete new object; raises ApiError 403."""
     limits.check(call, obj)
-    call.server.quotas.check(call, obj)
+    call.cluster.quotas.check(call.type, call.namespace, obj)
 
 
 def on_update(call: Call, new: Object, old: Object, subresource: str) -> None:
@@ -85,7 +85,7 @@ def namespace_exists(call: Call, obj: Object) -> None:
     """NamespaceLifecycle: nothing is created in a namespace that is missing or being deleted."""
     if not call.type.namespaced:
         return
-    entry = call.server.store.collection(("", "namespaces")).get("", call.namespace)
+    entry = call.cluster.store.collection(("", "namespaces")).get("", call.namespace)
     if entry is None:
         raise not_found("namespaces", call.namespace)
     if (entry.obj.get("status") or {}).get("phase") == "Terminating":
@@ -99,7 +99,7 @@ def _service_account(call: Call, pod: Object) -> None:
     spec, name = pod["spec"], pod["metadata"].get("name", "")
     account_name = spec.get("serviceAccountName") or "default"
     spec["serviceAccountName"] = spec["serviceAccount"] = account_name
-    entry = call.server.store.collection(("", "serviceaccounts")).get(call.namespace, account_name)
+    entry = call.cluster.store.collection(("", "serviceaccounts")).get(call.namespace, account_name)
     if entry is None:
         text = (
             f"error looking up service account {call.namespace}/{account_name}:"
@@ -145,7 +145,7 @@ def _token_volume(name: str) -> dict[str, Any]:
 
 def _priority(call: Call, pod: Object) -> None:
     spec = pod["spec"]
-    classes = call.server.store.collection(("scheduling.k8s.io", "priorityclasses"))
+    classes = call.cluster.store.collection(("scheduling.k8s.io", "priorityclasses"))
     wanted = spec.get("priorityClassName", "")
     if wanted:
         entry = classes.get("", wanted)
@@ -196,7 +196,7 @@ def _storage_class(call: Call, claim: Object) -> None:
         return
     classes = [
         entry.obj
-        for entry in call.server.store.collection(("storage.k8s.io", "storageclasses")).scan()
+        for entry in call.cluster.store.collection(("storage.k8s.io", "storageclasses")).scan()
         if (entry.obj["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true"
     ]
     if classes:
@@ -212,7 +212,7 @@ def _ingress_class(call: Call, ingress: Object) -> None:
     default = "ingressclass.kubernetes.io/is-default-class"
     classes = [
         entry.obj["metadata"]
-        for entry in call.server.store.collection(("networking.k8s.io", "ingressclasses")).scan()
+        for entry in call.cluster.store.collection(("networking.k8s.io", "ingressclasses")).scan()
         if (entry.obj["metadata"].get("annotations") or {}).get(default) == "true"
     ]
     if classes:
@@ -229,7 +229,7 @@ def _claim_growth(call: Call, new: Object, old: Object) -> None:
     if wanted(new) == wanted(old):
         return
     name = (old.get("spec") or {}).get("storageClassName", "")
-    entry = call.server.store.collection(("storage.k8s.io", "storageclasses")).get("", name) if name else None
+    entry = call.cluster.store.collection(("storage.k8s.io", "storageclasses")).get("", name) if name else None
     bound = (old.get("status") or {}).get("phase") == "Bound"
     if bound and (entry is None or not entry.obj.get("allowVolumeExpansion")):
         text = (
@@ -241,7 +241,7 @@ def _claim_growth(call: Call, new: Object, old: Object) -> None:
 
 def _escalation(call: Call, obj: Object) -> None:
     """Nobody may grant rights they do not have (unless they may escalate or bind)."""
-    server, user = call.server, call.user
+    authorizer, user = call.cluster.authorizer, call.user
     if "system:masters" in user.groups:
         return
     namespace, resource = call.namespace, call.type.resource
@@ -251,14 +251,14 @@ def _escalation(call: Call, obj: Object) -> None:
         bypass = Attributes("escalate", RBAC, resource, namespace=namespace, name=name)
     else:
         reference = obj["roleRef"]
-        roles = server.store.collection((RBAC, "roles" if reference["kind"] == "Role" else "clusterroles"))
+        roles = call.cluster.store.collection((RBAC, "roles" if reference["kind"] == "Role" else "clusterroles"))
         role = roles.get(namespace if reference["kind"] == "Role" else "", reference["name"])
         granted = role.obj.get("rules") or [] if role is not None else []
         kind = "roles" if reference["kind"] == "Role" else "clusterroles"
         bypass = Attributes("bind", RBAC, kind, namespace=namespace, name=reference["name"])
-    if server.authorizer.allowed(user, bypass):
+    if authorizer.allowed(user, bypass):
         return
-    missing = uncovered(list(server.authorizer.rules_for(user, namespace)), granted)
+    missing = uncovered(list(authorizer.rules_for(user, namespace)), granted)
     if missing:
         listed = "\n".join(_describe(rule) for rule in missing)
         groups = " ".join(f'"{group}"' for group in user.groups)

@@ -5,17 +5,12 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from kubetwin.apiserver.http import Request, User
 from kubetwin.apiserver.rbac import Attributes, denied
+from kubetwin.apiserver.state import AUTHENTICATED, ClusterState
 from kubetwin.apiserver.status import bad_request, unauthorized
+from kubetwin.serving.http import Request, User
 
-if TYPE_CHECKING:
-    from kubetwin.apiserver.server import ApiServer
-
-AUTHENTICATED = "system:authenticated"
-ADMIN = User("kubernetes-admin", ("system:masters", AUTHENTICATED))
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 _ACCOUNT = "system:serviceaccount:"
 
@@ -25,41 +20,41 @@ def bearer(request: Request) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def authenticate(server: ApiServer, request: Request) -> User:
+def authenticate(cluster: ClusterState, request: Request) -> User:
     """The user of the request; raises ApiError 401."""
     if request.user is not None:
         return request.user
     token = bearer(request)
     if not token:
         return ANONYMOUS
-    user = token_user(server, token)
+    user = token_user(cluster, token)
     if user is None:
         raise unauthorized()
     return user
 
 
-def token_user(server: ApiServer, token: str) -> User | None:
+def token_user(cluster: ClusterState, token: str) -> User | None:
     """The user whose bearer token this is, None when the token is not valid."""
-    for known, user in server.tokens.items():
+    for known, user in cluster.tokens.items():
         if hmac.compare_digest(known.encode(), token.encode()):
             return user
     if token.count(".") != 2:
         return None
-    claims = server.signer.verify(token)
-    return _account_user(server, claims.get("kubernetes.io") or {}) if claims else None
+    claims = cluster.signer.verify(token)
+    return _account_user(cluster, claims.get("kubernetes.io") or {}) if claims else None
 
 
-def _account_user(server: ApiServer, claims: dict[str, dict[str, str]]) -> User | None:
+def _account_user(cluster: ClusterState, claims: dict[str, dict[str, str]]) -> User | None:
     """The service account of a token, None when it (or the pod the token is bound to) is gone."""
     namespace, account = str(claims.get("namespace", "")), claims.get("serviceaccount") or {}
     name, uid = account.get("name", ""), account.get("uid", "")
-    entry = server.store.collection(("", "serviceaccounts")).get(namespace, name)
+    entry = cluster.store.collection(("", "serviceaccounts")).get(namespace, name)
     if entry is None or entry.obj["metadata"]["uid"] != uid:
         return None
     extra: dict[str, tuple[str, ...]] = {}
     pod = claims.get("pod")
     if pod:
-        bound = server.store.collection(("", "pods")).get(namespace, pod.get("name", ""))
+        bound = cluster.store.collection(("", "pods")).get(namespace, pod.get("name", ""))
         if bound is None or bound.obj["metadata"]["uid"] != pod.get("uid"):
             return None
         extra["authentication.kubernetes.io/pod-name"] = (pod["name"],)
@@ -72,7 +67,7 @@ def account_user(namespace: str, name: str, uid: str, extra: dict[str, tuple[str
     return User(f"{_ACCOUNT}{namespace}:{name}", groups, uid, extra or {})
 
 
-def impersonate(server: ApiServer, request: Request, user: User, wanted: Attributes) -> User:
+def impersonate(cluster: ClusterState, request: Request, user: User, wanted: Attributes) -> User:
     """The user whom the request's Impersonate headers name, if ``user`` may; raises ApiError 400 or 403."""
     headers = {k: v for k, v in request.headers.items() if k.startswith("impersonate-")}
     if not headers:
@@ -89,7 +84,7 @@ def impersonate(server: ApiServer, request: Request, user: User, wanted: Attribu
     groups = [g for g in headers.get("impersonate-group", "").split("\n") if g]
 
     def require(who: User, attributes: Attributes) -> None:
-        if not server.authorizer.allowed(who, attributes):
+        if not cluster.authorizer.allowed(who, attributes):
             # Without the plain right, a server of 1.36 asks for the constrained one, and says so.
             raise denied(who, replace(wanted, verb=f"impersonate-on:user-info:{wanted.verb}"))
 

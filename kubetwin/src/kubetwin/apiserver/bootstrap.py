@@ -4,30 +4,26 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kubetwin.apiserver import bootstrap_roles, clock
-from kubetwin.apiserver.store import object_key
-
-if TYPE_CHECKING:
-    from kubetwin.apiserver.server import ApiServer
+from kubetwin.apiserver.resources import Registry
+from kubetwin.apiserver.store import Store, object_key
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
-# The system namespaces' immortality: NamespaceLifecycle refuses to delete these.
-IMMORTAL_NAMESPACES = frozenset(("default", "kube-public", "kube-system"))
 SERVICE_IP = "10.96.0.1"
 _PRIORITIES = (("system-cluster-critical", 2000000000), ("system-node-critical", 2000001000))
 
 
-def put(server: ApiServer, group: str, resource: str, obj: dict[str, Any]) -> None:
+def put(store: Store, group: str, resource: str, obj: dict[str, Any]) -> None:
     meta = obj["metadata"]
     meta.setdefault("uid", str(uuid.uuid4()))
     meta.setdefault("creationTimestamp", clock.now())
     key = object_key(meta.get("namespace", ""), meta["name"])
-    server.store.collection((group, resource)).put(key, obj)
+    store.collection((group, resource)).put(key, obj)
 
 
-def populate(server: ApiServer) -> None:
+def populate(store: Store, registry: Registry) -> None:
     """Fill an empty store with the namespaces, roles, classes and the ``kubernetes`` service."""
     for name in NAMESPACES:
         obj = {
@@ -37,11 +33,11 @@ def populate(server: ApiServer) -> None:
             "spec": {"finalizers": ["kubernetes"]},
             "status": {"phase": "Active"},
         }
-        put(server, "", "namespaces", obj)
+        put(store, "", "namespaces", obj)
     for role in bootstrap_roles.cluster_roles():
-        put(server, "rbac.authorization.k8s.io", "clusterroles", role)
+        put(store, "rbac.authorization.k8s.io", "clusterroles", role)
     for binding in bootstrap_roles.cluster_role_bindings():
-        put(server, "rbac.authorization.k8s.io", "clusterrolebindings", binding)
+        put(store, "rbac.authorization.k8s.io", "clusterrolebindings", binding)
     for name, value in _PRIORITIES:
         priority: dict[str, Any] = {
             "kind": "PriorityClass",
@@ -51,10 +47,10 @@ def populate(server: ApiServer) -> None:
             "description": _DESCRIPTIONS[name],
             "preemptionPolicy": "PreemptLowerPriority",
         }
-        put(server, "scheduling.k8s.io", "priorityclasses", priority)
-    put(server, "", "services", _kubernetes_service())
-    for group, version in sorted({(t.group, t.version) for t in server.registry if t.crd_version is None}):
-        put(server, "apiregistration.k8s.io", "apiservices", api_service(group, version))
+        put(store, "scheduling.k8s.io", "priorityclasses", priority)
+    put(store, "", "services", _kubernetes_service())
+    for group, version in sorted({(t.group, t.version) for t in registry if t.crd_version is None}):
+        put(store, "apiregistration.k8s.io", "apiservices", api_service(group, version))
 
 
 _DESCRIPTIONS = {
@@ -87,10 +83,10 @@ def _kubernetes_service() -> dict[str, Any]:
     }
 
 
-def publish_address(server: ApiServer, port: int) -> None:
+def publish_address(store: Store, port: int) -> None:
     """Point the ``kubernetes`` service at the started server."""
     labels = {"endpointslice.kubernetes.io/skip-mirror": "true"}
-    endpoints = server.store.collection(("", "endpoints"))
+    endpoints = store.collection(("", "endpoints"))
     known = endpoints.get("default", "kubernetes")
     subsets = [{"addresses": [{"ip": "127.0.0.1"}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}]
     if known is not None and known.obj.get("subsets") == subsets:
@@ -99,14 +95,14 @@ def publish_address(server: ApiServer, port: int) -> None:
     if known is not None:
         meta.update(uid=known.obj["metadata"]["uid"], creationTimestamp=known.obj["metadata"]["creationTimestamp"])
     put(
-        server,
+        store,
         "",
         "endpoints",
         {"kind": "Endpoints", "apiVersion": "v1", "metadata": {**meta, "labels": dict(labels)}, "subsets": subsets},
     )
     slice_meta = {"name": "kubernetes", "namespace": "default", "generation": 1}
     put(
-        server,
+        store,
         "discovery.k8s.io",
         "endpointslices",
         {

@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kubetwin.apiserver import bootstrap, clock
 from kubetwin.apiserver import schema as schemas
 from kubetwin.apiserver.fields import managed
 from kubetwin.apiserver.lifecycle import CRD_CLEANUP
-from kubetwin.apiserver.resources import ResourceType, Subresource
-from kubetwin.apiserver.store import Change, Object
-
-if TYPE_CHECKING:
-    from kubetwin.apiserver.server import ApiServer
+from kubetwin.apiserver.resources import Registry, ResourceType, Subresource
+from kubetwin.apiserver.store import Change, Object, Store
 
 KEY = ("apiextensions.k8s.io", "customresourcedefinitions")
 CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
@@ -59,9 +56,10 @@ def _type(spec: dict[str, Any], names: dict[str, Any], version: dict[str, Any], 
 class Definitions:
     """Follows the definitions in the store and keeps the registry in step."""
 
-    def __init__(self, server: ApiServer) -> None:
-        self._server = server
-        self._collection = server.store.collection(KEY)
+    def __init__(self, store: Store, registry: Registry) -> None:
+        self._store = store
+        self._registry = registry
+        self._collection = store.collection(KEY)
         self._collection.watchers.add(self._changed)
         self._waiting: dict[str, Any] = {}
 
@@ -73,7 +71,7 @@ class Definitions:
     def _changed(self, change: Change) -> None:
         crd = change.entry.obj
         if change.kind == "DELETED":
-            self._server.registry.replace_custom(crd["spec"]["group"], crd["spec"]["names"]["plural"], [])
+            self._registry.replace_custom(crd["spec"]["group"], crd["spec"]["names"]["plural"], [])
             self._retire_groups(crd["spec"]["group"])
             return
         current = self._collection.entries.get(change.entry.key)
@@ -148,20 +146,20 @@ class Definitions:
         established = any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
         types = resource_types(crd) if established else []
         group = crd["spec"]["group"]
-        self._server.registry.replace_custom(group, crd["spec"]["names"]["plural"], types)
-        services = self._server.store.collection(_API_SERVICES)
+        self._registry.replace_custom(group, crd["spec"]["names"]["plural"], types)
+        services = self._store.collection(_API_SERVICES)
         for item in types:
             if services.get("", f"{item.version}.{group}") is None:
                 service = bootstrap.api_service(group, item.version)
                 service["metadata"]["labels"] = {"kube-aggregator.kubernetes.io/automanaged": "true"}
                 service["spec"].update(groupPriorityMinimum=1000, versionPriority=100)
-                bootstrap.put(self._server, *_API_SERVICES, service)
+                bootstrap.put(self._store, *_API_SERVICES, service)
 
     def _retire_groups(self, group: str) -> None:
-        services = self._server.store.collection(_API_SERVICES)
+        services = self._store.collection(_API_SERVICES)
         for entry in list(services.scan()):
             spec = entry.obj["spec"]
-            served = self._server.registry.has_group_version(spec.get("group", ""), spec["version"])
+            served = self._registry.has_group_version(spec.get("group", ""), spec["version"])
             if spec.get("group") == group and not served and "service" not in spec:
                 services.remove(entry.key)
 
@@ -169,7 +167,7 @@ class Definitions:
         """Delete the instances; when the last is gone the definition goes too."""
         key = (crd["spec"]["group"], crd["spec"]["names"]["plural"])
         name = crd["metadata"]["name"]
-        collection = self._server.store.collection(key)
+        collection = self._store.collection(key)
         for entry in list(collection.scan()):
             if not entry.obj["metadata"].get("finalizers"):
                 collection.remove(entry.key)

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from kubetwin.apiserver import encode
-from kubetwin.apiserver.http import Request, Response
 from kubetwin.apiserver.negotiate import accept
 from kubetwin.apiserver.resources import Registry, ResourceType, Subresource
+from kubetwin.serving.http import Request, Response
 
 _encode = msgspec.json.Encoder().encode
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"

@@ -11,11 +11,11 @@ import msgspec
 import yaml
 
 from kubetwin.apiserver import convert
-from kubetwin.apiserver.http import Response
 from kubetwin.apiserver.negotiate import MediaType
 from kubetwin.apiserver.resources import ResourceType
 from kubetwin.apiserver.status import ApiError, bad_request
 from kubetwin.apiserver.store import Entry, Object, encode_tail, head
+from kubetwin.serving.http import Response
 
 _encode = msgspec.json.Encoder().encode
 GZIP_THRESHOLD = 128 * 1024

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kubetwin.apiserver import encode
-from kubetwin.apiserver.http import Request, Response
 from kubetwin.apiserver.status import ApiError, internal_error, service_unavailable, too_many_requests, unauthorized
+from kubetwin.serving.http import Request, Response
 
 Match = Callable[[Request], bool]
 

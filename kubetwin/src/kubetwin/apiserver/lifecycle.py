@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 from kubetwin.apiserver import clock
-from kubetwin.apiserver.bootstrap import IMMORTAL_NAMESPACES
 from kubetwin.apiserver.resources import ResourceType
 from kubetwin.apiserver.status import forbidden
 from kubetwin.apiserver.store import Object
 
+IMMORTAL_NAMESPACES = frozenset(("default", "kube-public", "kube-system"))
+"""NamespaceLifecycle refuses to delete these."""
 CRD_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 _PODS, _NAMESPACES = ("", "pods"), ("", "namespaces")
 _CRDS = ("apiextensions.k8s.io", "customresourcedefinitions")

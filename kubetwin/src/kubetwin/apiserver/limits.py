@@ -4,20 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
-from kubetwin.apiserver.rest.call import Call
-from kubetwin.apiserver.schema.quantity import canonical, value_of
+from kubetwin.apiserver.amounts import Amounts, pod_total
+from kubetwin.apiserver.call import Call
+from kubetwin.apiserver.schema.quantity import value_of
 from kubetwin.apiserver.status import aggregate, forbidden
 from kubetwin.apiserver.store import Object
 
 _ANNOTATION = "kubernetes.io/limit-ranger"
-Amounts = dict[str, Any]
 
 
 def _limits(call: Call, kind: str) -> Iterator[dict[str, Any]]:
-    for entry in call.server.store.collection(("", "limitranges")).scan(call.namespace):
+    for entry in call.cluster.store.collection(("", "limitranges")).scan(call.namespace):
         for limit in (entry.obj.get("spec") or {}).get("limits") or ():
             if limit.get("type") == kind:
                 yield limit
@@ -67,26 +66,6 @@ def check(call: Call, obj: Object) -> None:
                     problems.append(_over(limit, name, bound, "request", requests[name]))
     if problems:
         raise forbidden(call.type.group_resource, obj["metadata"]["name"], aggregate(problems))
-
-
-def pod_total(pod: Object, part: str) -> Amounts:
-    """What a pod asks for as a whole: its containers together, or its hungriest init container if that is more."""
-    total: dict[str, Decimal] = {}
-    spec = pod["spec"]
-    for container in spec.get("containers") or ():
-        for name, amount in ((container.get("resources") or {}).get(part) or {}).items():
-            total[name] = total.get(name, Decimal(0)) + value_of(amount)
-    for container in spec.get("initContainers") or ():
-        for name, amount in ((container.get("resources") or {}).get(part) or {}).items():
-            total[name] = max(total.get(name, Decimal(0)), value_of(amount))
-    return {name: format_amount(value, name) for name, value in total.items()}
-
-
-def format_amount(value: Decimal, resource: str) -> str:
-    """A quantity in the unit that people use for this resource."""
-    if resource.endswith(("memory", "storage")) and value == value.to_integral_value() and int(value) % 1024 == 0:
-        return canonical(f"{int(value) // 1024}Ki")
-    return canonical(f"{value:f}")
 
 
 def _over(limit: dict[str, Any], name: str, bound: str, word: str, value: str) -> str:

@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from kubetwin.apiserver import openapi_models as models
-from kubetwin.apiserver.http import Request, Response
 from kubetwin.apiserver.openapi_paths import Paths, built_in_name, second
 from kubetwin.apiserver.resources import Registry, ResourceType, builtin_types
 from kubetwin.apiserver.schema import builtin
 from kubetwin.apiserver.status import not_acceptable, path_not_found
+from kubetwin.serving.http import Request, Response
 
 _encode = msgspec.json.Encoder().encode
 _SECURITY = {"type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header"}

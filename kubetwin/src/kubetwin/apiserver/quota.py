@@ -7,16 +7,13 @@ Quotas with scopes are stored and not enforced. Source: pkg/quota/v1 and apiserv
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from kubetwin.apiserver.limits import format_amount, pod_total
-from kubetwin.apiserver.rest.call import Call
+from kubetwin.apiserver.amounts import format_amount, pod_total
+from kubetwin.apiserver.resources import ResourceType
 from kubetwin.apiserver.schema.quantity import value_of
 from kubetwin.apiserver.status import forbidden
-from kubetwin.apiserver.store import Change, Entry, Object
-
-if TYPE_CHECKING:
-    from kubetwin.apiserver.server import ApiServer
+from kubetwin.apiserver.store import Change, Entry, Object, Store
 
 KEY = ("", "resourcequotas")
 _PODS, _CLAIMS, _SERVICES = ("", "pods"), ("", "persistentvolumeclaims"), ("", "services")
@@ -81,9 +78,9 @@ def _hard(quota: Object) -> dict[str, str]:
 class Quotas:
     """Enforces the quotas of one cluster and keeps their status."""
 
-    def __init__(self, server: ApiServer) -> None:
-        self._store = server.store
-        self._quotas = server.store.collection(KEY)
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._quotas = store.collection(KEY)
         self._quotas.watchers.add(self._quota_changed)
         self._followed: set[tuple[str, str]] = set()
 
@@ -102,27 +99,27 @@ class Quotas:
                         total[name] += amount
         return total
 
-    def check(self, call: Call, obj: Object) -> None:
+    def check(self, resource_type: ResourceType, namespace: str, obj: Object) -> None:
         """Raises ApiError 403 when creating the object would exceed a quota of its namespace."""
-        if not call.type.namespaced or not self._quotas.entries:
+        if not resource_type.namespaced or not self._quotas.entries:
             return
-        asked = usage(call.type.storage_key, obj)
-        for entry in self._quotas.scan(call.namespace):
+        asked = usage(resource_type.storage_key, obj)
+        for entry in self._quotas.scan(namespace):
             hard = _hard(entry.obj)
-            mine = sorted(name for name in hard if counted(name) == call.type.storage_key)
+            mine = sorted(name for name in hard if counted(name) == resource_type.storage_key)
             if not mine:
                 continue
             name = entry.obj["metadata"]["name"]
-            if call.type.storage_key == _PODS:
-                _must_specify(call, obj, name, mine)
-            present = self.used(call.namespace, mine)
+            if resource_type.storage_key == _PODS:
+                _must_specify(obj, name, mine)
+            present = self.used(namespace, mine)
             over = [n for n in mine if asked.get(n) and present[n] + asked[n] > value_of(hard[n])]
             if over:
                 requested = ",".join(f"{n}={format_amount(asked[n], n)}" for n in over)
                 in_use = ",".join(f"{n}={format_amount(present[n], n)}" for n in over)
                 limited = ",".join(f"{n}={hard[n]}" for n in over)
                 text = f"exceeded quota: {name}, requested: {requested}, used: {in_use}, limited: {limited}"
-                raise forbidden(call.type.group_resource, obj["metadata"]["name"], text)
+                raise forbidden(resource_type.group_resource, obj["metadata"]["name"], text)
 
     def _quota_changed(self, change: Change) -> None:
         if change.kind != "DELETED":
@@ -153,7 +150,7 @@ class Quotas:
             self._quotas.put(key, obj)
 
 
-def _must_specify(call: Call, pod: Object, quota: str, names: list[str]) -> None:
+def _must_specify(pod: Object, quota: str, names: list[str]) -> None:
     """A quota on a compute resource obliges every container to say how much it wants."""
     missing: dict[str, list[str]] = {}
     containers: list[dict[str, Any]] = [

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubetwin.apiserver import selectors
-from kubetwin.apiserver.http import User
 from kubetwin.apiserver.status import ApiError, forbidden
 from kubetwin.apiserver.store import Change, Object, Store, object_key
+from kubetwin.serving.http import User
 
 GROUP = "rbac.authorization.k8s.io"
 MASTERS = "system:masters"

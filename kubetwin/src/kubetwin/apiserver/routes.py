@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from kubetwin.apiserver import admission
-from kubetwin.apiserver.http import Response
+from kubetwin.apiserver.call import Call
 from kubetwin.apiserver.rest import accounts, delete, patching, pods, proxy, read, reviews, scale, watch, write
-from kubetwin.apiserver.rest.call import Call
 from kubetwin.apiserver.status import bad_request, method_not_allowed, method_not_allowed_on_path, path_not_found
+from kubetwin.serving.http import Response
 
 _PLAIN = {
     "get": read.get,

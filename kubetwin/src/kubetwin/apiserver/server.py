@@ -1,44 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One cluster's API server: routes a request to its handler and owns the state."""
+"""One cluster's API server: authenticates and authorises a request, and routes it to its handler."""
 
 from __future__ import annotations
 
 import logging
-import secrets
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 
-from kubetwin.apiserver import auth, bootstrap, certs, encode, paths, routes
-from kubetwin.apiserver.crd import Definitions
+from kubetwin.apiserver import auth, bootstrap, encode, paths, routes
+from kubetwin.apiserver.call import Call
 from kubetwin.apiserver.discovery import Discovery
 from kubetwin.apiserver.faults import Faults
-from kubetwin.apiserver.http import BODY_LIMIT, HttpsServer, Request, Response, User
-from kubetwin.apiserver.logs import LogOptions, LogSource
 from kubetwin.apiserver.openapi import OpenApi
-from kubetwin.apiserver.proxying import Dialer
-from kubetwin.apiserver.quota import Quotas
-from kubetwin.apiserver.rbac import Attributes, Authorizer
-from kubetwin.apiserver.resources import Registry
-from kubetwin.apiserver.rest.call import Call
+from kubetwin.apiserver.rbac import Attributes
+from kubetwin.apiserver.state import ClusterState, Settings
 from kubetwin.apiserver.status import ApiError, internal_error, path_not_found, too_large
-from kubetwin.apiserver.store import Store
-from kubetwin.apiserver.tokens import TokenSigner
+from kubetwin.kubeconfig import Entry
+from kubetwin.serving import certs
+from kubetwin.serving.http import BODY_LIMIT, HttpsServer, Request, Response
 
 _log = logging.getLogger(__name__)
 _HEALTH = ("/healthz", "/livez", "/readyz")
-__all__ = ["ApiServer", "LogOptions", "LogSource", "Settings"]
-
-
-@dataclass(slots=True)
-class Settings:
-    """``bookmark_interval`` in seconds; ``history_limit`` in changes of one resource."""
-
-    name: str = "twin"
-    git_version: str = "v1.36.2+backout-twin"
-    admin_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
-    bookmark_interval: float = 60.0
-    history_limit: int = 4096
 
 
 def _healthy(path: str, verbose: bool) -> Response:
@@ -56,54 +36,26 @@ class ApiServer:
     def __init__(
         self, settings: Settings | None = None, *, identity: certs.Identity | None = None, faults: Faults | None = None
     ) -> None:
-        self.settings = settings or Settings()
-        self.faults = faults
-        self.registry = Registry()
-        self.store = Store(self.settings.history_limit)
-        self.authorizer = Authorizer(self.store)
-        self.discovery = Discovery(self.registry)
-        self.openapi = OpenApi(self.registry, self.settings.git_version)
-        self.quotas = Quotas(self)
-        self._definitions = Definitions(self)
-        self.log_source: LogSource | None = None
-        self.dialer: Dialer | None = None
-        self.tokens: dict[str, User] = {self.settings.admin_token: auth.ADMIN}
-        self._identity = identity
+        self.cluster = ClusterState(settings or Settings(), identity, faults)
+        self._discovery = Discovery(self.cluster.registry)
+        self._openapi = OpenApi(self.cluster.registry, self.cluster.settings.git_version)
         self._https: HttpsServer | None = None
-        bootstrap.populate(self)
-
-    def save(self, path: Path) -> None:
-        """Write the cluster's state to a file that only the owner can read."""
-        self.store.save(path)
-
-    def load(self, path: Path) -> None:
-        """Replace the state by a saved one; raises OSError, and ValueError when it is not a saved state."""
-        self.store.load(path.read_bytes())
-        self.authorizer.invalidate()
-        self._definitions.reload()
-        self.quotas.reload()
-
-    @cached_property
-    def signer(self) -> TokenSigner:
-        """Issues and checks service account tokens."""
-        return TokenSigner(self.identity.token_key)
-
-    @property
-    def identity(self) -> certs.Identity:
-        """Certificates and keys, made on first use."""
-        if self._identity is None:
-            self._identity = certs.new_identity(self.settings.name)
-        return self._identity
 
     @property
     def url(self) -> str:
         """The address of the started server."""
         return f"https://127.0.0.1:{self._https.port}" if self._https else ""
 
+    @property
+    def access(self) -> Entry:
+        """How the administrator reaches the started server."""
+        settings = self.cluster.settings
+        return Entry(settings.name, self.url, self.cluster.identity.ca, settings.admin_token)
+
     async def start(self, port: int = 0) -> str:
         """Serve on a loopback port (0: any free one) and return the URL; raises OSError when it is taken."""
-        self._https = HttpsServer(self.handle, certs.tls_context(self.identity))
-        bootstrap.publish_address(self, await self._https.start(port=port))
+        self._https = HttpsServer(self.handle, certs.tls_context(self.cluster.identity))
+        bootstrap.publish_address(self.cluster.store, await self._https.start(port=port))
         return self.url
 
     async def stop(self) -> None:
@@ -113,7 +65,7 @@ class ApiServer:
 
     async def handle(self, request: Request) -> Response:
         """The answer to a request; errors become Status answers, nothing is raised."""
-        fault = self.faults.take(request) if self.faults is not None else None
+        fault = faults.take(request) if (faults := self.cluster.faults) is not None else None
         if fault is not None and (early := await fault.before()) is not None:
             return early
         try:
@@ -130,25 +82,27 @@ class ApiServer:
         return response
 
     async def _route(self, request: Request) -> Response:
-        user = auth.authenticate(self, request)
+        user = auth.authenticate(self.cluster, request)
         info = paths.parse(request)
         attributes = Attributes(info.verb, path=info.path)
         if info.is_resource:
             attributes = Attributes(info.verb, info.group, info.resource, info.subresource, info.namespace, info.name)
         if request.user is None:
-            user = auth.impersonate(self, request, user, attributes)
-        self.authorizer.require(user, attributes)
+            user = auth.impersonate(self.cluster, request, user, attributes)
+        self.cluster.authorizer.require(user, attributes)
         if len(request.body) > BODY_LIMIT:
             raise too_large(BODY_LIMIT)
         if not info.is_resource:
             return self._non_resource(request)
-        resource_type = self.registry.get(info.group, info.version, info.resource)
+        resource_type = self.cluster.registry.get(info.group, info.version, info.resource)
         if resource_type is None:
-            known = self.registry.is_built_in(info.group) or self.registry.has_group_version(info.group, info.version)
+            known = self.cluster.registry.is_built_in(info.group) or self.cluster.registry.has_group_version(
+                info.group, info.version
+            )
             if not known:
                 return Response(404, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
             raise path_not_found()
-        call = Call(self, request, info, resource_type, user)
+        call = Call(self.cluster, request, info, resource_type, user)
         try:
             response = await routes.dispatch(call)
         except ApiError as error:
@@ -163,17 +117,17 @@ class ApiServer:
         if path in _HEALTH or path.startswith(tuple(f"{p}/" for p in _HEALTH)):
             return _healthy(path, "verbose" in request.query)
         if path in ("/api", "/apis") or path.startswith(("/api/", "/apis/")):
-            found = self.discovery.answer(request, self.url.removeprefix("https://"))
+            found = self._discovery.answer(request, self.url.removeprefix("https://"))
             if found is not None:
                 return found
         if path.startswith("/openapi/"):
-            return self.openapi.answer(request)
+            return self._openapi.answer(request)
         if path == "/":
             return encode.json_response({"paths": sorted({"/version", "/openapi/v2", "/openapi/v3", *_HEALTH})})
         return Response(404, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
 
     def _version(self) -> dict[str, str]:
-        major, minor = self.settings.git_version.removeprefix("v").split(".")[:2]
+        major, minor = self.cluster.settings.git_version.removeprefix("v").split(".")[:2]
         return {
             "major": major,
             "minor": minor,
@@ -181,7 +135,7 @@ class ApiServer:
             "emulationMinor": minor,
             "minCompatibilityMajor": major,
             "minCompatibilityMinor": str(int(minor) - 1),
-            "gitVersion": self.settings.git_version,
+            "gitVersion": self.cluster.settings.git_version,
             "gitCommit": "",
             "gitTreeState": "clean",
             "buildDate": "1970-01-01T00:00:00Z",

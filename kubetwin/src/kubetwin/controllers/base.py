@@ -9,11 +9,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
+from kubetwin import kinds
 from kubetwin.client import MERGE_PATCH, Api, ApiException, Obj, Resource
-from kubetwin.controllers import kinds
-from kubetwin.controllers.meta import namespace_index, owner_index
 from kubetwin.events import EventRecorder
 from kubetwin.informer import Informer, SharedInformers, key_of
+from kubetwin.meta import namespace_index, owner_index
 from kubetwin.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)

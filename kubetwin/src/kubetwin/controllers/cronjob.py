@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kubetwin.client import ApiException, Obj
 from kubetwin.controllers.base import Controller
-from kubetwin.controllers.kinds import CRONJOBS, JOBS
-from kubetwin.controllers.meta import (
+from kubetwin.controllers.refs import owner_keys
+from kubetwin.informer import split_key
+from kubetwin.kinds import CRONJOBS, JOBS
+from kubetwin.meta import (
     condition_true,
     deleting,
     name_of,
@@ -23,8 +25,6 @@ from kubetwin.controllers.meta import (
     status_of,
     uid_of,
 )
-from kubetwin.controllers.refs import owner_keys
-from kubetwin.informer import split_key
 
 _FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
 _MACROS = {

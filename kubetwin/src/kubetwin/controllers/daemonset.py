@@ -6,8 +6,19 @@ from __future__ import annotations
 from kubetwin.client import Obj
 from kubetwin.controllers import history
 from kubetwin.controllers.base import Controller
-from kubetwin.controllers.kinds import CONTROLLERREVISIONS, DAEMONSETS, NODES, PODS
-from kubetwin.controllers.meta import (
+from kubetwin.controllers.refs import (
+    claim,
+    create_pod,
+    delete_pod,
+    matching_owners,
+    owner_keys,
+    pod_from_template,
+    slow_start,
+)
+from kubetwin.controllers.scheduling import matches_affinity, untolerated
+from kubetwin.informer import key_of, split_key
+from kubetwin.kinds import CONTROLLERREVISIONS, DAEMONSETS, NODES, PODS
+from kubetwin.meta import (
     annotations_of,
     availability_delay,
     controller_of,
@@ -24,17 +35,6 @@ from kubetwin.controllers.meta import (
     scaled_value,
     status_of,
 )
-from kubetwin.controllers.refs import (
-    claim,
-    create_pod,
-    delete_pod,
-    matching_owners,
-    owner_keys,
-    pod_from_template,
-    slow_start,
-)
-from kubetwin.controllers.scheduling import matches_affinity, untolerated
-from kubetwin.informer import key_of, split_key
 
 HASH_LABEL = "controller-revision-hash"
 _TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"

@@ -7,8 +7,10 @@ from kubetwin.client import ApiException, Obj
 from kubetwin.controllers import deployment_math as math
 from kubetwin.controllers.base import Controller
 from kubetwin.controllers.deployment_status import next_status, rollout_status, seconds_to_deadline, stamped
-from kubetwin.controllers.kinds import DEPLOYMENTS, PODS, REPLICASETS
-from kubetwin.controllers.meta import (
+from kubetwin.controllers.refs import claim, matching_owners, owner_keys
+from kubetwin.informer import split_key
+from kubetwin.kinds import DEPLOYMENTS, PODS, REPLICASETS
+from kubetwin.meta import (
     annotations_of,
     condition,
     controller_of,
@@ -26,8 +28,6 @@ from kubetwin.controllers.meta import (
     uid_of,
     with_meta,
 )
-from kubetwin.controllers.refs import claim, matching_owners, owner_keys
-from kubetwin.informer import split_key
 
 
 class _Sets:

@@ -6,15 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kubetwin.client import Obj
-from kubetwin.controllers.meta import (
-    annotations_of,
-    canonical_json,
-    fnv32a,
-    safe_encode,
-    scaled_value,
-    status_of,
-    without_nulls,
-)
+from kubetwin.meta import annotations_of, canonical_json, fnv32a, safe_encode, scaled_value, status_of, without_nulls
 
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"

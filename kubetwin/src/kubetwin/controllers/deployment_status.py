@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from kubetwin.client import Obj
 from kubetwin.controllers import deployment_math as math
-from kubetwin.controllers.meta import age_seconds, condition, name_of, set_condition, stamp, status_of
+from kubetwin.meta import age_seconds, condition, name_of, set_condition, stamp, status_of
 
 
 def stamped(kind: str, status: str, reason: str, message: str) -> Obj:

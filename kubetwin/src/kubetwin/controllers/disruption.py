@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from kubetwin.client import Obj
 from kubetwin.controllers.base import Controller
-from kubetwin.controllers.kinds import DEPLOYMENTS, JOBS, PDBS, PODS, REPLICASETS, STATEFULSETS
-from kubetwin.controllers.meta import (
+from kubetwin.informer import Informer, key_of, split_key
+from kubetwin.kinds import DEPLOYMENTS, JOBS, PDBS, PODS, REPLICASETS, STATEFULSETS
+from kubetwin.meta import (
     age_seconds,
     controller_of,
     deleting,
@@ -22,7 +23,6 @@ from kubetwin.controllers.meta import (
     stamp,
     status_of,
 )
-from kubetwin.informer import Informer, key_of, split_key
 
 
 class DisruptionController(Controller):

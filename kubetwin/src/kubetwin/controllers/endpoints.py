@@ -7,8 +7,10 @@ from collections.abc import Iterable
 
 from kubetwin.client import Obj
 from kubetwin.controllers.base import Controller
-from kubetwin.controllers.kinds import ENDPOINTS, ENDPOINTSLICES, NODES, PODS, SERVICES
-from kubetwin.controllers.meta import (
+from kubetwin.informer import Informer, key_of, split_key
+from kubetwin.kinds import ENDPOINTS, ENDPOINTSLICES, NODES, PODS, SERVICES
+from kubetwin.meta import (
+    SERVICE_NAME,
     annotations_of,
     canonical_json,
     deleting,
@@ -24,9 +26,7 @@ from kubetwin.controllers.meta import (
     uid_of,
     with_meta,
 )
-from kubetwin.informer import Informer, key_of, split_key
 
-SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 _SLICE_CONTROLLER = "endpointslice-controller.k8s.io"
 _HEADLESS = "service.kubernetes.io/headless"

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from kubetwin.client import MERGE_PATCH, ApiException, Obj, Resource, retry_delay
 from kubetwin.controllers.base import Context, Controller
 from kubetwin.controllers.discovery import discover, of_crd
-from kubetwin.controllers.kinds import CRDS, EVENTS
-from kubetwin.controllers.meta import deleting, name_of, namespace_of, uid_of
 from kubetwin.informer import Informer, version_of
+from kubetwin.kinds import CRDS, EVENTS
+from kubetwin.meta import deleting, name_of, namespace_of, uid_of
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from kubetwin.client import ApiException, Obj
 from kubetwin.controllers.base import Writer
-from kubetwin.controllers.kinds import CONTROLLERREVISIONS
-from kubetwin.controllers.meta import (
+from kubetwin.controllers.refs import claim
+from kubetwin.informer import Informer
+from kubetwin.kinds import CONTROLLERREVISIONS
+from kubetwin.meta import (
     annotations_of,
     canonical_json,
     fnv32,
@@ -22,8 +24,6 @@ from kubetwin.controllers.meta import (
     uid_of,
     without_nulls,
 )
-from kubetwin.controllers.refs import claim
-from kubetwin.informer import Informer
 
 HASH_LABEL = "controller.kubernetes.io/hash"
 

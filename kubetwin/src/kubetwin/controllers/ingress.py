@@ -13,14 +13,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from kubetwin.apiserver.http import HttpsServer, Request, Response
-from kubetwin.apiserver.proxying import Dialer, PodRequest, Unreachable
 from kubetwin.client import Obj
 from kubetwin.controllers.base import Context, Controller
-from kubetwin.controllers.endpoints import SERVICE_NAME
-from kubetwin.controllers.kinds import ENDPOINTSLICES, INGRESSCLASSES, INGRESSES, SECRETS, SERVICES
-from kubetwin.controllers.meta import annotations_of, deleting, labels_of, namespace_of, status_of, uid_of
 from kubetwin.informer import key_of, split_key
+from kubetwin.kinds import ENDPOINTSLICES, INGRESSCLASSES, INGRESSES, SECRETS, SERVICES
+from kubetwin.meta import SERVICE_NAME, annotations_of, deleting, labels_of, namespace_of, status_of, uid_of
+from kubetwin.serving.http import HttpsServer, Request, Response
+from kubetwin.serving.proxying import Dialer, PodRequest, Unreachable
 
 CONTROLLER = "twin.backout.dev/ingress"
 _CLASS_ANNOTATION = "kubernetes.io/ingress.class"

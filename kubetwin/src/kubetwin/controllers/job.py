@@ -7,8 +7,10 @@ import itertools
 
 from kubetwin.client import ApiException, Obj
 from kubetwin.controllers.base import Controller
-from kubetwin.controllers.kinds import JOBS, PODS
-from kubetwin.controllers.meta import (
+from kubetwin.controllers.refs import claim, create_pod, delete_pod, owner_keys, pod_from_template, slow_start
+from kubetwin.informer import split_key
+from kubetwin.kinds import JOBS, PODS
+from kubetwin.meta import (
     age_seconds,
     annotations_of,
     condition,
@@ -24,8 +26,6 @@ from kubetwin.controllers.meta import (
     status_of,
     uid_of,
 )
-from kubetwin.controllers.refs import claim, create_pod, delete_pod, owner_keys, pod_from_template, slow_start
-from kubetwin.informer import split_key
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 

@@ -7,9 +7,9 @@ import zlib
 
 from kubetwin.client import Obj
 from kubetwin.controllers.base import Controller
-from kubetwin.controllers.kinds import SERVICES
-from kubetwin.controllers.meta import deleting, status_of
 from kubetwin.informer import split_key
+from kubetwin.kinds import SERVICES
+from kubetwin.meta import deleting, status_of
 
 
 class LoadBalancerController(Controller):

@@ -8,8 +8,8 @@ from collections import Counter
 from kubetwin.client import ApiException, Obj
 from kubetwin.controllers.base import Controller
 from kubetwin.controllers.discovery import Discovered, discover
-from kubetwin.controllers.kinds import NAMESPACES, PODS
-from kubetwin.controllers.meta import deleting, name_of, namespace_of, set_condition, stamp, status_of
+from kubetwin.kinds import NAMESPACES, PODS
+from kubetwin.meta import deleting, name_of, namespace_of, set_condition, stamp, status_of
 
 _GOOD = (
     ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 
 from kubetwin.client import STRATEGIC_PATCH, ApiException, Obj, Resource
 from kubetwin.controllers.base import Writer
-from kubetwin.controllers.kinds import PODS
-from kubetwin.controllers.meta import controller_of, deleting, labels_of, name_of, namespace_of, owner_reference, uid_of
 from kubetwin.events import EventRecorder
 from kubetwin.informer import Informer
+from kubetwin.kinds import PODS
+from kubetwin.meta import controller_of, deleting, labels_of, name_of, namespace_of, owner_reference, uid_of
 
 
 async def claim(

@@ -9,8 +9,18 @@ from functools import cmp_to_key
 
 from kubetwin.client import ApiException, Obj
 from kubetwin.controllers.base import Controller
-from kubetwin.controllers.kinds import PODS, REPLICASETS
-from kubetwin.controllers.meta import (
+from kubetwin.controllers.refs import (
+    claim,
+    create_pod,
+    delete_pod,
+    matching_owners,
+    owner_keys,
+    pod_from_template,
+    slow_start,
+)
+from kubetwin.informer import key_of, split_key
+from kubetwin.kinds import PODS, REPLICASETS
+from kubetwin.meta import (
     age_seconds,
     annotations_of,
     availability_delay,
@@ -32,16 +42,6 @@ from kubetwin.controllers.meta import (
     total_restarts,
     uid_of,
 )
-from kubetwin.controllers.refs import (
-    claim,
-    create_pod,
-    delete_pod,
-    matching_owners,
-    owner_keys,
-    pod_from_template,
-    slow_start,
-)
-from kubetwin.informer import key_of, split_key
 
 _BURST = 500
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from kubetwin.client import STRATEGIC_PATCH, ApiException, Obj
 from kubetwin.controllers import scheduling
 from kubetwin.controllers.base import Controller
-from kubetwin.controllers.kinds import NODES, PODS, PVCS, PVS, STORAGECLASSES
-from kubetwin.controllers.meta import (
+from kubetwin.controllers.volumes import SELECTED_NODE, add_claim_index, claims_of
+from kubetwin.informer import key_of, split_key
+from kubetwin.kinds import NODES, PODS, PVCS, PVS, STORAGECLASSES
+from kubetwin.meta import (
     annotations_of,
     condition,
     controller_of,
@@ -25,8 +27,6 @@ from kubetwin.controllers.meta import (
     status_of,
     uid_of,
 )
-from kubetwin.controllers.volumes import SELECTED_NODE, add_claim_index, claims_of
-from kubetwin.informer import key_of, split_key
 
 _NAME = "default-scheduler"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from kubetwin.client import Obj
 from kubetwin.controllers import quantity
-from kubetwin.controllers.meta import equality_selector, labels_of, name_of, node_selector_term, status_of
+from kubetwin.meta import equality_selector, labels_of, name_of, node_selector_term, status_of
 
 UNSCHEDULABLE = "node(s) were unschedulable"
 TAINTED = "node(s) had untolerated taint(s)"

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from kubetwin.client import ApiException, Obj, Resource
 from kubetwin.controllers.base import Controller
-from kubetwin.controllers.kinds import CONFIGMAPS, NAMESPACES, SERVICEACCOUNTS
-from kubetwin.controllers.meta import deleting, name_of, namespace_of
+from kubetwin.kinds import CONFIGMAPS, NAMESPACES, SERVICEACCOUNTS
+from kubetwin.meta import deleting, name_of, namespace_of
 
 
 class ServiceAccountController(Controller):

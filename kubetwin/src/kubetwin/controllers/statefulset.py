@@ -11,8 +11,10 @@ from kubetwin.client import ApiException, Obj
 from kubetwin.controllers import history
 from kubetwin.controllers import statefulset_pods as sp
 from kubetwin.controllers.base import Controller
-from kubetwin.controllers.kinds import CONTROLLERREVISIONS, PODS, PVCS, STATEFULSETS
-from kubetwin.controllers.meta import (
+from kubetwin.controllers.refs import claim, matching_owners, owner_keys
+from kubetwin.informer import key_of, split_key
+from kubetwin.kinds import CONTROLLERREVISIONS, PODS, PVCS, STATEFULSETS
+from kubetwin.meta import (
     availability_delay,
     controller_of,
     deleting,
@@ -26,8 +28,6 @@ from kubetwin.controllers.meta import (
     status_of,
     with_meta,
 )
-from kubetwin.controllers.refs import claim, matching_owners, owner_keys
-from kubetwin.informer import key_of, split_key
 
 
 class _Stop(Exception):

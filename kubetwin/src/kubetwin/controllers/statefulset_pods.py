@@ -7,7 +7,8 @@ import copy
 import re
 
 from kubetwin.client import Obj
-from kubetwin.controllers.meta import (
+from kubetwin.controllers.refs import pod_from_template
+from kubetwin.meta import (
     deleting,
     labels_of,
     name_of,
@@ -17,7 +18,6 @@ from kubetwin.controllers.meta import (
     pod_phase,
     pod_ready,
 )
-from kubetwin.controllers.refs import pod_from_template
 
 REVISION_LABEL = "controller-revision-hash"
 NAME_LABEL = "statefulset.kubernetes.io/pod-name"

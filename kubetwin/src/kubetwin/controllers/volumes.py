@@ -12,8 +12,9 @@ from typing import Any
 from kubetwin.client import ApiException, Obj
 from kubetwin.controllers import quantity
 from kubetwin.controllers.base import Context, Controller
-from kubetwin.controllers.kinds import PODS, PVCS, PVS, STORAGECLASSES
-from kubetwin.controllers.meta import (
+from kubetwin.informer import key_of, split_key
+from kubetwin.kinds import PODS, PVCS, PVS, STORAGECLASSES
+from kubetwin.meta import (
     annotations_of,
     deleting,
     label_selector,
@@ -25,7 +26,6 @@ from kubetwin.controllers.meta import (
     uid_of,
     with_meta,
 )
-from kubetwin.informer import key_of, split_key
 
 PROVISIONER = "twin.backout.dev/hostpath"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"

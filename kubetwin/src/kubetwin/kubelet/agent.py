@@ -11,12 +11,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kubetwin.client import STRATEGIC_PATCH, Api, ApiException, Obj
-from kubetwin.controllers.kinds import CONFIGMAPS, PODS, SECRETS, SERVICES
-from kubetwin.controllers.meta import name_of, namespace_index, namespace_of, uid_of
 from kubetwin.events import EventRecorder
 from kubetwin.informer import SharedInformers, key_of
+from kubetwin.kinds import CONFIGMAPS, PODS, SECRETS, SERVICES
 from kubetwin.kubelet.faults import Fault, FaultRules
-from kubetwin.kubelet.logs import LogQuery, LogUnavailable, stream
+from kubetwin.kubelet.logs import LogQuery, stream
 from kubetwin.kubelet.machine import PodMachine
 from kubetwin.kubelet.network import Network
 from kubetwin.kubelet.nodes import NodeKeeper, SimulatedNode
@@ -26,6 +25,8 @@ from kubetwin.kubelet.references import references_of
 from kubetwin.kubelet.settings import KubeletSettings
 from kubetwin.kubelet.sockets import PodSockets
 from kubetwin.kubelet.status import pod_status
+from kubetwin.meta import name_of, namespace_index, namespace_of, uid_of
+from kubetwin.serving.logs import LogUnavailable
 from kubetwin.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 
 from kubetwin.client import Obj
-from kubetwin.controllers.meta import annotations_of, labels_of, name_of, namespace_of, uid_of
 from kubetwin.kubelet.references import Lookup
 from kubetwin.kubelet.volumes import data_of
+from kubetwin.meta import annotations_of, labels_of, name_of, namespace_of, uid_of
 
 _VARIABLE = re.compile(r"\$\$|\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")
 

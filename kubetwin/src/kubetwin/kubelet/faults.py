@@ -40,7 +40,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from kubetwin.client import Obj
-from kubetwin.controllers.meta import annotations_of, controller_of, labels_of, name_of, namespace_of
+from kubetwin.meta import annotations_of, controller_of, labels_of, name_of, namespace_of
 
 ANNOTATION = "twin.backout.dev/fault"
 RULE_LABEL = "twin.backout.dev/fault-rule"

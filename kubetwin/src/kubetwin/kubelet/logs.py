@@ -50,15 +50,6 @@ class LogQuery:
     """Only lines at or after this moment (seconds since the epoch)."""
 
 
-class LogUnavailable(Exception):
-    """There is nothing to read; code (HTTP) and message are the kubelet's."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
 async def stream(run: RunLog, query: LogQuery) -> AsyncIterator[bytes]:
     """The bytes of one run, in chunks; with ``follow`` until the run ends."""
     left = query.limit_bytes

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from kubetwin.client import Obj
-from kubetwin.controllers.meta import deleting, name_of, namespace_of, parse_time, status_of, uid_of
 from kubetwin.kubelet.apps.base import App, Around
 from kubetwin.kubelet.apps.recognise import app_for, may_be_recognised
 from kubetwin.kubelet.container import Container, Terminated
@@ -19,6 +18,7 @@ from kubetwin.kubelet.logs import RunLog
 from kubetwin.kubelet.references import Missing, a_referenced_key, missing_for_container, missing_for_volumes
 from kubetwin.kubelet.settings import KubeletSettings
 from kubetwin.kubelet.volumes import PodVolumes
+from kubetwin.meta import deleting, name_of, namespace_of, parse_time, status_of, uid_of
 
 
 class NodePort(Protocol):

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 from kubetwin.client import STRATEGIC_PATCH, Api, ApiException, Obj, retry_delay
-from kubetwin.controllers.kinds import LEASES, NODES
-from kubetwin.controllers.meta import condition, micro_stamp, stamp
+from kubetwin.kinds import LEASES, NODES
 from kubetwin.kubelet.settings import KubeletSettings
+from kubetwin.meta import condition, micro_stamp, stamp
 
 log = logging.getLogger(__name__)
 _LEASE_NAMESPACE = "kube-node-lease"

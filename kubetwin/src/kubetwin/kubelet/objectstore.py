@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kubetwin.client import Api, ApiException, Obj, retry_delay
-from kubetwin.controllers.kinds import CONFIGMAPS
-from kubetwin.controllers.meta import labels_of, name_of, namespace_of
+from kubetwin.kinds import CONFIGMAPS
+from kubetwin.meta import labels_of, name_of, namespace_of
 
 log = logging.getLogger(__name__)
 LABEL = "twin.backout.dev/object-store"

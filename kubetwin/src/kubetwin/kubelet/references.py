@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kubetwin.client import Obj
-from kubetwin.controllers.meta import namespace_of
+from kubetwin.meta import namespace_of
 
 Lookup = Callable[[str, str, str], Obj | None]
 """(ConfigMap or Secret, namespace, name) -> object."""

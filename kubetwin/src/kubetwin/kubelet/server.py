@@ -7,14 +7,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-from kubetwin.apiserver import certs
-from kubetwin.apiserver.http import HttpsServer, Request, Response
-from kubetwin.apiserver.logs import LogOptions, LogSource
-from kubetwin.apiserver.status import ApiError, bad_request
 from kubetwin.client import Obj
-from kubetwin.controllers.meta import name_of, namespace_of, parse_time
 from kubetwin.kubelet.agent import Kubelet
-from kubetwin.kubelet.logs import LogQuery, LogUnavailable
+from kubetwin.kubelet.logs import LogQuery
+from kubetwin.meta import name_of, namespace_of, parse_time
+from kubetwin.serving import certs
+from kubetwin.serving.http import HttpsServer, Request, Response
+from kubetwin.serving.logs import LogOptions, LogSource, LogUnavailable
 
 
 class KubeletServer:
@@ -99,11 +98,6 @@ def log_source(kubelet: Kubelet) -> LogSource:
         query = LogQuery(
             options.follow, options.previous, options.timestamps, options.tail_lines, options.limit_bytes, since
         )
-        try:
-            return kubelet.open_log(namespace_of(pod), name_of(pod), container, query)
-        except LogUnavailable as error:
-            if error.code == 400:
-                raise bad_request(error.message) from None
-            raise ApiError(error.code, "NotFound", error.message) from None
+        return kubelet.open_log(namespace_of(pod), name_of(pod), container, query)
 
     return read

@@ -20,10 +20,10 @@ from ipaddress import IPv4Network
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
-from kubetwin.apiserver.http import Handler, HttpsServer, Request, Response
-from kubetwin.apiserver.proxying import PodRequest, Unreachable
 from kubetwin.kubelet.machine import PodMachine
 from kubetwin.kubelet.network import HTTP2_GREETING, Network, listening, ports_of, speaks_http2
+from kubetwin.serving.http import Handler, HttpsServer, Request, Response
+from kubetwin.serving.proxying import PodRequest, Unreachable
 
 log = logging.getLogger(__name__)
 _INTERFACE = "lo"

@@ -6,10 +6,10 @@ from __future__ import annotations
 import datetime as dt
 
 from kubetwin.client import Obj
-from kubetwin.controllers.meta import condition, stamp, status_of
 from kubetwin.kubelet import images
 from kubetwin.kubelet.container import Container, Terminated
 from kubetwin.kubelet.machine import PodMachine
+from kubetwin.meta import condition, stamp, status_of
 
 
 def _time(when: float) -> str:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kubetwin.client import Obj
-from kubetwin.controllers.meta import namespace_of
 from kubetwin.kubelet.references import Lookup, missing_in_volume, sources_of
+from kubetwin.meta import namespace_of
 
 Files = Mapping[str, bytes]
 """Absolute path in the container → content."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from kubetwin.client import STRATEGIC_PATCH, Api, ApiException, Obj, Resource
-from kubetwin.controllers.kinds import DAEMONSETS, DEPLOYMENTS, EVENTS, NAMESPACES, PODS, SECRETS, STATEFULSETS
 from kubetwin.errors import LabFailed, TimedOut, ToolFailed
 from kubetwin.informer import Informer
+from kubetwin.kinds import DAEMONSETS, DEPLOYMENTS, EVENTS, NAMESPACES, PODS, SECRETS, STATEFULSETS
 from kubetwin.lab.behaviour import Images
 
 CHART = Path(__file__).parent / "charts" / "thanos-mini"

@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 from kubetwin.client import Obj, Resource
-from kubetwin.controllers.kinds import CONFIGMAPS, DEPLOYMENTS, PODS, SECRETS
 from kubetwin.errors import NotVerifiedError, RefusedError
+from kubetwin.kinds import CONFIGMAPS, DEPLOYMENTS, PODS, SECRETS
 from kubetwin.lab.builder import Lab
 from kubetwin.lab.helm_scenarios import CRASHING
 

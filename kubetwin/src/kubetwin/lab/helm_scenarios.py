@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kubetwin.controllers.kinds import STATEFULSETS
+from kubetwin.kinds import STATEFULSETS
 from kubetwin.lab.behaviour import Behaviour
 from kubetwin.lab.builder import Lab
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from kubetwin.apiserver.certs import new_identity
 from kubetwin.client import Obj
-from kubetwin.controllers.endpoints import SERVICE_NAME
-from kubetwin.controllers.kinds import ENDPOINTSLICES, INGRESSES, SECRETS, SERVICES
 from kubetwin.errors import NotVerifiedError, TimedOut
+from kubetwin.kinds import ENDPOINTSLICES, INGRESSES, SECRETS, SERVICES
 from kubetwin.lab.builder import Lab
 from kubetwin.lab.config_scenarios import as_before, healthy, keep
+from kubetwin.meta import SERVICE_NAME
+from kubetwin.serving.certs import new_identity
 
 TLS_SECRET = "grafana-tls"  # noqa: S105 - a name
 _POLL = 0.1

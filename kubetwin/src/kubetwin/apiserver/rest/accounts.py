@@ -10,13 +10,13 @@ import msgspec
 
 from kubetwin.apiserver import clock, encode
 from kubetwin.apiserver import schema as schemas
+from kubetwin.apiserver.call import Call
 from kubetwin.apiserver.fields import managed
-from kubetwin.apiserver.http import Response
 from kubetwin.apiserver.rest import pipeline
-from kubetwin.apiserver.rest.call import Call
 from kubetwin.apiserver.rest.read import find
 from kubetwin.apiserver.status import Cause, invalid, not_found
 from kubetwin.apiserver.tokens import DEFAULT_SECONDS, ISSUER
+from kubetwin.serving.http import Response
 
 _BINDABLE = {"Pod": ("pod", ("", "pods")), "Secret": ("secret", ("", "secrets")), "Node": ("node", ("", "nodes"))}
 
@@ -43,12 +43,12 @@ def create_token(call: Call) -> Response:
             text = f'cannot bind token for serviceaccount "{meta["name"]}" to object {bound.get("kind")}'
             raise invalid("TokenRequest.authentication.k8s.io", "", [Cause.invalid("spec.boundObjectRef", bound, text)])
         namespace = "" if claim == "node" else meta["namespace"]
-        target = call.server.store.collection(storage).get(namespace, bound.get("name", ""))
+        target = call.cluster.store.collection(storage).get(namespace, bound.get("name", ""))
         if target is None:
             raise not_found(storage[1], bound.get("name", ""))
         claims[claim] = {"name": bound["name"], "uid": target.obj["metadata"]["uid"]}
     subject = f"system:serviceaccount:{meta['namespace']}:{meta['name']}"
-    token = call.server.signer.issue({"aud": audiences, "kubernetes.io": claims, "sub": subject}, seconds)
+    token = call.cluster.signer.issue({"aud": audiences, "kubernetes.io": claims, "sub": subject}, seconds)
     answer: dict[str, Any] = {
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",

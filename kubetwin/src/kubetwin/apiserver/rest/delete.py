@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from kubetwin.apiserver import clock, encode, lifecycle
-from kubetwin.apiserver.http import Response
+from kubetwin.apiserver.call import Call, check_dry_run
 from kubetwin.apiserver.rest import pipeline
-from kubetwin.apiserver.rest.call import Call, check_dry_run
 from kubetwin.apiserver.rest.read import find, select
 from kubetwin.apiserver.status import ApiError, Cause, bad_request, conflict, invalid
 from kubetwin.apiserver.store import Entry, Object
+from kubetwin.serving.http import Response
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 # The answer to a delete is the object for these, a Status for all others.

@@ -9,11 +9,10 @@ from typing import Any
 import msgspec
 
 from kubetwin.apiserver import clock, encode
+from kubetwin.apiserver.call import Call
 from kubetwin.apiserver.fields import managed
-from kubetwin.apiserver.http import Response
 from kubetwin.apiserver.patch import json_patch, merge_patch, strategic
 from kubetwin.apiserver.rest import pipeline, write
-from kubetwin.apiserver.rest.call import Call
 from kubetwin.apiserver.schema import clone
 from kubetwin.apiserver.status import (
     Cause,
@@ -25,8 +24,9 @@ from kubetwin.apiserver.status import (
 )
 from kubetwin.apiserver.store import Object
 from kubetwin.apiserver.validation import strict
-from kubetwin.apiserver.validation.gojson import syntax_error
 from kubetwin.decoding import UNREADABLE
+from kubetwin.gojson import syntax_error
+from kubetwin.serving.http import Response
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"

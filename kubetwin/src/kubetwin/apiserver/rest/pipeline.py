@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from kubetwin.apiserver import defaults, protobuf
 from kubetwin.apiserver import schema as schemas
+from kubetwin.apiserver.call import Call, meta_of
 from kubetwin.apiserver.fields import managed
 from kubetwin.apiserver.negotiate import PROTOBUF, YAML, body_type
 from kubetwin.apiserver.resources import ResourceType
-from kubetwin.apiserver.rest.call import Call, meta_of
 from kubetwin.apiserver.schema import Schema, TypeMismatch
 from kubetwin.apiserver.status import ApiError, Cause, bad_request, invalid
 from kubetwin.apiserver.store import Object

@@ -9,10 +9,8 @@ from typing import Any
 import msgspec
 
 from kubetwin.apiserver import clock, encode, selectors
-from kubetwin.apiserver.http import Response
-from kubetwin.apiserver.logs import LogOptions
+from kubetwin.apiserver.call import Call, check_dry_run
 from kubetwin.apiserver.rest import delete, pipeline
-from kubetwin.apiserver.rest.call import Call, check_dry_run
 from kubetwin.apiserver.rest.read import find
 from kubetwin.apiserver.status import (
     ApiError,
@@ -25,6 +23,8 @@ from kubetwin.apiserver.status import (
     too_many_requests,
 )
 from kubetwin.apiserver.store import Entry, Object
+from kubetwin.serving.http import Response
+from kubetwin.serving.logs import LogOptions, LogUnavailable
 
 SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 _TOPOLOGY = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
@@ -43,7 +43,7 @@ def bind(call: Call) -> Response:
         raise invalid("Binding", call.name, [cause])
     if not target.get("name"):
         raise invalid("Binding", call.name, [Cause.required("target.name")])
-    collection = call.server.store.collection(("", "pods"))
+    collection = call.cluster.store.collection(("", "pods"))
     entry = collection.get(call.namespace, call.name)
     if entry is None:
         raise not_found("pods", call.name)
@@ -61,7 +61,7 @@ def bind(call: Call) -> Response:
 
 def _copy_topology(call: Call, pod: Object, node_name: str) -> None:
     """PodTopologyLabels: a pod carries the zone and region of the node it is bound to."""
-    node = call.server.store.collection(("", "nodes")).get("", node_name)
+    node = call.cluster.store.collection(("", "nodes")).get("", node_name)
     labels = (node.obj["metadata"].get("labels") or {}) if node is not None else {}
     found = {key: labels[key] for key in _TOPOLOGY if key in labels}
     if found:
@@ -134,7 +134,7 @@ def _ready(pod: Object) -> bool:
 
 
 def _spend_budget(call: Call, pod: Object, dry_run: bool) -> None:
-    collection = call.server.store.collection(_PDBS)
+    collection = call.cluster.store.collection(_PDBS)
     labels = pod["metadata"].get("labels") or {}
     found = [
         entry
@@ -183,11 +183,16 @@ async def logs(call: Call) -> Response:
     if not (pod.get("spec") or {}).get("nodeName"):
         # The real server answers an empty body for a pod that has no node yet.
         return Response(200, {"Content-Type": "text/plain"}, b"")
-    source = call.server.log_source
+    source = call.cluster.log_source
     if source is None:
         node = pod["spec"]["nodeName"]
         raise internal_error(f"no kubelet of node {node} is connected")
-    stream = await source(pod, container, options)
+    try:
+        stream = await source(pod, container, options)
+    except LogUnavailable as error:
+        if error.code == 400:
+            raise bad_request(error.message) from None
+        raise ApiError(error.code, "NotFound", error.message) from None
     return Response(200, {"Content-Type": "text/plain"}, stream=_limited(stream, options.limit_bytes))
 
 

@@ -11,11 +11,11 @@ import ipaddress
 import random
 from urllib.parse import quote, urlencode
 
-from kubetwin.apiserver.http import Response
-from kubetwin.apiserver.proxying import PodRequest, Unreachable
-from kubetwin.apiserver.rest.call import Call
+from kubetwin.apiserver.call import Call
 from kubetwin.apiserver.status import bad_request, not_found, service_unavailable
 from kubetwin.apiserver.store import Object
+from kubetwin.serving.http import Response
+from kubetwin.serving.proxying import PodRequest, Unreachable
 
 _SCHEMES = ("", "http", "https")
 _DROPPED = frozenset(("authorization", "connection", "host", "content-length", "accept-encoding"))
@@ -48,7 +48,7 @@ async def _proxy(call: Call) -> Response:
         location = f"{call.request.path}/{'?' if query else ''}{query}"
         return Response(301, {"Location": location}, b"")
     scheme, ip, port = _locate(call)
-    dial = call.server.dialer
+    dial = call.cluster.dialer
     if dial is None:
         raise service_unavailable(f"error trying to reach service: dial tcp {ip}:{port}: connect: no route to host")
     headers = {k: v for k, v in call.request.headers.items() if k not in _DROPPED and not k.startswith("impersonate-")}
@@ -114,7 +114,7 @@ def _service(call: Call, scheme: str, name: str, port: str) -> tuple[str, str, i
         if found is None:
             raise service_unavailable(f'no service port {port} found for service "{name}"')
         port = found.get("name") or ""
-    endpoints = call.server.store.collection(("", "endpoints")).get(call.namespace, name)
+    endpoints = call.cluster.store.collection(("", "endpoints")).get(call.namespace, name)
     if endpoints is None:
         raise not_found("services", name)
     subsets = endpoints.obj.get("subsets") or []

@@ -11,12 +11,12 @@ from itertools import islice
 import msgspec
 
 from kubetwin.apiserver import encode, selectors
-from kubetwin.apiserver.http import Response
-from kubetwin.apiserver.rest.call import LIST_TARGETS, Call
+from kubetwin.apiserver.call import LIST_TARGETS, Call
 from kubetwin.apiserver.status import ApiError, Cause, bad_request, expired, invalid, not_found, too_large_version
 from kubetwin.apiserver.store import Entry
-from kubetwin.apiserver.validation.gojson import syntax_error
 from kubetwin.decoding import UNREADABLE
+from kubetwin.gojson import syntax_error
+from kubetwin.serving.http import Response
 
 _EXPIRED = "The provided continue parameter is too old "
 INCONSISTENT = (
@@ -31,7 +31,7 @@ def get(call: Call) -> Response:
     media = call.accept()
     entry = find(call)
     version = parse_version(call.request.param("resourceVersion"))
-    current = call.server.store.version
+    current = call.cluster.store.version
     if version > current:
         raise too_large_version(version, current)
     return encode.object_response(entry, call.type, media, include_object=call.request.param("includeObject"))
@@ -117,7 +117,7 @@ def select(call: Call) -> tuple[list[Entry], dict[str, object]]:
     """The page of objects that the request's selectors, limit and version choose, and the list's metadata."""
     _check_options(call)
     selection = Selection.of(call)
-    store, collection = call.server.store, call.collection
+    store, collection = call.cluster.store, call.collection
     limit_text, token = call.request.param("limit"), call.request.param("continue")
     if limit_text and not limit_text.lstrip("-").isdigit():
         raise bad_request(f'strconv.ParseInt: parsing "{limit_text}": invalid syntax')

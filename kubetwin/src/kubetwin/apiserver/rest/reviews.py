@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from kubetwin.apiserver import auth, clock, encode
-from kubetwin.apiserver.http import Response, User
+from kubetwin.apiserver.call import Call
 from kubetwin.apiserver.rbac import Attributes
 from kubetwin.apiserver.rest import pipeline
-from kubetwin.apiserver.rest.call import Call
 from kubetwin.apiserver.status import Cause, bad_request, invalid
 from kubetwin.apiserver.store import Object
+from kubetwin.serving.http import Response, User
 
 RESOURCES = frozenset(
     (
@@ -73,7 +73,7 @@ def _token(call: Call, spec: dict[str, Any]) -> dict[str, Any]:
     token = spec.get("token", "")
     if not token:
         raise bad_request("token is required for TokenReview in authentication")
-    user = auth.token_user(call.server, token)
+    user = auth.token_user(call.cluster, token)
     if user is None:
         return {"user": {}, "error": "[invalid bearer token, token lookup failed]"}
     audiences = spec.get("audiences") or ["https://kubernetes.default.svc.cluster.local"]
@@ -110,7 +110,7 @@ def _access(call: Call, obj: Object, spec: dict[str, Any], user: User) -> dict[s
         )
     else:
         attributes = Attributes(verb=(path or {}).get("verb", ""), path=(path or {}).get("path", "") or "/")
-    reason = call.server.authorizer.reason(user, attributes)
+    reason = call.cluster.authorizer.reason(user, attributes)
     status: dict[str, Any] = {"allowed": reason is not None}
     if reason:
         status["reason"] = reason
@@ -123,7 +123,7 @@ def _rules(call: Call, spec: dict[str, Any]) -> dict[str, Any]:
         raise bad_request("no namespace on request")
     resource_rules: list[dict[str, Any]] = []
     other_rules: list[dict[str, Any]] = []
-    rules = list(call.server.authorizer.rules_for(call.user, namespace))
+    rules = list(call.cluster.authorizer.rules_for(call.user, namespace))
     if "system:masters" in call.user.groups:
         everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
         if everything not in rules:

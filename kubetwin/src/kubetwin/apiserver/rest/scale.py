@@ -11,18 +11,18 @@ import yaml
 
 from kubetwin.apiserver import clock, encode
 from kubetwin.apiserver import schema as schemas
+from kubetwin.apiserver.call import Call
 from kubetwin.apiserver.fields import managed
-from kubetwin.apiserver.http import Response
 from kubetwin.apiserver.negotiate import MediaType
 from kubetwin.apiserver.patch import json_patch, merge_patch, strategic
 from kubetwin.apiserver.resources import ResourceType
 from kubetwin.apiserver.rest import patching, pipeline, write
-from kubetwin.apiserver.rest.call import Call
 from kubetwin.apiserver.rest.read import find
 from kubetwin.apiserver.schema import TypeMismatch, clone
 from kubetwin.apiserver.status import Cause, bad_request, conflict, internal_error, invalid
 from kubetwin.apiserver.store import Object
 from kubetwin.decoding import UNREADABLE
+from kubetwin.serving.http import Response
 
 SCALE = ResourceType("autoscaling", "v1", "scales", "Scale", "scale", True, "ScaleList", storage_group="autoscaling")
 

@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from kubetwin.apiserver import encode
-from kubetwin.apiserver.http import Response
+from kubetwin.apiserver.call import WATCH_TARGETS, Call
 from kubetwin.apiserver.negotiate import MediaType
 from kubetwin.apiserver.resources import ResourceType
-from kubetwin.apiserver.rest.call import WATCH_TARGETS, Call
 from kubetwin.apiserver.rest.read import Selection, parse_version
 from kubetwin.apiserver.status import ApiError, Cause, bad_request, invalid
 from kubetwin.apiserver.store import Change, Entry
+from kubetwin.serving.http import Response
 
 MIN_TIMEOUT = 1800
 """Seconds a watch lasts at least when the client names no limit (the real server's --min-request-timeout)."""
@@ -76,7 +76,7 @@ class Watcher:
 
     def __init__(self, call: Call, selection: Selection, media: MediaType, timeout: float) -> None:
         self._type: ResourceType = call.type
-        self._store = call.server.store
+        self._store = call.cluster.store
         self._collection = call.collection
         self._selection = selection
         self._prefix = f"{call.namespace}/" if call.namespace else ""
@@ -84,14 +84,14 @@ class Watcher:
         self._version = media.version
         self._include = call.request.param("includeObject")
         self._bookmarks = call.request.param("allowWatchBookmarks") in ("true", "1")
-        self._bookmark_interval = call.server.settings.bookmark_interval
+        self._bookmark_interval = call.cluster.settings.bookmark_interval
         self._timeout = timeout
         self._queue: deque[bytes] = deque()
         self._wake = asyncio.Event()
         self._ended = False
         self._headers_sent = False
         self._last_sent = 0
-        self.faults = call.server.faults
+        self.faults = call.cluster.faults
         self.request = call.request
 
     def start_with_state(self, announce_end: bool) -> None:

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from kubetwin.apiserver import admission, clock, convert, encode, lifecycle, strategies, validation
+from kubetwin.apiserver.call import Call
 from kubetwin.apiserver.fields import keep_timestamps
-from kubetwin.apiserver.http import Response
 from kubetwin.apiserver.rbac import Attributes
 from kubetwin.apiserver.rest import pipeline
-from kubetwin.apiserver.rest.call import Call
 from kubetwin.apiserver.status import (
     ApiError,
     Cause,
@@ -26,6 +25,7 @@ from kubetwin.apiserver.status import (
     not_found,
 )
 from kubetwin.apiserver.store import Entry, Object, object_key
+from kubetwin.serving.http import Response
 
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 _SYSTEM_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
@@ -129,7 +129,7 @@ def create_object(call: Call, obj: Object, *, dry_run: bool, applied: bool = Fal
         pipeline.own(call, None, obj, now)
     obj = convert.to_storage(obj, call.type)
     admission.on_create(call, obj)
-    context = strategies.Context(call.server, call.user, dry_run, now, call.warnings)
+    context = strategies.Context(call.cluster.store, call.user, dry_run, now, call.warnings)
     strategies.prepare_create(call.type, obj, context)
     validate(call, obj, None)
     admission.after_validation(call, obj)
@@ -148,7 +148,7 @@ def create_object(call: Call, obj: Object, *, dry_run: bool, applied: bool = Fal
 
 def validate(call: Call, new: Object, old: Object | None, subresource: str = "") -> None:
     """Raises ApiError 422 naming everything that is wrong with an object (in the stored version)."""
-    stored = call.server.registry.stored(call.type.storage_key) or call.type
+    stored = call.cluster.registry.stored(call.type.storage_key) or call.type
     schema = pipeline.schema_of(stored)
     causes = validation.validate(stored.api_version, stored.kind, new, old, schema, subresource, call.type.api_version)
     if causes:
@@ -158,7 +158,7 @@ def validate(call: Call, new: Object, old: Object | None, subresource: str = "")
 def _require_create(call: Call) -> None:
     """A write that creates needs the right to create."""
     attributes = Attributes("create", call.type.group, call.type.resource, "", call.namespace, call.name)
-    call.server.authorizer.require(call.user, attributes)
+    call.cluster.authorizer.require(call.user, attributes)
 
 
 def order(obj: Object) -> Object:
@@ -274,7 +274,7 @@ def update_object(
     new = convert.to_storage(new, resource_type)
     stored_old = entry.obj
     admission.on_update(call, new, stored_old, subresource)
-    context = strategies.Context(call.server, call.user, dry_run, now, call.warnings)
+    context = strategies.Context(call.cluster.store, call.user, dry_run, now, call.warnings)
     strategies.prepare_update(resource_type, new, stored_old, subresource, context)
     meta = new["metadata"]
     meta.setdefault("uid", old_meta["uid"])

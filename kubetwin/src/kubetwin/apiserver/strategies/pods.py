@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from kubetwin.apiserver.store import Object
-from kubetwin.apiserver.strategies.base import Context
+from kubetwin.apiserver.strategies.context import Context
 
 _COMPUTE = ("cpu", "memory")
 

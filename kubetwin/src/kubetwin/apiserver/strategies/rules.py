@@ -7,7 +7,7 @@ import base64
 
 from kubetwin.apiserver.store import Object
 from kubetwin.apiserver.strategies import pods, services, workloads
-from kubetwin.apiserver.strategies.base import Context, CreateRule, UpdateRule
+from kubetwin.apiserver.strategies.context import Context, CreateRule, UpdateRule
 
 
 def _create_namespace(obj: Object, context: Context) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from kubetwin.apiserver.status import Cause, internal_error, invalid
 from kubetwin.apiserver.store import Object
-from kubetwin.apiserver.strategies.base import Context
+from kubetwin.apiserver.strategies.context import Context
 
 ADDRESSES = ipaddress.ip_network("10.96.0.0/16")
 NODE_PORTS = range(30000, 32768)
@@ -19,7 +19,7 @@ _WITH_PORTS = ("NodePort", "LoadBalancer")
 
 def _others(obj: Object, context: Context) -> Iterator[dict[str, Any]]:
     uid = obj["metadata"].get("uid")
-    for entry in context.server.store.collection(("", "services")).scan():
+    for entry in context.store.collection(("", "services")).scan():
         if entry.obj["metadata"]["uid"] != uid:
             yield entry.obj["spec"]
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from kubetwin.apiserver.store import Object
-from kubetwin.apiserver.strategies.base import Context
+from kubetwin.apiserver.strategies.context import Context
 
 _TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 _UID_LABELS = ("batch.kubernetes.io/controller-uid", "controller-uid")

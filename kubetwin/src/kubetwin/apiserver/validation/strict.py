@@ -13,8 +13,8 @@ import msgspec
 import yaml
 
 from kubetwin.apiserver.status import ApiError
-from kubetwin.apiserver.validation.gojson import syntax_error
 from kubetwin.decoding import UNREADABLE
+from kubetwin.gojson import syntax_error
 
 Object = dict[str, Any]
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from kubetwin.apiserver.validation.gojson import syntax_error
+from kubetwin.gojson import syntax_error
 from kubetwin.kubelet.apps.base import Around, Ended, Part, logfmt
 from kubetwin.kubelet.apps.metrics import Metric, counter, gauge
 

@@ -19,12 +19,12 @@ import re
 from collections.abc import Iterator
 
 from kubetwin.client import Obj
-from kubetwin.controllers.meta import annotations_of
 from kubetwin.kubelet.apps.base import App, Around, Part
 from kubetwin.kubelet.apps.bucket import Bucket, parse_bucket
 from kubetwin.kubelet.apps.configfile import ConfigFile
 from kubetwin.kubelet.apps.hashring import Hashring
 from kubetwin.kubelet.apps.prometheus import Prometheus
+from kubetwin.meta import annotations_of
 
 HASHRING_ANNOTATION = "twin.backout.dev/hashring-file"
 _FILE_FLAG = re.compile(r"^--[a-z0-9.-]*file=(/.+\.(?:ya?ml|json))$")

@@ -3,32 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from kubetwin.apiserver import schema as schemas
-from kubetwin.apiserver.http import User
 from kubetwin.apiserver.resources import ResourceType
 from kubetwin.apiserver.store import Object
-
-if TYPE_CHECKING:
-    from kubetwin.apiserver.server import ApiServer
-
-
-@dataclass(slots=True)
-class Context:
-    """``server`` gives access to other objects and allocators; nothing may be allocated for good when ``dry_run``."""
-
-    server: ApiServer
-    user: User
-    dry_run: bool
-    now: str
-    warnings: list[str]
-
-
-CreateRule = Callable[[Object, Context], None]
-UpdateRule = Callable[[Object, Object, str, Context], None]
+from kubetwin.apiserver.strategies.context import Context
+from kubetwin.apiserver.strategies.rules import CREATE, UPDATE
 
 # Kinds whose metadata.generation counts changes of their desired state. Source: the strategies in pkg/registry.
 _GENERATION = frozenset(
@@ -71,8 +50,6 @@ def has_status(resource_type: ResourceType) -> bool:
 
 def prepare_create(resource_type: ResourceType, obj: Object, context: Context) -> None:
     """Bring a new object (in the stored version) into the state in which it starts, in place."""
-    from kubetwin.apiserver.strategies.rules import CREATE
-
     key = resource_type.storage_key
     if has_status(resource_type) and key not in _STATUS_ON_CREATE:
         if resource_type.crd_version is not None:
@@ -89,8 +66,6 @@ def prepare_create(resource_type: ResourceType, obj: Object, context: Context) -
 
 def prepare_update(resource_type: ResourceType, new: Object, old: Object, subresource: str, context: Context) -> None:
     """Bring a changed object (in the stored version) in line with what this kind of update may touch, in place."""
-    from kubetwin.apiserver.strategies.rules import UPDATE
-
     key = resource_type.storage_key
     _keep(new["metadata"], old["metadata"], "generation")
     if resource_type.crd_version is not None:

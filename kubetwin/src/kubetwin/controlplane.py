@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
+from kubetwin.apiserver.server import ApiServer
 from kubetwin.client import Api, ApiException, retry_delay
 from kubetwin.controllers.base import Context, Controller, ControllerSettings
 from kubetwin.controllers.cronjob import CronJobController
@@ -30,9 +30,6 @@ from kubetwin.kubelet.agent import Kubelet
 from kubetwin.kubelet.nodes import SimulatedNode
 from kubetwin.kubelet.server import log_source
 from kubetwin.kubelet.settings import KubeletSettings
-
-if TYPE_CHECKING:
-    from kubetwin.apiserver.server import ApiServer
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +86,8 @@ class ControlPlane:
             self.controllers.append(self.ingress)
         self.ready = asyncio.Event()
         if server is not None:
-            server.log_source = log_source(self.kubelet)
-            server.dialer = self.kubelet.network.request
+            server.cluster.log_source = log_source(self.kubelet)
+            server.cluster.dialer = self.kubelet.network.request
 
     async def run(self) -> None:
         """Until cancelled; errors of the API are retried, never raised."""
@@ -126,7 +123,7 @@ def _embedded(settings: RunSettings, server: ApiServer) -> RunSettings:
     """Nobody watches heartbeats in an embedded cluster: they would only cost time."""
     controllers = settings.controllers
     if not controllers.ca_certificate:
-        controllers = replace(controllers, ca_certificate=server.identity.ca.decode())
+        controllers = replace(controllers, ca_certificate=server.cluster.identity.ca.decode())
     kubelet = replace(
         settings.kubelet,
         lease_interval=max(600.0, settings.kubelet.lease_interval),

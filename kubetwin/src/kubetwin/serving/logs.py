@@ -22,5 +22,14 @@ class LogOptions:
     stream: str = "All"
 
 
+class LogUnavailable(Exception):
+    """There is nothing to read; code (HTTP) and message are the kubelet's."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
 LogSource = Callable[[dict[str, Any], str, LogOptions], Awaitable[AsyncIterator[bytes]]]
-"""(pod, container, options) → the log; raises ApiError as a kubelet would answer."""
+"""(pod, container, options) → the log; raises LogUnavailable as a kubelet would answer."""

@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kubetwin.apiserver import negotiate
-from kubetwin.apiserver.http import Request, User
 from kubetwin.apiserver.paths import RequestInfo
 from kubetwin.apiserver.resources import ResourceType
+from kubetwin.apiserver.state import ClusterState
 from kubetwin.apiserver.status import Cause, bad_request, invalid
 from kubetwin.apiserver.store import Collection, Object
-
-if TYPE_CHECKING:
-    from kubetwin.apiserver.server import ApiServer
+from kubetwin.serving.http import Request, User
 
 OBJECT_TARGETS = ("Table", "PartialObjectMetadata")
 LIST_TARGETS = ("Table", "PartialObjectMetadataList")
@@ -25,7 +23,7 @@ WATCH_TARGETS = ("Table", "PartialObjectMetadata")
 class Call:
     """``warnings`` collects what the answer's ``Warning`` headers will say."""
 
-    server: ApiServer
+    cluster: ClusterState
     request: Request
     info: RequestInfo
     type: ResourceType
@@ -34,7 +32,7 @@ class Call:
 
     @property
     def collection(self) -> Collection:
-        return self.server.store.collection(self.type.storage_key)
+        return self.cluster.store.collection(self.type.storage_key)
 
     @property
     def namespace(self) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 from kubetwin.client import Obj
 
+SERVICE_NAME = "kubernetes.io/service-name"
+"""The label that names an EndpointSlice's Service."""
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"
 
 
