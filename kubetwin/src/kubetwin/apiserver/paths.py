@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kubetwin.serving import query
 from kubetwin.serving.http import Request
 
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -66,6 +67,6 @@ def parse(request: Request) -> RequestInfo:
                     info.name = value.removeprefix("=")
     if info.verb == "delete" and not info.name:
         info.verb = "deletecollection"
-    if info.verb in ("list", "get") and (forced_watch or request.param("watch") in ("true", "1")):
+    if info.verb in ("list", "get") and (forced_watch or query.flag(request, "watch")):
         info.verb = "watch" if info.verb == "list" else info.verb
     return info

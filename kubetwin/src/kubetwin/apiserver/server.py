@@ -12,9 +12,9 @@ from kubetwin.apiserver.faults import Faults
 from kubetwin.apiserver.openapi import OpenApi
 from kubetwin.apiserver.rbac import Attributes
 from kubetwin.apiserver.state import ClusterState, Settings
-from kubetwin.apiserver.status import ApiError, internal_error, path_not_found, too_large
+from kubetwin.apiserver.status import ApiError, bad_request, internal_error, path_not_found, too_large
 from kubetwin.kubeconfig import Entry
-from kubetwin.serving import certs
+from kubetwin.serving import certs, query
 from kubetwin.serving.http import BODY_LIMIT, HttpsServer, Request, Response
 
 _log = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ class ApiServer:
             response = await self._route(request)
         except ApiError as error:
             response = encode.error_response(error)
+        except query.Unreadable as error:
+            response = encode.error_response(bad_request(str(error)))
         except Exception as error:
             _log.exception("%s %s failed", request.method, request.path)
             response = encode.error_response(internal_error(type(error).__name__))

@@ -11,7 +11,7 @@ from kubetwin.client import Obj
 from kubetwin.kubelet.agent import Kubelet
 from kubetwin.kubelet.logs import LogQuery
 from kubetwin.meta import name_of, namespace_of, parse_time
-from kubetwin.serving import certs
+from kubetwin.serving import certs, query
 from kubetwin.serving.http import HttpsServer, Request, Response
 from kubetwin.serving.logs import LogOptions, LogSource, LogUnavailable
 
@@ -40,11 +40,11 @@ class KubeletServer:
         if len(parts) != 4 or parts[0] != "containerLogs" or request.method != "GET":
             return _text(404, "404 page not found\n")
         try:
-            query = log_query(request)
+            wanted = log_query(request)
         except ValueError:
             return _text(400, '{"message": "Unable to decode query."}')
         try:
-            stream = self.kubelet.open_log(parts[1], parts[2], parts[3], query)
+            stream = self.kubelet.open_log(parts[1], parts[2], parts[3], wanted)
         except LogUnavailable as error:
             return _text(error.code, error.message)
         return Response(200, {"content-type": "text/plain"}, stream=_kept(stream))
@@ -62,9 +62,6 @@ def _text(code: int, text: str) -> Response:
 def log_query(request: Request) -> LogQuery:
     """The options in a request's query. Raises ValueError when a number or time is malformed."""
 
-    def flag(name: str) -> bool:
-        return request.param(name) in ("true", "1", "True")
-
     def number(name: str) -> int | None:
         text = request.param(name)
         return int(text) if text else None
@@ -76,9 +73,9 @@ def log_query(request: Request) -> LogQuery:
         when = parse_time(request.param("sinceTime"))
         since = when.timestamp() if when else None
     return LogQuery(
-        follow=flag("follow"),
-        previous=flag("previous"),
-        timestamps=flag("timestamps"),
+        follow=query.flag(request, "follow"),
+        previous=query.flag(request, "previous"),
+        timestamps=query.flag(request, "timestamps"),
         tail_lines=number("tailLines"),
         limit_bytes=number("limitBytes"),
         since=since,
@@ -95,9 +92,9 @@ def log_source(kubelet: Kubelet) -> LogSource:
         elif options.since_time:
             when = parse_time(options.since_time)
             since = when.timestamp() if when else None
-        query = LogQuery(
+        wanted = LogQuery(
             options.follow, options.previous, options.timestamps, options.tail_lines, options.limit_bytes, since
         )
-        return kubelet.open_log(namespace_of(pod), name_of(pod), container, query)
+        return kubelet.open_log(namespace_of(pod), name_of(pod), container, wanted)
 
     return read

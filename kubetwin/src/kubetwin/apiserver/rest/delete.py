@@ -15,6 +15,7 @@ from kubetwin.apiserver.rest import pipeline
 from kubetwin.apiserver.rest.read import find, select
 from kubetwin.apiserver.status import ApiError, Cause, bad_request, conflict, invalid
 from kubetwin.apiserver.store import Entry, Object
+from kubetwin.serving import query
 from kubetwin.serving.http import Response
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
@@ -61,13 +62,11 @@ def read_options(call: Call) -> DeleteOptions:
         if raw.get("kind", "DeleteOptions") != "DeleteOptions":
             raise bad_request("decoded object cannot be converted to DeleteOptions")
     else:
-        query = call.request
-        if grace := query.param("gracePeriodSeconds"):
-            raw["gracePeriodSeconds"] = grace
-        raw["propagationPolicy"] = query.param("propagationPolicy")
-        if orphan := query.param("orphanDependents"):
-            raw["orphanDependents"] = orphan in ("true", "1")
-        raw["dryRun"] = [v for v in call.request.query.get("dryRun", ()) if v]
+        request = call.request
+        raw["gracePeriodSeconds"] = query.integer(request, "gracePeriodSeconds")
+        raw["orphanDependents"] = query.boolean(request, "orphanDependents")
+        raw["propagationPolicy"] = request.param("propagationPolicy")
+        raw["dryRun"] = [v for v in request.query.get("dryRun", ()) if v]
     preconditions = raw.get("preconditions") or {}
     wanted = raw.get("gracePeriodSeconds")
     try:

@@ -26,6 +26,7 @@ from kubetwin.apiserver.store import Object
 from kubetwin.apiserver.validation import strict
 from kubetwin.decoding import UNREADABLE
 from kubetwin.gojson import syntax_error
+from kubetwin.serving import query
 from kubetwin.serving.http import Response
 
 JSON_PATCH = "application/json-patch+json"
@@ -118,12 +119,11 @@ def patcher(call: Call, kind: str, body: Any) -> Callable[[Object], Object]:
 
 
 def check_options(call: Call, kind: str) -> None:
-    force = call.request.param("force")
     causes = []
     if kind == APPLY:
         if not call.request.param("fieldManager"):
             causes.append(Cause.required("fieldManager", "is required for apply patch"))
-    elif force:
+    elif query.boolean(call.request, "force") is not None:
         causes.append(Cause.forbidden("force", "may not be specified for non-apply patch"))
     if causes:
         raise invalid("PatchOptions.meta.k8s.io", "", causes)
@@ -142,7 +142,7 @@ def _apply(call: Call, subresource: str, dry_run: bool) -> Response:
             old or None,
             applied,
             manager=call.field_manager,
-            force=call.request.param("force") in ("true", "1"),
+            force=query.flag(call.request, "force"),
             schema=pipeline.schema_of(call.type),
             api_version=call.type.api_version,
             subresource=subresource,

@@ -12,6 +12,7 @@ from kubetwin.apiserver import clock, encode, selectors
 from kubetwin.apiserver.call import Call, check_dry_run
 from kubetwin.apiserver.rest import delete, pipeline
 from kubetwin.apiserver.rest.read import find
+from kubetwin.apiserver.schema import times
 from kubetwin.apiserver.status import (
     ApiError,
     Cause,
@@ -23,6 +24,7 @@ from kubetwin.apiserver.status import (
     too_many_requests,
 )
 from kubetwin.apiserver.store import Entry, Object
+from kubetwin.serving import query
 from kubetwin.serving.http import Response
 from kubetwin.serving.logs import LogOptions, LogUnavailable
 
@@ -222,29 +224,21 @@ def _container(call: Call, pod: Object, wanted: str) -> str:
     raise bad_request(f"a container name must be specified for pod {call.name}, choose one of: [{names}]")
 
 
-def _number(call: Call, name: str) -> int | None:
-    text = call.request.param(name)
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
-
-
 def _log_options(call: Call) -> LogOptions:
-    def flag(name: str) -> bool:
-        return call.request.param(name) in ("true", "1")
-
+    request = call.request
+    try:
+        since = times.canonical(text, micro=False) if (text := request.param("sinceTime")) else ""
+    except ValueError as error:
+        raise bad_request(str(error)) from None
     options = LogOptions(
-        follow=flag("follow"),
-        previous=flag("previous"),
-        since_seconds=_number(call, "sinceSeconds"),
-        since_time=call.request.param("sinceTime"),
-        timestamps=flag("timestamps"),
-        tail_lines=_number(call, "tailLines"),
-        limit_bytes=_number(call, "limitBytes"),
-        stream=call.request.param("stream", "All"),
+        follow=query.flag(request, "follow"),
+        previous=query.flag(request, "previous"),
+        since_seconds=query.integer(request, "sinceSeconds"),
+        since_time=since,
+        timestamps=query.flag(request, "timestamps"),
+        tail_lines=query.integer(request, "tailLines"),
+        limit_bytes=query.integer(request, "limitBytes"),
+        stream=request.param("stream", "All"),
     )
     causes = []
     if options.tail_lines is not None and options.tail_lines < 0:

@@ -16,6 +16,7 @@ from kubetwin.apiserver.status import ApiError, Cause, bad_request, expired, inv
 from kubetwin.apiserver.store import Entry
 from kubetwin.decoding import UNREADABLE
 from kubetwin.gojson import syntax_error
+from kubetwin.serving import query
 from kubetwin.serving.http import Response
 
 _EXPIRED = "The provided continue parameter is too old "
@@ -101,7 +102,7 @@ def _check_options(call: Call) -> None:
         if match == "Exact" and version == "0":
             text = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
             causes.append(Cause.forbidden("resourceVersionMatch", text))
-    if call.request.param("sendInitialEvents"):
+    if query.boolean(call.request, "sendInitialEvents") is not None:
         causes.append(Cause.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     if causes:
         raise invalid("ListOptions.meta.k8s.io", "", causes)
@@ -118,10 +119,10 @@ def select(call: Call) -> tuple[list[Entry], dict[str, object]]:
     _check_options(call)
     selection = Selection.of(call)
     store, collection = call.cluster.store, call.collection
-    limit_text, token = call.request.param("limit"), call.request.param("continue")
-    if limit_text and not limit_text.lstrip("-").isdigit():
-        raise bad_request(f'strconv.ParseInt: parsing "{limit_text}": invalid syntax')
-    limit = max(int(limit_text or 0), 0)
+    token = call.request.param("continue")
+    # A list has no use for a time limit, but refuses what is none.
+    _, limit = query.integer(call.request, "timeoutSeconds"), query.integer(call.request, "limit") or 0
+    limit = max(limit, 0)
     requested = call.request.param("resourceVersion")
     version, start = store.version, ""
     if token:

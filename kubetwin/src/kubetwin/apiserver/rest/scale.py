@@ -22,6 +22,7 @@ from kubetwin.apiserver.schema import TypeMismatch, clone
 from kubetwin.apiserver.status import Cause, bad_request, conflict, internal_error, invalid
 from kubetwin.apiserver.store import Object
 from kubetwin.decoding import UNREADABLE
+from kubetwin.serving import query
 from kubetwin.serving.http import Response
 
 SCALE = ResourceType("autoscaling", "v1", "scales", "Scale", "scale", True, "ScaleList", storage_group="autoscaling")
@@ -136,7 +137,7 @@ def _applier(call: Call, config: Object) -> write.Transform:
             old,
             wanted,
             manager=call.field_manager,
-            force=call.request.param("force") in ("true", "1"),
+            force=query.flag(call.request, "force"),
             schema=pipeline.schema_of(call.type),
             api_version=call.type.api_version,
             subresource="scale",
@@ -180,8 +181,8 @@ def _changer(call: Call, kind: str) -> write.Transform:
 def _merged(call: Call, old: Object, scale: Object, desired: str) -> Object:
     meta = scale.get("metadata") or {}
     write.check_name(call, meta)
-    version, uid = meta.get("resourceVersion"), meta.get("uid")
-    if version and version != old["metadata"]["resourceVersion"]:
+    version, uid = write.named_version(meta), meta.get("uid")
+    if version and version != int(old["metadata"]["resourceVersion"]):
         raise conflict(call.type.group_resource, call.name)
     if uid and uid != old["metadata"]["uid"]:
         text = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"

@@ -16,8 +16,9 @@ from kubetwin.apiserver.call import WATCH_TARGETS, Call
 from kubetwin.apiserver.negotiate import MediaType
 from kubetwin.apiserver.resources import ResourceType
 from kubetwin.apiserver.rest.read import Selection, parse_version
-from kubetwin.apiserver.status import ApiError, Cause, bad_request, invalid
+from kubetwin.apiserver.status import ApiError, Cause, invalid
 from kubetwin.apiserver.store import Change, Entry
+from kubetwin.serving import query
 from kubetwin.serving.http import Response
 
 MIN_TIMEOUT = 1800
@@ -28,15 +29,15 @@ _encode = msgspec.json.Encoder().encode
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
-def _check_options(call: Call) -> bool:
-    """Whether initial events were asked for (a streaming list)."""
+def _check_options(call: Call) -> bool | None:
+    """Whether initial events were asked for (a streaming list), None when nothing was said of them."""
     match = call.request.param("resourceVersionMatch")
-    initial = call.request.param("sendInitialEvents")
+    initial = query.boolean(call.request, "sendInitialEvents")
     causes = []
-    if initial and match != "NotOlderThan":
+    if initial is not None and match != "NotOlderThan":
         text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
         causes.append(Cause.forbidden("resourceVersionMatch", text))
-    if match and not initial:
+    if match and initial is None:
         text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
         causes.append(Cause.forbidden("resourceVersionMatch", text))
     if match and match != "NotOlderThan":
@@ -44,7 +45,7 @@ def _check_options(call: Call) -> bool:
         causes.append(Cause.of("FieldValueNotSupported", "resourceVersionMatch", match, text))
     if causes:
         raise invalid("ListOptions.meta.k8s.io", "", causes)
-    return initial in ("true", "1")
+    return initial
 
 
 def watch(call: Call) -> Response:
@@ -55,14 +56,11 @@ def watch(call: Call) -> Response:
     selection = Selection.of(call)
     requested = call.request.param("resourceVersion")
     version = parse_version(requested)
-    seconds = call.request.param("timeoutSeconds")
-    if seconds and not seconds.isdigit():
-        raise bad_request(f'strconv.ParseInt: parsing "{seconds}": invalid syntax')
-    timeout = float(seconds or 0) or MIN_TIMEOUT * (1 + random.random())
+    timeout = float(query.integer(call.request, "timeoutSeconds") or 0) or MIN_TIMEOUT * (1 + random.random())
     watcher = Watcher(call, selection, media, timeout)
-    snapshot = initial or (not call.request.param("sendInitialEvents") and requested in ("", "0"))
+    snapshot = initial or (initial is None and requested in ("", "0"))
     if snapshot:
-        watcher.start_with_state(announce_end=initial)
+        watcher.start_with_state(announce_end=bool(initial))
     elif version:
         watcher.start_after(version)
     else:
@@ -83,7 +81,7 @@ class Watcher:
         self._target = media.target
         self._version = media.version
         self._include = call.request.param("includeObject")
-        self._bookmarks = call.request.param("allowWatchBookmarks") in ("true", "1")
+        self._bookmarks = query.flag(call.request, "allowWatchBookmarks")
         self._bookmark_interval = call.cluster.settings.bookmark_interval
         self._timeout = timeout
         self._queue: deque[bytes] = deque()

@@ -117,7 +117,7 @@ def create_object(call: Call, obj: Object, *, dry_run: bool, applied: bool = Fal
     for name in _SYSTEM_FIELDS:
         meta.pop(name, None)
     check_namespace(call, meta)
-    if meta.pop("resourceVersion", ""):
+    if meta.pop("resourceVersion", "").lstrip("0").isdigit():
         raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
     generated = not meta.get("name") and bool(meta.get("generateName"))
     if generated:
@@ -216,6 +216,17 @@ def check_name(call: Call, meta: dict[str, Any]) -> None:
         raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({call.name})")
 
 
+def named_version(meta: dict[str, Any]) -> int:
+    """The version that a written object says it is based on; none, and ``0``, are 0, that is any version.
+
+    Raises ApiError 500 when it is no number, as a real server does.
+    """
+    text = str(meta.get("resourceVersion") or "0")
+    if not (text.isascii() and text.isdigit()):
+        raise ApiError(500, "", f'strconv.ParseUint: parsing "{text}": invalid syntax')
+    return int(text)
+
+
 def update_object(
     call: Call,
     transform: Transform,
@@ -256,11 +267,9 @@ def update_object(
     old = convert.from_storage(entry.copy(), resource_type)
     new = transform(old)
     meta = new["metadata"]
-    version = meta.get("resourceVersion", "")
+    version = named_version(meta)
     if version:
-        if not (version.isascii() and version.isdigit()):
-            raise ApiError(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
-        if version != old_meta["resourceVersion"]:
+        if version != int(old_meta["resourceVersion"]):
             raise conflict(resource_type.group_resource, call.name)
     elif resource_type.storage_key in VERSION_REQUIRED or resource_type.crd_version is not None:
         cause = Cause(
