@@ -23,7 +23,7 @@ from backout.cluster.port import (
     SECRETS,
     SERVICES,
     STATEFULSETS,
-    Cluster,
+    ClusterReader,
     Resource,
 )
 from backout.errors import AccessDenied
@@ -68,13 +68,13 @@ class _Managed(msgspec.Struct):
     metadata: _Meta
 
 
-async def edits(cluster: Cluster, namespace: str, since: datetime) -> list[LedgerEntry]:
+async def edits(cluster: ClusterReader, namespace: str, since: datetime) -> list[LedgerEntry]:
     """The last write of each manager to each object, where it is not older than ``since``; controllers left out."""
     found = await asyncio.gather(*(_of_kind(cluster, resource, namespace, since) for resource in WATCHED))
     return [entry for entries in found for entry in entries]
 
 
-async def _of_kind(cluster: Cluster, resource: Resource, namespace: str, since: datetime) -> list[LedgerEntry]:
+async def _of_kind(cluster: ClusterReader, resource: Resource, namespace: str, since: datetime) -> list[LedgerEntry]:
     # Release records are Helm's own business, and large.
     labels = "owner!=helm" if resource in (SECRETS, CONFIGMAPS) else ""
     try:
@@ -94,7 +94,7 @@ def _by_choice(writer: Writer) -> bool:
     return writer.subresource != "status" and writer.manager not in _CONTROL_PLANE
 
 
-def _entry(cluster: Cluster, resource: Resource, namespace: str, meta: _Meta, writer: Writer) -> LedgerEntry:
+def _entry(cluster: ClusterReader, resource: Resource, namespace: str, meta: _Meta, writer: Writer) -> LedgerEntry:
     assert writer.time is not None
     ref = ObjectRef(resource.api_version, resource.kind, meta.name, namespace, meta.uid)
     paths = list(_paths(writer.fields_v1))

@@ -7,7 +7,7 @@ import asyncio
 
 import msgspec
 
-from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Cluster, Resource
+from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, ClusterReader, Resource
 from backout.errors import AccessDenied
 from backout.helm.records import Records
 from backout.model.target import Target
@@ -26,7 +26,7 @@ class _Named(msgspec.Struct):
     metadata: _Meta
 
 
-async def targets_in(cluster: Cluster, namespace: str) -> list[Target]:
+async def targets_in(cluster: ClusterReader, namespace: str) -> list[Target]:
     """Releases first, then unmanaged workloads, each sorted by name; what may not be listed is left out."""
     releases, *workloads = await asyncio.gather(
         _releases(cluster, namespace), *(_unmanaged(cluster, namespace, kind) for kind in _KINDS)
@@ -37,7 +37,7 @@ async def targets_in(cluster: Cluster, namespace: str) -> list[Target]:
 _KINDS: tuple[Resource, ...] = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 
 
-async def _releases(cluster: Cluster, namespace: str) -> list[Target]:
+async def _releases(cluster: ClusterReader, namespace: str) -> list[Target]:
     try:
         newest = await Records(cluster, namespace).releases()
     except AccessDenied:
@@ -45,7 +45,7 @@ async def _releases(cluster: Cluster, namespace: str) -> list[Target]:
     return sorted(Target("helm", name, place, cluster.name) for place, name in newest)
 
 
-async def _unmanaged(cluster: Cluster, namespace: str, resource: Resource) -> list[Target]:
+async def _unmanaged(cluster: ClusterReader, namespace: str, resource: Resource) -> list[Target]:
     try:
         found = await cluster.list_as(_Named, resource, namespace)
     except AccessDenied:
@@ -58,6 +58,6 @@ async def _unmanaged(cluster: Cluster, namespace: str, resource: Resource) -> li
     )
 
 
-async def _is_free(cluster: Cluster, resource: Resource, item: _Named) -> bool:
+async def _is_free(cluster: ClusterReader, resource: Resource, item: _Named) -> bool:
     obj = {"apiVersion": resource.api_version, "kind": resource.kind, **msgspec.to_builtins(item)}
     return (await owner_of(cluster, obj)).kind == "none"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from backout.cluster.port import CONTROLLERREVISIONS, REPLICASETS, Cluster, Resource
+from backout.cluster.port import CONTROLLERREVISIONS, REPLICASETS, ClusterReader, Resource
 from backout.errors import AccessDenied
 from backout.kube.diff import diff_objects
 from backout.kube.projections import ControllerRevision, Workload
@@ -40,7 +40,7 @@ class _Template(msgspec.Struct, frozen=True):
     cause: str
 
 
-async def rollouts(cluster: Cluster, namespace: str, since: datetime) -> list[LedgerEntry]:
+async def rollouts(cluster: ClusterReader, namespace: str, since: datetime) -> list[LedgerEntry]:
     """New templates since then, each with what differs from the one before."""
     replicasets, revisions = await asyncio.gather(
         _read(cluster, Workload, REPLICASETS, namespace),
@@ -59,7 +59,7 @@ async def rollouts(cluster: Cluster, namespace: str, since: datetime) -> list[Le
     return entries
 
 
-async def _read(cluster: Cluster, shape: type[_T], resource: Resource, namespace: str) -> list[_T]:
+async def _read(cluster: ClusterReader, shape: type[_T], resource: Resource, namespace: str) -> list[_T]:
     try:
         return await cluster.list_as(shape, resource, namespace)
     except AccessDenied:
@@ -97,7 +97,7 @@ def _of_sets(items: Iterable[ControllerRevision]) -> list[_Template]:
     return found
 
 
-def _entry(cluster: Cluster, namespace: str, before: _Template | None, item: _Template) -> LedgerEntry:
+def _entry(cluster: ClusterReader, namespace: str, before: _Template | None, item: _Template) -> LedgerEntry:
     namespace = item.namespace or namespace
     ref = ObjectRef("apps/v1", item.kind, item.name, namespace, item.uid)
     fields = diff_objects(_shell(before), _shell(item)) if before else ()

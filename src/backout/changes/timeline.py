@@ -11,7 +11,7 @@ import msgspec
 
 from backout.changes.edits import edits
 from backout.changes.rollouts import rollouts
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.errors import AccessDenied, Invalid, TooLarge
 from backout.helm.compare import compare
 from backout.helm.payload import Release
@@ -25,7 +25,7 @@ TOGETHER = timedelta(seconds=5)
 """A rollout or a write by helm this soon after a release's revision is part of it."""
 
 
-async def changes(cluster: Cluster, namespace: str, since: datetime) -> list[LedgerEntry]:
+async def changes(cluster: ClusterReader, namespace: str, since: datetime) -> list[LedgerEntry]:
     """What changed since then, oldest first. Sources that may not be read are left out.
 
     A rollout, or a write by helm, that came with a release's revision is told once, as that revision.
@@ -49,7 +49,7 @@ def _with_actor(rollout: LedgerEntry, edited: Iterable[LedgerEntry]) -> LedgerEn
     return rollout
 
 
-async def release_changes(cluster: Cluster, namespace: str, since: datetime) -> list[LedgerEntry]:
+async def release_changes(cluster: ClusterReader, namespace: str, since: datetime) -> list[LedgerEntry]:
     """One entry for each revision of each release that was begun since then."""
     try:
         newest = await Records(cluster, namespace).releases()
@@ -72,7 +72,7 @@ def _began(record: Record) -> datetime:
 
 
 async def _release_entry(
-    cluster: Cluster, records: Records, before: Record | None, record: Record, began: datetime
+    cluster: ClusterReader, records: Records, before: Record | None, record: Record, began: datetime
 ) -> LedgerEntry:
     target = Target("helm", record.release, records.namespace, cluster.name)
     try:

@@ -182,13 +182,27 @@ class KubernetesCluster:
             self._wire, type, resource, namespace, labels=labels, fields=fields, timing=self._timing
         )
 
-    async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
+    async def create(self, obj: Object) -> Object:
         """POST."""
+        return await self._create(obj, dry_run=False)
+
+    async def dry_run_create(self, obj: Object) -> Object:
+        """POST with dryRun=All."""
+        return await self._create(obj, dry_run=True)
+
+    async def _create(self, obj: Object, *, dry_run: bool) -> Object:
         resource = await self.resource(obj["apiVersion"], obj["kind"])
         return await self._verbs.create(resource, obj, dry_run=dry_run)
 
-    async def replace(self, obj: Object, *, dry_run: bool = False) -> Object:
+    async def replace(self, obj: Object) -> Object:
         """PUT."""
+        return await self._replace(obj, dry_run=False)
+
+    async def dry_run_replace(self, obj: Object) -> Object:
+        """PUT with dryRun=All."""
+        return await self._replace(obj, dry_run=True)
+
+    async def _replace(self, obj: Object, *, dry_run: bool) -> Object:
         resource = await self.resource(obj["apiVersion"], obj["kind"])
         return await self._verbs.replace(resource, obj, dry_run=dry_run)
 
@@ -201,15 +215,36 @@ class KubernetesCluster:
         *,
         type: PatchType = "merge",
         subresource: str = "",
-        dry_run: bool = False,
     ) -> Object:
         """PATCH."""
         return await self._verbs.patch(
-            resource, name, patch, namespace, type=type, subresource=subresource, dry_run=dry_run
+            resource, name, patch, namespace, type=type, subresource=subresource, dry_run=False
         )
 
-    async def apply(self, obj: Object, *, manager: str = MANAGER, force: bool = False, dry_run: bool = False) -> Object:
+    async def dry_run_patch(
+        self,
+        resource: Resource,
+        name: str,
+        patch: Any,
+        namespace: str = "",
+        *,
+        type: PatchType = "merge",
+        subresource: str = "",
+    ) -> Object:
+        """PATCH with dryRun=All."""
+        return await self._verbs.patch(
+            resource, name, patch, namespace, type=type, subresource=subresource, dry_run=True
+        )
+
+    async def apply(self, obj: Object, *, manager: str = MANAGER, force: bool = False) -> Object:
         """Server-side apply."""
+        return await self._apply(obj, manager=manager, force=force, dry_run=False)
+
+    async def dry_run_apply(self, obj: Object, *, manager: str = MANAGER, force: bool = False) -> Object:
+        """Server-side apply with dryRun=All."""
+        return await self._apply(obj, manager=manager, force=force, dry_run=True)
+
+    async def _apply(self, obj: Object, *, manager: str, force: bool, dry_run: bool) -> Object:
         resource = await self.resource(obj["apiVersion"], obj["kind"])
         return await self._verbs.apply(resource, obj, manager=manager, force=force, dry_run=dry_run)
 
@@ -223,18 +258,29 @@ class KubernetesCluster:
         resource_version: str = "",
         propagation: Propagation = "Background",
         grace: int | None = None,
-        dry_run: bool = False,
     ) -> None:
         """DELETE with preconditions."""
-        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
-        preconditions = {key: value for key, value in (("uid", uid), ("resourceVersion", resource_version)) if value}
-        if preconditions:
-            options["preconditions"] = preconditions
+        options = _delete_options(uid, resource_version, propagation)
         if grace is not None:
             options["gracePeriodSeconds"] = grace
-        if dry_run:
-            options["dryRun"] = ["All"]
-        await self._wire.request("DELETE", path_of(resource, name, namespace), body=msgspec.json.encode(options))
+        await self._delete(path_of(resource, name, namespace), options)
+
+    async def dry_run_delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str = "",
+        *,
+        uid: str = "",
+        resource_version: str = "",
+        propagation: Propagation = "Background",
+    ) -> None:
+        """DELETE with dryRun=All."""
+        options = {**_delete_options(uid, resource_version, propagation), "dryRun": ["All"]}
+        await self._delete(path_of(resource, name, namespace), options)
+
+    async def _delete(self, path: str, options: dict[str, Any]) -> None:
+        await self._wire.request("DELETE", path, body=msgspec.json.encode(options))
 
     async def logs(
         self, pod: str, namespace: str, container: str = "", *, previous: bool = False, tail: int = 20
@@ -298,6 +344,14 @@ def connect(kubeconfig: str = "", context: str = "", *, name: str = "", imported
         RefusedError: an ``imported`` kubeconfig wants to run a program or to weaken the connection.
     """
     return KubernetesCluster(kubeconfigs.connection(kubeconfig, context, imported=imported), name=name)
+
+
+def _delete_options(uid: str, resource_version: str, propagation: Propagation) -> dict[str, Any]:
+    options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+    preconditions = {key: value for key, value in (("uid", uid), ("resourceVersion", resource_version)) if value}
+    if preconditions:
+        options["preconditions"] = preconditions
+    return options
 
 
 def _decode(type_: Any, body: bytes, what: str) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from backout.cluster.port import Cluster, Resource
+from backout.cluster.port import ClusterReader, Resource
 from backout.errors import TimedOut
 from backout.model.target import ObjectRef
 
@@ -14,7 +14,7 @@ GONE_WITHIN: Final = 60.0
 """Seconds within which an object that was deleted is gone, so that it can be made anew."""
 
 
-async def until_gone(cluster: Cluster, resource: Resource, ref: ObjectRef, uid: str) -> None:
+async def until_gone(cluster: ClusterReader, resource: Resource, ref: ObjectRef, uid: str) -> None:
     """Returns once the object with that uid does not exist any more.
 
     Raises:

@@ -119,9 +119,11 @@ class HeldLease(Protocol):
         """
 
 
-class Cluster(Protocol):
-    """One cluster, reached through one context of a kubeconfig.
+class ClusterReader(Protocol):
+    """One cluster, reached through one context of a kubeconfig, to look at: nothing here changes it.
 
+    The ``dry_run`` questions ask the API server what it would make of a write; they always carry ``dryRun=All``
+    (kubernetes.io/docs/reference/using-api/api-concepts, "Dry-run"), so that nothing is stored.
     With ``kubeconfig`` as KUBECONFIG (empty inside a pod) and ``context``, other programs, such as helm, reach the same
     cluster as the same user.
     """
@@ -197,13 +199,13 @@ class Cluster(Protocol):
     ) -> AsyncIterator[WatchEvent]:
         """List and watch without end: survives 410, resets and half-open streams without losing a deletion."""
 
-    async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
-        """POST."""
+    async def dry_run_create(self, obj: Object) -> Object:
+        """What a POST would store, or the error that it would end with."""
 
-    async def replace(self, obj: Object, *, dry_run: bool = False) -> Object:
-        """PUT; conditional when ``metadata.resourceVersion`` is set."""
+    async def dry_run_replace(self, obj: Object) -> Object:
+        """What a PUT would store; conditional when ``metadata.resourceVersion`` is set."""
 
-    async def patch(
+    async def dry_run_patch(
         self,
         resource: Resource,
         name: str,
@@ -212,16 +214,13 @@ class Cluster(Protocol):
         *,
         type: PatchType = "merge",
         subresource: str = "",
-        dry_run: bool = False,
     ) -> Object:
-        """PATCH. Put uid or resourceVersion into it (``metadata``, or a JSON patch ``test``) to make it conditional."""
+        """What a PATCH would store."""
 
-    async def apply(
-        self, obj: Object, *, manager: str = "backout", force: bool = False, dry_run: bool = False
-    ) -> Object:
-        """Server-side apply."""
+    async def dry_run_apply(self, obj: Object, *, manager: str = "backout", force: bool = False) -> Object:
+        """What a server-side apply would store."""
 
-    async def delete(
+    async def dry_run_delete(
         self,
         resource: Resource,
         name: str,
@@ -230,10 +229,8 @@ class Cluster(Protocol):
         uid: str = "",
         resource_version: str = "",
         propagation: Propagation = "Background",
-        grace: int | None = None,
-        dry_run: bool = False,
     ) -> None:
-        """DELETE with preconditions; an object with another uid raises Conflict."""
+        """Whether a DELETE with these preconditions would be accepted."""
 
     async def logs(
         self, pod: str, namespace: str, container: str = "", *, previous: bool = False, tail: int = 20
@@ -265,6 +262,44 @@ class Cluster(Protocol):
     async def may(self, accesses: Sequence[Access]) -> list[AccessAnswer]:
         """Asks by SelfSubjectAccessReview, all in parallel."""
 
+
+class Cluster(ClusterReader, Protocol):
+    """A cluster that may be written to: what a run's steps get, and nothing that only looks."""
+
+    async def create(self, obj: Object) -> Object:
+        """POST."""
+
+    async def replace(self, obj: Object) -> Object:
+        """PUT; conditional when ``metadata.resourceVersion`` is set."""
+
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        patch: Any,
+        namespace: str = "",
+        *,
+        type: PatchType = "merge",
+        subresource: str = "",
+    ) -> Object:
+        """PATCH. Put uid or resourceVersion into it (``metadata``, or a JSON patch ``test``) to make it conditional."""
+
+    async def apply(self, obj: Object, *, manager: str = "backout", force: bool = False) -> Object:
+        """Server-side apply."""
+
+    async def delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str = "",
+        *,
+        uid: str = "",
+        resource_version: str = "",
+        propagation: Propagation = "Background",
+        grace: int | None = None,
+    ) -> None:
+        """DELETE with preconditions; an object with another uid raises Conflict."""
+
     def lease(
         self, target: str, namespace: str, *, holder: str, about: Mapping[str, str]
     ) -> AbstractAsyncContextManager[HeldLease]:
@@ -278,7 +313,7 @@ class Cluster(Protocol):
         """Closes connections."""
 
 
-async def find(cluster: Cluster, ref: ObjectRef) -> Object | None:
+async def find(cluster: ClusterReader, ref: ObjectRef) -> Object | None:
     """The object that ``ref`` names, or None when it (or its kind) does not exist, or has another uid."""
     from backout.errors import ObjectNotFound
 

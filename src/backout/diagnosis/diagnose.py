@@ -8,16 +8,15 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import cast
 
-from backout.cluster.port import PODS, Cluster
+from backout.cluster.port import PODS, ClusterReader
 from backout.diagnosis.attribution.faults import Fault, Way, way_of
 from backout.diagnosis.attribution.objects import find_faults, take_out
 from backout.diagnosis.attribution.root_cause import Case, conclude
 from backout.diagnosis.detectors.releases import ReleaseState, read_releases
 from backout.diagnosis.detectors.symptoms import find_troubles, held_symptom, rollout_symptoms, serving, symptoms_of
+from backout.diagnosis.evidence.caching_reader import CachingReader
 from backout.diagnosis.evidence.collect import KINDS, State, WorkloadKey, read_state
-from backout.diagnosis.evidence.memo import MemoReader
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.model.evidence import Diagnosis, Problem, Symptom
 from backout.model.message import msg
@@ -30,7 +29,7 @@ ROUNDED = timedelta(seconds=1)
 """The cluster's clock is read from a Date header, which has no fractions."""
 
 
-async def diagnose(cluster: Cluster, namespace: str, targets: Sequence[Target] = ()) -> Diagnosis:
+async def diagnose(cluster: ClusterReader, namespace: str, targets: Sequence[Target] = ()) -> Diagnosis:
     """The diagnosis of one namespace, or of all when it is empty; of ``targets`` alone when some are named.
 
     Raises:
@@ -64,7 +63,7 @@ def _known(now: datetime, took: float, problems: Sequence[Problem]) -> datetime:
     return max([end, *(sign for sign in signs if sign <= end + ROUNDED)])
 
 
-async def _problems(cluster: Cluster, cases: Iterable[Case]) -> list[Problem]:
+async def _problems(cluster: ClusterReader, cases: Iterable[Case]) -> list[Problem]:
     """What is behind each case, namespace by namespace: the histories of one namespace lie in the same few lists."""
     by_namespace: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
@@ -72,14 +71,14 @@ async def _problems(cluster: Cluster, cases: Iterable[Case]) -> list[Problem]:
     gate = asyncio.Semaphore(NAMESPACES_AT_ONCE)
 
     async def one(cases: list[Case]) -> list[Problem]:
-        async with gate, MemoReader(cluster) as once:
-            return list(await asyncio.gather(*(conclude(cast(Cluster, once), case) for case in cases)))
+        async with gate, CachingReader(cluster) as reader:
+            return list(await asyncio.gather(*(conclude(reader, case) for case in cases)))
 
     found = await asyncio.gather(*(one(cases) for cases in by_namespace.values()))
     return [problem for problems in found for problem in problems]
 
 
-async def _broken_workloads(cluster: Cluster, state: State, now: datetime) -> dict[WorkloadKey, list[Symptom]]:
+async def _broken_workloads(cluster: ClusterReader, state: State, now: datetime) -> dict[WorkloadKey, list[Symptom]]:
     troubles = await find_troubles(cluster, state, now)
     keys = list(troubles)
     details = await asyncio.gather(*(symptoms_of(cluster, key, troubles[key], now) for key in keys))
@@ -96,13 +95,12 @@ async def _broken_workloads(cluster: Cluster, state: State, now: datetime) -> di
 
 
 async def _faults(
-    cluster: Cluster, state: State, broken: dict[WorkloadKey, list[Symptom]], now: datetime
+    cluster: ClusterReader, state: State, broken: dict[WorkloadKey, list[Symptom]], now: datetime
 ) -> list[tuple[Fault, Way]]:
     """Single objects at fault, each with who takes it back. What they explain is no longer in ``broken``."""
-    async with MemoReader(cluster) as once:
-        reading = cast(Cluster, once)
-        faults = await find_faults(reading, state, broken, now)
-        ways = await asyncio.gather(*(way_of(reading, fault) for fault in faults))
+    async with CachingReader(cluster) as reader:
+        faults = await find_faults(reader, state, broken, now)
+        ways = await asyncio.gather(*(way_of(reader, fault) for fault in faults))
     found = []
     for fault, way in zip(faults, ways, strict=True):
         if way.mechanism == "helm":
@@ -134,10 +132,10 @@ def _add_faults(cases: dict[Target, Case], state: State, faults: Sequence[tuple[
                 case.desired += desired
 
 
-async def _cases(cluster: Cluster, state: State, broken: dict[WorkloadKey, list[Symptom]]) -> dict[Target, Case]:
+async def _cases(cluster: ClusterReader, state: State, broken: dict[WorkloadKey, list[Symptom]]) -> dict[Target, Case]:
     """One case for each owner to act on: everything of one release that is broken goes back together."""
-    async with MemoReader(cluster) as once:
-        owners = await asyncio.gather(*(_owner(cast(Cluster, once), key) for key in broken))
+    async with CachingReader(cluster) as reader:
+        owners = await asyncio.gather(*(_owner(reader, key) for key in broken))
     cases: dict[Target, Case] = {}
     for (key, symptoms), (owner, target, mechanism) in zip(broken.items(), owners, strict=True):
         case = cases.setdefault(target, Case(target=target, mechanism=mechanism, owner=owner))
@@ -152,7 +150,7 @@ async def _cases(cluster: Cluster, state: State, broken: dict[WorkloadKey, list[
     return cases
 
 
-async def _owner(cluster: Cluster, key: WorkloadKey) -> tuple[Owner, Target, str]:
+async def _owner(cluster: ClusterReader, key: WorkloadKey) -> tuple[Owner, Target, str]:
     """The owner of a workload, what to act on, and by which mechanism (none where Backout has no way)."""
     namespace, kind, name = key
     itself = Target(kind.lower(), name, namespace, cluster.name)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from backout.cluster.port import CONFIGMAPS, SECRETS, Cluster, Object, Resource
+from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader, Object, Resource
 from backout.errors import (
     AccessDenied,
     Invalid,
@@ -116,7 +116,7 @@ def driver(environment: dict[str, str] | None = None) -> Resource:
 class Records:
     """The records of one namespace. Payloads are kept once decoded: a record's content never changes under its key."""
 
-    def __init__(self, cluster: Cluster, namespace: str, resource: Resource | None = None) -> None:
+    def __init__(self, cluster: ClusterReader, namespace: str, resource: Resource | None = None) -> None:
         self.cluster = cluster
         self.namespace = namespace
         self.resource = resource or driver()

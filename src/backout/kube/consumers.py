@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, INGRESSES, PODS, STATEFULSETS, Cluster, Object, Resource
+from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, INGRESSES, PODS, STATEFULSETS, ClusterReader, Object, Resource
 from backout.errors import AccessDenied, ObjectNotFound, ServerError
 from backout.kube.references import How, Reference, of_custom, of_ingress, references
 from backout.model.message import Message, msg
@@ -87,7 +87,7 @@ class Readers:
         self._found: dict[tuple[str, str], dict[tuple[ObjectRef, Reference], set[str]]] = defaultdict(dict)
 
     @classmethod
-    async def read(cls, cluster: Cluster, namespace: str, *, custom: bool = True) -> Readers:
+    async def read(cls, cluster: ClusterReader, namespace: str, *, custom: bool = True) -> Readers:
         """Reads workloads, pods and Ingresses, and custom resources as well unless ``custom`` is False."""
         readers = cls()
         await asyncio.gather(
@@ -135,7 +135,7 @@ class Readers:
             if pod:
                 pods.add(pod)
 
-    async def _read_pods(self, cluster: Cluster, namespace: str) -> None:
+    async def _read_pods(self, cluster: ClusterReader, namespace: str) -> None:
         found = await asyncio.gather(*(self._templates(cluster, resource, namespace) for resource in _WORKLOADS))
         known = {ref.uid: ref for refs in found for ref in refs}
         deployments = {ref.name: ref for refs in found for ref in refs if ref.kind == "Deployment"}
@@ -156,7 +156,7 @@ class Readers:
             for workload, pod, named in page:
                 self._add(workload, named, pod)
 
-    async def _templates(self, cluster: Cluster, resource: Resource, namespace: str) -> list[ObjectRef]:
+    async def _templates(self, cluster: ClusterReader, resource: Resource, namespace: str) -> list[ObjectRef]:
         try:
             items = await cluster.list_as(_Workload, resource, namespace)
         except AccessDenied:
@@ -170,7 +170,7 @@ class Readers:
             self._add(ref, references(item.spec.template.spec))
         return refs
 
-    async def _read_ingresses(self, cluster: Cluster, namespace: str) -> None:
+    async def _read_ingresses(self, cluster: ClusterReader, namespace: str) -> None:
         try:
             items = await cluster.list_all(INGRESSES, namespace)
         except ObjectNotFound:
@@ -181,7 +181,7 @@ class Readers:
         for item in items:
             self._add(_ref(INGRESSES, item, namespace), of_ingress(item))
 
-    async def _read_custom(self, cluster: Cluster, namespace: str) -> None:
+    async def _read_custom(self, cluster: ClusterReader, namespace: str) -> None:
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(resource: Resource) -> None:
@@ -207,7 +207,7 @@ class Readers:
         await asyncio.gather(*(one(resource) for resource in wanted))
 
 
-async def readers_of(cluster: Cluster, ref: ObjectRef) -> tuple[Reader, ...]:
+async def readers_of(cluster: ClusterReader, ref: ObjectRef) -> tuple[Reader, ...]:
     """Who reads the object now; what may not be looked at is left out (`Readers.read` tells of it)."""
     return (await Readers.read(cluster, ref.namespace)).of(ref.kind, ref.name)
 

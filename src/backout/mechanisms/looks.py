@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.model.target import Target
 
 L = TypeVar("L")
@@ -19,17 +19,17 @@ FRESH = 5.0
 class Looks(Generic[L]):
     """What ``read`` gave, by cluster and target; gone with the cluster."""
 
-    def __init__(self, read: Callable[[Cluster, Target], Awaitable[L]]) -> None:
+    def __init__(self, read: Callable[[ClusterReader, Target], Awaitable[L]]) -> None:
         self._read = read
-        self._kept: WeakKeyDictionary[Cluster, dict[Target, tuple[float, L]]] = WeakKeyDictionary()
+        self._kept: WeakKeyDictionary[ClusterReader, dict[Target, tuple[float, L]]] = WeakKeyDictionary()
 
-    async def fresh(self, cluster: Cluster, target: Target) -> L:
+    async def fresh(self, cluster: ClusterReader, target: Target) -> L:
         """Reads anew; what is asked within the next seconds builds on it."""
         look = await self._read(cluster, target)
         self._kept.setdefault(cluster, {})[target] = (time.monotonic(), look)
         return look
 
-    async def recent(self, cluster: Cluster, target: Target) -> L:
+    async def recent(self, cluster: ClusterReader, target: Target) -> L:
         """The last look while it is fresh, else a new one."""
         at, look = self._kept.get(cluster, {}).get(target, (0.0, None))
         if look is not None and time.monotonic() - at < FRESH:

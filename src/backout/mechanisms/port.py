@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import Cluster, ClusterReader
 from backout.model.change import Changes, ObjectChange
 from backout.model.message import Message
 from backout.model.plan import Access, Check, Risk, Step
@@ -50,7 +50,7 @@ class Mechanism(Protocol):
 
     name: ClassVar[str]
 
-    async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
+    async def history(self, cluster: ClusterReader, target: Target) -> list[Revision]:
         """All known revisions, oldest first, each judged good, bad or unknown with reasons.
 
         Raises:
@@ -58,27 +58,27 @@ class Mechanism(Protocol):
         """
 
     async def between(
-        self, cluster: Cluster, target: Target, earlier: Revision | None, later: Revision
+        self, cluster: ClusterReader, target: Target, earlier: Revision | None, later: Revision
     ) -> tuple[ObjectChange, ...]:
         """What changed from ``earlier`` (None: from nothing) to ``later``, as recorded; not looking at what is live."""
 
-    async def preview(self, cluster: Cluster, target: Target, revision: Revision) -> Changes:
+    async def preview(self, cluster: ClusterReader, target: Target, revision: Revision) -> Changes:
         """What going back to ``revision`` would change, object by object."""
 
-    async def steps(self, cluster: Cluster, target: Target, revision: Revision) -> list[Step]:
+    async def steps(self, cluster: ClusterReader, target: Target, revision: Revision) -> list[Step]:
         """The effects in order, with preconditions as observed now.
 
         Raises:
             RefusedError: going back would do harm, or can't work; says why and what to do instead.
         """
 
-    async def risks(self, cluster: Cluster, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
+    async def risks(self, cluster: ClusterReader, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
         """What the reader must know before saying yes."""
 
-    async def checks(self, cluster: Cluster, target: Target, revision: Revision) -> list[Check]:
+    async def checks(self, cluster: ClusterReader, target: Target, revision: Revision) -> list[Check]:
         """What has to be measured afterwards."""
 
-    async def access(self, cluster: Cluster, target: Target, changes: Changes) -> list[Access]:
+    async def access(self, cluster: ClusterReader, target: Target, changes: Changes) -> list[Access]:
         """Every right that the steps need."""
 
     def effects(self) -> Mapping[str, Effect]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.errors import AccessDenied, NotFoundError, ServerError
 from backout.model.target import ObjectRef
 
@@ -63,7 +63,7 @@ class Tracked(msgspec.Struct, frozen=True):
         return self.listed.get((group if slash else "", ref.kind, ref.namespace, ref.name))
 
 
-async def applications(reader: Cluster) -> Tracked:
+async def applications(reader: ClusterReader) -> Tracked:
     """Every object of this cluster that an application here lists; nothing where Argo CD is not served."""
     try:
         resource = await reader.resource(API_VERSION, KIND)

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from backout.cluster.port import CONFIGMAPS, SECRETS, Cluster
+from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader
 from backout.errors import AccessDenied, NotFoundError
 from backout.helm.records import Records
 from backout.model.message import Message, msg
@@ -56,7 +56,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 class Ownership:
     """The owners of many objects in one reading: each release, parent and application is looked up once."""
 
-    def __init__(self, reader: Cluster) -> None:
+    def __init__(self, reader: ClusterReader) -> None:
         self._reader = reader
         self._asked: dict[object, asyncio.Task[Any]] = {}
 
@@ -195,7 +195,7 @@ class Ownership:
         return tracked.of(ref)
 
 
-async def owner_of(reader: Cluster, obj: dict[str, Any]) -> Owner:
+async def owner_of(reader: ClusterReader, obj: dict[str, Any]) -> Owner:
     """The owner of one object; for many in one reading: `Ownership`."""
     return await Ownership(reader).of(obj)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from backout.cluster.port import Cluster, Object
+from backout.cluster.port import ClusterReader, Object
 from backout.kube.sanitise import controller, helm_record
 from backout.ownership.owner import RELEASE_NAME, Ownership
 from backout.ownership.signs import managers
@@ -26,7 +26,7 @@ NOBODY = Owned()
 class Owners:
     """The owners of one namespace's objects."""
 
-    def __init__(self, reader: Cluster) -> None:
+    def __init__(self, reader: ClusterReader) -> None:
         self._ownership = Ownership(reader)
 
     async def of(self, obj: Object) -> Owned:

@@ -13,7 +13,7 @@ import asyncio
 
 import msgspec
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.errors import AccessDenied, NotFoundError, ServerError
 from backout.ownership.signs import Manager, helm_chart, helm_release
 
@@ -34,7 +34,7 @@ class _Deployer(msgspec.Struct, frozen=True):
     spec: _Spec = _Spec()
 
 
-async def release_managers(reader: Cluster) -> dict[tuple[str, str], Manager]:
+async def release_managers(reader: ClusterReader) -> dict[tuple[str, str], Manager]:
     """Namespace and name of each release → what deploys it. What may not be listed is left out: objects bear marks, too."""
     fluxes, charts = await asyncio.gather(
         _served(reader, ("helm.toolkit.fluxcd.io/v2", "helm.toolkit.fluxcd.io/v2beta2"), "HelmRelease"),
@@ -52,7 +52,7 @@ async def release_managers(reader: Cluster) -> dict[tuple[str, str], Manager]:
     return found
 
 
-async def _served(reader: Cluster, versions: tuple[str, ...], kind: str) -> list[_Deployer]:
+async def _served(reader: ClusterReader, versions: tuple[str, ...], kind: str) -> list[_Deployer]:
     for version in versions:
         try:
             return await reader.list_as(_Deployer, await reader.resource(version, kind))

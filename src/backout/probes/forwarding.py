@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from backout.cluster.port import Cluster, Object
+from backout.cluster.port import ClusterReader, Object
 from backout.model.message import Message, msg
 from backout.probes.metrics import page
 from backout.probes.programs import Program
@@ -33,7 +33,7 @@ class Forwarding(msgspec.Struct, frozen=True):
 
 
 async def forwarding(
-    cluster: Cluster, namespace: str, pod: Object, program: Program, *, between: float = BETWEEN
+    cluster: ClusterReader, namespace: str, pod: Object, program: Program, *, between: float = BETWEEN
 ) -> Forwarding:
     """How the requests of one receiver to the others fare within ``between`` seconds. Never raises."""
     name = str(pod["metadata"]["name"])

@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 import httpx2
 import msgspec
 
-from backout.cluster.port import SECRETS, Cluster, Object
+from backout.cluster.port import SECRETS, ClusterReader, Object
 from backout.errors import BackoutError, ObjectNotFound
 from backout.model.message import Message, msg
 from backout.probes.service import marker
@@ -99,7 +99,7 @@ def _add(found: dict[tuple[str, str], Route], host: str, path: str, backend: Any
         )
 
 
-async def ask(cluster: Cluster, ingress: Object, *, timeout: float = TIMEOUT) -> list[Answer]:
+async def ask(cluster: ClusterReader, ingress: Object, *, timeout: float = TIMEOUT) -> list[Answer]:
     """Asks every route (see `routes`), all within ``timeout`` seconds each. Never raises."""
     wanted = routes(ingress)
     address, problem = _address(cluster, ingress)
@@ -116,7 +116,7 @@ async def ask(cluster: Cluster, ingress: Object, *, timeout: float = TIMEOUT) ->
 
 
 async def fetch(
-    cluster: Cluster, ingress: Object, path: str, *, host: str = "", timeout: float = TIMEOUT
+    cluster: ClusterReader, ingress: Object, path: str, *, host: str = "", timeout: float = TIMEOUT
 ) -> tuple[Answer, bytes]:
     """Asks one path, of the first host when none is named, and gives at most 256 KiB of the body. Never raises."""
     known = routes(ingress)
@@ -147,7 +147,7 @@ class _Address(msgspec.Struct, frozen=True):
     https: int = 443
 
 
-def _address(cluster: Cluster, ingress: Object) -> tuple[_Address, Message | None]:
+def _address(cluster: ClusterReader, ingress: Object) -> tuple[_Address, Message | None]:
     """The first address of its status. An address is somebody else's word: only what may be an Ingress is asked."""
     nothing = _Address("")
     points = ((ingress.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
@@ -174,7 +174,7 @@ def _address(cluster: Cluster, ingress: Object) -> tuple[_Address, Message | Non
     return _Address(host, plain[0] if plain else 0, secure[0] if secure else 0), None
 
 
-def _is_local(cluster: Cluster) -> bool:
+def _is_local(cluster: ClusterReader) -> bool:
     """Whether the cluster itself runs on this computer."""
     from backout.cluster import kubeconfig
     from backout.cluster.tls import is_loopback
@@ -188,7 +188,7 @@ def _is_local(cluster: Cluster) -> bool:
 class _Certificates:
     """The certificates of TLS Secrets, each read once."""
 
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
+    def __init__(self, cluster: ClusterReader, namespace: str) -> None:
         self._cluster, self._namespace = cluster, namespace
         self._found: dict[str, asyncio.Task[bytes | Certificate]] = {}
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from backout.cluster.port import Cluster, ProxyAnswer
+from backout.cluster.port import ClusterReader, ProxyAnswer
 from backout.errors import AccessDenied, BackoutError
 from backout.model.message import Message, msg
 
@@ -51,7 +51,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 async def page(
-    cluster: Cluster,
+    cluster: ClusterReader,
     namespace: str,
     pod: str,
     port: int,
@@ -84,7 +84,13 @@ async def page(
 
 
 async def _ask(
-    cluster: Cluster, namespace: str, pod: str, port: int, path: str, timeout: float, scheme: Literal["http", "https"]
+    cluster: ClusterReader,
+    namespace: str,
+    pod: str,
+    port: int,
+    path: str,
+    timeout: float,
+    scheme: Literal["http", "https"],
 ) -> ProxyAnswer:
     return await cluster.proxied("pods", pod, namespace, port, path, scheme=scheme, limit=LIMIT, timeout=timeout)
 

@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from backout.cluster.port import Cluster, Object
+from backout.cluster.port import ClusterReader, Object
 from backout.errors import BackoutError
 from backout.model.message import Message, msg
 from backout.probes.logs import Entry, entries, shown
@@ -55,7 +55,7 @@ class StorageState(msgspec.Struct, frozen=True):
 
 
 async def storage_state(
-    cluster: Cluster,
+    cluster: ClusterReader,
     namespace: str,
     pod: Object,
     container: str,
@@ -103,7 +103,7 @@ async def storage_state(
     return StorageState("failing" if recent is not None else "failed", text, by_operation, words, at, "metrics")
 
 
-async def _scrape(cluster: Cluster, namespace: str, pod: str, program: Program) -> Page:
+async def _scrape(cluster: ClusterReader, namespace: str, pod: str, program: Program) -> Page:
     if not program.port:
         return Page(refusal=msg("it listens on loopback only"))
     return await page(cluster, namespace, pod, program.port, (OPERATIONS, FAILURES), path=program.metrics_path)
@@ -136,7 +136,7 @@ def _by_log(said: Entry | None, recent: Entry | None, refusal: Message | None, g
 
 
 async def _last_words(
-    cluster: Cluster, namespace: str, pod: Object, container: str
+    cluster: ClusterReader, namespace: str, pod: Object, container: str
 ) -> tuple[Entry | None, Entry | None]:
     """The last warning or error about object storage, of this run or of the one before it; and the last good news of
     this run, when no bad ones came after."""

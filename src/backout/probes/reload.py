@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from backout.cluster.port import Cluster, Object
+from backout.cluster.port import ClusterReader, Object
 from backout.errors import BackoutError
 from backout.model.message import Message, msg
 from backout.probes import hashring, rules
@@ -50,7 +50,7 @@ class Reload(msgspec.Struct, frozen=True):
 
 
 async def reload_state(
-    cluster: Cluster,
+    cluster: ClusterReader,
     namespace: str,
     pod: Object,
     container: str,
@@ -105,7 +105,13 @@ def hash_values(content: bytes, *, algorithms: Collection[str] = ("sha256", "md5
 
 
 async def _receiver(
-    cluster: Cluster, namespace: str, pod: str, program: Program, content: bytes, since: datetime | None, log: _Log
+    cluster: ClusterReader,
+    namespace: str,
+    pod: str,
+    program: Program,
+    content: bytes,
+    since: datetime | None,
+    log: _Log,
 ) -> Reload:
     found = await _metrics(cluster, namespace, pod, program, (_HASH, _LOADED_AT, _FILE_ERRORS))
     value = found.value(_HASH)
@@ -171,7 +177,7 @@ _CONFIGURED = {
 
 
 async def _configured(
-    cluster: Cluster,
+    cluster: ClusterReader,
     namespace: str,
     pod: str,
     program: Program,
@@ -243,7 +249,7 @@ def _configures(program: Program, files: Mapping[str, bytes]) -> bool:
 class _Log:
     """The log of one container, read when it is needed, and once."""
 
-    def __init__(self, cluster: Cluster, namespace: str, pod: str, container: str) -> None:
+    def __init__(self, cluster: ClusterReader, namespace: str, pod: str, container: str) -> None:
         self._read = (cluster, namespace, pod, container)
         self._entries: list[Entry] | None = None
         self.refusal: Message | None = None
@@ -298,7 +304,7 @@ class _Log:
         return Reload("loaded", text, last.at, "log")
 
 
-async def _metrics(cluster: Cluster, namespace: str, pod: str, program: Program, names: Collection[str]) -> Page:
+async def _metrics(cluster: ClusterReader, namespace: str, pod: str, program: Program, names: Collection[str]) -> Page:
     if not program.port:
         return Page(refusal=msg("it listens on loopback only"))
     return await page(cluster, namespace, pod, program.port, names, path=program.metrics_path)

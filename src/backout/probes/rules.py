@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import yaml
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.errors import BackoutError
 from backout.model.decoding import UNREADABLE
 from backout.model.message import Message, msg
@@ -49,7 +49,7 @@ class Compared(NamedTuple):
 
 
 async def compared(
-    cluster: Cluster, namespace: str, pod: str, program: Program, files: Mapping[str, bytes]
+    cluster: ClusterReader, namespace: str, pod: str, program: Program, files: Mapping[str, bytes]
 ) -> Compared:
     """The rules that the server has loaded against those of these files."""
     wanted = {path: groups for path, content in files.items() if (groups := groups_of(content))}

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from backout.cluster.port import Cluster, Object, ProxyAnswer
+from backout.cluster.port import ClusterReader, Object, ProxyAnswer
 from backout.errors import AccessDenied, BackoutError, ObjectNotFound
 from backout.model.message import Message, msg
 from backout.model.redaction import redact_text
@@ -40,7 +40,7 @@ class Connection(msgspec.Struct, frozen=True):
 
 
 async def connection(
-    cluster: Cluster, namespace: str, service: Object, port: Any, path: str = "/", *, timeout: float = TIMEOUT
+    cluster: ClusterReader, namespace: str, service: Object, port: Any, path: str = "/", *, timeout: float = TIMEOUT
 ) -> Connection:
     """Asks ``path`` of a port: one of ``spec.ports`` of the Service, or its name or number. Never raises."""
     name = str(service["metadata"]["name"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from backout.cluster.port import Cluster, Object, Resource
+from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import AccessDenied, ObjectNotFound, ServerError
 from backout.model.message import Message, msg
 from backout.model.snapshot import ApplicationPointer
@@ -24,7 +24,7 @@ Unread = tuple[ObjectRef, Message]
 
 
 async def read_applications(
-    cluster: Cluster, names: Iterable[str]
+    cluster: ClusterReader, names: Iterable[str]
 ) -> tuple[tuple[ApplicationPointer, ...], list[Unread]]:
     """The applications of these names, and which could not be read."""
     wanted = sorted(set(names))
@@ -51,7 +51,7 @@ async def read_applications(
     return tuple(sorted(pointers, key=lambda p: (p.name, p.namespace))), unread
 
 
-async def _one(cluster: Cluster, resource: Resource, name: str) -> Object | None:
+async def _one(cluster: ClusterReader, resource: Resource, name: str) -> Object | None:
     namespace, _, short = name.rpartition("_")
     for place in (namespace,) if namespace else USUAL:
         try:

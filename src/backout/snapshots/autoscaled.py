@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import Cluster, Object, Resource
+from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
@@ -54,7 +54,7 @@ class Autoscaler(msgspec.Struct, frozen=True):
     to_zero: bool
 
 
-async def autoscalers(cluster: Cluster, namespace: str) -> dict[Key, Autoscaler] | None:
+async def autoscalers(cluster: ClusterReader, namespace: str) -> dict[Key, Autoscaler] | None:
     """By what they scale; None when they can't be listed.
 
     Raises:
@@ -107,7 +107,7 @@ def with_replicas_of(content: Object, live: Object) -> Object:
 class Scalers:
     """The autoscalers of the namespace, read when a number of replicas differs."""
 
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
+    def __init__(self, cluster: ClusterReader, namespace: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._read = False

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import pyrage
 
-from backout.cluster.port import CONFIGMAPS, SECRETS, Cluster, Object, find
+from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader, Object, find
 from backout.errors import AccessDenied, CaptureError
 from backout.model.decoding import UNREADABLE
 from backout.model.plan import ClusterIdentity, Plan
@@ -148,7 +148,7 @@ class CaptureStore:
             raise CaptureError("The capture of run {run} is damaged inside.", run=run) from error
 
 
-async def capture(cluster: Cluster, plan: Plan, run: str) -> Capture:
+async def capture(cluster: ClusterReader, plan: Plan, run: str) -> Capture:
     """Reads everything that the plan touches or destroys, as it is now; writes nothing.
 
     Taken are: the objects of the diff, what steps destroy, the target and the workloads that the checks name, and for a
@@ -182,7 +182,7 @@ async def capture(cluster: Cluster, plan: Plan, run: str) -> Capture:
     )
 
 
-async def helm_records(cluster: Cluster, release: str, namespace: str) -> list[Object]:
+async def helm_records(cluster: ClusterReader, release: str, namespace: str) -> list[Object]:
     """The release records of either storage driver (helm.sh/helm pkg/storage/driver: labels owner and name)."""
     records: list[Object] = []
     denied: AccessDenied | None = None

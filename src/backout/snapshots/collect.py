@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from backout.cluster.port import NAMESPACES, Cluster, Object, Resource
+from backout.cluster.port import NAMESPACES, ClusterReader, Object, Resource
 from backout.errors import AccessDenied
 from backout.kube.sanitise import sanitise
 from backout.model.snapshot import Entry, GitPointer, Snapshot, SnapshotDraft, SnapshotKind
@@ -52,7 +52,7 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 async def take(
-    cluster: Cluster,
+    cluster: ClusterReader,
     repository: Repository,
     namespace: str,
     about: About,
@@ -124,13 +124,13 @@ def encode(obj: Object) -> bytes:
     return msgspec.json.encode(obj, order="sorted")
 
 
-async def _now(cluster: Cluster) -> datetime:
+async def _now(cluster: ClusterReader) -> datetime:
     """The cluster's time, which is what starts of pods are held against; ours only tells the parts of a second."""
     theirs = await cluster.server_time()
     return min(max(datetime.now(UTC), theirs), theirs + timedelta(seconds=0.999))
 
 
-async def _exists(cluster: Cluster, namespace: str) -> None:
+async def _exists(cluster: ClusterReader, namespace: str) -> None:
     try:
         await cluster.get(NAMESPACES, namespace)
     except AccessDenied:

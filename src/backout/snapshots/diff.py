@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from backout.cluster.port import Cluster, Object, Resource
+from backout.cluster.port import ClusterReader, Object, Resource
 from backout.kube.diff import diff_objects
 from backout.kube.sanitise import helm_record, sanitise
 from backout.model.change import FieldChange
@@ -123,7 +123,7 @@ async def between(
 
 
 async def with_live(
-    cluster: Cluster, repository: Repository, snapshot: Snapshot, wanted: Wanted = lambda entry: True
+    cluster: ClusterReader, repository: Repository, snapshot: Snapshot, wanted: Wanted = lambda entry: True
 ) -> Comparison:
     """What changed from a snapshot to the cluster as it is now.
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, Cluster, Object, Resource
+from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, ClusterReader, Object, Resource
 from backout.errors import AccessDenied, Invalid, ObjectNotFound, ServerError, TooLarge
 from backout.helm.payload import Release, decode
 from backout.kube.sanitise import helm_record
@@ -78,7 +78,7 @@ class _Record(msgspec.Struct):
 class PointerReader:
     """Sees every object that goes into a snapshot, and reads the rest at the end."""
 
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
+    def __init__(self, cluster: ClusterReader, namespace: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._records: dict[str, _Record] = {}

@@ -107,7 +107,7 @@ def _ended(work: Work, state: RestoreState) -> None:
 async def _write(cluster: Cluster, work: Work) -> None:
     assert work.body is not None
     if work.item.action == "update":
-        await put(cluster, work)
+        await put(cluster, work, cluster.replace)
     elif work.item.action == "create":
         await cluster.create(work.body)
     else:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from backout.cluster.port import NAMESPACES, SERVICES, Cluster, Object, Resource
+from backout.cluster.port import NAMESPACES, SERVICES, ClusterReader, Object, Resource
 from backout.errors import AccessDenied, AlreadyExists, BackoutError, Conflict, Invalid, ObjectNotFound, RefusedError
 from backout.kube.sanitise import controller, helm_record_name, sanitise
 from backout.model.change import FieldChange
@@ -85,7 +85,12 @@ class RestorePlan(msgspec.Struct):
 
 
 async def plan_restore(
-    cluster: Cluster, repository: Repository, snapshot: Snapshot, selection: Selection, *, include_owned: bool = False
+    cluster: ClusterReader,
+    repository: Repository,
+    snapshot: Snapshot,
+    selection: Selection,
+    *,
+    include_owned: bool = False,
 ) -> RestorePlan:
     """Reads, compares, and tries every write on the server without carrying it out.
 
@@ -119,7 +124,9 @@ async def plan_restore(
     return RestorePlan(snapshot, works)
 
 
-async def plan_one(cluster: Cluster, resource: Resource, entry: Entry, content: Object, live: Object | None) -> Work:
+async def plan_one(
+    cluster: ClusterReader, resource: Resource, entry: Entry, content: Object, live: Object | None
+) -> Work:
     """What a restore of a single object would do, tried on the server; nothing but that object is read.
 
     Whoever owns it is not asked: that is for the caller.
@@ -154,7 +161,7 @@ def left_alone(entry: Entry, *, include_owned: bool) -> Message | None:
     return None
 
 
-async def _require_namespace(cluster: Cluster, snapshot: Snapshot, entries: Sequence[Entry]) -> None:
+async def _require_namespace(cluster: ClusterReader, snapshot: Snapshot, entries: Sequence[Entry]) -> None:
     first = str(entries[0].ref) if entries else "nothing"
     try:
         found = await cluster.get(NAMESPACES, snapshot.namespace)
@@ -177,7 +184,7 @@ async def _require_namespace(cluster: Cluster, snapshot: Snapshot, entries: Sequ
 
 
 async def _of_kind(
-    cluster: Cluster, repository: Repository, scalers: Scalers, entries: list[Entry], *, include_owned: bool
+    cluster: ClusterReader, repository: Repository, scalers: Scalers, entries: list[Entry], *, include_owned: bool
 ) -> list[Work]:
     first = entries[0].ref
     try:
@@ -202,7 +209,7 @@ async def _of_kind(
     return works
 
 
-async def _live(cluster: Cluster, resource: Resource, entries: list[Entry]) -> dict[str, Object]:
+async def _live(cluster: ClusterReader, resource: Resource, entries: list[Entry]) -> dict[str, Object]:
     names = {entry.ref.name for entry in entries}
     namespace = entries[0].ref.namespace
     found: dict[str, Object] = {}
@@ -292,7 +299,7 @@ def _consequences(entry: Entry) -> tuple[Message, ...]:
     return ()
 
 
-async def _try(cluster: Cluster, work: Work) -> None:
+async def _try(cluster: ClusterReader, work: Work) -> None:
     """Asks the server, without writing. What it refuses is blocked, with its own words."""
     assert work.body is not None
     item = work.item
@@ -307,7 +314,7 @@ async def _try(cluster: Cluster, work: Work) -> None:
         else:
             # Everything is looked at before the name is: an object that exists proves that the new one is valid.
             try:
-                await cluster.create(work.body, dry_run=True)
+                await cluster.dry_run_create(work.body)
             except AlreadyExists:
                 return
             except Invalid:
@@ -323,22 +330,22 @@ async def _try(cluster: Cluster, work: Work) -> None:
         work.item = msgspec.structs.replace(item, action="blocked", reason=reason_of(error))
 
 
-async def _put(cluster: Cluster, work: Work) -> Object:
+async def _put(cluster: ClusterReader, work: Work) -> Object:
     assert work.body is not None
     try:
-        return await put(cluster, work, dry_run=True)
+        return await put(cluster, work, cluster.dry_run_replace)
     except Invalid as error:
         if work.item.ref.kind != "Service" or "nodePort" not in error.message:
             raise
         work.body = without_node_ports(work.body, work.live)
-        answer = await put(cluster, work, dry_run=True)
+        answer = await put(cluster, work, cluster.dry_run_replace)
         note = msg("Its node port belongs to another Service now, so it keeps the present one.")
         work.item = msgspec.structs.replace(work.item, notes=(*work.item.notes, note))
         return answer
 
 
-async def put(cluster: Cluster, work: Work, *, dry_run: bool = False) -> Object:
-    """PUT on the object as it was read. Controllers write status all the time: that alone is no conflict.
+async def put(cluster: ClusterReader, work: Work, replace: Callable[[Object], Awaitable[Object]]) -> Object:
+    """PUT, or its dry run, on the object as it was read. Controllers write status all the time: that alone is no conflict.
 
     Raises:
         Conflict: somebody changed what counts.
@@ -348,7 +355,7 @@ async def put(cluster: Cluster, work: Work, *, dry_run: bool = False) -> Object:
     ref = work.item.ref
     for left in reversed(range(ATTEMPTS)):
         try:
-            return await cluster.replace(work.body, dry_run=dry_run)
+            return await replace(work.body)
         except Conflict:
             found = await cluster.get(work.resource, ref.name, ref.namespace)
             now = {"apiVersion": ref.api_version, "kind": ref.kind, **found}
@@ -359,10 +366,10 @@ async def put(cluster: Cluster, work: Work, *, dry_run: bool = False) -> Object:
     raise AssertionError("unreachable")
 
 
-async def _post(cluster: Cluster, work: Work) -> None:
+async def _post(cluster: ClusterReader, work: Work) -> None:
     assert work.body is not None
     try:
-        await cluster.create(work.body, dry_run=True)
+        await cluster.dry_run_create(work.body)
         taken = work.item.ref.kind == "Service" and await _address_taken(cluster, work.body)
     except Invalid:
         if work.item.ref.kind != "Service":
@@ -370,12 +377,12 @@ async def _post(cluster: Cluster, work: Work) -> None:
         taken = True
     if taken:
         work.body = without_addresses(work.body)
-        await cluster.create(work.body, dry_run=True)
+        await cluster.dry_run_create(work.body)
         note = msg("Its old addresses can't be had any more, so it gets new ones.")
         work.item = msgspec.structs.replace(work.item, notes=(*work.item.notes, note))
 
 
-async def _address_taken(cluster: Cluster, service: Object) -> bool:
+async def _address_taken(cluster: ClusterReader, service: Object) -> bool:
     """A dry run does not find that out (dryRunAllocator in pkg/registry/core/service/ipallocator): addresses are
     asked for only when a Service is really written. False also where Services of other namespaces may not be listed."""
     address = (service.get("spec") or {}).get("clusterIP")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
-from backout.cluster.port import Cluster, Object, Resource
+from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import AccessDenied, ObjectNotFound, ServerError
 from backout.kube.sanitise import custom, kind_skipped, object_skipped
 from backout.model.message import Message, msg
@@ -44,7 +44,7 @@ class Skips:
 
 
 async def walk(
-    cluster: Cluster, namespace: str, sink: Sink, skips: Skips, kinds: Collection[tuple[str, str]] | None = None
+    cluster: ClusterReader, namespace: str, sink: Sink, skips: Skips, kinds: Collection[tuple[str, str]] | None = None
 ) -> set[tuple[str, str]]:
     """Calls ``sink`` with every page of every kind (or of ``kinds``: group and kind), and says which kinds are served.
 

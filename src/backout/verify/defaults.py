@@ -8,7 +8,16 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, INGRESSES, PVCS, SERVICES, STATEFULSETS, Cluster, Resource
+from backout.cluster.port import (
+    DAEMONSETS,
+    DEPLOYMENTS,
+    INGRESSES,
+    PVCS,
+    SERVICES,
+    STATEFULSETS,
+    ClusterReader,
+    Resource,
+)
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.model.message import msg
 from backout.model.plan import Check
@@ -36,7 +45,7 @@ class _Object(msgspec.Struct):
     spec: _Spec | None = None
 
 
-async def namespace_checks(cluster: Cluster, namespace: str) -> tuple[Check, ...]:
+async def namespace_checks(cluster: ClusterReader, namespace: str) -> tuple[Check, ...]:
     """Every workload ready, no restart, claims Bound, Services with ready addresses, whatever Ingresses name is there.
 
     What may not be listed still gets its check, which then says unknown. Services are asked only where the API server
@@ -112,14 +121,14 @@ async def namespace_checks(cluster: Cluster, namespace: str) -> tuple[Check, ...
     return tuple(checks)
 
 
-async def _listed(cluster: Cluster, resource: Resource, namespace: str) -> list[_Object] | AccessDenied:
+async def _listed(cluster: ClusterReader, resource: Resource, namespace: str) -> list[_Object] | AccessDenied:
     try:
         return await cluster.list_as(_Object, resource, namespace)
     except AccessDenied as error:
         return error
 
 
-async def _has_ingresses(cluster: Cluster, namespace: str) -> bool:
+async def _has_ingresses(cluster: ClusterReader, namespace: str) -> bool:
     try:
         return bool(await cluster.list_as(_Object, INGRESSES, namespace))
     except (AccessDenied, ObjectNotFound):

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from typing import Any, NamedTuple
 
-from backout.cluster.port import INGRESSES, SERVICES, Cluster, Object
+from backout.cluster.port import INGRESSES, SERVICES, ClusterReader, Object
 from backout.errors import BackoutError, ObjectNotFound
 from backout.model.message import Message, msg
 from backout.model.plan import Check
@@ -32,7 +32,7 @@ class _Asked(NamedTuple):
     connection: Connection
 
 
-async def service_answers(check: Check, cluster: Cluster) -> Measured:
+async def service_answers(check: Check, cluster: ClusterReader) -> Measured:
     """Every TCP port of ``services`` accepts a connection (with ``any``: one port that speaks HTTP does)."""
     namespace, only_any = namespace_of(check), bool(check.params.get("any"))
     names = [str(name) for name in check.params.get("services") or ()]
@@ -63,7 +63,7 @@ async def service_answers(check: Check, cluster: Cluster) -> Measured:
     return passed(msg("answering: {ports}", ports=f"{shown}{more}"), **data)
 
 
-async def answering(cluster: Cluster, namespace: str) -> list[str]:
+async def answering(cluster: ClusterReader, namespace: str) -> list[str]:
     """Services with a port that looks like HTTP and can be asked from here, whether or not somebody listens.
 
     Those that take longer than a moment are left out.
@@ -80,7 +80,7 @@ async def answering(cluster: Cluster, namespace: str) -> list[str]:
 
 
 async def _connections(
-    cluster: Cluster,
+    cluster: ClusterReader,
     namespace: str,
     services: list[Object],
     *,
@@ -134,7 +134,7 @@ def _told(entries: list[_Asked]) -> Message:
 # -- Ingresses ---------------------------------------------------------------------------------------------------------
 
 
-async def ingress_answers(check: Check, cluster: Cluster) -> Measured:
+async def ingress_answers(check: Check, cluster: ClusterReader) -> Measured:
     """Every route answers as ``expect`` says, else as the Service that it names answers by itself."""
     namespace = namespace_of(check)
     name = str(check.params.get("ingress") or check.target.name)
@@ -173,7 +173,7 @@ async def ingress_answers(check: Check, cluster: Cluster) -> Measured:
     return passed(msg("all {count} routes answer; {first}", count=len(judged), first=judged[0].value), **data)
 
 
-async def _judged(cluster: Cluster, ingress: Object, answer: Answer, expected: dict[str, Any] | None) -> Measured:
+async def _judged(cluster: ClusterReader, ingress: Object, answer: Answer, expected: dict[str, Any] | None) -> Measured:
     where = f"{answer.host or '*'}{answer.path}"
     if answer.error is not None:
         if not answer.address and not (ingress.get("status") or {}).get("loadBalancer"):
@@ -234,7 +234,7 @@ def _said(status: int, marker: str) -> str:
     return f"{status or 'any'}{f' “{marker}”' if marker else ''}"
 
 
-async def _of_service(cluster: Cluster, ingress: Object, answer: Answer) -> tuple[Connection | None, Message]:
+async def _of_service(cluster: ClusterReader, ingress: Object, answer: Answer) -> tuple[Connection | None, Message]:
     """What the Service behind a route answers to the same path; None, and why, where that can't be compared."""
     notes = ingress["metadata"].get("annotations") or {}
     changing = next((key for key in notes if any(word in key for word in _CHANGES_ANSWERS)), "")

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import CONFIGMAPS, INGRESSES, PODS, SECRETS, SERVICES, Cluster, Object
+from backout.cluster.port import CONFIGMAPS, INGRESSES, PODS, SECRETS, SERVICES, ClusterReader, Object
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.kube.consumers import Readers
 from backout.kube.references import of_ingress, references
@@ -24,7 +24,7 @@ AT_ONCE = 16
 _ISSUED = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer", "kubernetes.io/tls-acme")
 
 
-async def object_restored(check: Check, cluster: Cluster) -> Measured:
+async def object_restored(check: Check, cluster: ClusterReader) -> Measured:
     """The live object holds the content of the snapshot; of differences only the places are named, never the values."""
     from backout.mechanisms.objects.history import holds, live_object, resource_of
     from backout.mechanisms.objects.write import content_of
@@ -72,7 +72,7 @@ def _differing(live: Object, content: Object) -> list[str]:
     return places or ["other fields"]
 
 
-async def config_reloaded(check: Check, cluster: Cluster) -> Measured:
+async def config_reloaded(check: Check, cluster: ClusterReader) -> Measured:
     """Every container of ``readers`` works with the content that the object holds now, by its own word."""
     from backout.mechanisms.objects.history import written_at
     from backout.mechanisms.objects.reload import data_of
@@ -118,7 +118,7 @@ async def config_reloaded(check: Check, cluster: Cluster) -> Measured:
     )
 
 
-async def object_storage(check: Check, cluster: Cluster) -> Measured:
+async def object_storage(check: Check, cluster: ClusterReader) -> Measured:
     """Requests to the object storage succeed, and none of any container of ``readers`` fails."""
     from backout.probes.objectstorage import StorageState, storage_state
     from backout.probes.programs import recognise
@@ -156,7 +156,7 @@ async def object_storage(check: Check, cluster: Cluster) -> Measured:
     )
 
 
-async def requests_forwarded(check: Check, cluster: Cluster) -> Measured:
+async def requests_forwarded(check: Check, cluster: ClusterReader) -> Measured:
     """No request of the receivers among ``readers`` to another receiver fails now.
 
     Where they can't be asked, every endpoint of the hashring has to be a pod that is ready.
@@ -188,7 +188,7 @@ async def requests_forwarded(check: Check, cluster: Cluster) -> Measured:
     )
 
 
-async def _endpoints_ready(cluster: Cluster, check: Check, ref: ObjectRef, why: Message) -> Measured:
+async def _endpoints_ready(cluster: ClusterReader, check: Check, ref: ObjectRef, why: Message) -> Measured:
     """By the objects alone. An endpoint that is no ``POD.SERVICE…`` of this namespace can't be judged."""
     from backout.mechanisms.objects.reload import data_of
     from backout.probes import hashring
@@ -218,7 +218,7 @@ async def _endpoints_ready(cluster: Cluster, check: Check, ref: ObjectRef, why: 
     )
 
 
-async def references_exist(check: Check, cluster: Cluster) -> Measured:
+async def references_exist(check: Check, cluster: ClusterReader) -> Measured:
     """The Services and ports, and the TLS Secrets, that the Ingresses of a namespace name are there."""
     namespace = namespace_of(check)
     ingresses, services = await asyncio.gather(
@@ -285,7 +285,7 @@ def _has_port(service: Object | None, port: int | str) -> bool:
 
 
 async def _each(
-    cluster: Cluster, check: Check, ref: ObjectRef, ask: Callable[[Object, str], Awaitable[Any]]
+    cluster: ClusterReader, check: Check, ref: ObjectRef, ask: Callable[[Object, str], Awaitable[Any]]
 ) -> dict[str, Any]:
     """Asks each container of ``readers`` in each of its pods: ``pod`` (or ``pod/container``) → the answer."""
     wanted = {(str(entry["workload"]), str(entry["container"])) for entry in check.params.get("readers") or ()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backout.cluster.port import ENDPOINTSLICES, PODS, PVCS, SERVICES, Cluster, Object, find
+from backout.cluster.port import ENDPOINTSLICES, PODS, PVCS, SERVICES, ClusterReader, Object, find
 from backout.mechanisms.helm.strays import part_digest
 from backout.model.message import msg
 from backout.model.plan import Check
@@ -125,7 +125,7 @@ def _mounted(scene: Scene, check: Check, namespace: str) -> set[str]:
     }
 
 
-async def at_revision(check: Check, cluster: Cluster) -> Measured:
+async def at_revision(check: Check, cluster: ClusterReader) -> Measured:
     """The revision in force has the digest; for ``release-deployed`` its status is ``deployed`` too."""
     from backout.mechanisms import registry
     from backout.mechanisms.port import current_revision
@@ -153,7 +153,7 @@ async def at_revision(check: Check, cluster: Cluster) -> Measured:
     return passed(msg("revision {number} is in force, with the content that was asked for", number=head.number), **data)
 
 
-async def as_captured(check: Check, cluster: Cluster) -> Measured:
+async def as_captured(check: Check, cluster: ClusterReader) -> Measured:
     """The parts of the objects have the digests of the capture: back to what was live, which no revision says."""
     wrong: list[str] = []
     for entry in check.params["objects"]:
@@ -167,7 +167,7 @@ async def as_captured(check: Check, cluster: Cluster) -> Measured:
     return passed(msg("as captured"))
 
 
-async def present(check: Check, cluster: Cluster) -> Measured:
+async def present(check: Check, cluster: ClusterReader) -> Measured:
     """The object exists (with that uid)."""
     ref = _ref(check)
     found = await find(cluster, ref)
@@ -176,7 +176,7 @@ async def present(check: Check, cluster: Cluster) -> Measured:
     return passed(msg("{object} exists", object=str(ref)))
 
 
-async def absent(check: Check, cluster: Cluster) -> Measured:
+async def absent(check: Check, cluster: ClusterReader) -> Measured:
     """The object does not exist (or has another uid)."""
     ref = _ref(check)
     if await find(cluster, ref) is not None:

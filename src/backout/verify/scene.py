@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from backout.cluster.port import Cluster, Object, Resource
+from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import BackoutError, TimedOut
 
 View = tuple[Resource, str]
@@ -20,7 +20,7 @@ SETTLE_PAUSE = 0.02
 class Scene:
     """Objects by kind and namespace. ``changed`` is set at every change."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: ClusterReader) -> None:
         self.cluster = cluster
         self.changed = asyncio.Event()
         self._objects: dict[View, dict[tuple[str, str], Object]] = {}
@@ -127,7 +127,7 @@ def restart_counts(pod: dict[str, Any]) -> list[tuple[str, int]]:
 
 
 @asynccontextmanager
-async def watching(cluster: Cluster, views: Iterable[View]) -> AsyncIterator[Scene]:
+async def watching(cluster: ClusterReader, views: Iterable[View]) -> AsyncIterator[Scene]:
     """A scene that is complete (or says why not) and stays up to date."""
     scene = Scene(cluster)
     wanted = list(dict.fromkeys(views))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from backout.cluster.port import INGRESSES, SERVICES, Cluster
+from backout.cluster.port import INGRESSES, SERVICES, ClusterReader
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.model.message import Message, msg
 from backout.model.plan import Check
@@ -45,7 +45,7 @@ def _check(wanted: CheckSettings, cluster: str, namespace: str) -> Check:
     )
 
 
-async def http_answer(check: Check, cluster: Cluster) -> Measured:
+async def http_answer(check: Check, cluster: ClusterReader) -> Measured:
     """A GET is answered with ``status``, and its body holds ``contains``."""
     params = check.params
     path, status, text = str(params.get("path", "/")), int(params.get("status") or 200), str(params.get("contains", ""))
@@ -73,7 +73,7 @@ async def http_answer(check: Check, cluster: Cluster) -> Measured:
     return passed(msg("it answers {status}", status=found), status=found)
 
 
-async def _of_ingress(check: Check, cluster: Cluster, path: str) -> tuple[int, bytes, Message]:
+async def _of_ingress(check: Check, cluster: ClusterReader, path: str) -> tuple[int, bytes, Message]:
     """Status (0: not measured, -1: it can't be right), body, and why."""
     name = str(check.params["ingress"])
     try:
@@ -84,7 +84,7 @@ async def _of_ingress(check: Check, cluster: Cluster, path: str) -> tuple[int, b
     return answer.status, body, answer.error or msg("")
 
 
-async def _of_service(check: Check, cluster: Cluster, path: str) -> tuple[int, bytes, Message]:
+async def _of_service(check: Check, cluster: ClusterReader, path: str) -> tuple[int, bytes, Message]:
     name, namespace = str(check.params["service"]), namespace_of(check)
     try:
         service = await cluster.get(SERVICES, name, namespace)

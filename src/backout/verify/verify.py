@@ -16,7 +16,7 @@ from backout.cluster.port import (
     PVCS,
     REPLICASETS,
     SERVICES,
-    Cluster,
+    ClusterReader,
     Resource,
 )
 from backout.errors import BackoutError
@@ -64,7 +64,7 @@ OnSoak = Callable[[float], None]
 
 
 async def verify(
-    cluster: Cluster,
+    cluster: ClusterReader,
     checks: Sequence[Check],
     soak: float,
     on_result: OnResult | None = None,
@@ -157,7 +157,7 @@ def _measure(check: Check, scene: Scene) -> Measured:
         return unmeasured(error)
 
 
-async def _ask(check: Check, cluster: Cluster, late: float) -> Measured:
+async def _ask(check: Check, cluster: ClusterReader, late: float) -> Measured:
     if check.code not in _ASKED:
         return unknown(msg("this version does not know the check {code}", code=check.code))
     while True:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.engine.wire import of_house
 from backout.errors import CaptureError, StorageUnreachable
 from backout.model.message import Message, msg
@@ -60,7 +60,7 @@ class RunSnapshots:
         """False when the configuration wants none."""
         return self._settings.before_run != "never"
 
-    async def take(self, cluster: Cluster, plan: Plan, run: str, actor: str) -> Kept:
+    async def take(self, cluster: ClusterReader, plan: Plan, run: str, actor: str) -> Kept:
         """Takes the snapshot, or finds the one that an earlier attempt of this run completed.
 
         Raises:
@@ -85,7 +85,7 @@ class RunSnapshots:
             )
         return Kept(why=why)
 
-    async def _take(self, cluster: Cluster, plan: Plan, run: str, actor: str, answer: float | None) -> Kept:
+    async def _take(self, cluster: ClusterReader, plan: Plan, run: str, actor: str, answer: float | None) -> Kept:
         found = await self._open(answer)
         repository = found.repository
         try:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from backout.cluster.identity import weakness
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.errors import RefusedError
 from backout.mechanisms import registry
 from backout.model.evidence import Problem
@@ -32,7 +32,7 @@ def mechanism_of(target: Target) -> str:
 
 
 async def make_plan(
-    cluster: Cluster,
+    cluster: ClusterReader,
     target: Target,
     *,
     made_at: datetime,

@@ -424,10 +424,10 @@ class Refusing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._port, name)
 
-    async def create(self, obj: dict[str, Any], *, dry_run: bool = False) -> Any:
+    async def create(self, obj: dict[str, Any]) -> Any:
         if obj["data"] == self._data:
             raise errors.Invalid("admission webhook said no")
-        return await self._port.create(obj, dry_run=dry_run)
+        return await self._port.create(obj)
 
 
 def test_what_can_not_be_created_anew_is_made_as_it_was(cluster: Harness, ns: str, tmp_path: Path) -> None:

@@ -78,15 +78,17 @@ def test_an_object_is_created_read_replaced_patched_and_deleted(cluster: Harness
 
 def test_a_dry_run_writes_nothing(cluster: Harness, ns: str) -> None:
     async def work(port: KubernetesCluster) -> None:
-        await port.create(config("dry", ns), dry_run=True)
+        await port.dry_run_create(config("dry", ns))
         with pytest.raises(errors.ObjectNotFound):
             await port.get(CONFIGMAPS, "dry", ns)
         await port.create(config("dry", ns, a="1"))
-        answer = await port.patch(CONFIGMAPS, "dry", {"data": {"a": "2"}}, ns, dry_run=True)
+        answer = await port.dry_run_patch(CONFIGMAPS, "dry", {"data": {"a": "2"}}, ns)
         assert answer["data"] == {"a": "2"}
-        answer = await port.apply(config("dry", ns, a="3"), force=True, dry_run=True)
+        answer = await port.dry_run_apply(config("dry", ns, a="3"), force=True)
         assert answer["data"] == {"a": "3"}
-        await port.delete(CONFIGMAPS, "dry", ns, dry_run=True)
+        answer = await port.dry_run_replace(config("dry", ns, a="4"))
+        assert answer["data"] == {"a": "4"}
+        await port.dry_run_delete(CONFIGMAPS, "dry", ns)
         assert (await port.get(CONFIGMAPS, "dry", ns))["data"] == {"a": "1"}
 
     run(cluster, work)

@@ -32,16 +32,16 @@ class Counting(KubernetesCluster):
 
     writes = 0
 
-    async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
-        self.writes += not dry_run
-        return await super().create(obj, dry_run=dry_run)
+    async def create(self, obj: Object) -> Object:
+        self.writes += 1
+        return await super().create(obj)
 
-    async def replace(self, obj: Object, *, dry_run: bool = False) -> Object:
-        self.writes += not dry_run
-        return await super().replace(obj, dry_run=dry_run)
+    async def replace(self, obj: Object) -> Object:
+        self.writes += 1
+        return await super().replace(obj)
 
     async def delete(self, *arguments: Any, **more: Any) -> None:
-        self.writes += not more.get("dry_run")
+        self.writes += 1
         await super().delete(*arguments, **more)
 
 

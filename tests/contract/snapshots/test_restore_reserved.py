@@ -68,10 +68,10 @@ def test_when_a_lease_is_lost_in_the_middle_nothing_more_is_written(cluster: Har
         plan = await world.plan(await broken(world, 20))
         writes = 0
 
-        async def replace(obj: Object, *, dry_run: bool = False) -> Object:
+        async def replace(obj: Object) -> Object:
             nonlocal writes
-            answer = await type(world.cluster).replace(world.cluster, obj, dry_run=dry_run)
-            if obj["kind"] == "ConfigMap" and not dry_run:
+            answer = await type(world.cluster).replace(world.cluster, obj)
+            if obj["kind"] == "ConfigMap":
                 writes += 1
                 if writes == 3:
                     await world.cluster.delete(LEASES, lease_name(f"namespace/{ns}"), ns)

@@ -81,7 +81,7 @@ async def grown(world: World, obj: Object, additions: list[tuple[str, Any]]) -> 
         tried = copy.deepcopy(obj)
         tried.get("spec", tried)[field] = content
         try:
-            await world.cluster.create(tried, dry_run=True)
+            await world.cluster.dry_run_create(tried)
         except Invalid:
             continue
         obj = tried

@@ -224,10 +224,10 @@ def test_a_restore_that_is_cut_off_says_how_far_it_came(cluster: Harness, ns: st
         await port.delete(SERVICES, "web", ns)
         plan = await world.plan(snapshot)
 
-        async def stuck(obj: Object, *, dry_run: bool = False) -> Object:
+        async def stuck(obj: Object) -> Object:
             if obj["kind"] == "Service":
                 raise asyncio.CancelledError
-            return await KubernetesCluster.create(port, obj, dry_run=dry_run)
+            return await KubernetesCluster.create(port, obj)
 
         port.create = stuck  # type: ignore[method-assign]
         with pytest.raises(asyncio.CancelledError):

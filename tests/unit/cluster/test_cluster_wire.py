@@ -180,7 +180,7 @@ def test_writes_carry_their_options() -> None:
         async with fake() as (api, cluster):
             path = "/apis/apps/v1/namespaces/shop/deployments"
             api.put(path, "web")
-            await cluster.patch(DEPLOYMENTS, "web", [{"op": "test"}], "shop", type="json", dry_run=True)
+            await cluster.dry_run_patch(DEPLOYMENTS, "web", [{"op": "test"}], "shop", type="json")
             method, where, params, headers, body = api.seen[-1]
             assert (method, where, body) == ("PATCH", f"{path}/web", [{"op": "test"}])
             assert params == {"dryRun": "All", "fieldManager": "backout"}

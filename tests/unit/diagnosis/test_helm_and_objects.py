@@ -13,8 +13,8 @@ from typing import Any, cast
 import pytest
 from a_namespace import NS, Scene, ago, codes, reading, writer
 
-from backout.cluster.port import Cluster, ProxyAnswer
-from backout.diagnosis.evidence.probing import GIVES_UP, BoundedProbes
+from backout.cluster.port import ClusterReader, ProxyAnswer
+from backout.diagnosis.evidence.budgeted_reader import GIVES_UP, BudgetedReader
 
 MARKS = {
     "labels": {"app.kubernetes.io/managed-by": "Helm"},
@@ -146,6 +146,8 @@ def test_a_service_that_helm_broke_is_the_releases_problem(scene: Scene) -> None
 class Silent:
     """Nobody answers in time, until somebody does."""
 
+    name = context = kubeconfig = "none"
+
     def __init__(self, *answers: ProxyAnswer) -> None:
         self.asked: list[float] = []
         self.answers = list(answers)
@@ -157,7 +159,7 @@ class Silent:
 
 def ask(behind: Silent, times: int) -> list[ProxyAnswer]:
     async def main() -> list[ProxyAnswer]:
-        asking = cast(Cluster, BoundedProbes(cast(Cluster, behind)))
+        asking = BudgetedReader(cast(ClusterReader, behind))
         return [await asking.proxied("pods", f"p-{n}", NS, 80, "/metrics", timeout=60.0) for n in range(times)]
 
     return asyncio.run(main())

@@ -19,8 +19,7 @@ ALL = frozenset({"create", "delete", "get", "list", "patch", "update", "watch"})
 class MemoryCluster:
     """Objects by group, kind and name, in one namespace."""
 
-    name = "memory"
-    context = "memory"
+    name = context = "memory"
     kubeconfig = ""
 
     def __init__(self, resources: Iterable[Resource], namespace: str = "n") -> None:
@@ -83,7 +82,13 @@ class MemoryCluster:
                 yield WatchEvent("ADDED", found)
         yield WatchEvent("SYNCED", {})
 
-    async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
+    async def create(self, obj: Object) -> Object:
+        return self._keep(self._created(obj))
+
+    async def dry_run_create(self, obj: Object) -> Object:
+        return self._created(obj)
+
+    def _created(self, obj: Object) -> Object:
         key = self._of(obj)
         meta = obj["metadata"]
         if meta.get("resourceVersion") or meta.get("uid"):
@@ -92,9 +97,15 @@ class MemoryCluster:
             raise AlreadyExists("{name} exists", name=key[2])
         made = self._stored(obj, {"uid": f"u-{next(self._number)}", "generation": 1})
         made.pop("status", None)
-        return self._keep(key, made, dry_run)
+        return made
 
-    async def replace(self, obj: Object, *, dry_run: bool = False) -> Object:
+    async def replace(self, obj: Object) -> Object:
+        return self._keep(self._replaced(obj))
+
+    async def dry_run_replace(self, obj: Object) -> Object:
+        return self._replaced(obj)
+
+    def _replaced(self, obj: Object) -> Object:
         key = self._of(obj)
         live = self.objects.get(key)
         if live is None:
@@ -107,7 +118,7 @@ class MemoryCluster:
         made = self._stored(obj, {"uid": now["uid"], "generation": now["generation"] + 1})
         if "status" in live:
             made["status"] = live["status"]
-        return self._keep(key, made, dry_run)
+        return made
 
     async def delete(self, resource: Resource, name: str, namespace: str = "", **more: Any) -> None:
         key = (*_key(resource), name)
@@ -153,10 +164,9 @@ class MemoryCluster:
             spec["clusterIP"] = f"10.0.{next(self._number) % 250}.{next(self._number) % 250}"
         spec["clusterIPs"] = [spec["clusterIP"]]
 
-    def _keep(self, key: tuple[str, str, str], made: Object, dry_run: bool) -> Object:
-        if not dry_run:
-            self.writes += 1
-            self.objects[key] = made
+    def _keep(self, made: Object) -> Object:
+        self.writes += 1
+        self.objects[self._of(made)] = made
         return copy.deepcopy(made)
 
 

@@ -29,11 +29,10 @@ class Server:
         self.asked += accesses
         return [AccessAnswer(access, self.allowed) for access in accesses]
 
-    async def replace(self, body: Object, *, dry_run: bool = False) -> Object:
-        return await self.create(body, dry_run=dry_run)
+    async def dry_run_replace(self, body: Object) -> Object:
+        return await self.dry_run_create(body)
 
-    async def create(self, body: Object, *, dry_run: bool = False) -> Object:
-        assert dry_run, "a plan writes nothing"
+    async def dry_run_create(self, body: Object) -> Object:
         self.tried.append(body)
         if self.denied:
             raise AccessDenied(self.denied)

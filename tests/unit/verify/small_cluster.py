@@ -19,7 +19,8 @@ from backout.model.plan import ClusterIdentity
 class SmallCluster:
     """Speaks the part of the cluster port that reading takes."""
 
-    name = "small"
+    name = context = "small"
+    kubeconfig = ""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from backout.changes.writers import Written
-from backout.cluster.port import Cluster, Object
+from backout.cluster.port import ClusterReader, Object
 from backout.diagnosis.evidence.baseline import Baseline
 from backout.diagnosis.evidence.collect import WorkloadKey
 from backout.diagnosis.evidence.metadata import ManagedMeta
@@ -59,7 +59,7 @@ class Way:
     owner: Owner
 
 
-async def way_of(cluster: Cluster, fault: Fault) -> Way:
+async def way_of(cluster: ClusterReader, fault: Fault) -> Way:
     """Who takes the object back: its owner where that wrote it last, else whoever has a snapshot of it."""
     itself = Target(fault.ref.kind.lower(), fault.ref.name, fault.ref.namespace, cluster.name)
     key = (fault.ref.kind, fault.ref.name)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from backout.cluster.port import Cluster, Object
+from backout.cluster.port import ClusterReader, Object
 from backout.diagnosis.attribution.faults import Fault
 from backout.diagnosis.attribution.read_objects import SKEW, SOON
 from backout.diagnosis.evidence.baseline import Expected, contents
@@ -208,7 +208,7 @@ def suspect(fault: Fault, target: Target, fields: tuple[FieldChange, ...]) -> Le
     )
 
 
-async def revision_in_force(cluster: Cluster, target: Target) -> int | None:
+async def revision_in_force(cluster: ClusterReader, target: Target) -> int | None:
     """The number of what the object is now among its revisions; None where it has none."""
     try:
         revisions = await registry.get("objects").history(cluster, target)

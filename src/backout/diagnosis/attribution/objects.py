@@ -11,10 +11,9 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import cast
 
 from backout.changes.writers import template_write
-from backout.cluster.port import Cluster, Object
+from backout.cluster.port import ClusterReader, Object
 from backout.diagnosis.attribution.faults import Fault, Finding
 from backout.diagnosis.attribution.object_cause import replaced
 from backout.diagnosis.attribution.read_objects import (
@@ -33,11 +32,11 @@ from backout.diagnosis.detectors.ingresses import Doubt, doubts, judged, lead_to
 from backout.diagnosis.detectors.objectstorage import object_storage
 from backout.diagnosis.detectors.services import Loose, loose, refused, without_pods
 from backout.diagnosis.evidence.baseline import Baseline, Baselines
+from backout.diagnosis.evidence.budgeted_reader import BudgetedReader
 from backout.diagnosis.evidence.collect import KINDS, State, WorkloadKey
 from backout.diagnosis.evidence.consumers import readings
 from backout.diagnosis.evidence.metadata import Known, Managed, MetadataIndex, live
 from backout.diagnosis.evidence.network import Network, read_network
-from backout.diagnosis.evidence.probing import BoundedProbes
 from backout.diagnosis.evidence.programs import running
 from backout.errors import AccessDenied
 from backout.kube.references import Reference, references
@@ -49,9 +48,9 @@ MANY = 200
 """Objects under suspicion in one namespace; what is more than that is not looked into."""
 
 
-async def find_faults(cluster: Cluster, state: State, broken: Broken, now: datetime) -> list[Fault]:
+async def find_faults(cluster: ClusterReader, state: State, broken: Broken, now: datetime) -> list[Fault]:
     """The objects at fault; what a workload shows because of one stands in ``Fault.moved``, and in ``broken`` still."""
-    look = _Look(cast(Cluster, BoundedProbes(cluster)), state, broken, now)
+    look = _Look(BudgetedReader(cluster), state, broken, now)
     try:
         return await look.all()
     finally:
@@ -74,7 +73,7 @@ def take_out(broken: Broken, fault: Fault) -> None:
 class _Look:
     """One look at the objects of a cluster."""
 
-    def __init__(self, cluster: Cluster, state: State, broken: Broken, now: datetime) -> None:
+    def __init__(self, cluster: ClusterReader, state: State, broken: Broken, now: datetime) -> None:
         self.cluster, self.state, self.broken, self.now = cluster, state, broken, now
         self.metadata_index = MetadataIndex(cluster)
         self.baselines = Baselines(cluster)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.diagnosis.attribution import object_cause
 from backout.diagnosis.attribution.faults import Fault
 from backout.diagnosis.attribution.suspects import suspect_of
@@ -54,7 +54,7 @@ class Case:
         return min(own or [s.since for s in self.symptoms if s.since], default=None)
 
 
-async def conclude(cluster: Cluster, case: Case) -> Problem:
+async def conclude(cluster: ClusterReader, case: Case) -> Problem:
     """The problem of one case. A history that can't be read leaves the cause unknown, and says why."""
     if case.fault is not None:
         return await _of_object(cluster, case, case.fault)
@@ -91,7 +91,7 @@ async def conclude(cluster: Cluster, case: Case) -> Problem:
     )
 
 
-async def _of_object(cluster: Cluster, case: Case, fault: Fault) -> Problem:
+async def _of_object(cluster: ClusterReader, case: Case, fault: Fault) -> Problem:
     """The problem of one object: its own last change is the cause, whatever the revisions of what reads it."""
     notes = object_cause.notes(fault)
     number = None
@@ -178,7 +178,7 @@ def _less_sure(case: Case, confidence: Confidence, why: tuple[Message, ...]) -> 
 
 
 async def _suspect(
-    cluster: Cluster, case: Case, revisions: Sequence[Revision], bad: Revision | None
+    cluster: ClusterReader, case: Case, revisions: Sequence[Revision], bad: Revision | None
 ) -> LedgerEntry | None:
     if bad is None:
         return None

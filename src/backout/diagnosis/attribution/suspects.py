@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.mechanisms import registry
 from backout.model.change import FieldChange, LedgerEntry, ObjectChange
 from backout.model.message import Message, msg
@@ -14,7 +14,7 @@ from backout.model.target import ObjectRef, Target
 
 
 async def suspect_of(
-    cluster: Cluster, target: Target, bad: Revision, previous: Revision | None, failing: Sequence[ObjectRef]
+    cluster: ClusterReader, target: Target, bad: Revision, previous: Revision | None, failing: Sequence[ObjectRef]
 ) -> LedgerEntry | None:
     """What ``bad`` changed since ``previous``, the fields of the ``failing`` objects first.
 

@@ -12,7 +12,7 @@ import binascii
 from collections import defaultdict
 from collections.abc import Iterable
 
-from backout.cluster.port import PODS, Cluster, Object
+from backout.cluster.port import PODS, ClusterReader, Object
 from backout.diagnosis.attribution.faults import Finding
 from backout.diagnosis.evidence.collect import KINDS, State, WorkloadKey
 from backout.diagnosis.evidence.metadata import MetadataIndex, live, reference
@@ -32,7 +32,7 @@ _FORWARDED = ("thanos_receive_forward_requests_total", "thanos_receive_replicati
 
 
 async def configuration(
-    cluster: Cluster, state: State, programs: Iterable[Running], metadata_index: MetadataIndex
+    cluster: ClusterReader, state: State, programs: Iterable[Running], metadata_index: MetadataIndex
 ) -> list[Finding]:
     """What the known programs say of the files that they load while they run."""
     found = await asyncio.gather(
@@ -45,7 +45,7 @@ async def configuration(
     return [finding for findings in found for finding in findings]
 
 
-async def _one(cluster: Cluster, state: State, running: Running, metadata_index: MetadataIndex) -> list[Finding]:
+async def _one(cluster: ClusterReader, state: State, running: Running, metadata_index: MetadataIndex) -> list[Finding]:
     program = running.program
     # What the other files hold does not matter for whether a reload failed.
     files: dict[str, bytes] = {program.config: b""} if program.config else {}
@@ -71,7 +71,7 @@ async def _one(cluster: Cluster, state: State, running: Running, metadata_index:
     return findings
 
 
-async def _ring(cluster: Cluster, running: Running) -> tuple[ObjectRef, bytes] | None:
+async def _ring(cluster: ClusterReader, running: Running) -> tuple[ObjectRef, bytes] | None:
     """The object and the content of a receiver's hashring file, as the object has it now."""
     source = running.source_of(running.program.hashring)
     if source is None:
@@ -139,7 +139,7 @@ def _failed(ref: ObjectRef, running: Running, failed: list[tuple[Object, Reload]
 
 
 async def _forwarding(
-    cluster: Cluster,
+    cluster: ClusterReader,
     state: State,
     running: Running,
     ref: ObjectRef,
@@ -210,7 +210,7 @@ async def _forwarding(
     return [Finding(ref, symptom, running.workload, proof, direct=bool(strangers))]
 
 
-async def _failing(cluster: Cluster, running: Running) -> tuple[dict[str, float], Message | None]:
+async def _failing(cluster: ClusterReader, running: Running) -> tuple[dict[str, float], Message | None]:
     """By pod, how many forwarded requests failed between two looks; and why it can't be told."""
 
     async def look() -> tuple[dict[str, float], Message | None]:
@@ -234,7 +234,7 @@ async def _failing(cluster: Cluster, running: Running) -> tuple[dict[str, float]
     return {name: value - first[name] for name, value in second.items() if name in first and value > first[name]}, None
 
 
-async def _nobody(cluster: Cluster, state: State, endpoints: Iterable[str], namespace: str) -> tuple[str, ...]:
+async def _nobody(cluster: ClusterReader, state: State, endpoints: Iterable[str], namespace: str) -> tuple[str, ...]:
     """The endpoints that name a pod which does not exist: ``POD.SERVICE[.NAMESPACE[.svc[.…]]]:PORT``.
 
     A pod has such a name when a StatefulSet made it (pod.spec.hostname and subdomain). Other names are left alone.
@@ -259,7 +259,7 @@ async def _nobody(cluster: Cluster, state: State, endpoints: Iterable[str], name
     return tuple(strangers)
 
 
-async def _exists(cluster: Cluster, pod: str, namespace: str) -> bool:
+async def _exists(cluster: ClusterReader, pod: str, namespace: str) -> bool:
     try:
         await cluster.get(PODS, pod, namespace)
     except ObjectNotFound:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from backout.changes.writers import Written
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.diagnosis.attribution.faults import Finding
 from backout.diagnosis.evidence.baseline import Baseline
 from backout.diagnosis.evidence.metadata import Known, reference
@@ -69,7 +69,7 @@ def doubts(network: Network, namespace: str, known: Known, *, secrets: bool, edi
             yield Doubt(reference("Ingress", name, namespace), ingress, missing, edited)
 
 
-async def judged(cluster: Cluster, doubt: Doubt, baseline: Baseline, network: Network) -> list[Finding]:
+async def judged(cluster: ClusterReader, doubt: Doubt, baseline: Baseline, network: Network) -> list[Finding]:
     """What is wrong with the Ingress, or with what it names."""
     expected = baseline.expected(doubt.ref)
     before = of_ingress(expected.content) if expected is not None else None
@@ -163,7 +163,7 @@ def _status(doubt: Doubt, failing: list[Answer], backend: Finding) -> Finding:
     return Finding(backend.ref, symptom, None, msg("The Ingress itself answers that way."), direct=True)
 
 
-async def lead_to(cluster: Cluster, network: Network, services: Sequence[Finding]) -> list[Finding]:
+async def lead_to(cluster: ClusterReader, network: Network, services: Sequence[Finding]) -> list[Finding]:
     """What the Ingresses answer that lead to Services at fault."""
     at_fault = {(finding.ref.namespace, finding.ref.name): finding for finding in services}
     asked = [
@@ -182,7 +182,7 @@ async def lead_to(cluster: Cluster, network: Network, services: Sequence[Finding
 
 
 async def _elsewhere(
-    cluster: Cluster,
+    cluster: ClusterReader,
     doubt: Doubt,
     answers: list[Answer],
     before: tuple[Reference, ...],
@@ -226,14 +226,14 @@ async def _elsewhere(
     return None
 
 
-async def _asked(cluster: Cluster, ingress: Ingress, namespace: str) -> list[Answer]:
+async def _asked(cluster: ClusterReader, ingress: Ingress, namespace: str) -> list[Answer]:
     # An HTTP client of its own, which a diagnosis seldom needs.
     from backout.probes.ingress import ask
 
     return await ask(cluster, ingress.plain(namespace), timeout=TIMEOUT)
 
 
-async def _marker(cluster: Cluster, network: Network, namespace: str, name: str) -> str:
+async def _marker(cluster: ClusterReader, network: Network, namespace: str, name: str) -> str:
     from backout.probes.service import connection
 
     service = network.services.get((namespace, name))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from msgspec.structs import replace
 
-from backout.cluster.port import EVENTS, Cluster
+from backout.cluster.port import EVENTS, ClusterReader
 from backout.diagnosis.attribution.faults import Fault, Finding
 from backout.diagnosis.attribution.read_objects import START_CODES, ran_with_it
 from backout.diagnosis.detectors.configuration import workload_ref
@@ -81,7 +81,7 @@ def unbroken(
             )
 
 
-async def first_signs(cluster: Cluster, faults: Collection[Fault]) -> None:
+async def first_signs(cluster: ClusterReader, faults: Collection[Fault]) -> None:
     """Adds what events tell of objects that are gone: since when somebody looked for them in vain."""
     gone = [fault for fault in faults if fault.missing]
     if not gone:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 
-from backout.cluster.port import Cluster, Object
+from backout.cluster.port import ClusterReader, Object
 from backout.diagnosis.attribution.faults import Finding
 from backout.diagnosis.detectors.configuration import workload_ref
 from backout.diagnosis.evidence.metadata import reference
@@ -21,7 +21,7 @@ from backout.model.target import ObjectRef
 from backout.probes.objectstorage import StorageState, storage_state
 
 
-async def object_storage(cluster: Cluster, programs: Iterable[Running], now: datetime) -> list[Finding]:
+async def object_storage(cluster: ClusterReader, programs: Iterable[Running], now: datetime) -> list[Finding]:
     """One finding for each program that fails at it; those whose configuration is in no object are left out."""
     asked = [(running, ref) for running in programs if (ref := _source(running)) is not None]
     found = await asyncio.gather(*(_one(cluster, running, ref, now) for running, ref in asked))
@@ -41,7 +41,7 @@ def _source(running: Running) -> ObjectRef | None:
     return reference(one.kind, one.name, running.workload[0]) if one is not None else None
 
 
-async def _one(cluster: Cluster, running: Running, ref: ObjectRef, now: datetime) -> Finding | None:
+async def _one(cluster: ClusterReader, running: Running, ref: ObjectRef, now: datetime) -> Finding | None:
     program, namespace = running.program, running.workload[0]
     states = await asyncio.gather(
         *(storage_state(cluster, namespace, pod, program.container, program, now=now) for pod in running.pods)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.errors import AccessDenied, RefusedError
 from backout.helm.records import Record, Records
 from backout.model.evidence import Evidence, Symptom
@@ -26,7 +26,9 @@ class ReleaseState(msgspec.Struct, frozen=True):
     symptoms: tuple[Symptom, ...]
 
 
-async def read_releases(cluster: Cluster, namespace: str, now: datetime, blind: list[Message]) -> list[ReleaseState]:
+async def read_releases(
+    cluster: ClusterReader, namespace: str, now: datetime, blind: list[Message]
+) -> list[ReleaseState]:
     """All releases of a namespace (of all when it is empty); adds to ``blind`` when they may not be read."""
     try:
         newest = await Records(cluster, namespace).releases()
@@ -40,7 +42,7 @@ async def read_releases(cluster: Cluster, namespace: str, now: datetime, blind: 
     return [_state(cluster, Records(cluster, record.namespace), record, now) for record in newest.values()]
 
 
-def _state(cluster: Cluster, records: Records, record: Record, now: datetime) -> ReleaseState:
+def _state(cluster: ClusterReader, records: Records, record: Record, now: datetime) -> ReleaseState:
     target = Target("helm", record.release, record.namespace, cluster.name)
     symptom = _symptom(records, record, now)
     return ReleaseState(target, record, (symptom,) if symptom else ())

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from backout.changes.writers import Written
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.diagnosis.attribution.faults import Finding
 from backout.diagnosis.detectors.symptoms import serving
 from backout.diagnosis.evidence.baseline import Baseline
@@ -176,7 +176,7 @@ def moved(found: Loose, baseline: Baseline) -> bool:
     return before is None or (before.get("targetPort") or before.get("port")) != found.port.get("targetPort")
 
 
-async def refused(cluster: Cluster, found: Loose, baseline: Baseline) -> Finding | None:
+async def refused(cluster: ClusterReader, found: Loose, baseline: Baseline) -> Finding | None:
     """The finding of a port behind which nobody listens. Only a port that was moved is knocked on."""
     if not moved(found, baseline):
         return None
@@ -227,7 +227,7 @@ async def refused(cluster: Cluster, found: Loose, baseline: Baseline) -> Finding
     return Finding(found.ref, symptom, None, proof, direct=measured == "refused")
 
 
-async def _knock(cluster: Cluster, found: Loose) -> tuple[str, Message]:
+async def _knock(cluster: ClusterReader, found: Loose) -> tuple[str, Message]:
     """What a connection to the port comes to, and in which words."""
     from backout.probes.service import connection
 

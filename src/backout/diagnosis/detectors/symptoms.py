@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.diagnosis.detectors.pods import CONFIG_REASONS, IMAGE_REASONS, Trouble, troubles
 from backout.diagnosis.evidence.collect import KINDS, State, WorkloadKey, read_events, read_log, workload_of
 from backout.diagnosis.evidence.projections import Event, Pod, Workload
@@ -35,7 +35,7 @@ def group_by_code(found: Iterable[Trouble]) -> dict[str, list[Trouble]]:
     return groups
 
 
-async def find_troubles(cluster: Cluster, state: State, now: datetime) -> dict[WorkloadKey, list[Trouble]]:
+async def find_troubles(cluster: ClusterReader, state: State, now: datetime) -> dict[WorkloadKey, list[Trouble]]:
     """What is wrong with which workload. A bare pod stands for itself as kind ``Pod``."""
     groups: dict[WorkloadKey, list[Trouble]] = defaultdict(list)
     for pod in state.pods:
@@ -46,7 +46,7 @@ async def find_troubles(cluster: Cluster, state: State, now: datetime) -> dict[W
     return groups
 
 
-async def symptoms_of(cluster: Cluster, key: WorkloadKey, found: list[Trouble], now: datetime) -> list[Symptom]:
+async def symptoms_of(cluster: ClusterReader, key: WorkloadKey, found: list[Trouble], now: datetime) -> list[Symptom]:
     """The symptoms of one workload; a pod that may simply be starting is none."""
     groups = group_by_code(found)
     results = await asyncio.gather(*(_symptom(cluster, key, code, group, now) for code, group in groups.items()))
@@ -54,7 +54,7 @@ async def symptoms_of(cluster: Cluster, key: WorkloadKey, found: list[Trouble], 
 
 
 async def _symptom(
-    cluster: Cluster, key: WorkloadKey, code: str, group: list[Trouble], now: datetime
+    cluster: ClusterReader, key: WorkloadKey, code: str, group: list[Trouble], now: datetime
 ) -> Symptom | None:
     first = max(group, key=lambda trouble: (trouble.restarts, trouble.pod.metadata.name))
     pod = first.pod
@@ -187,7 +187,7 @@ def _event_evidence(event: Event) -> Evidence:
     )
 
 
-async def _log_evidence(cluster: Cluster, trouble: Trouble) -> Evidence | None:
+async def _log_evidence(cluster: ClusterReader, trouble: Trouble) -> Evidence | None:
     """The last words of the container that ended: those of the previous one when a new one is running."""
     status = next((s for s in trouble.pod.status.container_statuses if s.name == trouble.container), None)
     running = bool(status and status.state.running)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from backout.cluster.port import Cluster, Object
+from backout.cluster.port import ClusterReader, Object
 from backout.errors import BackoutError
 from backout.model.message import Message, msg
 from backout.model.snapshot import Entry, Snapshot
@@ -96,7 +96,7 @@ class Baseline:
                 if _key(entry) in keys:
                     self._seen.setdefault(_key(entry), snapshot)
 
-    async def read_releases(self, cluster: Cluster, namespace: str, keys: set[Key]) -> None:
+    async def read_releases(self, cluster: ClusterReader, namespace: str, keys: set[Key]) -> None:
         """What the releases of the namespace hold of these; what can't be read is left out."""
         from backout.helm.records import Records
 
@@ -107,7 +107,7 @@ class Baseline:
             return
         await asyncio.gather(*(self._read_release(cluster, records, name, keys) for _, name in newest))
 
-    async def _read_release(self, cluster: Cluster, records: Any, name: str, keys: set[Key]) -> None:
+    async def _read_release(self, cluster: ClusterReader, records: Any, name: str, keys: set[Key]) -> None:
         from backout.helm.manifest import entries
 
         target = Target("helm", name, records.namespace, cluster.name)
@@ -156,7 +156,7 @@ def contents(obj: Object) -> dict[str, Any]:
 class Baselines:
     """Reads the baseline of each namespace that somebody asks for."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: ClusterReader) -> None:
         self._cluster = cluster
 
     async def of(self, namespace: str, refs: Iterable[ObjectRef]) -> Baseline:

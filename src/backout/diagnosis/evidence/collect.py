@@ -9,7 +9,16 @@ from datetime import datetime
 
 import msgspec
 
-from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, EVENTS, PODS, REPLICASETS, STATEFULSETS, Cluster, Resource
+from backout.cluster.port import (
+    DAEMONSETS,
+    DEPLOYMENTS,
+    EVENTS,
+    PODS,
+    REPLICASETS,
+    STATEFULSETS,
+    ClusterReader,
+    Resource,
+)
 from backout.diagnosis.detectors.pods import troubles
 from backout.diagnosis.evidence.projections import Event, Pod, ReplicaSet, Workload
 from backout.errors import AccessDenied, BackoutError, ObjectNotFound
@@ -38,14 +47,14 @@ class State(msgspec.Struct):
     unread: dict[WorkloadKey, set[ObjectRef]] = {}
 
 
-async def read_state(cluster: Cluster, namespace: str, now: datetime) -> State:
+async def read_state(cluster: ClusterReader, namespace: str, now: datetime) -> State:
     """Pods and workloads of one namespace, or of all when it is empty, in parallel."""
     state = State(namespace)
     await asyncio.gather(_read_pods(cluster, state, now), _read_workloads(cluster, state))
     return state
 
 
-async def _read_pods(cluster: Cluster, state: State, now: datetime) -> None:
+async def _read_pods(cluster: ClusterReader, state: State, now: datetime) -> None:
     def fold(page: list[Pod]) -> tuple[int, list[Pod]]:
         return len(page), [pod for pod in page if troubles(pod, now)]
 
@@ -58,7 +67,7 @@ async def _read_pods(cluster: Cluster, state: State, now: datetime) -> None:
     state.pods = [pod for _, found in pages for pod in found]
 
 
-async def _read_workloads(cluster: Cluster, state: State) -> None:
+async def _read_workloads(cluster: ClusterReader, state: State) -> None:
     lists = await asyncio.gather(*(_read(cluster, resource, state) for resource in KINDS.values()))
     state.workloads = {
         (workload.metadata.namespace, kind, workload.metadata.name): workload
@@ -67,7 +76,7 @@ async def _read_workloads(cluster: Cluster, state: State) -> None:
     }
 
 
-async def _read(cluster: Cluster, resource: Resource, state: State) -> list[Workload]:
+async def _read(cluster: ClusterReader, resource: Resource, state: State) -> list[Workload]:
     def fold(page: list[Workload]) -> list[Workload]:
         return [workload.apart() for workload in page]
 
@@ -84,7 +93,7 @@ def _no_right(resource: Resource, state: State) -> Message:
     return msg("{resource} in {where} can't be read: no permission.", resource=resource.plural, where=where)
 
 
-async def workload_of(cluster: Cluster, state: State, pod: Pod) -> WorkloadKey | None:
+async def workload_of(cluster: ClusterReader, state: State, pod: Pod) -> WorkloadKey | None:
     """The workload that made ``pod``; None for a bare pod and for one of a kind that is no workload."""
     owner = pod.metadata.controller
     if owner is None:
@@ -106,7 +115,7 @@ async def workload_of(cluster: Cluster, state: State, pod: Pod) -> WorkloadKey |
     return (namespace, parent.kind, parent.name) if parent else None
 
 
-async def read_events(cluster: Cluster, names: Iterable[tuple[str, str, str]]) -> list[Event]:
+async def read_events(cluster: ClusterReader, names: Iterable[tuple[str, str, str]]) -> list[Event]:
     """Warnings about the objects (namespace, kind, name), oldest first; none when they may not be read."""
 
     async def about(namespace: str, kind: str, name: str) -> list[Event]:
@@ -121,7 +130,7 @@ async def read_events(cluster: Cluster, names: Iterable[tuple[str, str, str]]) -
     return sorted(events, key=lambda event: (event.last is not None, event.last))
 
 
-async def read_log(cluster: Cluster, pod: Pod, container: str, *, previous: bool, tail: int = 5) -> list[str]:
+async def read_log(cluster: ClusterReader, pod: Pod, container: str, *, previous: bool, tail: int = 5) -> list[str]:
     """The last lines that a container wrote; empty when they can't be had (the evidence then lacks them)."""
     try:
         text = await cluster.logs(pod.metadata.name, pod.metadata.namespace, container, previous=previous, tail=tail)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.diagnosis.detectors.configuration import workload_ref
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.metadata import live, reference
@@ -22,7 +22,7 @@ LOOKED_INTO = 50
 
 
 async def readings(
-    cluster: Cluster,
+    cluster: ClusterReader,
     state: State,
     ref: ObjectRef,
     network: Network,
@@ -51,7 +51,7 @@ def _ingresses(ref: ObjectRef, network: Network) -> Iterator[Reading]:
 
 
 async def _callers(
-    cluster: Cluster,
+    cluster: ClusterReader,
     state: State,
     ref: ObjectRef,
     here: list[WorkloadKey],

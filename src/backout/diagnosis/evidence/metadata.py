@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from backout.changes.writers import Entry, Written, last_write
-from backout.cluster.port import CONFIGMAPS, INGRESSES, SECRETS, SERVICES, Cluster, Object, Resource
+from backout.cluster.port import CONFIGMAPS, INGRESSES, SECRETS, SERVICES, ClusterReader, Object, Resource
 from backout.errors import AccessDenied, NotFoundError
 from backout.model.target import OBJECTS, ObjectRef
 
@@ -94,7 +94,7 @@ class Known:
 class MetadataIndex:
     """Reads each namespace once, when it is asked for. ``unread`` are kinds, by namespace, that may not be listed."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: ClusterReader) -> None:
         self._cluster = cluster
         self._known: dict[str, asyncio.Task[Known]] = {}
         self.unread: set[tuple[str, str]] = set()
@@ -143,7 +143,7 @@ class MetadataIndex:
         await asyncio.gather(*self._known.values(), return_exceptions=True)
 
 
-async def live(cluster: Cluster, ref: ObjectRef) -> Object | None:
+async def live(cluster: ClusterReader, ref: ObjectRef) -> Object | None:
     """The object with its content, with apiVersion and kind; None when it is not there or may not be read."""
     try:
         found = await cluster.get(RESOURCES[ref.kind], ref.name, ref.namespace)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from backout.cluster.port import ENDPOINTSLICES, INGRESSES, SERVICES, Cluster, Object, Resource
+from backout.cluster.port import ENDPOINTSLICES, INGRESSES, SERVICES, ClusterReader, Object, Resource
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.metadata import ManagedMeta
 from backout.errors import AccessDenied, ObjectNotFound
@@ -99,7 +99,7 @@ class Network(msgspec.Struct):
     blind: list[Message] = []
 
 
-async def read_network(cluster: Cluster, namespace: str) -> Network:
+async def read_network(cluster: ClusterReader, namespace: str) -> Network:
     """Of one namespace, or of all when it is empty. What may not be read is in ``blind``."""
     network = Network()
     await asyncio.gather(
@@ -110,7 +110,7 @@ async def read_network(cluster: Cluster, namespace: str) -> Network:
     return network
 
 
-async def _services(cluster: Cluster, namespace: str, network: Network) -> None:
+async def _services(cluster: ClusterReader, namespace: str, network: Network) -> None:
     found = await _pages(cluster, Service, SERVICES, lambda page: page, namespace, network)
     network.listed = found is not None
     for page in found or ():
@@ -118,13 +118,13 @@ async def _services(cluster: Cluster, namespace: str, network: Network) -> None:
             network.services[service.metadata.namespace or namespace, service.metadata.name] = service
 
 
-async def _ingresses(cluster: Cluster, namespace: str, network: Network) -> None:
+async def _ingresses(cluster: ClusterReader, namespace: str, network: Network) -> None:
     for page in await _pages(cluster, Ingress, INGRESSES, lambda page: page, namespace, network) or ():
         for ingress in page:
             network.ingresses[ingress.metadata.namespace or namespace, ingress.metadata.name] = ingress
 
 
-async def _slices(cluster: Cluster, namespace: str, network: Network) -> None:
+async def _slices(cluster: ClusterReader, namespace: str, network: Network) -> None:
     def count(page: list[_Slice]) -> list[tuple[Name, int, int, set[tuple[str, int]]]]:
         return [one for piece in page if (one := _counted(piece, namespace)) is not None]
 
@@ -153,7 +153,7 @@ _R = TypeVar("_R")
 
 
 async def _pages(
-    cluster: Cluster,
+    cluster: ClusterReader,
     shape: type[T],
     resource: Resource,
     fold: Callable[[list[T]], _R],

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import PODS, Cluster, Object
+from backout.cluster.port import PODS, ClusterReader, Object
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.errors import AccessDenied
 from backout.kube.references import Reference, references
@@ -74,7 +74,7 @@ def _name(program: Program) -> str:
     return basename(program.hashring or program.config)
 
 
-async def running(cluster: Cluster, state: State) -> list[Running]:
+async def running(cluster: ClusterReader, state: State) -> list[Running]:
     """The known programs among the workloads, where they have pods."""
     found = []
     for key, workload in state.workloads.items():

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import Cluster, Resource
+from backout.cluster.port import ClusterReader, Resource
 from backout.errors import AccessDenied, AlreadyExists, BackoutError, Conflict, Invalid, ObjectNotFound
 from backout.helm.manifest import Entry, Key, entries
 from backout.helm.merge import built_in, owned, three_way, two_way
@@ -78,7 +78,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def analyse(
-    cluster: Cluster,
+    cluster: ClusterReader,
     head: tuple[Record, Release],
     target: tuple[Record, Release],
     *,
@@ -113,7 +113,7 @@ async def analyse(
 
 
 async def _item(
-    cluster: Cluster, base: Entry | None, target: Entry | None, record: Record, *, server_side: bool
+    cluster: ClusterReader, base: Entry | None, target: Entry | None, record: Record, *, server_side: bool
 ) -> Item:
     entry = target or base
     assert entry is not None
@@ -163,7 +163,7 @@ def _located(obj: Object, ref: ObjectRef) -> Object:
 
 
 async def _ask(
-    cluster: Cluster,
+    cluster: ClusterReader,
     ref: ObjectRef,
     resource: Resource,
     base: Object | None,
@@ -209,12 +209,14 @@ def reckon(base: Object | None, target: Object, live: Object, ref: ObjectRef) ->
     return two_way(base or live, target, live)
 
 
-async def _send(cluster: Cluster, wanted: Object, guess: Object, live: Object | None, *, server_side: bool) -> Object:
+async def _send(
+    cluster: ClusterReader, wanted: Object, guess: Object, live: Object | None, *, server_side: bool
+) -> Object:
     if live is None:
-        return await cluster.create(wanted, dry_run=True)
+        return await cluster.dry_run_create(wanted)
     if server_side:
-        return await cluster.apply(wanted, manager=MANAGER, force=False, dry_run=True)
-    return await cluster.replace(_writable(guess, live), dry_run=True)
+        return await cluster.dry_run_apply(wanted, manager=MANAGER, force=False)
+    return await cluster.dry_run_replace(_writable(guess, live))
 
 
 def _raced(error: BackoutError) -> bool:

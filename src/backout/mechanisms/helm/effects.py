@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 
-from backout.cluster.port import STATEFULSETS, Cluster
+from backout.cluster.port import STATEFULSETS, ClusterReader
 from backout.errors import BackoutError, ObjectNotFound, PreconditionFailed, TimedOut, ToolFailed
 from backout.helm.manifest import digest, entries
 from backout.helm.payload import Release
@@ -226,7 +226,7 @@ async def _same_target(records: Records, step: Step) -> Release:
     return wanted
 
 
-async def _passable(cluster: Cluster, helm: Tool, current: Release, wanted: Release) -> None:
+async def _passable(cluster: ClusterReader, helm: Tool, current: Release, wanted: Release) -> None:
     """Helm 3 would write half of it before it stops at an object that it does not expect; say so before."""
     if helm.major != 3:
         return
@@ -237,7 +237,7 @@ async def _passable(cluster: Cluster, helm: Tool, current: Release, wanted: Rele
         raise stops_at(found, wanted.name)
 
 
-async def _exists(cluster: Cluster, ref: ObjectRef) -> bool:
+async def _exists(cluster: ClusterReader, ref: ObjectRef) -> bool:
     try:
         resource = await cluster.resource(ref.api_version, ref.kind)
         await cluster.get(resource, ref.name, ref.namespace if resource.namespaced else "")
@@ -266,7 +266,7 @@ async def _recreate(context: StepContext, step: Step, wanted: Release) -> None:
         await _gone(context.cluster, name, namespace, str(live["metadata"]["uid"]))
 
 
-async def _gone(cluster: Cluster, name: str, namespace: str, uid: str) -> None:
+async def _gone(cluster: ClusterReader, name: str, namespace: str, uid: str) -> None:
     """Waits until the finalizer that orphans the pods is done and the object is gone."""
     try:
         async with asyncio.timeout(_ORPHANING):
@@ -284,7 +284,7 @@ async def _gone(cluster: Cluster, name: str, namespace: str, uid: str) -> None:
         ) from None
 
 
-async def _is_there(cluster: Cluster, name: str, namespace: str, uid: str) -> bool:
+async def _is_there(cluster: ClusterReader, name: str, namespace: str, uid: str) -> bool:
     try:
         return bool((await cluster.get(STATEFULSETS, name, namespace))["metadata"]["uid"] == uid)
     except ObjectNotFound:
@@ -296,7 +296,7 @@ async def _head(records: Records, release: str) -> tuple[Record, Release]:
     return head, await records.load(head)
 
 
-def records_of(cluster: Cluster, step: Step) -> Records:
+def records_of(cluster: ClusterReader, step: Step) -> Records:
     """The release records where the plan found them."""
     return Records(cluster, step.target.namespace, driver({"HELM_DRIVER": str(step.params.get("driver", ""))}))
 

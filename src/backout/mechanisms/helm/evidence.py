@@ -20,7 +20,7 @@ from backout.cluster.port import (
     PODS,
     REPLICASETS,
     STATEFULSETS,
-    Cluster,
+    ClusterReader,
     Resource,
 )
 from backout.errors import AccessDenied
@@ -104,7 +104,7 @@ FEW = 12
 """So many workloads of one namespace are asked for their pods one by one; for more, all pods are read at once."""
 
 
-async def gather(cluster: Cluster, wanted: Iterable[WorkloadId], now: datetime) -> Evidence:
+async def gather(cluster: ClusterReader, wanted: Iterable[WorkloadId], now: datetime) -> Evidence:
     """Reads the workloads in ``wanted`` with their generations and pods: a few lists for each namespace."""
     ids = set(wanted)
     seen: dict[WorkloadId, Seen] = {}
@@ -129,7 +129,7 @@ class _Found(msgspec.Struct):
     pods: list[views.Pod]
 
 
-async def _read(cluster: Cluster, namespace: str, ids: set[WorkloadId], blind: list[Message]) -> _Found:
+async def _read(cluster: ClusterReader, namespace: str, ids: set[WorkloadId], blind: list[Message]) -> _Found:
     kinds = {kind for kind, _, _ in ids}
 
     async def read(shape: type[_T], resource: Resource, needed: bool, labels: str = "") -> list[_T]:

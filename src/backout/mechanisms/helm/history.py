@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.errors import BackoutError
 from backout.helm.manifest import digest
 from backout.helm.payload import Release
@@ -55,7 +55,7 @@ class History(msgspec.Struct, frozen=True):
         return found
 
 
-async def read_history(cluster: Cluster, records: Records, release: str) -> History:
+async def read_history(cluster: ClusterReader, records: Records, release: str) -> History:
     """Reads and judges.
 
     Raises:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.errors import RevisionNotFound, ToolMissing
 from backout.helm.compare import compare
 from backout.helm.records import Record, Records
@@ -53,9 +53,9 @@ class HelmMechanism:
 
     def __init__(self, *, hooks: bool = True) -> None:
         self.hooks = hooks
-        self._memos: WeakKeyDictionary[Cluster, _Memo] = WeakKeyDictionary()
+        self._memos: WeakKeyDictionary[ClusterReader, _Memo] = WeakKeyDictionary()
 
-    async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
+    async def history(self, cluster: ClusterReader, target: Target) -> list[Revision]:
         """All revisions in the records, and those that Helm pruned and a snapshot has; oldest first, each judged.
 
         Raises:
@@ -64,7 +64,7 @@ class HelmMechanism:
         return (await read_history(cluster, self._records(cluster, target), target.name)).revisions
 
     async def between(
-        self, cluster: Cluster, target: Target, earlier: Revision | None, later: Revision
+        self, cluster: ClusterReader, target: Target, earlier: Revision | None, later: Revision
     ) -> tuple[ObjectChange, ...]:
         """What the manifests of two revisions differ in.
 
@@ -77,14 +77,14 @@ class HelmMechanism:
         before = await records.load(_numbered(history, earlier.number, target)) if earlier else None
         return compare(before.manifest if before else "", after.manifest, target.namespace)
 
-    async def preview(self, cluster: Cluster, target: Target, revision: Revision) -> Changes:
+    async def preview(self, cluster: ClusterReader, target: Target, revision: Revision) -> Changes:
         """Live objects against what the server would make of the target's manifest."""
         analysis = await self._analysis(cluster, target, revision)
         found = changes(analysis)
         record = record_change(analysis.target, self._records(cluster, target).driver_name)
         return msgspec.structs.replace(found, objects=(*record, *found.objects))
 
-    async def steps(self, cluster: Cluster, target: Target, revision: Revision) -> list[Step]:
+    async def steps(self, cluster: ClusterReader, target: Target, revision: Revision) -> list[Step]:
         """Repair of a pending release, the rollback, and what plain Helm leaves undone after it.
 
         Raises:
@@ -94,17 +94,17 @@ class HelmMechanism:
         driver = self._records(cluster, target).driver_name
         return stepping.steps(analysis, target, driver, now, await _helm_if_any())
 
-    async def risks(self, cluster: Cluster, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
+    async def risks(self, cluster: ClusterReader, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
         """What is deleted, taken over, made anew, run again."""
         analysis, now = await asyncio.gather(self._analysis(cluster, target, revision), cluster.server_time())
         return risking.risks(analysis, await _helm_if_any(), now)
 
-    async def checks(self, cluster: Cluster, target: Target, revision: Revision) -> list[Check]:
+    async def checks(self, cluster: ClusterReader, target: Target, revision: Revision) -> list[Check]:
         """The release, its workloads, endpoints and claims."""
         analysis = await self._analysis(cluster, target, revision)
         return checking.checks(analysis, target)
 
-    async def access(self, cluster: Cluster, target: Target, changes: Changes) -> list[Access]:
+    async def access(self, cluster: ClusterReader, target: Target, changes: Changes) -> list[Access]:
         """Rights on the records and on every kind in both manifests."""
         memo = self._memos.get(cluster)
         latest = [task for (mine, _), (_, task) in (memo.analyses if memo else {}).items() if mine == target]
@@ -123,7 +123,7 @@ class HelmMechanism:
             "helm.restore-live": restore_live,
         }
 
-    def _records(self, cluster: Cluster, target: Target) -> Records:
+    def _records(self, cluster: ClusterReader, target: Target) -> Records:
         memo = self._memos.setdefault(cluster, _Memo())
         if target.namespace not in memo.records:
             memo.records[target.namespace] = Records(cluster, target.namespace)
@@ -135,7 +135,7 @@ class HelmMechanism:
         past = await past_of(records, target.name, listed)
         return sorted([*past.records, *listed], key=lambda record: record.revision)
 
-    async def _analysis(self, cluster: Cluster, target: Target, revision: Revision) -> Analysis:
+    async def _analysis(self, cluster: ClusterReader, target: Target, revision: Revision) -> Analysis:
         memo = self._memos.setdefault(cluster, _Memo())
         key = (target, revision.number)
         known = memo.analyses.get(key)
@@ -145,7 +145,7 @@ class HelmMechanism:
             memo.analyses[key] = known = (time.monotonic(), task)
         return await asyncio.shield(known[1])
 
-    async def _analyse(self, cluster: Cluster, target: Target, number: int) -> Analysis:
+    async def _analyse(self, cluster: ClusterReader, target: Target, number: int) -> Analysis:
         records = self._records(cluster, target)
         history = await self._every(records, target)
         wanted = _numbered(history, number, target)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import Cluster, Object, Resource
+from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import CaptureError, Conflict, Invalid, ObjectNotFound, PreconditionFailed
 from backout.helm.manifest import digest
 from backout.helm.merge import RELEASE_NAME
@@ -98,7 +98,7 @@ async def _restore(context: StepContext, ref: ObjectRef, parts: list[str], forme
     )
 
 
-async def _current(cluster: Cluster, resource: Resource, ref: ObjectRef) -> Object:
+async def _current(cluster: ClusterReader, resource: Resource, ref: ObjectRef) -> Object:
     try:
         found = await cluster.get(resource, ref.name, ref.namespace)
     except ObjectNotFound as error:

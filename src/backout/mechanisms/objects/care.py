@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from backout.cluster.port import PODS, Cluster, Object
+from backout.cluster.port import PODS, ClusterReader, Object
 from backout.kube.consumers import Reader
 from backout.kube.templates import digest_of
 from backout.mechanisms.workload.objects import (
@@ -95,7 +95,7 @@ class Care(msgspec.Struct, frozen=True, kw_only=True):
         return self.workload.ref
 
 
-async def look(cluster: Cluster, readers: Iterable[Reader]) -> tuple[tuple[Workload, ...], tuple[Reader, ...]]:
+async def look(cluster: ClusterReader, readers: Iterable[Reader]) -> tuple[tuple[Workload, ...], tuple[Reader, ...]]:
     """The workloads among the readers as they are now, and the readers that are none."""
     by_ref: dict[ObjectRef, list[Reader]] = {}
     others = []
@@ -118,7 +118,7 @@ async def look(cluster: Cluster, readers: Iterable[Reader]) -> tuple[tuple[Workl
     return tuple(await asyncio.gather(*(one(ref, mine) for ref, mine in sorted(by_ref.items())))), tuple(others)
 
 
-async def _label(cluster: Cluster, obj: Object) -> str:
+async def _label(cluster: ClusterReader, obj: Object) -> str:
     """What pods of the revision in force carry; empty while there is none."""
     if obj["kind"] == "StatefulSet":
         return str((obj.get("status") or {}).get("updateRevision") or "")

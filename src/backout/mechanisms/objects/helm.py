@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import Cluster, Object
+from backout.cluster.port import ClusterReader, Object
 from backout.errors import AccessDenied, BackoutError, NotFoundError
 from backout.helm.manifest import entries
 from backout.helm.records import Records
@@ -29,7 +29,7 @@ class HelmSays(msgspec.Struct, frozen=True, kw_only=True):
     server_side: bool = False
 
 
-async def helm_says(cluster: Cluster, owner: Owned, content: Object) -> HelmSays | None:
+async def helm_says(cluster: ClusterReader, owner: Owned, content: Object) -> HelmSays | None:
     """Holds the content against the release that owns the object; None when no release does."""
     if owner.kind != "helm":
         return None

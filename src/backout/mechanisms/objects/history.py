@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import INGRESSES, Cluster, Object, Resource
+from backout.cluster.port import INGRESSES, ClusterReader, Object, Resource
 from backout.errors import ObjectNotFound, RefusedError
 from backout.kube.sanitise import sanitise
 from backout.model.message import Message, msg
@@ -94,7 +94,7 @@ def resource_of(ref: ObjectRef) -> Resource:
     return INGRESSES if ref.kind == "Ingress" else Resource(ref.api_version, ref.kind, _PLURALS[ref.kind])
 
 
-async def read(cluster: Cluster, target: Target) -> Seen:
+async def read(cluster: ClusterReader, target: Target) -> Seen:
     """Reads the object, and its past in the configured repository.
 
     Raises:
@@ -127,7 +127,7 @@ async def read(cluster: Cluster, target: Target) -> Seen:
 
 
 async def _read(
-    cluster: Cluster, ref: ObjectRef, resource: Resource
+    cluster: ClusterReader, ref: ObjectRef, resource: Resource
 ) -> tuple[Object | None, list[Past], set[str], Repository | None]:
     async with source.opened() as repository:
         if repository is None:
@@ -169,7 +169,7 @@ def found_as(live: Object | None, repository: Repository | None) -> str:
     return repository.address(encode(sanitise(live))) if repository is not None else ""
 
 
-async def live_object(cluster: Cluster, resource: Resource, ref: ObjectRef) -> Object | None:
+async def live_object(cluster: ClusterReader, resource: Resource, ref: ObjectRef) -> Object | None:
     """The object as it is, with its kind; None when it does not exist."""
     try:
         found = await cluster.get(resource, ref.name, ref.namespace)

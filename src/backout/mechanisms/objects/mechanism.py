@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import ClassVar, NoReturn
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import ClusterReader
 from backout.errors import RevisionNotFound
 from backout.mechanisms.looks import Looks
 from backout.mechanisms.objects import advice, history, planning, pods, reload, write
@@ -30,7 +30,7 @@ class _Look:
         self.planned: dict[str, asyncio.Task[Planned]] = {}
 
 
-async def _look(cluster: Cluster, target: Target) -> _Look:
+async def _look(cluster: ClusterReader, target: Target) -> _Look:
     return _Look(await history.read(cluster, target))
 
 
@@ -42,7 +42,7 @@ class ObjectsMechanism:
     def __init__(self) -> None:
         self._looks = Looks(_look)
 
-    async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
+    async def history(self, cluster: ClusterReader, target: Target) -> list[Revision]:
         """All known contents, oldest first, each judged. Always read anew; what follows within 5 s builds on it."""
         seen = (await self._looks.fresh(cluster, target)).seen
         if not seen.good:
@@ -51,7 +51,7 @@ class ObjectsMechanism:
         return history.revisions(seen, stale=", ".join(str(care.ref) for care in stale))
 
     async def between(
-        self, cluster: Cluster, target: Target, earlier: Revision | None, later: Revision
+        self, cluster: ClusterReader, target: Target, earlier: Revision | None, later: Revision
     ) -> tuple[ObjectChange, ...]:
         """How the content changed from one revision to another."""
         seen = (await self._looks.recent(cluster, target)).seen
@@ -59,11 +59,11 @@ class ObjectsMechanism:
         before = seen.past_of(earlier) if earlier else None
         return (previews.between(seen, before, after),)
 
-    async def preview(self, cluster: Cluster, target: Target, revision: Revision) -> Changes:
+    async def preview(self, cluster: ClusterReader, target: Target, revision: Revision) -> Changes:
         """The fields that change, as the API server would store them, and the workloads that are acted on."""
         return previews.preview(await self._planned(cluster, target, revision))
 
-    async def steps(self, cluster: Cluster, target: Target, revision: Revision) -> list[Step]:
+    async def steps(self, cluster: ClusterReader, target: Target, revision: Revision) -> list[Step]:
         """The effects in order.
 
         Raises:
@@ -72,18 +72,18 @@ class ObjectsMechanism:
         """
         return list((await self._planned(cluster, target, revision)).steps)
 
-    async def risks(self, cluster: Cluster, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
+    async def risks(self, cluster: ClusterReader, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
         """What the reader must know before saying yes."""
         return advice.risks(await self._planned(cluster, target, revision))
 
-    async def checks(self, cluster: Cluster, target: Target, revision: Revision) -> list[Check]:
+    async def checks(self, cluster: ClusterReader, target: Target, revision: Revision) -> list[Check]:
         """What has to be measured afterwards; of the revision in force, what can be measured as it is."""
         look = await self._looks.recent(cluster, target)
         if revision.current:
             return checking.present(look.seen, await planning.present_readers(cluster, target, look.seen), target)
         return checking.after(await self._planned(cluster, target, revision), target)
 
-    async def access(self, cluster: Cluster, target: Target, changes: Changes) -> list[Access]:
+    async def access(self, cluster: ClusterReader, target: Target, changes: Changes) -> list[Access]:
         """Every right that the steps need."""
         look = await self._looks.recent(cluster, target)
         found: set[Access] = set()
@@ -102,7 +102,7 @@ class ObjectsMechanism:
             "objects.await-reload": reload.await_reload,
         }
 
-    async def _planned(self, cluster: Cluster, target: Target, revision: Revision) -> Planned:
+    async def _planned(self, cluster: ClusterReader, target: Target, revision: Revision) -> Planned:
         """Several questions of one plan want the same answer."""
         look = await self._looks.recent(cluster, target)
         past: Past = look.seen.past_of(revision) or _gone(target, revision)

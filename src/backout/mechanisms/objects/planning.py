@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from backout.cluster.port import SERVICES, STATEFULSETS, Cluster, Object
+from backout.cluster.port import SERVICES, STATEFULSETS, ClusterReader, Object
 from backout.errors import AccessDenied, NothingToDo, PreconditionFailed, RefusedError
 from backout.kube.consumers import Reader, Readers
 from backout.kube.sanitise import sanitise
@@ -58,7 +58,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
         return self.item.action == "recreate"
 
 
-async def work_out(cluster: Cluster, target: Target, seen: Seen, past: Past) -> Planned:
+async def work_out(cluster: ClusterReader, target: Target, seen: Seen, past: Past) -> Planned:
     """The whole way back to one content.
 
     Raises:
@@ -120,7 +120,7 @@ async def work_out(cluster: Cluster, target: Target, seen: Seen, past: Past) -> 
     )
 
 
-async def stale_readers(cluster: Cluster, target: Target, seen: Seen) -> tuple[Care, ...]:
+async def stale_readers(cluster: ClusterReader, target: Target, seen: Seen) -> tuple[Care, ...]:
     """Readers that may still work with what the object held meanwhile, now that it is good again."""
     good = [
         s
@@ -141,7 +141,7 @@ async def stale_readers(cluster: Cluster, target: Target, seen: Seen) -> tuple[C
     return tuple(caring.in_order([care for care in found if care], await _listed(cluster, target.namespace)))
 
 
-async def _readers_alone(cluster: Cluster, target: Target, seen: Seen, cares: tuple[Care, ...]) -> Planned:
+async def _readers_alone(cluster: ClusterReader, target: Target, seen: Seen, cares: tuple[Care, ...]) -> Planned:
     """The content is back already; who has read another one meanwhile is restarted."""
     for care in cares:
         _refuse_unrestartable(target, care)
@@ -181,14 +181,14 @@ def _holds_it(target: Target, past: Past) -> NothingToDo:
     )
 
 
-async def _owner(cluster: Cluster, seen: Seen, past: Past) -> Owned:
+async def _owner(cluster: ClusterReader, seen: Seen, past: Past) -> Owned:
     if seen.live is not None:
         return await Owners(cluster).of(seen.live)
     entry = past.entry or next((other.entry for other in reversed(seen.past) if other.entry is not None), None)
     return Owned(entry.owner, entry.owner_kind) if entry is not None else Owned()
 
 
-async def alternatives(cluster: Cluster, seen: Seen) -> tuple[Message, ...]:
+async def alternatives(cluster: ClusterReader, seen: Seen) -> tuple[Message, ...]:
     """Another way back where no snapshot knows one: what the Helm release says that the object belongs to."""
     if seen.live is None:
         return ()
@@ -248,7 +248,7 @@ def _content(seen: Seen, past: Past, snapshot: Snapshot, work: Work) -> Content:
 
 
 async def _around(
-    cluster: Cluster, target: Target, seen: Seen, past: Past, *, anew: bool
+    cluster: ClusterReader, target: Target, seen: Seen, past: Past, *, anew: bool
 ) -> tuple[tuple[Care, ...], tuple[Reader, ...], Ring, tuple[Message, ...]]:
     readers = await Readers.read(cluster, target.namespace)
     (workloads, others), services = await asyncio.gather(
@@ -263,7 +263,7 @@ async def _around(
     return tuple(cares), others, ring, readers.blind
 
 
-async def present_readers(cluster: Cluster, target: Target, seen: Seen) -> tuple[Care, ...]:
+async def present_readers(cluster: ClusterReader, target: Target, seen: Seen) -> tuple[Care, ...]:
     """Who reads the object as it is now; what each would need if all of it changed."""
     if seen.live is None or seen.ref.kind not in ("ConfigMap", "Secret"):
         return ()
@@ -272,7 +272,7 @@ async def present_readers(cluster: Cluster, target: Target, seen: Seen) -> tuple
     return tuple(caring.decide(workload, _changed(seen.live, None), _watches) for workload in workloads)
 
 
-async def _mute(cluster: Cluster, target: Target, cares: Sequence[Care]) -> bool:
+async def _mute(cluster: ClusterReader, target: Target, cares: Sequence[Care]) -> bool:
     """Whether what the programs say is needed as a proof, and can't be had."""
     if not any(care.what == "reload" for care in cares):
         return False
@@ -280,7 +280,7 @@ async def _mute(cluster: Cluster, target: Target, cares: Sequence[Care]) -> bool
     return not all(answer.allowed for answer in answers)
 
 
-async def _listed(cluster: Cluster, namespace: str) -> list[Object]:
+async def _listed(cluster: ClusterReader, namespace: str) -> list[Object]:
     try:
         return await cluster.list_all(SERVICES, namespace)
     except AccessDenied:
@@ -323,7 +323,7 @@ def _refuse_unrestartable(target: Target, care: Care) -> None:
 
 
 async def _ring(
-    cluster: Cluster, target: Target, past: Past, cares: Sequence[Care], services: Sequence[Object]
+    cluster: ClusterReader, target: Target, past: Past, cares: Sequence[Care], services: Sequence[Object]
 ) -> Ring:
     texts = _hashrings(past.content or {}, cares)
     if not texts:
@@ -363,7 +363,7 @@ def _hashrings(content: Object, cares: Sequence[Care]) -> list[str]:
     return [data[key].decode("utf-8", "replace") for key in sorted(keys)]
 
 
-async def _restart_value(cluster: Cluster) -> str:
+async def _restart_value(cluster: ClusterReader) -> str:
     return (await cluster.server_time()).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -22,7 +22,7 @@ from backout.model.plan import Step
 from backout.model.target import ObjectRef
 
 if TYPE_CHECKING:
-    from backout.cluster.port import Cluster
+    from backout.cluster.port import ClusterReader
     from backout.probes.reload import Reload
 
 POLL = 1.0
@@ -95,7 +95,12 @@ async def await_reload(context: StepContext, step: Step) -> StepOutcome:
 
 
 async def _ask(
-    cluster: Cluster, ref: ObjectRef, pods: list[Object], containers: list[str], data: dict[str, bytes], since: datetime
+    cluster: ClusterReader,
+    ref: ObjectRef,
+    pods: list[Object],
+    containers: list[str],
+    data: dict[str, bytes],
+    since: datetime,
 ) -> dict[str, Reload]:
     """Pod and container → what is known of it."""
     from backout.probes.programs import recognise

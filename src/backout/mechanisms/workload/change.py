@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backout.cluster.port import Cluster, Object
+from backout.cluster.port import Cluster, ClusterReader, Object
 from backout.errors import Conflict, Invalid, PreconditionFailed, RevisionNotFound
 from backout.kube.templates import digest_of, plain_template
 from backout.mechanisms.port import StepContext, StepOutcome
@@ -77,7 +77,7 @@ async def undo(context: StepContext, step: Step) -> StepOutcome:
     raise restless(step)
 
 
-async def _template(cluster: Cluster, obj: Object, step: Step) -> dict[str, Any]:
+async def _template(cluster: ClusterReader, obj: Object, step: Step) -> dict[str, Any]:
     """From the revision that keeps it; by content, since numbers and names of revisions move."""
     if (given := step.params.get("template")) is not None:
         return plain_template(given)
@@ -152,7 +152,7 @@ async def set_paused(context: StepContext, step: Step) -> StepOutcome:
     raise restless(step)
 
 
-async def subject(cluster: Cluster, step: Step) -> Object:
+async def subject(cluster: ClusterReader, step: Step) -> Object:
     """The workload that a step acts on.
 
     Raises:
@@ -183,21 +183,21 @@ def same(obj: Object) -> list[dict[str, Any]]:
     ]
 
 
-async def patched(cluster: Cluster, obj: Object, patch: list[dict[str, Any]], *, dry_run: bool = False) -> Object:
+async def patched(cluster: Cluster, obj: Object, patch: list[dict[str, Any]]) -> Object:
     """The workload as the API server has it after a JSON patch."""
     meta = obj["metadata"]
-    answer = await cluster.patch(
-        RESOURCES[obj["kind"]], meta["name"], patch, meta["namespace"], type="json", dry_run=dry_run
-    )
+    answer = await cluster.patch(RESOURCES[obj["kind"]], meta["name"], patch, meta["namespace"], type="json")
     return {**answer, "apiVersion": "apps/v1", "kind": obj["kind"]}
 
 
-async def dry_run(cluster: Cluster, obj: Object, template: dict[str, Any], cause: str) -> Object:
+async def dry_run(cluster: ClusterReader, obj: Object, template: dict[str, Any], cause: str) -> Object:
     """What the API server, its admission included, would make of the change. Writes nothing."""
-    return await patched(cluster, obj, template_patch(obj, template, cause), dry_run=True)
+    meta, patch = obj["metadata"], template_patch(obj, template, cause)
+    answer = await cluster.dry_run_patch(RESOURCES[obj["kind"]], meta["name"], patch, meta["namespace"], type="json")
+    return {**answer, "apiVersion": "apps/v1", "kind": obj["kind"]}
 
 
-async def moved(cluster: Cluster, obj: Object) -> bool:
+async def moved(cluster: ClusterReader, obj: Object) -> bool:
     """Whether somebody changed the spec since ``obj`` was read."""
     meta = obj["metadata"]
     now = await load(cluster, obj["kind"], meta["name"], meta["namespace"])

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import Cluster, Object
+from backout.cluster.port import ClusterReader, Object
 from backout.errors import AccessDenied
 from backout.helm.workloads import Workload
 from backout.kube.templates import digest_of, images, plain_template
@@ -72,7 +72,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(name for entry in self.past if entry.digest != self.digest for name in entry.failing)
 
 
-async def read(cluster: Cluster, target: Target) -> Snapshot:
+async def read(cluster: ClusterReader, target: Target) -> Snapshot:
     """Reads the workload, its revisions and its pods.
 
     Raises:

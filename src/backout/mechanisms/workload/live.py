@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from backout.cluster.port import PODS, REPLICASETS, Cluster, Object, Resource
+from backout.cluster.port import PODS, REPLICASETS, ClusterReader, Object, Resource
 from backout.errors import BackoutError, ObjectNotFound
 from backout.kube.templates import digest_of
 from backout.mechanisms.workload.objects import (
@@ -29,7 +29,7 @@ GATHER = 0.02
 class Live:
     """One workload. Look with ``obj`` and ``pods``, wait with `changed`."""
 
-    def __init__(self, cluster: Cluster, obj: Object) -> None:
+    def __init__(self, cluster: ClusterReader, obj: Object) -> None:
         self.cluster = cluster
         self.obj = obj
         self._pods: dict[str, Object] = {}
@@ -137,7 +137,7 @@ class Live:
 
 
 @asynccontextmanager
-async def following(cluster: Cluster, obj: Object) -> AsyncIterator[Live]:
+async def following(cluster: ClusterReader, obj: Object) -> AsyncIterator[Live]:
     """A live view that is complete at the start.
 
     Raises:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import ClassVar, NoReturn
 
-from backout.cluster.port import SERVICES, Cluster, Object
+from backout.cluster.port import SERVICES, ClusterReader, Object
 from backout.errors import AccessDenied, Conflict, Invalid, RefusedError, RevisionNotFound
 from backout.mechanisms.looks import Looks
 from backout.mechanisms.port import Effect
@@ -32,7 +32,7 @@ class _Look:
         self.asked: dict[str, asyncio.Task[Asked]] = {}
 
 
-async def _look(cluster: Cluster, target: Target) -> _Look:
+async def _look(cluster: ClusterReader, target: Target) -> _Look:
     return _Look(await history.read(cluster, target))
 
 
@@ -44,12 +44,12 @@ class WorkloadMechanism:
     def __init__(self) -> None:
         self._looks = Looks(_look)
 
-    async def history(self, cluster: Cluster, target: Target) -> list[Revision]:
+    async def history(self, cluster: ClusterReader, target: Target) -> list[Revision]:
         """All known revisions, oldest first, each judged. Always read anew; what follows within 5 s builds on it."""
         return history.revisions((await self._looks.fresh(cluster, target)).snapshot)
 
     async def between(
-        self, cluster: Cluster, target: Target, earlier: Revision | None, later: Revision
+        self, cluster: ClusterReader, target: Target, earlier: Revision | None, later: Revision
     ) -> tuple[ObjectChange, ...]:
         """How the pod template changed from one revision to another."""
         look = await self._looks.recent(cluster, target)
@@ -57,13 +57,13 @@ class WorkloadMechanism:
         before = look.snapshot.state_of(earlier.digest) if earlier else None
         return (previews.between(look.snapshot, before, after),)
 
-    async def preview(self, cluster: Cluster, target: Target, revision: Revision) -> Changes:
+    async def preview(self, cluster: ClusterReader, target: Target, revision: Revision) -> Changes:
         """The fields that change, as the API server would store them."""
         look, wanted = await self._read(cluster, target, revision)
         asked = await _ask(cluster, look, wanted) if wanted.digest != look.snapshot.digest else None
         return previews.preview(look.snapshot, wanted, stepping.steps(look.snapshot, target, revision), asked)
 
-    async def steps(self, cluster: Cluster, target: Target, revision: Revision) -> list[Step]:
+    async def steps(self, cluster: ClusterReader, target: Target, revision: Revision) -> list[Step]:
         """The effects in order.
 
         Raises:
@@ -80,19 +80,19 @@ class WorkloadMechanism:
                 raise problem
         return stepping.steps(snapshot, target, revision)
 
-    async def risks(self, cluster: Cluster, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
+    async def risks(self, cluster: ClusterReader, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
         """What the reader must know before saying yes."""
         look, wanted = await self._read(cluster, target, revision)
         return advice.risks(look.snapshot, wanted, stepping.steps(look.snapshot, target, revision))
 
-    async def checks(self, cluster: Cluster, target: Target, revision: Revision) -> list[Check]:
+    async def checks(self, cluster: ClusterReader, target: Target, revision: Revision) -> list[Check]:
         """What has to be measured afterwards."""
         (look, wanted), services = await asyncio.gather(
             self._read(cluster, target, revision), _services(cluster, target.namespace)
         )
         return advice.checks(look.snapshot, target, wanted, services)
 
-    async def access(self, cluster: Cluster, target: Target, changes: Changes) -> list[Access]:
+    async def access(self, cluster: ClusterReader, target: Target, changes: Changes) -> list[Access]:
         """Every right that the steps need."""
         kind = ref_of(target).kind
         # Whether pods will have to be deleted shows only once the template is back.
@@ -111,12 +111,12 @@ class WorkloadMechanism:
             "workload.wait-ready": pods.wait_ready,
         }
 
-    async def _read(self, cluster: Cluster, target: Target, revision: Revision) -> tuple[_Look, Past]:
+    async def _read(self, cluster: ClusterReader, target: Target, revision: Revision) -> tuple[_Look, Past]:
         look = await self._looks.recent(cluster, target)
         return look, look.snapshot.past_of(revision.digest) or _gone(target, revision)
 
 
-async def _ask(cluster: Cluster, look: _Look, wanted: Past) -> Asked:
+async def _ask(cluster: ClusterReader, look: _Look, wanted: Past) -> Asked:
     """Two questions of one plan want the same answer."""
     if wanted.digest not in look.asked:
         look.asked[wanted.digest] = asyncio.ensure_future(previews.ask(cluster, look.snapshot, wanted))
@@ -155,7 +155,7 @@ def _refuse_owned(target: Target, owner: Owner) -> None:
     )
 
 
-async def _services(cluster: Cluster, namespace: str) -> list[Object]:
+async def _services(cluster: ClusterReader, namespace: str) -> list[Object]:
     try:
         return await cluster.list_all(SERVICES, namespace)
     except AccessDenied:

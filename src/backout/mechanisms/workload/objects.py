@@ -11,7 +11,7 @@ from backout.cluster.port import (
     DEPLOYMENTS,
     REPLICASETS,
     STATEFULSETS,
-    Cluster,
+    ClusterReader,
     Object,
     Resource,
 )
@@ -44,7 +44,7 @@ def ref_of(target: Target) -> ObjectRef:
     return ObjectRef("apps/v1", kind, target.name, target.namespace)
 
 
-async def load(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:
+async def load(cluster: ClusterReader, kind: str, name: str, namespace: str) -> Object:
     """The workload, with its kind.
 
     Raises:
@@ -121,7 +121,7 @@ def revision_label(pod: Object, kind: str) -> str:
     return str((pod["metadata"].get("labels") or {}).get(HASH_LABEL[kind], ""))
 
 
-async def revisions_of(cluster: Cluster, obj: Object) -> list[Object]:
+async def revisions_of(cluster: ClusterReader, obj: Object) -> list[Object]:
     """The ReplicaSets of a Deployment, or the ControllerRevisions of a set, that it controls."""
     resource = REPLICASETS if obj["kind"] == "Deployment" else CONTROLLERREVISIONS
     found = await cluster.list_all(resource, obj["metadata"]["namespace"], labels=selector_of(obj))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backout.cluster.port import Cluster, Object
+from backout.cluster.port import ClusterReader, Object
 from backout.errors import AccessDenied, BackoutError, Conflict, Invalid
 from backout.kube.diff import diff_objects
 from backout.kube.templates import plain_template
@@ -57,7 +57,7 @@ def between(snapshot: Snapshot, before: Past | None, after: Past) -> ObjectChang
     return ObjectChange(ref=ObjectRef.of(snapshot.obj), action="update" if before else "create", fields=fields)
 
 
-async def ask(cluster: Cluster, snapshot: Snapshot, wanted: Past) -> Asked:
+async def ask(cluster: ClusterReader, snapshot: Snapshot, wanted: Past) -> Asked:
     """The answer of a dry run, or why there is none."""
     try:
         return await dry_run(cluster, snapshot.obj, wanted.template, _cause(snapshot)), None

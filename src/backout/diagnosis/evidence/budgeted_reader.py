@@ -7,9 +7,10 @@ On many clusters the API server can't reach the pods at all, and every question 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from typing import Literal
 
-from backout.cluster.port import Cluster, ProxyAnswer
+from backout.cluster.forwarding import ForwardingReader
+from backout.cluster.port import PROXY_BYTES, ClusterReader, ProxyAnswer
 
 AT_ONCE = 16
 TIMEOUT = 3.0
@@ -17,17 +18,14 @@ GIVES_UP = 3
 """Questions that ran out of time, with none answered."""
 
 
-class BoundedProbes:
-    """Wraps a cluster for one diagnosis."""
+class BudgetedReader(ForwardingReader):
+    """Programs get a budget of time between them; all else is asked as it is."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(self, reader: ClusterReader) -> None:
+        super().__init__(reader)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._late = 0
         self._answered = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cluster, name)
 
     async def proxied(
         self,
@@ -37,15 +35,17 @@ class BoundedProbes:
         port: int | str,
         path: str = "/",
         *,
+        scheme: Literal["http", "https"] = "http",
+        limit: int = PROXY_BYTES,
         timeout: float = TIMEOUT,
-        **more: Any,
     ) -> ProxyAnswer:
         """As the cluster's own, within three seconds."""
         async with self._gate:
             if self._late >= GIVES_UP and not self._answered:
                 return ProxyAnswer(0, refusal="it was not asked any more: others did not answer in time")
-            limit = min(timeout, TIMEOUT)
-            answer = await self._cluster.proxied(kind, name, namespace, port, path, timeout=limit, **more)
+            answer = await self._reader.proxied(
+                kind, name, namespace, port, path, scheme=scheme, limit=limit, timeout=min(timeout, TIMEOUT)
+            )
             if answer.status:
                 self._answered = True
             elif answer.refusal:

@@ -9,8 +9,8 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from backout.cluster.port import PODS, Cluster
-from backout.diagnosis.evidence.memo import MemoReader
+from backout.cluster.port import PODS, ClusterReader
+from backout.diagnosis.evidence.caching_reader import CachingReader
 from backout.errors import AccessDenied
 
 
@@ -21,7 +21,8 @@ class Meta(msgspec.Struct):
 class Counting:
     """Counts what it is asked; each answer takes a turn of the loop."""
 
-    name = "cluster-01"
+    name = context = "cluster-01"
+    kubeconfig = ""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.asked: list[tuple[str, str]] = []
@@ -35,15 +36,15 @@ class Counting:
         return [Meta(f"{namespace}-web")]
 
 
-def once(behind: Counting) -> MemoReader:
-    return MemoReader(cast(Cluster, behind))
+def caching(behind: Counting) -> CachingReader:
+    return CachingReader(cast(ClusterReader, behind))
 
 
 def test_the_same_question_is_asked_once_also_when_asked_at_the_same_time() -> None:
     behind = Counting()
 
     async def main() -> None:
-        async with once(behind) as cluster:
+        async with caching(behind) as cluster:
             first, second = await asyncio.gather(*(cluster.list_as(Meta, PODS, "shop") for _ in range(2)))
             first.clear()
             assert [meta.name for meta in second] == ["shop-web"]
@@ -57,7 +58,7 @@ def test_another_question_is_another_one() -> None:
     behind = Counting()
 
     async def main() -> None:
-        async with once(behind) as cluster:
+        async with caching(behind) as cluster:
             await cluster.list_as(Meta, PODS, "shop")
             await cluster.list_as(Meta, PODS, "bank")
             await cluster.list_as(Meta, PODS, "shop", labels="app=web")
@@ -71,7 +72,7 @@ def test_everybody_who_asks_gets_the_error() -> None:
     behind = Counting(AccessDenied("No."))
 
     async def main() -> None:
-        async with once(behind) as cluster:
+        async with caching(behind) as cluster:
             for _ in range(2):
                 with pytest.raises(AccessDenied):
                     await cluster.list_as(Meta, PODS, "shop")
@@ -82,7 +83,7 @@ def test_everybody_who_asks_gets_the_error() -> None:
 
 def test_one_who_stops_waiting_does_not_take_the_answer_from_the_others() -> None:
     async def main() -> None:
-        async with once(Counting()) as cluster:
+        async with caching(Counting()) as cluster:
             impatient = asyncio.create_task(cluster.list_as(Meta, PODS, "shop"))
             patient = asyncio.create_task(cluster.list_as(Meta, PODS, "shop"))
             await asyncio.sleep(0)
