@@ -39,6 +39,7 @@ def backout(twin: Twin, tools: dict[str, Path], tmp_path: Path) -> Shell:
     """The command, with helm 4 as the user's own."""
     environment = {
         "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
         "KUBECONFIG": str(twin.kubeconfig),

@@ -24,6 +24,7 @@ def shell(tmp_path: Path) -> Shell:
     """Two ended runs, ten and a hundred days old, and one that was interrupted; none changed anything."""
     environment = {
         "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
         "BACKOUT_STATE": str(tmp_path / "state.db"),

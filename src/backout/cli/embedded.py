@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from backout import errors
 from backout.errors import BackoutError, ToolMissing
+from backout.locales import N_
 
 if TYPE_CHECKING:
     from kubetwin.errors import TwinError
 
 F = TypeVar("F", bound=Callable[..., Any])
+INSTALL = N_("pip install 'backout[demo]', or the same with pipx install --force, or with uv tool install")
+"""How embedded clusters are had."""
 
 
 def require_kubetwin() -> None:
@@ -29,7 +32,7 @@ def require_kubetwin() -> None:
         raise ToolMissing(
             "Embedded clusters come with a package of their own, which is not installed.",
             expected="the package kubetwin",
-            hint="pip install 'backout[demo]'",
+            hint=INSTALL,
         ) from error
 
 

@@ -22,7 +22,7 @@ WORKLOAD_KINDS = ("deployments", "statefulsets", "daemonsets")
 
 async def examine(session: Session, targets: tuple[str, ...], *, install: bool) -> dict[str, Any]:
     """All findings, and the Roles that are missing."""
-    checks = [_python(), *await _tools(install=install), _state(session)]
+    checks = [_python(), _sqlite(), *await _tools(install=install), _state(session)]
     roles: list[dict[str, Any]] = []
     for name in session.contexts:
         try:
@@ -56,6 +56,18 @@ def _failed(name: str, error: BackoutError) -> dict[str, Any]:
 
 def _python() -> dict[str, Any]:
     return _finding("python", _plain(f"{platform.python_version()} ({sys.executable})"))
+
+
+def _sqlite() -> dict[str, Any]:
+    import sqlite3
+
+    from backout.engine.sqlite_library import check
+
+    try:
+        check()
+    except BackoutError as error:
+        return _failed("sqlite", error)
+    return _finding("sqlite", _plain(sqlite3.sqlite_version))
 
 
 def _plain(data: str) -> Message:

@@ -10,7 +10,8 @@ What DBOS does not do by itself, and is done here:
 - the application version is ours: by default it is a hash of source and library versions, and an upgrade would strand
   every unfinished run;
 - records are JSON of our own (the default is pickle);
-- errors of `PARKING` leave no record, so that the step runs again.
+- errors of `PARKING` leave no record, so that the step runs again;
+- SQLite older than 3.42 is given the function that DBOS asks for the time (see `sqlite_library`).
 
 Pinned to dbos 3.4: the contract suite holds its behaviour, and must pass before the pin moves. Only its public
 interface is used.
@@ -22,9 +23,9 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from backout.engine.inline import other_order, unknown
@@ -32,12 +33,15 @@ from backout.engine.lazily import put_off
 from backout.engine.owners import Owners, StateDatabase
 from backout.engine.port import PARKING, Json, StepBody, Workflow
 from backout.engine.processes import ProcessLock, new_id
+from backout.engine.sqlite_library import Connection
 from backout.engine.stepping import Parked, Stop, attempt
 from backout.engine.wire import decode_error, encode_error, of_house
 from backout.errors import BackoutError, Interrupted, StateError, TimedOut
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dbos import DBOSClient
 
 APP = "backout"
 WORKFLOW_EPOCH = "1"
@@ -82,16 +86,11 @@ def forget(state: Path, runs: Sequence[str]) -> None:
     if not runs or not known:
         return
     load()
-    from dbos import DBOSClient
-
     logging.getLogger("dbos").setLevel(logging.CRITICAL)
     try:
-        client = DBOSClient(system_database_url=f"sqlite:///{state}", serializer=_json(), application_name=APP)
-        try:
+        with _client(state) as client:
             for start in range(0, len(runs), BATCH):
                 client.delete_workflows(list(runs[start : start + BATCH]))
-        finally:
-            client.destroy()
     except Exception as error:
         raise StateError(
             "The engine's records of old runs can't be removed: {reason}.",
@@ -329,30 +328,25 @@ class DbosEngine:
             if _LAUNCHED:
                 raise StateError("Another durable engine is open in this process.", hint="close it first")
             load()
-            from dbos import DBOSClient
-
             logging.getLogger("dbos").setLevel(logging.CRITICAL)
-            url = f"sqlite:///{self._state.path}"
             try:
                 if listen:
                     # Before launch, since a running DBOS looks for new queues only once a second.
-                    client = DBOSClient(system_database_url=url, serializer=_json(), application_name=APP)
-                    try:
+                    with _client(self._state.path) as client:
                         await client.register_queue_async(self._queue, polling_interval_sec=POLL)
-                    finally:
-                        client.destroy()
-                self._registered = self._launched(url)
+                self._registered = self._launched()
             except Exception as error:
                 raise _not_recorded(error) from error
             _LAUNCHED.add(self.process)
 
-    def _launched(self, url: str) -> dict[str, Any]:
+    def _launched(self) -> dict[str, Any]:
         from dbos import DBOS
 
         DBOS(
             config={
                 "name": APP,
-                "system_database_url": url,
+                "system_database_url": f"sqlite:///{self._state.path}",
+                "db_engine_kwargs": {"connect_args": {"factory": Connection}},
                 "application_version": WORKFLOW_EPOCH,
                 "executor_id": self.process,
                 "serializer": _json(),
@@ -372,6 +366,23 @@ class DbosEngine:
             DBOS.destroy(destroy_registry=True)
             raise
         return registered
+
+
+@contextmanager
+def _client(state: Path) -> Iterator[DBOSClient]:
+    """DBOS's records without its workflows. Only an engine made by us can be given our class of connections."""
+    import sqlalchemy
+    from dbos import DBOSClient
+
+    engine = sqlalchemy.create_engine(f"sqlite:///{state}", connect_args={"factory": Connection})
+    try:
+        client = DBOSClient(system_database_engine=engine, serializer=_json(), application_name=APP)
+        try:
+            yield client
+        finally:
+            client.destroy()
+    finally:
+        engine.dispose()
 
 
 def _json() -> Any:

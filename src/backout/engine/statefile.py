@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from backout.engine.sqlite_library import check
 from backout.errors import StateError
 from backout.locales import N_
 
@@ -141,8 +142,9 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
     Without ``create`` nothing is made or set up: a file that is missing, or not set up yet, reads as an empty one.
 
     Raises:
-        StateError: read-only, locked, damaged, full, of another user.
+        StateError: read-only, locked, damaged, full, of another user; or the SQLite library is too old.
     """
+    check()
     if create:
         prepare(path)
         with _alone(path):

@@ -134,6 +134,7 @@ def test_a_restore_that_was_killed_is_taken_over_when_its_lease_ran_out(
     """Through the command line: first refused while the other lives, then done once the killed one's Lease is old."""
     environment = {
         "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
         "KUBECONFIG": str(cluster.kubeconfig),

@@ -326,6 +326,7 @@ def test_no_secret_reaches_outputs_or_files(cluster: Harness, ns: str, tmp_path:
     ).ok()
     environment = {
         "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
         "KUBECONFIG": str(cluster.kubeconfig),
