@@ -16,14 +16,13 @@ import msgspec
 from backout.cluster.port import CONTROLLERREVISIONS, REPLICASETS, ClusterReader, Resource
 from backout.errors import AccessDenied
 from backout.kube.diff import diff_objects
-from backout.kube.projections import ControllerRevision, Workload
+from backout.kube.names import CHANGE_CAUSE, REVISION_NUMBER
+from backout.kube.projections import ControllerRevision, TemplatedWorkload
 from backout.kube.templates import plain_template
 from backout.model.change import LedgerEntry
 from backout.model.message import msg
 from backout.model.target import ObjectRef, Target
 
-REVISION = "deployment.kubernetes.io/revision"
-CAUSE = "kubernetes.io/change-cause"
 _T = TypeVar("_T")
 
 
@@ -43,7 +42,7 @@ class _Template(msgspec.Struct, frozen=True):
 async def rollouts(cluster: ClusterReader, namespace: str, since: datetime) -> list[LedgerEntry]:
     """New templates since then, each with what differs from the one before."""
     replicasets, revisions = await asyncio.gather(
-        _read(cluster, Workload, REPLICASETS, namespace),
+        _read(cluster, TemplatedWorkload, REPLICASETS, namespace),
         _read(cluster, ControllerRevision, CONTROLLERREVISIONS, namespace),
     )
     found = [*_of_deployments(replicasets), *_of_sets(revisions)]
@@ -66,7 +65,7 @@ async def _read(cluster: ClusterReader, shape: type[_T], resource: Resource, nam
         return []
 
 
-def _of_deployments(items: Iterable[Workload]) -> list[_Template]:
+def _of_deployments(items: Iterable[TemplatedWorkload]) -> list[_Template]:
     found = []
     for item in items:
         owner, notes, created = (
@@ -75,9 +74,9 @@ def _of_deployments(items: Iterable[Workload]) -> list[_Template]:
             item.metadata.creation_timestamp,
         )
         if owner and owner.kind == "Deployment" and created:
-            order = notes.get(REVISION, "0")
+            order = notes.get(REVISION_NUMBER, "0")
             number = int(order) if order.isdecimal() else 0
-            place, template, cause = item.metadata.namespace, item.spec.template, notes.get(CAUSE, "")
+            place, template, cause = item.metadata.namespace, item.spec.template, notes.get(CHANGE_CAUSE, "")
             found.append(_Template("Deployment", owner.name, place, owner.uid, number, created, template, cause))
     return found
 
@@ -88,7 +87,7 @@ def _of_sets(items: Iterable[ControllerRevision]) -> list[_Template]:
         owner, created = item.metadata.controller, item.metadata.creation_timestamp
         if owner and owner.kind in {"StatefulSet", "DaemonSet"} and created:
             template = (item.data.get("spec") or {}).get("template") or {}
-            cause = (item.metadata.annotations or {}).get(CAUSE, "")
+            cause = (item.metadata.annotations or {}).get(CHANGE_CAUSE, "")
             found.append(
                 _Template(
                     owner.kind, owner.name, item.metadata.namespace, owner.uid, item.revision, created, template, cause

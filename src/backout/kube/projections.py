@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Typed projections of what the judgement of a history reads; every other field is skipped while decoding."""
+"""Projections: the fields of Kubernetes objects that the house reads; all others are skipped while decoding.
+
+Ten thousand pods fit in little memory this way. They are decoded from lists (``list_as``, ``fold``) and converted from
+the plain objects of a watch (`pod`, `workload`): a rule that takes a projection works on both.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,22 @@ from typing import Any
 import msgspec
 
 
-class _View(msgspec.Struct, frozen=True, rename="camel"):
-    pass
+class Projection(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
+    """A few fields of an object, named as the API names them."""
 
 
-class Owner(_View, frozen=True):
+class Owner(Projection, frozen=True):
     """One ownerReference."""
 
     kind: str
     name: str
     uid: str = ""
+    api_version: str = ""
     controller: bool = False
 
 
-class Meta(_View, frozen=True):
-    """Metadata without managedFields and annotations' bulk."""
+class Meta(Projection, frozen=True):
+    """Metadata without annotations: of thousands of pods they would be most of the bytes."""
 
     name: str
     uid: str = ""
@@ -32,62 +37,120 @@ class Meta(_View, frozen=True):
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
     labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
     owner_references: tuple[Owner, ...] = ()
 
     @property
     def controller(self) -> Owner | None:
-        """The owner that manages this object."""
+        """The owner that manages this object, if any."""
         return next((owner for owner in self.owner_references if owner.controller), None)
 
 
-class Condition(_View, frozen=True):
+class AnnotatedMeta(Meta, frozen=True):
+    """Metadata with annotations, without managedFields."""
+
+    annotations: dict[str, str] | None = None
+
+
+class Condition(Projection, frozen=True):
     """One condition of a status."""
 
     type: str
     status: str = "Unknown"
     reason: str = ""
+    message: str = ""
     last_transition_time: datetime | None = None
 
 
-class _Terminated(_View, frozen=True):
+class Waiting(Projection, frozen=True):
+    """A container that does not run yet."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class Running(Projection, frozen=True):
+    """A container that runs."""
+
+    started_at: datetime | None = None
+
+
+class Terminated(Projection, frozen=True):
+    """A container that ended."""
+
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    signal: int = 0
+    started_at: datetime | None = None
     finished_at: datetime | None = None
 
 
-class _Waiting(_View, frozen=True):
-    reason: str = ""
+class ContainerState(Projection, frozen=True):
+    """One of the three, or none: then it waits to be looked at."""
+
+    waiting: Waiting | None = None
+    running: Running | None = None
+    terminated: Terminated | None = None
 
 
-class _State(_View, frozen=True):
-    waiting: _Waiting | None = None
-    terminated: _Terminated | None = None
-
-
-class Container(_View, frozen=True):
-    """State of one container."""
+class ContainerStatus(Projection, frozen=True):
+    """What the kubelet last saw of one container. ``started`` is False until its startup probe has passed."""
 
     name: str = ""
     ready: bool = False
+    started: bool | None = None
     restart_count: int = 0
-    state: _State = _State()
-    last_state: _State = _State()
+    image: str = ""
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
 
 
-class _PodStatus(_View, frozen=True):
+class ContainerSpec(Projection, frozen=True):
+    """Name and image of a container, and its own restart policy: ``Always`` makes an init container a sidecar."""
+
+    name: str
+    image: str = ""
+    restart_policy: str = ""
+
+
+class PodSpec(Projection, frozen=True):
+    """What of a pod's wishes says how its status is to be read."""
+
+    restart_policy: str = "Always"
+    node_name: str = ""
+    containers: tuple[ContainerSpec, ...] = ()
+    init_containers: tuple[ContainerSpec, ...] = ()
+
+
+class PodStatus(Projection, frozen=True):
+    """A pod's status; ephemeral containers are left out, since no pod is better or worse for them."""
+
     phase: str = ""
+    reason: str = ""
+    message: str = ""
+    nominated_node_name: str = ""
+    start_time: datetime | None = None
     conditions: tuple[Condition, ...] = ()
-    container_statuses: tuple[Container, ...] = ()
-    init_container_statuses: tuple[Container, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
 
 
-class Pod(_View, frozen=True):
-    """A pod, as far as it says how good its template is."""
+class Pod(Projection, frozen=True):
+    """A pod, as far as it says how well it is. `backout.kube.pod_health` reads it."""
 
     metadata: Meta
-    status: _PodStatus = _PodStatus()
+    status: PodStatus = PodStatus()
+    spec: PodSpec = PodSpec()
+
+    def condition(self, type: str) -> Condition | None:
+        """The condition of that type."""
+        for condition in self.status.conditions:
+            if condition.type == type:
+                return condition
+        return None
 
 
-class Selector(_View, frozen=True):
+class Selector(Projection, frozen=True):
     """Which pods a workload manages."""
 
     match_labels: dict[str, str] | None = None
@@ -101,39 +164,109 @@ class Selector(_View, frozen=True):
         return ",".join(f"{key}={value}" for key, value in sorted(self.match_labels.items()))
 
 
-class _Strategy(_View, frozen=True):
+class RollingUpdate(Projection, frozen=True):
+    """How fast pods are replaced, and which keep their revision (ordinals below ``partition``)."""
+
+    partition: int | None = None
+    max_unavailable: int | str | None = None
+    max_surge: int | str | None = None
+
+
+class Strategy(Projection, frozen=True):
+    """``strategy`` of a Deployment, ``updateStrategy`` of the others."""
+
     type: str = "RollingUpdate"
+    rolling_update: RollingUpdate | None = None
 
 
-class _WorkloadSpec(_View, frozen=True):
-    replicas: int | None = None
+class WorkloadSpec(Projection, frozen=True):
+    """What a workload wishes, but for its template."""
+
     selector: Selector = Selector()
-    template: dict[str, Any] = {}
+    replicas: int | None = None
+    paused: bool = False
     pod_management_policy: str = ""
-    strategy: _Strategy | None = None
-    update_strategy: _Strategy | None = None
+    strategy: Strategy | None = None
+    update_strategy: Strategy | None = None
 
 
-class _WorkloadStatus(_View, frozen=True):
+class WorkloadStatus(Projection, frozen=True):
+    """The counters of a Deployment, ReplicaSet, StatefulSet or DaemonSet, and its conditions."""
+
+    observed_generation: int = 0
     replicas: int = 0
     ready_replicas: int = 0
+    updated_replicas: int = 0
+    available_replicas: int = 0
     current_revision: str = ""
     update_revision: str = ""
     desired_number_scheduled: int = 0
+    number_ready: int = 0
+    number_available: int = 0
+    updated_number_scheduled: int = 0
     conditions: tuple[Condition, ...] = ()
 
 
-class Workload(_View, frozen=True):
-    """A live Deployment, StatefulSet or DaemonSet (also a ReplicaSet)."""
+class Workload(Projection, frozen=True):
+    """A Deployment, StatefulSet, DaemonSet or ReplicaSet. Items of lists do not say their kind: the caller knows it.
+
+    `backout.kube.rollout` reads it.
+    """
 
     metadata: Meta
-    spec: _WorkloadSpec = _WorkloadSpec()
-    status: _WorkloadStatus = _WorkloadStatus()
+    spec: WorkloadSpec = WorkloadSpec()
+    status: WorkloadStatus = WorkloadStatus()
+
+    def condition(self, type: str) -> Condition | None:
+        """The condition of that type."""
+        for condition in self.status.conditions:
+            if condition.type == type:
+                return condition
+        return None
+
+    @property
+    def replicas(self) -> int:
+        """How many pods it wishes; one where it does not say (not for DaemonSets: their status does)."""
+        return 1 if self.spec.replicas is None else self.spec.replicas
+
+    @property
+    def partition(self) -> int:
+        """Ordinals below it keep the revision that they have."""
+        rolling = self.spec.update_strategy.rolling_update if self.spec.update_strategy else None
+        return (rolling.partition or 0) if rolling else 0
+
+    @property
+    def on_delete(self) -> bool:
+        """Pods are replaced only when somebody deletes them."""
+        return bool(self.spec.update_strategy and self.spec.update_strategy.type == "OnDelete")
 
 
-class ControllerRevision(_View, frozen=True):
+class TemplatedSpec(WorkloadSpec, frozen=True):
+    """With the pod template as it came."""
+
+    template: dict[str, Any] = {}
+
+
+class TemplatedWorkload(Workload, frozen=True):
+    """A workload with its pod template and its annotations."""
+
+    metadata: AnnotatedMeta
+    spec: TemplatedSpec = TemplatedSpec()
+
+
+class ControllerRevision(Projection, frozen=True):
     """A template that a StatefulSet or DaemonSet had."""
 
-    metadata: Meta
+    metadata: AnnotatedMeta
     revision: int = 0
     data: dict[str, Any] = {}
+
+
+def pod(obj: dict[str, Any]) -> Pod:
+    """The projection of a pod that came as a plain object."""
+    return msgspec.convert(obj, Pod)
+
+
+def workload(obj: dict[str, Any]) -> Workload:
+    """The projection of a workload that came as a plain object."""
+    return msgspec.convert(obj, Workload)

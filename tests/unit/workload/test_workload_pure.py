@@ -53,13 +53,13 @@ THREE = [pod("web-0"), pod("web-1"), pod("web-2")]
 )
 def test_what_is_not_ready_yet(obj: dict[str, Any], pods: list[dict[str, Any]], label: str, words: str) -> None:
     state = assess(obj, pods, label)
-    assert not state.done
-    assert words in state.waiting.text
+    assert not state.complete
+    assert words in state.why.text
 
 
 def test_what_is_ready() -> None:
-    assert assess(stateful(), THREE, GOOD).done
-    assert assess(stateful(replicas=0), [], GOOD).done
+    assert assess(stateful(), THREE, GOOD).complete
+    assert assess(stateful(replicas=0), [], GOOD).complete
 
 
 def test_stuck_pods_are_the_unready_ones_of_another_revision_highest_first() -> None:

@@ -7,8 +7,8 @@ A generation is a ReplicaSet of a Deployment, or a ControllerRevision of a State
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,24 +24,10 @@ from backout.cluster.port import (
     Resource,
 )
 from backout.errors import AccessDenied
-from backout.kube import projections as views
+from backout.kube.names import REVISION_HASH, REVISION_NUMBER
+from backout.kube.pod_health import PodState, health
+from backout.kube.projections import ControllerRevision, Pod, TemplatedWorkload
 from backout.model.message import Message, msg
-
-CALM = timedelta(minutes=10)
-"""A container that did not crash for this long is no crash loop: the kubelet forgets its back-off after ten minutes."""
-
-FAILING = frozenset(
-    {
-        "CrashLoopBackOff",
-        "ImagePullBackOff",
-        "ErrImagePull",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "RunContainerError",
-    }
-)
 
 WorkloadId = tuple[str, str, str]
 """Kind, namespace, name."""
@@ -123,10 +109,10 @@ async def gather(cluster: ClusterReader, wanted: Iterable[WorkloadId], now: date
 
 
 class _Found(msgspec.Struct):
-    workloads: dict[str, list[views.Workload]]
-    replicasets: list[views.Workload]
-    revisions: list[views.ControllerRevision]
-    pods: list[views.Pod]
+    workloads: dict[str, list[TemplatedWorkload]]
+    replicasets: list[TemplatedWorkload]
+    revisions: list[ControllerRevision]
+    pods: list[Pod]
 
 
 async def _read(cluster: ClusterReader, namespace: str, ids: set[WorkloadId], blind: list[Message]) -> _Found:
@@ -143,29 +129,29 @@ async def _read(cluster: ClusterReader, namespace: str, ids: set[WorkloadId], bl
                 blind.append(words)
             return []
 
-    async def read_pods(workloads: dict[str, list[views.Workload]]) -> list[views.Pod]:
+    async def read_pods(workloads: dict[str, list[TemplatedWorkload]]) -> list[Pod]:
         """Of many hundred pods in a namespace, only those of the workloads in question."""
         asked = [w for kind, items in workloads.items() for w in items if (kind, namespace, w.metadata.name) in ids]
         selectors = {workload.spec.selector.labels for workload in asked}
         if len(selectors) > FEW or "" in selectors:
-            return await read(views.Pod, PODS, True)
-        lists = await asyncio.gather(*(read(views.Pod, PODS, True, labels) for labels in sorted(selectors)))
+            return await read(Pod, PODS, True)
+        lists = await asyncio.gather(*(read(Pod, PODS, True, labels) for labels in sorted(selectors)))
         return list({pod.metadata.uid: pod for pods in lists for pod in pods}.values())
 
-    async def read_workloads() -> dict[str, list[views.Workload]]:
+    async def read_workloads() -> dict[str, list[TemplatedWorkload]]:
         order = sorted(kinds)
-        lists = await asyncio.gather(*(read(views.Workload, _RESOURCES[kind], True) for kind in order))
+        lists = await asyncio.gather(*(read(TemplatedWorkload, _RESOURCES[kind], True) for kind in order))
         return dict(zip(order, lists, strict=True))
 
     workloads, replicasets, revisions = await asyncio.gather(
         read_workloads(),
-        read(views.Workload, REPLICASETS, "Deployment" in kinds),
-        read(views.ControllerRevision, CONTROLLERREVISIONS, bool(kinds - {"Deployment"})),
+        read(TemplatedWorkload, REPLICASETS, "Deployment" in kinds),
+        read(ControllerRevision, CONTROLLERREVISIONS, bool(kinds - {"Deployment"})),
     )
     return _Found(workloads, replicasets, revisions, await read_pods(workloads))
 
 
-_Owned = TypeVar("_Owned", views.Pod, views.Workload, views.ControllerRevision)
+_Owned = TypeVar("_Owned", Pod, TemplatedWorkload, ControllerRevision)
 
 
 def _by_owner(items: list[_Owned]) -> dict[str, list[_Owned]]:
@@ -179,10 +165,10 @@ def _by_owner(items: list[_Owned]) -> dict[str, list[_Owned]]:
 
 def _seen(
     kind: str,
-    item: views.Workload,
-    replicasets: dict[str, list[views.Workload]],
-    revisions: dict[str, list[views.ControllerRevision]],
-    pods: dict[str, list[views.Pod]],
+    item: TemplatedWorkload,
+    replicasets: dict[str, list[TemplatedWorkload]],
+    revisions: dict[str, list[ControllerRevision]],
+    pods: dict[str, list[Pod]],
     now: datetime,
 ) -> Seen:
     uid = item.metadata.uid
@@ -191,7 +177,7 @@ def _seen(
     if kind == "Deployment":
         for owned in replicasets.get(uid, []):
             name = owned.metadata.name
-            order = (owned.metadata.annotations or {}).get("deployment.kubernetes.io/revision", "0")
+            order = (owned.metadata.annotations or {}).get(REVISION_NUMBER, "0")
             generations.append(
                 Generation(
                     name=name,
@@ -201,7 +187,7 @@ def _seen(
                     ready=owned.status.ready_replicas,
                 )
             )
-            found.extend(judge_pod(pod, name, now) for pod in pods.get(owned.metadata.uid, []))
+            found += _judged(pods.get(owned.metadata.uid, []), name, now)
     else:
         for revision in revisions.get(uid, []):
             template = (revision.data.get("spec") or {}).get("template") or {}
@@ -214,10 +200,10 @@ def _seen(
                 )
             )
         for pod in pods.get(uid, []):
-            label = (pod.metadata.labels or {}).get("controller-revision-hash", "")
+            label = (pod.metadata.labels or {}).get(REVISION_HASH, "")
             # A StatefulSet labels its pods with the revision's whole name, a DaemonSet with the hash at its end.
             name = label if kind == "StatefulSet" else f"{item.metadata.name}-{label}"
-            found.append(judge_pod(pod, name, now))
+            found += _judged([pod], name, now)
     available = next((c for c in item.status.conditions if c.type == "Available" and c.status == "False"), None)
     strategy = item.spec.strategy or item.spec.update_strategy
     return Seen(
@@ -232,37 +218,22 @@ def _seen(
         ordered=kind == "StatefulSet" and item.spec.pod_management_policy != "Parallel",
         recreate=bool(strategy and strategy.type == "Recreate"),
         unavailable_since=available.last_transition_time if available else None,
-        desired=item.status.desired_number_scheduled if kind == "DaemonSet" else _count(item.spec.replicas),
+        desired=item.status.desired_number_scheduled if kind == "DaemonSet" else item.replicas,
         at=now,
     )
 
 
-def _count(replicas: int | None) -> int:
-    return 1 if replicas is None else replicas
-
-
-def judge_pod(pod: views.Pod, generation: str, now: datetime) -> SeenPod:
-    """Steady, failing, or neither (starting, or not ready for a reason that is not known)."""
-    meta, status = pod.metadata, pod.status
-    ready = next((condition for condition in status.conditions if condition.type == "Ready"), None)
-    is_ready = bool(ready and ready.status == "True" and meta.deletion_timestamp is None)
-    reason, restarted = "", False
-    for container in (*status.init_container_statuses, *status.container_statuses):
-        waiting = container.state.waiting.reason if container.state.waiting else ""
-        if waiting in FAILING:
-            reason = reason or waiting
-        ended = container.last_state.terminated
-        if container.restart_count and ended and ended.finished_at and now - ended.finished_at < CALM:
-            restarted = True
-    if status.phase == "Failed":
-        reason = reason or "Failed"
-    if not reason and restarted and not is_ready:
-        reason = "restarts"
-    return SeenPod(
-        name=meta.name,
-        generation=generation,
-        created=meta.creation_timestamp,
-        ready_since=ready.last_transition_time if ready and is_ready else None,
-        steady=is_ready and not restarted and not reason,
-        failing=reason,
-    )
+def _judged(pods: Iterable[Pod], generation: str, now: datetime) -> Iterator[SeenPod]:
+    """Those that speak for or against their template: a finished pod (evicted, preempted) does neither."""
+    for pod in pods:
+        found = health(pod, now)
+        if found.state is PodState.FINISHED:
+            continue
+        yield SeenPod(
+            name=pod.metadata.name,
+            generation=generation,
+            created=pod.metadata.creation_timestamp,
+            ready_since=found.since if found.ready else None,
+            steady=found.steady(now),
+            failing=found.word if found.failing else "",
+        )

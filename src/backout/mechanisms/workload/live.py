@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from backout.cluster.port import PODS, REPLICASETS, ClusterReader, Object, Resource
 from backout.errors import BackoutError, ObjectNotFound
+from backout.kube.pod_health import finished_of
 from backout.kube.templates import digest_of
 from backout.mechanisms.workload.objects import (
     RESOURCES,
@@ -45,12 +46,12 @@ class Live:
 
     @property
     def pods(self) -> list[Object]:
-        """The pods that it manages, those that terminate included."""
+        """The pods that it manages, those that terminate included; not those that are finished (evicted, …)."""
         uid = self.obj["metadata"]["uid"]
         owners = {uid}
         if self.kind == "Deployment":
             owners = {item["metadata"]["uid"] for item in self._replicasets.values() if controller_uid(item) == uid}
-        return [pod for pod in self._pods.values() if controller_uid(pod) in owners]
+        return [pod for pod in self._pods.values() if controller_uid(pod) in owners and not finished_of(pod)]
 
     async def current_label(self) -> str:
         """The label that pods of the revision in force carry; empty while the controller has not made it."""

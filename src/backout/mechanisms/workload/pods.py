@@ -120,7 +120,7 @@ async def wait_ready(context: StepContext, step: Step) -> StepOutcome:
     async with _watched(context, step) as live:
         while True:
             state = assess(live.obj, live.pods, await live.current_label())
-            if state.done:
+            if state.complete and not state.kept:
                 return StepOutcome(
                     False,
                     msg(
@@ -131,14 +131,14 @@ async def wait_ready(context: StepContext, step: Step) -> StepOutcome:
                     ),
                     {"ready": state.ready, "desired": state.desired},
                 )
-            if told != (state.ready, state.waiting.text):
-                told = state.ready, state.waiting.text
+            if told != (state.ready, state.why.text):
+                told = state.ready, state.why.text
                 context.progress(
-                    msg("{ref}: {waiting}.", ref=_name(step), waiting=state.waiting),
+                    msg("{ref}: {waiting}.", ref=_name(step), waiting=state.why),
                     ready=state.ready,
                     desired=state.desired,
                 )
-            await watch.next(live, state.waiting)
+            await watch.next(live, state.why)
 
 
 class _Patience:
