@@ -14,10 +14,10 @@ from twin_cluster import NS, Cluster, cluster, container, pod
 from kubetwin.client import Obj
 from kubetwin.kinds import CONFIGMAPS, ENDPOINTS, PODS, SERVICES
 from kubetwin.kubelet.apps.hashring import BadHashring, config_hash, parse
-from kubetwin.kubelet.apps.metrics import counter, exposition, gauge, number
 from kubetwin.kubelet.apps.prometheus import rules_problem
 from kubetwin.meta import pod_ready
 from kubetwin.serving.http import Request, User
+from kubetwin.serving.metrics import counter, exposition, gauge, number
 
 HTTP = {"name": "http", "containerPort": 8080}
 

@@ -26,6 +26,17 @@ def json_response(obj: Any, status: int = 200) -> Response:
     return Response(status, {"Content-Type": "application/json"}, _encode(obj) + b"\n")
 
 
+def pretty_response(obj: Any) -> Response:
+    """For documents that are always indented (apiserver's ``WriteRawJSON``)."""
+    return Response(200, {"Content-Type": "application/json"}, msgspec.json.format(_encode(obj), indent=2), fixed=True)
+
+
+def indent(response: Response) -> None:
+    """Indent an object in place, as Go's ``MarshalIndent``; other answers stay as they are."""
+    if response.body and not response.fixed and response.headers.get("Content-Type") == "application/json":
+        response.body = msgspec.json.format(response.body, indent=2)
+
+
 def error_response(error: ApiError, yaml_wanted: bool = False) -> Response:
     response = render(_encode(error.to_status()), MediaType(yaml=yaml_wanted), error.code)
     if error.retry_after is not None:

@@ -22,7 +22,6 @@ class MediaType:
     target: str = ""
     group: str = ""
     version: str = ""
-    pretty: bool = False
 
     @property
     def content_type(self) -> str:
@@ -65,7 +64,7 @@ def accept(header: str, targets: tuple[str, ...] = ()) -> MediaType:
         if target and (target not in targets or not _known_version(target, options)):
             refused = True
             continue
-        return MediaType(yaml, target, options.get("g", ""), options.get("v", ""), options.get("pretty") == "1")
+        return MediaType(yaml, target, options.get("g", ""), options.get("v", ""))
     raise not_acceptable(ACCEPTED) if refused else no_representation(ACCEPTED)
 
 

@@ -121,7 +121,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _json(body: bytes, headers: dict[str, str]) -> Response:
-    return Response(200, {"Content-Type": "application/json", **headers}, body)
+    return Response(200, {"Content-Type": "application/json", **headers}, body, fixed=True)
 
 
 def _address(group: str, version: str) -> str:

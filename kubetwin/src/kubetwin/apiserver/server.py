@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 from kubetwin.apiserver import auth, bootstrap, encode, paths, routes
 from kubetwin.apiserver.call import Call
@@ -14,10 +15,12 @@ from kubetwin.apiserver.rbac import Attributes
 from kubetwin.apiserver.state import ClusterState, Settings
 from kubetwin.apiserver.status import ApiError, bad_request, internal_error, path_not_found, too_large
 from kubetwin.kubeconfig import Entry
-from kubetwin.serving import certs, query
+from kubetwin.serving import certs, metrics, query
 from kubetwin.serving.http import BODY_LIMIT, HttpsServer, Request, Response
 
 _log = logging.getLogger(__name__)
+_REQUEST_LABELS = ("verb", "group", "version", "resource", "subresource", "code")
+_COUNTED_AS = {"create": "post", "update": "put"}
 _HEALTH = ("/healthz", "/livez", "/readyz")
 
 
@@ -40,6 +43,7 @@ class ApiServer:
         self._discovery = Discovery(self.cluster.registry)
         self._openapi = OpenApi(self.cluster.registry, self.cluster.settings.git_version)
         self._https: HttpsServer | None = None
+        self._requests: Counter[tuple[str, ...]] = Counter()
 
     @property
     def url(self) -> str:
@@ -72,12 +76,12 @@ class ApiServer:
             response = await self._route(request)
         except ApiError as error:
             response = encode.error_response(error)
-        except query.Unreadable as error:
-            response = encode.error_response(bad_request(str(error)))
         except Exception as error:
             _log.exception("%s %s failed", request.method, request.path)
             response = encode.error_response(internal_error(type(error).__name__))
         if response.stream is None:
+            if query.pretty(request):
+                encode.indent(response)
             encode.compress(response, request.headers.get("accept-encoding", ""))
         if fault is not None:
             fault.after(response)
@@ -109,13 +113,17 @@ class ApiServer:
             response = await routes.dispatch(call)
         except ApiError as error:
             response = encode.error_response(error)
+        except query.Unreadable as error:
+            response = encode.error_response(bad_request(str(error)))
         response.warnings.extend(call.warnings)
+        verb = _COUNTED_AS.get(info.verb, info.verb).upper()
+        self._requests[verb, info.group, info.version, info.resource, info.subresource, str(response.status)] += 1
         return response
 
     def _non_resource(self, request: Request) -> Response:
         path = request.path.rstrip("/") or "/"
         if path == "/version":
-            return encode.json_response(self._version())
+            return encode.pretty_response(self._version())
         if path in _HEALTH or path.startswith(tuple(f"{p}/" for p in _HEALTH)):
             return _healthy(path, "verbose" in request.query)
         if path in ("/api", "/apis") or path.startswith(("/api/", "/apis/")):
@@ -125,8 +133,28 @@ class ApiServer:
         if path.startswith("/openapi/"):
             return self._openapi.answer(request)
         if path == "/":
-            return encode.json_response({"paths": sorted({"/version", "/openapi/v2", "/openapi/v3", *_HEALTH})})
+            served = {"/metrics", "/version", "/openapi/v2", "/openapi/v3", *_HEALTH}
+            return encode.pretty_response({"paths": sorted(served)})
+        if path == "/metrics":
+            return Response(200, {"Content-Type": metrics.CONTENT_TYPE}, metrics.exposition(self._metrics()))
         return Response(404, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
+
+    def _metrics(self) -> list[metrics.Metric]:
+        """Those of a real server's that say what it holds and what it was asked."""
+        stored = [
+            ({"group": group, "resource": resource}, len(collection.entries))
+            for (group, resource), collection in self.cluster.store.collections.items()
+        ]
+        asked = [(dict(zip(_REQUEST_LABELS, key, strict=True)), count) for key, count in self._requests.items()]
+        objects = "Number of stored objects at the time of last check split by kind."
+        requests = (
+            "Counter of apiserver requests broken out for each verb, group, version, resource, subresource and HTTP"
+            " response code."
+        )
+        return [
+            metrics.gauge("apiserver_resource_objects", objects, *stored),
+            metrics.counter("apiserver_request_total", requests, *asked),
+        ]
 
     def _version(self) -> dict[str, str]:
         major, minor = self.cluster.settings.git_version.removeprefix("v").split(".")[:2]

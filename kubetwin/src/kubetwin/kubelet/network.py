@@ -16,10 +16,10 @@ from typing import Protocol
 
 from kubetwin.client import Obj
 from kubetwin.kubelet.apps.base import process_metrics
-from kubetwin.kubelet.apps.metrics import CONTENT_TYPE, exposition
 from kubetwin.kubelet.container import Container
 from kubetwin.kubelet.machine import PodMachine
 from kubetwin.meta import equality_selector, labels_of, namespace_of, pod_ready
+from kubetwin.serving.metrics import CONTENT_TYPE, exposition
 from kubetwin.serving.proxying import PodAnswer, PodRequest, Unreachable
 
 _ADDRESS_FLAG = re.compile(r"^--[a-z0-9.-]*(?:address|listen)=[^/]*:([0-9]+)$")

@@ -54,6 +54,7 @@ class Response:
     """An answer: ``body``, or ``stream`` for one that goes on (watches and followed logs).
 
     ``abort`` makes the network side cut the connection: ``"before"`` nothing is sent, ``"middle"`` after half the body.
+    ``fixed``: the body is a document or another server's answer, not an object that has several representations.
     """
 
     status: int
@@ -62,6 +63,7 @@ class Response:
     stream: AsyncIterator[bytes] | None = None
     warnings: list[str] = field(default_factory=list)
     abort: str = ""
+    fixed: bool = False
 
 
 Handler = Callable[[Request], Awaitable[Response]]

@@ -52,6 +52,8 @@ def parse_int(text: str) -> int:
 def pretty(request: Request) -> bool:
     """Whether an answer is to be indented: as ``pretty`` says (here as ``strconv.ParseBool`` reads it), else for the
     programs of people. Source: ``isPrettyPrint`` of apiserver ``pkg/endpoints/handlers/negotiation``."""
+    if "pretty=1" in request.headers.get("accept", ""):
+        return True
     if asked := request.param("pretty"):
         return asked in _PARSE_BOOL
     return request.headers.get("user-agent", "").startswith(("curl", "Wget", "Mozilla/5.0"))

@@ -63,7 +63,7 @@ async def _proxy(call: Call) -> Response:
     except Unreachable as error:
         raise service_unavailable(f"error trying to reach service: {error}") from None
     passed = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP}
-    return Response(answer.status, passed, answer.body)
+    return Response(answer.status, passed, answer.body, fixed=True)
 
 
 def _locate(call: Call) -> tuple[str, str, int]:

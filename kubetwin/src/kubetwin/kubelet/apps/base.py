@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import yaml
 
-from kubetwin.kubelet.apps.metrics import Metric, gauge
 from kubetwin.kubelet.logs import RunLog
 from kubetwin.kubelet.settings import KubeletSettings
+from kubetwin.serving.metrics import Metric, gauge
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from kubetwin.kubelet.apps.base import Around, Ended, Part, Unparsable, logfmt, parse_yaml
-from kubetwin.kubelet.apps.metrics import Metric, counter
+from kubetwin.serving.metrics import Metric, counter
 
 OPERATIONS = ("attributes", "delete", "exists", "get", "get_range", "iter", "upload")
 TYPES = frozenset(("S3", "GCS", "AZURE", "SWIFT", "COS", "ALIYUNOSS", "BOS", "OCI", "OBS"))

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from kubetwin.gojson import syntax_error
 from kubetwin.kubelet.apps.base import Around, Ended, Part, logfmt
-from kubetwin.kubelet.apps.metrics import Metric, counter, gauge
+from kubetwin.serving.metrics import Metric, counter, gauge
 
 _NOT_PARSABLE = "configuration file is not parsable"
 

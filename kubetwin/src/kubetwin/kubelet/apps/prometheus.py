@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kubetwin.kubelet.apps.base import Around, Ended, Part, Unparsable, parse_yaml, slog
-from kubetwin.kubelet.apps.metrics import Metric, gauge
+from kubetwin.serving.metrics import Metric, gauge
 
 
 class _Refused(Exception):
