@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from pathlib import Path
 
 from twin_cluster import NS, container, pod
 
 from kubetwin.apiserver.server import ApiServer
 from kubetwin.client import Api, Obj
-from kubetwin.informer import Informer
-from kubetwin.kinds import LEASES, NODES, PODS, SERVICEACCOUNTS
-from kubetwin.kubeconfig import kubeconfig
+from kubetwin.kinds import PODS, SERVICEACCOUNTS
 from kubetwin.kubelet.agent import Kubelet
 from kubetwin.kubelet.nodes import SimulatedNode
 from kubetwin.kubelet.server import KubeletServer
@@ -77,41 +73,5 @@ def test_container_logs() -> None:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(main())
-
-
-def test_command_attaches_nodes_to_a_server(tmp_path: Path) -> None:
-    async def main() -> None:
-        server = ApiServer()
-        await server.start()
-        file = tmp_path / "config"
-        file.write_text(kubeconfig([server.access]))
-        arguments = ["-m", "kubetwin.kubelet", "--kubeconfig", str(file), "--nodes", "3", "--prefix", "sim-"]
-        process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
-        api = Api(LocalTransport(server))
-        try:
-            async with asyncio.timeout(60):
-                assert process.stdout is not None
-                assert (await process.stdout.readline()).startswith(b"3 nodes registered at https://127.0.0.1:")
-                node = await api.get(NODES, "sim-3")
-                assert node["status"]["addresses"] == [{"type": "InternalIP", "address": "127.0.0.1"}]
-                assert node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"] > 0
-                lease = await api.get(LEASES, "sim-3", "kube-node-lease")
-                assert lease["spec"]["holderIdentity"] == "sim-3"
-                await account(api)
-                await api.create(PODS, bound("p", "sim-2"))
-                pods = Informer(api, PODS)
-                watching = asyncio.create_task(pods.run())
-                await pods.wait_for(lambda: ((pods.get("p", NS) or {}).get("status") or {}).get("phase") == "Running")
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
-                process.terminate()
-                assert await process.wait() == 0
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-            await server.stop()
 
     asyncio.run(main())

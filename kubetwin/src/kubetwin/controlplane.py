@@ -111,7 +111,7 @@ class ControlPlane:
         attempt = 0
         while True:
             try:
-                await ensure_storage_classes(self.ctx)
+                await ensure_storage_classes(self.api)
                 return
             except (ApiException, OSError) as error:
                 log.debug("storage classes: %s", error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from kubetwin.client import ApiException, Obj
+from kubetwin.client import Api, ApiException, Obj
 from kubetwin.controllers import quantity
 from kubetwin.controllers.base import Context, Controller
 from kubetwin.informer import key_of, split_key
@@ -67,12 +67,16 @@ def add_claim_index(ctx: Context) -> None:
     ctx.pods.add_index("claim", claims_of)
 
 
-async def ensure_storage_classes(ctx: Context) -> None:
+async def ensure_storage_classes(api: Api) -> None:
     """The classes ``standard`` (default) and ``standard-wait``, unless the cluster has classes already."""
-    if (await ctx.api.list(STORAGECLASSES))["items"]:
+    if (await api.list(STORAGECLASSES))["items"]:
         return
     for item in STORAGE_CLASSES:
-        await ctx.api.create(STORAGECLASSES, item)
+        try:
+            await api.create(STORAGECLASSES, item)
+        except ApiException as error:
+            if not error.already_exists:
+                raise
 
 
 class VolumeController(Controller):

@@ -18,6 +18,7 @@ from kubetwin.controllers.ingress import IngressController
 from kubetwin.controllers.volumes import VolumeController
 from kubetwin.informer import SharedInformers
 from kubetwin.kubelet.agent import Kubelet
+from kubetwin.kubelet.claims import VolumesError, volumes
 from kubetwin.kubelet.nodes import SimulatedNode
 from kubetwin.kubelet.server import KubeletServer
 from kubetwin.kubelet.settings import KubeletSettings
@@ -42,7 +43,15 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--prefix", default="node-", help="nodes are called PREFIX1, PREFIX2, … (default node-)")
     parser.add_argument("--port", type=int, default=0, help="of the kubelet's endpoint (default: a free one)")
     parser.add_argument("--real-times", action="store_true", help="back-off and probes as slow as a real kubelet's")
-    parser.add_argument("--volumes", action="store_true", help="also bind and provision volumes of the simulated class")
+    parser.add_argument(
+        "--volumes",
+        choices=("auto", "on", "off"),
+        nargs="?",
+        const="on",
+        default="auto",
+        help="bind and provision volumes, without a disk behind them; auto (the default): unless all storage classes are "
+        "other provisioners'; a cluster without any gets some",
+    )
     parser.add_argument("--ingress", action="store_true", help="also serve Ingresses over HTTP on a loopback port")
     parser.add_argument(
         "--pod-sockets",
@@ -102,35 +111,35 @@ async def _attach(options: argparse.Namespace, held: contextlib.AsyncExitStack) 
     nodes = [SimulatedNode(f"{options.prefix}{i + 1}", i, "127.0.0.1", pod_range=p) for i, p in enumerate(parts)]
     sockets, told = await _may_listen(options.pod_sockets, nodes, held)
     transport = HttpTransport.from_kubeconfig(options.kubeconfig, options.context)
+    held.push_async_callback(transport.close)
     api = Api(transport, user_agent="kubelet")
     informers = SharedInformers(api)
+    context = Context(api, informers, ControllerSettings())
+    simulated, volumes_told = await volumes(api, options.volumes, context.settings.provisioners)
     base = KubeletSettings() if options.real_times else KubeletSettings.quick()
-    # A real node lifecycle controller watches the leases.
-    settings = replace(_with_heartbeats(base), pod_sockets=sockets)
+    # A real node lifecycle controller watches the leases; where none runs, nobody else takes its taints away.
+    settings = replace(_with_heartbeats(base), pod_sockets=sockets, clear_taints=True)
     kubelet = Kubelet(api, nodes, settings, informers=informers)
     server = KubeletServer(kubelet)
     port = await server.start(options.port)
+    held.push_async_callback(server.close)
     for node in nodes:
         node.port = port
-    context = Context(api, informers, ControllerSettings())
-    controllers: list[Controller] = [VolumeController(context)] if options.volumes else []
+    controllers: list[Controller] = [VolumeController(context)] if simulated else []
     if options.ingress:
         controllers.append(IngressController(context, kubelet.network.request))
     informers.start()
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(kubelet.run())
-            for controller in controllers:
-                group.create_task(controller.run())
-            for recorder in context.recorders:
-                group.create_task(recorder.run())
-            await kubelet.keeper.registered.wait()
-            sys.stdout.write(f"{len(nodes)} nodes registered at {transport.url}, kubelet on 127.0.0.1:{port}\n{told}\n")
-            sys.stdout.flush()
-    finally:
-        await informers.stop()
-        await server.close()
-        await transport.close()
+    held.push_async_callback(informers.stop)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(kubelet.run())
+        for controller in controllers:
+            group.create_task(controller.run())
+        for recorder in context.recorders:
+            group.create_task(recorder.run())
+        await kubelet.keeper.registered.wait()
+        registered = f"{len(nodes)} nodes registered at {transport.url}, kubelet on 127.0.0.1:{port}"
+        sys.stdout.write(f"{registered}\n{told}\n{volumes_told}\n")
+        sys.stdout.flush()
 
 
 def _with_heartbeats(settings: KubeletSettings) -> KubeletSettings:
@@ -151,7 +160,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         asyncio.run(until_signal())
-    except (KubeconfigError, PodSocketsError) as error:
+    except (KubeconfigError, PodSocketsError, VolumesError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     return 0

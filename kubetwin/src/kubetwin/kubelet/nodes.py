@@ -15,6 +15,12 @@ from kubetwin.kubelet.settings import KubeletSettings
 from kubetwin.meta import condition, micro_stamp, stamp
 
 log = logging.getLogger(__name__)
+# What the API server gives a new node (plugin/pkg/admission/nodetaint), and what a node lifecycle controller gives one that
+# does not report (pkg/controller/nodelifecycle). None of it holds for a node that is ready.
+_TAINTS_OF_CONDITIONS = frozenset(
+    f"node.kubernetes.io/{name}"
+    for name in ("not-ready", "unreachable", "memory-pressure", "disk-pressure", "pid-pressure")
+)
 _LEASE_NAMESPACE = "kube-node-lease"
 
 
@@ -193,7 +199,17 @@ class NodeKeeper:
             live = await self.api.create(NODES, node_object(node, self.settings, self.version))
         status = node_status(node, self.settings, self.version, live)
         patch = {"status": status}
-        await self.api.patch(NODES, node.name, patch, content_type=STRATEGIC_PATCH, subresource="status")
+        live = await self.api.patch(NODES, node.name, patch, content_type=STRATEGIC_PATCH, subresource="status")
+        if self.settings.clear_taints:
+            await self._clear_taints(live)
+
+    async def _clear_taints(self, live: Obj) -> None:
+        """Raises ApiException when another writes the node at the same time: registering is tried again then."""
+        taints = live["spec"].get("taints") or []
+        kept = [taint for taint in taints if taint["key"] not in _TAINTS_OF_CONDITIONS]
+        if kept == taints:
+            return
+        await self.api.replace(NODES, {**live, "spec": {**live["spec"], "taints": kept}})
 
     async def _renew(self, node: SimulatedNode) -> None:
         lease = self._leases.get(node.name)

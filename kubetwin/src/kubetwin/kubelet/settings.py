@@ -44,6 +44,9 @@ class KubeletSettings:
     lease_interval: float = 10.0
     """A real node lifecycle controller wants it well under 40; where none runs, it may be much longer."""
     status_interval: float = 300.0
+    clear_taints: bool = False
+    """Take the taints of conditions that do not hold off the nodes: a node lifecycle controller's work, for control planes
+    where none may run."""
     volume_sync: float = 60.0
     """From a change of a ConfigMap or Secret until the files of a pod follow: this and up to half as much again, by pod
     (a kubelet syncs each pod every 60 to 90 s)."""
