@@ -19,6 +19,7 @@ from kubetwin.controllers.garbage_collector import GarbageCollector
 from kubetwin.controllers.ingress import IngressController
 from kubetwin.controllers.job import JobController
 from kubetwin.controllers.loadbalancer import LoadBalancerController
+from kubetwin.controllers.monitoring_operator import MonitoringOperator
 from kubetwin.controllers.namespace import NamespaceController
 from kubetwin.controllers.replicaset import ReplicaSetController
 from kubetwin.controllers.scheduler import SchedulerController
@@ -46,6 +47,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ServiceAccountController,
     DisruptionController,
     LoadBalancerController,
+    MonitoringOperator,
     NamespaceController,
     SchedulerController,
     GarbageCollector,
