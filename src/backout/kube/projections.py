@@ -254,6 +254,131 @@ class TemplatedWorkload(Workload, frozen=True):
     spec: TemplatedSpec = TemplatedSpec()
 
 
+class TemplateContainer(Projection, frozen=True):
+    """A container with what tells which program it is and what it reads."""
+
+    name: str
+    image: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[dict[str, Any], ...] = ()
+    env_from: tuple[dict[str, Any], ...] = ()
+    ports: tuple[dict[str, Any], ...] = ()
+    volume_mounts: tuple[dict[str, Any], ...] = ()
+    restart_policy: str = ""
+
+
+class TemplateSpec(Projection, frozen=True):
+    """What the pods of a template run and read."""
+
+    containers: tuple[TemplateContainer, ...] = ()
+    init_containers: tuple[TemplateContainer, ...] = ()
+    volumes: tuple[dict[str, Any], ...] = ()
+    image_pull_secrets: tuple[dict[str, Any], ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """The same as a dict, in the API's own names."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
+
+class TemplateMeta(Projection, frozen=True):
+    """What the pods of a template are marked with."""
+
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+
+
+_SPEC = msgspec.json.Decoder(TemplateSpec)
+
+
+class Template(Projection, frozen=True):
+    """A pod template; its spec is kept as it came and decoded when it is asked for: few of thousands are."""
+
+    metadata: TemplateMeta = TemplateMeta()
+    packed: msgspec.Raw = msgspec.field(name="spec", default=msgspec.Raw(b"{}"))
+
+    @property
+    def spec(self) -> TemplateSpec:
+        """What its pods run and read."""
+        return _SPEC.decode(self.packed)
+
+    def apart(self) -> Template:
+        """The same, without the page of the list that it came in."""
+        return Template(self.metadata, self.packed.copy())
+
+
+class PackedSpec(WorkloadSpec, frozen=True):
+    """With the pod template, its spec not decoded."""
+
+    template: Template = Template()
+
+
+class PackedWorkload(Workload, frozen=True):
+    """A workload with its pod template, for thousands of them."""
+
+    spec: PackedSpec = PackedSpec()
+
+    def apart(self) -> PackedWorkload:
+        """The same, without the page of the list that it came in."""
+        replace = msgspec.structs.replace
+        return replace(self, spec=replace(self.spec, template=self.spec.template.apart()))
+
+
+class Bare(Projection, frozen=True):
+    """An object of which only metadata is read."""
+
+    metadata: Meta
+
+
+class Involved(Projection, frozen=True):
+    """What an event is about; ``field_path`` names the container (``spec.containers{web}``)."""
+
+    kind: str = ""
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    field_path: str = ""
+
+
+class Series(Projection, frozen=True):
+    """How often an event of events.k8s.io came again."""
+
+    count: int = 0
+    last_observed_time: datetime | None = None
+
+
+class Event(Projection, frozen=True):
+    """One event, of either API."""
+
+    metadata: Meta
+    involved_object: Involved = Involved()
+    type: str = ""
+    reason: str = ""
+    message: str = ""
+    count: int = 0
+    first_timestamp: datetime | None = None
+    last_timestamp: datetime | None = None
+    event_time: datetime | None = None
+    series: Series | None = None
+
+    @property
+    def first(self) -> datetime | None:
+        """When it was seen first."""
+        return self.first_timestamp or self.event_time or self.metadata.creation_timestamp
+
+    @property
+    def last(self) -> datetime | None:
+        """When it was seen last."""
+        series = self.series.last_observed_time if self.series else None
+        return series or self.last_timestamp or self.event_time or self.metadata.creation_timestamp
+
+    @property
+    def times(self) -> int:
+        """How often it was seen."""
+        return (self.series.count if self.series else 0) or self.count or 1
+
+
 class ControllerRevision(Projection, frozen=True):
     """A template that a StatefulSet or DaemonSet had."""
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from backout.changes.writers import Written
-from backout.diagnosis.detectors.pods import CONFIG_REASONS, IMAGE_REASONS
 from backout.diagnosis.detectors.symptoms import MOUNT_EVENTS
 from backout.diagnosis.evidence.collect import WorkloadKey
 from backout.diagnosis.evidence.metadata import Known, ManagedMeta, reference
-from backout.diagnosis.evidence.projections import Workload
+from backout.kube.pod_health import IMAGE_REASONS
+from backout.kube.projections import PackedWorkload
 from backout.kube.references import Reference, references
 from backout.model.evidence import Symptom
 from backout.model.message import Message, msg
@@ -25,7 +25,9 @@ from backout.model.target import ObjectRef
 
 SKEW = timedelta(seconds=5)
 SOON = timedelta(minutes=10)
-START_CODES = frozenset({*CONFIG_REASONS, *MOUNT_EVENTS, "MissingReference"})
+START_CODES = frozenset(
+    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", *MOUNT_EVENTS, "MissingReference"}
+)
 """What pods show that wait for an object, or for a key of it."""
 EXPLAINABLE = frozenset({*START_CODES, *IMAGE_REASONS, "CrashLoopBackOff", "NotReady"})
 FOLLOWS = frozenset({"RolloutStuck"})
@@ -51,7 +53,9 @@ class Suspicion:
         return self.meta is None
 
 
-def suspicions(key: WorkloadKey, workload: Workload, symptoms: Iterable[Symptom], known: Known) -> Iterator[Suspicion]:
+def suspicions(
+    key: WorkloadKey, workload: PackedWorkload, symptoms: Iterable[Symptom], known: Known
+) -> Iterator[Suspicion]:
     """Every object that may be to blame: it is missing, or its last writer was neither Helm nor Argo CD."""
     read = references(workload.spec.template.spec.plain())
     for symptom in symptoms:
@@ -150,7 +154,7 @@ def weigh(suspicion: Suspicion, changed: bool | None, template_changed: datetime
     return None
 
 
-def ran_with_it(workload: Workload, kind: str) -> bool:
+def ran_with_it(workload: PackedWorkload, kind: str) -> bool:
     """True when ready pods of the present template prove that all that it names was there when they started."""
     status = workload.status
     if kind == "DaemonSet":

@@ -252,7 +252,7 @@ async def _nobody(cluster: ClusterReader, state: State, endpoints: Iterable[str]
     strangers: list[str] = []
     for (place, pod), named in wanted.items():
         base, _, ordinal = pod.rpartition("-")
-        if base not in sets or not ordinal.isdecimal() or int(ordinal) < sets[base].spec.replicas:
+        if base not in sets or not ordinal.isdecimal() or int(ordinal) < sets[base].replicas:
             continue
         if not await _exists(cluster, pod, place):
             strangers += named

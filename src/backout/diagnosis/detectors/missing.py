@@ -20,8 +20,8 @@ from backout.diagnosis.detectors.symptoms import serving
 from backout.diagnosis.evidence.baseline import Baseline
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.metadata import Known, reference
-from backout.diagnosis.evidence.projections import Event
 from backout.errors import AccessDenied
+from backout.kube.projections import Event
 from backout.kube.references import Reference
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg

@@ -8,10 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+import msgspec
+
 from backout.cluster.port import ClusterReader
-from backout.diagnosis.detectors.pods import CONFIG_REASONS, IMAGE_REASONS, Trouble, troubles
 from backout.diagnosis.evidence.collect import KINDS, State, WorkloadKey, read_events, read_log, workload_of
-from backout.diagnosis.evidence.projections import Event, Pod, Workload
+from backout.kube.pod_health import CREATE_REASONS, IMAGE_REASONS, PodProblem, ProblemKind, health
+from backout.kube.projections import Event, PackedWorkload, Pod
+from backout.kube.rollout import rollout
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.redaction import redact_text
@@ -27,11 +30,23 @@ _SAME_CODE = {"ErrImagePull": "ImagePullBackOff", "Error": "CrashLoopBackOff"}
 """Two faces of one failure: the kubelet shows the left one between two of the right one."""
 
 
+class Trouble(msgspec.Struct, frozen=True):
+    """What is wrong with one container of one pod, or with the pod."""
+
+    pod: Pod
+    problem: PodProblem
+
+    @property
+    def settled(self) -> bool:
+        """False while it may still be an ordinary start; other evidence must decide."""
+        return self.problem.kind is not ProblemKind.READINESS
+
+
 def group_by_code(found: Iterable[Trouble]) -> dict[str, list[Trouble]]:
     """Troubles of one workload by what they are, the same failure under one name."""
     groups: dict[str, list[Trouble]] = defaultdict(list)
     for trouble in found:
-        groups[_SAME_CODE.get(trouble.code, trouble.code)].append(trouble)
+        groups[_SAME_CODE.get(trouble.problem.code, trouble.problem.code)].append(trouble)
     return groups
 
 
@@ -39,7 +54,7 @@ async def find_troubles(cluster: ClusterReader, state: State, now: datetime) -> 
     """What is wrong with which workload. A bare pod stands for itself as kind ``Pod``."""
     groups: dict[WorkloadKey, list[Trouble]] = defaultdict(list)
     for pod in state.pods:
-        found = troubles(pod, now)
+        found = [Trouble(pod, problem) for problem in health(pod, now).problems]
         if found:
             key = await workload_of(cluster, state, pod)
             groups[key or (pod.metadata.namespace, "Pod", pod.metadata.name)].extend(found)
@@ -56,7 +71,7 @@ async def symptoms_of(cluster: ClusterReader, key: WorkloadKey, found: list[Trou
 async def _symptom(
     cluster: ClusterReader, key: WorkloadKey, code: str, group: list[Trouble], now: datetime
 ) -> Symptom | None:
-    first = max(group, key=lambda trouble: (trouble.restarts, trouble.pod.metadata.name))
+    first = max(group, key=lambda trouble: (trouble.problem.restarts, trouble.pod.metadata.name))
     pod = first.pod
     where = (pod.metadata.namespace, "Pod", pod.metadata.name)
     events = await read_events(cluster, [where])
@@ -77,20 +92,20 @@ async def _symptom(
         code=code,
         ref=_ref(key),
         message=_sentence(first, code, events),
-        since=min((t.since for t in group if t.since), default=None),
+        since=min((t.problem.since for t in group if t.problem.since), default=None),
         pods=tuple(sorted({t.pod.metadata.name for t in group})),
         evidence=tuple(evidence),
     )
 
 
 def _settled(trouble: Trouble, events: list[Event], now: datetime) -> bool:
-    age = now - trouble.since if trouble.since else START_PATIENCE
+    age = now - trouble.problem.since if trouble.problem.since else START_PATIENCE
     failures = sum(event.times for event in events if event.reason == "Unhealthy")
     return age >= START_PATIENCE or (failures >= PROBE_FAILURES and age >= PROBE_PATIENCE)
 
 
 def _sentence(trouble: Trouble, code: str, events: list[Event]) -> Message:
-    pod, container, image = trouble.pod.metadata.name, trouble.container, trouble.image
+    pod, container, image = trouble.pod.metadata.name, trouble.problem.container, trouble.problem.image
     if code == "OOMKilled":
         return msg(
             "{pod}: container {container} ({image}) was killed for using more memory than its limit, "
@@ -98,16 +113,16 @@ def _sentence(trouble: Trouble, code: str, events: list[Event]) -> Message:
             pod=pod,
             container=container,
             image=image,
-            restarts=trouble.restarts,
+            restarts=trouble.problem.restarts,
         )
-    if code == "CrashLoopBackOff" and trouble.exit_code is not None:
+    if code == "CrashLoopBackOff" and trouble.problem.exit_code is not None:
         return msg(
             "{pod}: container {container} ({image}) ends with exit code {exit_code}, {restarts} restarts",
             pod=pod,
             container=container,
             image=image,
-            exit_code=trouble.exit_code,
-            restarts=trouble.restarts,
+            exit_code=trouble.problem.exit_code,
+            restarts=trouble.problem.restarts,
         )
     if code in IMAGE_REASONS:
         return msg(
@@ -116,12 +131,12 @@ def _sentence(trouble: Trouble, code: str, events: list[Event]) -> Message:
             container=container,
             image=image,
         )
-    if code in CONFIG_REASONS:
+    if code in CREATE_REASONS:
         return msg(
             "{pod}: container {container} can't be created: {detail}",
             pod=pod,
             container=container,
-            detail=redact_text(trouble.detail),
+            detail=redact_text(trouble.problem.detail) or code,
         )
     if code == "NotReady":
         probe = next((event for event in reversed(events) if event.reason == "Unhealthy"), None)
@@ -132,32 +147,34 @@ def _sentence(trouble: Trouble, code: str, events: list[Event]) -> Message:
                 container=container,
                 probe=redact_text(probe.message),
             )
-        return msg("{pod}: not ready: {detail}", pod=pod, detail=redact_text(trouble.detail) or "no reason given")
+        return msg(
+            "{pod}: not ready: {detail}", pod=pod, detail=redact_text(trouble.problem.detail) or "no reason given"
+        )
     if code == "MissingReference" or code in MOUNT_EVENTS:
         last = next((event for event in reversed(events) if event.reason in MOUNT_EVENTS), None)
         return msg("{pod}: can't start: {detail}", pod=pod, detail=redact_text(last.message) if last else "")
-    detail = redact_text(trouble.detail)
+    detail = redact_text(trouble.problem.detail)
     return msg("{pod}: {detail}", pod=pod, detail=detail) if detail else msg("{pod}: {code}", pod=pod, code=code)
 
 
 def _state_evidence(trouble: Trouble, code: str) -> Evidence:
-    data: dict[str, object] = {"code": code, "restarts": trouble.restarts}
-    if trouble.exit_code is not None:
-        data["exit_code"] = trouble.exit_code
-    if trouble.image:
-        data["image"] = trouble.image
-    if trouble.container:
-        data["container"] = trouble.container
+    data: dict[str, object] = {"code": code, "restarts": trouble.problem.restarts}
+    if trouble.problem.exit_code is not None:
+        data["exit_code"] = trouble.problem.exit_code
+    if trouble.problem.image:
+        data["image"] = trouble.problem.image
+    if trouble.problem.container:
+        data["container"] = trouble.problem.container
     return Evidence(
         source="pod",
         ref=_pod_ref(trouble.pod),
-        at=trouble.since,
+        at=trouble.problem.since,
         data=data,
         message=msg(
             "{phase}, {code}, {restarts} restarts",
             phase=trouble.pod.status.phase or "?",
-            code=trouble.code,
-            restarts=trouble.restarts,
+            code=trouble.problem.code,
+            restarts=trouble.problem.restarts,
         ),
     )
 
@@ -189,55 +206,40 @@ def _event_evidence(event: Event) -> Evidence:
 
 async def _log_evidence(cluster: ClusterReader, trouble: Trouble) -> Evidence | None:
     """The last words of the container that ended: those of the previous one when a new one is running."""
-    status = next((s for s in trouble.pod.status.container_statuses if s.name == trouble.container), None)
+    status = next((s for s in trouble.pod.status.container_statuses if s.name == trouble.problem.container), None)
     running = bool(status and status.state.running)
-    lines = await read_log(cluster, trouble.pod, trouble.container, previous=running)
+    lines = await read_log(cluster, trouble.pod, trouble.problem.container, previous=running)
     if not lines:
-        lines = await read_log(cluster, trouble.pod, trouble.container, previous=not running)
+        lines = await read_log(cluster, trouble.pod, trouble.problem.container, previous=not running)
     if not lines:
         return None
     return Evidence(
         source="log",
         ref=_pod_ref(trouble.pod),
-        message=msg("last lines of {container}:", container=trouble.container),
+        message=msg("last lines of {container}:", container=trouble.problem.container),
         data={"lines": [redact_text(line) for line in lines]},
     )
 
 
-def rollout_symptoms(key: WorkloadKey, workload: Workload) -> list[Symptom]:
+def rollout_symptoms(key: WorkloadKey, workload: PackedWorkload) -> list[Symptom]:
     """What the workload's own status says: a rollout that gave up, pods that can't be made, a change that is held."""
-    ref = _ref(key, workload)
-    found = []
-    failure = workload.condition("ReplicaFailure")
-    if failure is not None and failure.status == "True":
-        found.append(
-            Symptom(
-                code="ReplicaFailure",
-                ref=ref,
-                since=failure.last_transition_time,
-                message=msg("pods can't be created: {detail}", detail=redact_text(failure.message)),
-            )
+    found = rollout(key[1], workload)
+    if found.reason == "replica-failure":
+        return [Symptom(code="ReplicaFailure", ref=_ref(key, workload), since=found.since, message=found.why)]
+    if found.reason == "deadline":
+        words = msg(
+            "the rollout passed its deadline: {updated} of {replicas} pods are updated",
+            updated=found.updated,
+            replicas=found.desired,
         )
-    progressing = workload.condition("Progressing")
-    if progressing is not None and progressing.reason == "ProgressDeadlineExceeded":
-        found.append(
-            Symptom(
-                code="RolloutStuck",
-                ref=ref,
-                since=progressing.last_transition_time,
-                message=msg(
-                    "the rollout passed its deadline: {updated} of {replicas} pods are updated",
-                    updated=workload.status.updated_replicas,
-                    replicas=workload.spec.replicas,
-                ),
-            )
-        )
-    return found
+        return [Symptom(code="RolloutStuck", ref=_ref(key, workload), since=found.since, message=words)]
+    return []
 
 
-def held_symptom(key: WorkloadKey, workload: Workload) -> Symptom | None:
+def held_symptom(key: WorkloadKey, workload: PackedWorkload) -> Symptom | None:
     """A paused Deployment whose template is not the one that its pods run."""
-    if not workload.spec.paused or workload.status.updated_replicas >= workload.status.replicas:
+    found, replicas = rollout(key[1], workload), workload.status.replicas
+    if found.reason != "paused" or found.updated >= replicas:
         return None
     images = ", ".join(container.image for container in workload.spec.template.spec.containers)
     return Symptom(
@@ -245,21 +247,20 @@ def held_symptom(key: WorkloadKey, workload: Workload) -> Symptom | None:
         ref=_ref(key, workload),
         message=msg(
             "paused, holds a change that is not rolled out: {updated} of {replicas} pods have it: {images}",
-            updated=workload.status.updated_replicas,
-            replicas=workload.status.replicas,
+            updated=found.updated,
+            replicas=replicas,
             images=images,
         ),
     )
 
 
-def serving(workload: Workload, kind: str) -> tuple[int, int]:
+def serving(workload: PackedWorkload, kind: str) -> tuple[int, int]:
     """Ready pods and wanted pods."""
-    if kind == "DaemonSet":
-        return workload.status.number_ready, workload.status.desired_number_scheduled
-    return workload.status.ready_replicas, workload.spec.replicas
+    found = rollout(kind, workload)
+    return found.ready, found.desired
 
 
-def _ref(key: WorkloadKey, workload: Workload | None = None) -> ObjectRef:
+def _ref(key: WorkloadKey, workload: PackedWorkload | None = None) -> ObjectRef:
     namespace, kind, name = key
     api_version = KINDS[kind].api_version if kind in KINDS else "v1" if kind == "Pod" else ""
     return ObjectRef(api_version, kind, name, namespace, workload.metadata.uid if workload else "")

@@ -19,14 +19,14 @@ from backout.cluster.port import (
     ClusterReader,
     Resource,
 )
-from backout.diagnosis.detectors.pods import troubles
-from backout.diagnosis.evidence.projections import Event, Pod, ReplicaSet, Workload
 from backout.errors import AccessDenied, BackoutError, ObjectNotFound
+from backout.kube.names import TEMPLATE_HASH
+from backout.kube.pod_health import health
+from backout.kube.projections import Bare, Event, PackedWorkload, Pod
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
 KINDS: dict[str, Resource] = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFULSETS, "DaemonSet": DAEMONSETS}
-TEMPLATE_HASH = "pod-template-hash"
 
 WorkloadKey = tuple[str, str, str]
 """Namespace, kind, name."""
@@ -42,7 +42,7 @@ class State(msgspec.Struct):
     namespace: str
     pods: list[Pod] = []
     pods_seen: int = 0
-    workloads: dict[WorkloadKey, Workload] = {}
+    workloads: dict[WorkloadKey, PackedWorkload] = {}
     blind: list[Message] = []
     unread: dict[WorkloadKey, set[ObjectRef]] = {}
 
@@ -56,7 +56,7 @@ async def read_state(cluster: ClusterReader, namespace: str, now: datetime) -> S
 
 async def _read_pods(cluster: ClusterReader, state: State, now: datetime) -> None:
     def fold(page: list[Pod]) -> tuple[int, list[Pod]]:
-        return len(page), [pod for pod in page if troubles(pod, now)]
+        return len(page), [pod for pod in page if health(pod, now).problems]
 
     try:
         pages = await cluster.fold(Pod, PODS, fold, state.namespace)
@@ -76,12 +76,12 @@ async def _read_workloads(cluster: ClusterReader, state: State) -> None:
     }
 
 
-async def _read(cluster: ClusterReader, resource: Resource, state: State) -> list[Workload]:
-    def fold(page: list[Workload]) -> list[Workload]:
+async def _read(cluster: ClusterReader, resource: Resource, state: State) -> list[PackedWorkload]:
+    def fold(page: list[PackedWorkload]) -> list[PackedWorkload]:
         return [workload.apart() for workload in page]
 
     try:
-        pages = await cluster.fold(Workload, resource, fold, state.namespace)
+        pages = await cluster.fold(PackedWorkload, resource, fold, state.namespace)
     except AccessDenied:
         state.blind.append(_no_right(resource, state))
         return []
@@ -108,7 +108,7 @@ async def workload_of(cluster: ClusterReader, state: State, pod: Pod) -> Workloa
     if key in state.workloads:
         return key
     try:
-        replica_set = await cluster.get_as(ReplicaSet, REPLICASETS, owner.name, namespace)
+        replica_set = await cluster.get_as(Bare, REPLICASETS, owner.name, namespace)
     except (ObjectNotFound, AccessDenied):
         return None
     parent = replica_set.metadata.controller
