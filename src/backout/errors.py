@@ -54,6 +54,11 @@ class BackoutError(Exception):
         return (_rebuild, (type(self), self.template, self.expected, self.found, self.hint, self.arguments))
 
 
+class UnexpectedError(BackoutError):
+    """What an error that nobody foresaw becomes where it is told or kept: its class alone, since its text may hold
+    anything. A run that meets one stops and can be resumed; it is never taken for the result of a step."""
+
+
 def _rebuild(
     kind: type[BackoutError], template: str, expected: str, found: str, hint: str, arguments: dict[str, Argument]
 ) -> BackoutError:

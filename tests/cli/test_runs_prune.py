@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "crash"))
 
 from rollback_world import plan
 
-from backout.engine.runs import RunStore
+from backout.engine.store.sqlite.runs import SqliteRunStore
 from backout.model.run import Run
 
 
@@ -30,7 +30,7 @@ def shell(tmp_path: Path) -> Shell:
         "BACKOUT_STATE": str(tmp_path / "state.db"),
         "BACKOUT_DATA": str(tmp_path / "data"),
     }
-    with RunStore(tmp_path / "state.db") as store:
+    with SqliteRunStore(tmp_path / "state.db") as store:
         for name, days, state in (("young", 10, "failed"), ("old", 100, "recovered"), ("stopped", 200, "interrupted")):
             began = datetime.now(UTC) - timedelta(days=days)
             store.create(Run(id=name, state="pending", plan=plan(), started=began))

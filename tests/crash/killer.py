@@ -37,7 +37,7 @@ def life(folder: Path, fatal: int) -> None:
         os.environ["BACKOUT_DATA"] = str(folder / "data")
         outside, _ = services(folder, gate=gate)
         outside.snapshots = snapshots(folder, gate)
-        engine = DbosEngine(outside.store.path, workflows(outside))
+        engine = DbosEngine(outside.store, workflows(outside))
         try:
             return (await go_on(engine, outside.store, "r1")).state
         except BackoutError as error:

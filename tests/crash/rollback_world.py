@@ -25,7 +25,7 @@ from backout.cluster.port import (
     Resource,
     Served,
 )
-from backout.engine.runs import RunStore
+from backout.engine.store.sqlite.runs import SqliteRunStore
 from backout.mechanisms.port import Effect, StepContext, StepOutcome
 from backout.model.change import Changes, ObjectChange
 from backout.model.message import msg
@@ -160,7 +160,7 @@ class Files:
         return self.write
 
 
-class GatedStore(RunStore):
+class GatedStore(SqliteRunStore):
     """The run store, with a gate before and after each write."""
 
     gate: Gate = staticmethod(no_gate)
@@ -217,7 +217,7 @@ def services(folder: Path, cluster: Any = None, gate: Gate = no_gate) -> tuple[S
 
 def prepared(folder: Path, wanted: Plan | None = None, run: str = "r1") -> None:
     """Keeps the run and puts the old state in place."""
-    with RunStore(folder / "state" / "state.db") as store:
+    with SqliteRunStore(folder / "state" / "state.db") as store:
         made = wanted or plan()
         store.create(Run(id=run, state="pending", plan=made, started=datetime.now(UTC), actor="alice"))
     files = folder / "files"

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from backout.engine.runs import RunStore
+from backout.engine.store.sqlite.runs import SqliteRunStore
 from backout.tools import pinned
 from kubetwin import process
 from kubetwin.client import Api
@@ -136,7 +136,7 @@ def killed_at(folder: Path, running: subprocess.Popen[str], kind: str, step: str
     """Waits for an event and kills; the id of the run."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
-        with RunStore(folder / "state.db", create=False) as store:
+        with SqliteRunStore(folder / "state.db", create=False) as store:
             for summary in store.summaries(1):
                 if any(event.type == kind and re.fullmatch(step, event.step) for event in store.events(summary.id)):
                     running.send_signal(signal.SIGKILL)
@@ -163,7 +163,7 @@ def test_killed_then_resumed(world: World, tmp_path: Path, kind: str, step: str)
     resumed.wait(timeout=120)
     said = (tmp_path / "out").read_text()
 
-    with RunStore(tmp_path / "state.db", create=False) as store:
+    with SqliteRunStore(tmp_path / "state.db", create=False) as store:
         found, events = store.get(run), store.events(run)
         assert store.owners.orphans() == [] or kind == "run-ended"
     assert found.state == "recovered", said

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from test_a2_killed import World, in_lab, killed_at, look, world
 
-from backout.engine.runs import RunStore
+from backout.engine.store.sqlite.runs import SqliteRunStore
 from kubetwin.lab import helm_scenarios
 
 __all__ = ["world"]
@@ -41,7 +41,7 @@ def test_a_record_that_comes_back_under_fire(world: World, tmp_path: Path) -> No
     assert killed_at(tmp_path, world.backout(tmp_path, "resume", run), "step-progress", "rollback") == run
     finished(world, tmp_path, "resume", run)
 
-    with RunStore(tmp_path / "state.db", create=False) as store:
+    with SqliteRunStore(tmp_path / "state.db", create=False) as store:
         found, events = store.get(run), store.events(run)
     assert found.state == "recovered" and found.plan.revision.number == 2
     done = [event for event in events if event.type == "step-done" and event.step == "restore-record"]

@@ -25,7 +25,7 @@ from test_a2_killed import killed_at
 
 from backout.cluster.client import KubernetesCluster, connect
 from backout.cluster.port import CONFIGMAPS, DEPLOYMENTS, LEASES, PODS, STATEFULSETS, Object, Resource
-from backout.engine.runs import RunStore
+from backout.engine.store.sqlite.runs import SqliteRunStore
 from backout.errors import ObjectNotFound
 from kubetwin import process
 
@@ -240,7 +240,7 @@ def test_killed_then_resumed(world: World, tmp_path: Path, name: str, kind: str,
     said = (tmp_path / "out").read_text() + (tmp_path / "err").read_text()
 
     assert running.returncode == -signal.SIGKILL
-    with RunStore(tmp_path / "state.db", create=False) as store:
+    with SqliteRunStore(tmp_path / "state.db", create=False) as store:
         found, events = store.get(run), store.events(run)
     assert found.state == "recovered", said
     assert resumed.returncode == 0, said

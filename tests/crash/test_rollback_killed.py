@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from backout.engine.runs import RunStore
+from backout.engine.store.sqlite.runs import SqliteRunStore
 from backout.model.settings import SnapshotSettings
 from backout.snapshots.capture import CaptureStore
 from backout.snapshots.repository.opening import open_repository
@@ -52,7 +52,7 @@ def test_every_gate(tmp_path: Path, part: int, monkeypatch: pytest.MonkeyPatch) 
 
 async def _one_snapshot(folder: Path, gate: str) -> None:
     """The namespace was kept once, before the first write, and the repository is whole."""
-    with RunStore(folder / "state" / "state.db", create=False) as store:
+    with SqliteRunStore(folder / "state" / "state.db", create=False) as store:
         events = store.events("r1")
     order = [event.type for event in events]
     assert order.count("snapshot") == 1, gate
@@ -74,7 +74,7 @@ async def _one_snapshot(folder: Path, gate: str) -> None:
 
 
 def _invariants(folder: Path, gate: str) -> None:
-    with RunStore(folder / "state" / "state.db", create=False) as store:
+    with SqliteRunStore(folder / "state" / "state.db", create=False) as store:
         run, events = store.get("r1"), store.events("r1")
         # the end is named and the same
         assert (run.state, run.verdict and run.verdict.outcome) == ("recovered", "recovered"), gate

@@ -12,7 +12,7 @@ import pytest
 
 from backout.cli import store
 from backout.cli.unfinished import tell_unfinished
-from backout.engine.runs import RunSummary
+from backout.engine.store.port import RunSummary
 from backout.model.message import msg
 
 

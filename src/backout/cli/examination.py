@@ -61,10 +61,10 @@ def _python() -> dict[str, Any]:
 def _sqlite() -> dict[str, Any]:
     import sqlite3
 
-    from backout.engine.sqlite_library import check
+    from backout.engine.store.opening import check_library
 
     try:
-        check()
+        check_library()
     except BackoutError as error:
         return _failed("sqlite", error)
     return _finding("sqlite", _plain(sqlite3.sqlite_version))
@@ -93,7 +93,7 @@ def _state(session: Session) -> dict[str, Any]:
 
     try:
         with open_store(session, create=True) as store:
-            return _finding("state", _plain(str(store.path)))
+            return _finding("state", _plain(store.place))
     except BackoutError as error:
         return _failed("state", error)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from backout.cli.session import Session
     from backout.cluster.port import Cluster
     from backout.engine.dbos_engine import DbosEngine
-    from backout.engine.runs import RunStore
+    from backout.engine.store.port import RunStore
     from backout.model.plan import Plan, Risk
     from backout.model.run import Run
     from backout.snapshots.repository.opening import Opened
@@ -119,7 +119,7 @@ async def _follow(
         cluster_of=lambda _: cluster,
         snapshots=RunSnapshots(session.settings.snapshots, opened),
     )
-    engine = DbosEngine(store.path, workflows(services))
+    engine = DbosEngine(store, workflows(services))
     try:
         with _stoppable(session, engine, run.id):
             await work(engine)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The durable engine: DBOS on the SQLite file of the state database. The only module that imports dbos.
+"""The durable engine: DBOS on the database of the run store. The only module that imports dbos.
 
 What DBOS does not do by itself, and is done here:
 
@@ -11,7 +11,7 @@ What DBOS does not do by itself, and is done here:
   every unfinished run;
 - records are JSON of our own (the default is pickle);
 - errors of `PARKING` leave no record, so that the step runs again;
-- SQLite older than 3.42 is given the function that DBOS asks for the time (see `sqlite_library`).
+- it connects as the store wants it: an old SQLite is given the function that DBOS asks for the time.
 
 Pinned to dbos 3.4: the contract suite holds its behaviour, and must pass before the pin moves. Only its public
 interface is used.
@@ -30,20 +30,19 @@ from typing import TYPE_CHECKING, Any
 
 from backout.engine.inline import other_order, unknown
 from backout.engine.lazily import put_off
-from backout.engine.owners import Owners, StateDatabase
 from backout.engine.port import PARKING, Json, StepBody, Workflow
-from backout.engine.processes import ProcessLock, new_id
-from backout.engine.sqlite_library import Connection
 from backout.engine.stepping import Parked, Stop, attempt
+from backout.engine.store.port import Owners, RunStore
 from backout.engine.wire import decode_error, encode_error, of_house
-from backout.errors import BackoutError, Interrupted, StateError, TimedOut
+from backout.errors import BackoutError, Interrupted, StateError, TimedOut, UnexpectedError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    import sqlalchemy
     from dbos import DBOSClient
 
 APP = "backout"
+SCHEMA = "dbos"
+"""Where its tables are, in a database that has schemas."""
 WORKFLOW_EPOCH = "1"
 """Raised only when the order of the steps of a registered workflow changes; never with a release."""
 POLL = 0.05
@@ -71,26 +70,23 @@ def preload() -> threading.Thread:
     return thread
 
 
-def forget(state: Path, runs: Sequence[str]) -> None:
+def forget(store: RunStore, runs: Sequence[str]) -> None:
     """Removes what the engine kept of runs that are over; unknown ones are no error.
 
     Raises:
         StateError: it can't be removed.
     """
-    database = StateDatabase(state)
-    try:
-        with database.reading() as connection:
-            known = connection.execute("SELECT 1 FROM sqlite_master WHERE name='workflow_status'").fetchone()
-    finally:
-        database.close()
-    if not runs or not known:
+    begun = [run for run in runs if store.owners.known(run)]
+    if not begun:
         return
     load()
     logging.getLogger("dbos").setLevel(logging.CRITICAL)
     try:
-        with _client(state) as client:
-            for start in range(0, len(runs), BATCH):
-                client.delete_workflows(list(runs[start : start + BATCH]))
+        if not _has_records(store):
+            return
+        with _client(store) as client:
+            for start in range(0, len(begun), BATCH):
+                client.delete_workflows(begun[start : start + BATCH])
     except Exception as error:
         raise StateError(
             "The engine's records of old runs can't be removed: {reason}.",
@@ -132,7 +128,7 @@ class _Context:
         try:
             return await DBOS.run_step_async({"name": name}, tried)
         except Parked as parked:
-            raise parked.error from None
+            raise parked.error from parked.error.__cause__
         except BackoutError:
             raise
         except dbos_error.DBOSUnexpectedStepError as error:
@@ -151,18 +147,18 @@ class DbosEngine:
     """Runs workflows durably. One at a time in a process, since DBOS is a singleton.
 
     Args:
-        state: the SQLite file of the state database.
+        store: says who executes what, and where the records go. It stays the caller's, and open.
         workflows: by name; a name is for ever, a changed order of steps gets a new name.
 
     Raises:
-        StateError: the file can't be used.
+        StateError: the database can't be used.
     """
 
-    def __init__(self, state: Path, workflows: Mapping[str, Workflow]) -> None:
-        self._state = StateDatabase(state)
-        self._owners = Owners(self._state)
-        self.process = new_id()
-        self._lock = ProcessLock(state, self.process)
+    def __init__(self, store: RunStore, workflows: Mapping[str, Workflow]) -> None:
+        self._store = store
+        self._owners = store.owners
+        self._membership = store.owners.enter()
+        self.process = self._membership.process
         self._workflows = dict(workflows)
         self._stop = Stop()
         self._registered: dict[str, Any] = {}
@@ -193,7 +189,7 @@ class DbosEngine:
         return self._owners.orphans()
 
     async def close(self, *, wait: bool = True) -> None:
-        """Ends background threads and closes the database.
+        """Ends background threads and leaves the database.
 
         Without ``wait`` they end by themselves, or with the process. That is enough for a command line: every record
         was committed before `start` or `resume` returned, and a process that just exits is what the contract suite
@@ -214,8 +210,7 @@ class DbosEngine:
             thread.start()
             if wait:
                 await ended.wait()
-        self._lock.release()
-        self._state.close()
+        self._membership.leave()
 
     # one execution
 
@@ -249,7 +244,7 @@ class DbosEngine:
         except BackoutError as error:
             if not self._parked[run].done():
                 await self._ended(run)
-            raise error from None
+            raise error from error.__cause__
         except Exception as error:
             raise _not_recorded(error) from error
         await self._ended(run)
@@ -309,7 +304,7 @@ class DbosEngine:
                 if isinstance(failure, PARKING):
                     self._parked[run].set_result(failure)
                     raise Parked(failure) from error
-                raise failure from error
+                raise failure from failure.__cause__
             finally:
                 self._bodies.discard(task)
 
@@ -330,9 +325,9 @@ class DbosEngine:
             load()
             logging.getLogger("dbos").setLevel(logging.CRITICAL)
             try:
-                if listen:
+                if listen and _has_records(self._store):
                     # Before launch, since a running DBOS looks for new queues only once a second.
-                    with _client(self._state.path) as client:
+                    with _client(self._store) as client:
                         await client.register_queue_async(self._queue, polling_interval_sec=POLL)
                 self._registered = self._launched()
             except Exception as error:
@@ -345,8 +340,8 @@ class DbosEngine:
         DBOS(
             config={
                 "name": APP,
-                "system_database_url": f"sqlite:///{self._state.path}",
-                "db_engine_kwargs": {"connect_args": {"factory": Connection}},
+                "system_database_url": self._store.url,
+                "db_engine_kwargs": {"connect_args": dict(self._store.connect_args)},
                 "application_version": WORKFLOW_EPOCH,
                 "executor_id": self.process,
                 "serializer": _json(),
@@ -369,20 +364,36 @@ class DbosEngine:
 
 
 @contextmanager
-def _client(state: Path) -> Iterator[DBOSClient]:
-    """DBOS's records without its workflows. Only an engine made by us can be given our class of connections."""
+def _connected(store: RunStore) -> Iterator[sqlalchemy.Engine]:
     import sqlalchemy
+
+    engine = sqlalchemy.create_engine(store.url, connect_args=dict(store.connect_args))
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _client(store: RunStore) -> Iterator[DBOSClient]:
+    """DBOS's records without its workflows. Only an engine made by us connects as the store wants it."""
     from dbos import DBOSClient
 
-    engine = sqlalchemy.create_engine(f"sqlite:///{state}", connect_args={"factory": Connection})
-    try:
+    with _connected(store) as engine:
         client = DBOSClient(system_database_engine=engine, serializer=_json(), application_name=APP)
         try:
             yield client
         finally:
             client.destroy()
-    finally:
-        engine.dispose()
+
+
+def _has_records(store: RunStore) -> bool:
+    """Whether DBOS ever set its tables up there: a process may die after its claim and before that."""
+    import sqlalchemy
+
+    with _connected(store) as engine:
+        schema = None if engine.dialect.name == "sqlite" else SCHEMA
+        return sqlalchemy.inspect(engine).has_table("workflow_status", schema=schema)
 
 
 def _json() -> Any:
@@ -418,7 +429,9 @@ def _not_recorded(error: Exception) -> BackoutError:
             reason=reason,
             hint="check the disk and the file's rights, then `backout resume`",
         )
-    return BackoutError("The durable engine failed: {reason}.", reason=reason)
+    return UnexpectedError(
+        "The durable engine failed: {reason}.", reason=reason, hint="`backout resume` goes on from where it stopped"
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -56,7 +56,7 @@ class _Context:
             result = await attempt(name, body, self._stop, attempts=attempts, interruptible=interruptible)
         except Parked as parked:
             self._next = position
-            raise parked.error from None
+            raise parked.error from parked.error.__cause__
         except BackoutError as error:
             self._record.steps.append((name, json.dumps({"error": encode_error(error)})))
             raise
@@ -147,7 +147,7 @@ class InlineEngine:
             failure = of_house(error)
             if not isinstance(failure, PARKING):
                 record.outcome = json.dumps({"error": encode_error(failure)})
-            raise failure from error
+            raise failure from failure.__cause__
         record.outcome = json.dumps({"result": result})
         return result
 

@@ -20,6 +20,7 @@ from backout.errors import (
     ServerError,
     StateError,
     TokenExpired,
+    UnexpectedError,
 )
 
 PARKING: tuple[type[BackoutError], ...] = (
@@ -30,8 +31,12 @@ PARKING: tuple[type[BackoutError], ...] = (
     TokenExpired,
     AccessDenied,
     StateError,
+    UnexpectedError,
 )
-"""Errors that say nothing about the step itself: they are not recorded, so that `resume` runs the step again."""
+"""Errors that say nothing about the step itself: they are not recorded, so that `resume` runs the step again.
+
+One that is no BackoutError was foreseen by nobody: it comes as UnexpectedError, and parks the run too.
+"""
 
 Json = Any
 """What JSON can hold; never a secret, since step results are kept in clear."""
@@ -94,4 +99,4 @@ class Engine(Protocol):
         """Runs that are unfinished and whose process is dead."""
 
     async def close(self) -> None:
-        """Stops taking work and closes the database."""
+        """Stops taking work."""

@@ -66,8 +66,8 @@ async def attempt(name: str, body: StepBody, stop: Stop, *, attempts: int, inter
     """Runs a step's body, with its repetitions.
 
     Raises:
-        Parked: an error of `PARKING`.
-        BackoutError: any other; foreign errors come as BackoutError.
+        Parked: an error of `PARKING`, or one that nobody foresaw.
+        BackoutError: any other.
     """
     number = 1
     while True:
@@ -79,9 +79,7 @@ async def attempt(name: str, body: StepBody, stop: Stop, *, attempts: int, inter
             if not again:
                 if isinstance(failure, PARKING):
                     raise Parked(failure) from error
-                if failure is error:
-                    raise
-                raise failure from error
+                raise
         try:
             await stop.cancel_on(_pause(number), name)
         except Interrupted as error:

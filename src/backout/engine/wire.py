@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from backout import errors
-from backout.errors import BackoutError, fill
+from backout.errors import BackoutError, UnexpectedError, fill
 from backout.locales import N_
 from backout.model.message import Message
 from backout.model.run import Failure
@@ -22,7 +22,12 @@ def _family(kind: type[BackoutError]) -> dict[str, type[BackoutError]]:
 def encode_error(error: BaseException) -> dict[str, Any]:
     """An error of the house with all its words; of any other the class alone, since its text may hold anything."""
     if not isinstance(error, BackoutError):
-        return {"class": "BackoutError", "template": UNEXPECTED, "arguments": {"type": type(error).__name__}}
+        return {
+            "class": UnexpectedError.__name__,
+            "template": UNEXPECTED,
+            "hint": UNEXPECTED_HINT,
+            "arguments": {"type": type(error).__name__},
+        }
     return {
         "class": type(error).__name__,
         "template": error.template,
@@ -34,6 +39,10 @@ def encode_error(error: BaseException) -> dict[str, Any]:
 
 
 UNEXPECTED = N_("An unexpected error of type {type} ended the step.")
+UNEXPECTED_HINT = N_(
+    "This is a fault in Backout; please report it. `backout resume` runs the step again; with `backout abort` before "
+    "it, the run ends instead."
+)
 
 
 def decode_error(data: dict[str, Any]) -> BackoutError:
@@ -49,8 +58,12 @@ def decode_error(data: dict[str, Any]) -> BackoutError:
 
 
 def of_house(error: Exception) -> BackoutError:
-    """``error`` itself, or what is said of an error that nobody foresaw."""
-    return error if isinstance(error, BackoutError) else decode_error(encode_error(error))
+    """``error`` itself, or what is said of an error that nobody foresaw; that one is its cause, for who debugs it."""
+    if isinstance(error, BackoutError):
+        return error
+    told = decode_error(encode_error(error))
+    told.__cause__ = error
+    return told
 
 
 def failure_of(error: BackoutError) -> Failure:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -32,6 +33,20 @@ class RunEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: str = ""
     data: dict[str, Any] = {}
     seq: int = 0
+
+
+def changed_steps(events: Iterable[RunEvent]) -> set[str]:
+    """Ids of the steps that changed something, or may have: cut off, or failed after a write."""
+    begun: set[str] = set()
+    changed: set[str] = set()
+    for event in events:
+        if event.type == "step-started":
+            begun.add(event.step)
+        elif event.type in ("step-done", "step-failed"):
+            if any(event.data.get(word) for word in ("changed", "wrote", "earlier_attempt")):
+                changed.add(event.step)
+            begun.discard(event.step)
+    return changed | begun
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):

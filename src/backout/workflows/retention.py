@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from backout.engine.runs import RunStore, RunSummary
+from backout.engine.store.port import RunStore, RunSummary
 from backout.errors import BackoutError
-from backout.model.run import ENDED
+from backout.model.run import ENDED, changed_steps
 from backout.snapshots.capture import CaptureStore
 from backout.workflows.undo import undo_plan
 
@@ -59,7 +59,7 @@ def choose(store: RunStore, policy: Policy, captures: CaptureStore, now: datetim
     for number, run in enumerate(summaries):
         # Only the last run that changed a target can be taken back: a compensation expects what its run had left.
         what = (run.cluster, run.namespace, run.target)
-        last = what not in settled and store.changed(run.id)
+        last = what not in settled and bool(changed_steps(store.events(run.id)))
         if last:
             settled.add(what)
         if run.id in needed:
@@ -83,7 +83,7 @@ def prune(
     """
     from backout.engine.dbos_engine import forget
 
-    forget(store.path, [run.id for run in chosen])
+    forget(store, [run.id for run in chosen])
     asked = {run.id for run in chosen}
     freed: list[int] = []
 

@@ -12,14 +12,14 @@ from contextlib import suppress
 import msgspec
 
 from backout.engine.port import PARKING, Json, Workflow, WorkflowContext
-from backout.engine.wire import encode_error
+from backout.engine.wire import encode_error, of_house
 from backout.errors import BackoutError, PlanChanged
 from backout.model.message import msg
 from backout.model.plan import Step
 from backout.model.run import ENDED, Run, RunState
 from backout.model.verdict import Verdict
 from backout.workflows.services import Services
-from backout.workflows.stages import Stages, not_verified, partly, raised
+from backout.workflows.stages import Stages, given_up, not_verified, partly, raised
 
 NAME = "rollback_v1"
 
@@ -35,8 +35,10 @@ def bind(services: Services) -> Workflow:
         try:
             await _begin(services, stages, run)
             return await _run(context, stages, run)
-        except PARKING as error:
-            stages.parked(error)
+        except Exception as error:
+            failure = of_house(error)
+            if isinstance(failure, PARKING):
+                stages.parked(failure)
             raise
         finally:
             await stages.release()
@@ -70,21 +72,29 @@ async def _begin(services: Services, stages: Stages, run: Run) -> None:
 
 async def _run(context: WorkflowContext, stages: Stages, run: Run) -> Json:
     for name, body in stages.preflight():
-        if failure := raised(await context.step(name, body, interruptible=name != "take-lease")):
+        answer = await context.step(name, body, interruptible=name != "take-lease")
+        if given_up(answer):
+            return await _end(context, stages, "aborted")
+        if failure := raised(answer):
             return await _end(context, stages, "failed", failure)
     done: list[Step] = []
     for step in run.plan.steps:
         if await context.aborted():
             return await _end(context, stages, "aborted")
         try:
-            await context.step(step.id, stages.effect(step), attempts=3)
+            answer = await context.step(step.id, stages.effect(step), attempts=3)
         except PARKING:
             raise
         except BackoutError as error:
             final = partly(error, run.plan, step, done) if stages.touched() else error
             return await _end(context, stages, "failed", final)
+        if given_up(answer):
+            return await _end(context, stages, "aborted")
         done.append(step)
-    verdict = msgspec.convert(await context.step("verify", stages.verify, interruptible=True), Verdict)
+    answer = await context.step("verify", stages.verify, interruptible=True)
+    if given_up(answer):
+        return await _end(context, stages, "aborted")
+    verdict = msgspec.convert(answer, Verdict)
     return await _end(context, stages, verdict.outcome, not_verified(verdict))
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from backout.engine.port import Engine, Workflow
-from backout.engine.runs import RunStore, new_run_id
+from backout.engine.store.naming import new_run_id
+from backout.engine.store.port import RunStore
 from backout.errors import RefusedError
 from backout.model.plan import Plan
 from backout.model.run import ENDED, Run

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backout.cluster.port import Cluster, HeldLease
-from backout.engine.processes import new_id
-from backout.engine.runs import RunStore
+from backout.engine.store.naming import new_process_id
+from backout.engine.store.port import RunStore
 from backout.errors import LeaseLost
 from backout.mechanisms import registry
 from backout.mechanisms.port import Effect
@@ -44,7 +44,7 @@ class Services:
     effect_of: Callable[[str], Effect] = registry.effect
     settle: float = SETTLE
     now: Callable[[], datetime] = utc_now
-    life: str = field(default_factory=new_id)
+    life: str = field(default_factory=new_process_id)
 
 
 class LeaseHolder:

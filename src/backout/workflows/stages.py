@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from backout.engine.port import PARKING, Json, StepBody
-from backout.engine.runs import RunStore
+from backout.engine.store.port import RunStore
 from backout.engine.wire import decode_error, encode_error, failure_of, of_house
 from backout.errors import (
     AccessDenied,
@@ -20,11 +20,12 @@ from backout.errors import (
     PartlyDoneError,
     PlanChanged,
     TimedOut,
+    UnexpectedError,
     WrongCluster,
 )
 from backout.model.message import Message, msg
 from backout.model.plan import Access, Plan, Step
-from backout.model.run import RunEvent, RunState
+from backout.model.run import RunEvent, RunState, changed_steps
 from backout.model.verdict import CheckResult, Verdict
 from backout.planning import document
 from backout.snapshots.capture import capture
@@ -38,6 +39,10 @@ KEPT = frozenset({"snapshot", "snapshot-skipped"})
 """The events that say what became of the snapshot before the first write."""
 SKEW = 5.0
 """Seconds between our clock and the cluster's that are worth a word, since the timeline has times of both."""
+
+
+GIVEN_UP = {"given-up": True}
+"""What a step answers that was not tried again, since somebody asked to stop the parked run."""
 
 
 class Stages:
@@ -62,12 +67,20 @@ class Stages:
             RunEvent(run=self._run, type=type, at=self._services.now(), message=message, key=key, step=step, data=data)
         )
 
+    def _given_up(self) -> bool:
+        """Whether somebody asked to stop a run that was parked: then it ends, and nothing is tried again."""
+        return self.store.owners.abort_requested(self._run) and any(
+            event.type == "run-ended" and event.data.get("state") == "interrupted"
+            for event in self.store.events(self._run)
+        )
+
     # before the first write
 
     def preflight(self) -> list[tuple[str, StepBody]]:
-        """What must hold before anything is written, in order. Each answers ``{"failure": …}`` or what it found."""
+        """What must hold before anything is written, in order. Each answers ``{"failure": …}`` or what it found, or
+        that the run was given up (`given_up`)."""
         return [
-            (name, _answered(body))
+            (name, self._answered(body))
             for name, body in (
                 ("check-plan", self._check_plan),
                 ("identify-cluster", self._identify),
@@ -76,6 +89,24 @@ class Stages:
                 ("capture", self._capture),
             )
         ]
+
+    def _answered(self, body: Callable[[], Awaitable[Json]]) -> StepBody:
+        """A step whose errors are its recorded answer: before the first write there is nothing to resume.
+
+        But for those that nobody foresaw: they say nothing of what was asked, and park the run.
+        """
+
+        async def answered() -> Json:
+            if self._given_up():
+                return GIVEN_UP
+            try:
+                return await body()
+            except (Interrupted, UnexpectedError):
+                raise
+            except BackoutError as error:
+                return {"failure": encode_error(error)}
+
+        return answered
 
     async def _check_plan(self) -> Json:
         """
@@ -207,6 +238,8 @@ class Stages:
         """Intent on the disk, then the effect, then what came of it."""
 
         async def body() -> Json:
+            if self._given_up():
+                return GIVEN_UP
             again = bool(self.starts(step))
             self.tell(
                 "step-started",
@@ -234,7 +267,7 @@ class Stages:
                     wrote=context.wrote,
                     resumable=isinstance(failure, PARKING),
                 )
-                raise failure from error
+                raise failure from failure.__cause__
             self.tell(
                 "step-done",
                 outcome.message,
@@ -253,21 +286,15 @@ class Stages:
         return sum(1 for e in self.store.events(self._run) if e.type == "step-started" and e.step == step.id)
 
     def touched(self) -> bool:
-        """Whether anything may have been written: a step says so, or was cut off in the middle."""
-        open_steps: set[str] = set()
-        for event in self.store.events(self._run):
-            if event.type == "step-started":
-                open_steps.add(event.step)
-            elif event.type in ("step-done", "step-failed"):
-                if event.data.get("changed") or event.data.get("wrote") or event.data.get("earlier_attempt"):
-                    return True
-                open_steps.discard(event.step)
-        return bool(open_steps)
+        """Whether anything may have been written."""
+        return bool(changed_steps(self.store.events(self._run)))
 
     # after
 
     async def verify(self) -> Json:
         """Measures; repeated as a whole after a crash, since a soak can't be continued."""
+        if self._given_up():
+            return GIVEN_UP
         attempt = f"{self._services.life}:{len(self.store.events(self._run))}"
 
         def on_soak(seconds: float) -> None:
@@ -349,6 +376,11 @@ class Stages:
         await self._lease.release()
 
 
+def given_up(answer: Json) -> bool:
+    """Whether the step was not tried again, since somebody asked to stop."""
+    return bool(answer == GIVEN_UP)
+
+
 def raised(answer: Json) -> BackoutError | None:
     """The error in the answer of a preflight step, or of a whole run."""
     return decode_error(answer["failure"]) if isinstance(answer, dict) and "failure" in answer else None
@@ -406,20 +438,6 @@ def _verdict_sentence(verdict: Verdict, *, undo: bool) -> Message:
     if verdict.outcome == "not-recovered":
         return msg("Not healthy: {good} of {all} checks hold.", good=good, all=len(verdict.checks))
     return msg("Not proven: {good} of {all} checks hold.", good=good, all=len(verdict.checks))
-
-
-def _answered(body: Callable[[], Awaitable[Json]]) -> StepBody:
-    """A step whose errors are its recorded answer: before the first write there is nothing to resume."""
-
-    async def answered() -> Json:
-        try:
-            return await body()
-        except Interrupted:
-            raise
-        except Exception as error:
-            return {"failure": encode_error(of_house(error))}
-
-    return answered
 
 
 def _right(access: Access) -> str:

@@ -17,7 +17,7 @@ from backout.mechanisms.objects.steps import PUT_BACK
 from backout.model.change import Action, Changes, FieldChange, ObjectChange
 from backout.model.message import msg
 from backout.model.plan import Access, Check, Compensation, Plan, Risk, Step
-from backout.model.run import Run, RunEvent
+from backout.model.run import Run, RunEvent, changed_steps
 from backout.model.target import ObjectRef
 from backout.planning.document import seal
 from backout.snapshots.capture import Capture, CaptureStore
@@ -63,7 +63,7 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: Cap
         raise RefusedError(
             "Run {run} can't be taken back: its plan does not say which revision was in force before.", run=run.id
         )
-    effective = _effective(events)
+    effective = changed_steps(events)
     touched = [step for step in run.plan.steps if step.id in effective]
     if not touched:
         raise NothingToDo("Run {run} changed nothing.", run=run.id)
@@ -142,20 +142,6 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: Cap
             undo_of=run.id,
         )
     )
-
-
-def _effective(events: list[RunEvent]) -> set[str]:
-    """Ids of the steps that changed something, or may have: cut off, or failed after a write."""
-    open_steps: set[str] = set()
-    changed: set[str] = set()
-    for event in events:
-        if event.type == "step-started":
-            open_steps.add(event.step)
-        elif event.type in ("step-done", "step-failed"):
-            if event.data.get("changed") or event.data.get("wrote") or event.data.get("earlier_attempt"):
-                changed.add(event.step)
-            open_steps.discard(event.step)
-    return changed | open_steps
 
 
 def _access(back: Sequence[Step], former: tuple[Access, ...]) -> set[Access]:

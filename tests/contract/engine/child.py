@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backout.engine.dbos_engine import DbosEngine
+from backout.engine.store.opening import open_store
 from backout.errors import LockedError, StateError
 
 folder, verb = Path(sys.argv[1]), sys.argv[2]
@@ -51,7 +52,7 @@ async def workflow(context: Any, payload: Any) -> Any:
 
 
 async def main() -> None:
-    engine = DbosEngine(folder / "state.db", {"w": workflow})
+    engine = DbosEngine(open_store(f"sqlite:///{folder / 'state.db'}", create=True), {"w": workflow})
     try:
         if verb == "start":
             answer = await engine.start("w", run, ["one", "two", "three"])

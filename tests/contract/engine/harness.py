@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
 from backout.engine.inline import InlineEngine, Memory
 from backout.engine.port import Engine, Workflow
+from backout.engine.store.opening import open_store
 
 
 class Death(BaseException):
@@ -18,6 +20,8 @@ class Death(BaseException):
 class Harness(Protocol):
     async def make(self, workflows: Mapping[str, Workflow]) -> Engine: ...
 
+    def close(self) -> None: ...
+
 
 class InlineHarness:
     def __init__(self, _folder: Path) -> None:
@@ -26,15 +30,23 @@ class InlineHarness:
     async def make(self, workflows: Mapping[str, Workflow]) -> Engine:
         return InlineEngine(workflows, self._memory)
 
+    def close(self) -> None:
+        pass
+
 
 class DbosHarness:
     def __init__(self, folder: Path) -> None:
-        self._state = folder / "state.db"
+        self._url = f"sqlite:///{folder / 'state.db'}"
+        self._stores = ExitStack()
 
     async def make(self, workflows: Mapping[str, Workflow]) -> Engine:
         from backout.engine.dbos_engine import DbosEngine
 
-        return DbosEngine(self._state, workflows)
+        store = self._stores.enter_context(open_store(self._url, create=True))
+        return DbosEngine(store, workflows)
+
+    def close(self) -> None:
+        self._stores.close()
 
 
 HARNESSES = {"inline": InlineHarness, "dbos": DbosHarness}

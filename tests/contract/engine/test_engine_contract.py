@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from backout.errors import (
     RefusedError,
     RunNotFound,
     TimedOut,
+    UnexpectedError,
 )
 
 from .harness import HARNESSES, Death, Harness
@@ -29,8 +30,10 @@ STEPS = ("one", "two", "three")
 
 
 @pytest.fixture(params=sorted(HARNESSES))
-def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
-    return HARNESSES[request.param](tmp_path)  # type: ignore[no-any-return]
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    made: Harness = HARNESSES[request.param](tmp_path)
+    yield made
+    made.close()
 
 
 class World:
@@ -214,21 +217,48 @@ def test_a_recorded_error_of_a_step_is_raised_again_on_replay(harness: Harness) 
     go(main)
 
 
-def test_a_foreign_error_does_not_carry_its_text_into_the_record(harness: Harness, tmp_path: Path) -> None:
+def test_an_unforeseen_error_parks_the_run_and_its_text_is_in_no_record(harness: Harness, tmp_path: Path) -> None:
     async def main() -> None:
         world = World()
-        world.before["one"] = raising(KeyError("canary-secret-4711"))
+        world.attempts = 3
+        world.before["two"] = raising(*(KeyError("canary-secret-4711") for _ in range(3)))
         engine = await harness.make({"w": world.workflow})
-        with pytest.raises(BackoutError, match="unexpected error of type KeyError"):
-            await engine.start("w", "r1", None)
+        for ask in (engine.start("w", "r1", "p"), engine.resume("r1")):
+            with pytest.raises(UnexpectedError, match="of type KeyError") as caught:
+                await ask
+            assert isinstance(caught.value.__cause__, KeyError), "for who debugs it"
         await engine.close()
         again = await harness.make({"w": world.workflow})
-        with pytest.raises(BackoutError, match="unexpected error of type KeyError"):
+        assert await again.orphans() == ["r1"]
+        with pytest.raises(UnexpectedError):
             await again.resume("r1")
+        assert await again.resume("r1") == result("p")
+        assert world.done == list(STEPS), "the step ran again, and what was done before did not"
         await again.close()
         for file in tmp_path.rglob("*"):
             if file.is_file():
                 assert b"canary-secret-4711" not in file.read_bytes(), file
+
+    go(main)
+
+
+def test_an_unforeseen_error_between_steps_parks_the_run_too(harness: Harness) -> None:
+    async def main() -> None:
+        world = World()
+        faults = [IndexError()]
+
+        async def workflow(context: WorkflowContext, payload: Json) -> Json:
+            first = await context.step("one", world._body("one"))
+            if faults:
+                raise faults.pop()
+            return [first, await context.step("two", world._body("two"))]
+
+        engine = await harness.make({"w": workflow})
+        with pytest.raises(UnexpectedError, match="of type IndexError"):
+            await engine.start("w", "r1", None)
+        assert [answer["step"] for answer in await engine.resume("r1")] == ["one", "two"]
+        assert world.done == ["one", "two"]
+        await engine.close()
 
     go(main)
 

@@ -14,11 +14,16 @@ from pathlib import Path
 import pytest
 
 from backout.engine.dbos_engine import DbosEngine
-from backout.engine.owners import Owners, StateDatabase
 from backout.engine.port import Json, WorkflowContext
+from backout.engine.store.opening import open_store
+from backout.engine.store.port import RunStore
 from backout.errors import LockedError, RunNotFound
 
 CHILD = Path(__file__).with_name("child.py")
+
+
+def opened(folder: Path) -> RunStore:
+    return open_store(f"sqlite:///{folder / 'state.db'}", create=True)
 
 
 def child(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -66,7 +71,8 @@ def test_a_second_process_is_refused_while_the_first_lives_even_when_paused(tmp_
     reads(first, "holding")
 
     async def main() -> None:
-        engine = DbosEngine(tmp_path / "state.db", {})
+        store = opened(tmp_path)
+        engine = DbosEngine(store, {})
         with pytest.raises(LockedError, match=f"process {first.pid} "):
             await engine.resume("r1")
         os.kill(first.pid, signal.SIGSTOP)
@@ -74,6 +80,7 @@ def test_a_second_process_is_refused_while_the_first_lives_even_when_paused(tmp_
             await engine.resume("r1")
         assert await engine.orphans() == []
         await engine.close()
+        store.close()
 
     try:
         asyncio.run(main())
@@ -128,9 +135,8 @@ def test_two_processes_with_a_run_each_do_not_take_each_others(tmp_path: Path) -
 def test_abort_from_another_process(tmp_path: Path) -> None:
     first = child(tmp_path, "start", "hold-two")
     reads(first, "holding")
-    state = StateDatabase(tmp_path / "state.db")
-    Owners(state).request_abort("r1", "alice")
-    state.close()
+    with opened(tmp_path) as store:
+        store.owners.request_abort("r1", "alice")
     (tmp_path / "go").touch()
     out, errors = first.communicate(timeout=120)
     assert json.loads(out.splitlines()[-1]) == "aborted", errors
@@ -150,10 +156,11 @@ def test_a_disk_that_fills_up_in_the_middle_stops_the_run_which_can_be_resumed(t
 
 def test_resuming_what_never_was_says_so(tmp_path: Path) -> None:
     async def main() -> None:
-        engine = DbosEngine(tmp_path / "state.db", {})
-        with pytest.raises(RunNotFound):
-            await engine.resume("r1")
-        await engine.close()
+        with opened(tmp_path) as store:
+            engine = DbosEngine(store, {})
+            with pytest.raises(RunNotFound):
+                await engine.resume("r1")
+            await engine.close()
 
     asyncio.run(main())
 
@@ -179,9 +186,10 @@ def test_an_engine_that_is_closed_without_waiting_makes_room_for_the_next(tmp_pa
     async def main() -> list[Json]:
         found = []
         for number in range(3):
-            engine = DbosEngine(tmp_path / "state.db", {"w": workflow})
-            found.append(await engine.start("w", f"r{number}", number))
-            await engine.close(wait=False)
+            with opened(tmp_path) as store:
+                engine = DbosEngine(store, {"w": workflow})
+                found.append(await engine.start("w", f"r{number}", number))
+                await engine.close(wait=False)
             assert await asyncio.to_thread(lambda: "alive") == "alive", "the pool of the loop is there for others"
         return found
 
@@ -190,14 +198,16 @@ def test_an_engine_that_is_closed_without_waiting_makes_room_for_the_next(tmp_pa
 
 def test_a_run_does_not_load_the_driver_of_another_database(tmp_path: Path) -> None:
     code = (
-        "import asyncio, pathlib, sys\n"
+        "import asyncio, sys\n"
         "from backout.engine.dbos_engine import DbosEngine, preload\n"
+        "from backout.engine.store.opening import open_store\n"
         "async def workflow(context, payload):\n"
         "    async def body(): return payload\n"
         "    return await context.step('only', body)\n"
         "async def main():\n"
         "    preload()\n"
-        f"    engine = DbosEngine(pathlib.Path({str(tmp_path / 'state.db')!r}), {{'w': workflow}})\n"
+        f"    store = open_store('sqlite:///{tmp_path}/state.db', create=True)\n"
+        "    engine = DbosEngine(store, {'w': workflow})\n"
         "    print(await engine.start('w', 'r1', 7))\n"
         "    await engine.close()\n"
         "asyncio.run(main())\n"

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from backout.engine import dbos_engine, sqlite_library, statefile
-from backout.engine.sqlite_library import Connection, check, tell_time
+from backout.engine import dbos_engine
+from backout.engine.store.sqlite import file, library, runs
+from backout.engine.store.sqlite.library import Connection, check, tell_time
+from backout.engine.store.sqlite.runs import SqliteRunStore
 from backout.errors import StateError
 
 TABLE = "CREATE TABLE t (id INTEGER, at INTEGER NOT NULL DEFAULT (unixepoch('subsec') * 1000))"
@@ -82,15 +84,16 @@ def test_a_run_and_its_take_over_on_an_old_library(tmp_path: Path, monkeypatch: 
             made.append(self)
             super().__init__(*args, **kwargs)
 
-    real = sqlite_library.tell_time
+    real = library.tell_time
 
     def told(database: sqlite3.Connection) -> None:
         as_old(database)
         real(database)
 
-    monkeypatch.setattr(sqlite_library, "tell_time", told)
-    monkeypatch.setattr(dbos_engine, "Connection", Old)
+    monkeypatch.setattr(library, "tell_time", told)
+    monkeypatch.setattr(runs, "Connection", Old)
     state = tmp_path / "state.db"
+    store = SqliteRunStore(state)
     stop = True
 
     async def workflow(context: Any, payload: Any) -> Any:
@@ -103,12 +106,12 @@ def test_a_run_and_its_take_over_on_an_old_library(tmp_path: Path, monkeypatch: 
 
     async def main() -> Any:
         nonlocal stop
-        first = dbos_engine.DbosEngine(state, {"w": workflow})
+        first = dbos_engine.DbosEngine(store, {"w": workflow})
         with pytest.raises(StateError):
             await first.start("w", "r1", 1)
         await first.close()
         stop = False
-        second = dbos_engine.DbosEngine(state, {"w": workflow})
+        second = dbos_engine.DbosEngine(store, {"w": workflow})
         try:
             return await second.resume("r1")
         finally:
@@ -118,7 +121,7 @@ def test_a_run_and_its_take_over_on_an_old_library(tmp_path: Path, monkeypatch: 
     assert made
     rows = sqlite3.connect(state).execute("SELECT created_at, updated_at FROM workflow_status").fetchall()
     assert rows and all(abs(at / 1000 - time.time()) < 600 for row in rows for at in row)
-    dbos_engine.forget(state, ["r1"])
+    dbos_engine.forget(store, ["r1"])
     assert sqlite3.connect(state).execute("SELECT count(*) FROM workflow_status").fetchone()[0] == 0
 
 
@@ -128,7 +131,7 @@ def test_a_library_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(StateError, match=r"too old: 3\.34\.1") as told:
         check((3, 34, 1))
     assert told.value.exit_code == 3 and "3.35.0" in told.value.expected.format(**told.value.arguments)
-    monkeypatch.setattr(sqlite_library, "OLDEST", (99, 0, 0))
+    monkeypatch.setattr(library, "OLDEST", (99, 0, 0))
     with pytest.raises(StateError, match="too old"):
-        statefile.connect(tmp_path / "state.db")
+        file.connect(tmp_path / "state.db")
     assert not (tmp_path / "state.db").exists()

@@ -28,14 +28,18 @@ class SmallCluster:
         denied: dict[str, BackoutError] | None = None,
         silent: tuple[str, ...] = (),
         answers: dict[str, Any] | None = None,
+        faults: dict[str, list[Exception]] | None = None,
     ) -> None:
-        """``answers``: ``KIND/NAMESPACE/NAME:PORT/PATH`` → a ProxyAnswer, an error, or what gives one when called.
+        """``faults``: what the named call (``identity``, ``may``, ``lease``, ``get``) raises, each once.
+
+        ``answers``: ``KIND/NAMESPACE/NAME:PORT/PATH`` → a ProxyAnswer, an error, or what gives one when called.
 
         The last of a list stays; whatever is not in it refuses the connection.
         """
         self._objects: dict[tuple[str, str, str], Object] = {}
         self._denied = denied or {}
         self._silent = silent
+        self.faults = faults or {}
         self._answers = {
             key: list(found) if isinstance(found, list) else [found] for key, found in (answers or {}).items()
         }
@@ -78,7 +82,12 @@ class SmallCluster:
             if kind == resource.kind and namespace in ("", where)
         ]
 
+    def _fault(self, call: str) -> None:
+        if left := self.faults.get(call):
+            raise left.pop(0)
+
     async def identity(self) -> ClusterIdentity:
+        self._fault("identity")
         return self.who
 
     async def server_time(self) -> Any:
@@ -91,6 +100,7 @@ class SmallCluster:
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> Object:
         self._check(resource)
+        self._fault("get")
         try:
             return copy.deepcopy(self._objects[(resource.kind, namespace, name)])
         except KeyError:
@@ -160,10 +170,12 @@ class SmallCluster:
         return "\n".join(self.logged.get((pod, container), "").splitlines()[-tail:])
 
     async def may(self, accesses: Any) -> list[AccessAnswer]:
+        self._fault("may")
         return [AccessAnswer(access, access.resource not in self.may_not) for access in accesses]
 
     @asynccontextmanager
     async def lease(self, target: str, namespace: str, *, holder: str, about: Any) -> AsyncIterator[Any]:
+        self._fault("lease")
         held = self.leases.get(target)
         if held and held != holder:
             raise LockedError("{target} is held by {who}.", target=target, who=held)

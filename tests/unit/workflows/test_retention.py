@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "crash"))
 from rollback_world import NAMES, plan, services
 
 from backout.engine.dbos_engine import DbosEngine, forget
-from backout.engine.runs import RunStore
+from backout.engine.store.sqlite.runs import SqliteRunStore
 from backout.errors import RunNotFound, StateError
 from backout.model.message import msg
 from backout.model.plan import Plan
@@ -43,7 +43,7 @@ class Past:
     """A store with runs as they may have been left."""
 
     def __init__(self, folder: Path) -> None:
-        self.store = RunStore(folder / "state" / "state.db")
+        self.store = SqliteRunStore(folder / "state" / "state.db")
         self.captures = CaptureStore(folder / "data")
         self.folder = folder
 
@@ -200,7 +200,7 @@ def test_what_the_engine_kept_goes_and_other_runs_can_be_resumed(tmp_path: Path)
 
     def on(work: Callable[[DbosEngine], Any]) -> None:
         async def main() -> None:
-            engine = DbosEngine(store.path, workflows(outside))
+            engine = DbosEngine(store, workflows(outside))
             try:
                 await work(engine)
             finally:
@@ -238,7 +238,7 @@ def test_a_database_that_can_not_be_written_is_told_and_nothing_goes(
     past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     past.run("old", 40, changed=False)
-    monkeypatch.setattr("backout.engine.statefile.BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr("backout.engine.store.sqlite.file.BUSY_TIMEOUT", 0.1)
     other = sqlite3.connect(past.store.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     past.store._state.database.execute("PRAGMA busy_timeout=100")
@@ -250,5 +250,7 @@ def test_a_database_that_can_not_be_written_is_told_and_nothing_goes(
 
 
 def test_forgetting_where_the_engine_never_was(tmp_path: Path) -> None:
-    RunStore(tmp_path / "state.db").close()
-    forget(tmp_path / "state.db", ["r1"])
+    with SqliteRunStore(tmp_path / "state.db") as store:
+        forget(store, ["r1"])
+        store.owners.claim("killed-before-the-engine-began", "host-1-boot-rand")
+        forget(store, ["killed-before-the-engine-began"])

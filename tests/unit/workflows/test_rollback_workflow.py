@@ -34,10 +34,12 @@ from backout.errors import (
     PlanChanged,
     RefusedError,
     TimedOut,
+    UnexpectedError,
     WrongCluster,
 )
 from backout.mechanisms.port import StepContext, StepOutcome
-from backout.model.plan import Access, ClusterIdentity, Compensation, Plan, Step
+from backout.model.message import msg
+from backout.model.plan import Access, Check, ClusterIdentity, Compensation, Plan, Step
 from backout.model.run import Run
 from backout.planning.document import seal
 from backout.workflows.runner import begin, go_on, new_run, workflows
@@ -188,8 +190,7 @@ def test_a_capture_that_may_not_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "raised", "exit_code"),
-    [(Conflict("Changed."), PartlyDoneError, 8), (TimedOut("Late."), TimedOut, 9), (KeyError("x"), PartlyDoneError, 8)],
+    ("error", "raised", "exit_code"), [(Conflict("Changed."), PartlyDoneError, 8), (TimedOut("Late."), TimedOut, 9)]
 )
 def test_a_step_that_fails_after_others_changed_something(
     tmp_path: Path, error: BaseException, raised: type[BackoutError], exit_code: int
@@ -234,6 +235,86 @@ def test_a_cluster_that_goes_away_is_waited_for_then_resumed(tmp_path: Path) -> 
     assert (run.state, run.failure) == ("recovered", None)
     assert [world.files.writes(name) for name in NAMES] == [["old", "new"]] * 3
     assert "resumed" in world.types()
+
+
+@pytest.mark.parametrize(("when", "writes"), [("before", [2, 1, 1]), ("after", [2, 2, 1])])
+def test_a_fault_of_ours_in_a_step_parks_the_run_and_resume_finishes_it(
+    tmp_path: Path, when: str, writes: list[int]
+) -> None:
+    world = World(tmp_path)
+    getattr(world, when)["two"] = raises(KeyError("canary-4711"))
+    with pytest.raises(UnexpectedError) as caught:
+        world.run()
+    assert caught.value.exit_code == 1
+    assert "`backout resume`" in caught.value.hint
+    assert [len(world.files.writes(name)) for name in NAMES] == writes
+    run = world.kept()
+    assert (run.state, run.failure and run.failure.exit_code) == ("interrupted", 1), "no result of the run"
+    last = world.services.store.events("r1")[-1]
+    assert "KeyError" in last.message.text and "`backout resume r1`" in last.message.text
+    assert world.cluster.leases == {}
+    run = world.resume()
+    assert (run.state, run.failure) == ("recovered", None)
+    assert [world.files.writes(name) for name in NAMES] == [["old", "new"]] * 3
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            assert b"canary-4711" not in file.read_bytes(), file
+
+
+@pytest.mark.parametrize("question", ["identity", "may", "lease"])
+def test_a_fault_of_ours_before_the_first_write_parks_the_run_too(
+    tmp_path: Path, question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    world.cluster.faults[question] = [ZeroDivisionError()]
+    with pytest.raises(UnexpectedError):
+        world.run()
+    assert world.kept().state == "interrupted"
+    assert world.untouched()
+    assert world.cluster.leases == {}
+    assert world.resume().state == "recovered"
+
+
+def test_a_fault_of_ours_in_measuring_is_no_verdict(tmp_path: Path) -> None:
+    target = plan().target
+    asked = Check(
+        code="object-present",
+        target=target,
+        title=msg("it is there"),
+        params={"api_version": "v1", "kind": "Secret", "name": "s", "namespace": "monitoring"},
+    )
+    world = World(tmp_path, plan(checks=(*plan().checks, asked)))
+    world.cluster.faults["get"] = [ZeroDivisionError()]
+    with pytest.raises(UnexpectedError):
+        world.run()
+    run = world.kept()
+    assert (run.state, run.verdict) == ("interrupted", None)
+    assert world.resume().state == "recovered"
+    assert [world.files.writes(name) for name in NAMES] == [["old", "new"]] * 3, "nothing is done twice"
+
+
+@pytest.mark.parametrize(("fault", "left"), [("identity", [1, 1, 1]), ("two", [2, 1, 1])])
+def test_a_parked_run_that_fails_again_and_again_can_be_given_up(tmp_path: Path, fault: str, left: list[int]) -> None:
+    world = World(tmp_path)
+    again = [KeyError("x") for _ in range(9)]
+    if fault == "identity":
+        world.cluster.faults["identity"] = list(again)
+    else:
+        world.before["two"] = raises(*again)
+    for go in (world.run, world.resume):
+        with pytest.raises(UnexpectedError):
+            go()
+    world.services.store.owners.request_abort("r1", "alice")
+    assert world.resume().state == "aborted"
+    assert [len(world.files.writes(name)) for name in NAMES] == left
+    assert world.cluster.leases == {}
+    store = world.services.store
+    if left == [1, 1, 1]:
+        with pytest.raises(NothingToDo):
+            undo_plan(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
+    else:
+        made = undo_plan(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
+        assert [step.id for step in made.steps] == ["undo-step-one"]
 
 
 def test_a_lost_lease_stops_the_run_before_the_next_write(tmp_path: Path) -> None:

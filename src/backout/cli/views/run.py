@@ -12,7 +12,7 @@ from backout.model.run import Run, RunEvent
 from backout.model.verdict import CheckResult, Verdict
 
 if TYPE_CHECKING:
-    from backout.engine.runs import RunSummary
+    from backout.engine.store.port import RunSummary
     from backout.workflows.retention import Chosen, Pruned
 
 STATUS = {"pass": "good", "fail": "bad", "unknown": "warn"}

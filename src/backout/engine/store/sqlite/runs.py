@@ -1,67 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs, their plans and their events, kept in the state database. Reading them does not load the durable engine."""
+"""Runs, their plans and their events in SQLite; see `backout.engine.store.port`. Does not load the durable engine."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
-from backout.engine.owners import Owners, StateDatabase
-from backout.engine.statefile import default_path
-from backout.errors import RunNotFound, UsageError
+from backout.engine.store.port import Listener, RunSummary, meant_by, state_as_seen, unknown_run
+from backout.engine.store.sqlite.database import StateDatabase
+from backout.engine.store.sqlite.library import Connection
+from backout.engine.store.sqlite.owners import SqliteOwners
 from backout.model.message import Message
 from backout.model.plan import Plan
-from backout.model.run import ENDED, Failure, Run, RunEvent, RunState
+from backout.model.run import Failure, Run, RunEvent, RunState
 from backout.model.verdict import Verdict
 
-Listener = Callable[[RunEvent], None]
 
-
-class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `backout runs`: what can be said without reading the plan."""
-
-    id: str
-    state: RunState
-    target: str
-    cluster: str
-    namespace: str
-    revision: int
-    cause: Message
-    started: datetime
-    ended: datetime | None = None
-    actor: str = ""
-    undo_of: str = ""
-    undone_by: str = ""
-
-
-def new_run_id(now: datetime | None = None) -> str:
-    """Sorts by time, can be typed and read out: ``20261122-031500-7f3a``."""
-    return f"{(now or datetime.now(UTC)).strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-
-
-class RunStore:
+class SqliteRunStore:
     """The runs of this user on this machine.
 
     Args:
-        path: the SQLite file; ``$BACKOUT_STATE`` or ``~/.local/state/backout/state.db`` when None.
+        path: the SQLite file.
         create: False opens for reading and makes no file: a missing one reads as empty.
 
     Raises:
         StateError: the file can't be used; says why.
     """
 
-    def __init__(self, path: Path | None = None, *, create: bool = True) -> None:
-        self.path = path or default_path()
-        self._state = StateDatabase(self.path, create=create)
-        self.owners = Owners(self._state)
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self.path = path
+        self._state = StateDatabase(path, create=create)
+        self.owners = SqliteOwners(self._state)
         self._listeners: list[Listener] = []
 
-    def __enter__(self) -> RunStore:
+    @property
+    def url(self) -> str:
+        """As SQLAlchemy writes it."""
+        return f"sqlite:///{self.path}"
+
+    @property
+    def connect_args(self) -> Mapping[str, Any]:
+        """With what an old SQLite lacks."""
+        return {"factory": Connection}
+
+    @property
+    def place(self) -> str:
+        """The file."""
+        return str(self.path)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -129,7 +121,7 @@ class RunStore:
                 (*values.values(), run),
             ).rowcount
         if not changed:
-            raise _unknown(run)
+            raise unknown_run(run)
 
     def get(self, run: str) -> Run:
         """One run, with its plan.
@@ -144,11 +136,11 @@ class RunStore:
                 (run,),
             ).fetchone()
         if row is None:
-            raise _unknown(run)
+            raise unknown_run(run)
         identity, state, plan, started, ended, actor, verdict, failure, capture, undo_of, undone_by = row
         return Run(
             id=identity,
-            state=self._seen(identity, state),
+            state=state_as_seen(self.owners, identity, state),
             plan=msgspec.json.decode(plan, type=Plan),
             started=datetime.fromisoformat(started),
             ended=datetime.fromisoformat(ended) if ended else None,
@@ -175,12 +167,7 @@ class RunStore:
                     "SELECT id FROM backout_runs WHERE id=? OR substr(id, 1, ?)=? ORDER BY id!=?, id LIMIT 3",
                     (text, len(text), text, text),
                 ).fetchall()
-        ids = [row[0] for row in rows]
-        if not ids or not text:
-            raise _unknown(text)
-        if len(ids) > 1 and ids[0] != text:
-            raise UsageError("{text} means several runs.", text=text, expected="one of {ids} …", ids=", ".join(ids))
-        return str(ids[0])
+        return meant_by(text, [str(row[0]) for row in rows])
 
     def summaries(self, limit: int = 50) -> list[RunSummary]:
         """The latest runs, newest first; all of them when ``limit`` is negative."""
@@ -193,7 +180,7 @@ class RunStore:
         return [
             RunSummary(
                 id=row[0],
-                state=self._seen(row[0], row[1]),
+                state=state_as_seen(self.owners, row[0], row[1]),
                 target=row[2],
                 cluster=row[3],
                 namespace=row[4],
@@ -207,18 +194,6 @@ class RunStore:
             )
             for row in rows
         ]
-
-    def changed(self, run: str) -> bool:
-        """Whether it may have changed something: a step says so, or was begun and did not come to its end."""
-        begun: set[str] = set()
-        for event in self.events(run):
-            if event.type == "step-started":
-                begun.add(event.step)
-            elif event.type in ("step-done", "step-failed"):
-                begun.discard(event.step)
-                if any(event.data.get(word) for word in ("changed", "wrote", "earlier_attempt")):
-                    return True
-        return bool(begun)
 
     def remove(
         self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, str], None]
@@ -257,12 +232,6 @@ class RunStore:
             database.execute("UPDATE backout_runs SET token=? WHERE id=? AND token<?", (token, run, token))
             row = database.execute("SELECT token FROM backout_runs WHERE id=?", (run,)).fetchone()
         return int(row[0]) if row else token
-
-    def _seen(self, run: str, state: RunState) -> RunState:
-        """A run that says it is running while its process is dead was interrupted."""
-        if state in ENDED or state == "interrupted":
-            return state
-        return state if self.owners.alive(run) or not self.owners.known(run) else "interrupted"
 
     # events
 
@@ -307,7 +276,3 @@ class RunStore:
 
 def _time(at: datetime) -> str:
     return at.astimezone(UTC).isoformat()
-
-
-def _unknown(run: str) -> RunNotFound:
-    return RunNotFound("There is no run {run}.", run=run, hint="`backout runs` lists them")

@@ -10,30 +10,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
-import socket
 from pathlib import Path
 
-from backout.engine.statefile import translated
-
-
-def new_id() -> str:
-    """``host-pid-boot-random``: unique over reboots and reused process numbers."""
-    host = socket.gethostname().split(".")[0][:32] or "host"
-    return f"{host}-{os.getpid()}-{_boot()}-{secrets.token_hex(3)}"
-
-
-def describe(process: str) -> dict[str, str]:
-    """Host and process number, as they are in an id."""
-    host, pid, _boot_id, _random = process.rsplit("-", 3)
-    return {"host": host, "pid": pid}
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
-    except OSError:
-        return "00000000"
+from backout.engine.store.sqlite.file import translated
 
 
 class ProcessLock:
@@ -50,7 +29,7 @@ class ProcessLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             draft.rename(self._file)
 
-    def release(self) -> None:
+    def leave(self) -> None:
         """Says that this process is done; the file goes first, so that nobody finds it without its lock."""
         if self._descriptor < 0:
             return

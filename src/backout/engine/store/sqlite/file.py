@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state database as a file: where it is, how it is opened, and what is said when it can't be used.
 
-One SQLite file holds the runs (`runs`) and the records of the durable engine (`dbos_engine`). WAL, so that readers and
+One SQLite file holds the runs and the records of the durable engine. WAL, so that readers and
 the writer do not wait for each other; ``synchronous=FULL``, so that an intent is on the disk before its effect is on
 the cluster. One host only: SQLite's locks do not hold over NFS.
 """
@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backout.engine.sqlite_library import check
+from backout.engine.store.opening import ENVIRONMENT
+from backout.engine.store.sqlite.library import check
 from backout.errors import StateError
 from backout.locales import N_
 
-ENVIRONMENT = "BACKOUT_STATE"
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for another writer before StateError."""
 CHECKED_UP_TO = 64 * 1024 * 1024
@@ -54,14 +54,6 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     ),
 }
 """SQLite's result code → what happened, what to do."""
-
-
-def default_path() -> Path:
-    """``$BACKOUT_STATE``, else ``state.db`` below ``$XDG_STATE_HOME`` or ``~/.local/state``."""
-    if named := os.environ.get(ENVIRONMENT):
-        return Path(named.removeprefix("sqlite:///")).expanduser()
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "backout" / "state.db"
 
 
 @contextmanager

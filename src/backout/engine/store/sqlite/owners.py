@@ -3,79 +3,23 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
-from backout.engine import processes
-from backout.engine.schema import TABLES, VERSION
-from backout.engine.statefile import connect, translated
-from backout.errors import LockedError, StateError
-
-
-class StateDatabase:
-    """One connection to the state database, with our tables in it.
-
-    Raises:
-        StateError: the file can't be used; says why.
-    """
-
-    def __init__(self, path: Path, *, create: bool = True) -> None:
-        self.path = path
-        self.database = connect(path, create=create)
-        try:
-            with translated(path):
-                self._migrate()
-        except BaseException:
-            self.database.close()
-            raise
-
-    def _migrate(self) -> None:
-        version = self.database.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
-            raise StateError(
-                "The state database {path} was written by a newer Backout.",
-                path=str(self.path),
-                hint="use that version, or set BACKOUT_STATE to another file",
-            )
-        if version < VERSION:
-            with self.writing():
-                for statement in TABLES.split(";"):
-                    if statement.strip():
-                        self.database.execute(statement)
-                self.database.execute(f"PRAGMA user_version={VERSION}")
-
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """One write transaction, which takes the writer's lock at its start."""
-        with translated(self.path):
-            self.database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.database
-            except BaseException:
-                if self.database.in_transaction:
-                    self.database.execute("ROLLBACK")
-                raise
-            self.database.execute("COMMIT")
-
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """Reads; errors of SQLite become StateError."""
-        with translated(self.path):
-            yield self.database
-
-    def close(self) -> None:
-        """Closes the connection."""
-        self.database.close()
+from backout.engine.store.naming import new_process_id
+from backout.engine.store.port import executed_elsewhere
+from backout.engine.store.sqlite import processes
+from backout.engine.store.sqlite.database import StateDatabase
 
 
-class Owners:
+class SqliteOwners:
     """The claims of processes on runs."""
 
     def __init__(self, state: StateDatabase) -> None:
         self._state = state
+
+    def enter(self) -> processes.ProcessLock:
+        """This process, as one that lives until its lock is dropped."""
+        return processes.ProcessLock(self._state.path, new_process_id())
 
     def claim(self, run: str, process: str) -> None:
         """Makes ``process`` the one that executes ``run``. Two claims at once: one wins.
@@ -86,13 +30,7 @@ class Owners:
         with self._state.writing() as database:
             row = database.execute("SELECT process, since FROM backout_owners WHERE run=?", (run,)).fetchone()
             if row and row[0] != process and processes.alive(self._state.path, row[0]):
-                raise LockedError(
-                    "Run {run} is being executed by process {pid} on {host} since {since}.",
-                    run=run,
-                    since=row[1],
-                    hint="let it finish, watch it with `backout show {run}`, or stop it with `backout abort {run}`",
-                    **processes.describe(row[0]),
-                )
+                raise executed_elsewhere(run, row[0], row[1])
             database.execute(
                 "INSERT INTO backout_owners(run, process, since) VALUES (?, ?, ?) "
                 "ON CONFLICT(run) DO UPDATE SET process=excluded.process, since=excluded.since",

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opens the store that is configured, whatever it is kept in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backout.errors import ConfigError
+
+if TYPE_CHECKING:
+    from backout.engine.store.port import RunStore
+
+ENVIRONMENT = "BACKOUT_STATE"
+_SQLITE = "sqlite:///"
+
+
+def open_store(url: str = "", *, create: bool = False) -> RunStore:
+    """The store at ``url`` (``sqlite:///PATH``); without one at ``$BACKOUT_STATE``, else at the default place.
+
+    Without ``create`` it is opened for reading and nothing is made: what is missing reads as empty.
+
+    Raises:
+        ConfigError: another kind of database.
+        StateError: it can't be used; says why.
+    """
+    from backout.engine.store.sqlite.runs import SqliteRunStore
+
+    return SqliteRunStore(_path(url) if url else default_path(), create=create)
+
+
+def check_library() -> None:
+    """
+    Raises:
+        StateError: what the default store is made of is too old on this machine; says what is needed.
+    """
+    from backout.engine.store.sqlite.library import check
+
+    check()
+
+
+def default_path() -> Path:
+    """``$BACKOUT_STATE``, else ``state.db`` below ``$XDG_STATE_HOME`` or ``~/.local/state``."""
+    if named := os.environ.get(ENVIRONMENT):
+        return _path(named) if "://" in named else Path(named).expanduser()
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "backout" / "state.db"
+
+
+def _path(url: str) -> Path:
+    if not url.startswith(_SQLITE):
+        raise ConfigError(
+            "state names a database that this version can't use.",
+            expected="sqlite:///PATH",
+            found="{scheme}://…",
+            scheme=url.partition("://")[0],
+        )
+    return Path(url.removeprefix(_SQLITE)).expanduser()

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs, their events and who executes them, as everything above sees them. One contract suite holds every adapter to it.
+
+Each method is one transaction: what it wrote is on the disk when it returns, and no other process sees half of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol, Self
+
+import msgspec
+
+from backout.engine.store.naming import describe
+from backout.errors import LockedError, RunNotFound, UsageError
+from backout.model.message import Message
+from backout.model.run import ENDED, Failure, Run, RunEvent, RunState
+from backout.model.verdict import Verdict
+
+Listener = Callable[[RunEvent], None]
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `backout runs`: what can be said without reading the plan."""
+
+    id: str
+    state: RunState
+    target: str
+    cluster: str
+    namespace: str
+    revision: int
+    cause: Message
+    started: datetime
+    ended: datetime | None = None
+    actor: str = ""
+    undo_of: str = ""
+    undone_by: str = ""
+
+
+class Membership(Protocol):
+    """This process, as one that is alive: until it leaves, or dies however it dies."""
+
+    process: str
+
+    def leave(self) -> None:
+        """Says that this process is done; a second time has no effect."""
+
+
+class Owners(Protocol):
+    """Which process executes which run. A run changes hands only when its process is proven dead."""
+
+    def enter(self) -> Membership:
+        """Makes this process known as a living one, under a name of its own."""
+
+    def claim(self, run: str, process: str) -> None:
+        """Makes ``process`` the one that executes ``run``. Two claims at once: one wins.
+
+        Raises:
+            LockedError: a living process has it.
+        """
+
+    def end(self, run: str) -> None:
+        """The run needs no process any more."""
+
+    def known(self, run: str) -> bool:
+        """Whether any process ever had the run."""
+
+    def unfinished(self, run: str) -> bool:
+        """Whether the engine began the run and has not come to its end."""
+
+    def alive(self, run: str) -> bool:
+        """Whether a living process executes the run."""
+
+    def orphans(self) -> list[str]:
+        """Runs that are not finished and whose process is dead, oldest first."""
+
+    def request_abort(self, run: str, actor: str = "") -> None:
+        """Asks for a stop at the next step; stays until the run ends."""
+
+    def abort_requested(self, run: str) -> bool:
+        """Whether somebody asked for it, from whatever process."""
+
+
+class RunStore(Protocol):
+    """The runs of this user.
+
+    Raises:
+        StateError: by every method: the store can't be used; says why.
+    """
+
+    @property
+    def owners(self) -> Owners:
+        """Who executes what."""
+
+    @property
+    def url(self) -> str:
+        """The database, for an engine that keeps its own records beside ours; may hold a password."""
+
+    @property
+    def connect_args(self) -> Mapping[str, Any]:
+        """How such an engine has to connect, in SQLAlchemy's words."""
+
+    @property
+    def place(self) -> str:
+        """The database as people are told of it: nothing secret."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def close(self) -> None:
+        """Gives back what is open; leaving a ``with`` does so too."""
+
+    def create(self, run: Run) -> None:
+        """Keeps a new run with its plan; the same id twice is one run."""
+
+    def update(
+        self,
+        run: str,
+        *,
+        state: RunState | None = None,
+        ended: datetime | None = None,
+        verdict: Verdict | None = None,
+        failure: Failure | None = None,
+        capture: tuple[str, str] | None = None,
+        undone_by: str | None = None,
+    ) -> None:
+        """Writes what is given. ``capture`` is the reference and its digest. A run that goes on forgets its failure.
+
+        Raises:
+            RunNotFound: no such run.
+        """
+
+    def get(self, run: str) -> Run:
+        """One run, with its plan.
+
+        Raises:
+            RunNotFound: no such run.
+        """
+
+    def find(self, text: str) -> str:
+        """The id that ``text`` means: an id, its unique beginning, or ``latest``.
+
+        Raises:
+            RunNotFound: none.
+            UsageError: several begin so.
+        """
+
+    def summaries(self, limit: int = 50) -> list[RunSummary]:
+        """The latest runs, newest first; all of them when ``limit`` is negative."""
+
+    def remove(
+        self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, str], None]
+    ) -> tuple[RunSummary, ...]:
+        """Forgets runs: their events, plans that no other run has, owners. No other process writes meanwhile.
+
+        ``which`` says which; ``before`` is called with the id and the path of the capture of each, before its record
+        goes: a process that dies there leaves the record, and with it the knowledge of what is left to do.
+        """
+
+    def capture_digest(self, run: str) -> str:
+        """The digest of the capture as it was recorded; empty before the capture."""
+
+    def token(self, run: str) -> int:
+        """The highest lease token that this run ever held."""
+
+    def raise_token(self, run: str, token: int) -> int:
+        """Notes a lease token and returns the highest known: an older holder learns so that it was replaced."""
+
+    def record(self, event: RunEvent) -> RunEvent:
+        """Keeps an event once by its key (events without one are always new) and tells the listeners of a new one."""
+
+    def events(self, run: str, *, after: int = 0) -> list[RunEvent]:
+        """What happened in a run, in order, beginning after the event numbered ``after``."""
+
+    def has_event(self, run: str, key: str) -> bool:
+        """Whether that event was recorded."""
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Calls ``listener`` with every new event of this process; the answer ends it."""
+
+
+# What every adapter says and decides alike.
+
+
+def state_as_seen(owners: Owners, run: str, state: RunState) -> RunState:
+    """A run that says it is running while its process is dead was interrupted."""
+    if state in ENDED or state == "interrupted":
+        return state
+    return state if owners.alive(run) or not owners.known(run) else "interrupted"
+
+
+def meant_by(text: str, ids: Sequence[str]) -> str:
+    """The one that ``text`` means of the ids that are it or begin with it, the exact one first.
+
+    Raises:
+        RunNotFound: none.
+        UsageError: several begin so.
+    """
+    if not ids or not text:
+        raise unknown_run(text)
+    if len(ids) > 1 and ids[0] != text:
+        raise UsageError("{text} means several runs.", text=text, expected="one of {ids} …", ids=", ".join(ids))
+    return ids[0]
+
+
+def unknown_run(run: str) -> RunNotFound:
+    """The error for a run that the store does not have."""
+    return RunNotFound("There is no run {run}.", run=run, hint="`backout runs` lists them")
+
+
+def executed_elsewhere(run: str, process: str, since: str) -> LockedError:
+    """The error for a run that another living process executes."""
+    return LockedError(
+        "Run {run} is being executed by process {pid} on {host} since {since}.",
+        run=run,
+        since=since,
+        hint="let it finish, watch it with `backout show {run}`, or stop it with `backout abort {run}`",
+        **describe(process),
+    )

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One connection to the state database, with our tables in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backout.engine.store.sqlite.file import connect, translated
+from backout.engine.store.sqlite.schema import TABLES, VERSION
+from backout.errors import StateError
+
+
+class StateDatabase:
+    """One connection to the state database, with our tables in it.
+
+    Raises:
+        StateError: the file can't be used; says why.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self.path = path
+        self.database = connect(path, create=create)
+        try:
+            with translated(path):
+                self._migrate()
+        except BaseException:
+            self.database.close()
+            raise
+
+    def _migrate(self) -> None:
+        version = self.database.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise StateError(
+                "The state database {path} was written by a newer Backout.",
+                path=str(self.path),
+                hint="use that version, or set BACKOUT_STATE to another file",
+            )
+        if version < VERSION:
+            with self.writing():
+                for statement in TABLES.split(";"):
+                    if statement.strip():
+                        self.database.execute(statement)
+                self.database.execute(f"PRAGMA user_version={VERSION}")
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction, which takes the writer's lock at its start."""
+        with translated(self.path):
+            self.database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.database
+            except BaseException:
+                if self.database.in_transaction:
+                    self.database.execute("ROLLBACK")
+                raise
+            self.database.execute("COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Reads; errors of SQLite become StateError."""
+        with translated(self.path):
+            yield self.database
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.database.close()

@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every store of runs must do: what is kept is read back, once, by anybody, and a run has one living process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backout.engine.store.naming import describe
+from backout.engine.store.opening import open_store
+from backout.engine.store.port import RunStore, RunSummary
+from backout.errors import LockedError, RunNotFound, UsageError
+from backout.model.message import msg
+from backout.model.plan import ClusterIdentity, Plan
+from backout.model.revision import Revision
+from backout.model.run import Failure, Run, RunEvent, changed_steps
+from backout.model.target import Target
+from backout.model.verdict import Verdict
+
+from .harness import PLACES
+
+T0 = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
+
+
+class Place:
+    """One store, and any number of connections to it."""
+
+    def __init__(self, url: str, opened: ExitStack) -> None:
+        self.url = url
+        self._opened = opened
+
+    def open(self, *, create: bool = True) -> RunStore:
+        return self._opened.enter_context(open_store(self.url, create=create))
+
+
+@pytest.fixture(params=sorted(PLACES))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    with ExitStack() as opened:
+        yield Place(PLACES[request.param](tmp_path), opened)
+
+
+@pytest.fixture
+def store(place: Place) -> RunStore:
+    return place.open()
+
+
+def plan(hash: str = "sha256:1") -> Plan:
+    return Plan(
+        cluster="c",
+        identity=ClusterIdentity("u", "ca"),
+        namespace="ns",
+        made_at=T0,
+        mechanism="helm",
+        steps=(),
+        target=Target("helm", "thanos", "ns"),
+        cause=msg("because of {what}", what="한글"),
+        revision=Revision(number=2, digest="d"),
+        hash=hash,
+    )
+
+
+def run(id: str = "r1", seconds: int = 0, hash: str = "sha256:1", **more: object) -> Run:
+    at = T0 + timedelta(seconds=seconds)
+    return Run(id=id, state="pending", plan=plan(hash), started=at, actor="alice", **more)  # type: ignore[arg-type]
+
+
+def event(key: str = "", type: str = "step-progress", id: str = "r1") -> RunEvent:
+    return RunEvent(run=id, type=type, at=T0, message=msg("x"), key=key, data={"n": 1})
+
+
+def test_a_run_is_read_back_as_it_was(store: RunStore, place: Place) -> None:
+    store.create(run())
+    store.create(run(seconds=99))
+    assert store.get("r1") == run(), "the same id twice is the first"
+    verdict = Verdict(outcome="recovered", checks=(), at=T0, soak=1.5)
+    failure = Failure(code="x", exit_code=1, message=msg("y"))
+    store.update("r1", state="failed", ended=T0, verdict=verdict, failure=failure, capture=("/p", "sha256:f"))
+    store.update("r1", undone_by="r2")
+    found = place.open(create=False).get("r1")
+    expected = msgspec.structs.replace(
+        run(), state="failed", ended=T0, verdict=verdict, failure=failure, capture="/p", undone_by="r2"
+    )
+    assert found == expected
+    assert store.capture_digest("r1") == "sha256:f"
+    store.update("r1", state="running")
+    assert (store.get("r1").failure, store.get("r1").ended, store.get("r1").verdict) == (None, None, verdict)
+
+
+def test_what_is_not_there(store: RunStore, place: Place) -> None:
+    for missing in (lambda: store.get("zzz"), lambda: store.update("zzz", state="running")):
+        with pytest.raises(RunNotFound):
+            missing()
+    assert store.events("zzz") == []
+    assert (store.token("zzz"), store.capture_digest("zzz"), store.has_event("zzz", "k")) == (0, "", False)
+    assert store.summaries() == []
+
+
+def test_reading_where_nothing_was_ever_kept(place: Place) -> None:
+    reader = place.open(create=False)
+    assert reader.summaries() == []
+    with pytest.raises(RunNotFound):
+        reader.find("latest")
+    assert reader.owners.orphans() == []
+
+
+def test_events_are_kept_once_by_key_in_order_and_listeners_hear_new_ones(store: RunStore, place: Place) -> None:
+    store.create(run())
+    heard: list[RunEvent] = []
+    stop = store.listen(heard.append)
+    first = store.record(event("a"))
+    assert store.record(msgspec.structs.replace(event("a"), type="other")) == first, "the first one stays"
+    store.record(event())
+    store.record(event())
+    stop()
+    store.record(event("b"))
+    assert [e.seq for e in store.events("r1")] == sorted(e.seq for e in store.events("r1"))
+    assert len(store.events("r1")) == 4
+    assert [e.key for e in heard] == ["a", "", ""]
+    assert [e.key for e in place.open().events("r1", after=first.seq)] == ["", "", "b"]
+    assert store.has_event("r1", "b")
+    assert not store.has_event("r1", "c")
+
+
+def test_the_same_key_of_another_run_is_another_event(store: RunStore) -> None:
+    store.create(run())
+    store.create(run("r2"))
+    store.record(event("a"))
+    store.record(event("a", id="r2"))
+    assert [len(store.events(id)) for id in ("r1", "r2")] == [1, 1]
+
+
+def test_find_by_beginning_and_latest(store: RunStore) -> None:
+    for id, seconds in (("20261122-aa", 1), ("20261122-ab", 2), ("20261121-x", 0), ("20261121-xy", 0)):
+        store.create(run(id, seconds))
+    assert store.find("latest") == "20261122-ab"
+    assert store.find("20261121-x") == "20261121-x", "the exact one, whatever begins so too"
+    assert store.find("20261122-aa") == "20261122-aa"
+    with pytest.raises(UsageError, match="several"):
+        store.find("20261122-a")
+    for nothing in ("", "zzz", "%", "_", "20261122-__"):
+        with pytest.raises(RunNotFound):
+            store.find(nothing)
+
+
+def test_summaries_newest_first(store: RunStore) -> None:
+    for n in range(5):
+        store.create(run(f"r{n}", n))
+    assert [s.id for s in store.summaries(3)] == ["r4", "r3", "r2"]
+    assert len(store.summaries(-1)) == 5
+    first = store.summaries()[0]
+    assert (first.cause.text, first.target, first.revision, first.actor) == (
+        "because of 한글",
+        "helm/thanos",
+        2,
+        "alice",
+    )
+
+
+def test_a_run_whose_process_is_gone_is_seen_as_interrupted(store: RunStore) -> None:
+    store.create(run())
+    store.update("r1", state="running")
+    assert store.get("r1").state == "running", "not begun by any engine yet"
+    member = store.owners.enter()
+    store.owners.claim("r1", member.process)
+    assert store.get("r1").state == "running"
+    assert (store.owners.known("r1"), store.owners.alive("r1"), store.owners.unfinished("r1")) == (True, True, True)
+    member.leave()
+    member.leave()
+    assert store.get("r1").state == "interrupted"
+    assert store.summaries()[0].state == "interrupted"
+    assert store.owners.orphans() == ["r1"]
+    store.update("r1", state="recovered")
+    assert store.get("r1").state == "recovered"
+    store.owners.end("r1")
+    assert (store.owners.orphans(), store.owners.unfinished("r1"), store.owners.known("r1")) == ([], False, True)
+
+
+def test_a_claim_needs_proof_of_death(store: RunStore, place: Place) -> None:
+    other = place.open()
+    first, second = store.owners.enter(), other.owners.enter()
+    assert first.process != second.process
+    assert describe(first.process)["pid"] == str(os.getpid())
+    store.owners.claim("r1", first.process)
+    store.owners.claim("r1", first.process)
+    with pytest.raises(LockedError, match=f"process {os.getpid()} "):
+        other.owners.claim("r1", second.process)
+    first.leave()
+    other.owners.claim("r1", second.process)
+    with pytest.raises(LockedError):
+        store.owners.claim("r1", "host-1-boot-rand")
+    second.leave()
+
+
+def test_kill_9_is_proof_of_death(store: RunStore, place: Place) -> None:
+    code = (
+        "import os, sys; from backout.engine.store.opening import open_store\n"
+        "store = open_store(sys.argv[1], create=True); member = store.owners.enter()\n"
+        "store.owners.claim('r1', member.process); print('claimed', flush=True)\n"
+        "sys.stdin.read() if sys.argv[2] == 'wait' else os.kill(os.getpid(), 9)"
+    )
+    store.create(run())
+    store.update("r1", state="running")
+    held = subprocess.Popen(
+        [sys.executable, "-c", code, place.url, "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert held.stdout is not None and held.stdout.readline() == "claimed\n"
+    assert store.owners.alive("r1") and store.owners.orphans() == []
+    with pytest.raises(LockedError, match=f"process {held.pid} "):
+        store.owners.claim("r1", store.owners.enter().process)
+    held.kill()
+    held.communicate()
+    assert not store.owners.alive("r1") and store.owners.orphans() == ["r1"]
+    assert store.get("r1").state == "interrupted"
+    mine = store.owners.enter()
+    store.owners.claim("r1", mine.process)
+    assert store.owners.alive("r1")
+    mine.leave()
+
+
+def test_aborts_stay_for_every_process(store: RunStore, place: Place) -> None:
+    assert not store.owners.abort_requested("r1")
+    store.owners.request_abort("r1", "bob")
+    store.owners.request_abort("r1", "eve")
+    assert place.open().owners.abort_requested("r1")
+
+
+def test_tokens_only_rise(store: RunStore, place: Place) -> None:
+    store.create(run())
+    assert [store.raise_token("r1", n) for n in (5, 3, 9)] == [5, 5, 9]
+    assert place.open().token("r1") == 9
+
+
+def test_many_writers_lose_nothing(store: RunStore, place: Place) -> None:
+    store.create(run())
+
+    def write(name: int) -> None:
+        with open_store(place.url, create=True) as mine:
+            for n in range(20):
+                mine.record(event(f"{name}-{n}"))
+                mine.record(event(f"all-{n}"))
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    kept = store.events("r1")
+    assert len(kept) == 4 * 20 + 20
+    assert len({e.key for e in kept}) == len({e.seq for e in kept}) == 100
+
+
+def test_runs_go_whole_and_shared_plans_stay(store: RunStore, place: Place) -> None:
+    store.create(run("old", hash="sha256:old"))
+    store.create(run("new", 1))
+    store.create(run("shares", 2))
+    for id in ("old", "new", "shares"):
+        store.record(event("a", id=id))
+    store.update("shares", capture=("/captures/shares", ""))
+    store.owners.claim("shares", "host-1-boot-rand")
+    store.owners.request_abort("shares")
+    told: list[tuple[str, str]] = []
+
+    def which() -> list[RunSummary]:
+        return [s for s in store.summaries(-1) if s.id in ("old", "shares")]
+
+    gone = store.remove(which, lambda id, path: told.append((id, path)))
+    assert sorted(s.id for s in gone) == ["old", "shares"]
+    assert sorted(told) == [("old", ""), ("shares", "/captures/shares")]
+    other = place.open()
+    assert [s.id for s in other.summaries(-1)] == ["new"]
+    assert (other.events("old"), other.events("shares"), len(other.events("new"))) == ([], [], 1)
+    assert other.get("new").plan == plan()
+    assert not other.owners.known("shares") and not other.owners.abort_requested("shares")
+    assert other.owners.orphans() == []
+
+
+def test_what_dies_before_the_record_of_one_goes_leaves_all(store: RunStore, place: Place) -> None:
+    for n in range(3):
+        store.create(run(f"r{n}", n))
+
+    def dies(id: str, path: str) -> None:
+        if id == "r1":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.remove(lambda: store.summaries(-1), dies)
+    assert len(place.open().summaries(-1)) == 3
+    store.create(run("after", 9))
+    assert store.find("latest") == "after", "it can still be written to"
+
+
+def test_what_a_store_tells_people_is_not_what_it_connects_to(store: RunStore) -> None:
+    assert store.place and "://" not in store.place
+    assert "://" in store.url
+
+
+def test_which_steps_may_have_changed_something() -> None:
+    def step(type: str, id: str, **data: object) -> RunEvent:
+        return RunEvent(run="r1", type=type, at=T0, message=msg("x"), step=id, data=data)
+
+    events = [
+        step("step-started", "looked"),
+        step("step-done", "looked", changed=False),
+        step("step-started", "wrote"),
+        step("step-failed", "wrote", wrote=True),
+        step("step-started", "failed"),
+        step("step-failed", "failed", wrote=False),
+        step("step-started", "again"),
+        step("step-done", "again", changed=False, earlier_attempt=True),
+        step("step-started", "cut-off"),
+    ]
+    assert changed_steps(events) == {"wrote", "again", "cut-off"}
+    assert changed_steps([]) == set()
