@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 from kubetwin.apiserver.tables import control, core, custom, network, pods, storage, workloads
-from kubetwin.apiserver.tables.columns import NAME, Cell, Column, Printer
+from kubetwin.apiserver.tables.columns import CREATED, NAME, Column, Printer, printer
 from kubetwin.apiserver.tables.text import Obj
 
 IncludeObject = Literal["Metadata", "Object", "None"]
@@ -44,13 +44,10 @@ class Printable(Protocol):
         """For custom resources the entry of the definition's `spec.versions`, else None."""
 
 
-def _default_row(obj: Obj, now: datetime) -> list[Cell]:
-    metadata = obj["metadata"]
-    return [metadata["name"], metadata.get("creationTimestamp")]
-
-
 # Roles, cluster roles, limit ranges, custom resource definitions and whatever else has no printer of its own.
-_DEFAULT = Printer((NAME, Column("Created At", "@meta:creationTimestamp", "date")), _default_row)
+_DEFAULT = printer(
+    "v1/Object", NAME, Column("Created At", "@meta:creationTimestamp", lambda obj, _: CREATED(obj), "date")
+)
 
 
 def table(
@@ -71,11 +68,11 @@ def table(
     """
     moment = now or datetime.now(UTC)
     if subresource == "scale":
-        printer = workloads.SCALE
+        chosen = workloads.SCALE
     elif resource_type.crd_version is not None:
-        printer = custom.printer(resource_type.crd_version.get("additionalPrinterColumns") or ())
+        chosen = custom.printer(resource_type.crd_version.get("additionalPrinterColumns") or ())
     else:
-        printer = _PRINTERS.get((resource_type.group, resource_type.resource), _DEFAULT)
+        chosen = _PRINTERS.get((resource_type.group, resource_type.resource), _DEFAULT)
     return {
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{version}",
@@ -84,8 +81,8 @@ def table(
             for key in ("resourceVersion", "continue", "remainingItemCount")
             if metadata and metadata.get(key)
         },
-        "columnDefinitions": None if no_headers else _definitions(tuple(printer.columns)),
-        "rows": [_row(printer, obj, include_object, version, moment) for obj in objects],
+        "columnDefinitions": None if no_headers else _definitions(tuple(chosen.columns)),
+        "rows": [_row(chosen, obj, include_object, version, moment) for obj in objects],
     }
 
 

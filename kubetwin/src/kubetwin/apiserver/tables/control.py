@@ -3,267 +3,190 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable
 
-from kubetwin.apiserver.tables.columns import AGE, NAME, Cell, Column, Printer, wide
-from kubetwin.apiserver.tables.text import Obj, age, human_duration, selector_text
-
-
-def _binding(obj: Obj, now: datetime) -> list[Cell]:
-    users, groups, accounts = [], [], []
-    for subject in obj.get("subjects") or ():
-        if subject.get("kind") == "ServiceAccount":
-            accounts.append(f"{subject.get('namespace', '')}/{subject['name']}")
-        elif subject.get("kind") == "User":
-            users.append(subject["name"])
-        elif subject.get("kind") == "Group":
-            groups.append(subject["name"])
-    reference = obj["roleRef"]
-    return [
-        obj["metadata"]["name"],
-        f"{reference['kind']}/{reference['name']}",
-        age(obj, now),
-        ", ".join(users),
-        ", ".join(groups),
-        ", ".join(accounts),
-    ]
-
-
-def _binding_columns(kind: str, doc: str) -> Sequence[Column]:
-    return (
-        NAME,
-        Column("Role", f"@rbac.authorization.k8s.io/v1/{kind}:roleRef"),
-        AGE,
-        wide("Users", f"Users in the {doc}"),
-        wide("Groups", f"Groups in the {doc}"),
-        wide("ServiceAccounts", f"ServiceAccounts in the {doc}"),
-    )
-
-
-def _webhooks(obj: Obj, now: datetime) -> list[Cell]:
-    return [obj["metadata"]["name"], len(obj.get("webhooks") or ()), age(obj, now)]
-
-
-def _param_kind(spec: Obj) -> str:
-    kind = spec.get("paramKind")
-    return f"{kind.get('apiVersion', '')}/{kind.get('kind', '')}" if kind else "<unset>"
-
-
-def _validating_policy(obj: Obj, now: datetime) -> list[Cell]:
-    spec = obj.get("spec") or {}
-    return [obj["metadata"]["name"], len(spec.get("validations") or ()), _param_kind(spec), age(obj, now)]
-
-
-def _mutating_policy(obj: Obj, now: datetime) -> list[Cell]:
-    spec = obj.get("spec") or {}
-    return [obj["metadata"]["name"], len(spec.get("mutations") or ()), _param_kind(spec), age(obj, now)]
-
-
-def _policy_binding(obj: Obj, now: datetime) -> list[Cell]:
-    spec = obj.get("spec") or {}
-    name, reference = "<unset>", spec.get("paramRef")
-    if reference and reference.get("name"):
-        name = f"{reference.get('namespace') or '*'}/{reference['name']}"
-    elif reference and reference.get("selector") is not None:
-        name = selector_text(reference["selector"])
-    return [obj["metadata"]["name"], spec.get("policyName", ""), name, age(obj, now)]
-
-
-def _signing_request(obj: Obj, now: datetime) -> list[Cell]:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    kinds = {condition.get("type") for condition in status.get("conditions") or ()}
-    state = "Denied" if "Denied" in kinds else "Approved" if "Approved" in kinds else "Pending"
-    state += ",Failed" if "Failed" in kinds else ""
-    state += ",Issued" if status.get("certificate") else ""
-    seconds = spec.get("expirationSeconds")
-    return [
-        obj["metadata"]["name"],
-        age(obj, now),
-        spec.get("signerName") or "<none>",
-        spec.get("username", ""),
-        "<none>" if seconds is None else human_duration(seconds),
-        state,
-    ]
-
-
-def _trust_bundle(obj: Obj, now: datetime) -> list[Cell]:
-    return [obj["metadata"]["name"], (obj.get("spec") or {}).get("signerName") or "<none>"]
-
-
-def _lease(obj: Obj, now: datetime) -> list[Cell]:
-    return [obj["metadata"]["name"], (obj.get("spec") or {}).get("holderIdentity") or "", age(obj, now)]
-
-
-def _priority_class(obj: Obj, now: datetime) -> list[Cell]:
-    return [
-        obj["metadata"]["name"],
-        obj.get("value", 0),
-        obj.get("globalDefault", False),
-        age(obj, now),
-        obj.get("preemptionPolicy", ""),
-    ]
-
-
-def _runtime_class(obj: Obj, now: datetime) -> list[Cell]:
-    return [obj["metadata"]["name"], obj.get("handler", ""), age(obj, now)]
-
-
-def _flow_schema(obj: Obj, now: datetime) -> list[Cell]:
-    spec = obj.get("spec") or {}
-    dangling = [c for c in (obj.get("status") or {}).get("conditions") or () if c.get("type") == "Dangling"]
-    return [
-        obj["metadata"]["name"],
-        (spec.get("priorityLevelConfiguration") or {}).get("name", ""),
-        spec.get("matchingPrecedence", 0),
-        (spec.get("distinguisherMethod") or {}).get("type", "<none>"),
-        age(obj, now),
-        dangling[0].get("status", "") if dangling else "?",
-    ]
-
-
-def _priority_level(obj: Obj, now: datetime) -> list[Cell]:
-    spec = obj.get("spec") or {}
-    cells: list[Cell] = ["<none>"] * 4
-    if (limited := spec.get("limited")) is not None:
-        cells[0] = limited.get("nominalConcurrencyShares", 0)
-        if (queuing := (limited.get("limitResponse") or {}).get("queuing")) is not None:
-            cells[1:] = [queuing.get(field, 0) for field in ("queues", "handSize", "queueLengthLimit")]
-    return [obj["metadata"]["name"], spec.get("type", ""), *cells, age(obj, now)]
-
-
-def _api_service(obj: Obj, now: datetime) -> list[Cell]:
-    service = (obj.get("spec") or {}).get("service")
-    state = "Unknown"
-    for condition in (obj.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "Available":
-            state, reason = condition.get("status", ""), condition.get("reason")
-            if state != "True" and reason:
-                state = f"{state} ({reason})"
-            break
-    return [
-        obj["metadata"]["name"],
-        f"{service.get('namespace', '')}/{service.get('name', '')}" if service else "Local",
-        state,
-        age(obj, now),
-    ]
-
+from kubetwin.apiserver.tables.columns import AGE, NAME, Cell, Printer, column, count, field, items, part, printer
+from kubetwin.apiserver.tables.text import Obj, human_duration, selector_text
 
 _RBAC = "rbac.authorization.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"
-_CSR = "@certificates.k8s.io/v1/CertificateSigningRequest"
-_PRIORITY = "@scheduling.k8s.io/v1/PriorityClass"
-_FLOW = "@flowcontrol.apiserver.k8s.io/v1"
-_LEVEL = f"{_FLOW}/PriorityLevelConfiguration:spec"
-_WEBHOOKS = Printer(
-    (
+_FLOW = "flowcontrol.apiserver.k8s.io"
+
+_conditions = items("status.conditions")
+_spec = part("spec")
+
+
+def _subjects(kind: str) -> Callable[[Obj], Cell]:
+    def name(subject: Obj) -> str:
+        owned = kind == "ServiceAccount"
+        return f"{subject.get('namespace', '')}/{subject['name']}" if owned else str(subject["name"])
+
+    return lambda obj: ", ".join(name(s) for s in obj.get("subjects") or () if s.get("kind") == kind)
+
+
+def _binding(kind: str) -> Printer:
+    called = kind[0].lower() + kind[1:]
+    return printer(
+        f"{_RBAC}/v1/{kind}",
         NAME,
-        Column("Webhooks", "Webhooks indicates the number of webhooks registered in this configuration", "integer"),
+        column("Role", "@roleRef", lambda obj: f"{obj['roleRef']['kind']}/{obj['roleRef']['name']}"),
         AGE,
-    ),
-    _webhooks,
-)
-_PARAM_KIND = Column("ParamKind", "ParamKind specifies the kind of resources used to parameterize this policy")
-_POLICY_BINDING = Printer(
-    (
+        *(
+            column(f"{subject}s", f"{subject}s in the {called}", _subjects(subject), wide=True)
+            for subject in ("User", "Group", "ServiceAccount")
+        ),
+    )
+
+
+def _webhooks(kind: str) -> Printer:
+    doc = "Webhooks indicates the number of webhooks registered in this configuration"
+    return printer(f"{_ADMISSION}/v1/{kind}", NAME, count("Webhooks", "webhooks", doc, "integer"), AGE)
+
+
+def _param_kind(obj: Obj) -> str:
+    kind = (_spec(obj) or {}).get("paramKind")
+    return f"{kind.get('apiVersion', '')}/{kind.get('kind', '')}" if kind else "<unset>"
+
+
+def _policy(kind: str, rules: str, doc: str) -> Printer:
+    about = "ParamKind specifies the kind of resources used to parameterize this policy"
+    return printer(
+        f"{_ADMISSION}/v1/{kind}",
         NAME,
-        Column("PolicyName", "PolicyName indicates the policy definition which the policy binding binded to"),
-        Column("ParamRef", "ParamRef indicates the param resource which sets the configuration param"),
+        count(rules.capitalize(), f"spec.{rules}", f"{doc} rules defined in this configuration", "integer"),
+        column("ParamKind", about, _param_kind),
         AGE,
-    ),
-    _policy_binding,
-)
+    )
+
+
+def _param_ref(obj: Obj) -> str:
+    reference = (_spec(obj) or {}).get("paramRef")
+    if reference and reference.get("name"):
+        return f"{reference.get('namespace') or '*'}/{reference['name']}"
+    if reference and reference.get("selector") is not None:
+        return selector_text(reference["selector"])
+    return "<unset>"
+
+
+def _policy_binding(kind: str) -> Printer:
+    named = "PolicyName indicates the policy definition which the policy binding binded to"
+    param = "ParamRef indicates the param resource which sets the configuration param"
+    return printer(
+        f"{_ADMISSION}/v1/{kind}",
+        NAME,
+        field("PolicyName", "spec.policyName", doc=named),
+        column("ParamRef", param, _param_ref),
+        AGE,
+    )
+
+
+def _request_state(obj: Obj) -> str:
+    kinds = {condition.get("type") for condition in _conditions(obj)}
+    state = "Denied" if "Denied" in kinds else "Approved" if "Approved" in kinds else "Pending"
+    state += ",Failed" if "Failed" in kinds else ""
+    return state + (",Issued" if (obj.get("status") or {}).get("certificate") else "")
+
+
+def _requested_duration(obj: Obj) -> str:
+    seconds = (_spec(obj) or {}).get("expirationSeconds")
+    return "<none>" if seconds is None else human_duration(seconds)
+
+
+def _dangling(obj: Obj) -> str:
+    return next((c.get("status", "") for c in _conditions(obj) if c.get("type") == "Dangling"), "?")
+
+
+def _number_in(outer: str, name: str) -> Callable[[Obj], Cell]:
+    """A number that is 0 when unset, in a part that may be missing as a whole."""
+    find = part(outer)
+    return lambda obj: "<none>" if (found := find(obj)) is None else found.get(name, 0)
+
+
+def _service(obj: Obj) -> str:
+    service = (_spec(obj) or {}).get("service")
+    return f"{service.get('namespace', '')}/{service.get('name', '')}" if service else "Local"
+
+
+def _available(obj: Obj) -> str:
+    for condition in _conditions(obj):
+        if condition.get("type") == "Available":
+            state, reason = str(condition.get("status", "")), condition.get("reason")
+            return f"{state} ({reason})" if state != "True" and reason else state
+    return "Unknown"
+
+
+_LIMITED = "spec.limited"
+_QUEUING = f"{_LIMITED}.limitResponse.queuing"
 
 PRINTERS: dict[tuple[str, str], Printer] = {
-    (_RBAC, "rolebindings"): Printer(_binding_columns("RoleBinding", "roleBinding"), _binding),
-    (_RBAC, "clusterrolebindings"): Printer(_binding_columns("ClusterRoleBinding", "clusterRoleBinding"), _binding),
-    (_ADMISSION, "mutatingwebhookconfigurations"): _WEBHOOKS,
-    (_ADMISSION, "validatingwebhookconfigurations"): _WEBHOOKS,
-    (_ADMISSION, "validatingadmissionpolicies"): Printer(
-        (
-            NAME,
-            Column(
-                "Validations",
-                "Validations indicates the number of validation rules defined in this configuration",
-                "integer",
-            ),
-            _PARAM_KIND,
-            AGE,
-        ),
-        _validating_policy,
+    (_RBAC, "rolebindings"): _binding("RoleBinding"),
+    (_RBAC, "clusterrolebindings"): _binding("ClusterRoleBinding"),
+    (_ADMISSION, "mutatingwebhookconfigurations"): _webhooks("MutatingWebhookConfiguration"),
+    (_ADMISSION, "validatingwebhookconfigurations"): _webhooks("ValidatingWebhookConfiguration"),
+    (_ADMISSION, "validatingadmissionpolicies"): _policy(
+        "ValidatingAdmissionPolicy", "validations", "Validations indicates the number of validation"
     ),
-    (_ADMISSION, "mutatingadmissionpolicies"): Printer(
-        (
-            NAME,
-            Column(
-                "Mutations", "Mutation indicates the number of mutations rules defined in this configuration", "integer"
-            ),
-            _PARAM_KIND,
-            AGE,
-        ),
-        _mutating_policy,
+    (_ADMISSION, "mutatingadmissionpolicies"): _policy(
+        "MutatingAdmissionPolicy", "mutations", "Mutation indicates the number of mutations"
     ),
-    (_ADMISSION, "validatingadmissionpolicybindings"): _POLICY_BINDING,
-    (_ADMISSION, "mutatingadmissionpolicybindings"): _POLICY_BINDING,
-    ("certificates.k8s.io", "certificatesigningrequests"): Printer(
-        (
-            NAME,
-            AGE,
-            Column("SignerName", f"{_CSR}:spec.signerName"),
-            Column("Requestor", f"{_CSR}:spec.request"),
-            Column("RequestedDuration", f"{_CSR}:spec.expirationSeconds"),
-            Column("Condition", f"{_CSR}:status.conditions"),
-        ),
-        _signing_request,
+    (_ADMISSION, "validatingadmissionpolicybindings"): _policy_binding("ValidatingAdmissionPolicyBinding"),
+    (_ADMISSION, "mutatingadmissionpolicybindings"): _policy_binding("MutatingAdmissionPolicyBinding"),
+    ("certificates.k8s.io", "certificatesigningrequests"): printer(
+        "certificates.k8s.io/v1/CertificateSigningRequest",
+        NAME,
+        AGE,
+        field("SignerName", "spec.signerName", empty="<none>"),
+        field("Requestor", "spec.username", doc="@spec.request"),
+        column("RequestedDuration", "@spec.expirationSeconds", _requested_duration),
+        column("Condition", "@status.conditions", _request_state),
     ),
-    ("certificates.k8s.io", "clustertrustbundles"): Printer(
-        (NAME, Column("SignerName", "@certificates.k8s.io/v1beta1/ClusterTrustBundle:spec.signerName")), _trust_bundle
+    ("certificates.k8s.io", "clustertrustbundles"): printer(
+        "certificates.k8s.io/v1beta1/ClusterTrustBundle", NAME, field("SignerName", "spec.signerName", empty="<none>")
     ),
-    ("coordination.k8s.io", "leases"): Printer(
-        (NAME, Column("Holder", "@coordination.k8s.io/v1/Lease:spec.holderIdentity"), AGE), _lease
+    ("coordination.k8s.io", "leases"): printer(
+        "coordination.k8s.io/v1/Lease", NAME, field("Holder", "spec.holderIdentity"), AGE
     ),
-    ("scheduling.k8s.io", "priorityclasses"): Printer(
-        (
-            NAME,
-            Column("Value", f"{_PRIORITY}:value", "integer"),
-            Column("Global-Default", f"{_PRIORITY}:globalDefault", "boolean"),
-            AGE,
-            Column("PreemptionPolicy", f"{_PRIORITY}:preemptionPolicy"),
-        ),
-        _priority_class,
+    ("scheduling.k8s.io", "priorityclasses"): printer(
+        "scheduling.k8s.io/v1/PriorityClass",
+        NAME,
+        field("Value", "value", 0, "integer"),
+        field("Global-Default", "globalDefault", False, "boolean"),
+        AGE,
+        field("PreemptionPolicy", "preemptionPolicy"),
     ),
     # The server looks the handler's description up among the fields of ObjectMeta, which has none.
-    ("node.k8s.io", "runtimeclasses"): Printer((NAME, Column("Handler", ""), AGE), _runtime_class),
-    ("flowcontrol.apiserver.k8s.io", "flowschemas"): Printer(
-        (
-            NAME,
-            Column("PriorityLevel", f"{_FLOW}/FlowSchema:spec.priorityLevelConfiguration.name"),
-            Column("MatchingPrecedence", f"{_FLOW}/FlowSchema:spec.matchingPrecedence"),
-            Column("DistinguisherMethod", f"{_FLOW}/FlowSchema:spec.distinguisherMethod"),
-            AGE,
-            Column("MissingPL", "references a broken or non-existent PriorityLevelConfiguration"),
-        ),
-        _flow_schema,
+    ("node.k8s.io", "runtimeclasses"): printer(
+        "node.k8s.io/v1/RuntimeClass", NAME, field("Handler", "handler", doc=""), AGE
     ),
-    ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"): Printer(
-        (
-            NAME,
-            Column("Type", f"{_LEVEL}.type"),
-            Column("NominalConcurrencyShares", f"{_LEVEL}.limited.nominalConcurrencyShares"),
-            Column("Queues", f"{_LEVEL}.limited.limitResponse.queuing.queues"),
-            Column("HandSize", f"{_LEVEL}.limited.limitResponse.queuing.handSize"),
-            Column("QueueLengthLimit", f"{_LEVEL}.limited.limitResponse.queuing.queueLengthLimit"),
-            AGE,
-        ),
-        _priority_level,
+    (_FLOW, "flowschemas"): printer(
+        f"{_FLOW}/v1/FlowSchema",
+        NAME,
+        field("PriorityLevel", "spec.priorityLevelConfiguration.name"),
+        field("MatchingPrecedence", "spec.matchingPrecedence", 0),
+        field("DistinguisherMethod", "spec.distinguisherMethod.type", "<none>", doc="@spec.distinguisherMethod"),
+        AGE,
+        column("MissingPL", "references a broken or non-existent PriorityLevelConfiguration", _dangling),
     ),
-    ("apiregistration.k8s.io", "apiservices"): Printer(
-        (
-            NAME,
-            Column("Service", "The reference to the service that hosts this API endpoint."),
-            Column("Available", "Whether this service is available."),
-            AGE,
+    (_FLOW, "prioritylevelconfigurations"): printer(
+        f"{_FLOW}/v1/PriorityLevelConfiguration",
+        NAME,
+        field("Type", "spec.type"),
+        *(
+            column(name[0].upper() + name[1:], f"@{outer}.{name}", _number_in(outer, name))
+            for outer, name in (
+                (_LIMITED, "nominalConcurrencyShares"),
+                (_QUEUING, "queues"),
+                (_QUEUING, "handSize"),
+                (_QUEUING, "queueLengthLimit"),
+            )
         ),
-        _api_service,
+        AGE,
+    ),
+    ("apiregistration.k8s.io", "apiservices"): printer(
+        "apiregistration.k8s.io/v1/APIService",
+        NAME,
+        column("Service", "The reference to the service that hosts this API endpoint.", _service),
+        column("Available", "Whether this service is available.", _available),
+        AGE,
     ),
 }

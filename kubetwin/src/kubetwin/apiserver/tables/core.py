@@ -3,16 +3,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
-from kubetwin.apiserver.tables.columns import AGE, NAME, Cell, Column, Printer, wide
-from kubetwin.apiserver.tables.text import Obj, age, quantity_text, since
+from kubetwin.apiserver.tables.columns import (
+    AGE,
+    NAME,
+    Cell,
+    Column,
+    Printer,
+    column,
+    count,
+    field,
+    items,
+    part,
+    printer,
+)
+from kubetwin.apiserver.tables.text import Obj, quantity_text, since
 
 _ROLE_PREFIX = "node-role.kubernetes.io/"
-
-
-def _name_and_age(obj: Obj, now: datetime) -> list[Cell]:
-    return [obj["metadata"]["name"], age(obj, now)]
+_conditions, _addresses = items("status.conditions"), items("status.addresses")
 
 
 def _node_roles(obj: Obj) -> str:
@@ -25,39 +35,23 @@ def _node_roles(obj: Obj) -> str:
     return ",".join(sorted(roles - {""})) or "<none>"
 
 
-def _address(status: Obj, kind: str) -> str:
-    for address in status.get("addresses") or ():
-        if address.get("type") == kind:
-            return str(address.get("address", ""))
-    return "<none>"
+def _address(kind: str) -> Callable[[Obj], str]:
+    return lambda obj: next((str(a.get("address", "")) for a in _addresses(obj) if a.get("type") == kind), "<none>")
 
 
-def _node(obj: Obj, now: datetime) -> list[Cell]:
-    status = obj.get("status") or {}
-    info = status.get("nodeInfo") or {}
-    ready = [c for c in status.get("conditions") or () if c.get("type") == "Ready"]
-    states = ["Unknown"] if not ready else ["Ready" if ready[-1].get("status") == "True" else "NotReady"]
-    if (obj.get("spec") or {}).get("unschedulable"):
-        states.append("SchedulingDisabled")
-    kernel = info.get("kernelVersion") or "<unknown>"
-    if architecture := info.get("architecture"):
-        kernel = f"{kernel} ({architecture})"
-    return [
-        obj["metadata"]["name"],
-        ",".join(states),
-        _node_roles(obj),
-        age(obj, now),
-        info.get("kubeletVersion", ""),
-        _address(status, "InternalIP"),
-        _address(status, "ExternalIP"),
-        info.get("osImage") or "<unknown>",
-        kernel,
-        info.get("containerRuntimeVersion") or "<unknown>",
-    ]
+def _node_state(obj: Obj) -> str:
+    ready = [c for c in _conditions(obj) if c.get("type") == "Ready"]
+    state = "Unknown" if not ready else "Ready" if ready[-1].get("status") == "True" else "NotReady"
+    return f"{state},SchedulingDisabled" if (obj.get("spec") or {}).get("unschedulable") else state
 
 
-def _namespace(obj: Obj, now: datetime) -> list[Cell]:
-    return [obj["metadata"]["name"], (obj.get("status") or {}).get("phase", ""), age(obj, now)]
+_node_info = part("status.nodeInfo")
+
+
+def _kernel(obj: Obj) -> str:
+    info = _node_info(obj) or {}
+    kernel, architecture = info.get("kernelVersion") or "<unknown>", info.get("architecture")
+    return f"{kernel} ({architecture})" if architecture else kernel
 
 
 def _event(obj: Obj, now: datetime) -> list[Cell]:
@@ -91,95 +85,100 @@ def _event(obj: Obj, now: datetime) -> list[Cell]:
     ]
 
 
-def _secret(obj: Obj, now: datetime) -> list[Cell]:
-    return [obj["metadata"]["name"], obj.get("type", ""), len(obj.get("data") or ()), age(obj, now)]
+_hard = part("status.hard")
 
 
-def _config_map(obj: Obj, now: datetime) -> list[Cell]:
-    return [obj["metadata"]["name"], len(obj.get("data") or ()) + len(obj.get("binaryData") or ()), age(obj, now)]
+def _quotas(*, limits: bool) -> Callable[[Obj], str]:
+    def cell(obj: Obj) -> str:
+        used = obj["status"].get("used") or {} if _hard(obj) else {}
+        return ", ".join(
+            f"{name}: {quantity_text(used.get(name, 0))}/{quantity_text(hard)}"
+            for name, hard in sorted((_hard(obj) or {}).items())
+            if name.startswith("limits.") is limits
+        )
+
+    return cell
 
 
-def _resource_quota(obj: Obj, now: datetime) -> list[Cell]:
-    status = obj.get("status") or {}
-    used = status.get("used") or {}
-    requests: list[str] = []
-    limits: list[str] = []
-    for name, hard in sorted((status.get("hard") or {}).items()):
-        target = limits if name.startswith("limits.") else requests
-        target.append(f"{name}: {quantity_text(used.get(name, 0))}/{quantity_text(hard)}")
-    return [obj["metadata"]["name"], ", ".join(requests), ", ".join(limits), age(obj, now)]
+def _healthy(field: str) -> Callable[[Obj], str]:
+    """A field of the condition Healthy."""
+
+    def cell(obj: Obj) -> str:
+        return next((str(c.get(field, "")) for c in obj.get("conditions") or () if c.get("type") == "Healthy"), "")
+
+    return cell
 
 
-def _component_status(obj: Obj, now: datetime) -> list[Cell]:
-    for condition in obj.get("conditions") or ():
-        if condition.get("type") == "Healthy":
-            state = "Healthy" if condition.get("status") == "True" else "Unhealthy"
-            return [obj["metadata"]["name"], state, condition.get("message", ""), condition.get("error", "")]
-    return [obj["metadata"]["name"], "Unknown", "", ""]
+def _health(obj: Obj) -> str:
+    if not any(c.get("type") == "Healthy" for c in obj.get("conditions") or ()):
+        return "Unknown"
+    return "Healthy" if _healthy("status")(obj) == "True" else "Unhealthy"
 
 
-_NODE_INFO = "@v1/Node:status.nodeInfo"
-
-_EVENTS = Printer(
-    (
-        Column("Last Seen", "@v1/Event:lastTimestamp"),
-        Column("Type", "@v1/Event:type"),
-        Column("Reason", "@v1/Event:reason"),
-        Column("Object", "@v1/Event:involvedObject"),
-        wide("Subobject", "@v1/Event:involvedObject.fieldPath"),
-        wide("Source", "@v1/Event:source"),
-        Column("Message", "@v1/Event:message"),
-        wide("First Seen", "@v1/Event:firstTimestamp"),
-        wide("Count", "@v1/Event:count"),
-        Column("Name", "@meta:name", format="name", priority=1),
-    ),
-    _event,
+_EVENTS = printer(
+    "v1/Event",
+    Column("Last Seen", "@lastTimestamp"),
+    Column("Type", "@type"),
+    Column("Reason", "@reason"),
+    Column("Object", "@involvedObject"),
+    Column("Subobject", "@involvedObject.fieldPath", priority=1),
+    Column("Source", "@source", priority=1),
+    Column("Message", "@message"),
+    Column("First Seen", "@firstTimestamp", priority=1),
+    Column("Count", "@count", priority=1),
+    Column("Name", "@meta:name", format="name", priority=1),
+    row=_event,
 )
+_INFO = "status.nodeInfo"
 
 PRINTERS: dict[tuple[str, str], Printer] = {
-    ("", "nodes"): Printer(
-        (
-            NAME,
-            Column("Status", "The status of the node"),
-            Column("Roles", "The roles of the node"),
-            AGE,
-            Column("Version", f"{_NODE_INFO}.kubeletVersion"),
-            wide("Internal-IP", "@v1/Node:status.addresses"),
-            wide("External-IP", "@v1/Node:status.addresses"),
-            wide("OS-Image", f"{_NODE_INFO}.osImage"),
-            wide("Kernel-Version", f"{_NODE_INFO}.kernelVersion"),
-            wide("Container-Runtime", f"{_NODE_INFO}.containerRuntimeVersion"),
-        ),
-        _node,
+    ("", "nodes"): printer(
+        "v1/Node",
+        NAME,
+        column("Status", "The status of the node", _node_state),
+        column("Roles", "The roles of the node", _node_roles),
+        AGE,
+        field("Version", f"{_INFO}.kubeletVersion"),
+        column("Internal-IP", "@status.addresses", _address("InternalIP"), wide=True),
+        column("External-IP", "@status.addresses", _address("ExternalIP"), wide=True),
+        field("OS-Image", f"{_INFO}.osImage", empty="<unknown>", wide=True),
+        column("Kernel-Version", f"@{_INFO}.kernelVersion", _kernel, wide=True),
+        field("Container-Runtime", f"{_INFO}.containerRuntimeVersion", empty="<unknown>", wide=True),
     ),
-    ("", "namespaces"): Printer((NAME, Column("Status", "The status of the namespace"), AGE), _namespace),
+    ("", "namespaces"): printer(
+        "v1/Namespace", NAME, field("Status", "status.phase", doc="The status of the namespace"), AGE
+    ),
     ("", "events"): _EVENTS,
     ("events.k8s.io", "events"): _EVENTS,
-    ("", "secrets"): Printer(
-        (NAME, Column("Type", "@v1/Secret:type"), Column("Data", "@v1/Secret:data"), AGE), _secret
+    ("", "secrets"): printer("v1/Secret", NAME, field("Type", "type"), count("Data", "data"), AGE),
+    ("", "configmaps"): printer(
+        "v1/ConfigMap",
+        NAME,
+        column("Data", "@data", lambda obj: len(obj.get("data") or ()) + len(obj.get("binaryData") or ())),
+        AGE,
     ),
-    ("", "configmaps"): Printer((NAME, Column("Data", "@v1/ConfigMap:data"), AGE), _config_map),
-    ("", "serviceaccounts"): Printer((NAME, AGE), _name_and_age),
-    ("", "resourcequotas"): Printer(
-        (
-            NAME,
-            Column("Request", "Request represents a minimum amount of cpu/memory that a container may consume."),
-            Column(
-                "Limit",
-                "Limits control the maximum amount of cpu/memory that a container may use independent of contention"
-                " on the node.",
-            ),
-            AGE,
+    ("", "serviceaccounts"): printer("v1/ServiceAccount", NAME, AGE),
+    ("", "resourcequotas"): printer(
+        "v1/ResourceQuota",
+        NAME,
+        column(
+            "Request",
+            "Request represents a minimum amount of cpu/memory that a container may consume.",
+            _quotas(limits=False),
         ),
-        _resource_quota,
+        column(
+            "Limit",
+            "Limits control the maximum amount of cpu/memory that a container may use independent of contention"
+            " on the node.",
+            _quotas(limits=True),
+        ),
+        AGE,
     ),
-    ("", "componentstatuses"): Printer(
-        (
-            NAME,
-            Column("Status", "Status of the component conditions"),
-            Column("Message", "Message of the component conditions"),
-            Column("Error", "Error of the component conditions"),
-        ),
-        _component_status,
+    ("", "componentstatuses"): printer(
+        "v1/ComponentStatus",
+        NAME,
+        column("Status", "Status of the component conditions", _health),
+        column("Message", "Message of the component conditions", _healthy("message")),
+        column("Error", "Error of the component conditions", _healthy("error")),
     ),
 }

@@ -40,7 +40,8 @@ def printer(columns: Sequence[Obj]) -> Printer:
         if column not in _DEFAULT and doc.startswith("@"):
             doc = f"@{doc}"
         doc = doc or f"Custom resource definition column (in JSONPath format): {path}"
-        headers.append(Column(column["name"], doc, column["type"], column.get("format", ""), column.get("priority", 0)))
+        shown = column.get("format", ""), column.get("priority", 0)
+        headers.append(Column(column["name"], doc, None, column["type"], *shown))
     cells = [(column["type"], column["jsonPath"]) for column in chosen]
 
     def row(obj: Obj, now: datetime) -> list[Cell]:

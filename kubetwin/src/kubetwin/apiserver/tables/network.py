@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
-from kubetwin.apiserver.tables.columns import AGE, NAME, Cell, Column, Printer, wide
-from kubetwin.apiserver.tables.text import Obj, age, cut_list, labels_text, selector_or_none
+from kubetwin.apiserver.tables.columns import AGE, CREATED, NAME, Printer, column, field, items, part, printer
+from kubetwin.apiserver.tables.columns import name_with_default as named
+from kubetwin.apiserver.tables.text import Obj, cut_list, labels_text, selector_or_none, since
+
+_spec = part("spec")
 
 
 def _balancer(obj: Obj) -> str:
@@ -35,18 +37,13 @@ def _service_port(port: Obj) -> str:
     return f"{number}/{port.get('protocol', 'TCP')}"
 
 
-def _service(obj: Obj, now: datetime) -> list[Cell]:
+def _ports(obj: Obj) -> str:
+    return ",".join(map(_service_port, obj["spec"].get("ports") or ())) or "<none>"
+
+
+def _cluster_ip(obj: Obj) -> str:
     spec = obj["spec"]
-    cluster_ips = spec.get("clusterIPs") or ([spec["clusterIP"]] if spec.get("clusterIP") else ())
-    return [
-        obj["metadata"]["name"],
-        spec.get("type", ""),
-        cluster_ips[0] if cluster_ips else "<none>",
-        _external_ip(obj),
-        ",".join(map(_service_port, spec.get("ports") or ())) or "<none>",
-        age(obj, now),
-        labels_text(spec.get("selector")),
-    ]
+    return str(next(iter(spec.get("clusterIPs") or ()), None) or spec.get("clusterIP") or "<none>")
 
 
 def _join_host_port(host: str, port: int) -> str:
@@ -68,10 +65,6 @@ def _endpoint_list(subsets: Sequence[Obj]) -> str:
     return f"{text} + {len(found) - 3} more..." if len(found) > 3 else text
 
 
-def _endpoints(obj: Obj, now: datetime) -> list[Cell]:
-    return [obj["metadata"]["name"], _endpoint_list(obj.get("subsets") or ()), age(obj, now)]
-
-
 def _slice_port(port: Obj) -> str:
     if (number := port.get("port")) is not None:
         return str(number)
@@ -79,15 +72,11 @@ def _slice_port(port: Obj) -> str:
     return "*" if name is None else str(name)
 
 
-def _endpoint_slice(obj: Obj, now: datetime) -> list[Cell]:
-    addresses = [a for endpoint in obj.get("endpoints") or () for a in endpoint.get("addresses") or ()]
-    return [
-        obj["metadata"]["name"],
-        obj.get("addressType", ""),
-        cut_list([_slice_port(port) for port in obj.get("ports") or ()]),
-        cut_list(addresses),
-        age(obj, now),
-    ]
+_slice_ports, _slice_endpoints = items("ports"), items("endpoints")
+
+
+def _slice_addresses(obj: Obj) -> str:
+    return cut_list([a for endpoint in _slice_endpoints(obj) for a in endpoint.get("addresses") or ()])
 
 
 def _hosts(rules: Sequence[Obj]) -> str:
@@ -104,104 +93,94 @@ def _hosts(rules: Sequence[Obj]) -> str:
     return f"{text} + {len(rules) - 3} more..." if more else text
 
 
-def _ingress(obj: Obj, now: datetime) -> list[Cell]:
-    spec = obj.get("spec") or {}
-    return [
-        obj["metadata"]["name"],
-        spec.get("ingressClassName") or "<none>",
-        _hosts(spec.get("rules") or ()),
-        _balancer(obj),
-        "80, 443" if spec.get("tls") else "80",
-        age(obj, now),
-    ]
+def _parameters(obj: Obj) -> str:
+    reference = (_spec(obj) or {}).get("parameters")
+    if not reference:
+        return "<none>"
+    group = reference.get("apiGroup")
+    kind = reference["kind"] if group is None else f"{reference['kind']}.{group}"
+    return f"{kind}/{reference['name']}"
 
 
-def _ingress_class(obj: Obj, now: datetime) -> list[Cell]:
-    metadata, spec = obj["metadata"], obj.get("spec") or {}
-    default = (metadata.get("annotations") or {}).get("ingressclass.kubernetes.io/is-default-class") == "true"
-    parameters = "<none>"
-    if reference := spec.get("parameters"):
-        group = reference.get("apiGroup")
-        kind = reference["kind"] if group is None else f"{reference['kind']}.{group}"
-        parameters = f"{kind}/{reference['name']}"
-    return [
-        f"{metadata['name']} (default)" if default else metadata["name"],
-        spec.get("controller", ""),
-        parameters,
-        age(obj, now),
-    ]
+def _parent(obj: Obj) -> str:
+    reference = (_spec(obj) or {}).get("parentRef")
+    if not reference:
+        return "<none>"
+    group, resource = reference.get("group"), reference.get("resource", "")
+    parts = [f"{resource}.{group}" if group else resource, reference.get("namespace"), reference.get("name", "")]
+    return "/".join(text for text in (parts[0].lower(), *parts[1:]) if text)
 
 
-def _network_policy(obj: Obj, now: datetime) -> list[Cell]:
-    return [obj["metadata"]["name"], selector_or_none((obj.get("spec") or {}).get("podSelector")), age(obj, now)]
-
-
-def _service_cidr(obj: Obj, now: datetime) -> list[Cell]:
-    return [obj["metadata"]["name"], ",".join((obj.get("spec") or {}).get("cidrs") or ()), age(obj, now)]
-
-
-def _ip_address(obj: Obj, now: datetime) -> list[Cell]:
-    parent = "<none>"
-    if reference := (obj.get("spec") or {}).get("parentRef"):
-        group = reference.get("group")
-        resource = reference.get("resource", "")
-        parts = [f"{resource}.{group}" if group else resource, reference.get("namespace"), reference.get("name", "")]
-        parent = "/".join(part for part in (parts[0].lower(), *parts[1:]) if part)
-    # The server prints an age here though its header has no such column.
-    return [obj["metadata"]["name"], parent, age(obj, now)]
-
+_cidrs, _rules = items("spec.cidrs"), items("spec.rules")
+_NETWORKING = "networking.k8s.io"
 
 PRINTERS: dict[tuple[str, str], Printer] = {
-    ("", "services"): Printer(
-        (
-            NAME,
-            Column("Type", "@v1/Service:spec.type"),
-            Column("Cluster-IP", "@v1/Service:spec.clusterIP"),
-            Column("External-IP", "@v1/Service:spec.externalIPs"),
-            Column("Port(s)", "@v1/Service:spec.ports"),
-            AGE,
-            wide("Selector", "@v1/Service:spec.selector"),
+    ("", "services"): printer(
+        "v1/Service",
+        NAME,
+        field("Type", "spec.type"),
+        column("Cluster-IP", "@spec.clusterIP", _cluster_ip),
+        column("External-IP", "@spec.externalIPs", _external_ip),
+        column("Port(s)", "@spec.ports", _ports),
+        AGE,
+        column("Selector", "@spec.selector", lambda obj: labels_text(obj["spec"].get("selector")), wide=True),
+    ),
+    ("", "endpoints"): printer(
+        "v1/Endpoints", NAME, column("Endpoints", "@subsets", lambda obj: _endpoint_list(obj.get("subsets") or ())), AGE
+    ),
+    ("discovery.k8s.io", "endpointslices"): printer(
+        "discovery.k8s.io/v1/EndpointSlice",
+        NAME,
+        field("AddressType", "addressType"),
+        column("Ports", "@ports", lambda obj: cut_list([_slice_port(port) for port in _slice_ports(obj)])),
+        column("Endpoints", "@endpoints", _slice_addresses),
+        AGE,
+    ),
+    (_NETWORKING, "ingresses"): printer(
+        f"{_NETWORKING}/v1/Ingress",
+        NAME,
+        field(
+            "Class",
+            "spec.ingressClassName",
+            doc="The name of the IngressClass resource that should be used for additional configuration",
+            empty="<none>",
         ),
-        _service,
-    ),
-    ("", "endpoints"): Printer((NAME, Column("Endpoints", "@v1/Endpoints:subsets"), AGE), _endpoints),
-    ("discovery.k8s.io", "endpointslices"): Printer(
-        (
-            NAME,
-            Column("AddressType", "@discovery.k8s.io/v1/EndpointSlice:addressType"),
-            Column("Ports", "@discovery.k8s.io/v1/EndpointSlice:ports"),
-            Column("Endpoints", "@discovery.k8s.io/v1/EndpointSlice:endpoints"),
-            AGE,
+        column(
+            "Hosts",
+            "Hosts that incoming requests are matched against before the ingress rule",
+            lambda obj: _hosts(_rules(obj)),
         ),
-        _endpoint_slice,
-    ),
-    ("networking.k8s.io", "ingresses"): Printer(
-        (
-            NAME,
-            Column("Class", "The name of the IngressClass resource that should be used for additional configuration"),
-            Column("Hosts", "Hosts that incoming requests are matched against before the ingress rule"),
-            Column("Address", "Address is a list containing ingress points for the load-balancer"),
-            Column("Ports", "Ports of TLS configurations that open"),
-            AGE,
+        column("Address", "Address is a list containing ingress points for the load-balancer", _balancer),
+        column(
+            "Ports",
+            "Ports of TLS configurations that open",
+            lambda obj: "80, 443" if (_spec(obj) or {}).get("tls") else "80",
         ),
-        _ingress,
+        AGE,
     ),
-    ("networking.k8s.io", "ingressclasses"): Printer(
-        (
-            NAME,
-            Column("Controller", "Controller that is responsible for handling this class"),
-            Column("Parameters", "A reference to a resource with additional parameters"),
-            AGE,
+    (_NETWORKING, "ingressclasses"): printer(
+        f"{_NETWORKING}/v1/IngressClass",
+        named("ingressclass.kubernetes.io/is-default-class"),
+        field("Controller", "spec.controller", doc="Controller that is responsible for handling this class"),
+        column("Parameters", "A reference to a resource with additional parameters", _parameters),
+        AGE,
+    ),
+    (_NETWORKING, "networkpolicies"): printer(
+        f"{_NETWORKING}/v1/NetworkPolicy",
+        NAME,
+        column(
+            "Pod-Selector", "@spec.podSelector", lambda obj: selector_or_none((_spec(obj) or {}).get("podSelector"))
         ),
-        _ingress_class,
+        AGE,
     ),
-    ("networking.k8s.io", "networkpolicies"): Printer(
-        (NAME, Column("Pod-Selector", "@networking.k8s.io/v1/NetworkPolicy:spec.podSelector"), AGE), _network_policy
+    (_NETWORKING, "servicecidrs"): printer(
+        f"{_NETWORKING}/v1/ServiceCIDR", NAME, column("CIDRs", "@spec.cidrs", lambda obj: ",".join(_cidrs(obj))), AGE
     ),
-    ("networking.k8s.io", "servicecidrs"): Printer(
-        (NAME, Column("CIDRs", "@networking.k8s.io/v1/ServiceCIDR:spec.cidrs"), AGE), _service_cidr
-    ),
-    ("networking.k8s.io", "ipaddresses"): Printer(
-        (NAME, Column("ParentRef", "@networking.k8s.io/v1/IPAddress:spec.parentRef")), _ip_address
+    # The server prints an age here though its header has no such column.
+    (_NETWORKING, "ipaddresses"): printer(
+        f"{_NETWORKING}/v1/IPAddress",
+        NAME,
+        column("ParentRef", "@spec.parentRef", _parent),
+        row=lambda obj, now: [obj["metadata"]["name"], _parent(obj), since(CREATED(obj), now)],
     ),
 }

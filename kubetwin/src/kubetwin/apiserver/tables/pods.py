@@ -7,8 +7,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from kubetwin.apiserver.tables.columns import AGE, NAME, Cell, Column, Printer, wide
-from kubetwin.apiserver.tables.text import Obj, age, container_cells, labels_text, parse_time, since
+from kubetwin.apiserver.tables.columns import (
+    AGE,
+    CREATED,
+    NAME,
+    Cell,
+    Column,
+    Printer,
+    column,
+    containers,
+    part,
+    printer,
+)
+from kubetwin.apiserver.tables.text import Obj, labels_text, parse_time, since
 
 
 def _condition(obj: Obj, kind: str) -> Obj | None:
@@ -140,7 +151,7 @@ def pod_row(pod: Obj, now: datetime) -> list[Cell]:
         f"{found.ready}/{found.total}",
         found.reason,
         restarts,
-        age(pod, now),
+        since(CREATED(pod), now),
         addresses[0].get("ip") or "<none>",
         found.spec.get("nodeName") or "<none>",
         found.status.get("nominatedNodeName") or "<none>",
@@ -156,39 +167,31 @@ def _pod_conditions(pod: Obj) -> list[dict[str, Any]]:
     return [{"type": "Completed", "status": "True", "reason": phase, "message": messages[phase]}]
 
 
-def _template_row(obj: Obj, now: datetime) -> list[Cell]:
-    template = obj.get("template", {})
-    cells = container_cells(template.get("spec", {}).get("containers"))
-    return [obj["metadata"]["name"], *cells, labels_text(template.get("metadata", {}).get("labels"))]
-
+_template_labels = part("template.metadata.labels")
 
 PRINTERS: dict[tuple[str, str], Printer] = {
-    ("", "pods"): Printer(
-        (
-            NAME,
-            Column("Ready", "The aggregate readiness state of this pod for accepting traffic."),
-            Column("Status", "The aggregate status of the containers in this pod."),
-            Column(
-                "Restarts",
-                "The number of times the containers in this pod have been restarted and when the last container"
-                " in this pod has restarted.",
-            ),
-            AGE,
-            wide("IP", "@v1/Pod:status.podIP"),
-            wide("Node", "@v1/Pod:spec.nodeName"),
-            wide("Nominated Node", "@v1/Pod:status.nominatedNodeName"),
-            wide("Readiness Gates", "@v1/Pod:spec.readinessGates"),
+    ("", "pods"): printer(
+        "v1/Pod",
+        NAME,
+        Column("Ready", "The aggregate readiness state of this pod for accepting traffic."),
+        Column("Status", "The aggregate status of the containers in this pod."),
+        Column(
+            "Restarts",
+            "The number of times the containers in this pod have been restarted and when the last container"
+            " in this pod has restarted.",
         ),
-        pod_row,
-        _pod_conditions,
+        AGE,
+        Column("IP", "@status.podIP", priority=1),
+        Column("Node", "@spec.nodeName", priority=1),
+        Column("Nominated Node", "@status.nominatedNodeName", priority=1),
+        Column("Readiness Gates", "@spec.readinessGates", priority=1),
+        row=pod_row,
+        conditions=_pod_conditions,
     ),
-    ("", "podtemplates"): Printer(
-        (
-            NAME,
-            Column("Containers", "Names of each container in the template."),
-            Column("Images", "Images referenced by each container in the template."),
-            Column("Pod Labels", "The labels for the pod template."),
-        ),
-        _template_row,
+    ("", "podtemplates"): printer(
+        "v1/PodTemplate",
+        NAME,
+        *containers("template.spec.containers", wide=False),
+        column("Pod Labels", "The labels for the pod template.", lambda obj: labels_text(_template_labels(obj))),
     ),
 }

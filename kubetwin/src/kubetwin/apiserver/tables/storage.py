@@ -3,19 +3,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable
 
-from kubetwin.apiserver.tables.columns import AGE, NAME, Cell, Column, Printer, wide
-from kubetwin.apiserver.tables.text import Obj, age, quantity_text
+from kubetwin.apiserver.tables.columns import AGE, NAME, Column, Printer, column, count, field, items, part, printer
+from kubetwin.apiserver.tables.columns import name_with_default as named
+from kubetwin.apiserver.tables.text import Obj, quantity_text
 
+_STORAGE = "storage.k8s.io"
 _MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
 _BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 _DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 
 
-def _access_modes(modes: Sequence[str] | None) -> str:
-    return ",".join(short for mode, short in _MODES.items() if mode in (modes or ()))
+def _access_modes(path: str) -> Callable[[Obj], str]:
+    modes = items(path)
+    return lambda obj: ",".join(short for mode, short in _MODES.items() if mode in modes(obj))
+
+
+def _capacity(path: str) -> Callable[[Obj], str]:
+    amounts = part(path)
+    return lambda obj: quantity_text((amounts(obj) or {}).get("storage", 0))
+
+
+def _if_bound(cell: Callable[[Obj], str]) -> Callable[[Obj], str]:
+    return lambda obj: cell(obj) if obj["spec"].get("volumeName") else ""
 
 
 def _class_name(obj: Obj) -> str:
@@ -23,177 +34,94 @@ def _class_name(obj: Obj) -> str:
     return str(annotated if annotated is not None else obj["spec"].get("storageClassName") or "")
 
 
-def _storage(amounts: Obj | None) -> str:
-    return quantity_text((amounts or {}).get("storage", 0))
+def _classes(short: str) -> tuple[Column, Column]:
+    attributes, doc = "VolumeAttributesClass", f"VolumeAttributesClass of the {short}"
+    return (
+        column("StorageClass", f"StorageClass of the {short}", _class_name),
+        field(attributes, "spec.volumeAttributesClassName", "<unset>", doc=doc),
+    )
 
 
 def _phase(obj: Obj) -> str:
     return "Terminating" if obj["metadata"].get("deletionTimestamp") else (obj.get("status") or {}).get("phase", "")
 
 
-def _or_unset(value: str | None) -> str:
-    return "<unset>" if value is None else value
+def _claim(obj: Obj) -> str:
+    claim = obj["spec"].get("claimRef")
+    return f"{claim.get('namespace', '')}/{claim.get('name', '')}" if claim else ""
 
 
-def _volume(obj: Obj, now: datetime) -> list[Cell]:
-    spec, claim = obj["spec"], obj["spec"].get("claimRef")
-    return [
-        obj["metadata"]["name"],
-        _storage(spec.get("capacity")),
-        _access_modes(spec.get("accessModes")),
-        spec.get("persistentVolumeReclaimPolicy", ""),
-        _phase(obj),
-        f"{claim.get('namespace', '')}/{claim.get('name', '')}" if claim else "",
-        _class_name(obj),
-        _or_unset(spec.get("volumeAttributesClassName")),
-        (obj.get("status") or {}).get("reason", ""),
-        age(obj, now),
-        _or_unset(spec.get("volumeMode")),
-    ]
+def _token_requests(obj: Obj) -> str:
+    requests = (obj.get("spec") or {}).get("tokenRequests")
+    return "<unset>" if requests is None else ",".join(request.get("audience", "") for request in requests)
 
 
-def _claim(obj: Obj, now: datetime) -> list[Cell]:
-    spec, status = obj["spec"], obj.get("status") or {}
-    volume = spec.get("volumeName", "")
-    return [
-        obj["metadata"]["name"],
-        _phase(obj),
-        volume,
-        _storage(status.get("capacity")) if volume else "",
-        _access_modes(status.get("accessModes")) if volume else "",
-        _class_name(obj),
-        _or_unset(spec.get("volumeAttributesClassName")),
-        age(obj, now),
-        _or_unset(spec.get("volumeMode")),
-    ]
-
-
-def _storage_class(obj: Obj, now: datetime) -> list[Cell]:
-    metadata = obj["metadata"]
-    annotations = metadata.get("annotations") or {}
-    default = any(annotations.get(key) == "true" for key in _DEFAULT_CLASS)
-    return [
-        f"{metadata['name']} (default)" if default else metadata["name"],
-        obj.get("provisioner", ""),
-        obj.get("reclaimPolicy", "Delete"),
-        obj.get("volumeBindingMode", "Immediate"),
-        obj.get("allowVolumeExpansion", False),
-        age(obj, now),
-    ]
-
-
-def _attributes_class(obj: Obj, now: datetime) -> list[Cell]:
-    return [obj["metadata"]["name"], obj.get("driverName", ""), age(obj, now)]
-
-
-def _attachment(obj: Obj, now: datetime) -> list[Cell]:
-    spec = obj["spec"]
-    return [
-        obj["metadata"]["name"],
-        spec.get("attacher", ""),
-        (spec.get("source") or {}).get("persistentVolumeName", ""),
-        spec.get("nodeName", ""),
-        (obj.get("status") or {}).get("attached", False),
-        age(obj, now),
-    ]
-
-
-def _csi_node(obj: Obj, now: datetime) -> list[Cell]:
-    return [obj["metadata"]["name"], len((obj.get("spec") or {}).get("drivers") or ()), age(obj, now)]
-
-
-def _csi_driver(obj: Obj, now: datetime) -> list[Cell]:
-    spec = obj.get("spec") or {}
-    requests = spec.get("tokenRequests")
-    return [
-        obj["metadata"]["name"],
-        spec.get("attachRequired", True),
-        spec.get("podInfoOnMount", False),
-        spec.get("storageCapacity", False),
-        "<unset>" if requests is None else ",".join(request.get("audience", "") for request in requests),
-        spec.get("requiresRepublish", False),
-        ",".join(spec.get("volumeLifecycleModes") or ()) or "<none>",
-        age(obj, now),
-    ]
-
-
-_PV = "@v1/PersistentVolume"
-_PVC = "@v1/PersistentVolumeClaim"
-_SC = "@storage.k8s.io/v1/StorageClass"
-_DRIVER = "@storage.k8s.io/v1/CSIDriver:spec"
-_ATTACHMENT = "@storage.k8s.io/v1/VolumeAttachment"
+_lifecycle_modes = items("spec.volumeLifecycleModes")
+_VOLUME_MODE = field("VolumeMode", "spec.volumeMode", "<unset>", wide=True)
 
 PRINTERS: dict[tuple[str, str], Printer] = {
-    ("", "persistentvolumes"): Printer(
-        (
-            NAME,
-            Column("Capacity", f"{_PV}:spec.capacity"),
-            Column("Access Modes", f"{_PV}:spec.accessModes"),
-            Column("Reclaim Policy", f"{_PV}:spec.persistentVolumeReclaimPolicy"),
-            Column("Status", f"{_PV}:status.phase"),
-            Column("Claim", f"{_PV}:spec.claimRef"),
-            Column("StorageClass", "StorageClass of the pv"),
-            Column("VolumeAttributesClass", "VolumeAttributesClass of the pv"),
-            Column("Reason", f"{_PV}:status.reason"),
-            AGE,
-            wide("VolumeMode", f"{_PV}:spec.volumeMode"),
+    ("", "persistentvolumes"): printer(
+        "v1/PersistentVolume",
+        NAME,
+        column("Capacity", "@spec.capacity", _capacity("spec.capacity")),
+        column("Access Modes", "@spec.accessModes", _access_modes("spec.accessModes")),
+        field("Reclaim Policy", "spec.persistentVolumeReclaimPolicy"),
+        column("Status", "@status.phase", _phase),
+        column("Claim", "@spec.claimRef", _claim),
+        *_classes("pv"),
+        field("Reason", "status.reason"),
+        AGE,
+        _VOLUME_MODE,
+    ),
+    ("", "persistentvolumeclaims"): printer(
+        "v1/PersistentVolumeClaim",
+        NAME,
+        column("Status", "@status.phase", _phase),
+        field("Volume", "spec.volumeName"),
+        column("Capacity", "@status.capacity", _if_bound(_capacity("status.capacity"))),
+        column("Access Modes", "@status.accessModes", _if_bound(_access_modes("status.accessModes"))),
+        *_classes("pvc"),
+        AGE,
+        _VOLUME_MODE,
+    ),
+    (_STORAGE, "storageclasses"): printer(
+        f"{_STORAGE}/v1/StorageClass",
+        named(*_DEFAULT_CLASS),
+        field("Provisioner", "provisioner"),
+        field("ReclaimPolicy", "reclaimPolicy", "Delete"),
+        field("VolumeBindingMode", "volumeBindingMode", "Immediate"),
+        field("AllowVolumeExpansion", "allowVolumeExpansion", False),
+        AGE,
+    ),
+    (_STORAGE, "volumeattributesclasses"): printer(
+        f"{_STORAGE}/v1/VolumeAttributesClass", NAME, field("DriverName", "driverName"), AGE
+    ),
+    (_STORAGE, "volumeattachments"): printer(
+        f"{_STORAGE}/v1/VolumeAttachment",
+        NAME,
+        Column("Attacher", "@spec.attacher", lambda obj, _: obj["spec"].get("attacher", ""), format="name"),
+        field("PV", "spec.source.persistentVolumeName"),
+        field("Node", "spec.nodeName"),
+        field("Attached", "status.attached", False, "boolean"),
+        AGE,
+    ),
+    (_STORAGE, "csinodes"): printer(
+        f"{_STORAGE}/v1/CSINode",
+        NAME,
+        count(
+            "Drivers", "spec.drivers", "Drivers indicates the number of CSI drivers registered on the node", "integer"
         ),
-        _volume,
+        AGE,
     ),
-    ("", "persistentvolumeclaims"): Printer(
-        (
-            NAME,
-            Column("Status", f"{_PVC}:status.phase"),
-            Column("Volume", f"{_PVC}:spec.volumeName"),
-            Column("Capacity", f"{_PVC}:status.capacity"),
-            Column("Access Modes", f"{_PVC}:status.accessModes"),
-            Column("StorageClass", "StorageClass of the pvc"),
-            Column("VolumeAttributesClass", "VolumeAttributesClass of the pvc"),
-            AGE,
-            wide("VolumeMode", f"{_PVC}:spec.volumeMode"),
-        ),
-        _claim,
-    ),
-    ("storage.k8s.io", "storageclasses"): Printer(
-        (
-            NAME,
-            Column("Provisioner", f"{_SC}:provisioner"),
-            Column("ReclaimPolicy", f"{_SC}:reclaimPolicy"),
-            Column("VolumeBindingMode", f"{_SC}:volumeBindingMode"),
-            Column("AllowVolumeExpansion", f"{_SC}:allowVolumeExpansion"),
-            AGE,
-        ),
-        _storage_class,
-    ),
-    ("storage.k8s.io", "volumeattributesclasses"): Printer(
-        (NAME, Column("DriverName", "@storage.k8s.io/v1/VolumeAttributesClass:driverName"), AGE), _attributes_class
-    ),
-    ("storage.k8s.io", "volumeattachments"): Printer(
-        (
-            NAME,
-            Column("Attacher", f"{_ATTACHMENT}:spec.attacher", format="name"),
-            Column("PV", f"{_ATTACHMENT}:spec.source.persistentVolumeName"),
-            Column("Node", f"{_ATTACHMENT}:spec.nodeName"),
-            Column("Attached", f"{_ATTACHMENT}:status.attached", "boolean"),
-            AGE,
-        ),
-        _attachment,
-    ),
-    ("storage.k8s.io", "csinodes"): Printer(
-        (NAME, Column("Drivers", "Drivers indicates the number of CSI drivers registered on the node", "integer"), AGE),
-        _csi_node,
-    ),
-    ("storage.k8s.io", "csidrivers"): Printer(
-        (
-            NAME,
-            Column("AttachRequired", f"{_DRIVER}.attachRequired", "boolean"),
-            Column("PodInfoOnMount", f"{_DRIVER}.podInfoOnMount", "boolean"),
-            Column("StorageCapacity", f"{_DRIVER}.storageCapacity", "boolean"),
-            Column("TokenRequests", f"{_DRIVER}.tokenRequests"),
-            Column("RequiresRepublish", f"{_DRIVER}.requiresRepublish", "boolean"),
-            Column("Modes", f"{_DRIVER}.volumeLifecycleModes"),
-            AGE,
-        ),
-        _csi_driver,
+    (_STORAGE, "csidrivers"): printer(
+        f"{_STORAGE}/v1/CSIDriver",
+        NAME,
+        field("AttachRequired", "spec.attachRequired", True, "boolean"),
+        field("PodInfoOnMount", "spec.podInfoOnMount", False, "boolean"),
+        field("StorageCapacity", "spec.storageCapacity", False, "boolean"),
+        column("TokenRequests", "@spec.tokenRequests", _token_requests),
+        field("RequiresRepublish", "spec.requiresRepublish", False, "boolean"),
+        column("Modes", "@spec.volumeLifecycleModes", lambda obj: ",".join(_lifecycle_modes(obj)) or "<none>"),
+        AGE,
     ),
 }

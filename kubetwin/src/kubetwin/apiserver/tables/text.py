@@ -75,11 +75,6 @@ def _seconds(delta: timedelta) -> float:
     return delta.total_seconds()
 
 
-def age(obj: Obj, now: datetime) -> str:
-    """The AGE cell."""
-    return since(obj["metadata"].get("creationTimestamp"), now)
-
-
 def labels_text(labels: Mapping[str, str] | None) -> str:
     """Labels as `a=1,b=2`, sorted; `<none>` without any."""
     return ",".join(sorted(f"{key}={value}" for key, value in (labels or {}).items())) or "<none>"
@@ -115,12 +110,6 @@ def cut_list(items: Sequence[str], limit: int = 3) -> str:
     if len(items) > limit:
         return f"{text} + {len(items) - limit} more..."
     return text or "<unset>"
-
-
-def container_cells(containers: Sequence[Obj] | None) -> list[str]:
-    """The CONTAINERS and IMAGES cells of a pod template."""
-    found = containers or ()
-    return [",".join(c["name"] for c in found), ",".join(c.get("image", "") for c in found)]
 
 
 def quantity_text(value: str | int | float) -> str:

@@ -3,15 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from kubetwin.apiserver.tables.columns import AGE, CONTAINERS, IMAGES, NAME, Cell, Column, Printer, wide
+from kubetwin.apiserver.tables.columns import (
+    AGE,
+    CONTAINERS,
+    NAME,
+    Column,
+    Printer,
+    column,
+    containers,
+    count,
+    field,
+    part,
+    printer,
+)
 from kubetwin.apiserver.tables.text import (
     Obj,
-    age,
     between,
-    container_cells,
     labels_text,
     quantity_text,
     selector_or_none,
@@ -20,67 +30,15 @@ from kubetwin.apiserver.tables.text import (
 )
 
 
-def _pod_spec(obj: Obj) -> Obj:
-    spec: Obj = ((obj["spec"].get("template") or {}).get("spec")) or {}
-    return spec
+def _ready(obj: Obj) -> str:
+    return f"{(obj.get('status') or {}).get('readyReplicas', 0)}/{obj['spec'].get('replicas', 1)}"
 
 
-def _container_cells(obj: Obj) -> list[str]:
-    return container_cells(_pod_spec(obj).get("containers"))
-
-
-def _deployment(obj: Obj, now: datetime) -> list[Cell]:
-    status = obj.get("status") or {}
-    return [
-        obj["metadata"]["name"],
-        f"{status.get('readyReplicas', 0)}/{obj['spec'].get('replicas', 1)}",
-        status.get("updatedReplicas", 0),
-        status.get("availableReplicas", 0),
-        age(obj, now),
-        *_container_cells(obj),
-        selector_text(obj["spec"].get("selector")),
-    ]
-
-
-def _replica_set(obj: Obj, now: datetime) -> list[Cell]:
-    status, spec = obj.get("status") or {}, obj["spec"]
-    selector = spec.get("selector")
-    is_controller = obj.get("kind") == "ReplicationController"
-    return [
-        obj["metadata"]["name"],
-        spec.get("replicas", 1),
-        status.get("replicas", 0),
-        status.get("readyReplicas", 0),
-        age(obj, now),
-        *_container_cells(obj),
-        labels_text(selector) if is_controller else selector_or_none(selector),
-    ]
-
-
-def _stateful_set(obj: Obj, now: datetime) -> list[Cell]:
-    status = obj.get("status") or {}
-    return [
-        obj["metadata"]["name"],
-        f"{status.get('readyReplicas', 0)}/{obj['spec'].get('replicas', 1)}",
-        age(obj, now),
-        *_container_cells(obj),
-    ]
-
-
-def _daemon_set(obj: Obj, now: datetime) -> list[Cell]:
-    status = obj.get("status") or {}
-    return [
-        obj["metadata"]["name"],
-        status.get("desiredNumberScheduled", 0),
-        status.get("currentNumberScheduled", 0),
-        status.get("numberReady", 0),
-        status.get("updatedNumberScheduled", 0),
-        status.get("numberAvailable", 0),
-        labels_text(_pod_spec(obj).get("nodeSelector")),
-        age(obj, now),
-        *_container_cells(obj),
-        selector_or_none(obj["spec"].get("selector")),
-    ]
+def _selector(
+    text: Callable[[Obj | None], str] = selector_or_none, path: str = "spec.selector", doc: str = "@spec.selector"
+) -> Column:
+    find = part(path)
+    return column("Selector", doc, lambda obj: text(find(obj)), wide=True)
 
 
 def _job_status(obj: Obj) -> str:
@@ -99,55 +57,42 @@ def _job_status(obj: Obj) -> str:
     return "Running"
 
 
-def _job(obj: Obj, now: datetime) -> list[Cell]:
-    spec, status = obj["spec"], obj.get("status") or {}
-    done, wanted, parallelism = status.get("succeeded", 0), spec.get("completions"), spec.get("parallelism", 0)
+def _completions(obj: Obj) -> str:
+    spec = obj["spec"]
+    done, wanted = (obj.get("status") or {}).get("succeeded", 0), spec.get("completions")
     if wanted is not None:
-        completions = f"{done}/{wanted}"
-    else:
-        completions = f"{done}/1 of {parallelism}" if parallelism > 1 else f"{done}/1"
-    duration = ""
-    if start := status.get("startTime"):
-        end = status.get("completionTime")
-        duration = between(start, end) if end else since(start, now)
-    return [
-        obj["metadata"]["name"],
-        _job_status(obj),
-        completions,
-        duration,
-        age(obj, now),
-        *_container_cells(obj),
-        selector_or_none(spec.get("selector")),
-    ]
+        return f"{done}/{wanted}"
+    parallelism = spec.get("parallelism", 0)
+    return f"{done}/1 of {parallelism}" if parallelism > 1 else f"{done}/1"
 
 
-def _cron_job(obj: Obj, now: datetime) -> list[Cell]:
-    spec, status = obj["spec"], obj.get("status") or {}
-    job_spec = spec["jobTemplate"].get("spec") or {}
-    suspend = spec.get("suspend")
-    last = status.get("lastScheduleTime")
-    return [
-        obj["metadata"]["name"],
-        spec.get("schedule", ""),
-        spec.get("timeZone") or "<none>",
-        "<unset>" if suspend is None else str(suspend),
-        len(status.get("active") or ()),
-        since(last, now) if last else "<none>",
-        age(obj, now),
-        *container_cells((job_spec.get("template") or {}).get("spec", {}).get("containers")),
-        # A template without a selector is a nil selector, which selects nothing and prints as empty.
-        selector_or_none(job_spec.get("selector")),
-    ]
+def _duration(obj: Obj, now: datetime) -> str:
+    status = obj.get("status") or {}
+    start, end = status.get("startTime"), status.get("completionTime")
+    if not start:
+        return ""
+    return between(start, end) if end else since(start, now)
 
 
-def _controller_revision(obj: Obj, now: datetime) -> list[Cell]:
+def _last_schedule(obj: Obj, now: datetime) -> str:
+    last = (obj.get("status") or {}).get("lastScheduleTime")
+    return since(last, now) if last else "<none>"
+
+
+def _or(path: str, unset: str) -> Callable[[Obj], str]:
+    """A value as text, `unset` where there is none."""
+    find = part(path)
+    return lambda obj: unset if (found := find(obj)) is None else str(found)
+
+
+def _owner(obj: Obj) -> str:
     controller = "<none>"
     for owner in obj["metadata"].get("ownerReferences") or ():
         if owner.get("controller"):
             group, _, _ = owner["apiVersion"].rpartition("/")
             kind = f"{owner['kind']}.{group}" if group else owner["kind"]
             controller = f"{kind.lower()}/{owner['name']}"
-    return [obj["metadata"]["name"], controller, obj.get("revision", 0), age(obj, now)]
+    return controller
 
 
 def _value(value: str | int | None) -> str:
@@ -206,157 +151,117 @@ def _as_v2_metrics(obj: Obj) -> tuple[Sequence[Obj], Sequence[Obj]]:
     return [{"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": goal}}}], now
 
 
-def _autoscaler(obj: Obj, now: datetime) -> list[Cell]:
-    spec, target = obj["spec"], obj["spec"]["scaleTargetRef"]
-    minimum = spec.get("minReplicas")
-    return [
-        obj["metadata"]["name"],
-        f"{target['kind']}/{target['name']}",
-        _metrics(*_as_v2_metrics(obj)),
-        "<unset>" if minimum is None else str(minimum),
-        spec.get("maxReplicas", 0),
-        (obj.get("status") or {}).get("currentReplicas", 0),
-        age(obj, now),
-    ]
+def _target(obj: Obj) -> str:
+    target = obj["spec"]["scaleTargetRef"]
+    return f"{target['kind']}/{target['name']}"
 
 
-def _disruption_budget(obj: Obj, now: datetime) -> list[Cell]:
-    spec = obj.get("spec") or {}
-    least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
-    return [
-        obj["metadata"]["name"],
-        "N/A" if least is None else str(least),
-        "N/A" if most is None else str(most),
-        (obj.get("status") or {}).get("disruptionsAllowed", 0),
-        age(obj, now),
-    ]
-
-
-def _scale(obj: Obj, now: datetime) -> list[Cell]:
-    return [
-        obj["metadata"]["name"],
-        (obj.get("spec") or {}).get("replicas", 0),
-        (obj.get("status") or {}).get("replicas", 0),
-        age(obj, now),
-    ]
-
-
-def _replica_columns(kind: str) -> Sequence[Column]:
-    return (
+def _replicas(kind: str, selector: Callable[[Obj | None], str]) -> Printer:
+    return printer(
+        kind,
         NAME,
-        Column("Desired", f"@{kind}:spec.replicas", "integer"),
-        Column("Current", f"@{kind}:status.replicas", "integer"),
-        Column("Ready", f"@{kind}:status.readyReplicas", "integer"),
+        field("Desired", "spec.replicas", 1, "integer"),
+        field("Current", "status.replicas", 0, "integer"),
+        field("Ready", "status.readyReplicas", 0, "integer"),
         AGE,
-        CONTAINERS,
-        IMAGES,
-        wide("Selector", f"@{kind}:spec.selector"),
+        *CONTAINERS,
+        _selector(selector),
     )
 
 
-_READY = Column("Ready", "Number of the pod with ready state")
-_HPA = "autoscaling/v2/HorizontalPodAutoscaler"
+_READY = column("Ready", "Number of the pod with ready state", _ready)
+_node_selector = part("spec.template.spec.nodeSelector")
+_JOB_SPEC = "spec.jobTemplate.spec"
 
 PRINTERS: dict[tuple[str, str], Printer] = {
-    ("apps", "deployments"): Printer(
-        (
-            NAME,
-            _READY,
-            Column("Up-to-date", "@apps/v1/Deployment:status.updatedReplicas"),
-            Column("Available", "@apps/v1/Deployment:status.availableReplicas"),
-            AGE,
-            CONTAINERS,
-            IMAGES,
-            wide("Selector", "@apps/v1/Deployment:spec.selector"),
-        ),
-        _deployment,
+    ("apps", "deployments"): printer(
+        "apps/v1/Deployment",
+        NAME,
+        _READY,
+        field("Up-to-date", "status.updatedReplicas", 0),
+        field("Available", "status.availableReplicas", 0),
+        AGE,
+        *CONTAINERS,
+        _selector(selector_text),
     ),
-    ("apps", "replicasets"): Printer(_replica_columns("apps/v1/ReplicaSet"), _replica_set),
-    ("", "replicationcontrollers"): Printer(_replica_columns("v1/ReplicationController"), _replica_set),
-    ("apps", "statefulsets"): Printer((NAME, _READY, AGE, CONTAINERS, IMAGES), _stateful_set),
-    ("apps", "daemonsets"): Printer(
-        (
-            NAME,
-            Column("Desired", "@apps/v1/DaemonSet:status.desiredNumberScheduled", "integer"),
-            Column("Current", "@apps/v1/DaemonSet:status.currentNumberScheduled", "integer"),
-            Column("Ready", "@apps/v1/DaemonSet:status.numberReady", "integer"),
-            Column("Up-to-date", "@apps/v1/DaemonSet:status.updatedNumberScheduled", "integer"),
-            Column("Available", "@apps/v1/DaemonSet:status.numberAvailable", "integer"),
-            Column("Node Selector", "@v1/Pod:spec.nodeSelector"),
-            AGE,
-            CONTAINERS,
-            IMAGES,
-            wide("Selector", "@apps/v1/DaemonSet:spec.selector"),
-        ),
-        _daemon_set,
+    ("apps", "replicasets"): _replicas("apps/v1/ReplicaSet", selector_or_none),
+    ("", "replicationcontrollers"): _replicas("v1/ReplicationController", labels_text),
+    ("apps", "statefulsets"): printer("apps/v1/StatefulSet", NAME, _READY, AGE, *CONTAINERS),
+    ("apps", "daemonsets"): printer(
+        "apps/v1/DaemonSet",
+        NAME,
+        field("Desired", "status.desiredNumberScheduled", 0, "integer"),
+        field("Current", "status.currentNumberScheduled", 0, "integer"),
+        field("Ready", "status.numberReady", 0, "integer"),
+        field("Up-to-date", "status.updatedNumberScheduled", 0, "integer"),
+        field("Available", "status.numberAvailable", 0, "integer"),
+        column("Node Selector", "@v1/Pod:spec.nodeSelector", lambda obj: labels_text(_node_selector(obj))),
+        AGE,
+        *CONTAINERS,
+        _selector(),
     ),
-    ("apps", "controllerrevisions"): Printer(
-        (
-            NAME,
-            Column("Controller", "Controller of the object"),
-            Column("Revision", "@apps/v1/ControllerRevision:revision"),
-            AGE,
-        ),
-        _controller_revision,
+    ("apps", "controllerrevisions"): printer(
+        "apps/v1/ControllerRevision",
+        NAME,
+        column("Controller", "Controller of the object", _owner),
+        field("Revision", "revision", 0),
+        AGE,
     ),
-    ("batch", "jobs"): Printer(
-        (
-            NAME,
-            Column("Status", "Status of the job."),
-            Column("Completions", "@batch/v1/Job:status.succeeded"),
-            Column("Duration", "Time required to complete the job."),
-            AGE,
-            CONTAINERS,
-            IMAGES,
-            wide("Selector", "@batch/v1/Job:spec.selector"),
-        ),
-        _job,
+    ("batch", "jobs"): printer(
+        "batch/v1/Job",
+        NAME,
+        column("Status", "Status of the job.", _job_status),
+        column("Completions", "@status.succeeded", _completions),
+        Column("Duration", "Time required to complete the job.", _duration),
+        AGE,
+        *CONTAINERS,
+        _selector(),
     ),
-    ("batch", "cronjobs"): Printer(
-        (
-            NAME,
-            Column("Schedule", "@batch/v1/CronJob:spec.schedule"),
-            Column("Timezone", "@batch/v1/CronJob:spec.timeZone"),
-            Column("Suspend", "@batch/v1/CronJob:spec.suspend", "boolean"),
-            Column("Active", "@batch/v1/CronJob:status.active", "integer"),
-            Column("Last Schedule", "@batch/v1/CronJob:status.lastScheduleTime"),
-            AGE,
-            CONTAINERS,
-            IMAGES,
-            wide("Selector", "@batch/v1/Job:spec.selector"),
-        ),
-        _cron_job,
+    ("batch", "cronjobs"): printer(
+        "batch/v1/CronJob",
+        NAME,
+        field("Schedule", "spec.schedule"),
+        field("Timezone", "spec.timeZone", empty="<none>"),
+        column("Suspend", "@spec.suspend", _or("spec.suspend", "<unset>"), "boolean"),
+        count("Active", "status.active", type="integer"),
+        Column("Last Schedule", "@status.lastScheduleTime", _last_schedule),
+        AGE,
+        *containers(f"{_JOB_SPEC}.template.spec.containers"),
+        # A template without a selector is a nil selector, which selects nothing and prints as empty.
+        _selector(path=f"{_JOB_SPEC}.selector", doc="@batch/v1/Job:spec.selector"),
     ),
-    ("autoscaling", "horizontalpodautoscalers"): Printer(
-        (
-            NAME,
-            Column("Reference", f"@{_HPA}:spec.scaleTargetRef"),
-            Column("Targets", f"@{_HPA}:spec.metrics"),
-            Column("MinPods", f"@{_HPA}:spec.minReplicas"),
-            Column("MaxPods", f"@{_HPA}:spec.maxReplicas"),
-            Column("Replicas", f"@{_HPA}:status.currentReplicas"),
-            AGE,
-        ),
-        _autoscaler,
+    ("autoscaling", "horizontalpodautoscalers"): printer(
+        "autoscaling/v2/HorizontalPodAutoscaler",
+        NAME,
+        column("Reference", "@spec.scaleTargetRef", _target),
+        column("Targets", "@spec.metrics", lambda obj: _metrics(*_as_v2_metrics(obj))),
+        column("MinPods", "@spec.minReplicas", _or("spec.minReplicas", "<unset>")),
+        field("MaxPods", "spec.maxReplicas", 0),
+        field("Replicas", "status.currentReplicas", 0),
+        AGE,
     ),
-    ("policy", "poddisruptionbudgets"): Printer(
-        (
-            NAME,
-            Column("Min Available", "The minimum number of pods that must be available."),
-            Column("Max Unavailable", "The maximum number of pods that may be unavailable."),
-            Column("Allowed Disruptions", "Calculated number of pods that may be disrupted at this time.", "integer"),
-            AGE,
+    ("policy", "poddisruptionbudgets"): printer(
+        "policy/v1/PodDisruptionBudget",
+        NAME,
+        column("Min Available", "The minimum number of pods that must be available.", _or("spec.minAvailable", "N/A")),
+        column(
+            "Max Unavailable", "The maximum number of pods that may be unavailable.", _or("spec.maxUnavailable", "N/A")
         ),
-        _disruption_budget,
+        field(
+            "Allowed Disruptions",
+            "status.disruptionsAllowed",
+            0,
+            "integer",
+            doc="Calculated number of pods that may be disrupted at this time.",
+        ),
+        AGE,
     ),
 }
 
-SCALE = Printer(
-    (
-        Column("Name", "@meta:name"),
-        Column("Desired", "@autoscaling/v1/Scale:spec.replicas", "integer"),
-        Column("Available", "@autoscaling/v1/Scale:status.replicas", "integer"),
-        AGE,
-    ),
-    _scale,
+SCALE = printer(
+    "autoscaling/v1/Scale",
+    field("Name", "metadata.name", doc="@meta:name"),
+    field("Desired", "spec.replicas", 0, "integer"),
+    field("Available", "status.replicas", 0, "integer"),
+    AGE,
 )
