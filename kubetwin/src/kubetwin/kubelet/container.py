@@ -15,6 +15,7 @@ from typing import Protocol
 from kubetwin.client import Obj
 from kubetwin.kubelet import images
 from kubetwin.kubelet.apps.base import App, Ended
+from kubetwin.kubelet.commands import exit_code
 from kubetwin.kubelet.faults import Fault
 from kubetwin.kubelet.logs import RunLog
 from kubetwin.kubelet.programs import Program, program_for
@@ -101,6 +102,8 @@ class Container:
     _image_backoff: float = 0.0
     _image_retry: float = 0.0
     _probers: list[_Prober] = field(default_factory=list)
+    _told: set[str] = field(default_factory=set)
+    """Kinds of probes of which was said that their command is not run."""
 
     @property
     def name(self) -> str:
@@ -305,6 +308,11 @@ class Container:
         self._kill_at = math.inf
         self._begin_probes(now)
 
+    def resize(self, resources: Obj | None) -> None:
+        """Other requests and limits, taken over at once and without a restart."""
+        if resources is not None and resources != self.spec.get("resources"):
+            self.spec = {**self.spec, "resources": resources}
+
     def _begin_app(self, now: float, log: RunLog) -> Ended | None:
         """Only a program that would run for ever has a mind of its own; a fault is stronger."""
         self.app = self.host.app(self.spec, log) if self.program.lifetime is None else None
@@ -367,7 +375,8 @@ class Container:
     def _begin_other_probes(self, started: float, now: float) -> None:
         for kind in ("liveness", "readiness"):
             probe = self.spec.get(f"{kind}Probe")
-            if probe and not (kind == "liveness" and self.program.live and self.program.up_after == 0):
+            lives = kind == "liveness" and self.program.live and self.program.up_after == 0
+            if probe and not (lives and not probe.get("exec")):
                 self._probers.append(_Prober(kind, probe, max(now, started + self._delay(probe))))
 
     def _delay(self, probe: Obj) -> float:
@@ -390,6 +399,7 @@ class Container:
     def _probe(self, prober: _Prober, now: float) -> None:
         up = now - self.started_at >= self.program.up_after
         good = up and (self.program.ready if prober.kind == "readiness" else self.program.live)
+        good = good and self._command_succeeds(prober)
         period = float(prober.spec.get("periodSeconds") or 10) * self.host.settings.probe_scale
         prober.next_at = now + max(period, 0.005)
         if good:
@@ -412,6 +422,20 @@ class Container:
         if self.policy != "Never":
             text += ", will be restarted"
         self.stop(now, text)
+
+    def _command_succeeds(self, prober: _Prober) -> bool:
+        """Whether an exec probe's command succeeds. Of an unknown one that is assumed, and never in silence."""
+        command = (prober.spec.get("exec") or {}).get("command")
+        if command is None:
+            return True
+        code = exit_code(command)
+        if code is None and prober.kind not in self._told:
+            self._told.add(prober.kind)
+            text = (
+                f"{prober.kind.capitalize()} probe: nothing runs in a simulated pod, its command is taken as successful"
+            )
+            self.emit("Normal", "ProbeNotRun", text)
+        return not code
 
     def _succeeded(self, prober: _Prober, now: float) -> None:
         if prober.kind == "startup":

@@ -127,6 +127,9 @@ class PodMachine:
 
     def update(self, pod: Obj) -> None:
         self.pod = pod
+        specs = {c["name"]: c for part in ("initContainers", "containers") for c in pod["spec"].get(part) or ()}
+        for container in (*self.inits, *self.mains):
+            container.resize(specs.get(container.name, container.spec).get("resources"))
         grace = pod["metadata"].get("deletionGracePeriodSeconds")
         if grace is not None:
             self.grace = float(grace)

@@ -7,6 +7,7 @@ from kubetwin.apiserver import schema as schemas
 from kubetwin.apiserver.resources import ResourceType
 from kubetwin.apiserver.store import Object
 from kubetwin.apiserver.strategies.context import Context
+from kubetwin.apiserver.strategies.parts import PARTS
 from kubetwin.apiserver.strategies.rules import CREATE, UPDATE
 
 # Kinds whose metadata.generation counts changes of their desired state. Source: the strategies in pkg/registry.
@@ -73,7 +74,9 @@ def prepare_update(resource_type: ResourceType, new: Object, old: Object, subres
         return
     if subresource == "status":
         _status_only(new, old)
-    elif has_status(resource_type):
+    if part := PARTS.get((key, subresource)):
+        part(new, old, context)
+    elif subresource != "status" and has_status(resource_type):
         _keep(new, old, "status")
     if rule := UPDATE.get(key):
         rule(new, old, subresource, context)

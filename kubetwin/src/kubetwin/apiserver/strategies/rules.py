@@ -68,6 +68,12 @@ def _create_signing_request(obj: Object, context: Context) -> None:
     obj["spec"]["groups"] = list(user.groups)
     if user.uid:
         obj["spec"]["uid"] = user.uid
+    if user.extra:
+        obj["spec"]["extra"] = {name: list(values) for name, values in user.extra.items()}
+
+
+def _update_signing_request(new: Object, old: Object, subresource: str, context: Context) -> None:
+    new["spec"] = old["spec"]
 
 
 def _create_definition(obj: Object, context: Context) -> None:
@@ -108,6 +114,7 @@ UPDATE: dict[tuple[str, str], UpdateRule] = {
     ("", "services"): services.update,
     ("apps", "daemonsets"): workloads.update_daemon_set,
     ("apps", "deployments"): workloads.update_deployment,
+    ("certificates.k8s.io", "certificatesigningrequests"): _update_signing_request,
     ("rbac.authorization.k8s.io", "clusterroles"): _update_role,
     ("rbac.authorization.k8s.io", "roles"): _update_role,
 }

@@ -13,6 +13,7 @@ from kubetwin.apiserver.schema import Schema
 from kubetwin.apiserver.status import Cause
 from kubetwin.apiserver.validation import (
     batch,
+    certificates,
     core,
     crds,
     custom,
@@ -22,6 +23,7 @@ from kubetwin.apiserver.validation import (
     pod_update,
     pods,
     services,
+    statuses,
     workloads,
 )
 from kubetwin.apiserver.validation.errors import Errors
@@ -94,13 +96,27 @@ def validate(
         metadata.updated(errors, meta, old.get("metadata") or {})
     if schema is not None and is_custom:
         custom.resource(errors, new, old, schema)
-    elif not subresource and (old is None or _changed(new, old)):
+    elif old is not None and subresource:
+        _part(errors, (group, kind), new, old, subresource)
+    elif old is None or _changed(new, old):
         validator = _BY_KIND.get((group, kind))
         if validator is not None:
             validator(errors, new, old)
         elif (group, kind) == ("", "Event"):
             events.event(errors, new, old, core=requested in ("", api_version))
     return errors.causes
+
+
+def _part(errors: Errors, kind: tuple[str, str], new: Object, old: Object, subresource: str) -> None:
+    if kind == ("certificates.k8s.io", "CertificateSigningRequest"):
+        certificates.update(errors, new, old, subresource)
+    elif subresource == "status":
+        statuses.check(errors, kind, new, old)
+    elif subresource == "resize":
+        pods.pod(errors, new)
+        pod_update.resized(errors, new, old)
+    elif subresource == "ephemeralcontainers":
+        pod_update.debugged(errors, new.get("spec") or {}, old.get("spec") or {})
 
 
 def _changed(new: Object, old: Object) -> bool:

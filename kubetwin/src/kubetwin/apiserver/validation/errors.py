@@ -46,6 +46,10 @@ class Errors:
         """The value does not do."""
         self._add(path, "FieldValueInvalid", f"Invalid value: {shown(value)}", detail)
 
+    def unfit(self, path: str, detail: str) -> None:
+        """The value, which is not shown, does not do."""
+        self._add(path, "FieldValueInvalid", "Invalid value", detail)
+
     def invalid_all(self, path: str, value: Any, details: Iterable[str]) -> None:
         """One error for each reason why the value does not do."""
         for detail in details:

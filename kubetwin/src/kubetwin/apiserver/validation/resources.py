@@ -9,6 +9,7 @@ from kubetwin.apiserver.schema.quantity import value_of
 from kubetwin.apiserver.validation import names
 from kubetwin.apiserver.validation.errors import NEGATIVE, Errors
 
+_COMPUTE = ("cpu", "memory")
 _STANDARD = ("cpu", "memory", "ephemeral-storage")
 _NATIVE_TEXT = "must be a standard resource type or fully qualified"
 _CONTAINER_TEXT = "must be a standard resource for containers"
@@ -52,3 +53,22 @@ def positive(errors: Errors, amount: str, path: str) -> None:
     """A quantity above zero."""
     if value_of(amount) <= 0:
         errors.invalid(path, amount, "must be greater than zero")
+
+
+def _compute(container: dict[str, Any], kind: str) -> dict[str, str]:
+    listed = (container.get("resources") or {}).get(kind) or {}
+    return {name: str(value) for name, value in listed.items() if name in _COMPUTE and str(value) not in ("0", "")}
+
+
+def qos_class(spec: dict[str, Any]) -> str:
+    """The quality of service of a pod: Guaranteed, Burstable or BestEffort. Source: pkg/apis/core/v1/helper/qos."""
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    guaranteed, any_set = True, False
+    for container in containers:
+        requests, limits = _compute(container, "requests"), _compute(container, "limits")
+        any_set = any_set or bool(requests or limits)
+        if set(limits) != set(_COMPUTE) or any(requests.get(n, limits[n]) != limits[n] for n in _COMPUTE):
+            guaranteed = False
+    if not any_set:
+        return "BestEffort"
+    return "Guaranteed" if guaranteed else "Burstable"
