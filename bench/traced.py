@@ -24,7 +24,9 @@ MARKS: list[tuple[str, float, float]] = []
 WHERE = {
     "backout.diagnosis.diagnose": ("diagnose",),
     "backout.workflows.prepare": ("make_plan",),
-    "backout.cli.running": ("carry_out", "require_tools", "conclude"),
+    "backout.app.running": ("carry_out",),
+    "backout.app.approval": ("require_tools",),
+    "backout.cli.endings": ("conclude",),
     "backout.engine.dbos_engine": ("DbosEngine._launch", "DbosEngine.close"),
     "backout.workflows.stages": (
         "Stages._check_plan",

@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
-from backout.cli import store
-from backout.cli.unfinished import tell_unfinished
+from backout.app import store
+from backout.app.unfinished import tell_unfinished
+from backout.app.workspace import Where, Workspace
+from backout.cli.console import Console
+from backout.cli.options import GlobalOptions
 from backout.engine.store.port import RunSummary
 from backout.model.message import msg
+from backout.model.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -28,7 +32,13 @@ from backout.model.message import msg
     ],
 )
 def test_it_is_named_once_and_where_it_matters(
-    monkeypatch: pytest.MonkeyPatch, state: Any, contexts: list[str], namespace: str | None, undone: str, told: bool
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    state: Any,
+    contexts: list[str],
+    namespace: str | None,
+    undone: str,
+    told: bool,
 ) -> None:
     run = RunSummary(
         id="r1",
@@ -47,16 +57,10 @@ def test_it_is_named_once_and_where_it_matters(
         yield SimpleNamespace(summaries=lambda limit: [run])
 
     monkeypatch.setattr(store, "open_store", opened)
-    notes: list[str] = []
-    session: Any = SimpleNamespace(
-        text=True,
-        contexts=contexts,
-        values={"namespace": namespace},
-        note=lambda text, **args: notes.append(msg(text, **args).text),
-    )
-    tell_unfinished(session)
+    where = Where(contexts=tuple(contexts), namespace=namespace or "")
+    tell_unfinished(Workspace(Settings(), where, Console(GlobalOptions(lang="en"))))
     wanted = (
         "Run r1 on secret/s in shop of c1 stopped half-way. `backout resume r1` finishes it; "
         "when it is over, `backout undo r1` takes it back."
     )
-    assert notes == ([wanted] if told else [])
+    assert capsys.readouterr().err == (wanted + "\n" if told else "")

@@ -36,6 +36,15 @@ def require_kubetwin() -> None:
         ) from error
 
 
+def kubetwin_version() -> dict[str, str] | None:
+    """Which one is installed, if any."""
+    try:
+        from kubetwin import __version__
+    except ModuleNotFoundError:
+        return None
+    return {"version": __version__}
+
+
 @contextmanager
 def twin_errors() -> Iterator[None]:
     """Errors of embedded clusters and of the lab become those of the house, with the same code and words.

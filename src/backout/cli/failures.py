@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
+from typing import TYPE_CHECKING
 
 import click
 
-from backout.errors import BackoutError, fill
+from backout.errors import BackoutError, UsageError, fill
+
+if TYPE_CHECKING:
+    from backout.app.events import Failed
+    from backout.cli.options import GlobalOptions
+    from backout.cli.render.page import Page
 
 
-def unforeseen(error: Exception) -> BackoutError:
+def unforeseen(error: Exception, *, verbose: bool = False) -> BackoutError:
     """Wraps an error that no class of ours foresaw. Its traceback goes to stderr only when asked for (-v)."""
-    values = _values()
-    if values.get("verbose"):
+    if verbose:
         traceback.print_exception(error)
     where = traceback.extract_tb(error.__traceback__)
     place = f"{where[-1].filename.rpartition('/')[2]}:{where[-1].lineno}" if where else "?"
@@ -26,6 +30,29 @@ def unforeseen(error: Exception) -> BackoutError:
     )
 
 
+def misused(error: click.ClickException) -> BackoutError:
+    """What the parser of the command line did not understand, as an error of ours."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "backout"
+    hint = "{command} --help"
+    if isinstance(error, click.NoSuchOption):
+        near = ", ".join(error.possibilities or ())
+        expected = "{near}, perhaps" if near else ""
+        return UsageError(
+            "There is no option {option}.",
+            option=error.option_name,
+            expected=expected,
+            near=near,
+            hint=hint,
+            command=command,
+        )
+    if isinstance(error, click.MissingParameter):
+        name = error.param.get_error_hint(error.ctx) if error.param is not None and error.ctx is not None else "?"
+        return UsageError("{name} is missing.", name=name, hint=hint, command=command)
+    problem = error.format_message().rstrip(".").replace("\n", " ")
+    return UsageError("{problem}.", problem=problem, hint=hint, command=command)
+
+
 def as_document(error: BackoutError) -> dict[str, object]:
     """The error in JSON: stable code, English sentences."""
     parts = {name: fill(getattr(error, name), error.arguments) for name in ("expected", "found", "hint")}
@@ -33,43 +60,35 @@ def as_document(error: BackoutError) -> dict[str, object]:
     return {"apiVersion": "backout.dev/v1", "kind": "Error", "error": {**body, **{k: v for k, v in parts.items() if v}}}
 
 
-def show_failure(error: BackoutError) -> None:
+def failed_document(failed: Failed) -> dict[str, object]:
+    """The error, with where it happened."""
+    where = {"cluster": failed.cluster}
+    if failed.target is not None:
+        where |= {"namespace": failed.target.namespace, "target": str(failed.target)}
+    return {**as_document(failed.error), **where}
+
+
+def show_failure(error: BackoutError, options: GlobalOptions) -> None:
     """Prints the error: text to stderr, or a document to stdout when JSON or YAML was asked for."""
-    from backout.cli.output import print_document
-    from backout.locales import translate
+    if not options.text:
+        from backout.cli.output import print_document
 
-    values = _values()
-    if values.get("output") in ("json", "yaml"):
-        print_document(as_document(error), str(values["output"]))
+        print_document(as_document(error), options.output)
         return
-    lang = str(values.get("lang") or "en")
+    from backout.cli.render.page import Page
 
-    def say(template: str) -> str:
-        return translate(template, error.arguments, lang)
+    page = Page(options.language)
+    error_lines(page, error)
+    click.echo("\n".join(page.lines), err=True)
 
+
+def error_lines(page: Page, error: BackoutError) -> None:
+    """The error for people."""
+    from backout.cli.render.page import paint
+
+    page.line(paint(page.say("Error ({code}): ", code=error.code), "bad") + page.say(error.template, **error.arguments))
     labels = {"expected": "Expected: {text}", "found": "Found: {text}", "hint": "Next: {text}"}
-    click.echo(
-        click.style(translate("Error ({code}): ", {"code": error.code}, lang), fg="red") + say(error.template), err=True
-    )
     for name, label in labels.items():
         template = getattr(error, name)
         if template:
-            click.echo("  " + translate(label, {"text": say(template)}, lang), err=True)
-
-
-def _values() -> dict[str, object]:
-    """The global options, read again from the arguments: the error may have come before they were parsed."""
-    values: dict[str, object] = {}
-    arguments = sys.argv[1:]
-    for index, argument in enumerate(arguments):
-        name, _, value = argument.partition("=")
-        following = arguments[index + 1] if index + 1 < len(arguments) else ""
-        if name in ("-o", "--output"):
-            values["output"] = value or following
-        elif argument in ("-ojson", "-oyaml"):
-            values["output"] = argument[2:]
-        elif name == "--lang":
-            values["lang"] = value or following
-        elif name in ("-v", "--verbose"):
-            values["verbose"] = True
-    return values
+            page.told(label, 2, text=page.say(template, **error.arguments))

@@ -7,16 +7,13 @@ import gc
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 import click
 
 from backout import __version__
-from backout.cli.options import common_options
+from backout.cli.options import GlobalOptions, Group
 
-if TYPE_CHECKING:
-    from backout.errors import BackoutError
-
+STOPPED = 130
 GARBAGE = 50_000
 """New objects after which Python looks for cycles; with its own 700 that is a tenth of the time of a start."""
 
@@ -42,7 +39,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """Knows its commands by name; their modules are imported on call."""
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -51,7 +48,7 @@ class LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = import_module(f"backout.cli.{name}_command").command
+        command = import_module(f"backout.cli.commands.{name}").command
         assert isinstance(command, click.Command)
         return command
 
@@ -62,7 +59,6 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, "--version", message="backout %(version)s")
-@common_options
 def cli() -> None:
     """Takes a Kubernetes deployment from "it went wrong" to "verified healthy, and written up".
 
@@ -97,32 +93,33 @@ def run() -> int:
     """Runs the command line, turns every foreseen error into its message, and returns the exit code."""
     # Nearly all objects live as long as the process: looking for cycles among them is in vain.
     gc.set_threshold(GARBAGE)
+    options = GlobalOptions()
     try:
-        code = cli(standalone_mode=False)
-    except click.exceptions.Abort:
+        code = cli.main(standalone_mode=False, obj=options)
+    except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
-        code = 130
-    except click.ClickException as error:
-        error.show()
-        code = 2
-    except KeyboardInterrupt:
-        click.echo("Stopped.", err=True)
-        code = 130
+        code = STOPPED
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        code = 2
     except Exception as error:
-        code = _report(error)
+        code = _report(error, options)
     return code if isinstance(code, int) else 0
 
 
-def _report(error: Exception) -> int:
-    from backout.cli.failures import show_failure, unforeseen
+def _report(error: Exception, options: GlobalOptions) -> int:
+    from backout.cli.failures import misused, show_failure, unforeseen
     from backout.errors import BackoutError
 
-    foreseen: BackoutError = error if isinstance(error, BackoutError) else unforeseen(error)
-    show_failure(foreseen)
+    if isinstance(error, click.ClickException):
+        foreseen = misused(error)
+    else:
+        foreseen = error if isinstance(error, BackoutError) else unforeseen(error, verbose=options.verbose)
+    show_failure(foreseen, options)
     return foreseen.exit_code
 
 

@@ -1,26 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options that every command takes, before or after its name, as kubectl does."""
+"""The options that every command takes, before or after its name, as kubectl does; and commands that know them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+LANGUAGES = ("en", "ko")
+
+
+@dataclass(slots=True)
+class GlobalOptions:
+    """What was said for the whole command line. Errors are told by it too, those of the parser included."""
+
+    config: str = ""
+    kubeconfig: str = ""
+    contexts: tuple[str, ...] = ()
+    namespace: str = ""
+    all_namespaces: bool = False
+    output: str = "text"
+    lang: str = ""
+    verbose: bool = False
+    no_color: bool = False
+
+    @property
+    def language(self) -> str:
+        """The language of texts: the one that was asked for, else that of the environment."""
+        return self.lang or _language()
+
+    @property
+    def text(self) -> bool:
+        """True when people read the output."""
+        return self.output == "text"
+
+
+def current_options() -> GlobalOptions:
+    """Those of the running command."""
+    found = click.get_current_context().find_root().ensure_object(GlobalOptions)
+    assert isinstance(found, GlobalOptions)
+    return found
+
+
+def _language() -> str:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        value = os.environ.get(name)
+        if value:
+            return "ko" if value.startswith("ko") else "en"
+    return "en"
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Stores a given value for `session.open_session`; what stands after the command wins over what stands before."""
-    values = context.find_root().ensure_object(dict)
+    """Notes a given value; what stands after the command wins over what stands before."""
     if value not in (None, (), False):
-        values[parameter.name] = value
+        setattr(context.find_root().ensure_object(GlobalOptions), str(parameter.name), value)
     return value
 
 
-def _option(*names: str, **settings: Any) -> Callable[[F], F]:
-    return click.option(*names, expose_value=False, callback=_keep, **settings)
+def _option(*names: str, **settings: Any) -> Callable[[], click.Option]:
+    return lambda: click.Option(names, expose_value=False, callback=_keep, **settings)
 
 
 _OPTIONS = [
@@ -30,14 +71,49 @@ _OPTIONS = [
     _option("-n", "--namespace", "namespace", help="Namespace (else the context's own)."),
     _option("-A", "--all-namespaces", "all_namespaces", is_flag=True, help="Every namespace."),
     _option("-o", "--output", "output", type=click.Choice(["text", "json", "yaml"]), help="Output format."),
-    _option("--lang", "lang", type=click.Choice(["en", "ko"]), help="Language of texts (else $LANG)."),
+    _option("--lang", "lang", type=click.Choice(LANGUAGES), help="Language of texts (else $LANG)."),
     _option("-v", "--verbose", "verbose", is_flag=True, help="Say more."),
     _option("--no-color", "no_color", is_flag=True, help="No colours."),
 ]
 
 
-def common_options(function: F) -> F:
-    """Adds all global options to a command."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+class Command(click.Command):
+    """A command with the global options, which are known even when the rest of its line can't be parsed."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params = [*self.params, *(option() for option in _OPTIONS)]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's; on an error, the global options of the line are noted before it is raised."""
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError:
+            _keep_global(self, ctx, words)
+            raise
+
+
+class Group(click.Group, Command):
+    """A group with the global options."""
+
+    command_class = Command
+
+
+def _keep_global(command: click.Command, context: click.Context, words: list[str]) -> None:
+    """Notes the global options of a line with an error in it. The parser is click's own, told to go on."""
+    before, context.resilient_parsing = context.resilient_parsing, True
+    try:
+        parser = command.make_parser(context)
+        parser.ignore_unknown_options = True
+        values, _, _ = parser.parse_args(words)
+        for parameter in command.params:
+            if parameter.expose_value or parameter.name not in GlobalOptions.__slots__ or parameter.name not in values:
+                continue
+            try:
+                parameter.process_value(context, values[parameter.name])
+            except click.UsageError:
+                continue
+            _keep(context, parameter, parameter.type_cast_value(context, values[parameter.name]))
+    finally:
+        context.resilient_parsing = before

@@ -35,20 +35,3 @@ def versioned(kind: str, **fields: Any) -> dict[str, Any]:
 def with_kind(kind: str, struct: Any, **fields: Any) -> dict[str, Any]:
     """A struct as a versioned document, with extra fields."""
     return {"apiVersion": "backout.dev/v1", "kind": kind, **msgspec.to_builtins(struct), **fields}
-
-
-def write_private(path: str, text: str) -> None:
-    """Writes a file that only its owner can read.
-
-    Raises:
-        UsageError: the file can't be written.
-    """
-    import os
-
-    from backout.errors import UsageError
-
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise UsageError("{file} can't be written: {problem}.", file=path, problem=str(error.strerror)) from error

@@ -52,15 +52,14 @@ class Place:
 @asynccontextmanager
 async def rehearsal_place(session: Session, *, clusters: int, keep: bool) -> AsyncIterator[Place]:
     """The cluster that the session names, else embedded ones, which end with the rehearsal unless they are kept."""
-    if session.values.get("contexts"):
-        async with session.cluster() as cluster:
+    if session.options.contexts:
+        async with session.workspace.cluster() as cluster:
             kubeconfig, context = str(getattr(cluster, "kubeconfig", "")), str(getattr(cluster, "context", ""))
-        yield Place(kubeconfig, context, str(session.values.get("namespace") or DEMO_NAMESPACE), own=True)
+        yield Place(kubeconfig, context, str(session.options.namespace or DEMO_NAMESPACE), own=True)
         return
     from msgspec.structs import replace
 
     from backout.model.settings import SnapshotSettings
-    from backout.snapshots import source
     from kubetwin import process
 
     directory = Path(tempfile.mkdtemp(prefix="backout-demo-"))
@@ -79,8 +78,8 @@ async def rehearsal_place(session: Session, *, clusters: int, keep: bool) -> Asy
         with _own_state(directory, keep=keep):
             if not keep:
                 # The repository of the user's configuration is not for rehearsals.
-                session.settings = replace(session.settings, snapshots=SnapshotSettings())
-                source.use(session.settings.snapshots)
+                workspace = session.workspace
+                workspace.use(replace(workspace.settings, snapshots=SnapshotSettings()))
                 await _own_repository(session)
             yield Place(str(twin.kubeconfig), context, STACK_NAMESPACE, own=False)
     finally:
@@ -96,7 +95,7 @@ async def _own_repository(session: Session) -> None:
     """Made beforehand: what is said of a new key is for keys that stay."""
     from backout.snapshots.repository.opening import open_repository
 
-    found = await open_repository(session.settings.snapshots, create=True)
+    found = await open_repository(session.workspace.settings.snapshots, create=True)
     await found.repository.close()
     session.note("Snapshots go into a repository of this rehearsal, which is removed with it.")
 
@@ -275,7 +274,7 @@ async def _diagnose(session: Session, scenario: Scenario, place: Place, cluster:
     Raises:
         NotVerifiedError: something was missed or named wrong.
     """
-    from backout.cli.views.diagnosis import show_diagnosis
+    from backout.cli.render.diagnosis import show_diagnosis
     from backout.diagnosis.diagnose import diagnose
 
     session.note("")
@@ -300,14 +299,16 @@ async def _diagnose(session: Session, scenario: Scenario, place: Place, cluster:
 
 
 async def _run(session: Session, scenario: Scenario, cluster: Cluster, diagnosis: Diagnosis, target: Any) -> Run:
-    from backout.cli.running import carry_out, conclude, require_approval
-    from backout.cli.views.plan import show_plan
+    from backout.app.approval import require_approval
+    from backout.app.running import carry_out
+    from backout.cli.endings import conclude
+    from backout.cli.render.plan import show_plan
     from backout.workflows.prepare import make_plan
 
     session.note("")
     session.note("$ backout run {target} -n {namespace} --yes", target=str(target), namespace=target.namespace)
     plan: Plan = await make_plan(
-        cluster, target, made_at=diagnosis.at, problems=diagnosis.problems, settings=session.settings
+        cluster, target, made_at=diagnosis.at, problems=diagnosis.problems, settings=session.workspace.settings
     )
     if session.text:
         page = session.page()
@@ -323,7 +324,7 @@ async def _run(session: Session, scenario: Scenario, cluster: Cluster, diagnosis
             chosen=plan.revision.number,
         )
     require_approval(plan, scenario.approve)
-    run = await carry_out(session, cluster, plan)
+    run = await carry_out(session.workspace, cluster, plan)
     if session.text:
         conclude(session, run)
     if run.state != "recovered":
@@ -349,15 +350,16 @@ async def _undo(session: Session, cluster: Cluster, runs: list[Run]) -> None:
     Raises:
         NotVerifiedError: the broken state is not there again.
     """
-    from backout.cli.running import carry_out, conclude
-    from backout.cli.store import open_store
+    from backout.app.running import carry_out
+    from backout.app.store import open_store
+    from backout.cli.endings import conclude
     from backout.snapshots.capture import CaptureStore
     from backout.workflows.undo import undo_plan
 
     for run in reversed(runs):
         session.note("")
         session.note("$ backout undo {run} --yes", run=run.id)
-        with open_store(session) as store:
+        with open_store(session.workspace) as store:
             plan = undo_plan(
                 store.get(run.id),
                 store.events(run.id),
@@ -365,7 +367,7 @@ async def _undo(session: Session, cluster: Cluster, runs: list[Run]) -> None:
                 CaptureStore(),
                 store.capture_digest(run.id),
             )
-        undone = await carry_out(session, cluster, plan)
+        undone = await carry_out(session.workspace, cluster, plan)
         if session.text:
             conclude(session, undone)
         if undone.state != "recovered":
@@ -376,21 +378,21 @@ def _told(session: Session, error: BackoutError) -> None:
     if session.text:
         from backout.cli.failures import show_failure
 
-        show_failure(error)
+        show_failure(error, session.options)
 
 
 def _report(session: Session, answer: dict[str, Any]) -> None:
     """The write-up of the last run, then one line of outcome."""
     import click
 
-    from backout.cli.store import open_store
+    from backout.app.store import open_store
     from backout.report import render
 
     if answer.get("runs"):
         run = answer["runs"][-1]
         session.note("")
         session.note("$ backout report {run}", run=run)
-        with open_store(session) as store:
+        with open_store(session.workspace) as store:
             click.echo(render(store.get(run), store.events(run), session.lang))
     session.note(
         "{id}: {outcome} after {seconds} s",

@@ -16,15 +16,15 @@ async def take_good_snapshot(session: Session, cluster: Cluster, namespace: str)
     Raises:
         NotVerifiedError: the snapshot does not count as a good one, so nothing could be taken from it.
     """
-    from backout.cli.snapshots.create import taken
-    from backout.cli.snapshots.opening import opened
-    from backout.cli.views.snapshot_work import show_taken
+    from backout.app.snapshots.opening import opened
+    from backout.app.snapshots.taking import taken
+    from backout.cli.render.snapshot_work import show_taken
     from backout.errors import NotVerifiedError
 
     session.note("")
     session.note("$ backout snapshot create -n {namespace}", namespace=namespace)
-    async with opened(session, create=True) as repository:
-        found = await taken(session, cluster, repository, namespace)
+    async with opened(session.workspace, create=True) as repository:
+        found = await taken(session.workspace, cluster, repository, namespace)
     if session.text:
         page = session.page()
         show_taken(page, found)

@@ -12,14 +12,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "verify"))
 
 from small_cluster import SmallCluster
 
-from backout.cli.examination import _asking
+from backout.app.doctor import _asking
 
 
 def test_rights_to_ask_programs() -> None:
     cluster: Any = SmallCluster()
     found = asyncio.run(_asking(cluster, "x"))
-    assert found["ok"] and "can be asked" in found["detail"].text and "hint" not in found
+    assert found.ok and "can be asked" in found.detail.text and found.hint is None
     cluster.may_not = {"services/proxy"}
     found = asyncio.run(_asking(cluster, "x"))
-    assert found["ok"] and found["detail"].text == "can't all be asked: missing is get services/proxy"
-    assert "unknown" in found["hint"].text
+    assert found.ok and found.detail.text == "can't all be asked: missing is get services/proxy"
+    assert found.hint is not None and "unknown" in found.hint.text

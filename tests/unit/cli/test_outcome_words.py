@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import click
 import pytest
 
-from backout.cli.views.page import Page
-from backout.cli.views.run import show_verdict
+from backout.cli.render.page import Page
+from backout.cli.render.run import show_verdict
 from backout.model.verdict import Verdict
 
 

@@ -9,8 +9,8 @@ import click
 import pytest
 from a_namespace import NOW, Scene, reading, writer
 
-from backout.cli.views.diagnosis import show_diagnosis
-from backout.cli.views.page import Page
+from backout.cli.render.diagnosis import show_diagnosis
+from backout.cli.render.page import Page
 
 EDIT = writer("kubectl-edit", 90, "data/a")
 SAME = "everything that stood before it was edited, and that nobody has to read again to see what changed: "

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backout.cli.views.page import Page, width
+from backout.cli.render.page import Page, width
 from backout.locales import say, translate
 from backout.locales.korean import particles
 from backout.model.message import Message, msg

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be there before a plan is carried out: a yes to each risk that needs one, and the programs it calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from backout.app.events import Failed, NotReady
+from backout.errors import BackoutError, RefusedError
+
+if TYPE_CHECKING:
+    from backout.app.planning import Planned
+    from backout.app.workspace import Workspace
+    from backout.model.plan import Plan, Risk
+
+Ask = Callable[["Plan", "Risk"], bool]
+"""Asks a person whether they accept a risk."""
+
+
+def nobody(plan: Plan, risk: Risk) -> bool:
+    """There is nobody to ask, so the answer is no."""
+    return False
+
+
+def require_approval(plan: Plan, approved: Sequence[str] = (), ask: Ask = nobody) -> None:
+    """Holds the risks that need an explicit yes against the codes that were approved; ``ask`` is called for the rest.
+
+    Raises:
+        RefusedError: one of them was not approved.
+    """
+    for risk in plan.risks:
+        if not risk.needs_approval or risk.code in approved or ask(plan, risk):
+            continue
+        raise RefusedError(
+            "The plan for {target} needs an explicit yes: {risk}",
+            target=str(plan.target),
+            risk=risk.message.text,
+            code=risk.code,
+            hint="If that is what you want, add: --approve {code}",
+        )
+
+
+async def require_tools(plan: Plan) -> None:
+    """Finds the programs that the plan's steps call, before anybody is asked.
+
+    Raises:
+        ToolMissing: one is not installed.
+    """
+    from backout.tools import ensure
+
+    if any(step.action.startswith("helm.") for step in plan.steps):
+        await ensure("helm", install=False)
+
+
+async def ready(workspace: Workspace, planned: Planned, approved: Sequence[str] = (), ask: Ask = nobody) -> list[Plan]:
+    """The plans that may be carried out; what stands in the way of the others joins the failures.
+
+    Raises:
+        BackoutError: there is one plan, and something stands in its way.
+    """
+    found: list[Plan] = []
+    for plan in planned.plans:
+        try:
+            require_approval(plan, approved, ask)
+            await require_tools(plan)
+        except BackoutError as error:
+            if len(planned.plans) == 1 and not planned.failures:
+                raise
+            planned.failures.append(Failed(error, plan.cluster, plan.target))
+            workspace.tell(NotReady(plan, error))
+        else:
+            found.append(plan)
+    return found

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A dry run: what the cluster would answer, without changing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from backout.app.events import Failed
+from backout.errors import BackoutError
+
+if TYPE_CHECKING:
+    from backout.app.planning import Planned
+    from backout.app.workspace import Workspace
+    from backout.model.plan import Access, Plan
+
+REFUSED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """One plan: how many rights it needs, which of them are missing (with the Roles that grant them), and which
+    approvals it would need."""
+
+    plan: Plan
+    rights: int
+    missing: tuple[Access, ...]
+    roles: tuple[dict[str, Any], ...]
+    approvals: tuple[str, ...]
+
+
+async def dry_run(workspace: Workspace, planned: Planned) -> tuple[list[DryRun], list[Failed]]:
+    """Asks for every right of the plans; what the server said to each object stands in the plans' changes already.
+
+    Failures are those that came now.
+
+    Raises:
+        BackoutError: there is one plan, and its cluster can't be asked.
+    """
+    from backout.planning.role import roles
+
+    items: list[DryRun] = []
+    failures: list[Failed] = []
+    for plan in planned.plans:
+        try:
+            async with workspace.cluster(workspace.reached_by(plan)) as cluster:
+                answers = await cluster.may(plan.access)
+        except BackoutError as error:
+            if len(planned.plans) + len(planned.failures) == 1:
+                raise
+            failures.append(Failed(error, plan.cluster, plan.target))
+            continue
+        missing = tuple(answer.access for answer in answers if not answer.allowed)
+        approvals = tuple(risk.code for risk in plan.risks if risk.needs_approval)
+        items.append(DryRun(plan, len(answers), missing, tuple(roles(missing)), approvals))
+    return items, failures

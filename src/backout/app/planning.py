@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans: for named targets, for everything that is broken, or from a file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backout.app.events import Failed, LeftOut, Unseen
+from backout.app.targets import read_targets
+from backout.app.unfinished import tell_unfinished
+from backout.errors import BackoutError, NothingToDo, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from backout.app.workspace import Workspace
+    from backout.cluster.port import Cluster
+    from backout.model.evidence import Diagnosis, Problem
+    from backout.model.plan import Plan
+    from backout.model.target import Target
+
+
+@dataclass(slots=True)
+class Planned:
+    """The plans, and what could not be planned."""
+
+    plans: list[Plan] = field(default_factory=list)
+    failures: list[Failed] = field(default_factory=list)
+
+    def alone(self) -> BackoutError | None:
+        """The only thing there is to tell, when that is an error."""
+        return self.failures[0].error if len(self.failures) == 1 and not self.plans else None
+
+
+async def plans_for(workspace: Workspace, texts: Sequence[str], to: str = "", *, hooks: bool = True) -> Planned:
+    """One plan a target, cluster by cluster. One that can't be made does not stop the others.
+
+    Raises:
+        NothingToDo: nothing is broken, and no target was named.
+        BackoutError: one thing was asked for, or is broken, and there is no plan for it.
+    """
+    if to and not texts:
+        raise UsageError("--to needs a target.", expected="backout plan helm/NAME --to REVISION")
+    planned = Planned()
+
+    async def one(name: str) -> Planned:
+        try:
+            async with workspace.cluster(name) as cluster:
+                return await _plans(workspace, cluster, texts, to, hooks=hooks)
+        except UsageError:
+            raise
+        except BackoutError as error:
+            return Planned(failures=[Failed(error, name)])
+
+    for found in await asyncio.gather(*(one(name) for name in workspace.contexts)):
+        planned.plans += found.plans
+        planned.failures += found.failures
+    tell_unfinished(workspace)
+    if (alone := planned.alone()) is not None:
+        raise alone
+    if not planned.plans and not planned.failures:
+        raise NothingToDo(
+            "Nothing is broken, so there is nothing to go back from.",
+            hint="To go back all the same, name what and where to: backout plan helm/NAME --to REVISION.",
+        )
+    for failed in planned.failures:
+        workspace.tell(LeftOut(failed))
+    return planned
+
+
+def plans_in(path: Path) -> Planned:
+    """The plans of a file that `backout plan --out` wrote.
+
+    Raises:
+        UsageError: it can't be read, or holds something else.
+    """
+    from backout.planning.document import load
+
+    return Planned(load(path.read_text(encoding="utf-8", errors="replace"), str(path)))
+
+
+def write_plans(path: str, plans: Sequence[Plan]) -> None:
+    """Writes a file for `plans_in` that only its owner can read.
+
+    Raises:
+        UsageError: it can't be written.
+    """
+    from backout.app.files import write_private
+    from backout.planning.document import dump
+
+    write_private(path, dump(list(plans)))
+
+
+async def _plans(workspace: Workspace, cluster: Cluster, texts: Sequence[str], to: str, *, hooks: bool) -> Planned:
+    from backout.diagnosis.diagnose import diagnose
+    from backout.workflows.prepare import make_plan
+
+    targets = read_targets(workspace, cluster, texts)
+    diagnosis = await diagnose(cluster, workspace.namespace_of(cluster), targets)
+    for blind in diagnosis.blind:
+        workspace.tell(Unseen(blind))
+    planned = Planned()
+    for target in targets or _targets(diagnosis):
+        try:
+            planned.plans.append(
+                await make_plan(
+                    cluster,
+                    target,
+                    made_at=diagnosis.at,
+                    to=to,
+                    problems=diagnosis.problems,
+                    settings=workspace.settings,
+                    hooks=hooks,
+                )
+            )
+        except UsageError:
+            raise
+        except BackoutError as error:
+            planned.failures.append(Failed(error, cluster.name, target))
+    return planned
+
+
+def _targets(diagnosis: Diagnosis) -> list[Target]:
+    """What to act on for each problem.
+
+    Raises:
+        RefusedError: things are broken, but nothing of it can be gone back on from here.
+    """
+    actionable = list(dict.fromkeys(problem.target for problem in diagnosis.problems if problem.mechanism))
+    if diagnosis.problems and not actionable:
+        first: Problem = diagnosis.problems[0]
+        raise RefusedError(
+            "{target} is broken, but Backout can't take it back.",
+            target=str(first.target),
+            cause=first.cause.text,
+            why="; ".join(note.text for note in first.notes) or "its owner is not one that Backout can act on",
+            found="{cause}",
+            hint="{why}",
+        )
+    return actionable

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs that only read: diagnose, status, history, changes, verify."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from backout.app.events import Watching
+from backout.app.targets import read_targets
+from backout.app.unfinished import tell_unfinished
+from backout.errors import BackoutError, UsageError
+from backout.model.target import OBJECTS
+
+if TYPE_CHECKING:
+    from backout.app.workspace import Workspace
+    from backout.cluster.port import Cluster
+    from backout.model.change import LedgerEntry
+    from backout.model.evidence import Diagnosis, Problem
+    from backout.model.message import Message
+    from backout.model.plan import Check
+    from backout.model.revision import Revision
+    from backout.model.target import Target
+    from backout.model.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetStatus:
+    """One target as it is: the revision in force, what one could go back to, and what is wrong with it.
+
+    ``healthy`` is None where it could not be told; ``note`` says why there is nothing to go back to.
+    """
+
+    target: Target
+    healthy: bool | None
+    current: Revision | None = None
+    back_to: Revision | None = None
+    note: str = ""
+    problem: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """The targets of one cluster."""
+
+    cluster: str
+    targets: tuple[TargetStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What changed on one cluster since then."""
+
+    cluster: str
+    since: datetime
+    changes: tuple[LedgerEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the checks on one cluster found."""
+
+    cluster: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The revisions of one target, oldest first."""
+
+    target: Target
+    revisions: tuple[Revision, ...]
+
+
+async def diagnose(workspace: Workspace, texts: Sequence[str] = ()) -> list[Diagnosis]:
+    """What broke, a diagnosis a cluster; without ``texts``, in the whole namespace.
+
+    Raises:
+        BackoutError: a cluster can't be read.
+    """
+    from backout.diagnosis.diagnose import diagnose as look_at
+
+    async def look(cluster: Cluster) -> Diagnosis:
+        named = read_targets(workspace, cluster, texts)
+        return await look_at(cluster, workspace.namespace_of(cluster), named)
+
+    found = await workspace.each_cluster(look)
+    tell_unfinished(workspace)
+    return found
+
+
+async def history(workspace: Workspace, text: str) -> History:
+    """The revisions of one target, each with whether it is proven good, and why.
+
+    Raises:
+        BackoutError: it is not there, or can't be read.
+    """
+    from backout.mechanisms import registry
+    from backout.workflows.prepare import mechanism_of
+
+    async with workspace.cluster() as cluster:
+        named = read_targets(workspace, cluster, (text,))[0]
+        return History(named, tuple(await registry.get(mechanism_of(named)).history(cluster, named)))
+
+
+async def changes(workspace: Workspace, span: timedelta) -> list[Ledger]:
+    """What changed in the namespace within the last ``span``.
+
+    Raises:
+        BackoutError: a cluster can't be read.
+    """
+    from backout.changes.timeline import changes as changes_since
+
+    async def look(cluster: Cluster) -> Ledger:
+        start = await cluster.server_time() - span
+        found = await changes_since(cluster, workspace.namespace_of(cluster), start)
+        return Ledger(cluster.name, start, tuple(found))
+
+    return await workspace.each_cluster(look)
+
+
+async def status(workspace: Workspace, texts: Sequence[str] = ()) -> list[ClusterStatus]:
+    """What is deployed, is it healthy, and what could one go back to?
+
+    Raises:
+        BackoutError: a cluster can't be read.
+    """
+
+    async def look(cluster: Cluster) -> ClusterStatus:
+        return ClusterStatus(cluster.name, tuple(await _statuses(workspace, cluster, texts)))
+
+    return await workspace.each_cluster(look)
+
+
+async def _statuses(workspace: Workspace, cluster: Cluster, texts: Sequence[str]) -> list[TargetStatus]:
+    from backout.changes.inventory import targets_in
+    from backout.diagnosis.diagnose import diagnose as look_at
+
+    namespace = workspace.namespace_of(cluster)
+    targets = read_targets(workspace, cluster, texts) or await targets_in(cluster, namespace)
+    diagnosis = await look_at(cluster, namespace, targets if texts else ())
+    problems = {problem.target: problem for problem in diagnosis.problems}
+    if not texts:
+        # A ConfigMap is listed when it is what broke: its release, and what reads it, may look healthy.
+        targets = [*targets, *(target for target in problems if target.kind in OBJECTS and target not in targets)]
+    return list(await asyncio.gather(*(_status(cluster, target, problems.get(target)) for target in targets)))
+
+
+async def _status(cluster: Cluster, target: Target, problem: Problem | None) -> TargetStatus:
+    from backout.mechanisms import registry
+    from backout.planning.choice import choose, current_of
+
+    try:
+        revisions: list[Revision] = await registry.of_kind(target.kind).history(cluster, target)
+    except BackoutError as error:
+        return TargetStatus(target=target, healthy=None, note=error.message)
+    back, note = None, ""
+    try:
+        back = choose(target, revisions).revision
+    except BackoutError as error:
+        note = error.message
+    return TargetStatus(
+        target=target,
+        healthy=problem is None,
+        current=current_of(revisions),
+        back_to=back,
+        note=note,
+        problem=problem.cause if problem is not None else None,
+    )
+
+
+async def verify(workspace: Workspace, texts: Sequence[str] = (), soak: float | None = None) -> list[Measured]:
+    """Measures whether the targets (else the whole namespace) are healthy, and watches for ``soak`` seconds.
+
+    Raises:
+        UsageError: all namespaces were asked for.
+        BackoutError: a cluster can't be read.
+    """
+    seconds = workspace.settings.verify.soak if soak is None else soak
+
+    async def look(cluster: Cluster) -> Measured:
+        return Measured(cluster.name, await _measure(workspace, cluster, texts, seconds))
+
+    return await workspace.each_cluster(look)
+
+
+async def _measure(workspace: Workspace, cluster: Cluster, texts: Sequence[str], soak: float) -> Verdict:
+    from backout.mechanisms import registry
+    from backout.planning.choice import current_of
+    from backout.verify.defaults import namespace_checks
+    from backout.verify.stacks import stack_checks
+    from backout.verify.verify import verify as measure
+
+    targets = read_targets(workspace, cluster, texts)
+    checks: list[Check] = []
+    if not targets:
+        namespace = workspace.namespace_of(cluster)
+        if not namespace:
+            raise UsageError("verify looks at one namespace at a time.", hint="Say which with -n NAMESPACE.")
+        checks += await namespace_checks(cluster, namespace)
+        checks += stack_checks(workspace.settings, cluster.name, namespace)
+    for target in targets:
+        mechanism = registry.of_kind(target.kind)
+        current = current_of(await mechanism.history(cluster, target))
+        if current is not None:
+            checks += await mechanism.checks(cluster, target, current)
+    for namespace in dict.fromkeys(target.namespace for target in targets):
+        checks += stack_checks(workspace.settings, cluster.name, namespace)
+    workspace.tell(Watching(soak))
+    return await measure(cluster, checks, soak, settle=0.0)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries plans out with the durable engine, and goes on with runs that stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from backout.app.events import Failed, RunBegins, RunPauses, RunTells
+from backout.app.snapshots.opening import told
+from backout.app.store import open_store
+from backout.errors import BackoutError, Interrupted
+
+if TYPE_CHECKING:
+    from backout.app.workspace import Workspace
+    from backout.cluster.port import Cluster
+    from backout.engine.dbos_engine import DbosEngine
+    from backout.engine.store.port import RunStore
+    from backout.model.plan import Plan
+    from backout.model.run import Run
+
+STOPPED = 130
+WORST = (8, 7, 9, 1, STOPPED)
+"""Exit codes in the order of how much a person must do about them; of all others the highest counts."""
+
+
+def worst(codes: Sequence[int]) -> int:
+    """The exit code that stands for all; 0 only when all are."""
+    return next((code for code in WORST if code in codes), max(codes, default=0))
+
+
+def exit_code_of(run: Run) -> int:
+    """What a command that carried this run out ends with."""
+    return run.failure.exit_code if run.failure else 0 if run.state == "recovered" else STOPPED
+
+
+def preload() -> None:
+    """Begins the import of the engine (about half a second) beside whatever is done next."""
+    from backout.engine.dbos_engine import preload as begin
+
+    begin()
+
+
+def actor() -> str:
+    """Who does it: the user of this machine."""
+    import getpass
+    import socket
+
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+async def run_all(workspace: Workspace, plans: Sequence[Plan]) -> tuple[list[Run], list[Failed]]:
+    """Carries the plans out, one after the other; a stop ends with the one that is under way.
+
+    Raises:
+        BackoutError: there is one plan, and its run could not begin or did not end.
+    """
+    runs: list[Run] = []
+    failures: list[Failed] = []
+    for number, plan in enumerate(plans):
+        try:
+            async with workspace.cluster(workspace.reached_by(plan)) as cluster:
+                runs.append(await carry_out(workspace, cluster, plan))
+        except BackoutError as error:
+            if len(plans) == 1:
+                raise
+            failures.append(Failed(error, plan.cluster, plan.target))
+            if isinstance(error, Interrupted):
+                failures += [Failed(_not_begun(other), other.cluster, other.target) for other in plans[number + 1 :]]
+                break
+    return runs, failures
+
+
+def _not_begun(plan: Plan) -> Interrupted:
+    return Interrupted("{target} was not begun, since it was stopped before.", target=str(plan.target))
+
+
+async def carry_out(workspace: Workspace, cluster: Cluster, plan: Plan) -> Run:
+    """Begins a run of ``plan`` and follows it to its end, whatever that is: a run that failed is returned too.
+
+    Raises:
+        StateError: the state database can't be used.
+        LockedError, Interrupted: the run did not end; the front was told its id.
+    """
+    from backout.workflows.runner import begin, new_run
+
+    with open_store(workspace, create=True) as store:
+        run = new_run(store, plan, actor())
+        return await _follow(workspace, cluster, store, run, lambda engine: begin(engine, store, run.id))
+
+
+async def resume(workspace: Workspace, name: str = "latest") -> Run:
+    """Goes on with a run that was killed or interrupted; otherwise as `carry_out`.
+
+    Raises:
+        RunNotFound: no such run.
+        RefusedError: it has ended.
+        LockedError: it is running.
+    """
+    with open_store(workspace) as store:
+        found = store.get(store.find(name))
+    preload()
+    async with workspace.cluster(workspace.contexts[0] or found.plan.cluster) as cluster:
+        return await _carry_on(workspace, cluster, found)
+
+
+async def _carry_on(workspace: Workspace, cluster: Cluster, run: Run) -> Run:
+    from backout.workflows.runner import go_on
+
+    with open_store(workspace, create=True) as store:
+        return await _follow(workspace, cluster, store, run, lambda engine: go_on(engine, store, run.id))
+
+
+async def _follow(
+    workspace: Workspace, cluster: Cluster, store: RunStore, run: Run, work: Callable[[DbosEngine], Awaitable[Run]]
+) -> Run:
+    from backout.engine.dbos_engine import DbosEngine
+    from backout.model.run import ENDED
+    from backout.snapshots.capture import CaptureStore
+    from backout.workflows.before import RunSnapshots
+    from backout.workflows.runner import workflows
+    from backout.workflows.services import Services
+
+    workspace.tell(RunBegins(run))
+    stop_listening = store.listen(lambda event: workspace.tell(RunTells(event)))
+    services = Services(
+        store=store,
+        captures=CaptureStore(),
+        cluster_of=lambda _: cluster,
+        snapshots=RunSnapshots(workspace.settings.snapshots, lambda found: workspace.tell(told(found))),
+    )
+    engine = DbosEngine(store, workflows(services))
+    try:
+        with workspace.front.stoppable(run.id, engine.interrupt):
+            await work(engine)
+    except BackoutError:
+        # An ended run keeps its own failure, which says more; what did not end is the caller's to tell.
+        if store.get(run.id).state not in ENDED:
+            raise
+    finally:
+        stop_listening()
+        workspace.tell(RunPauses(run.id))
+        # Its threads take a while to end: the engine of a next plan waits for them, the end of the process does not.
+        await engine.close(wait=False)
+    return store.get(run.id)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs as they are kept: which there are, one with its events, its write-up, its end before its time, their removal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from backout.app.store import open_store
+from backout.errors import RefusedError, UsageError
+from backout.model.run import ENDED
+
+if TYPE_CHECKING:
+    from backout.app.workspace import Workspace
+    from backout.engine.store.port import RunSummary
+    from backout.model.run import Run, RunEvent
+    from backout.workflows.retention import Chosen, Pruned
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A run with what happened in it."""
+
+    run: Run
+    events: tuple[RunEvent, ...]
+
+
+def runs(workspace: Workspace, limit: int = 50) -> list[RunSummary]:
+    """The latest runs, newest first."""
+    with open_store(workspace) as store:
+        return store.summaries(limit)
+
+
+def run(workspace: Workspace, name: str = "latest") -> Kept:
+    """One run, by its id, the beginning of it, or ``latest``.
+
+    Raises:
+        RunNotFound: no such run.
+        UsageError: several begin so.
+    """
+    with open_store(workspace) as store:
+        found = store.get(store.find(name))
+        return Kept(found, tuple(store.events(found.id)))
+
+
+def report(workspace: Workspace, name: str = "latest", lang: str = "en") -> str:
+    """The write-up of one run in Markdown.
+
+    Raises:
+        RunNotFound: no such run.
+    """
+    from backout.report import render
+
+    found = run(workspace, name)
+    return render(found.run, list(found.events), lang)
+
+
+def abort(workspace: Workspace, name: str) -> Run:
+    """Asks a run to stop for good at its next step.
+
+    Raises:
+        RunNotFound: no such run.
+        RefusedError: it has ended.
+    """
+    import getpass
+
+    with open_store(workspace, create=True) as store:
+        found = store.get(store.find(name))
+        if found.state in ENDED:
+            raise RefusedError(
+                "Run {run} has ended already: {state}.",
+                run=found.id,
+                state=found.state,
+                hint="To take back what it did: backout undo {run}",
+            )
+        store.owners.request_abort(found.id, getpass.getuser())
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """What goes and what stays; ``done`` is None while nothing was removed, ``refused`` when somebody said no."""
+
+    chosen: Chosen
+    done: Pruned | None = None
+    refused: bool = False
+
+
+def prune(
+    workspace: Workspace,
+    *,
+    last: int = 0,
+    older_than: timedelta | None = None,
+    undoable: bool = False,
+    confirm: Callable[[Pruning], bool] = lambda found: True,
+    dry_run: bool = False,
+) -> Pruning:
+    """Removes old runs: their records, what the engine kept of them, and their captures.
+
+    ``confirm`` is asked before anything is removed, and when it says no nothing is.
+
+    Raises:
+        UsageError: nothing says which are old.
+        StateError: they can't be removed.
+    """
+    from backout.snapshots.capture import CaptureStore
+    from backout.workflows import retention
+
+    if not last and older_than is None:
+        raise UsageError(
+            "Nothing says which runs are old.",
+            expected="--older-than DURATION, --keep-last N, or both",
+            hint="backout runs prune --older-than 90d --dry-run",
+        )
+    policy, captures, now = retention.Policy(last, older_than, undoable), CaptureStore(), datetime.now(UTC)
+    with open_store(workspace) as store:
+        found = Pruning(retention.choose(store, policy, captures, now))
+    if dry_run or not found.chosen.going:
+        return found
+    if not confirm(found):
+        return Pruning(found.chosen, refused=True)
+    with open_store(workspace, create=True) as store:
+        return Pruning(found.chosen, retention.prune(store, policy, captures, now, found.chosen.going))

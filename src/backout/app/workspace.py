@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every verb works with: the configuration, the clusters and namespace that are meant, and who is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from backout.app.events import Front, Silent
+from backout.model.settings import ClusterSettings, Settings
+from backout.snapshots import source
+
+if TYPE_CHECKING:
+    from backout.app.events import Event
+    from backout.cluster.client import KubernetesCluster
+    from backout.cluster.port import Cluster
+    from backout.model.plan import Plan
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """The clusters and the namespace that a verb is for.
+
+    Without ``contexts`` the current one of the kubeconfig is meant. An empty ``kubeconfig`` stands for the usual files,
+    an empty ``namespace`` for the only stack's, else the context's own.
+    """
+
+    kubeconfig: str = ""
+    contexts: tuple[str, ...] = ()
+    namespace: str = ""
+    all_namespaces: bool = False
+
+
+class Workspace:
+    """The outside of one call: connections to clusters are opened here and nowhere else."""
+
+    def __init__(self, settings: Settings, where: Where | None = None, front: Front | None = None) -> None:
+        self.settings = settings
+        self.where = where or Where()
+        self.front: Front = front or Silent()
+        source.use(settings.snapshots)
+        self._kept: dict[str, KubernetesCluster] | None = None
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """The names of the clusters to work on; an empty name stands for the kubeconfig's current context."""
+        return self.where.contexts or ("",)
+
+    def tell(self, event: Event) -> None:
+        """Tells the front."""
+        self.front.tell(event)
+
+    def use(self, settings: Settings) -> None:
+        """Works with other settings from now on."""
+        self.settings = settings
+        source.use(settings.snapshots)
+
+    @asynccontextmanager
+    async def cluster(self, name: str | None = None) -> AsyncIterator[Cluster]:
+        """Connects to one cluster (the only one of the call unless ``name`` says which)."""
+        chosen = name if name is not None else self.contexts[0]
+        if self._kept is not None:
+            yield self._keep(self._kept, chosen)
+            return
+        cluster = self._connect(chosen)
+        try:
+            yield cluster
+        finally:
+            await cluster.close()
+
+    def _connect(self, name: str) -> KubernetesCluster:
+        from backout.cluster.client import connect
+
+        entry = self.settings.clusters.get(name, ClusterSettings())
+        return connect(self.where.kubeconfig or entry.kubeconfig, entry.context or name, name=name)
+
+    def _keep(self, kept: dict[str, KubernetesCluster], name: str) -> KubernetesCluster:
+        if name in kept:
+            kept[name].forget()
+            return kept[name]
+        cluster = kept[name] = self._connect(name)
+        # The current context, by the name that a plan says; unless the configuration means another cluster by it.
+        if cluster.name not in self.settings.clusters:
+            kept.setdefault(cluster.name, cluster)
+        return cluster
+
+    @asynccontextmanager
+    async def keeping(self) -> AsyncIterator[None]:
+        """Within it, a cluster that was connected to stays so: its connections and credentials serve again.
+
+        What was learnt about it is asked anew.
+        """
+        kept: dict[str, KubernetesCluster] = {}
+        self._kept = kept
+        try:
+            yield
+        finally:
+            self._kept = None
+            for cluster in {id(cluster): cluster for cluster in kept.values()}.values():
+                await cluster.close()
+
+    def namespace_of(self, cluster: Cluster) -> str:
+        """The namespace to work in: the given one, else the only stack's, else the context's own, else ``default``."""
+        if self.where.all_namespaces:
+            return ""
+        if self.where.namespace:
+            return self.where.namespace
+        stacks = {stack.namespace for stack in self.settings.stacks.values()}
+        if len(stacks) == 1:
+            return stacks.pop()
+        return getattr(cluster, "namespace", "") or "default"
+
+    def reached_by(self, plan: Plan) -> str:
+        """The context of a plan's cluster. A plan file names its own; one given context says which it is from here."""
+        return self.where.contexts[0] if len(self.where.contexts) == 1 else plan.cluster
+
+    async def each_cluster(self, work: Callable[[Cluster], Awaitable[T]]) -> list[T]:
+        """Does ``work`` on every chosen cluster at once; the order of the answers is that of the names."""
+
+        async def one(name: str) -> T:
+            async with self.cluster(name) as cluster:
+                return await work(cluster)
+
+        return list(await asyncio.gather(*(one(name) for name in self.contexts)))

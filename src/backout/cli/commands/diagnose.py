@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`backout diagnose`: what broke?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from backout.cli.options import Command
+from backout.cli.session import with_session
+
+if TYPE_CHECKING:
+    from backout.cli.session import Session
+    from backout.model.evidence import Diagnosis
+
+FOUND = 10
+
+
+@click.command("diagnose", cls=Command)
+@click.argument("targets", nargs=-1)
+@with_session
+async def command(session: Session, targets: tuple[str, ...]) -> int:
+    """Says what broke, since when, by which change, and how sure that is.
+
+    Without TARGETS it looks at the whole namespace. Exit code 10 when something is broken.
+    """
+    from backout.app.reading import diagnose
+    from backout.app.unfinished import tell_unfinished
+    from backout.cli.render.diagnosis import show_diagnoses
+
+    found = await diagnose(session.workspace, targets)
+    if session.text:
+        session.show(lambda page: show_diagnoses(page, found))
+        tell_unfinished(session.workspace)
+    else:
+        session.document(documents(found))
+    return FOUND if any(not diagnosis.healthy for diagnosis in found) else 0
+
+
+def documents(found: list[Diagnosis]) -> dict[str, object]:
+    """One document for one cluster, a list of them for several."""
+    from backout.cli.output import versioned, with_kind
+
+    each = [with_kind("Diagnosis", diagnosis, healthy=diagnosis.healthy) for diagnosis in found]
+    return each[0] if len(each) == 1 else versioned("DiagnosisList", items=each)

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`backout history`: the revisions of one target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from backout.cli.options import Command
+from backout.cli.session import with_session
+
+if TYPE_CHECKING:
+    from backout.cli.session import Session
+
+
+@click.command("history", cls=Command)
+@click.argument("target")
+@with_session
+async def command(session: Session, target: str) -> None:
+    """Lists the revisions of TARGET, and says which of them are proven good, and why."""
+    from backout.app.reading import history
+    from backout.cli.output import versioned
+    from backout.cli.render.plan import show_history
+
+    found = await history(session.workspace, target)
+    if session.text:
+        session.show(lambda page: show_history(page, found.revisions, verbose=session.options.verbose))
+    else:
+        session.document(versioned("History", target=found.target, revisions=found.revisions))

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`backout plan`: the way back, in writing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from backout.cli.options import Command
+from backout.cli.session import with_session
+
+if TYPE_CHECKING:
+    from backout.cli.session import Session
+
+
+@click.command("plan", cls=Command)
+@click.argument("targets", nargs=-1)
+@click.option("--to", default="", metavar="REVISION", help="Go back to this revision, not to the last good one.")
+@click.option("--no-hooks", is_flag=True, help="Helm: run no hooks of the revision.")
+@click.option("--out", type=click.Path(dir_okay=False, writable=True), help="Write the plan to a file, for `run`.")
+@with_session
+async def command(session: Session, targets: tuple[str, ...], to: str, no_hooks: bool, out: str | None) -> int:
+    """Shows what would be done and why. Writes nothing to a cluster.
+
+    Without TARGETS it plans for everything that `diagnose` finds broken.
+    """
+    from backout.app.planning import plans_for, write_plans
+    from backout.app.running import worst
+    from backout.cli.failures import failed_document
+    from backout.cli.output import versioned
+    from backout.cli.render.plan import show_plans
+
+    planned = await plans_for(session.workspace, targets, to, hooks=not no_hooks)
+    plans = planned.plans
+    file = out if out and plans else ""
+    if file:
+        write_plans(file, plans)
+    if session.text:
+        session.show(lambda page: show_plans(page, plans, file))
+    else:
+        more = {"failed": [failed_document(failed) for failed in planned.failures]} if planned.failures else {}
+        session.document(plans[0] if len(plans) == 1 and not more else versioned("PlanList", items=plans, **more))
+    return worst([failed.error.exit_code for failed in planned.failures])

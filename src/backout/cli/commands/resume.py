@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`backout resume`: finish what was killed or interrupted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from backout.cli.options import Command
+from backout.cli.session import with_session
+
+if TYPE_CHECKING:
+    from backout.cli.session import Session
+
+
+@click.command("resume", cls=Command)
+@click.argument("run", default="latest")
+@with_session
+async def command(session: Session, run: str) -> int:
+    """Goes on with RUN where it stopped. Steps that are done are not done again."""
+    from backout.app.running import resume
+    from backout.cli.endings import conclude
+
+    return conclude(session, await resume(session.workspace, run))

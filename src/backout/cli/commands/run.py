@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`backout run`: capture, roll back, verify, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from backout.cli.options import Command
+from backout.cli.session import with_session
+
+if TYPE_CHECKING:
+    from backout.app.planning import Planned
+    from backout.cli.session import Session
+
+
+@click.command("run", cls=Command)
+@click.argument("targets", nargs=-1, metavar="[PLAN-FILE | TARGETS]")
+@click.option("--to", default="", metavar="REVISION", help="Go back to this revision, not to the last good one.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--approve", multiple=True, metavar="CODE", help="Say yes to a risk that needs it; may be repeated.")
+@click.option("--no-hooks", is_flag=True, help="Helm: run no hooks of the revision.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; say what the server would answer.")
+@with_session
+async def command(
+    session: Session,
+    targets: tuple[str, ...],
+    to: str,
+    yes: bool,
+    approve: tuple[str, ...],
+    no_hooks: bool,
+    dry_run: bool,
+) -> int:
+    """Shows the plan, asks, captures the state, carries the plan out, and measures whether it worked.
+
+    Takes a plan file that `plan --out` wrote, or TARGETS; without either, everything that `diagnose` finds broken.
+    """
+    from backout.app.running import preload
+
+    if not dry_run:
+        # The engine's import runs beside the reading of the cluster.
+        preload()
+    async with session.workspace.keeping():
+        planned = await _plans(session, targets, to, hooks=not no_hooks)
+        if dry_run:
+            return await _dry_run(session, planned)
+        return await _run(session, planned, approve, yes=yes)
+
+
+async def _run(session: Session, planned: Planned, approve: tuple[str, ...], *, yes: bool) -> int:
+    from backout.app.approval import nobody, ready
+    from backout.app.running import run_all
+    from backout.cli.endings import report
+    from backout.cli.questions import ask, typed_yes
+
+    plans = await ready(session.workspace, planned, approve, nobody if yes else typed_yes(session))
+    told = len(planned.failures)
+    if plans and not yes and not ask(session, "Carry this out?"):
+        session.note("Nothing was done.")
+        return report(session, [], planned.failures, told=told) if not session.text else 0
+    runs, failures = await run_all(session.workspace, plans)
+    return report(session, runs, [*planned.failures, *failures], told=told)
+
+
+async def _dry_run(session: Session, planned: Planned) -> int:
+    from backout.app.dryrun import REFUSED, dry_run
+    from backout.app.running import worst
+    from backout.cli.failures import failed_document, show_failure
+    from backout.cli.output import versioned
+    from backout.cli.render.dryrun import as_document, show_dry_runs
+
+    items, failures = await dry_run(session.workspace, planned)
+    every = [*planned.failures, *failures]
+    if session.text:
+        session.show(lambda page: show_dry_runs(page, items))
+        for failed in failures:
+            show_failure(failed.error, session.options)
+    else:
+        more = {"failed": [failed_document(failed) for failed in every]} if every else {}
+        session.document(versioned("DryRun", items=[as_document(item) for item in items], **more))
+    codes = [failed.error.exit_code for failed in every]
+    return worst([*codes, REFUSED if any(item.missing for item in items) else 0])
+
+
+async def _plans(session: Session, targets: tuple[str, ...], to: str, *, hooks: bool) -> Planned:
+    from backout.app.planning import plans_for, plans_in
+    from backout.cli.render.plan import show_plans
+    from backout.errors import UsageError
+
+    if len(targets) == 1 and ("/" not in targets[0] or Path(targets[0]).is_file()):
+        path = Path(targets[0])
+        if not path.is_file():
+            raise UsageError(
+                "{text} is neither a plan file nor a target.",
+                text=targets[0],
+                expected="a file that `backout plan --out` wrote, or kind/name",
+            )
+        if to or not hooks:
+            raise UsageError(
+                "A plan file says itself where to go and how, so {option} can't go with it.",
+                option="--to" if to else "--no-hooks",
+            )
+        planned = plans_in(path)
+    else:
+        planned = await plans_for(session.workspace, targets, to, hooks=hooks)
+    if session.text:
+        session.show(lambda page: show_plans(page, planned.plans, apart=True))
+    return planned

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`backout runs`: what was done so far, and what of it is kept."""
+
+from __future__ import annotations
+
+import click
+
+from backout.cli.options import Group
+from backout.cli.session import open_session
+
+
+class RunsGroup(Group):
+    """Lists by itself; its subcommand's module loads on call."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return ["prune"]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name != "prune":
+            return None
+        from backout.cli.commands.runs_prune import command as prune
+
+        return prune
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([("prune", "Remove old runs, with what was captured for them.")])
+
+
+@click.group("runs", cls=RunsGroup, invoke_without_command=True, subcommand_metavar="[prune]")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many, at most.")
+@click.pass_context
+def command(context: click.Context, limit: int) -> None:
+    """Lists the latest runs, newest first."""
+    if context.invoked_subcommand is not None:
+        return
+    from backout.app.runs import runs
+    from backout.cli.output import versioned
+    from backout.cli.render.run import show_runs
+
+    session = open_session()
+    found = runs(session.workspace, limit)
+    if session.text:
+        session.show(lambda page: show_runs(page, found))
+    else:
+        session.document(versioned("RunList", items=found))

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`backout runs prune`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from backout.cli.options import Command
+from backout.cli.session import open_session
+
+if TYPE_CHECKING:
+    from backout.app.runs import Pruning
+
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+class Duration(click.ParamType[timedelta]):
+    """``90d``: a number and m, h, d or w."""
+
+    name = "duration"
+
+    def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"(\d{1,6})([mhdw])", value.strip())
+        if found is None:
+            self.fail(f"{value!r} is no duration such as 12h, 30d or 8w", param, ctx)
+        return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+
+
+@click.command("prune", cls=Command)
+@click.option("--keep-last", default=0, type=click.IntRange(0, 1_000_000), metavar="N", help="Keep the newest N.")
+@click.option("--older-than", default=None, type=Duration(), metavar="DURATION", help="Remove only older ones: 30d.")
+@click.option("--undoable", is_flag=True, help="Also runs that could still be taken back.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def command(keep_last: int, older_than: timedelta | None, undoable: bool, dry_run: bool, yes: bool) -> None:
+    """Removes old runs: their records, what the engine kept of them, and their captures.
+
+    A run that is not over always stays. So does the last one that changed a target and was not taken back, unless
+    --undoable says otherwise. Snapshots that runs took are another matter: `backout snapshot prune`.
+    """
+    from backout.app.runs import prune
+    from backout.cli.questions import ask
+    from backout.cli.render.run import show_pruned_runs
+
+    session = open_session()
+
+    def confirmed(found: Pruning) -> bool:
+        if yes:
+            return True
+        if session.text:
+            session.show(lambda page: show_pruned_runs(page, found), err=True)
+        return ask(session, "Remove these runs?")
+
+    found = prune(
+        session.workspace, last=keep_last, older_than=older_than, undoable=undoable, confirm=confirmed, dry_run=dry_run
+    )
+    if found.refused:
+        session.note("Nothing was removed.")
+    elif session.text:
+        session.show(lambda page: show_pruned_runs(page, found))
+    else:
+        session.document(_document(found))
+
+
+def _document(found: Pruning) -> dict[str, Any]:
+    from backout.cli.output import versioned
+
+    chosen, done = found.chosen, found.done
+    return versioned(
+        "RunPrune",
+        dryRun=done is None,
+        removed=[run.id for run in (chosen.going if done is None else done.runs)],
+        unfinished=[run.id for run in chosen.unfinished],
+        undoable=[run.id for run in chosen.undoable],
+        recent=chosen.recent,
+        captures=done.captures if done else 0,
+        freed=done.freed if done else 0,
+    )

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`backout status`: what is deployed, is it healthy, and what could one go back to?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from backout.cli.options import Command
+from backout.cli.session import with_session
+
+if TYPE_CHECKING:
+    from backout.cli.session import Session
+
+
+@click.command("status", cls=Command)
+@click.argument("targets", nargs=-1)
+@with_session
+async def command(session: Session, targets: tuple[str, ...]) -> None:
+    """Shows every release and unmanaged workload: its revision, its health, and the last good revision before it."""
+    from backout.app.reading import status
+    from backout.cli.output import versioned
+    from backout.cli.render.status import as_document, show_status
+
+    found = await status(session.workspace, targets)
+    if session.text:
+        session.show(lambda page: show_status(page, found))
+        return
+    items = [as_document(one) for one in found]
+    session.document(versioned("Status", **items[0]) if len(items) == 1 else versioned("StatusList", items=items))

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`backout verify`: the checks alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from backout.cli.options import Command
+from backout.cli.session import with_session
+
+if TYPE_CHECKING:
+    from backout.cli.session import Session
+
+NOT_VERIFIED = 7
+
+
+@click.command("verify", cls=Command)
+@click.argument("targets", nargs=-1)
+@click.option("--soak", type=click.FloatRange(0, 3600), help="Seconds to watch for restarts (else verify.soak).")
+@with_session
+async def command(session: Session, targets: tuple[str, ...], soak: float | None) -> int:
+    """Measures whether TARGETS (else the whole namespace) are healthy, and watches that they stay so.
+
+    Exit code 7 when they are not, or when it could not be measured.
+    """
+    from backout.app.reading import verify
+    from backout.cli.output import versioned, with_kind
+    from backout.cli.render.run import show_measured
+
+    found = await verify(session.workspace, targets, soak)
+    if session.text:
+        session.show(lambda page: show_measured(page, found))
+    else:
+        items = [with_kind("Verdict", one.verdict, cluster=one.cluster) for one in found]
+        session.document(items[0] if len(items) == 1 else versioned("VerdictList", items=items))
+    return 0 if all(one.verdict.outcome == "recovered" for one in found) else NOT_VERIFIED

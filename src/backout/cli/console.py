@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The terminal as a front of the verbs: progress on stderr, and Ctrl-C. The only place that handles signals."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from backout.app import events
+
+if TYPE_CHECKING:
+    from backout.app.events import Event
+    from backout.cli.options import GlobalOptions
+    from backout.cli.render.live import Live
+    from backout.cli.render.page import Page
+    from backout.model.message import Message
+
+
+class Console:
+    """Shows what a verb tells: as sentences for people, and only what nobody may miss beside a document."""
+
+    def __init__(self, options: GlobalOptions) -> None:
+        self._options = options
+        self._live: Live | None = None
+        self._counting = False
+
+    @property
+    def text(self) -> bool:
+        """True when people read the output."""
+        return self._options.text
+
+    def page(self) -> Page:
+        """An empty page in the reader's language."""
+        from backout.cli.render.page import Page
+
+        return Page(self._options.language)
+
+    def note(self, text: Message | str, /, **args: object) -> None:
+        """Progress for people, on stderr; nothing when the output is a document."""
+        if self.text:
+            click.echo(self.page().say(text, **args), err=True)
+
+    def tell(self, event: Event) -> None:
+        """Shows one event."""
+        match event:
+            case events.RunBegins(run=run):
+                from backout.cli.render.live import Live
+
+                self._live = Live(self.page(), run.started, silent=not self.text)
+            case events.RunTells(event=told) if self._live is not None:
+                self._live(told)
+            case events.RunPauses() if self._live is not None:
+                self._live.close()
+                self._live = None
+            case events.ObjectsTaken(count=count):
+                self._count(count)
+            case _:
+                self._say(event)
+
+    def _say(self, event: Event) -> None:
+        from backout.cli.render.progress import ALWAYS, show_event
+
+        if not self.text and not isinstance(event, ALWAYS):
+            return
+        if self._live is not None:
+            self._live.close()
+        page = self.page()
+        show_event(page, event)
+        if page.lines:
+            click.echo("\n".join(page.lines), err=True)
+
+    def _count(self, count: int | None) -> None:
+        """A number that overwrites itself, on a terminal."""
+        if not self.text or not sys.stderr.isatty() or (count is None and not self._counting):
+            return
+        self._counting = count is not None
+        said = self.page().say("Objects: {count}", count=count) if count is not None else ""
+        click.echo(f"\r\033[K{said}", err=True, nl=False)
+
+    @contextmanager
+    def stoppable(self, run: str, stop: Callable[[], None]) -> Iterator[None]:
+        """The first Ctrl-C (or SIGTERM) stops at the next step; the second ends the process at once."""
+        import asyncio
+        import signal
+
+        loop = asyncio.get_running_loop()
+        asked = False
+
+        def heard() -> None:
+            nonlocal asked
+            if asked:
+                import os
+
+                os._exit(130)
+            asked = True
+            self.note("Stopping at the next step (again: at once; `backout resume {run}` goes on)…", run=run)
+            stop()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, heard)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)

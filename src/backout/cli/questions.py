@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions to the person at the terminal; without one nobody is asked."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from backout.errors import RefusedError
+
+if TYPE_CHECKING:
+    from backout.app.approval import Ask
+    from backout.cli.session import Session
+    from backout.model.plan import Plan, Risk
+
+
+def ask(session: Session, question: str) -> bool:
+    """Asks for a yes or no.
+
+    Raises:
+        RefusedError: there is nobody to ask.
+    """
+    if not sys.stdin.isatty():
+        raise RefusedError(
+            "Nobody can be asked: this is no terminal.", hint="Look at the plan, then say yes beforehand: --yes"
+        )
+    return click.confirm(session.page().say(question), err=True)
+
+
+def typed_yes(session: Session) -> Ask:
+    """Asks whether a risk is accepted: a whole word, so that no key that was pressed too early counts."""
+
+    def asked(plan: Plan, risk: Risk) -> bool:
+        if not sys.stdin.isatty():
+            return False
+        page = session.page()
+        click.echo(page.say("{target}: {risk}", target=str(plan.target), risk=page.say(risk.message)), err=True)
+        question = page.say("Type yes to accept that ({code})", code=risk.code)
+        return str(click.prompt(question, default="", show_default=False, err=True)).strip().lower() == "yes"
+
+    return asked

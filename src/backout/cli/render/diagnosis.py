@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The answer to "what broke?", as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from backout.cli.render.changes import field_line
+from backout.cli.render.page import Page, paint
+from backout.model.change import FieldChange
+from backout.model.evidence import Diagnosis, Problem, Reading, Symptom
+
+SHOWN_PODS = 3
+LABEL = 7
+"""Columns of "Changed"; what belongs to it is indented as far."""
+SHOWN_READERS = 4
+NEAR = 90
+"""Characters that are shown of a long value."""
+HOW = {
+    "volume": "files",
+    "projected": "files",
+    "subPath": "a file that stays as it is",
+    "env": "variables",
+    "pullSecret": "pulls images with it",
+    "tls": "certificate",
+    "backend": "backend",
+    "args": "arguments",
+    "configmap": "configuration",
+}
+LOOKED = {"pods": "{count} pods", "workloads": "{count} workloads", "releases": "{count} releases"}
+
+
+def show_diagnoses(page: Page, found: Sequence[Diagnosis]) -> None:
+    """A cluster after the other."""
+    for number, diagnosis in enumerate(found):
+        if number:
+            page.line()
+        show_diagnosis(page, diagnosis)
+
+
+def show_diagnosis(page: Page, diagnosis: Diagnosis) -> None:
+    """One block a problem; one line when all is well."""
+    looked = ", ".join(
+        page.say(LOOKED.get(name, "{count} {name}"), count=count, name=name)
+        for name, count in diagnosis.looked_at.items()
+    )
+    where = diagnosis.namespace or page.say("all namespaces")
+    page.line(paint(f"{diagnosis.cluster} · {where}", "head") + paint(f"   {looked}", "dim"))
+    for problem in diagnosis.problems:
+        page.line()
+        show_problem(page, problem, namespaced=not diagnosis.namespace)
+    for blind in diagnosis.blind:
+        page.line(f"{page.mark('unknown')} {page.say(blind)}")
+    if diagnosis.healthy:
+        page.line(f"{page.mark('good')} {page.say('Nothing is broken.')}")
+    elif not diagnosis.problems:
+        page.told("Nothing broken was seen, but not everything could be looked at.")
+
+
+def show_problem(page: Page, problem: Problem, *, namespaced: bool = False) -> None:
+    """Symptoms with evidence, then the cause and why it is believed."""
+    title = str(problem.target) + (f" -n {problem.target.namespace}" if namespaced else "")
+    page.line(f"{page.mark('bad')} {paint(title, 'bad')}   {page.say(problem.cause)}")
+    if problem.serving is not None and problem.desired is not None:
+        page.told("{serving} of {desired} pods serve.", 4, serving=problem.serving, desired=problem.desired)
+    for symptom in problem.symptoms:
+        _symptom(page, symptom)
+    suspect = problem.suspect
+    if suspect is not None:
+        page.line()
+        page.line(f"{page.label('Changed', LABEL)}{page.ago(suspect.at)}: {page.say(suspect.summary)}", 4)
+        for field in suspect.fields[:8]:
+            page.line(field_line(page, _near(field)), 13)
+        if len(suspect.fields) > 8:
+            page.told("… and {more} more fields", 13, more=len(suspect.fields) - 8)
+    if problem.readers:
+        readers = [_reading(page, reading) for reading in problem.readers[:SHOWN_READERS]]
+        more = len(problem.readers) - SHOWN_READERS
+        page.line(f"{page.label('Readers', LABEL)}{readers[0]}", 4)
+        for reader in readers[1:]:
+            page.line(reader, 13)
+        if more > 0:
+            page.told("… and {more} more", 13, more=more)
+    if problem.why:
+        page.line(f"{page.label('Certainty', LABEL)}{page.say(problem.confidence)}", 4)
+        for reason in problem.why:
+            page.line(f"· {page.say(reason)}", 13)
+    for note in problem.notes:
+        page.line(f"{page.mark('warn')} {page.say(note)}", 4)
+    if problem.mechanism and (problem.mechanism != "objects" or problem.snapshot):
+        page.line(paint(f"→ backout run {problem.target} -n {problem.target.namespace}", "dim"), 4)
+
+
+def _near(field: FieldChange) -> FieldChange:
+    """Of two long texts, where they begin to differ; the lines of a text stand with the evidence."""
+    before, after = field.before, field.after
+    if field.secret or max(len(text) if isinstance(text, str) else 0 for text in (before, after)) <= NEAR:
+        return field
+    at = 0
+    if isinstance(before, str) and isinstance(after, str):
+        pairs = enumerate(zip(before, after, strict=False))
+        at = next((i for i, (one, other) in pairs if one != other), min(len(before), len(after)))
+    return FieldChange(field.path, _cut(before, at), _cut(after, at), field.secret)
+
+
+def _cut(text: Any, at: int) -> Any:
+    if not isinstance(text, str):
+        return text
+    begin = max(0, at - NEAR // 3)
+    end = begin + NEAR
+    return ("…" if begin else "") + text[begin:end].strip() + ("…" if len(text.rstrip()) > end else "")
+
+
+def _reading(page: Page, reading: Reading) -> str:
+    """``statefulset/thanos-receive (receive: /etc/thanos)``."""
+    how = HOW.get(reading.how, reading.how)
+    where = ": ".join(part for part in (reading.container, reading.path or ", ".join(reading.keys)) if part)
+    return f"{reading.ref} ({page.say(how)}{', ' + where if where else ''})"
+
+
+def _symptom(page: Page, symptom: Symptom) -> None:
+    since = page.say("since {when}", when=page.ago(symptom.since)) if symptom.since else ""
+    page.line()
+    page.line(f"{paint(symptom.code, 'bad')}  {page.say(symptom.message)}  {paint(since, 'dim')}".rstrip(), 4)
+    if symptom.pods:
+        shown = ", ".join(symptom.pods[:SHOWN_PODS])
+        more = len(symptom.pods) - SHOWN_PODS
+        page.line(shown + (page.say(" and {more} more", more=more) if more > 0 else ""), 6)
+    for evidence in symptom.evidence:
+        page.line(paint(f"{evidence.source}: ", "dim") + page.say(evidence.message), 6)
+        for line in evidence.data.get("lines", ()):
+            page.line(paint("│ ", "dim") + str(line), 8)

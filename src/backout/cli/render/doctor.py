@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `doctor` found, as text and as a document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from backout.cli.render.page import Page, paint
+
+if TYPE_CHECKING:
+    from backout.app.doctor import Examination, Finding
+
+
+def as_document(found: Examination) -> dict[str, Any]:
+    """The findings with texts instead of messages."""
+    return {"ok": found.ok, "checks": [_check(check) for check in found.checks], "roles": found.roles}
+
+
+def _check(check: Finding) -> dict[str, Any]:
+    detail = f"{check.detail} ({check.code})" if check.code else str(check.detail)
+    return {"name": check.name, "ok": check.ok, "detail": detail, **({"hint": str(check.hint)} if check.hint else {})}
+
+
+def show_examination(page: Page, found: Examination) -> None:
+    """A line a check, and the Roles to apply where rights are missing."""
+    from backout.cli.output import to_yaml
+
+    for check in found.checks:
+        said = page.say(check.detail)
+        detail = f"{said} ({check.code})" if check.code else said
+        page.line(f"{page.mark('good' if check.ok else 'bad')} {check.name:<18} {detail}")
+        if check.hint is not None:
+            page.line(paint(page.say(check.hint), "dim"), 21)
+    if found.roles:
+        page.line()
+        page.told("Rights are missing. Somebody who may grant them applies this:")
+        page.line("---\n".join(to_yaml(role) for role in found.roles).rstrip())

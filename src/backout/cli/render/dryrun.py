@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the cluster would answer to a plan, as text and as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from backout.cli.render.page import Page
+
+if TYPE_CHECKING:
+    from backout.app.dryrun import DryRun
+
+
+def as_document(item: DryRun) -> dict[str, Any]:
+    """One plan."""
+    return {
+        "plan": item.plan,
+        "rights": item.rights,
+        "missing": item.missing,
+        "roles": item.roles,
+        "approvals": item.approvals,
+    }
+
+
+def show_dry_runs(page: Page, items: Sequence[DryRun]) -> None:
+    """The rights that are there, the Roles for those that are not, and the approvals that it would need."""
+    from backout.cli.output import to_yaml
+
+    for item in items:
+        granted = item.rights - len(item.missing)
+        page.told("Dry run of {target}: nothing was changed.", 0, "head", target=str(item.plan.target))
+        page.told("{granted} of {all} rights are there.", 2, granted=granted, all=item.rights)
+        for role in item.roles:
+            page.line(to_yaml(role).rstrip(), 4)
+        for code in item.approvals:
+            page.told("It would need: --approve {code}", 2, code=code)
+        page.told("A dry run is no proof: admission and quotas are asked only in part, and pods not at all.", 2, "dim")
