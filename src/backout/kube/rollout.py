@@ -60,9 +60,11 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
 
     ``updated``, ``ready`` and ``available`` count pods; `rollout_with_pods` counts as ready only those of the revision
     in force. ``minimum`` is how many have to be available at any time (maxUnavailable). ``rolled_out``: every wanted
-    pod was made from the newest template, and no other is left, so that what is missing is readiness. ``pods`` are the
-    names of those that are waited for, ``kept`` of those that a partition leaves at their revision, and ``failing``
-    what is wrong with which pod of the newest revision.
+    pod was made from the newest template, and no other is left, so that what is missing is readiness.
+
+    Of single pods: ``old`` are of another revision; ``kept`` too, but a partition leaves them at it; ``unready`` are
+    not ready, each with why in the cluster's word; ``going`` terminate; ``failing`` says what is wrong with which pod
+    of the newest revision.
     """
 
     state: RolloutState
@@ -75,8 +77,10 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     minimum: int = 0
     rolled_out: bool = False
     since: datetime | None = None
-    pods: tuple[str, ...] = ()
+    old: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    unready: tuple[tuple[str, str], ...] = ()
+    going: tuple[str, ...] = ()
     failing: tuple[tuple[str, PodProblem], ...] = ()
 
     @property
@@ -273,38 +277,36 @@ def rollout_with_pods(
     if base.reason in ("kind", "deleting"):
         return base
     judged = _Judged(kind, workload, pods, revision, now)
+    unready = [(pod, found) for pod, found in (*judged.fresh, *judged.kept) if not found.ready]
     base = msgspec.structs.replace(
         base,
+        rolled_out=base.rolled_out and not judged.old,
         ready=sum(1 for _, found in judged.fresh if found.ready),
+        old=_names(judged.old),
         kept=_names(judged.kept),
-        failing=tuple(
-            (pod.metadata.name, found.problems[0]) for pod, found in judged.fresh if found.failing and found.problems
-        ),
+        unready=tuple((pod.metadata.name, found.word) for pod, found in unready),
+        going=_names(judged.going),
+        failing=tuple((pod.metadata.name, found.problems[0]) for pod, found in judged.fresh if found.failing),
     )
     if base.reason == "unobserved":
         return base
     if not revision:
         return _with(base, "no-revision", msg("the controller has not made the revision yet"))
-    unready = [(pod, found) for pod, found in (*judged.fresh, *judged.kept) if not found.ready]
+    if base.state in (RolloutState.STUCK, RolloutState.PAUSED):
+        return base
     if judged.old:
         return _old(base, kind, workload, judged.old)
     if unready:
         return _unready(base, unready)
     if judged.going:
-        count, names = len(judged.going), _listed(judged.going)
+        names = _listed(base.going)
         return _with(
-            base,
-            "terminating",
-            msg("{count} pods are still terminating: {pods}", count=count, pods=names),
-            judged.going,
+            base, "terminating", msg("{count} pods are still terminating: {pods}", count=len(base.going), pods=names)
         )
     present = len(judged.fresh) + len(judged.kept)
     if present != base.desired:
-        if base.state in (RolloutState.STUCK, RolloutState.PAUSED):
-            return base
         return _with(base, "missing-pods", msg("{count} of {desired} pods exist", count=present, desired=base.desired))
-    wrong = _miscounted(kind, workload, base.desired, len(judged.kept))
-    if wrong and base.state not in (RolloutState.STUCK, RolloutState.PAUSED):
+    if wrong := _miscounted(kind, workload, base.desired, len(judged.kept)):
         return _with(base, "counters", msg("the controller still counts {counters}", counters=", ".join(wrong)))
     return base
 
@@ -337,29 +339,24 @@ class _Judged:
 
 
 def _old(base: Rollout, kind: str, workload: Workload, old: Sequence[_Pair]) -> Rollout:
-    base = msgspec.structs.replace(base, rolled_out=False, pods=_names(old))
-    if base.state in (RolloutState.STUCK, RolloutState.PAUSED):
-        return base
-    why = msg("{count} pods are of another revision: {pods}", count=len(old), pods=_listed(old))
+    why = msg("{count} pods are of another revision: {pods}", count=len(old), pods=_listed(base.old))
     if ordered(kind, workload) and any(found.failing for _, found in old):
         # The controller stops at the first pod that is not ready, before the part that deletes outdated ones
         # (kubernetes issue 67250).
         return msgspec.structs.replace(base, state=RolloutState.STUCK, reason="ordered", why=why)
-    return _with(base, "old-pods", why, old)
+    return _with(base, "old-pods", why)
 
 
 def _unready(base: Rollout, unready: Sequence[_Pair]) -> Rollout:
-    if base.state in (RolloutState.STUCK, RolloutState.PAUSED):
-        return msgspec.structs.replace(base, pods=_names(unready))
     why = msg(
         "{ready} of {desired} pods are ready; not yet: {pods}",
         ready=base.ready,
         desired=base.desired,
-        pods=_listed(unready),
+        pods=_listed(_names(unready)),
     )
     if all(found.state is PodState.LOST for _, found in unready):
-        return msgspec.structs.replace(base, state=RolloutState.UNKNOWN, reason="lost", why=why, pods=_names(unready))
-    return _with(base, "not-ready", why, unready)
+        return msgspec.structs.replace(base, state=RolloutState.UNKNOWN, reason="lost", why=why)
+    return _with(base, "not-ready", why)
 
 
 def _miscounted(kind: str, workload: Workload, wanted: int, kept: int) -> list[str]:
@@ -381,16 +378,13 @@ def _miscounted(kind: str, workload: Workload, wanted: int, kept: int) -> list[s
     return [f"{name}={value}" for name, value in counters.items() if value != wanted]
 
 
-def _with(base: Rollout, reason: Reason, why: Message, pods: Sequence[_Pair] = ()) -> Rollout:
-    return msgspec.structs.replace(
-        base, state=RolloutState.UNDER_WAY, reason=reason, why=why, pods=_names(pods) or base.pods
-    )
+def _with(base: Rollout, reason: Reason, why: Message) -> Rollout:
+    return msgspec.structs.replace(base, state=RolloutState.UNDER_WAY, reason=reason, why=why)
 
 
 def _names(pods: Sequence[_Pair]) -> tuple[str, ...]:
     return tuple(pod.metadata.name for pod, _ in pods)
 
 
-def _listed(pods: Sequence[_Pair]) -> str:
-    names = sorted(_names(pods))
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

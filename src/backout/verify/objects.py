@@ -13,12 +13,13 @@ import msgspec
 from backout.cluster.port import CONFIGMAPS, INGRESSES, PODS, SECRETS, SERVICES, ClusterReader, Object
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.kube.consumers import Readers
+from backout.kube.pod_health import health_of
 from backout.kube.references import of_ingress, references
 from backout.model.message import Message, msg
 from backout.model.plan import Check
 from backout.model.target import ObjectRef
 from backout.verify.measured import Measured, failed, listed, passed, unknown
-from backout.verify.pods import namespace_of, ready, terminating
+from backout.verify.pods import namespace_of
 
 AT_ONCE = 16
 _ISSUED = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer", "kubernetes.io/tls-acme")
@@ -205,7 +206,7 @@ async def _endpoints_ready(cluster: ClusterReader, check: Check, ref: ObjectRef,
     of_pods = {endpoint: hashring.pod_of(endpoint, ref.namespace) for endpoint in named}
     if not named or not all(of_pods.values()):
         return unknown(why)
-    gone = [endpoint for endpoint, pod in of_pods.items() if pod not in pods or not ready(pods[pod])]
+    gone = [endpoint for endpoint, pod in of_pods.items() if pod not in pods or not health_of(pods[pod]).ready]
     if gone:
         return failed(msg("endpoints without a ready pod: {endpoints}", endpoints=listed(gone)), again=True)
     return passed(
@@ -292,14 +293,14 @@ async def _each(
     pods, readers = await asyncio.gather(
         cluster.list_all(PODS, ref.namespace), Readers.read(cluster, ref.namespace, custom=False)
     )
-    by_name = {pod["metadata"]["name"]: pod for pod in pods if not terminating(pod)}
+    by_name = {pod["metadata"]["name"]: pod for pod in pods if health_of(pod).counts}
     asked = sorted(
         {
             (pod, reader.container)
             for reader in readers.of(ref.kind, ref.name)
             if (str(reader.workload), reader.container) in wanted
             for pod in reader.pods
-            if pod in by_name and (by_name[pod].get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+            if pod in by_name
         }
     )
     gate = asyncio.Semaphore(AT_ONCE)

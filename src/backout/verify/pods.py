@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods of a workload, and what is wrong with a pod."""
+"""Which pods a check is about."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS, Object, Resource
+from backout.cluster.port import PODS, REPLICASETS, Object
+from backout.kube.pod_health import finished_of
+from backout.kube.resources import WORKLOAD_RESOURCES
+from backout.kube.workloads import controller_uid
 from backout.model.plan import Check
 from backout.verify.scene import Scene
 
-RESOURCES: dict[str, Resource] = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFULSETS, "DaemonSet": DAEMONSETS}
-_KINDS = {kind.lower(): kind for kind in RESOURCES}
+_KINDS = {kind.lower(): kind for kind in WORKLOAD_RESOURCES}
 
 
 def workload_of(check: Check) -> tuple[str, str] | None:
@@ -25,22 +27,14 @@ def namespace_of(check: Check) -> str:
     return str(check.params.get("namespace") or check.target.namespace)
 
 
-def controller(obj: Object) -> str:
-    """The uid of the owner that manages the object; empty when none does."""
-    for owner in obj["metadata"].get("ownerReferences") or ():
-        if owner.get("controller"):
-            return str(owner["uid"])
-    return ""
-
-
 def pods_of(scene: Scene, workload: Object, namespace: str) -> list[Object]:
-    """The pods that a workload manages, those that terminate included."""
+    """The pods that a workload manages, those that terminate included; not those that are finished (evicted, …)."""
     uid = workload["metadata"]["uid"]
     owners = {uid}
     if workload.get("kind") == "Deployment":
         sets = scene.objects(REPLICASETS, namespace)
-        owners = {replicas["metadata"]["uid"] for replicas in sets if controller(replicas) == uid}
-    return [pod for pod in scene.objects(PODS, namespace) if controller(pod) in owners]
+        owners = {replicas["metadata"]["uid"] for replicas in sets if controller_uid(replicas) == uid}
+    return [pod for pod in scene.objects(PODS, namespace) if controller_uid(pod) in owners and not finished_of(pod)]
 
 
 def selected(scene: Scene, check: Check) -> list[Object]:
@@ -59,14 +53,14 @@ def selected(scene: Scene, check: Check) -> list[Object]:
     labels = check.params.get("labels")
     if labels:
         found = [pod for pod in found if matches(labels, pod["metadata"].get("labels") or {})]
-    return [pod for pod in found if (pod.get("status") or {}).get("phase") != "Succeeded"]
+    return [pod for pod in found if not finished_of(pod)]
 
 
 def find_workload(scene: Scene, kind: str, name: str, namespace: str) -> Object | None:
     """The workload, with its kind filled in (lists leave it out)."""
-    if kind not in RESOURCES:
+    if kind not in WORKLOAD_RESOURCES:
         return None
-    found = scene.get(RESOURCES[kind], namespace, name)
+    found = scene.get(WORKLOAD_RESOURCES[kind], namespace, name)
     return {**found, "kind": kind, "apiVersion": "apps/v1"} if found else None
 
 
@@ -80,28 +74,3 @@ def matches(wanted: Any, labels: dict[str, str]) -> bool:
 def terminating(pod: Object) -> bool:
     """Asked to go."""
     return bool(pod["metadata"].get("deletionTimestamp"))
-
-
-def ready(pod: Object) -> bool:
-    """The condition Ready is True: running alone is not ready."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-
-
-def trouble(pod: Object) -> str:
-    """Why a pod is not ready, in Kubernetes' own word: ``CrashLoopBackOff``, ``Unschedulable``, ``not ready``."""
-    status = pod.get("status") or {}
-    if terminating(pod):
-        return "Terminating"
-    for field in ("initContainerStatuses", "containerStatuses"):
-        for entry in status.get(field) or ():
-            state = entry.get("state") or {}
-            reason = (state.get("waiting") or {}).get("reason") or (state.get("terminated") or {}).get("reason")
-            if reason and not (field == "initContainerStatuses" and reason in ("Completed", "PodInitializing")):
-                return str(reason)
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return str(condition.get("reason") or "Unschedulable")
-    if status.get("reason"):
-        return str(status["reason"])
-    return "not ready" if status.get("phase") == "Running" else str(status.get("phase") or "Pending")

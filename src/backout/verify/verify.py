@@ -20,12 +20,13 @@ from backout.cluster.port import (
     Resource,
 )
 from backout.errors import BackoutError
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.verdict import CheckResult, Verdict, judge
 from backout.verify import network, objects, others, stacks, workloads
 from backout.verify.measured import Measured, unknown, unmeasured
-from backout.verify.pods import RESOURCES, namespace_of, workload_of
+from backout.verify.pods import namespace_of, workload_of
 from backout.verify.scene import Scene, View, watching
 
 SETTLE = 60.0
@@ -182,9 +183,9 @@ def views(checks: Sequence[Check]) -> list[View]:
         kinds = {str(entry["kind"]) for entry in check.params.get("workloads") or ()}
         if wanted := workload_of(check):
             kinds.add(wanted[0])
-        by_lower = {kind.lower(): kind for kind in RESOURCES}
+        by_lower = {kind.lower(): kind for kind in WORKLOAD_RESOURCES}
         for kind in sorted({by_lower.get(kind.lower(), "") for kind in kinds} - {""}):
-            found.append((RESOURCES[kind], namespace))
+            found.append((WORKLOAD_RESOURCES[kind], namespace))
             if kind == "Deployment":
                 found.append((REPLICASETS, namespace))
             if kind == "DaemonSet":

@@ -1,38 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``workload-ready`` and ``pods-ready``: controller's counters first, then every pod, since counters can lag.
+"""``workload-ready`` and ``pods-ready``: the rollout is complete by the controller's counters and by every pod.
 
-Rules: the revision asked for is the one in force, ``observedGeneration`` has caught up, every counter equals the wish,
-and each pod is of that revision, Ready, and not on its way out. Stricter than `kubectl rollout status`, which accepts a
-StatefulSet whose counters are right while a pod of another revision is still there
-(kubernetes/kubectl pkg/polymorphichelpers/rollout_status.go).
+`backout.kube.rollout` says what that is. Stricter than it in one point: a pod that a partition leaves at another
+revision is a failure here, since a check asks for one revision in force.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from backout.cluster.port import CONTROLLERREVISIONS, REPLICASETS, Object
+from backout.kube import projections
+from backout.kube.pod_health import health_of
+from backout.kube.rollout import Rollout, rollout_with_pods
+from backout.kube.workloads import revision_in_force
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.verify.measured import Measured, failed, listed, passed, unknown
-from backout.verify.pods import (
-    controller,
-    find_workload,
-    namespace_of,
-    pods_of,
-    ready,
-    selected,
-    terminating,
-    trouble,
-    workload_of,
-)
+from backout.verify.pods import find_workload, namespace_of, pods_of, selected, terminating, workload_of
 from backout.verify.scene import Scene
-
-_HASH_LABEL = {
-    "Deployment": "pod-template-hash",
-    "StatefulSet": "controller-revision-hash",
-    "DaemonSet": "controller-revision-hash",
-}
 
 
 def workload_ready(check: Check, scene: Scene) -> Measured:
@@ -47,21 +31,22 @@ def workload_ready(check: Check, scene: Scene) -> Measured:
         return failed(msg("{kind} {name} does not exist", kind=kind, name=name))
     if wrong := _template(check, workload):
         return wrong
-    generation = int(workload["metadata"].get("generation") or 0)
-    status: dict[str, Any] = workload.get("status") or {}
-    if int(status.get("observedGeneration") or 0) < generation:
+    current = revision_in_force(workload, _revisions(scene, workload, namespace))
+    pods = [projections.pod(pod) for pod in pods_of(scene, workload, namespace)]
+    found = rollout_with_pods(kind, projections.workload(workload), pods, current)
+    if found.reason == "unobserved":
+        generation = int(workload["metadata"].get("generation") or 0)
         return failed(
             msg("the controller has not seen generation {generation} yet", generation=generation), generation=generation
         )
-    current = _current_hash(scene, workload, namespace)
-    if not current:
+    if found.reason == "no-revision":
         return failed(msg("the controller has made no revision for the template yet"))
     pinned = check.params.get("hash")
     if pinned and pinned != current:
         return failed(
             msg("the revision in force is {current}", current=current), msg("revision {pinned}", pinned=str(pinned))
         )
-    return _pods(scene, workload, namespace, current) or _counters(workload, current)
+    return _short_of(found, workload, current) or _complete(found, workload, current)
 
 
 def _template(check: Check, workload: Object) -> Measured | None:
@@ -84,67 +69,38 @@ def _template(check: Check, workload: Object) -> Measured | None:
     return failed(msg("its template says {images}", images=listed(wrong)), msg("{images}", images=listed(expected)))
 
 
-def _current_hash(scene: Scene, workload: Object, namespace: str) -> str:
-    """The label value that pods of the revision in force carry."""
-    kind, uid = workload["kind"], workload["metadata"]["uid"]
-    if kind == "StatefulSet":
-        return str((workload.get("status") or {}).get("updateRevision") or "")
-    if kind == "DaemonSet":
-        owned = [revision for revision in scene.objects(CONTROLLERREVISIONS, namespace) if controller(revision) == uid]
-        newest = max(owned, key=lambda revision: int(revision.get("revision") or 0), default=None)
-        return str(((newest or {}).get("metadata") or {}).get("labels", {}).get(_HASH_LABEL[kind], ""))
-    template = _plain(workload["spec"]["template"])
-    for replicas in scene.objects(REPLICASETS, namespace):
-        if controller(replicas) == uid and _plain(replicas["spec"]["template"]) == template:
-            return str(replicas["metadata"].get("labels", {}).get(_HASH_LABEL[kind], ""))
-    return ""
+def _revisions(scene: Scene, workload: Object, namespace: str) -> list[Object]:
+    """What may be its revisions; a StatefulSet names its own in its status."""
+    if workload["kind"] == "StatefulSet":
+        return []
+    return scene.objects(REPLICASETS if workload["kind"] == "Deployment" else CONTROLLERREVISIONS, namespace)
 
 
-def _plain(template: dict[str, Any]) -> dict[str, Any]:
-    meta = template.get("metadata") or {}
-    labels = {key: value for key, value in (meta.get("labels") or {}).items() if key != "pod-template-hash"}
-    return {**template, "metadata": {"labels": labels, "annotations": meta.get("annotations") or {}}}
-
-
-def _desired(workload: Object) -> int:
-    if workload["kind"] == "DaemonSet":
-        return int((workload.get("status") or {}).get("desiredNumberScheduled") or 0)
-    replicas = workload["spec"].get("replicas")
-    return 1 if replicas is None else int(replicas)
-
-
-def _pods(scene: Scene, workload: Object, namespace: str, current: str) -> Measured | None:
-    label = _HASH_LABEL[workload["kind"]]
-    pods = pods_of(scene, workload, namespace)
-    desired = _desired(workload)
-    going = sorted(pod["metadata"]["name"] for pod in pods if terminating(pod))
-    staying = [pod for pod in pods if not terminating(pod)]
-    old = sorted(
-        pod["metadata"]["name"] for pod in staying if (pod["metadata"].get("labels") or {}).get(label) != current
-    )
-    sick = sorted(f"{pod['metadata']['name']} ({trouble(pod)})" for pod in staying if not ready(pod))
-    healthy = sum(1 for pod in staying if ready(pod))
-    if old:
+def _short_of(found: Rollout, workload: Object, current: str) -> Measured | None:
+    """What is missing of a rollout that nobody has to look at again; pods first, since counters can lag."""
+    if others := sorted((*found.old, *found.kept)):
         return failed(
             msg(
                 "{count} of {desired} pods are of another revision: {pods}{why}",
-                count=len(old),
-                desired=desired,
-                pods=listed(old),
+                count=len(others),
+                desired=found.desired,
+                pods=listed(others),
                 why=_held_back(workload),
             ),
             msg("all of revision {current}", current=current),
-            pods=old,
+            pods=others,
         )
-    if sick:
+    if found.unready:
+        sick = sorted(f"{name} ({word})" for name, word in found.unready)
         return failed(
-            msg("{ready} of {desired} pods ready: {pods}", ready=healthy, desired=desired, pods=listed(sick)), pods=sick
+            msg("{ready} of {desired} pods ready: {pods}", ready=found.ready, desired=found.desired, pods=listed(sick)),
+            pods=sick,
         )
-    if going:
-        return failed(msg("{count} pods are still terminating: {pods}", count=len(going), pods=listed(going)))
-    if len(staying) != desired:
-        return failed(msg("{count} pods exist, {desired} are wanted", count=len(staying), desired=desired))
-    return None
+    if found.going:
+        return failed(
+            msg("{count} pods are still terminating: {pods}", count=len(found.going), pods=listed(list(found.going)))
+        )
+    return None if found.complete else failed(found.why, msg("{desired} ready pods", desired=found.desired))
 
 
 def _held_back(workload: Object) -> str:
@@ -156,46 +112,28 @@ def _held_back(workload: Object) -> str:
     return f" (partition {partition})" if partition else ""
 
 
-def _counters(workload: Object, current: str) -> Measured:
-    status: dict[str, Any] = workload.get("status") or {}
-    desired = _desired(workload)
-    names: tuple[str, ...]
-    if workload["kind"] == "DaemonSet":
-        names = ("updatedNumberScheduled", "numberReady", "numberAvailable")
-    else:
-        names = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-    counters = {name: int(status.get(name) or 0) for name in names}
-    wrong = [f"{name}={value}" for name, value in counters.items() if value != desired]
-    if wrong:
-        return failed(
-            msg("the controller counts {counters}", counters=", ".join(wrong)),
-            msg("{desired} each", desired=desired),
-            counters=counters,
-        )
+def _complete(found: Rollout, workload: Object, current: str) -> Measured:
     if workload["spec"].get("paused"):
-        return passed(
-            msg(
-                "{ready} of {desired} pods ready, revision {current}; its rollout is paused",
-                ready=desired,
-                desired=desired,
-                current=current,
-            ),
-            revision=current,
-            ready=desired,
-            desired=desired,
+        words = msg(
+            "{ready} of {desired} pods ready, revision {current}; its rollout is paused",
+            ready=found.ready,
+            desired=found.desired,
+            current=current,
         )
-    return passed(
-        msg("{ready} of {desired} pods ready, revision {current}", ready=desired, desired=desired, current=current),
-        revision=current,
-        ready=desired,
-        desired=desired,
-    )
+    else:
+        words = msg(
+            "{ready} of {desired} pods ready, revision {current}",
+            ready=found.ready,
+            desired=found.desired,
+            current=current,
+        )
+    return passed(words, revision=current, ready=found.ready, desired=found.desired)
 
 
 def pods_ready(check: Check, scene: Scene) -> Measured:
     """Every selected pod is Ready; none is a failure, since nothing was proven."""
-    pods = [pod for pod in selected(scene, check) if not terminating(pod)]
-    sick = sorted(f"{pod['metadata']['name']} ({trouble(pod)})" for pod in pods if not ready(pod))
+    pods = [(pod["metadata"]["name"], health_of(pod)) for pod in selected(scene, check) if not terminating(pod)]
+    sick = sorted(f"{name} ({found.word})" for name, found in pods if not found.ready)
     if sick:
         return failed(
             msg(

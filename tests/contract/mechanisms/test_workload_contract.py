@@ -12,8 +12,12 @@ from cluster_harness import Cluster as Harness
 from mechanism_helpers import BETTER, CRASH, GOOD, MISSING, WORKLOADS, Bench, Context, image_of, images, run
 
 from backout import errors
+from backout.cluster.port import PODS
+from backout.kube.pod_health import health_of
 from backout.model.plan import Step
 from backout.model.target import Target
+from backout.verify.defaults import workload_checks
+from backout.verify.verify import verify
 
 KINDS = ["Deployment", "StatefulSet", "DaemonSet"]
 
@@ -121,6 +125,27 @@ def test_on_delete_sets_are_replaced_pod_by_pod(running: Harness, ns: str, kind:
         assert untouched <= {pod["metadata"]["uid"] for pod in pods}
 
     run(running, kind, ns, work)
+
+
+def test_an_evicted_pod_that_stays_listed_is_in_nobody_s_way(running: Harness, ns: str) -> None:
+    """It counts in nothing for the cluster, so it does not for us: not in a wait, a verdict, or a judgement."""
+
+    async def work(found: Bench) -> None:
+        await found.create(GOOD)
+        await found.ready()
+        victim = (await found.pods())[0]["metadata"]
+        gone = {"status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}}
+        await found.port.patch(PODS, victim["name"], gone, ns, subresource="status")
+        pods = await found.until(lambda pods: len(pods) == 4 and sum(health_of(pod).ready for pod in pods) == 3)
+        assert [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Failed"] == [victim["name"]]
+        async with asyncio.timeout(30):
+            outcome = await found.ready()
+        assert (outcome.data["ready"], outcome.data["desired"]) == (3, 3)
+        verdict = await verify(found.port, workload_checks(found.target), 1.0, settle=5.0)
+        assert verdict.outcome == "recovered", [result.measured.text for result in verdict.checks]
+        assert (await found.until_good(GOOD))[-1].current
+
+    run(running, "Deployment", ns, work)
 
 
 def test_a_left_over_partition_is_lifted_only_where_it_blocks(running: Harness, ns: str) -> None:

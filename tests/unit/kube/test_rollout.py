@@ -351,9 +351,9 @@ def test_pods_that_a_partition_keeps_and_pods_that_fail_are_named() -> None:
     found = judged(T, stateful(update=PARTITION, updatedReplicas=1, currentRevision=OLD, readyReplicas=2), pods)
     assert found.kept == ("web-0", "web-1")
     assert [(name, problem.code) for name, problem in found.failing] == [("web-2", "CrashLoopBackOff")]
-    assert found.pods == ("web-2",)
+    assert found.unready == (("web-2", "CrashLoopBackOff"),)
 
 
 def test_a_stuck_deployment_stays_stuck_whatever_its_pods_look_like() -> None:
     found = judged(D, deployment(updatedReplicas=1, replicas=4, conditions=LATE), [*THREE, a_pod("web-3", label=OLD)])
-    assert (found.state, found.reason, found.pods) == (STUCK, "deadline", ("web-3",))
+    assert (found.state, found.reason, found.old) == (STUCK, "deadline", ("web-3",))

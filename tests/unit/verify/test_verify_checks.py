@@ -139,7 +139,7 @@ def test_a_healthy_deployment_passes_with_the_numbers() -> None:
         ((0, {"metadata__generation": 4}), "has not seen generation 4"),
         ((0, {"spec__template": {"metadata": {"labels": {"app": "web"}}, "spec": {}}}), "has made no revision"),
         ((0, {"status__availableReplicas": 1}), "availableReplicas=1"),
-        ((0, {"spec__replicas": 3}), "2 pods exist, 3 are wanted"),
+        ((0, {"spec__replicas": 3}), "2 of 3 pods exist"),
         ((2, {"metadata__labels__pod-template-hash": "old"}), "1 of 2 pods are of another revision: web-0"),
         ((2, {"metadata__deletionTimestamp": "2026-11-22T00:00:00Z"}), "still terminating: web-0"),
         ((2, {"status__conditions": []}), "1 of 2 pods ready: web-0 (not ready)"),
@@ -202,13 +202,45 @@ def test_a_daemon_set_is_held_to_its_newest_revision() -> None:
                 "status": {"observedGeneration": 1, **counters},
             },
         ),
-        (CONTROLLERREVISIONS, {"metadata": meta("ds-a", "uid-ds", {"controller-revision-hash": "a"}), "revision": 1}),
-        (CONTROLLERREVISIONS, {"metadata": meta("ds-b", "uid-ds", {"controller-revision-hash": "b"}), "revision": 2}),
+        *(
+            (
+                CONTROLLERREVISIONS,
+                {
+                    "metadata": meta(f"ds-{name}", "uid-ds", {"controller-revision-hash": name}),
+                    "revision": number,
+                    "data": {"spec": {"template": {**template, "$patch": "replace"}}},
+                },
+            )
+            for number, (name, template) in enumerate((("a", {"spec": {}}), ("b", TEMPLATE)), 1)
+        ),
         (PODS, pod("ds-x", "uid-ds", {"controller-revision-hash": "b"})),
     ]
     assert one(SmallCluster(*objects), check("workload-ready", "daemonset/ds")).status == "pass"
     objects[3] = (PODS, pod("ds-x", "uid-ds", {"controller-revision-hash": "a"}))
     assert one(SmallCluster(*objects), check("workload-ready", "daemonset/ds")).status == "fail"
+
+
+def left_over(name: str, owner: str, labels: dict[str, str], reason: str) -> tuple[Resource, Object]:
+    """A pod that ended against its will, and that nobody has cleaned up."""
+    found = pod(name, owner, labels, ready=False)
+    return PODS, {**found, "status": {"phase": "Failed", "reason": reason}}
+
+
+@pytest.mark.parametrize("reason", ["Evicted", "Terminated", "Preempting", "NodeAffinity"])
+@pytest.mark.parametrize("revision", ["aaa", "of-before"])
+def test_a_left_over_pod_does_not_make_a_deployment_unhealthy(reason: str, revision: str) -> None:
+    labels = {"app": "web", "pod-template-hash": revision}
+    cluster = SmallCluster(*deployment(), left_over("web-gone", "uid-web-aaa", labels, reason))
+    assert one(cluster, check("workload-ready")).measured.text == "2 of 2 pods ready, revision aaa"
+    assert one(cluster, check("pods-ready")).measured.text == "2 of 2 pods ready"
+    whole = Check(code="pods-ready", target=Target("namespace", "", NS), title=msg("all"))
+    assert one(cluster, whole).status == "pass"
+
+
+def test_a_failed_pod_that_nobody_replaces_is_not_ready() -> None:
+    cluster = SmallCluster(*deployment(), left_over("alone", "", {}, "Evicted"))
+    whole = Check(code="pods-ready", target=Target("namespace", "", NS), title=msg("all"))
+    assert one(cluster, whole).measured.text == "2 of 3 pods ready: alone (Evicted)"
 
 
 def test_scaled_to_zero_is_ready() -> None:
