@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/commands.md from the commands themselves: python tools/command_docs.py (--check only compares)."""
+"""Writes docs/commands.md from the commands themselves: python tools/command_docs.py (--check only compares).
+
+What an option looks like is said here, not by click, whose words differ from version to version.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +40,7 @@ def page() -> str:
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     yield f"\n## `{context.command_path}`\n"
-    usage = " ".join(command.collect_usage_pieces(context))
-    yield f"    {context.command_path} {usage}\n"
+    yield f"    {context.command_path} {' '.join(_usage(command))}\n"
     yield from (line.strip() for line in (command.help or "").strip().splitlines())
     yield ""
     yield from _options(command, context, every=False)
@@ -52,23 +54,60 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
             )
 
 
+def _usage(command: click.Command) -> Iterator[str]:
+    yield "[OPTIONS]"
+    for parameter in command.params:
+        if isinstance(parameter, click.Argument):
+            name = (parameter.name or "").upper()
+            wanted = name if parameter.required else f"[{name}]"
+            yield parameter.metavar or (f"{wanted}..." if parameter.nargs == -1 else wanted)
+    if isinstance(command, click.Group):
+        yield command.subcommand_metavar or "COMMAND [ARGS]..."
+
+
 def _options(command: click.Command, context: click.Context, *, every: bool) -> Iterator[str]:
-    records = [
-        record
+    options = [
+        parameter
         for parameter in command.get_params(context)
         if isinstance(parameter, click.Option)
+        and not parameter.hidden
         and "--help" not in parameter.opts
         and (parameter.name in GLOBAL or parameter.name == "version") == every
-        and (record := parameter.get_help_record(context)) is not None
     ]
-    if records:
+    if options:
         yield "| option | |"
         yield "|---|---|"
-        yield from (f"| `{names}` | {text} |" for names, text in map(_escaped, records))
+        yield from (f"| `{_escaped(_names(option))}` | {_escaped(_words(option))} |" for option in options)
 
 
-def _escaped(record: tuple[str, str]) -> tuple[str, str]:
-    return record[0].replace("|", "\\|"), record[1].replace("|", "\\|")
+def _names(option: click.Option) -> str:
+    shortest_first = sorted(option.opts, key=lambda name: name.startswith("--"))
+    names = ", ".join(shortest_first)
+    if option.is_flag:
+        return names + (f" / {', '.join(option.secondary_opts)}" if option.secondary_opts else "")
+    return f"{names} {option.metavar or _value(option.type)}"
+
+
+def _value(type_: click.ParamType) -> str:
+    if isinstance(type_, click.Choice):
+        return f"[{'|'.join(type_.choices)}]"
+    if isinstance(type_, click.Path):
+        return "FILE" if not type_.dir_okay else "PATH" if type_.file_okay else "DIRECTORY"
+    kinds = {click.IntRange: "INTEGER", click.FloatRange: "NUMBER"}
+    return next((word for kind, word in kinds.items() if isinstance(type_, kind)), "TEXT")
+
+
+def _words(option: click.Option) -> str:
+    facts = []
+    if option.show_default:
+        facts.append(f"else {option.default}")
+    if isinstance(option.type, click.IntRange | click.FloatRange):
+        facts.append(f"from {option.type.min} to {option.type.max}")
+    return (option.help or "") + (f" [{', '.join(facts)}]" if facts else "")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def main() -> int:

@@ -24,6 +24,9 @@ from typing import ClassVar
 
 Argument = str | int | float | None
 
+DOCS = "https://github.com/backout-dev/backout/blob/main/docs"
+"""Where the pages of docs/ are read by whoever has no clone."""
+
 
 class BackoutError(Exception):
     """Something went wrong that nobody foresaw; every foreseen failure has a class of its own below.

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from backout.errors import ConfigError
+from backout.errors import DOCS, ConfigError
 from backout.model.giturl import remote_of
 
 API_VERSION = "backout.dev/v1"
@@ -129,7 +129,8 @@ def parse_settings(text: str, filename: str) -> Settings:
             line=_line(node, keys),
             key=".".join(keys) or "the file",
             problem=problem,
-            hint="docs/configuration.md lists every key.",
+            hint="{docs}/configuration.md lists every key.",
+            docs=DOCS,
         ) from error
     if settings.apiVersion != API_VERSION:
         raise ConfigError(
@@ -150,7 +151,8 @@ def parse_settings(text: str, filename: str) -> Settings:
                 line=_line(node, ["stacks", name, "git", key]),
                 problem=problem,
                 expected=expected,
-                hint="docs/configuration.md lists every key.",
+                hint="{docs}/configuration.md lists every key.",
+                docs=DOCS,
             )
         for number, check in enumerate(stack.checks):
             problem, expected = _check_problem(check)
@@ -163,7 +165,8 @@ def parse_settings(text: str, filename: str) -> Settings:
                     number=number,
                     problem=problem,
                     expected=expected,
-                    hint="docs/configuration.md lists every key.",
+                    hint="{docs}/configuration.md lists every key.",
+                    docs=DOCS,
                 )
         for cluster in stack.clusters:
             if settings.clusters and cluster not in settings.clusters:
