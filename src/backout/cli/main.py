@@ -95,7 +95,9 @@ def run() -> int:
     gc.set_threshold(GARBAGE)
     options = GlobalOptions()
     try:
-        code = cli.main(standalone_mode=False, obj=options)
+        # As people call it, also where Python was told the module's name: hints can be pasted.
+        name = "kubectl backout" if "kubectl-backout" in os.path.basename(sys.argv[0]) else "backout"  # noqa: PTH119
+        code = cli.main(prog_name=name, standalone_mode=False, obj=options)
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
         code = STOPPED
