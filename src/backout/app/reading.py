@@ -103,7 +103,7 @@ async def history(workspace: Workspace, text: str) -> History:
 
     async with workspace.cluster() as cluster:
         named = read_targets(workspace, cluster, (text,))[0]
-        return History(named, tuple(await registry.get(mechanism_of(named)).history(cluster, named)))
+        return History(named, (await registry.get(mechanism_of(named)).read(cluster, named)).revisions)
 
 
 async def changes(workspace: Workspace, span: timedelta) -> list[Ledger]:
@@ -154,7 +154,7 @@ async def _status(cluster: Cluster, target: Target, problem: Problem | None) -> 
     from backout.planning.choice import choose, current_of
 
     try:
-        revisions: list[Revision] = await registry.of_kind(target.kind).history(cluster, target)
+        revisions = (await registry.of_kind(target.kind).read(cluster, target)).revisions
     except BackoutError as error:
         return TargetStatus(target=target, healthy=None, note=error.message)
     back, note = None, ""
@@ -189,7 +189,7 @@ async def verify(workspace: Workspace, texts: Sequence[str] = (), soak: float | 
 
 async def _measure(workspace: Workspace, cluster: Cluster, texts: Sequence[str], soak: float) -> Verdict:
     from backout.mechanisms import registry
-    from backout.planning.choice import current_of
+    from backout.mechanisms.port import Options
     from backout.verify.defaults import namespace_checks
     from backout.verify.stacks import stack_checks
     from backout.verify.verify import verify as measure
@@ -203,10 +203,8 @@ async def _measure(workspace: Workspace, cluster: Cluster, texts: Sequence[str],
         checks += await namespace_checks(cluster, namespace)
         checks += stack_checks(workspace.settings, cluster.name, namespace)
     for target in targets:
-        mechanism = registry.of_kind(target.kind)
-        current = current_of(await mechanism.history(cluster, target))
-        if current is not None:
-            checks += await mechanism.checks(cluster, target, current)
+        reading = await registry.of_kind(target.kind).read(cluster, target, options=Options(present=True))
+        checks += reading.present_checks()
     for namespace in dict.fromkeys(target.namespace for target in targets):
         checks += stack_checks(workspace.settings, cluster.name, namespace)
     workspace.tell(Watching(soak))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -45,46 +45,104 @@ Effect = Callable[[StepContext, Step], Awaitable[StepOutcome]]
 """Look, act only if the effect is absent, confirm. Can be killed at any instant and called again."""
 
 
-class Mechanism(Protocol):
-    """One way back. Reading methods write nothing."""
+Prepare = Callable[[Sequence[Revision]], Sequence[Revision]]
+"""The planning choice, pure: given all revisions, judged, those that drafts will be asked of."""
 
-    name: ClassVar[str]
 
-    async def history(self, cluster: ClusterReader, target: Target) -> list[Revision]:
-        """All known revisions, oldest first, each judged good, bad or unknown with reasons.
+def nothing(revisions: Sequence[Revision]) -> Sequence[Revision]:
+    """Prepares no draft: for whoever wants the revisions alone."""
+    return ()
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a target is read.
+
+    ``hooks``: whether what the way back itself runs (Helm's hooks) is to run. ``present``: read as well what checks of
+    the state in force now need.
+    """
+
+    hooks: bool = True
+    present: bool = False
+
+
+PLAIN = Options()
+"""Hooks run, and nobody asks for checks of the present state."""
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """The way back to one revision.
+
+    ``steps`` in order, with preconditions as they were read; ``changes`` object by object; ``risks`` that the reader
+    must know before saying yes; ``checks`` to measure afterwards; ``access``: every right that the steps need.
+    """
+
+    steps: tuple[Step, ...]
+    changes: Changes
+    risks: tuple[Risk, ...]
+    checks: tuple[Check, ...]
+    access: tuple[Access, ...]
+
+
+class Reading(Protocol):
+    """What one target was when it was read, once. Immutable, and pure: nothing here asks the cluster again, so that
+    what a plan holds does not depend on when, in which order or how often it is asked."""
+
+    @property
+    def target(self) -> Target:
+        """What was read."""
+
+    @property
+    def revisions(self) -> tuple[Revision, ...]:
+        """All known revisions, oldest first, each judged good, bad or unknown with reasons."""
+
+    def between(self, earlier: Revision | None, later: Revision) -> tuple[ObjectChange, ...]:
+        """What changed from ``earlier`` (None: from nothing) to ``later``, as recorded; not looking at what is live.
 
         Raises:
-            NotFoundError: no such target.
+            RevisionNotFound: one of them can't be had any more.
         """
 
-    async def between(
-        self, cluster: ClusterReader, target: Target, earlier: Revision | None, later: Revision
-    ) -> tuple[ObjectChange, ...]:
-        """What changed from ``earlier`` (None: from nothing) to ``later``, as recorded; not looking at what is live."""
-
-    async def preview(self, cluster: ClusterReader, target: Target, revision: Revision) -> Changes:
-        """What going back to ``revision`` would change, object by object."""
-
-    async def steps(self, cluster: ClusterReader, target: Target, revision: Revision) -> list[Step]:
-        """The effects in order, with preconditions as observed now.
+    def draft(self, revision: Revision) -> Draft:
+        """The way back to a revision that was prepared.
 
         Raises:
             RefusedError: going back would do harm, or can't work; says why and what to do instead.
+            RevisionNotFound: it can't be had any more.
+            LookupError: it was not prepared, which is a mistake of the caller.
         """
 
-    async def risks(self, cluster: ClusterReader, target: Target, revision: Revision, changes: Changes) -> list[Risk]:
-        """What the reader must know before saying yes."""
+    def present_checks(self) -> tuple[Check, ...]:
+        """What can be measured of the state in force now.
 
-    async def checks(self, cluster: ClusterReader, target: Target, revision: Revision) -> list[Check]:
-        """What has to be measured afterwards."""
+        Raises:
+            LookupError: it was not read for that (`Options.present`), which is a mistake of the caller.
+        """
 
-    async def access(self, cluster: ClusterReader, target: Target, changes: Changes) -> list[Access]:
-        """Every right that the steps need."""
+
+class Mechanism(Protocol):
+    """One way back."""
+
+    name: ClassVar[str]
+
+    async def read(
+        self, reader: ClusterReader, target: Target, prepare: Prepare = nothing, options: Options = PLAIN
+    ) -> Reading:
+        """Reads everything once: the revisions, and what drafts of those need that ``prepare`` chooses of them.
+
+        Raises:
+            NotFoundError: no such target.
+            BackoutError: it can't be read, or what ``prepare`` raises.
+        """
 
     def effects(self) -> Mapping[str, Effect]:
         """The effects by the ``action`` of their steps, compensations included."""
 
 
-def current_revision(revisions: list[Revision]) -> Revision | None:
+def unprepared(target: Target, what: str) -> LookupError:
+    """The error for what a reading was not made for."""
+    return LookupError(f"{target} was not read for {what}")
+
+
+def current_revision(revisions: Sequence[Revision]) -> Revision | None:
     """The revision that is in force now."""
     return next((revision for revision in reversed(revisions) if revision.current), None)

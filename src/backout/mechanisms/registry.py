@@ -39,20 +39,6 @@ def get(name: str) -> Mechanism:
     return cast("Mechanism", getattr(import_module(module), kind)())
 
 
-@cache
-def without_hooks(name: str) -> Mechanism:
-    """The mechanism of that name as it is when no hooks are to run; the same one where it knows none.
-
-    Raises:
-        RefusedError: none has it.
-    """
-    if name != "helm":
-        return get(name)
-    from backout.mechanisms.helm.mechanism import HelmMechanism
-
-    return HelmMechanism(hooks=False)
-
-
 def of_kind(kind: str) -> Mechanism:
     """The mechanism that acts on targets of a kind (``helm``, ``deployment``, …).
 

@@ -130,8 +130,8 @@ async def at_revision(check: Check, cluster: ClusterReader) -> Measured:
     from backout.mechanisms import registry
     from backout.mechanisms.port import current_revision
 
-    history = await registry.of_kind(check.target.kind).history(cluster, check.target)
-    head = current_revision(history)
+    reading = await registry.of_kind(check.target.kind).read(cluster, check.target)
+    head = current_revision(reading.revisions)
     if head is None:
         return failed(msg("it has no current revision"))
     data: dict[str, Any] = {"revision": head.number, "status": head.status}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a plan: asks the mechanism, lets `planning` choose, and seals the document. Reads only."""
+"""Makes a plan: the mechanism reads once, `planning` chooses, the draft of that is sealed. Reads only."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from backout.cluster.identity import weakness
 from backout.cluster.port import ClusterReader
 from backout.errors import RefusedError
 from backout.mechanisms import registry
+from backout.mechanisms.port import Options
 from backout.model.evidence import Problem
 from backout.model.message import Message, msg
 from backout.model.plan import ClusterIdentity, Plan, Risk
+from backout.model.revision import Revision
 from backout.model.settings import Settings
 from backout.model.target import Target
 from backout.planning.choice import Choice, choose
@@ -57,18 +59,17 @@ async def make_plan(
             hint="policy.protected in the configuration lists the protected namespaces.",
         )
     name = mechanism_of(target)
-    mechanism = registry.get(name) if hooks else registry.without_hooks(name)
-    identity, revisions = await asyncio.gather(cluster.identity(), mechanism.history(cluster, target))
-    choice = choose(target, revisions, to)
-    changes, steps, checks = await asyncio.gather(
-        mechanism.preview(cluster, target, choice.revision),
-        mechanism.steps(cluster, target, choice.revision),
-        mechanism.checks(cluster, target, choice.revision),
+    mechanism = registry.get(name)
+
+    def chosen(revisions: Sequence[Revision]) -> Sequence[Revision]:
+        return (choose(target, revisions, to).revision,)
+
+    identity, reading = await asyncio.gather(
+        cluster.identity(), mechanism.read(cluster, target, chosen, Options(hooks=hooks))
     )
-    risks, access = await asyncio.gather(
-        mechanism.risks(cluster, target, choice.revision, changes), mechanism.access(cluster, target, changes)
-    )
-    checks = [*checks, *stack_checks(settings, cluster.name, target.namespace)]
+    choice = choose(target, reading.revisions, to)
+    draft = reading.draft(choice.revision)
+    checks = [*draft.checks, *stack_checks(settings, cluster.name, target.namespace)]
     mine = tuple(problem for problem in problems if problem.target == target)
     return seal(
         Plan(
@@ -83,11 +84,11 @@ async def make_plan(
             revision=choice.revision,
             why_good=choice.why,
             problems=mine,
-            steps=tuple(steps),
-            changes=changes,
-            risks=(*_choice_risks(choice), *_identity_risks(identity), *risks),
+            steps=draft.steps,
+            changes=draft.changes,
+            risks=(*_choice_risks(choice), *_identity_risks(identity), *draft.risks),
             checks=tuple(checks),
-            access=rights(access, target, changes, checks),
+            access=rights(draft.access, target, draft.changes, checks),
             soak=settings.verify.soak,
         )
     )

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from cluster_harness import Cluster as Harness
 
 from backout.cluster.client import KubernetesCluster, connect
 from backout.mechanisms.helm.mechanism import HelmMechanism
-from backout.mechanisms.port import StepOutcome
+from backout.mechanisms.port import PLAIN, Draft, Options, StepOutcome
 from backout.model.message import Message
 from backout.model.plan import Step
 from backout.model.revision import Revision
@@ -210,15 +210,23 @@ class World:
         return asyncio.run(main())
 
     def history(self) -> list[Revision]:
-        return self.use(lambda cluster: HelmMechanism().history(cluster, self.target))
-
-    def steps(self, number: int) -> list[Step]:
-        async def work(cluster: KubernetesCluster) -> list[Step]:
-            mechanism = HelmMechanism()
-            revision = next(r for r in await mechanism.history(cluster, self.target) if r.number == number)
-            return await mechanism.steps(cluster, self.target, revision)
+        async def work(cluster: KubernetesCluster) -> list[Revision]:
+            return list((await HelmMechanism().read(cluster, self.target)).revisions)
 
         return self.use(work)
+
+    def draft(self, number: int, options: Options = PLAIN) -> Draft:
+        def mine(revisions: Sequence[Revision]) -> list[Revision]:
+            return [revision for revision in revisions if revision.number == number]
+
+        async def work(cluster: KubernetesCluster) -> Draft:
+            reading = await HelmMechanism().read(cluster, self.target, mine, options)
+            return reading.draft(mine(reading.revisions)[0])
+
+        return self.use(work)
+
+    def steps(self, number: int) -> list[Step]:
+        return list(self.draft(number).steps)
 
     def execute(self, step: Step) -> tuple[StepOutcome, Context]:
         async def work(cluster: KubernetesCluster) -> tuple[StepOutcome, Context]:

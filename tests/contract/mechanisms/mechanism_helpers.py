@@ -13,7 +13,7 @@ from cluster_harness import Cluster as Harness
 
 from backout.cluster.client import KubernetesCluster, connect
 from backout.cluster.port import Cluster, Resource
-from backout.mechanisms.port import StepOutcome
+from backout.mechanisms.port import Draft, Reading, StepOutcome
 from backout.mechanisms.workload.mechanism import WorkloadMechanism
 from backout.mechanisms.workload.objects import RESOURCES
 from backout.model.message import Message
@@ -112,8 +112,15 @@ class Bench:
         """Until a pod of that image is in its back-off."""
         await self.until(lambda pods: any(failing(pod) for pod in pods if image_of(pod) == tag))
 
+    async def read(self, *wanted: Revision) -> Reading:
+        """Prepared for those revisions."""
+        return await WORKLOADS.read(self.port, self.target, lambda _: wanted)
+
+    async def draft(self, revision: Revision) -> Draft:
+        return (await self.read(revision)).draft(revision)
+
     async def history(self) -> list[Revision]:
-        return await WORKLOADS.history(self.port, self.target)
+        return list((await self.read()).revisions)
 
     async def revision(self, tag: str) -> Revision:
         """The revision with that image."""
@@ -129,7 +136,7 @@ class Bench:
                 await asyncio.sleep(0.5)
 
     async def plan(self, tag: str) -> list[Step]:
-        steps = await WORKLOADS.steps(self.port, self.target, await self.revision(tag))
+        steps = (await self.draft(await self.revision(tag))).steps
         # What is stored with a plan is JSON.
         return msgspec.json.decode(msgspec.json.encode(steps), type=list[Step])
 

@@ -19,6 +19,7 @@ from backout.mechanisms import registry
 from backout.mechanisms.objects.history import resource_of
 from backout.mechanisms.port import StepOutcome
 from backout.model.plan import Plan, Step
+from backout.model.revision import Revision
 from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Snapshot
 from backout.model.target import OBJECTS, ObjectRef, Target
@@ -70,6 +71,9 @@ class World:
         """As a run has it: through the JSON in which it is stored."""
         plan = await make_plan(self.port, self.target(text), made_at=datetime.now(UTC), to=to)
         return msgspec.json.decode(msgspec.json.encode(plan), type=Plan)
+
+    async def history(self, text: str) -> tuple[Revision, ...]:
+        return (await registry.get("objects").read(self.port, self.target(text))).revisions
 
     async def keep(self, plan: Plan) -> str:
         """Captures what the plan touches; the digest."""

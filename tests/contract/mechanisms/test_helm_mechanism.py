@@ -15,7 +15,6 @@ from helm_world import BAD, RELEASE, World, compensation, wait
 from backout.changes.timeline import changes as ledger
 from backout.cluster.client import KubernetesCluster
 from backout.errors import Invalid, PreconditionFailed, RefusedError, ReleaseNotFound
-from backout.mechanisms.helm.mechanism import HelmMechanism
 from backout.model.change import Changes
 from backout.model.plan import Access, ClusterIdentity, Risk, Step
 from backout.planning.choice import choose
@@ -38,15 +37,9 @@ def chosen(world: World) -> int:
     return choose(world.target, world.history()).revision.number
 
 
-def looked_at(world: World, number: int) -> tuple[Changes, list[Risk], list[Access]]:
-    async def work(cluster: KubernetesCluster) -> tuple[Changes, list[Risk], list[Access]]:
-        mechanism = HelmMechanism()
-        revision = next(r for r in await mechanism.history(cluster, world.target) if r.number == number)
-        found = await mechanism.preview(cluster, world.target, revision)
-        risks = await mechanism.risks(cluster, world.target, revision, found)
-        return found, risks, await mechanism.access(cluster, world.target, found)
-
-    return world.use(work)
+def looked_at(world: World, number: int) -> tuple[Changes, tuple[Risk, ...], tuple[Access, ...]]:
+    draft = world.draft(number)
+    return draft.changes, draft.risks, draft.access
 
 
 def test_a_crashing_set_goes_back_to_the_revision_that_still_serves_and_forward_again(world: World) -> None:

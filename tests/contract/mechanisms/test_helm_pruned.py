@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from backout.errors import (
     RevisionNotFound,
 )
 from backout.mechanisms.helm.mechanism import HelmMechanism
+from backout.mechanisms.port import Reading
 from backout.model.plan import ClusterIdentity, Plan, Step
 from backout.model.revision import Revision
 from backout.model.run import Run, RunEvent
@@ -33,6 +35,7 @@ from backout.planning.choice import choose
 from backout.snapshots import source
 from backout.snapshots.capture import CaptureStore
 from backout.snapshots.collect import About, take
+from backout.snapshots.repository import Repository
 from backout.snapshots.repository.opening import open_repository
 from backout.workflows.prepare import make_plan
 from backout.workflows.undo import undo_plan
@@ -348,16 +351,23 @@ def test_snapshots_of_elsewhere_do_not_count(world: World) -> None:
     assert [revision.number for revision in world.history()] == [3, 4, 5]
 
 
-def test_one_look_serves_one_plan(world: World) -> None:
-    """The repository is opened once for all the questions of a plan."""
+def test_a_plan_opens_the_repository_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     pruned(world)
+    opened = 0
+    really = source.opened
 
-    async def work(cluster: KubernetesCluster) -> tuple[list[Revision], int]:
-        mechanism = HelmMechanism()
-        first = await mechanism.history(cluster, world.target)
-        await mechanism.steps(cluster, world.target, first[1])
-        changed = await mechanism.between(cluster, world.target, first[1], first[2])
-        return first, len(changed)
+    def counted() -> AbstractAsyncContextManager[Repository | None]:
+        nonlocal opened
+        opened += 1
+        return really()
 
-    first, changed = world.use(work)
-    assert first[1].number == 2 and changed == 1
+    monkeypatch.setattr(source, "opened", counted)
+
+    async def work(cluster: KubernetesCluster) -> tuple[Reading, int]:
+        reading = await HelmMechanism().read(cluster, world.target, lambda revisions: revisions[1:2])
+        reading.draft(reading.revisions[1])
+        return reading, len(reading.between(reading.revisions[1], reading.revisions[2]))
+
+    reading, changed = world.use(work)
+    assert reading.revisions[1].number == 2 and changed == 1
+    assert opened == 1

@@ -68,7 +68,7 @@ def test_back_exactly_and_forward_again(cluster: Harness, ns: str, tmp_path: Pat
         good = sanitise({"kind": "", **await world.get(name)})
         snapshot = await world.snapshot(tags=("v1.0.0",))
         bad = sanitise({"kind": "", **await world.change(name, KINDS[kind][1])})
-        history = await OBJECTS.history(world.port, world.target(name))
+        history = await world.history(name)
         assert [(r.number, r.goodness, r.current) for r in history] == [(1, "good", False), (2, "unknown", True)]
         assert history[0].names == (snapshot.id, "v1.0.0")
         plan = await world.plan(name)
@@ -82,7 +82,7 @@ def test_back_exactly_and_forward_again(cluster: Harness, ns: str, tmp_path: Pat
         outcomes, _ = await world.carry_out(plan)
         assert outcomes[0].changed
         assert sanitise({"kind": "", **await world.get(name)}) == good
-        assert next(r for r in await OBJECTS.history(world.port, world.target(name)) if r.current).number == 1
+        assert next(r for r in await world.history(name) if r.current).number == 1
         # All of it again: it is there already.
         outcomes, context = await world.carry_out(plan)
         assert not outcomes[0].changed
@@ -128,8 +128,8 @@ def test_nothing_that_is_told_holds_a_secret(cluster: Harness, ns: str, tmp_path
         await world.change(name, {"data": {"a": None, "b": CANARY}})
         plan = await world.plan(name)
         outcomes, context = await world.carry_out(plan)
-        history = await OBJECTS.history(world.port, world.target(name))
-        between = await OBJECTS.between(world.port, world.target(name), None, history[0])
+        history = await world.history(name)
+        between = (await OBJECTS.read(world.port, world.target(name))).between(None, history[0])
         told = msgspec.json.encode([plan, history, between, outcomes]).decode() + "".join(context.messages)
         assert CANARY not in told
         assert "canary-441e" not in told
@@ -195,7 +195,7 @@ def test_without_a_snapshot_nothing_is_chosen(cluster: Harness, ns: str, tmp_pat
     async def work(world: World) -> None:
         name = await made(world, "configmap")
         with pytest.raises(errors.NoGoodRevision, match="No good snapshot"):
-            choose(world.target(name), await OBJECTS.history(world.port, world.target(name)))
+            choose(world.target(name), await world.history(name))
         await world.snapshot(healthy=None)
         await world.change(name, {"data": {"a": "2"}})
         with pytest.raises(errors.NoGoodRevision, match="No good snapshot"):
@@ -203,7 +203,7 @@ def test_without_a_snapshot_nothing_is_chosen(cluster: Harness, ns: str, tmp_pat
         plan = await world.plan(name, "1")
         assert "not-proven-good" in {risk.code for risk in plan.risks}
         with pytest.raises(errors.ObjectNotFound):
-            await OBJECTS.history(world.port, Target("configmap", "nobody", ns))
+            await OBJECTS.read(world.port, Target("configmap", "nobody", ns))
 
     run(cluster, ns, tmp_path, work)
 
@@ -255,7 +255,7 @@ def test_readers_of_what_came_back_by_hand_are_restarted_alone(running: Harness,
         await world.start_anew("reads")
         await asyncio.sleep(1.1)
         await world.change(name, {"data": {"a": "1"}})
-        current = (await OBJECTS.history(world.port, world.target(name)))[-1]
+        current = (await world.history(name))[-1]
         assert (current.goodness, current.settled) == ("good", False)
         assert "deployment/reads" in current.reasons[-1].text
         plan = await world.plan(name)
@@ -265,7 +265,7 @@ def test_readers_of_what_came_back_by_hand_are_restarted_alone(running: Harness,
         await asyncio.sleep(1.1)
         await world.carry_out(plan)
         assert not set(await world.pods("reads")) & set(before)
-        assert (await OBJECTS.history(world.port, world.target(name)))[-1].settled
+        assert (await world.history(name))[-1].settled
         with pytest.raises(errors.NothingToDo):
             await world.plan(name)
 

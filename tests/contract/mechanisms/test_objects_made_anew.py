@@ -8,8 +8,6 @@ from pathlib import Path
 from cluster_harness import Cluster as Harness
 from objects_world import World, run
 
-from backout.mechanisms import registry
-
 NAME = "service/web"
 GOOD = {"selector": {"app": "web"}, "ports": [{"port": 80}]}
 BAD = {"spec": {"selector": {"app": "nobody"}}}
@@ -17,7 +15,6 @@ BAD = {"spec": {"selector": {"app": "nobody"}}}
 
 def test_a_service_with_another_address_is_the_same_revision(cluster: Harness, ns: str, tmp_path: Path) -> None:
     async def work(world: World) -> None:
-        mechanism, target = registry.of_kind("service"), world.target(NAME)
         first = await world.make("Service", "web", spec=GOOD)
         await world.snapshot()
         await world.change(NAME, BAD)
@@ -34,10 +31,10 @@ def test_a_service_with_another_address_is_the_same_revision(cluster: Harness, n
         # As a run does before its first write.
         await world.snapshot(healthy=False)
         await world.carry_out(plan)
-        now = await mechanism.history(world.port, target)
+        now = await world.history(NAME)
         assert now[-1].digest == plan.revision.digest
         await world.undo(plan, captured)
-        now = await mechanism.history(world.port, target)
+        now = await world.history(NAME)
         assert plan.current is not None
         assert now[-1].digest == plan.current.digest
         # Deleted, it comes back with the address that it had last.

@@ -45,7 +45,7 @@ def test_back_to_the_last_good_revision_and_forward_again(running: Harness, ns: 
         assert history[1].goodness == "good", history[1].reasons
         assert history[2].goodness == "bad", history[2].reasons
         assert history[0].goodness != "good"
-        changes = await WORKLOADS.preview(found.port, found.target, history[1])
+        changes = (await found.draft(history[1])).changes
         assert [change.path for change in changes.objects[0].fields] == [
             "spec.template.spec.containers[name=app].image"
         ]
@@ -91,7 +91,7 @@ def test_a_stuck_set_is_freed(running: Harness, ns: str) -> None:
         current = next(revision for revision in await found.until_good(BETTER) if revision.current)
         assert not current.settled
         assert current.images[0].endswith(BETTER)
-        changes = await WORKLOADS.preview(found.port, found.target, current)
+        changes = (await found.draft(current)).changes
         assert "web-2" in str(changes.objects[0].notes)
         outcomes, context = await found.carry_out(await found.plan(BETTER))
         assert [outcome.changed for outcome in outcomes] == [False, True, False]
@@ -222,15 +222,13 @@ def test_secrets_of_a_template_are_shown_nowhere(running: Harness, ns: str) -> N
         await found.patch({"spec": {"paused": True}})
         await found.set_image(CRASH, env=[{"name": "DB_PASSWORD", "value": "hunter2"}])
         good = (await found.history())[0]
-        steps = await found.plan(GOOD)
-        changes = await WORKLOADS.preview(found.port, found.target, good)
-        risks = await WORKLOADS.risks(found.port, found.target, good, changes)
-        checks = await WORKLOADS.checks(found.port, found.target, good)
-        shown = msgspec.json.encode([steps, changes, risks, checks, await found.history()]).decode()
+        draft = await found.draft(good)
+        steps = draft.steps
+        shown = msgspec.json.encode([draft, await found.history()]).decode()
         assert "hunter2" not in shown
         assert "DB_PASSWORD" in shown
         assert steps[0].compensation is None
-        assert "not-undone" in {risk.code for risk in risks}
+        assert "not-undone" in {risk.code for risk in draft.risks}
 
     run(running, "Deployment", ns, work)
 
@@ -245,10 +243,10 @@ def test_what_somebody_else_owns_is_refused(running: Harness, ns: str) -> None:
         await found.patch({"metadata": {"annotations": annotation}})
         await found.history()
         with pytest.raises(errors.RefusedError, match="app/shop") as caught:
-            await WORKLOADS.steps(found.port, found.target, good)
+            await found.draft(good)
         assert "Git" in errors.fill(caught.value.hint, caught.value.arguments)
         with pytest.raises(errors.ObjectNotFound):
-            await WORKLOADS.history(found.port, Target("deployment", "nobody", ns))
+            await WORKLOADS.read(found.port, Target("deployment", "nobody", ns))
 
     run(running, "Deployment", ns, work)
 
@@ -306,12 +304,11 @@ def test_what_the_server_would_refuse_is_known_before(running: Harness, ns: str)
         await found.ready()
         await found.roll_out(BETTER)
         good = await found.revision(GOOD)
-        rights = await WORKLOADS.access(
-            found.port, found.target, await WORKLOADS.preview(found.port, found.target, good)
-        )
+        draft = await found.draft(good)
+        rights = draft.access
         assert all(answer.allowed for answer in await found.port.may(rights))
         assert {(right.verb, right.resource) for right in rights} >= {("patch", "deployments"), ("list", "pods")}
-        codes = [check.code for check in await WORKLOADS.checks(found.port, found.target, good)]
+        codes = [check.code for check in draft.checks]
         assert codes[:3] == ["revision-restored", "workload-ready", "no-new-restarts"]
         step = (await found.plan(GOOD))[0]
         assert json.loads(msgspec.json.encode(step))["precondition"]["uid"]

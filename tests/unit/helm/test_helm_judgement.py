@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from helm_histories import deployment, fact, generation, goodness, judged, manifest, minutes, pod, statefulset
 
+from backout.errors import Invalid
 from backout.helm.payload import Hook, HookRun
 from backout.mechanisms.helm.evidence import Evidence
 from backout.mechanisms.helm.judgement import Facts
@@ -227,7 +228,7 @@ def test_a_crash_loop_that_is_ready_for_a_moment_proves_nothing() -> None:
 
 def test_an_unreadable_record_is_never_a_target() -> None:
     facts = fact(1, "web:1")
-    broken = type(facts)(record=facts.record, release=None, started=facts.started, unreadable="cut off")
+    broken = type(facts)(record=facts.record, release=None, started=facts.started, unreadable=Invalid("cut off"))
     assert goodness([broken, fact(2, "web:2", at=9000)]) == "bu"
 
 

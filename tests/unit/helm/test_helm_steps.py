@@ -204,9 +204,11 @@ def test_helm_3_on_a_release_of_helm_4_is_a_risk() -> None:
 
 
 def test_checks_and_rights_cover_what_the_steps_touch() -> None:
-    service = item("Service", {"spec": {"selector": {"app": "web"}}}, {"spec": {"selector": {"app": "web"}}})
     gone = item("ConfigMap", {"data": {}}, None, gone=True)
-    found = analysis(SCALE, service, gone)
+    found = analysis(SCALE, gone)
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}}\n"
+    release = msgspec.structs.replace(found.target_release, manifest=f"{found.target_release.manifest}\n---\n{service}")
+    found = msgspec.structs.replace(found, target_release=release)
     codes = [check.code for check in checks(found, TARGET)]
     assert codes[:3] == ["release-deployed", "workload-ready", "no-new-restarts"]
     assert "endpoints" in codes

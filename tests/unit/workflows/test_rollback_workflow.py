@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -420,9 +421,10 @@ def test_undo_takes_back_in_reverse_and_is_verified_in_its_own_way(tmp_path: Pat
     assert (made.revision.number, made.undo_of) == (2, "r1")
 
     class History:
-        async def history(self, cluster: Any, target: Any) -> Any:
+        async def read(self, cluster: Any, target: Any) -> Any:
             digest = "bad" if world.files.read("one") == "old" else "good"
-            return [msgspec.structs.replace(made.revision, digest=digest, current=True, number=3)]
+            found = msgspec.structs.replace(made.revision, digest=digest, current=True, number=3)
+            return SimpleNamespace(revisions=(found,))
 
     monkeypatch.setattr("backout.mechanisms.registry.of_kind", lambda kind: History())
     second = new_run(store, made, "bob")
@@ -440,8 +442,9 @@ def test_undo_that_does_not_bring_the_former_content_back_is_not_a_success(tmp_p
     made = undo_plan(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
 
     class History:
-        async def history(self, cluster: Any, target: Any) -> Any:
-            return [msgspec.structs.replace(made.revision, digest="something else", current=True)]
+        async def read(self, cluster: Any, target: Any) -> Any:
+            found = msgspec.structs.replace(made.revision, digest="something else", current=True)
+            return SimpleNamespace(revisions=(found,))
 
     monkeypatch.setattr("backout.mechanisms.registry.of_kind", lambda kind: History())
     with pytest.raises(NotVerifiedError):

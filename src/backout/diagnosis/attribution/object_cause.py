@@ -211,7 +211,7 @@ def suspect(fault: Fault, target: Target, fields: tuple[FieldChange, ...]) -> Le
 async def revision_in_force(cluster: ClusterReader, target: Target) -> int | None:
     """The number of what the object is now among its revisions; None where it has none."""
     try:
-        revisions = await registry.get("objects").history(cluster, target)
+        reading = await registry.get("objects").read(cluster, target)
     except BackoutError:
         return None
-    return next((revision.number for revision in reversed(revisions) if revision.current), None)
+    return next((revision.number for revision in reversed(reading.revisions) if revision.current), None)

@@ -17,6 +17,7 @@ from backout.diagnosis.evidence.collect import KINDS, WorkloadKey
 from backout.errors import BackoutError
 from backout.helm.unfinished import instead, never_installed
 from backout.mechanisms import registry
+from backout.mechanisms.port import Reading
 from backout.model.change import LedgerEntry
 from backout.model.evidence import Confidence, Problem, Symptom
 from backout.model.message import Message, msg
@@ -59,10 +60,12 @@ async def conclude(cluster: ClusterReader, case: Case) -> Problem:
     if case.fault is not None:
         return await _of_object(cluster, case, case.fault)
     notes: list[Message] = []
-    revisions: list[Revision] = []
+    reading: Reading | None = None
+    revisions: Sequence[Revision] = ()
     if case.mechanism:
         try:
-            revisions = await registry.get(case.mechanism).history(cluster, case.target)
+            reading = await registry.get(case.mechanism).read(cluster, case.target)
+            revisions = reading.revisions
         except BackoutError as error:
             notes.append(msg("Its history can't be read: {reason}", reason=error.message))
     else:
@@ -73,7 +76,7 @@ async def conclude(cluster: ClusterReader, case: Case) -> Problem:
         mechanism = ""
     bad = first_bad(revisions, case.since) or writer(revisions, case)
     confidence, why = _less_sure(case, *weigh(revisions, bad, case))
-    suspect = await _suspect(cluster, case, revisions, bad)
+    suspect = _suspect(reading, case, bad)
     notes += _unexplained(case, suspect)
     return Problem(
         target=case.target,
@@ -177,15 +180,13 @@ def _less_sure(case: Case, confidence: Confidence, why: tuple[Message, ...]) -> 
     return "possible" if confidence in ("certain", "likely") else confidence, (*why, unread)
 
 
-async def _suspect(
-    cluster: ClusterReader, case: Case, revisions: Sequence[Revision], bad: Revision | None
-) -> LedgerEntry | None:
-    if bad is None:
+def _suspect(reading: Reading | None, case: Case, bad: Revision | None) -> LedgerEntry | None:
+    if bad is None or reading is None:
         return None
-    previous = next((r for r in reversed(revisions) if r.number < bad.number and r.goodness == "good"), None)
+    previous = next((r for r in reversed(reading.revisions) if r.number < bad.number and r.goodness == "good"), None)
     try:
         failing = [*_refs(case), *(fault.ref for fault, _ in case.contents)]
-        return await suspect_of(cluster, case.target, bad, previous, failing)
+        return suspect_of(reading, bad, previous, failing)
     except BackoutError:
         return None
 

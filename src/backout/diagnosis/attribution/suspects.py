@@ -5,16 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backout.cluster.port import ClusterReader
-from backout.mechanisms import registry
+from backout.mechanisms.port import Reading
 from backout.model.change import FieldChange, LedgerEntry, ObjectChange
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.target import ObjectRef, Target
 
 
-async def suspect_of(
-    cluster: ClusterReader, target: Target, bad: Revision, previous: Revision | None, failing: Sequence[ObjectRef]
+def suspect_of(
+    reading: Reading, bad: Revision, previous: Revision | None, failing: Sequence[ObjectRef]
 ) -> LedgerEntry | None:
     """What ``bad`` changed since ``previous``, the fields of the ``failing`` objects first.
 
@@ -22,7 +21,7 @@ async def suspect_of(
     """
     if bad.created is None:
         return None
-    changes = await registry.get(target_mechanism(target)).between(cluster, target, previous, bad)
+    target, changes = reading.target, reading.between(previous, bad)
     names = {(ref.kind, ref.namespace or target.namespace, ref.name) for ref in failing}
 
     def fails(change: ObjectChange) -> bool:
@@ -42,11 +41,6 @@ async def suspect_of(
         touches=tuple(change.ref for change in touching or changes),
         fields=tuple(fields),
     )
-
-
-def target_mechanism(target: Target) -> str:
-    """The mechanism that knows the revisions of a target."""
-    return registry.name_of(target.kind)
 
 
 def _placed(change: ObjectChange, field: FieldChange, *, many: bool) -> FieldChange:

@@ -179,10 +179,12 @@ async def _ask(
             after, refusal = await _send(cluster, wanted, guess, live, server_side=server_side), None
         except (Invalid, Conflict) as error:
             after, refusal = guess, error
-            if live is not None and attempt < ATTEMPTS - 1 and _raced(error):
+            if live is not None and _raced(error):
                 # A controller wrote the status in between; that says nothing against the rollback.
-                live = await cluster.get(resource, ref.name, ref.namespace)
-                continue
+                if attempt < ATTEMPTS - 1:
+                    live = await cluster.get(resource, ref.name, ref.namespace)
+                    continue
+                asked, refusal = False, None
         except AccessDenied:
             # The right to write is told apart by the access review; here it only means that nobody was asked.
             after, asked = guess, False

@@ -1,12 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has to be measured after a rollback, and which rights the steps need. Pure."""
+"""What has to be measured after a rollback, and which rights the steps need."""
 
 from __future__ import annotations
 
-from backout.cluster.port import CONFIGMAPS, CONTROLLERREVISIONS, JOBS, PODS, REPLICASETS, SECRETS, Resource
-from backout.helm.manifest import digest
+from collections.abc import Sequence
+
+from backout.cluster.port import (
+    CONFIGMAPS,
+    CONTROLLERREVISIONS,
+    JOBS,
+    PODS,
+    PVCS,
+    REPLICASETS,
+    SECRETS,
+    ClusterReader,
+    Resource,
+)
+from backout.errors import AccessDenied
+from backout.helm.manifest import Entry, digest, entries
 from backout.helm.payload import Release
-from backout.helm.workloads import workloads
+from backout.helm.records import Record
+from backout.helm.workloads import Workload, workloads
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.obstacles import obstacles
@@ -18,19 +32,27 @@ _READ = ("get", "list", "watch")
 
 
 def checks(analysis: Analysis, target: Target) -> list[Check]:
-    """The release itself, its workloads, the endpoints of its Services, its claims."""
-    wanted = digest(analysis.target_release.manifest)
+    """What is measured when the release is at the target revision. Claims that are Bound now must stay so."""
+    claims = frozenset(item.ref.name for item in analysis.items if _is_bound(item))
+    return of_release(analysis.target_release, analysis.target, claims, target)
+
+
+def of_release(release: Release, record: Record, bound: frozenset[str], target: Target) -> list[Check]:
+    """The release itself, its workloads, the endpoints of its Services, its claims.
+
+    ``bound``: claims that are Bound; others may wait for a first consumer for good reason.
+    """
+    namespace = record.namespace
     found = [
         Check(
             code="release-deployed",
             target=target,
-            title=msg(
-                "{target} is deployed with the content of revision {n}", target=str(target), n=analysis.target.revision
-            ),
-            params={"digest": wanted},
+            title=msg("{target} is deployed with the content of revision {n}", target=str(target), n=record.revision),
+            params={"digest": digest(release.manifest)},
         )
     ]
-    for workload in workloads(analysis.target_release.manifest, analysis.namespace):
+    made = workloads(release.manifest, namespace)
+    for workload in made:
         mine = Target(workload.kind.lower(), workload.name, workload.namespace, target.cluster)
         params = {
             "api_version": "apps/v1",
@@ -54,7 +76,8 @@ def checks(analysis: Analysis, target: Target) -> list[Check]:
                 title=msg("Pods of {workload} do not restart", workload=str(mine)),
             )
         )
-    services = sorted(item.ref.name for item in analysis.items if _expects_endpoints(item, analysis))
+    listed = entries(release.manifest, {"Service", "PersistentVolumeClaim", "StatefulSet"})
+    services = sorted(entry.name for entry in listed if _expects_endpoints(entry, namespace, made))
     if services:
         found.append(
             Check(
@@ -64,7 +87,7 @@ def checks(analysis: Analysis, target: Target) -> list[Check]:
                 title=msg("Services of {target} have ready endpoints", target=str(target)),
             )
         )
-    claims = sorted(item.ref.name for item in analysis.items if _is_bound(item))
+    claims = sorted(entry.name for entry in listed if entry.kind == "PersistentVolumeClaim" and entry.name in bound)
     if claims:
         found.append(
             Check(
@@ -74,24 +97,24 @@ def checks(analysis: Analysis, target: Target) -> list[Check]:
                 title=msg("Volume claims of {target} are Bound", target=str(target)),
             )
         )
-    for item in analysis.items:
-        if item.ref.kind == "StatefulSet" and ((item.target or {}).get("spec") or {}).get("volumeClaimTemplates"):
-            mine = Target("statefulset", item.ref.name, item.ref.namespace, target.cluster)
+    for entry in listed:
+        if entry.kind == "StatefulSet" and (entry.object.get("spec") or {}).get("volumeClaimTemplates"):
+            mine = Target("statefulset", entry.name, entry.namespace(namespace), target.cluster)
             found.append(
                 Check(code="pvc-bound", target=mine, title=msg("Volume claims of {target} are Bound", target=str(mine)))
             )
     return found
 
 
-def _expects_endpoints(item: Item, analysis: Analysis) -> bool:
+def _expects_endpoints(entry: Entry, namespace: str, made: Sequence[Workload]) -> bool:
     """True for Services whose pods this release runs; one in front of a workload of size 0 has none by design."""
-    spec = (item.target or {}).get("spec") or {}
+    spec = entry.object.get("spec") or {}
     selector = spec.get("selector")
-    if item.ref.kind != "Service" or not selector or spec.get("type") == "ExternalName":
+    if entry.kind != "Service" or not selector or spec.get("type") == "ExternalName":
         return False
-    if item.ref.namespace != analysis.namespace:
+    if entry.namespace(namespace) != namespace:
         return False
-    for workload in workloads(analysis.target_release.manifest, analysis.namespace):
+    for workload in made:
         labels = (workload.template.get("metadata") or {}).get("labels") or {}
         if all(labels.get(key) == value for key, value in selector.items()) and workload.replicas != 0:
             return True
@@ -99,9 +122,21 @@ def _expects_endpoints(item: Item, analysis: Analysis) -> bool:
 
 
 def _is_bound(item: Item) -> bool:
-    """Claims that are Bound now must stay so; others may wait for a first consumer for good reason."""
     phase = ((item.live or {}).get("status") or {}).get("phase")
     return item.ref.kind == "PersistentVolumeClaim" and item.target is not None and phase == "Bound"
+
+
+async def bound_claims(reader: ClusterReader, release: Release, namespace: str) -> frozenset[str]:
+    """The claims of a release's manifest that are Bound now; none of those that may not be read."""
+    names = {entry.name for entry in entries(release.manifest, {"PersistentVolumeClaim"})}
+    if not names:
+        return frozenset()
+    try:
+        claims = await reader.list_all(PVCS, namespace)
+    except AccessDenied:
+        return frozenset()
+    bound = {claim["metadata"]["name"] for claim in claims if (claim.get("status") or {}).get("phase") == "Bound"}
+    return frozenset(names & bound)
 
 
 def access(analysis: Analysis, driver: str) -> list[Access]:

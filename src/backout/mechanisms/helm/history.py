@@ -7,11 +7,12 @@ import asyncio
 import itertools
 import re
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
 from backout.cluster.port import ClusterReader
-from backout.errors import BackoutError
+from backout.errors import BackoutError, RevisionNotFound
 from backout.helm.manifest import digest
 from backout.helm.payload import Release
 from backout.helm.records import Kept, Record, Records
@@ -23,13 +24,14 @@ from backout.mechanisms.helm.past import Past, past_of
 from backout.mechanisms.helm.settled import drifted, unsettled
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
+from backout.model.target import Target
 
 PRUNED = "pruned"
 """The status of a revision whose record is in a snapshot only."""
 _ROLLBACK = re.compile(r"Rollback to (\d+)$")
 
 
-class History(msgspec.Struct, frozen=True):
+class History(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was read of one release."""
 
     facts: tuple[Facts, ...]
@@ -38,6 +40,30 @@ class History(msgspec.Struct, frozen=True):
     unsettled: tuple[Message, ...] = ()
     """Why the cluster is not at the newest revision, although that is the current one."""
     past: Past = Past()
+    now: datetime
+    """When it was read, by the API server's clock."""
+
+    def facts_of(self, number: int, target: Target) -> Facts:
+        """What was read of one revision, its record included.
+
+        Raises:
+            RevisionNotFound: there is none of that number.
+            TooLarge, Invalid: its record can't be read.
+        """
+        found = next((facts for facts in self.facts if facts.record.revision == number), None)
+        if found is None:
+            raise RevisionNotFound(
+                "Revision {n} of {target} is not in its history.",
+                n=number,
+                target=str(target),
+                found="revisions {first} to {last}",
+                first=self.facts[0].record.revision,
+                last=self.facts[-1].record.revision,
+                hint="Choose another: `backout history {target}`.",
+            )
+        if found.unreadable is not None:
+            raise found.unreadable
+        return found
 
     @property
     def revisions(self) -> list[Revision]:
@@ -78,7 +104,14 @@ async def read_history(cluster: ClusterReader, records: Records, release: str) -
         # The newest revision was in force until somebody changed a workload past Helm.
         facts[-1] = msgspec.structs.replace(facts[-1], ended=strayed[0][1])
     reasons = [*unsettled(facts, evidence), *(message for message, _ in strayed)]
-    return History(tuple(facts), evidence, tuple(judge(facts, evidence)), tuple(reasons), past)
+    return History(
+        facts=tuple(facts),
+        evidence=evidence,
+        verdicts=tuple(judge(facts, evidence)),
+        unsettled=tuple(reasons),
+        past=past,
+        now=now,
+    )
 
 
 def pruned_note(kept: Kept) -> Message:
@@ -94,12 +127,12 @@ def _facts(record: Record, release: Release | BackoutError, namespace: str) -> F
     # The record's creation is the API server's clock, as the times of pods are; Helm's own is the fallback.
     started = record.created
     if isinstance(release, BackoutError):
-        return Facts(record=record, release=None, started=started, unreadable=release.message)
+        return Facts(record=record, release=None, started=started, unreadable=release)
     started = started or release.deployed_at
     try:
         found = workloads(release.manifest, release.namespace or namespace)
     except BackoutError as error:
-        return Facts(record=record, release=None, started=started, unreadable=error.message)
+        return Facts(record=record, release=None, started=started, unreadable=error)
     return Facts(record=record, release=release, digest=digest(release.manifest), workloads=found, started=started)
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from backout.errors import BackoutError
 from backout.helm.payload import Release
 from backout.helm.records import PENDING, Record
 from backout.helm.text import duration, first_line
@@ -35,7 +36,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     workloads: tuple[Workload, ...] = ()
     started: datetime | None = None
     ended: datetime | None = None
-    unreadable: str = ""
+    unreadable: BackoutError | None = None
     left_for: int = 0
     """The revision to which somebody rolled back from this one; 0 when the next one was no rollback."""
     gap: bool = False
@@ -88,7 +89,9 @@ def _one(
     live: dict[WorkloadId, Seen],
 ) -> Judged:
     if facts.release is None:
-        return Judged("bad", (msg("Its record can't be read: {why}", why=facts.unreadable),))
+        return Judged(
+            "bad", (msg("Its record can't be read: {why}", why=facts.unreadable.message if facts.unreadable else ""),)
+        )
     against = _record_says_no(facts)
     relevant = [workload for workload in facts.workloads if is_head or head.get(workload.id) != workload.key]
     relevant = relevant or list(facts.workloads)

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -37,10 +35,6 @@ PATIENCE = 5.0
 LOOKED_THROUGH = 8
 """Snapshots whose every object is looked through, the newest and the newest good ones: the summary of a snapshot names
 one record of a release, its objects hold all that there were."""
-FRESH = 5.0
-BLIND = 60.0
-"""Seconds for which one look serves all the questions of one plan; one in vain for longer, so that a repository that
-gives no answer is waited for once."""
 MOST = 10
 """Revisions that are read of a release, the newest first."""
 
@@ -56,15 +50,6 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     blind: Message | None = None
 
 
-class _Look(NamedTuple):
-    until: float
-    of: list[tuple[str, str]]
-    past: Past
-
-
-_looks: WeakKeyDictionary[Records, dict[str, _Look]] = WeakKeyDictionary()
-
-
 class _Held(msgspec.Struct, frozen=True):
     """One content of one revision's record. ``deployed``: the snapshots in which it was the deployed one."""
 
@@ -75,16 +60,6 @@ class _Held(msgspec.Struct, frozen=True):
 
 async def past_of(records: Records, release: str, listed: Sequence[Record]) -> Past:
     """Looks a release up in the snapshots. A repository that can't be read is no error here, but `Past.blind`."""
-    known = _looks.setdefault(records, {}).get(release)
-    of = [record.key for record in listed]
-    if known is None or known.of != of or time.monotonic() > known.until:
-        past = await _past_of(records, release, listed)
-        known = _Look(time.monotonic() + (FRESH if past.blind is None else BLIND), of, past)
-        _looks[records][release] = known
-    return known.past
-
-
-async def _past_of(records: Records, release: str, listed: Sequence[Record]) -> Past:
     try:
         async with asyncio.timeout(PATIENCE), source.opened() as repository:
             if repository is None:

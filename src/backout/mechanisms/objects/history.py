@@ -49,6 +49,11 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     entry: Entry | None = None
     created: datetime | None = None
 
+    @property
+    def key(self) -> str:
+        """Names it among the contents of its object."""
+        return f"{self.number}:{self.digest}"
+
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """An object with all of its past, as read at one time. Holds secrets: never print it."""

@@ -58,8 +58,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
         return self.item.action == "recreate"
 
 
-async def work_out(cluster: ClusterReader, target: Target, seen: Seen, past: Past) -> Planned:
-    """The whole way back to one content.
+async def work_out(cluster: ClusterReader, target: Target, seen: Seen, past: Past, stale: tuple[Care, ...]) -> Planned:
+    """The whole way back to one content; ``stale`` are the readers that `stale_readers` gave.
 
     Raises:
         NothingToDo: the object holds it already.
@@ -73,9 +73,9 @@ async def work_out(cluster: ClusterReader, target: Target, seen: Seen, past: Pas
             hint="If you want it gone, delete it yourself.",
         )
     if past is seen.current:
-        if not (cares := await stale_readers(cluster, target, seen)):
+        if not stale:
             raise _holds_it(target, past)
-        return await _readers_alone(cluster, target, seen, cares)
+        return await _readers_alone(cluster, target, seen, stale)
     if not past.snapshots:
         raise _holds_it(target, past)
     owner = await _owner(cluster, seen, past)

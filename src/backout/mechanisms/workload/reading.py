@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One reading of a workload, and the way back to each of its templates that it was prepared for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NoReturn
+
+import msgspec
+
+from backout.cluster.port import SERVICES, ClusterReader, Object
+from backout.errors import AccessDenied, Conflict, Invalid, RefusedError, RevisionNotFound
+from backout.mechanisms.port import Draft, unprepared
+from backout.mechanisms.workload import advice
+from backout.mechanisms.workload import preview as previews
+from backout.mechanisms.workload import steps as stepping
+from backout.mechanisms.workload.history import Past, Snapshot
+from backout.mechanisms.workload.objects import ref_of
+from backout.mechanisms.workload.preview import Asked
+from backout.model.change import ObjectChange
+from backout.model.plan import Access, Check
+from backout.model.revision import Revision
+from backout.model.target import Target
+from backout.ownership.owner import Owner, owner_of
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What a draft stands on beside the history: the owner, the Services around, and what the API server said to the
+    template of each prepared digest (None: it is in force, so that nothing was to be asked)."""
+
+    owner: Owner | None = None
+    services: tuple[Object, ...] | None = None
+    asked: dict[str, Asked | None] = {}
+
+
+async def look_around(reader: ClusterReader, target: Target, snapshot: Snapshot, wanted: Sequence[Past]) -> Ground:
+    """Reads it, with a dry run for each template."""
+    differing = {past.digest: past for past in wanted if past.digest != snapshot.digest}
+    if not wanted:
+        return Ground(services=await _services(reader, target.namespace))
+    owner, services, answers = await asyncio.gather(
+        owner_of(reader, snapshot.obj),
+        _services(reader, target.namespace),
+        asyncio.gather(*(previews.ask(reader, snapshot, past) for past in differing.values())),
+    )
+    asked: dict[str, Asked | None] = {past.digest: None for past in wanted}
+    asked |= dict(zip(differing, answers, strict=True))
+    return Ground(owner=owner, services=services, asked=asked)
+
+
+class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
+    """See `mechanisms.port.Reading`."""
+
+    target: Target
+    snapshot: Snapshot
+    revisions: tuple[Revision, ...]
+    ground: Ground
+
+    def between(self, earlier: Revision | None, later: Revision) -> tuple[ObjectChange, ...]:
+        """How the pod template changed from one revision to another."""
+        after = self.snapshot.state_of(later.digest) or _gone(self.target, later)
+        before = self.snapshot.state_of(earlier.digest) if earlier else None
+        return (previews.between(self.snapshot, before, after),)
+
+    def draft(self, revision: Revision) -> Draft:
+        """The template of a revision, and what its pods need to get there.
+
+        Raises:
+            RefusedError: somebody else owns the workload and would undo it; or the API server would not accept it.
+        """
+        snapshot, target, ground = self.snapshot, self.target, self.ground
+        wanted = snapshot.past_of(revision.digest) or _gone(target, revision)
+        if wanted.digest not in ground.asked or ground.owner is None:
+            raise unprepared(target, f"revision {revision.number}")
+        _refuse_owned(target, ground.owner)
+        if snapshot.obj["metadata"].get("deletionTimestamp"):
+            raise RefusedError("{target} is being deleted.", target=str(target), hint="Wait, then make it again.")
+        asked = ground.asked[wanted.digest]
+        if asked is not None and isinstance(asked[1], Invalid | Conflict):
+            raise asked[1]
+        steps = stepping.steps(snapshot, target, revision)
+        return Draft(
+            steps=tuple(steps),
+            changes=previews.preview(snapshot, wanted, steps, asked),
+            risks=tuple(advice.risks(snapshot, wanted, steps)),
+            checks=tuple(advice.checks(snapshot, target, wanted, list(ground.services or ()))),
+            access=_access(target),
+        )
+
+    def present_checks(self) -> tuple[Check, ...]:
+        """The template in force, whichever it is."""
+        if self.ground.services is None:
+            raise unprepared(self.target, "checks of the present state")
+        current = next((revision for revision in reversed(self.revisions) if revision.current), None)
+        past = self.snapshot.state_of(current.digest) if current else None
+        if current is None or past is None:
+            return ()
+        past = msgspec.structs.replace(past, number=current.number)
+        return tuple(advice.checks(self.snapshot, self.target, past, list(self.ground.services)))
+
+
+def _access(target: Target) -> tuple[Access, ...]:
+    """Whether pods will have to be deleted shows only once the template is back."""
+    ref = ref_of(target)
+    may = [stepping.replace_stuck(ref, target)] if ref.kind != "Deployment" else []
+    return tuple(advice.access(ref.kind, target.namespace, may))
+
+
+def _gone(target: Target, revision: Revision) -> NoReturn:
+    raise RevisionNotFound(
+        "Revision {n} of {target} is kept by no ReplicaSet or ControllerRevision.",
+        n=revision.number,
+        target=str(target),
+        hint="Choose one of `backout history {target}` that was rolled out.",
+    )
+
+
+def _refuse_owned(target: Target, owner: Owner) -> None:
+    """What somebody else owns is changed there, or it is written back within seconds."""
+    if owner.kind == "none":
+        return
+    hints = {
+        "helm": "Go back by the release: `backout plan {owner}`.",
+        "argocd": "Revert the change in Git, or act on {owner}.",
+        "operator": "Change {owner}, from which it is made.",
+        "controller": "Act on {owner}, from which it is made.",
+    }
+    name = str(owner.target) if owner.target is not None else str(owner.ref) if owner.ref is not None else "its owner"
+    raise RefusedError(
+        "{target} is owned by {owner}, which would undo a change of it. {why}",
+        target=str(target),
+        owner=name,
+        why=owner.message.text,
+        kind=owner.kind,
+        expected="a workload that nobody else manages",
+        found="one that belongs to {owner}",
+        hint=hints[owner.kind],
+    )
+
+
+async def _services(reader: ClusterReader, namespace: str) -> tuple[Object, ...]:
+    try:
+        return tuple(await reader.list_all(SERVICES, namespace))
+    except AccessDenied:
+        return ()
