@@ -208,3 +208,39 @@ def test_names_that_are_taken(cluster: Cluster, ns: str) -> None:
     finally:
         for name in ("ones", "twos"):
             cluster.delete(f"{CRDS}/{name}.{group}")
+
+
+def test_deprecated_versions_warn(cluster: Cluster, ns: str) -> None:
+    group, kind = f"{ns}.example.com", "Old"
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    common = {"served": True, "storage": False, "schema": schema, "subresources": {"status": {}}}
+    versions: list[dict[str, Any]] = [
+        {**common, "name": "v2", "storage": True},
+        {**common, "name": "v3alpha1"},
+        {**common, "name": "v1", "deprecated": True},
+        {**common, "name": "v1beta1", "deprecated": True, "deprecationWarning": 'gone "soon"'},
+        {**common, "name": "v4", "deprecated": True},
+    ]
+    names = {"plural": "olds", "kind": kind}
+    spec = {"group": group, "names": names, "scope": "Namespaced", "versions": versions}
+    crd = {"metadata": {"name": f"olds.{group}"}, "spec": spec}
+    cluster.post(CRDS, crd).ok()
+    try:
+        is_served(cluster, crd)
+        said = {
+            "v2": [],
+            "v3alpha1": [],
+            "v1": [f'299 - "{group}/v1 Old is deprecated; use {group}/v2 Old"'],
+            "v1beta1": ['299 - "gone \\"soon\\""'],
+            "v4": [f'299 - "{group}/v4 Old is deprecated"'],
+        }
+        for version, wanted in said.items():
+            path = f"/apis/{group}/{version}/namespaces/{ns}/olds"
+            cluster.wait(path, lambda _: True)
+            obj = {"apiVersion": f"{group}/{version}", "kind": kind, "metadata": {"name": version}}
+            assert cluster.post(path, obj).headers.get_list("warning") == wanted
+            assert cluster.get(path).headers.get_list("warning") == wanted
+            assert cluster.get(f"{path}/none").headers.get_list("warning") == wanted
+            assert cluster.patch(f"{path}/{version}/status", {}).headers.get_list("warning") == wanted
+    finally:
+        cluster.delete(f"{CRDS}/olds.{group}")

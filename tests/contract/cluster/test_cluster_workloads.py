@@ -544,3 +544,14 @@ def test_events_of_a_rollout(cluster: Cluster, ns: str) -> None:
     assert messages["ScalingReplicaSet"] == f"Scaled up replica set {replica_set['metadata']['name']} from 0 to 1"
     assert messages["SuccessfulCreate"] == f"Created pod: {name}"
     assert messages["Scheduled"] == f"Successfully assigned {ns}/{name} to {only['spec']['nodeName']}"
+
+
+def test_a_schedule_that_never_comes_is_told(cluster: Cluster, ns: str) -> None:
+    template = {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container()]}}}}
+    spec = {"schedule": "59 23 31 2 *", "jobTemplate": template}
+    cluster.post(f"/apis/batch/v1/namespaces/{ns}/cronjobs", {"metadata": {"name": "never"}, "spec": spec}).ok()
+    path = f"/api/v1/namespaces/{ns}/events"
+    found = cluster.wait(path, lambda events: events["items"])["items"][0]
+    assert (found["type"], found["reason"]) == ("Warning", "InvalidSchedule")
+    why = "time difference between two schedules is less than 1 second"
+    assert found["message"] == f"invalid schedule: 59 23 31 2 * : {why}"

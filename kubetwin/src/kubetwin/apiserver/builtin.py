@@ -109,6 +109,12 @@ STORED_AS = {
     ("autoscaling", "v1", "horizontalpodautoscalers"): ("autoscaling", "v2", "horizontalpodautoscalers"),
 }
 
+# What is said to those who use them. Source: the prerelease-lifecycle functions of k8s.io/api.
+DEPRECATED = {
+    ("", "v1", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ("", "v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
+}
+
 # Field selectors beyond metadata.name and metadata.namespace, by storage group and resource.
 # Source: the ``ToSelectableFields``/``SelectableFields`` functions and conversions in pkg/registry and pkg/apis.
 SELECTABLE: dict[tuple[str, str], tuple[str, ...]] = {

@@ -9,7 +9,7 @@ from kubetwin.apiserver import bootstrap, clock
 from kubetwin.apiserver import schema as schemas
 from kubetwin.apiserver.fields import managed
 from kubetwin.apiserver.lifecycle import CRD_CLEANUP
-from kubetwin.apiserver.resources import Registry, ResourceType, Subresource
+from kubetwin.apiserver.resources import Registry, ResourceType, Subresource, version_priority
 from kubetwin.apiserver.store import Change, Object, Store
 
 KEY = ("apiextensions.k8s.io", "customresourcedefinitions")
@@ -50,7 +50,19 @@ def _type(spec: dict[str, Any], names: dict[str, Any], version: dict[str, Any], 
         selectable=tuple(f["jsonPath"].removeprefix(".") for f in version.get("selectableFields") or ()),
         crd_version=version,
         schema=schemas.from_crd(raw) if raw is not None else schemas.metadata_only(),
+        deprecation=_deprecation(spec, version) if version.get("deprecated") else "",
     )
+
+
+def _deprecation(spec: dict[str, Any], version: dict[str, Any]) -> str:
+    """The author's words, or which later version to use instead."""
+    if (own := version.get("deprecationWarning")) is not None:
+        return str(own)
+    group, kind, name = spec["group"], spec["names"]["kind"], version["name"]
+    text = f"{group}/{name} {kind} is deprecated"
+    served = (v["name"] for v in spec["versions"] if v.get("served") and not v.get("deprecated"))
+    later = [other for other in served if version_priority(other) < version_priority(name)]
+    return f"{text}; use {group}/{min(later, key=version_priority)} {kind}" if later else text
 
 
 class Definitions:

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from typing import Any
 
 import msgspec
 
 from kubetwin.apiserver import encode
 from kubetwin.apiserver.negotiate import accept
-from kubetwin.apiserver.resources import Registry, ResourceType, Subresource
+from kubetwin.apiserver.resources import Registry, ResourceType, Subresource, version_priority
 from kubetwin.serving.http import Request, Response
 
 _encode = msgspec.json.Encoder().encode
@@ -88,15 +87,6 @@ class Discovery:
                 }
             )
         return documents
-
-
-def version_priority(version: str) -> tuple[int, int, int, str]:
-    """A sort key that puts v2 before v1 before v1beta2 before v1alpha1 before other names (as apimachinery does)."""
-    found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
-    if found is None:
-        return (3, 0, 0, version)
-    stage = {None: 0, "beta": 1, "alpha": 2}[found[2]]
-    return (stage, -int(found[1]), -int(found[3] or 0), version)
 
 
 def _group(group: str, versions: list[str]) -> dict[str, Any]:

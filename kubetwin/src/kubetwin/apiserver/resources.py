@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -54,6 +55,8 @@ class ResourceType:
     selectable: tuple[str, ...] = ()
     crd_version: dict[str, Any] | None = None
     schema: Schema | None = None
+    deprecation: str = ""
+    """What a warning says to whoever uses this version."""
 
     @property
     def api_version(self) -> str:
@@ -81,6 +84,15 @@ class ResourceType:
     def converts(self) -> bool:
         """Objects are stored in another API version than this one."""
         return self.api_version != self.storage_api_version
+
+
+def version_priority(version: str) -> tuple[int, int, int, str]:
+    """A sort key that puts v2 before v1 before v1beta2 before v1alpha1 before other names (as apimachinery does)."""
+    found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
+    if found is None:
+        return (3, 0, 0, version)
+    stage = {None: 0, "beta": 1, "alpha": 2}[found[2]]
+    return (stage, -int(found[1]), -int(found[3] or 0), version)
 
 
 class Registry:
@@ -171,6 +183,7 @@ def builtin_types() -> tuple[ResourceType, ...]:
                 storage_group=storage_group,
                 storage_version=storage_version,
                 selectable=builtin.SELECTABLE.get((storage_group, resource), ()),
+                deprecation=builtin.DEPRECATED.get((group, version, resource), ""),
             )
         )
     return tuple(out)

@@ -22,29 +22,27 @@ _PLAIN = {
 # Subresources that change parts of the object itself.
 _VIEWS = frozenset(("status", "approval", "ephemeralcontainers", "resize", "finalize"))
 _NAMED = frozenset(("create", "update", "patch"))
-_DEPRECATED = {
-    ("", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
-    ("", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
-}
 _STREAMS = frozenset(("exec", "attach", "portforward", "proxy"))
 
 
 async def dispatch(call: Call) -> Response:
     """Raises ApiError 404 and 405 for what is not served."""
     info, resource_type = call.info, call.type
+    if resource_type.deprecation and resource_type.crd_version is not None:
+        # Of custom resources that is said whatever becomes of the request.
+        call.warnings.append(resource_type.deprecation)
     proxied = info.subresource == "proxy" and resource_type.resource in ("pods", "services")
     if call.request.method == "HEAD" and not proxied:
         raise method_not_allowed_on_path()
     if info.subresource:
         return await _subresource(call)
-    deprecated = _DEPRECATED.get(resource_type.storage_key)
     if info.namespace and not resource_type.namespaced and resource_type.resource != "namespaces":
         raise path_not_found()
     needs_name = info.verb in ("update", "patch")
     if info.verb not in resource_type.verbs or (bool(info.name) is not needs_name and info.verb in _NAMED):
         raise method_not_allowed_on_path()
-    if deprecated:
-        call.warnings.append(deprecated)
+    if resource_type.deprecation and resource_type.crd_version is None:
+        call.warnings.append(resource_type.deprecation)
     if resource_type.storage_key in reviews.RESOURCES:
         return reviews.create(call)
     if resource_type.storage_key == ("", "bindings"):

@@ -41,6 +41,9 @@ _NAMES = {
     4: ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
 }
 
+_NEVER = "time difference between two schedules is less than 1 second"
+"""What a controller says of a day that no month has: it takes no time at all for two times."""
+
 
 class Schedule:
     """A cron expression. Raises ValueError when it is malformed."""
@@ -153,6 +156,10 @@ class CronJobController(Controller):
             self.recorder.event(
                 cron, "Warning", "UnparseableSchedule", f"unparseable schedule: {spec['schedule']!r} : {error}"
             )
+            return
+        if schedule.after(dt.datetime(2000, 1, 1, tzinfo=zone)) is None:
+            text = f"invalid schedule: {spec['schedule']} : {_NEVER}"
+            self.recorder.event(cron, "Warning", "InvalidSchedule", text)
             return
         moment = now()
         since = parse_time(status.get("lastScheduleTime") or cron["metadata"].get("creationTimestamp")) or moment
