@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cluster_harness import Cluster
-from cluster_harness.http import Answer
-from cluster_harness.objects import config_map
+from cluster_harness.http import APPLY, JSON_PATCH, MERGE, STRATEGIC, Answer
+from cluster_harness.objects import config_map, deployment
 
 PATH = "/api/v1/namespaces/default"
 
@@ -66,3 +67,37 @@ def test_metrics(cluster: Cluster) -> None:
     assert counted, answer.text[:2000]
     assert float(counted[1]) > 0
     assert cluster.get("/metrics", user="nobody").status == 403
+
+
+def _sorted(value: Any) -> bool:
+    return list(value) == sorted(value)
+
+
+@pytest.mark.parametrize("kind", [MERGE, STRATEGIC, JSON_PATCH, APPLY])
+def test_maps_are_sorted_whatever_was_sent(cluster: Cluster, ns: str, kind: str) -> None:
+    path = f"/api/v1/namespaces/{ns}/configmaps"
+    unsorted = {"z": "1", "b": "2"}
+    made = cluster.post(path, config_map("m", unsorted, labels=unsorted, annotations=unsorted)).ok()
+    body: Any = {"metadata": {"labels": {"c": "3", "a": "4"}}, "data": {"c": "3", "a": "4"}}
+    if kind == JSON_PATCH:
+        body = [
+            {"op": "add", "path": f"/{part}/{key}", "value": "3"}
+            for part in ("metadata/labels", "data")
+            for key in "ca"
+        ]
+    elif kind == APPLY:
+        body = {"apiVersion": "v1", "kind": "ConfigMap", **body, "metadata": {"name": "m", **body["metadata"]}}
+    cluster.patch(f"{path}/m", body, kind, query={"fieldManager": "m"}).ok()
+    for found in (made, cluster.get(f"{path}/m").ok()):
+        assert _sorted(found["data"])
+        assert _sorted(found["metadata"]["labels"])
+        assert _sorted(found["metadata"]["annotations"])
+    assert list(found["data"]) == ["a", "b", "c", "z"]
+
+
+def test_maps_inside_of_objects_are_sorted(cluster: Cluster, ns: str) -> None:
+    path = f"/apis/apps/v1/namespaces/{ns}/deployments"
+    cluster.post(path, deployment("d", replicas=0, nodeSelector={"z": "1", "b": "2"})).ok()
+    body = {"spec": {"template": {"spec": {"nodeSelector": {"a": "3"}}}}}
+    found = cluster.patch(f"{path}/d", body, STRATEGIC).ok()
+    assert list(found["spec"]["template"]["spec"]["nodeSelector"]) == ["a", "b", "z"]

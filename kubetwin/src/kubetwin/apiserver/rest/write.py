@@ -140,10 +140,11 @@ def create_object(call: Call, obj: Object, *, dry_run: bool, applied: bool = Fal
         if generated:
             raise generate_name_conflict(call.type.group_resource, meta["name"])
         raise already_exists(call.type.group_resource, meta["name"])
+    custom = call.type.crd_version is not None
     if dry_run:
-        return Entry(key, order(obj), 0)
+        return Entry(key, order(obj, custom), 0)
     meta["resourceVersion"] = ""
-    return call.collection.put(key, order(obj))
+    return call.collection.put(key, order(obj, custom))
 
 
 def validate(call: Call, new: Object, old: Object | None, subresource: str = "") -> None:
@@ -161,20 +162,30 @@ def _require_create(call: Call) -> None:
     call.cluster.authorizer.require(call.user, attributes)
 
 
-def order(obj: Object) -> Object:
-    """The object with its parts in the order in which the API shows them."""
+def order(obj: Object, custom: bool = False) -> Object:
+    """The object with its parts in the order in which the API shows them: that of a ``custom`` resource, which no Go
+    type has, is sorted throughout."""
     meta = obj["metadata"]
+    for name in ("labels", "annotations"):
+        if len(meta.get(name) or ()) > 1:
+            meta[name] = dict(sorted(meta[name].items()))
     ordered = {name: meta[name] for name in _META_ORDER if name in meta}
     if len(ordered) != len(meta):
         ordered.update(meta)
     obj["metadata"] = ordered
     out: Object = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], "metadata": ordered}
     status = obj.pop("status", None)
-    out.update(obj)
+    out.update(_sorted({name: obj[name] for name in sorted(obj) if name not in out}) if custom else obj)
     if status is not None:
-        out["status"] = status
+        out["status"] = _sorted(status) if custom else status
         obj["status"] = status
     return out
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
 def _generate(call: Call, base: str) -> str:
@@ -295,7 +306,7 @@ def update_object(
     if "deletionGracePeriodSeconds" in old_meta:
         meta.setdefault("deletionGracePeriodSeconds", old_meta["deletionGracePeriodSeconds"])
     validate(call, new, stored_old, subresource)
-    new = order(new)
+    new = order(new, resource_type.crd_version is not None)
     keep_timestamps(stored_old, new)
     if new == stored_old:
         return entry, False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
+from itertools import pairwise
 from typing import Any
 
 from kubetwin.apiserver.schema import quantity, times
@@ -173,6 +174,7 @@ def _list(items: list[Any], node: Schema, unknown: list[str]) -> list[Any]:
 
 
 def _map(value: dict[str, Any], node: Schema, unknown: list[str]) -> dict[str, Any]:
+    _sort(value)
     element = node.additional_properties
     if element is None:
         return value
@@ -189,6 +191,14 @@ def _map(value: dict[str, Any], node: Schema, unknown: list[str]) -> dict[str, A
         if len(unknown) != before:
             _prefix(unknown, before, name)
     return value
+
+
+def _sort(value: dict[str, Any]) -> None:
+    """Go's maps have no order of their own: their encoder sorts them."""
+    if len(value) > 1 and any(first > second for first, second in pairwise(value)):
+        items = sorted(value.items())
+        value.clear()
+        value.update(items)
 
 
 def _scalar(item: Any, node: Schema, kind: int) -> Any:
