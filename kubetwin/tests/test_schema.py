@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubetwin import quantity
 from kubetwin.apiserver import schema
-from kubetwin.apiserver.schema import builtin, quantity
+from kubetwin.apiserver.schema import builtin
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "src/kubetwin/apiserver/schema/kubernetes.json.zlib"

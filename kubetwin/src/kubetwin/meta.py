@@ -173,6 +173,12 @@ def condition_true(obj: Obj, kind: str) -> bool:
     return bool(item) and item is not None and item["status"] == "True"
 
 
+def new_condition(kind: str, status: str, reason: str, message: str, *also: str) -> Obj:
+    """A condition that begins now; ``also`` are fields beside lastTransitionTime that have the same time."""
+    times = dict.fromkeys((*also, "lastTransitionTime"), stamp())
+    return {"type": kind, "status": status, **times, "reason": reason, "message": message}
+
+
 def set_condition(conditions: list[Obj], new: Obj, *, keep_transition: bool = True) -> list[Obj]:
     """Replaced in place; lastTransitionTime is kept while the status stays the same."""
     out: list[Obj] = []
@@ -201,8 +207,12 @@ def pod_ready(pod: Obj) -> bool:
     return condition_true(pod, "Ready")
 
 
+def pod_ended(pod: Obj) -> bool:
+    return pod_phase(pod) in ("Succeeded", "Failed")
+
+
 def pod_active(pod: Obj) -> bool:
-    return pod_phase(pod) not in ("Succeeded", "Failed") and not deleting(pod)
+    return not pod_ended(pod) and not deleting(pod)
 
 
 def pod_available(pod: Obj, min_ready_seconds: int, at: dt.datetime | None = None) -> bool:

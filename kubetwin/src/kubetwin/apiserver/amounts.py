@@ -6,8 +6,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from kubetwin.apiserver.schema.quantity import canonical, value_of
 from kubetwin.apiserver.store import Object
+from kubetwin.quantity import canonical, value_of
 
 Amounts = dict[str, Any]
 

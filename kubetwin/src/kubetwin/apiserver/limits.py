@@ -8,9 +8,9 @@ from typing import Any
 
 from kubetwin.apiserver.amounts import Amounts, pod_total
 from kubetwin.apiserver.call import Call
-from kubetwin.apiserver.schema.quantity import value_of
 from kubetwin.apiserver.status import aggregate, forbidden
 from kubetwin.apiserver.store import Object
+from kubetwin.quantity import value_of
 
 _ANNOTATION = "kubernetes.io/limit-ranger"
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from kubetwin.apiserver.amounts import format_amount, pod_total
 from kubetwin.apiserver.resources import ResourceType
-from kubetwin.apiserver.schema.quantity import value_of
 from kubetwin.apiserver.status import forbidden
 from kubetwin.apiserver.store import Change, Entry, Object, Store
+from kubetwin.quantity import value_of
 
 KEY = ("", "resourcequotas")
 _PODS, _CLAIMS, _SERVICES = ("", "pods"), ("", "persistentvolumeclaims"), ("", "services")

@@ -13,7 +13,7 @@ from kubetwin import kinds
 from kubetwin.client import MERGE_PATCH, Api, ApiException, Obj, Resource
 from kubetwin.events import EventRecorder
 from kubetwin.informer import Informer, SharedInformers, key_of
-from kubetwin.meta import namespace_index, owner_index
+from kubetwin.meta import deleting, namespace_index, owner_index, status_of
 from kubetwin.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -203,3 +203,29 @@ class Controller(ABC):
                 self.queue.add_rate_limited(key)
             finally:
                 self.queue.done(key)
+
+
+class ObjectController(Controller):
+    """Brings the objects of one resource to their desired state, one at a time."""
+
+    resource: Resource
+    also_deleted: bool = False
+    """Whether it has work on objects that are being deleted."""
+
+    def setup(self) -> None:
+        self.objects = self.enqueue_on(self.resource)
+
+    async def sync(self, key: str) -> None:
+        found = self.objects.by_key(key)
+        if found is not None and (self.also_deleted or not deleting(found)):
+            await self.reconcile(found)
+
+    @abstractmethod
+    async def reconcile(self, obj: Obj) -> None:
+        """As :meth:`Controller.sync`, with the object as the cache has it."""
+
+    async def write_status(self, obj: Obj, status: Obj) -> Obj:
+        """The object with that status; written only when it says something new."""
+        if status == status_of(obj):
+            return obj
+        return await self.write.update_status(self.resource, obj, status)

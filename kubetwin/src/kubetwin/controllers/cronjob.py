@@ -8,13 +8,13 @@ import datetime as dt
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kubetwin.client import ApiException, Obj
-from kubetwin.controllers.base import Controller
+from kubetwin.controllers.base import ObjectController
+from kubetwin.controllers.job import job_ended
 from kubetwin.controllers.refs import owner_keys
-from kubetwin.informer import split_key
+from kubetwin.informer import key_of
 from kubetwin.kinds import CRONJOBS, JOBS
 from kubetwin.meta import (
     condition_true,
-    deleting,
     name_of,
     namespace_of,
     now,
@@ -102,39 +102,36 @@ class Schedule:
         return None
 
 
-class CronJobController(Controller):
+class CronJobController(ObjectController):
     name = "cronjob"
+    resource = CRONJOBS
 
     def setup(self) -> None:
-        self.crons = self.enqueue_on(CRONJOBS)
+        super().setup()
         self.jobs = self.inform(JOBS)
         self.jobs.add_index("owner", owner_index)
         self.jobs.add_handler(self._job_changed)
 
     def _job_changed(self, old: Obj | None, new: Obj | None) -> None:
-        for key in owner_keys(self.crons, "CronJob", old, new):
+        for key in owner_keys(self.objects, "CronJob", old, new):
             self.queue.add(key)
 
-    async def sync(self, key: str) -> None:
-        namespace, name = split_key(key)
-        cron = self.crons.get(name, namespace)
-        if cron is None or deleting(cron):
-            return
-        jobs = self.jobs.by_index("owner", uid_of(cron))
-        status = dict(status_of(cron))
-        running = [j for j in jobs if not _ended(j)]
+    async def reconcile(self, obj: Obj) -> None:
+        jobs = self.jobs.by_index("owner", uid_of(obj))
+        status = dict(status_of(obj))
+        running = [j for j in jobs if not job_ended(j)]
         done = [c for c in (status_of(j).get("completionTime") for j in jobs if condition_true(j, "Complete")) if c]
         if done:
             status["lastSuccessfulTime"] = max(done)
-        await self._trim(cron, jobs)
-        if not cron["spec"].get("suspend"):
-            await self._schedule(key, cron, status, running)
-            running = [j for j in self.jobs.by_index("owner", uid_of(cron)) if not _ended(j)]
+        await self._trim(obj, jobs)
+        if not obj["spec"].get("suspend"):
+            await self._schedule(obj, status, running)
+            running = [j for j in self.jobs.by_index("owner", uid_of(obj)) if not job_ended(j)]
         if running:
             status["active"] = [
                 {
                     "kind": "Job",
-                    "namespace": namespace,
+                    "namespace": namespace_of(obj),
                     "name": name_of(j),
                     "uid": uid_of(j),
                     "apiVersion": "batch/v1",
@@ -144,10 +141,9 @@ class CronJobController(Controller):
             ]
         else:
             status.pop("active", None)
-        if status != status_of(cron):
-            await self.write.update_status(CRONJOBS, cron, status)
+        await self.write_status(obj, status)
 
-    async def _schedule(self, key: str, cron: Obj, status: Obj, running: list[Obj]) -> None:
+    async def _schedule(self, cron: Obj, status: Obj, running: list[Obj]) -> None:
         spec = cron["spec"]
         try:
             schedule = Schedule(spec["schedule"])
@@ -187,7 +183,7 @@ class CronJobController(Controller):
                 await self._start(cron, due)
                 status["lastScheduleTime"] = stamp(due.astimezone(dt.UTC))
         if at is not None:
-            self.queue.add_after(key, max(0.1, (at - now()).total_seconds() + 0.1))
+            self.queue.add_after(key_of(cron), max(0.1, (at - now()).total_seconds() + 0.1))
 
     async def _start(self, cron: Obj, due: dt.datetime) -> None:
         template = cron["spec"]["jobTemplate"]
@@ -229,7 +225,3 @@ class CronJobController(Controller):
             for job in ended[: max(0, len(ended) - int(limit))]:
                 await self.write.delete(JOBS, job, propagation="Background")
                 self.recorder.event(cron, "Normal", "SuccessfulDelete", f"Deleted job {name_of(job)}")
-
-
-def _ended(job: Obj) -> bool:
-    return condition_true(job, "Complete") or condition_true(job, "Failed")

@@ -4,32 +4,20 @@
 from __future__ import annotations
 
 from kubetwin.client import Obj
-from kubetwin.controllers import history
-from kubetwin.controllers.base import Controller
-from kubetwin.controllers.refs import (
-    claim,
-    create_pod,
-    delete_pod,
-    matching_owners,
-    owner_keys,
-    pod_from_template,
-    slow_start,
-)
+from kubetwin.controllers.history import RevisionedController
+from kubetwin.controllers.refs import pod_from_template
 from kubetwin.controllers.scheduling import matches_affinity, untolerated
-from kubetwin.informer import key_of, split_key
-from kubetwin.kinds import CONTROLLERREVISIONS, DAEMONSETS, NODES, PODS
+from kubetwin.controllers.workload import min_ready_seconds
+from kubetwin.informer import key_of
+from kubetwin.kinds import DAEMONSETS, NODES, PODS
 from kubetwin.meta import (
     annotations_of,
-    availability_delay,
-    controller_of,
     deleting,
-    label_selector,
     labels_of,
     name_of,
-    namespace_index,
     now,
-    owner_index,
     pod_available,
+    pod_ended,
     pod_phase,
     pod_ready,
     scaled_value,
@@ -48,76 +36,46 @@ _TOLERATIONS = (
 )
 
 
-class DaemonSetController(Controller):
+class DaemonSetController(RevisionedController):
     name = "daemonset"
+    resource = DAEMONSETS
+    hash_label = HASH_LABEL
 
     def setup(self) -> None:
-        self.sets = self.enqueue_on(DAEMONSETS)
-        self.sets.add_index("namespace", namespace_index)
-        self.revisions = self.inform(CONTROLLERREVISIONS)
-        self.revisions.add_index("owner", owner_index)
+        super().setup()
         self.nodes = self.inform(NODES)
         self.nodes.add_handler(self._node_changed)
-        self.pods = self.inform(PODS)
-        self.pods.add_handler(self._pod_changed)
 
     def _node_changed(self, old: Obj | None, new: Obj | None) -> None:
         if old is not None and new is not None:
             same_spec = (old.get("spec") or {}) == (new.get("spec") or {})
             if same_spec and labels_of(old) == labels_of(new):
                 return
-        for ds in self.sets.all():
+        for ds in self.objects.all():
             self.queue.add(key_of(ds))
 
-    def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        for key in owner_keys(self.sets, "DaemonSet", old, new):
-            self.queue.add(key)
-        if new is not None and controller_of(new) is None and not deleting(new):
-            for owner in matching_owners(
-                self.sets, new, lambda o, c: label_selector(o["spec"].get("selector"))(labels_of(c))
-            ):
-                self.queue.add(key_of(owner))
-
-    async def sync(self, key: str) -> None:
-        namespace, name = split_key(key)
-        ds = self.sets.get(name, namespace)
-        if ds is None or deleting(ds):
-            return
-        selector = ds["spec"].get("selector") or {}
+    async def reconcile(self, obj: Obj) -> None:
+        selector = obj["spec"].get("selector") or {}
         if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            self.recorder.event(
-                ds,
-                "Warning",
-                "SelectingAll",
-                "This daemon set is selecting all pods. A non-empty selector is required.",
-            )
+            text = "This daemon set is selecting all pods. A non-empty selector is required."
+            self.recorder.event(obj, "Warning", "SelectingAll", text)
             return
-        revisions = await history.owned_revisions(self.write, self.revisions, ds)
-        update, collisions = await history.current_and_update(
-            self.write, self.revisions, ds, revisions, hash_label=HASH_LABEL
-        )
+        revisions = await self.owned_revisions(obj)
+        update, collisions = await self.present_revision(obj, revisions)
         digest = labels_of(update)[HASH_LABEL]
-        by_node = await self._pods_by_node(ds)
-        await self._manage(ds, by_node, digest)
-        by_node = await self._pods_by_node(ds)
-        if (ds["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate":
-            await self._roll(ds, by_node, digest)
-        by_node = await self._pods_by_node(ds)
-        live = {labels_of(p).get(HASH_LABEL) for pods in by_node.values() for p in pods} | {digest}
+        await self._manage(obj, await self._pods_by_node(obj), digest)
+        if (obj["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate":
+            await self._roll(obj, await self._pods_by_node(obj), digest)
+        by_node = await self._pods_by_node(obj)
+        pods = [pod for on_node in by_node.values() for pod in on_node]
+        live = {labels_of(p).get(HASH_LABEL) for p in pods}
         names = {name_of(r) for r in revisions if labels_of(r).get(HASH_LABEL) in live}
-        kept = [r for r in revisions if name_of(r) != name_of(update)]
-        await history.truncate(self.write, kept, names, ds["spec"].get("revisionHistoryLimit"))
-        status = self._status(ds, by_node, digest, collisions)
-        if status != status_of(ds):
-            await self.write.update_status(DAEMONSETS, ds, status)
-        min_ready = int(ds["spec"].get("minReadySeconds") or 0)
-        delays = [d for pods in by_node.values() for p in pods if (d := availability_delay(p, min_ready)) > 0]
-        if delays:
-            self.queue.add_after(key, min(delays))
+        await self.truncate(obj, revisions, update, names)
+        await self.write_status(obj, self._status(obj, by_node, digest, collisions))
+        self.look_again(obj, pods)
 
     async def _pods_by_node(self, ds: Obj) -> dict[str, list[Obj]]:
-        matches = label_selector(ds["spec"].get("selector"))
-        pods = await claim(self.write, self.pods, PODS, ds, lambda p: matches(labels_of(p)))
+        pods = await self.claim(self.pods, PODS, ds)
         by_node: dict[str, list[Obj]] = {}
         for pod in sorted(pods, key=lambda p: (p["metadata"].get("creationTimestamp") or "", name_of(p))):
             by_node.setdefault(target_node(pod), []).append(pod)
@@ -156,7 +114,7 @@ class DaemonSetController(Controller):
             if deleting(pod):
                 continue
             phase = pod_phase(pod)
-            if phase in ("Failed", "Succeeded"):
+            if pod_ended(pod):
                 kind, reason = ("Warning", "FailedDaemonPod") if phase == "Failed" else ("Normal", "SucceededDaemonPod")
                 action = "try to kill it" if phase == "Failed" else "try to delete it"
                 where = f"{pod['metadata']['namespace']}/{name_of(pod)} on node {target_node(pod)}"
@@ -171,7 +129,7 @@ class DaemonSetController(Controller):
         fresh = [p for p in running if labels_of(p).get(HASH_LABEL) == digest]
         stale = [p for p in running if labels_of(p).get(HASH_LABEL) != digest]
         doomed += fresh[1:] + stale[1:]
-        if fresh and stale and (not pod_ready(stale[0]) or pod_available(fresh[0], _min_ready(ds))):
+        if fresh and stale and (not pod_ready(stale[0]) or pod_available(fresh[0], min_ready_seconds(ds))):
             doomed.append(stale[0])
         return False, doomed
 
@@ -195,19 +153,19 @@ class DaemonSetController(Controller):
                 busy += 1
             elif surge:
                 if stale and fresh:
-                    if pod_available(fresh[0], _min_ready(ds)):
+                    if pod_available(fresh[0], min_ready_seconds(ds)):
                         replace.append(stale[0])
                     else:
                         busy += 1
-                elif stale and not pod_available(stale[0], _min_ready(ds)):
+                elif stale and not pod_available(stale[0], min_ready_seconds(ds)):
                     add.append(node_name)
                 elif stale:
                     surge_candidates.append(node_name)
             elif bool(fresh) == bool(stale):
                 busy += 1
             elif fresh:
-                busy += 0 if pod_available(fresh[0], _min_ready(ds)) else 1
-            elif not pod_available(stale[0], _min_ready(ds)):
+                busy += 0 if pod_available(fresh[0], min_ready_seconds(ds)) else 1
+            elif not pod_available(stale[0], min_ready_seconds(ds)):
                 replace.append(stale[0])
                 busy += 1
             else:
@@ -219,12 +177,8 @@ class DaemonSetController(Controller):
         await self._apply(ds, add, replace, digest)
 
     async def _apply(self, ds: Obj, nodes: list[str], doomed: list[Obj], digest: str) -> None:
-        async def create(index: int) -> object:
-            return await create_pod(self.write, self.recorder, ds, self._new_pod(ds, nodes[index], digest))
-
-        await slow_start(len(nodes), create)
-        for pod in doomed:
-            await delete_pod(self.write, self.recorder, ds, pod)
+        await self.create_pods(ds, len(nodes), lambda index: self._new_pod(ds, nodes[index], digest))
+        await self.delete_pods(ds, doomed)
 
     def _new_pod(self, ds: Obj, node_name: str, digest: str) -> Obj:
         pod = pod_from_template(ds["spec"]["template"], ds)
@@ -259,7 +213,7 @@ class DaemonSetController(Controller):
             pod = pods[0]
             if pod_ready(pod):
                 ready += 1
-                available += pod_available(pod, _min_ready(ds), moment)
+                available += pod_available(pod, min_ready_seconds(ds), moment)
             # The newest revision counts, on whichever of two pods it is.
             updated += any(labels_of(p).get(HASH_LABEL) == digest for p in pods[:1])
         status: Obj = {
@@ -281,10 +235,6 @@ class DaemonSetController(Controller):
         if before.get("conditions"):
             status["conditions"] = before["conditions"]
         return status
-
-
-def _min_ready(ds: Obj) -> int:
-    return int(ds["spec"].get("minReadySeconds") or 0)
 
 
 def _surge(ds: Obj, desired: int) -> int:

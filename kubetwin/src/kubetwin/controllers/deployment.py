@@ -5,24 +5,21 @@ from __future__ import annotations
 
 from kubetwin.client import ApiException, Obj
 from kubetwin.controllers import deployment_math as math
-from kubetwin.controllers.base import Controller
 from kubetwin.controllers.deployment_status import next_status, rollout_status, seconds_to_deadline, stamped
-from kubetwin.controllers.refs import claim, matching_owners, owner_keys
-from kubetwin.informer import split_key
-from kubetwin.kinds import DEPLOYMENTS, PODS, REPLICASETS
+from kubetwin.controllers.refs import owner_keys
+from kubetwin.controllers.workload import WorkloadController
+from kubetwin.informer import key_of
+from kubetwin.kinds import DEPLOYMENTS, REPLICASETS
 from kubetwin.meta import (
     annotations_of,
     condition,
     controller_of,
     deleting,
-    label_selector,
-    labels_of,
     name_of,
-    namespace_index,
     namespace_of,
     owner_index,
     owner_reference,
-    pod_phase,
+    pod_ended,
     set_condition,
     status_of,
     uid_of,
@@ -55,65 +52,48 @@ class _Sets:
             self.old = [rs if uid_of(o) == uid_of(rs) else o for o in self.old]
 
 
-class DeploymentController(Controller):
+class DeploymentController(WorkloadController):
     name = "deployment"
+    resource = DEPLOYMENTS
+    also_deleted = True
 
     def setup(self) -> None:
-        self.deployments = self.enqueue_on(DEPLOYMENTS)
-        self.deployments.add_index("namespace", namespace_index)
         self.sets = self.inform(REPLICASETS)
         self.sets.add_index("owner", owner_index)
-        self.sets.add_handler(self._set_changed)
-        self.pods = self.inform(PODS)
-        self.pods.add_handler(self._pod_changed)
+        super().setup()
+        self.sets.add_handler(self.child_changed)
 
-    def _set_changed(self, old: Obj | None, new: Obj | None) -> None:
-        for key in owner_keys(self.deployments, "Deployment", old, new):
-            self.queue.add(key)
-        if new is not None and controller_of(new) is None:
-            for owner in matching_owners(
-                self.deployments, new, lambda o, c: label_selector(o["spec"].get("selector"))(labels_of(c))
-            ):
-                self.queue.add(f"{namespace_of(owner)}/{name_of(owner)}")
-
-    def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
+    def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         # Only Recreate waits for pods to be gone.
-        if new is not None and pod_phase(new) not in ("Succeeded", "Failed"):
+        if new is not None and not pod_ended(new):
             return
         ref = controller_of(old or new or {})
         if ref is None or ref["kind"] != "ReplicaSet":
             return
         rs = self.sets.get(ref["name"], namespace_of(old or new or {}))
         if rs is not None:
-            for key in owner_keys(self.deployments, "Deployment", None, rs):
-                deployment = self.deployments.by_key(key)
+            for key in owner_keys(self.objects, "Deployment", None, rs):
+                deployment = self.objects.by_key(key)
                 if deployment is not None and not math.is_rolling(deployment):
                     self.queue.add(key)
 
-    async def sync(self, key: str) -> None:
-        namespace, name = split_key(key)
-        found = self.deployments.get(name, namespace)
-        if found is None:
+    async def reconcile(self, obj: Obj) -> None:
+        if not obj["spec"].get("selector"):
             return
-        selector = found["spec"].get("selector")
-        if not selector:
-            return
-        matches = label_selector(selector)
-        owned = await claim(self.write, self.sets, REPLICASETS, found, lambda rs: matches(labels_of(rs)))
-        sets = _Sets(found, owned)
-        if deleting(found):
+        sets = _Sets(obj, await self.claim(self.sets, REPLICASETS, obj))
+        if deleting(obj):
             await self._sync_revision(sets, create=False)
             await self._write_status(sets, next_status(sets.deployment, sets.old, sets.newest))
             return
         await self._paused_condition(sets)
         await self._sync_revision(sets, create=False)
-        if found["spec"].get("paused") or self._scaled(sets):
+        if obj["spec"].get("paused") or self._scaled(sets):
             await self._scale(sets)
-            if found["spec"].get("paused"):
+            if obj["spec"].get("paused"):
                 await self._clean_up(sets)
             await self._write_status(sets, next_status(sets.deployment, sets.old, sets.newest))
             return
-        if math.is_rolling(found):
+        if math.is_rolling(obj):
             await self._roll(sets)
         else:
             await self._recreate(sets)
@@ -336,11 +316,7 @@ class DeploymentController(Controller):
     def _old_pods_running(self, sets: _Sets) -> bool:
         if math.total_status(sets.old, "replicas") > 0:
             return True
-        return any(
-            pod_phase(pod) not in ("Succeeded", "Failed")
-            for rs in sets.old
-            for pod in self.pods.by_index("owner", uid_of(rs))
-        )
+        return any(not pod_ended(pod) for rs in sets.old for pod in self.pods.by_index("owner", uid_of(rs)))
 
     async def _clean_up(self, sets: _Sets) -> None:
         limit = sets.deployment["spec"].get("revisionHistoryLimit")
@@ -384,8 +360,7 @@ class DeploymentController(Controller):
         await self._write_status(sets, status)
         wait = seconds_to_deadline(sets.deployment, status)
         if wait is not None:
-            self.queue.add_after(f"{namespace_of(sets.deployment)}/{name_of(sets.deployment)}", wait)
+            self.queue.add_after(key_of(sets.deployment), wait)
 
     async def _write_status(self, sets: _Sets, status: Obj) -> None:
-        if status != status_of(sets.deployment):
-            sets.deployment = await self.write.update_status(DEPLOYMENTS, sets.deployment, status)
+        sets.deployment = await self.write_status(sets.deployment, status)

@@ -5,19 +5,11 @@ from __future__ import annotations
 
 from kubetwin.client import Obj
 from kubetwin.controllers import deployment_math as math
-from kubetwin.meta import age_seconds, condition, name_of, set_condition, stamp, status_of
+from kubetwin.meta import age_seconds, condition, name_of, new_condition, set_condition, stamp, status_of
 
 
 def stamped(kind: str, status: str, reason: str, message: str) -> Obj:
-    moment = stamp()
-    return {
-        "type": kind,
-        "status": status,
-        "lastUpdateTime": moment,
-        "lastTransitionTime": moment,
-        "reason": reason,
-        "message": message,
-    }
+    return new_condition(kind, status, reason, message, "lastUpdateTime")
 
 
 def put(conditions: list[Obj], new: Obj) -> list[Obj]:

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from kubetwin.client import Obj
-from kubetwin.controllers.base import Controller
-from kubetwin.informer import Informer, key_of, split_key
+from kubetwin.controllers.base import ObjectController
+from kubetwin.informer import Informer, key_of
 from kubetwin.kinds import DEPLOYMENTS, JOBS, PDBS, PODS, REPLICASETS, STATEFULSETS
 from kubetwin.meta import (
     age_seconds,
     controller_of,
-    deleting,
     label_selector,
     labels_of,
     name_of,
@@ -25,13 +24,14 @@ from kubetwin.meta import (
 )
 
 
-class DisruptionController(Controller):
+class DisruptionController(ObjectController):
     name = "disruption"
+    resource = PDBS
     component = "controllermanager"
 
     def setup(self) -> None:
-        self.budgets = self.enqueue_on(PDBS)
-        self.budgets.add_index("namespace", namespace_index)
+        super().setup()
+        self.objects.add_index("namespace", namespace_index)
         self.pods = self.inform(PODS)
         self.pods.add_handler(self._pod_changed)
         self.scales: dict[str, Informer] = {
@@ -47,25 +47,23 @@ class DisruptionController(Controller):
             before = (labels_of(old), pod_ready(old), pod_active(old))
             if before == (labels_of(new), pod_ready(new), pod_active(new)):
                 return
-        for budget in self.budgets.by_index("namespace", namespace_of(pod)):
+        for budget in self.objects.by_index("namespace", namespace_of(pod)):
             if label_selector(budget["spec"].get("selector"))(labels_of(pod)):
                 self.add_soon(key_of(budget), self.pods.index_size("namespace", namespace_of(pod)))
 
-    async def sync(self, key: str) -> None:
-        namespace, name = split_key(key)
-        budget = self.budgets.get(name, namespace)
-        if budget is None or deleting(budget):
-            return
-        matches = label_selector(budget["spec"].get("selector"))
-        pods = [p for p in self.pods.by_index("namespace", namespace) if matches(labels_of(p)) and pod_active(p)]
+    async def reconcile(self, obj: Obj) -> None:
+        matches = label_selector(obj["spec"].get("selector"))
+        pods = [
+            p for p in self.pods.by_index("namespace", namespace_of(obj)) if matches(labels_of(p)) and pod_active(p)
+        ]
         if not pods:
-            self.recorder.event(budget, "Normal", "NoPods", "No matching pods found")
-        expected, desired = self._counts(budget, pods)
-        disrupted = {k: v for k, v in (status_of(budget).get("disruptedPods") or {}).items() if age_seconds(v) < 120}
+            self.recorder.event(obj, "Normal", "NoPods", "No matching pods found")
+        expected, desired = self._counts(obj, pods)
+        disrupted = {k: v for k, v in (status_of(obj).get("disruptedPods") or {}).items() if age_seconds(v) < 120}
         healthy = sum(1 for p in pods if pod_ready(p) and name_of(p) not in disrupted)
         allowed = max(0, healthy - desired) if expected > 0 else 0
         state = ("True", "SufficientPods") if allowed > 0 else ("False", "InsufficientPods")
-        generation = budget["metadata"].get("generation", 0)
+        generation = obj["metadata"].get("generation", 0)
         new = {
             "type": "DisruptionAllowed",
             "status": state[0],
@@ -80,12 +78,11 @@ class DisruptionController(Controller):
             "currentHealthy": healthy,
             "desiredHealthy": desired,
             "expectedPods": expected,
-            "conditions": set_condition(list(status_of(budget).get("conditions") or []), new),
+            "conditions": set_condition(list(status_of(obj).get("conditions") or []), new),
         }
         if disrupted:
             status["disruptedPods"] = disrupted
-        if status != status_of(budget):
-            await self.write.update_status(PDBS, budget, status)
+        await self.write_status(obj, status)
 
     def _counts(self, budget: Obj, pods: list[Obj]) -> tuple[int, int]:
         """(expectedPods, desiredHealthy)."""

@@ -20,7 +20,7 @@ from kubetwin.meta import (
     namespace_index,
     namespace_of,
     owner_reference,
-    pod_phase,
+    pod_ended,
     pod_ready,
     status_of,
     uid_of,
@@ -121,10 +121,6 @@ def _hostname(service: Obj, pod: Obj) -> str:
     return ""
 
 
-def _finished(pod: Obj) -> bool:
-    return pod_phase(pod) in ("Succeeded", "Failed")
-
-
 def _external(service: Obj) -> bool:
     return service["spec"].get("type") == "ExternalName" or not service["spec"].get("selector")
 
@@ -185,7 +181,7 @@ class EndpointsController(_ServiceController):
         publish = bool(service["spec"].get("publishNotReadyAddresses"))
         headless = service["spec"].get("clusterIP") == "None"
         for pod in self.selected(service):
-            if _finished(pod) or (deleting(pod) and not publish):
+            if pod_ended(pod) or (deleting(pod) and not publish):
                 continue
             ports = _ports(service, pod)
             if not ports and not (headless and not service["spec"].get("ports")):
@@ -306,7 +302,7 @@ class EndpointSliceController(_ServiceController):
         groups: dict[bytes, tuple[list[Obj], list[Obj]]] = {}
         for pod in self.selected(service):
             address = self._address(pod, family)
-            if address is None or _finished(pod):
+            if address is None or pod_ended(pod):
                 continue
             ports = _ports(service, pod)
             group = groups.setdefault(canonical_json(ports), (ports, []))

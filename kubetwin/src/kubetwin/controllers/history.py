@@ -7,25 +7,21 @@ import json
 from typing import Any
 
 from kubetwin.client import ApiException, Obj
-from kubetwin.controllers.base import Writer
-from kubetwin.controllers.refs import claim
-from kubetwin.informer import Informer
+from kubetwin.controllers.workload import WorkloadController
 from kubetwin.kinds import CONTROLLERREVISIONS
 from kubetwin.meta import (
     annotations_of,
     canonical_json,
     fnv32,
-    label_selector,
-    labels_of,
     name_of,
     namespace_of,
+    owner_index,
     owner_reference,
     safe_encode,
+    status_of,
     uid_of,
     without_nulls,
 )
-
-HASH_LABEL = "controller.kubernetes.io/hash"
 
 
 def template_data(owner: Obj) -> Obj:
@@ -52,63 +48,71 @@ def sorted_revisions(revisions: list[Obj]) -> list[Obj]:
     )
 
 
-async def owned_revisions(write: Writer, informer: Informer, owner: Obj) -> list[Obj]:
-    """By revision, oldest first; matching orphans are adopted."""
-    matches = label_selector(owner["spec"].get("selector"))
-    found = await claim(write, informer, CONTROLLERREVISIONS, owner, lambda r: matches(labels_of(r)))
-    return sorted_revisions(found)
+class RevisionedController(WorkloadController):
+    """A workload whose templates are kept as ControllerRevisions."""
 
+    hash_label = "controller.kubernetes.io/hash"
 
-async def current_and_update(
-    write: Writer, informer: Informer, owner: Obj, revisions: list[Obj], *, hash_label: str = HASH_LABEL
-) -> tuple[Obj, int]:
-    """The revision of the present template, and the collision count.
+    def setup(self) -> None:
+        super().setup()
+        self.revisions = self.inform(CONTROLLERREVISIONS)
+        self.revisions.add_index("owner", owner_index)
 
-    Creates it, or bumps the number of an equal old one: that is how a rollback shows in the history.
-    """
-    data = template_data(owner)
-    wanted = data_key(data)
-    next_number = int(revisions[-1]["revision"]) + 1 if revisions else 1
-    equal = [r for r in revisions if data_key(r.get("data")) == wanted]
-    collisions = int((owner.get("status") or {}).get("collisionCount") or 0)
-    if equal:
-        latest = equal[-1]
-        if revisions[-1] is latest:
-            return latest, collisions
-        return await write.replace(CONTROLLERREVISIONS, {**latest, "revision": next_number}), collisions
-    while True:
+    async def owned_revisions(self, owner: Obj) -> list[Obj]:
+        """By revision, oldest first; matching orphans are adopted."""
+        return sorted_revisions(await self.claim(self.revisions, CONTROLLERREVISIONS, owner))
+
+    async def present_revision(self, owner: Obj, revisions: list[Obj]) -> tuple[Obj, int]:
+        """The revision of the present template, and the collision count.
+
+        Creates it, or bumps the number of an equal old one: that is how a rollback shows in the history.
+        """
+        data = template_data(owner)
+        wanted = data_key(data)
+        number = int(revisions[-1]["revision"]) + 1 if revisions else 1
+        equal = [r for r in revisions if data_key(r.get("data")) == wanted]
+        collisions = int(status_of(owner).get("collisionCount") or 0)
+        if equal:
+            latest = equal[-1]
+            if revisions[-1] is latest:
+                return latest, collisions
+            return await self.write.replace(CONTROLLERREVISIONS, {**latest, "revision": number}), collisions
+        while True:
+            revision = self._new_revision(owner, data, collisions, number)
+            try:
+                return await self.write.create(CONTROLLERREVISIONS, revision), collisions
+            except ApiException as error:
+                if not error.already_exists:
+                    raise
+            existing = await self.write.api.get(CONTROLLERREVISIONS, name_of(revision), namespace_of(owner))
+            refs = existing["metadata"].get("ownerReferences") or ()
+            if data_key(existing.get("data")) == wanted and any(r["uid"] == uid_of(owner) for r in refs):
+                self.revisions.observe(existing)
+                return existing, collisions
+            collisions += 1
+
+    def _new_revision(self, owner: Obj, data: Obj, collisions: int, number: int) -> Obj:
         digest = revision_hash(data, collisions)
-        name = f"{name_of(owner)[:223]}-{digest}"
-        revision: Obj = {
+        labels = owner["spec"]["template"].get("metadata", {}).get("labels") or {}
+        return {
             "apiVersion": "apps/v1",
             "kind": "ControllerRevision",
             "metadata": {
-                "name": name,
+                "name": f"{name_of(owner)[:223]}-{digest}",
                 "namespace": namespace_of(owner),
-                "labels": {**(owner["spec"]["template"].get("metadata", {}).get("labels") or {}), hash_label: digest},
+                "labels": {**labels, self.hash_label: digest},
                 "annotations": dict(annotations_of(owner)),
                 "ownerReferences": [owner_reference(owner)],
             },
             "data": data,
-            "revision": next_number,
+            "revision": number,
         }
-        try:
-            return await write.create(CONTROLLERREVISIONS, revision), collisions
-        except ApiException as error:
-            if not error.already_exists:
-                raise
-        existing = await write.api.get(CONTROLLERREVISIONS, name, namespace_of(owner))
-        refs = existing["metadata"].get("ownerReferences") or ()
-        if data_key(existing.get("data")) == wanted and any(r["uid"] == uid_of(owner) for r in refs):
-            informer.observe(existing)
-            return existing, collisions
-        collisions += 1
 
-
-async def truncate(write: Writer, revisions: list[Obj], live: set[str], limit: int | None) -> None:
-    """Delete the oldest revisions beyond ``limit`` that nothing uses."""
-    if limit is None or limit < 0:
-        limit = 10
-    history = [r for r in revisions if name_of(r) not in live]
-    for revision in history[: max(0, len(history) - limit)]:
-        await write.delete(CONTROLLERREVISIONS, revision)
+    async def truncate(self, owner: Obj, revisions: list[Obj], present: Obj, live: set[str]) -> None:
+        """Delete the oldest revisions beyond the owner's limit, but the present one and those named in ``live``."""
+        limit = owner["spec"].get("revisionHistoryLimit")
+        if limit is None or limit < 0:
+            limit = 10
+        unused = [r for r in revisions if name_of(r) not in live and name_of(r) != name_of(present)]
+        for revision in unused[: max(0, len(unused) - limit)]:
+            await self.write.delete(CONTROLLERREVISIONS, revision)

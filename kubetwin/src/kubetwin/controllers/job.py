@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import itertools
 
-from kubetwin.client import ApiException, Obj
-from kubetwin.controllers.base import Controller
-from kubetwin.controllers.refs import claim, create_pod, delete_pod, owner_keys, pod_from_template, slow_start
-from kubetwin.informer import split_key
+from kubetwin.client import Obj
+from kubetwin.controllers.refs import pod_from_template
+from kubetwin.controllers.workload import Attempt, WorkloadController
+from kubetwin.informer import key_of
 from kubetwin.kinds import JOBS, PODS
 from kubetwin.meta import (
     age_seconds,
@@ -16,10 +16,10 @@ from kubetwin.meta import (
     condition,
     condition_true,
     deleting,
-    label_selector,
-    labels_of,
     name_of,
-    owner_index,
+    new_condition,
+    pod_active,
+    pod_ended,
     pod_phase,
     pod_ready,
     stamp,
@@ -30,76 +30,56 @@ from kubetwin.meta import (
 INDEX = "batch.kubernetes.io/job-completion-index"
 
 
-class JobController(Controller):
+class JobController(WorkloadController):
     name = "job"
+    resource = JOBS
 
     def setup(self) -> None:
         self._finished: dict[str, dict[str, str]] = {}
         self._failed_at: dict[str, str] = {}
-        self.jobs = self.enqueue_on(JOBS)
-        self.jobs.add_index("owner", owner_index)
-        self.jobs.add_handler(self._forget)
-        self.pods = self.inform(PODS)
-        self.pods.add_handler(self._pod_changed)
+        super().setup()
+        self.objects.add_handler(self._forget)
 
     def _forget(self, old: Obj | None, new: Obj | None) -> None:
         if new is None and old is not None:
             self._finished.pop(uid_of(old), None)
             self._failed_at.pop(uid_of(old), None)
 
-    def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        for key in owner_keys(self.jobs, "Job", old, new):
-            self.queue.add(key)
-
-    async def sync(self, key: str) -> None:
-        namespace, name = split_key(key)
-        job = self.jobs.get(name, namespace)
-        if job is None or deleting(job):
+    async def reconcile(self, obj: Obj) -> None:
+        if job_ended(obj):
+            await self._expire(obj)
             return
-        if _ended(job):
-            await self._expire(key, job)
-            return
-        matches = label_selector(job["spec"].get("selector"))
-        pods = await claim(self.write, self.pods, PODS, job, lambda p: matches(labels_of(p)))
-        seen = self._finished.setdefault(uid_of(job), {})
+        pods = await self.claim(self.pods, PODS, obj)
+        seen = self._finished.setdefault(uid_of(obj), {})
         for pod in pods:
-            if pod_phase(pod) in ("Succeeded", "Failed") and uid_of(pod) not in seen:
+            if pod_ended(pod) and uid_of(pod) not in seen:
                 seen[uid_of(pod)] = f"{pod_phase(pod)}/{_index(pod)}"
                 if pod_phase(pod) == "Failed":
-                    self._failed_at[uid_of(job)] = stamp()
-        status = self._counted(job, pods, seen)
-        verdict = self._verdict(job, pods, status, seen)
-        failure: ApiException | None = None
-        if verdict is not None or job["spec"].get("suspend"):
-            for pod in pods:
-                if pod_phase(pod) not in ("Succeeded", "Failed") and not deleting(pod):
-                    await delete_pod(self.write, self.recorder, job, pod)
-        else:
-            try:
-                await self._manage(key, job, pods, status, seen)
-            except ApiException as error:
-                failure = error
-        pods = [p for p in self.pods.by_index("owner", uid_of(job)) if matches(labels_of(p))]
-        status = self._counted(job, pods, seen)
-        self._conditions(job, status, pods, verdict)
-        if status != status_of(job):
-            await self.write.update_status(JOBS, job, status)
-        self._deadline(key, job, status)
-        if failure is not None and not failure.namespace_terminating:
-            raise failure
+                    self._failed_at[uid_of(obj)] = stamp()
+        status = self._counted(obj, pods, seen)
+        verdict = self._verdict(obj, pods, status, seen)
+        with Attempt() as attempt:
+            if verdict is None and not obj["spec"].get("suspend"):
+                await self._manage(obj, pods, status, seen)
+        if verdict is not None or obj["spec"].get("suspend"):
+            await self.delete_pods(obj, [pod for pod in pods if pod_active(pod)])
+        pods = self.pods_of(obj)
+        status = self._counted(obj, pods, seen)
+        self._conditions(obj, status, pods, verdict)
+        await self.write_status(obj, status)
+        self._deadline(obj, status)
+        attempt.settle()
 
     # -- counting --------------------------------------------------------------------------------------------------
 
     def _counted(self, job: Obj, pods: list[Obj], seen: dict[str, str]) -> Obj:
         before = status_of(job)
-        active = [p for p in pods if _active(p)]
+        active = [p for p in pods if pod_active(p)]
         succeeded = sum(1 for v in seen.values() if v.startswith("Succeeded"))
         if job["spec"].get("completionMode") == "Indexed":
             succeeded = len(_completed_indexes(seen))
         failed = sum(1 for v in seen.values() if v.startswith("Failed"))
-        status: Obj = {
-            "terminating": sum(1 for p in pods if deleting(p) and pod_phase(p) not in ("Succeeded", "Failed"))
-        }
+        status: Obj = {"terminating": sum(1 for p in pods if deleting(p) and not pod_ended(p))}
         counters = {
             "active": len(active),
             "succeeded": max(succeeded, int(before.get("succeeded") or 0)),
@@ -148,11 +128,11 @@ class JobController(Controller):
 
     # -- pods ------------------------------------------------------------------------------------------------------
 
-    async def _manage(self, key: str, job: Obj, pods: list[Obj], status: Obj, seen: dict[str, str]) -> None:
+    async def _manage(self, job: Obj, pods: list[Obj], status: Obj, seen: dict[str, str]) -> None:
         spec = job["spec"]
         parallelism = int(spec.get("parallelism", 1))
         completions = spec.get("completions")
-        active = [p for p in pods if _active(p)]
+        active = [p for p in pods if pod_active(p)]
         wanted = parallelism
         if completions is not None:
             wanted = min(parallelism, completions - status.get("succeeded", 0))
@@ -161,15 +141,15 @@ class JobController(Controller):
             wanted = len(active)
         surplus = len(active) - max(0, wanted)
         if surplus > 0:
-            for pod in sorted(active, key=lambda p: (pod_ready(p), p["metadata"]["creationTimestamp"]))[:surplus]:
-                await delete_pod(self.write, self.recorder, job, pod)
+            ranked = sorted(active, key=lambda p: (pod_ready(p), p["metadata"]["creationTimestamp"]))
+            await self.delete_pods(job, ranked[:surplus])
             return
         missing = wanted - len(active) - sum(1 for p in pods if deleting(p) and pod_phase(p) == "Pending")
         if missing <= 0:
             return
         delay = self._backoff(job, status)
         if delay > 0:
-            self.queue.add_after(key, delay)
+            self.queue.add_after(key_of(job), delay)
             return
         indexes: list[int | None] = [None] * missing
         if spec.get("completionMode") == "Indexed":
@@ -177,10 +157,7 @@ class JobController(Controller):
             free = (i for i in range(int(completions or 0)) if i not in taken)
             indexes = list(itertools.islice(free, missing))
 
-        async def create(number: int) -> object:
-            return await create_pod(self.write, self.recorder, job, self._new_pod(job, indexes[number]))
-
-        await slow_start(len(indexes), create)
+        await self.create_pods(job, len(indexes), lambda number: self._new_pod(job, indexes[number]))
 
     def _backoff(self, job: Obj, status: Obj) -> float:
         """Seconds until another pod may be made after a failure: 10 s, doubling, at most 10 min, by default."""
@@ -238,14 +215,14 @@ class JobController(Controller):
             conditions.append(_condition("Failed", reason, message))
             self.recorder.event(job, "Warning", reason, message)
 
-    def _deadline(self, key: str, job: Obj, status: Obj) -> None:
+    def _deadline(self, job: Obj, status: Obj) -> None:
         limit = job["spec"].get("activeDeadlineSeconds")
-        if limit is not None and status.get("startTime") and not _ended({"status": status}):
-            self.queue.add_after(key, max(0.05, limit - age_seconds(status["startTime"])))
-        if _ended({"status": status}):
-            self.queue.add(key)
+        if limit is not None and status.get("startTime") and not job_ended({"status": status}):
+            self.queue.add_after(key_of(job), max(0.05, limit - age_seconds(status["startTime"])))
+        if job_ended({"status": status}):
+            self.queue.add(key_of(job))
 
-    async def _expire(self, key: str, job: Obj) -> None:
+    async def _expire(self, job: Obj) -> None:
         ttl = job["spec"].get("ttlSecondsAfterFinished")
         if ttl is None:
             return
@@ -256,29 +233,17 @@ class JobController(Controller):
         )
         left = float(ttl) - age_seconds(ended)
         if left > 0:
-            self.queue.add_after(key, left)
+            self.queue.add_after(key_of(job), left)
             return
         await self.write.delete(JOBS, job, propagation="Foreground")
 
 
 def _condition(kind: str, reason: str, message: str, status: str = "True") -> Obj:
-    moment = stamp()
-    return {
-        "type": kind,
-        "status": status,
-        "lastProbeTime": moment,
-        "lastTransitionTime": moment,
-        "reason": reason,
-        "message": message,
-    }
+    return new_condition(kind, status, reason, message, "lastProbeTime")
 
 
-def _ended(job: Obj) -> bool:
+def job_ended(job: Obj) -> bool:
     return condition_true(job, "Complete") or condition_true(job, "Failed")
-
-
-def _active(pod: Obj) -> bool:
-    return pod_phase(pod) not in ("Succeeded", "Failed") and not deleting(pod)
 
 
 def _index(pod: Obj) -> str:

@@ -6,37 +6,30 @@ from __future__ import annotations
 import zlib
 
 from kubetwin.client import Obj
-from kubetwin.controllers.base import Controller
-from kubetwin.informer import split_key
+from kubetwin.controllers.base import ObjectController
 from kubetwin.kinds import SERVICES
-from kubetwin.meta import deleting, status_of
+from kubetwin.meta import status_of
 
 
-class LoadBalancerController(Controller):
+class LoadBalancerController(ObjectController):
     """Gives Services of type LoadBalancer an address, as a cloud's controller does; nothing listens there."""
 
     name = "service"
     component = "service-controller"
+    resource = SERVICES
     user_agent = "cloud-controller-manager"
 
-    def setup(self) -> None:
-        self.services = self.enqueue_on(SERVICES)
-
-    async def sync(self, key: str) -> None:
-        namespace, name = split_key(key)
-        service = self.services.get(name, namespace)
-        if service is None or deleting(service):
-            return
-        balanced = service["spec"].get("type") == "LoadBalancer" and not service["spec"].get("loadBalancerClass")
-        current = (status_of(service).get("loadBalancer") or {}).get("ingress")
+    async def reconcile(self, obj: Obj) -> None:
+        balanced = obj["spec"].get("type") == "LoadBalancer" and not obj["spec"].get("loadBalancerClass")
+        current = (status_of(obj).get("loadBalancer") or {}).get("ingress")
         if balanced and not current:
-            self.recorder.event(service, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer")
-            address = service["spec"].get("loadBalancerIP") or self._address(service)
-            status = {**status_of(service), "loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}
-            await self.write.update_status(SERVICES, service, status)
-            self.recorder.event(service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer")
-        elif not balanced and current and service["spec"].get("type") != "LoadBalancer":
-            await self.write.update_status(SERVICES, service, {**status_of(service), "loadBalancer": {}})
+            self.recorder.event(obj, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer")
+            address = obj["spec"].get("loadBalancerIP") or self._address(obj)
+            status = {**status_of(obj), "loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}
+            await self.write_status(obj, status)
+            self.recorder.event(obj, "Normal", "EnsuredLoadBalancer", "Ensured load balancer")
+        elif not balanced and current and obj["spec"].get("type") != "LoadBalancer":
+            await self.write_status(obj, {**status_of(obj), "loadBalancer": {}})
 
     def _address(self, service: Obj) -> str:
         number = zlib.crc32(str(service["metadata"].get("uid")).encode()) % 250 + 1

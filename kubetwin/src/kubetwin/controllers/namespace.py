@@ -9,7 +9,7 @@ from kubetwin.client import ApiException, Obj
 from kubetwin.controllers.base import Controller
 from kubetwin.controllers.discovery import Discovered, discover
 from kubetwin.kinds import NAMESPACES, PODS
-from kubetwin.meta import deleting, name_of, namespace_of, set_condition, stamp, status_of
+from kubetwin.meta import deleting, name_of, namespace_of, new_condition, set_condition, status_of
 
 _GOOD = (
     ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
@@ -119,12 +119,6 @@ class NamespaceController(Controller):
         for kind, reason, message in _GOOD:
             failed = kind in bad
             reason, message = bad.get(kind, (reason, message))
-            new = {
-                "type": kind,
-                "status": "True" if failed else "False",
-                "lastTransitionTime": stamp(),
-                "reason": reason,
-                "message": message,
-            }
+            new = new_condition(kind, "True" if failed else "False", reason, message)
             conditions = set_condition(conditions, new)
         return {"phase": "Terminating", "conditions": conditions}

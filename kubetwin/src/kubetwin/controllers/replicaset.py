@@ -8,36 +8,26 @@ from collections import Counter
 from functools import cmp_to_key
 
 from kubetwin.client import ApiException, Obj
-from kubetwin.controllers.base import Controller
-from kubetwin.controllers.refs import (
-    claim,
-    create_pod,
-    delete_pod,
-    matching_owners,
-    owner_keys,
-    pod_from_template,
-    slow_start,
-)
-from kubetwin.informer import key_of, split_key
+from kubetwin.controllers.refs import pod_from_template
+from kubetwin.controllers.workload import Attempt, WorkloadController, min_ready_seconds
+from kubetwin.informer import key_of
 from kubetwin.kinds import PODS, REPLICASETS
 from kubetwin.meta import (
     age_seconds,
     annotations_of,
-    availability_delay,
     condition,
     controller_of,
     deleting,
     equality_selector,
-    label_selector,
     labels_of,
-    namespace_index,
+    new_condition,
     now,
     owner_index,
     pod_active,
     pod_available,
+    pod_ended,
     pod_phase,
     pod_ready,
-    stamp,
     status_of,
     total_restarts,
     uid_of,
@@ -48,73 +38,45 @@ _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
-class ReplicaSetController(Controller):
+class ReplicaSetController(WorkloadController):
     name = "replicaset"
+    resource = REPLICASETS
+    also_deleted = True
 
     def setup(self) -> None:
-        self.sets = self.enqueue_on(REPLICASETS)
-        self.sets.add_index("owner", owner_index)
-        self.sets.add_index("namespace", namespace_index)
-        self.pods = self.inform(PODS)
-        self.pods.add_handler(self._pod_changed)
+        super().setup()
+        self.objects.add_index("owner", owner_index)
 
-    def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        if old is not None and new is not None and _relevant(old) == _relevant(new):
-            return
-        for key in owner_keys(self.sets, "ReplicaSet", old, new):
-            ref = controller_of(new or old or {})
-            self.add_soon(key, self.pods.index_size("owner", ref["uid"]) if ref else 0)
-        if new is not None and controller_of(new) is None and not deleting(new):
-            for owner in matching_owners(
-                self.sets, new, lambda o, c: label_selector(o["spec"].get("selector"))(labels_of(c))
-            ):
-                self.queue.add(key_of(owner))
+    def pod_changed(self, old: Obj | None, new: Obj | None) -> None:
+        if old is None or new is None or _relevant(old) != _relevant(new):
+            self.child_changed(old, new)
 
-    async def sync(self, key: str) -> None:
-        namespace, name = split_key(key)
-        rs = self.sets.get(name, namespace)
-        if rs is None:
-            return
-        matches = label_selector(rs["spec"].get("selector"))
-        pods = await claim(self.write, self.pods, PODS, rs, lambda p: matches(labels_of(p)), adopt=pod_active)
-        failure: ApiException | None = None
-        if not deleting(rs):
-            try:
-                await self._manage(rs, [p for p in pods if pod_active(p)])
-            except ApiException as error:
-                failure = error
-        # The cache has this sync's own writes already; the loop above may have changed both.
-        rs = self.sets.get(name, namespace) or rs
-        pods = [p for p in self.pods.by_index("owner", uid_of(rs)) if matches(labels_of(p))]
-        status = replica_status(rs, pods, failure)
-        if status != status_of(rs):
-            rs = await self.write.update_status(REPLICASETS, rs, status)
-        min_ready = int(rs["spec"].get("minReadySeconds") or 0)
-        if min_ready:
-            delays = [d for p in pods if (d := availability_delay(p, min_ready)) > 0]
-            if delays:
-                self.queue.add_after(key, min(delays))
-        if failure is not None and not failure.namespace_terminating:
-            raise failure
+    def queue_for(self, key: str, child: Obj) -> None:
+        ref = controller_of(child)
+        self.add_soon(key, self.pods.index_size("owner", ref["uid"]) if ref else 0)
+
+    async def reconcile(self, obj: Obj) -> None:
+        pods = await self.claim(self.pods, PODS, obj, adopt=pod_active)
+        with Attempt() as attempt:
+            if not deleting(obj):
+                await self._manage(obj, [p for p in pods if pod_active(p)])
+        # The cache has this sync's own writes already; what was done above may have changed both.
+        rs = self.objects.by_key(key_of(obj)) or obj
+        pods = self.pods_of(rs)
+        self.look_again(await self.write_status(rs, replica_status(rs, pods, attempt.error)), pods)
+        attempt.settle()
 
     async def _manage(self, rs: Obj, active: list[Obj]) -> None:
         diff = len(active) - int(rs["spec"].get("replicas", 1))
-        if diff < 0:
-            template = rs["spec"].get("template") or {}
-
-            async def create(_: int) -> object:
-                return await create_pod(self.write, self.recorder, rs, pod_from_template(template, rs))
-
-            await slow_start(min(-diff, _BURST), create)
-        elif diff > 0:
-            doomed = pods_to_delete(active, self._related(rs), min(diff, _BURST))
-            for pod in doomed:
-                await delete_pod(self.write, self.recorder, rs, pod)
+        template = rs["spec"].get("template") or {}
+        await self.create_pods(rs, min(-diff, _BURST), lambda _: pod_from_template(template, rs))
+        if diff > 0:
+            await self.delete_pods(rs, pods_to_delete(active, self._related(rs), min(diff, _BURST)))
 
     def _related(self, rs: Obj) -> list[Obj]:
         """Active pods of all ReplicaSets of the same owner: a crowded node gives up its pods first."""
         ref = controller_of(rs)
-        siblings = self.sets.by_index("owner", ref["uid"]) if ref else [rs]
+        siblings = self.objects.by_index("owner", ref["uid"]) if ref else [rs]
         return [p for s in siblings for p in self.pods.by_index("owner", uid_of(s)) if pod_active(p)]
 
 
@@ -133,7 +95,7 @@ def replica_status(rs: Obj, pods: list[Obj], failure: ApiException | None) -> Ob
     """The status after a sync. ``pods`` are all that belong to the set."""
     active = [p for p in pods if pod_active(p)]
     labelled = equality_selector((rs["spec"].get("template") or {}).get("metadata", {}).get("labels"))
-    min_ready = int(rs["spec"].get("minReadySeconds") or 0)
+    min_ready = min_ready_seconds(rs)
     moment = now()
     before = status_of(rs)
     status: Obj = {"replicas": len(active)}
@@ -144,23 +106,14 @@ def replica_status(rs: Obj, pods: list[Obj], failure: ApiException | None) -> Ob
     }
     status.update({k: v for k, v in counters.items() if v})
     # A pointer in the API type, so zero is written.
-    status["terminatingReplicas"] = sum(1 for p in pods if deleting(p) and pod_phase(p) not in ("Succeeded", "Failed"))
+    status["terminatingReplicas"] = sum(1 for p in pods if deleting(p) and not pod_ended(p))
     status["observedGeneration"] = rs["metadata"].get("generation", 0)
     conditions = [c for c in before.get("conditions") or () if c["type"] != "ReplicaFailure"]
     existing = condition(rs, "ReplicaFailure")
     if failure is not None:
         wanted = int(rs["spec"].get("replicas", 1))
         reason = "FailedCreate" if len(active) < wanted else "FailedDelete"
-        conditions.append(
-            existing
-            or {
-                "type": "ReplicaFailure",
-                "status": "True",
-                "lastTransitionTime": stamp(moment),
-                "reason": reason,
-                "message": failure.message,
-            }
-        )
+        conditions.append(existing or new_condition("ReplicaFailure", "True", reason, failure.message))
     if conditions:
         status["conditions"] = conditions
     return status

@@ -22,7 +22,7 @@ from kubetwin.meta import (
     name_of,
     namespace_of,
     node_selector_term,
-    pod_phase,
+    pod_ended,
     stamp,
     status_of,
     uid_of,
@@ -107,7 +107,7 @@ class SchedulerController(Controller):
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         pod = new or old or {}
         node = pod["spec"].get("nodeName")
-        occupies = new is not None and bool(node) and pod_phase(new) not in ("Succeeded", "Failed")
+        occupies = new is not None and bool(node) and not pod_ended(new)
         if occupies:
             if old is None or not old["spec"].get("nodeName"):
                 self._assume(pod, node)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kubetwin import quantity
 from kubetwin.client import Obj
-from kubetwin.controllers import quantity
 from kubetwin.meta import equality_selector, labels_of, name_of, node_selector_term, status_of
 
 UNSCHEDULABLE = "node(s) were unschedulable"

@@ -7,27 +7,15 @@ and is not Running and Ready, before it comes to the code that replaces pods of 
 
 from __future__ import annotations
 
+import contextlib
+
 from kubetwin.client import ApiException, Obj
-from kubetwin.controllers import history
 from kubetwin.controllers import statefulset_pods as sp
-from kubetwin.controllers.base import Controller
-from kubetwin.controllers.refs import claim, matching_owners, owner_keys
-from kubetwin.informer import key_of, split_key
-from kubetwin.kinds import CONTROLLERREVISIONS, PODS, PVCS, STATEFULSETS
-from kubetwin.meta import (
-    availability_delay,
-    controller_of,
-    deleting,
-    label_selector,
-    labels_of,
-    name_of,
-    namespace_index,
-    namespace_of,
-    owner_index,
-    pod_phase,
-    status_of,
-    with_meta,
-)
+from kubetwin.controllers.history import RevisionedController
+from kubetwin.controllers.workload import Attempt, min_ready_seconds
+from kubetwin.informer import key_of
+from kubetwin.kinds import PODS, PVCS, STATEFULSETS
+from kubetwin.meta import deleting, name_of, namespace_of, pod_ended, pod_phase, status_of, with_meta
 
 
 class _Stop(Exception):
@@ -44,7 +32,7 @@ class _Set:
         self.collisions = collisions
         self.start = sp.start_ordinal(sts)
         self.size = int(sts["spec"].get("replicas", 1))
-        self.min_ready = int(sts["spec"].get("minReadySeconds") or 0)
+        self.min_ready = min_ready_seconds(sts)
         self.monotonic = sts["spec"].get("podManagementPolicy") != "Parallel"
         strategy = sts["spec"].get("updateStrategy") or {}
         self.on_delete = strategy.get("type") == "OnDelete"
@@ -58,6 +46,10 @@ class _Set:
             elif ordinal >= 0:
                 self.condemned.append(pod)
         self.condemned.sort(key=sp.ordinal_of, reverse=True)
+
+    @property
+    def pods(self) -> list[Obj]:
+        return [p for p in (*self.replicas, *self.condemned) if p is not None]
 
     @property
     def partition(self) -> int:
@@ -76,7 +68,7 @@ class _Set:
         return sp.new_pod(self.sts, revision["data"]["spec"]["template"], name_of(revision), ordinal)
 
     def status(self) -> Obj:
-        pods = [p for p in self.replicas if p is not None] + self.condemned
+        pods = self.pods
         before = status_of(self.sts)
         created = [p for p in pods if sp.is_created(p)]
         lasting = [p for p in created if not deleting(p)]
@@ -105,74 +97,37 @@ class _Set:
         return status
 
 
-class StatefulSetController(Controller):
+class StatefulSetController(RevisionedController):
     name = "statefulset"
+    resource = STATEFULSETS
+    also_deleted = True
 
     def setup(self) -> None:
-        self.sets = self.enqueue_on(STATEFULSETS)
-        self.sets.add_index("namespace", namespace_index)
-        self.revisions = self.inform(CONTROLLERREVISIONS)
-        self.revisions.add_index("owner", owner_index)
+        super().setup()
         self.claims = self.inform(PVCS)
         self.claims.add_handler(self._claim_changed)
-        self.pods = self.inform(PODS)
-        self.pods.add_handler(self._pod_changed)
-
-    def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
-        for key in owner_keys(self.sets, "StatefulSet", old, new):
-            self.queue.add(key)
-        if new is not None and controller_of(new) is None and not deleting(new):
-            for owner in matching_owners(
-                self.sets, new, lambda o, c: label_selector(o["spec"].get("selector"))(labels_of(c))
-            ):
-                self.queue.add(key_of(owner))
 
     def _claim_changed(self, old: Obj | None, new: Obj | None) -> None:
         # A deleted claim is made again for a pending pod; its name ends in <set>-<ordinal>.
         if new is None and old is not None:
-            for sts in self.sets.by_index("namespace", namespace_of(old)):
+            for sts in self.objects.by_index("namespace", namespace_of(old)):
                 if f"-{name_of(sts)}-" in name_of(old):
                     self.queue.add(key_of(sts))
 
-    async def sync(self, key: str) -> None:
-        namespace, name = split_key(key)
-        sts = self.sets.get(name, namespace)
-        if sts is None:
-            return
-        matches = label_selector(sts["spec"].get("selector"))
-
-        def ours(pod: Obj) -> bool:
-            return matches(labels_of(pod)) and sp.parent_name(pod) == name
-
-        pods = await claim(self.write, self.pods, PODS, sts, ours)
-        revisions = await history.owned_revisions(self.write, self.revisions, sts)
-        update, collisions = await history.current_and_update(self.write, self.revisions, sts, revisions)
-        wanted = status_of(sts).get("currentRevision")
+    async def reconcile(self, obj: Obj) -> None:
+        pods = await self.claim(self.pods, PODS, obj, matches=lambda pod: sp.parent_name(pod) == name_of(obj))
+        revisions = await self.owned_revisions(obj)
+        update, collisions = await self.present_revision(obj, revisions)
+        wanted = status_of(obj).get("currentRevision")
         current = next((r for r in revisions if name_of(r) == wanted), update)
-        work = _Set(sts, current, update, collisions, pods)
-        failure: ApiException | None = None
-        if not deleting(sts):
-            try:
+        work = _Set(obj, current, update, collisions, pods)
+        with Attempt() as attempt, contextlib.suppress(_Stop):
+            if not deleting(obj):
                 await self._update(work)
-            except _Stop:
-                pass
-            except ApiException as error:
-                failure = error
-        status = work.status()
-        if status != status_of(sts):
-            await self.write.update_status(STATEFULSETS, sts, status)
-        live = {name_of(current), name_of(update)} | {sp.revision_of(p) for p in pods}
-        revisions = [r for r in revisions if name_of(r) != name_of(update)]
-        await history.truncate(self.write, revisions, live, sts["spec"].get("revisionHistoryLimit"))
-        self._requeue_for_availability(key, work)
-        if failure is not None and not failure.namespace_terminating:
-            raise failure
-
-    def _requeue_for_availability(self, key: str, work: _Set) -> None:
-        pods = [p for p in (*work.replicas, *work.condemned) if p is not None]
-        delays = [d for p in pods if (d := availability_delay(p, work.min_ready)) > 0]
-        if delays:
-            self.queue.add_after(key, min(delays))
+        await self.write_status(obj, work.status())
+        await self.truncate(obj, revisions, update, {name_of(current)} | {sp.revision_of(p) for p in pods})
+        self.look_again(obj, work.pods)
+        attempt.settle()
 
     async def _update(self, work: _Set) -> None:
         # The first unhealthy pod, lowest ordinal first, may be scaled away although it is not healthy.
@@ -201,7 +156,7 @@ class StatefulSetController(Controller):
         """Bring one ordinal up. Raises _Stop where an ordered set must wait."""
         pod = work.replicas[index]
         ordinal = work.start + index
-        if pod is not None and pod_phase(pod) in ("Failed", "Succeeded"):
+        if pod is not None and pod_ended(pod):
             if not deleting(pod):
                 await self._delete(work.sts, pod)
             if work.monotonic:

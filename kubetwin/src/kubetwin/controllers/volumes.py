@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from kubetwin import quantity
 from kubetwin.client import Api, ApiException, Obj
-from kubetwin.controllers import quantity
 from kubetwin.controllers.base import Context, Controller
 from kubetwin.informer import key_of, split_key
 from kubetwin.kinds import PODS, PVCS, PVS, STORAGECLASSES
@@ -21,7 +21,7 @@ from kubetwin.meta import (
     labels_of,
     name_of,
     namespace_of,
-    pod_phase,
+    pod_ended,
     status_of,
     uid_of,
     with_meta,
@@ -142,7 +142,7 @@ class VolumeController(Controller):
         finalizers = claim["metadata"].get("finalizers") or []
         if PVC_PROTECTION not in finalizers:
             return
-        if any(pod_phase(p) not in ("Succeeded", "Failed") for p in self.pods.by_index("claim", key)):
+        if any(not pod_ended(p) for p in self.pods.by_index("claim", key)):
             return
         rest = [f for f in finalizers if f != PVC_PROTECTION]
         await _remove_finalizer(self, PVCS, claim, rest)

@@ -13,7 +13,8 @@ import copy
 from itertools import pairwise
 from typing import Any
 
-from kubetwin.apiserver.schema import quantity, times
+from kubetwin import quantity
+from kubetwin.apiserver.schema import times
 from kubetwin.apiserver.schema.node import Schema
 
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"

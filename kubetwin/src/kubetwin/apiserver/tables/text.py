@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from kubetwin.apiserver.schema.quantity import canonical
+from kubetwin.quantity import canonical
 
 Obj = Mapping[str, Any]
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from kubetwin.apiserver.schema.quantity import value_of
 from kubetwin.apiserver.validation import metadata, names
 from kubetwin.apiserver.validation.errors import Errors
 from kubetwin.apiserver.validation.pod_update import difference
 from kubetwin.apiserver.validation.resources import positive
 from kubetwin.decoding import UNREADABLE
+from kubetwin.quantity import value_of
 
 Object = dict[str, Any]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubetwin.apiserver.schema.quantity import value_of
 from kubetwin.apiserver.validation import names
 from kubetwin.apiserver.validation.errors import NEGATIVE, Errors
+from kubetwin.quantity import value_of
 
 _COMPUTE = ("cpu", "memory")
 _STANDARD = ("cpu", "memory", "ephemeral-storage")

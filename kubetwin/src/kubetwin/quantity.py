@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
@@ -62,3 +63,13 @@ def canonical(quantity: str | int | float) -> str:
     if form == "exponent":
         return f"{nano}e{exponent}" if exponent else str(nano)
     return f"{nano}{_DECIMAL_SUFFIX[exponent]}"
+
+
+def milli(quantity: str | int | float) -> int:
+    """Rounded up to thousandths, as CPU is counted. ValueError when malformed."""
+    return math.ceil(value_of(quantity) * 1000)
+
+
+def units(quantity: str | int | float) -> int:
+    """Rounded up to whole units, as bytes are counted. ValueError when malformed."""
+    return math.ceil(value_of(quantity))
