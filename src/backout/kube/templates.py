@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from backout.kube.diff import index, same
+from backout.kube.intent import canonical_template
 
 _HASHES = ("pod-template-hash", "controller-revision-hash", "statefulset.kubernetes.io/pod-name")
 
@@ -51,6 +52,14 @@ def references(node: Any) -> Iterator[str]:
             yield from references(value)
 
 
+def fits(live: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """True when everything that the pod template ``wanted`` says stands in ``live``, defaults and zero values aside.
+
+    Admission may put more into ``live`` (sidecars, mounts); it is not an exact comparison, which `kube.intent` is.
+    """
+    return covers(canonical_template(plain_template(live)), canonical_template(plain_template(wanted)))
+
+
 def covers(live: Any, wanted: Any, field: str = "", parent: str = "") -> bool:
     """True when everything that ``wanted`` says stands in ``live`` too: the server fills in defaults, never less."""
     if isinstance(wanted, dict):
@@ -77,8 +86,9 @@ def best_match(live: dict[str, Any], templates: dict[str, dict[str, Any]]) -> st
 
     A template that says less fits wherever one fits that says more, so the one that says most is meant.
     """
-    live = plain_template(live)
-    fitting = {digest: template for digest, template in templates.items() if covers(live, template)}
+    live = canonical_template(plain_template(live))
+    known = {digest: canonical_template(plain_template(template)) for digest, template in templates.items()}
+    fitting = {digest: template for digest, template in known.items() if covers(live, template)}
     winners = [
         digest
         for digest, template in fitting.items()

@@ -11,7 +11,7 @@ import pytest
 
 from backout.helm.merge import three_way, two_way
 from backout.kube.diff import diff_objects, quantity
-from backout.kube.templates import best_match, covers
+from backout.kube.templates import best_match, covers, fits
 
 
 def deployment(**container: Any) -> dict[str, Any]:
@@ -177,3 +177,24 @@ def test_of_two_fitting_templates_the_one_that_says_more_is_meant() -> None:
     assert best_match(large, templates) == "large"
     assert best_match(small, templates) == "small"
     assert best_match({"spec": {"containers": [{"name": "c", "image": "b"}]}}, templates) is None
+
+
+def test_zero_values_that_a_server_leaves_out_do_not_make_a_template_another() -> None:
+    probe = {"httpGet": {"port": 80, "httpHeaders": []}}
+    container = {"name": "main", "image": "web:1", "env": [], "readinessProbe": {**probe, "initialDelaySeconds": 0}}
+    wanted = {
+        "metadata": {"labels": {"a": "b"}},
+        "spec": {"hostNetwork": False, "nodeSelector": {}, "containers": [container]},
+    }
+    stored = {
+        "name": "main",
+        "image": "web:1",
+        "readinessProbe": {"httpGet": {"port": 80, "path": "/", "scheme": "HTTP"}},
+    }
+    live = {
+        "metadata": {"labels": {"a": "b", "pod-template-hash": "x"}},
+        "spec": {"containers": [stored], "restartPolicy": "Always"},
+    }
+    other = {**wanted, "spec": {**wanted["spec"], "hostNetwork": True}}
+    assert best_match(live, {"other": other, "this": wanted}) == "this"
+    assert fits(live, wanted) and not fits(live, other)

@@ -11,6 +11,7 @@ import msgspec
 
 from backout.errors import AccessDenied, Conflict, ObjectNotFound
 from backout.helm.text import first_line
+from backout.kube.intent import canonical
 from backout.kube.templates import covers
 from backout.mechanisms.helm.analysis import Item
 from backout.model.message import Message, msg
@@ -168,7 +169,7 @@ def recreatable(item: Item, changed: list[str]) -> bool:
 
 def recreate_needed(live: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """True while the live StatefulSet still has the fields that can't be changed to what is wanted."""
-    left, right = live.get("spec") or {}, wanted.get("spec") or {}
+    left, right = canonical(live).get("spec") or {}, canonical(wanted).get("spec") or {}
     policy = right.get("podManagementPolicy") or "OrderedReady"
     if (left.get("podManagementPolicy") or "OrderedReady") != policy:
         return True

@@ -20,7 +20,7 @@ from backout.errors import BackoutError, Invalid, RepositoryDamaged, TooLarge
 from backout.helm.payload import Release, decode, parse_time
 from backout.helm.records import Kept, Record, Records, record_of
 from backout.helm.workloads import KINDS, workloads
-from backout.kube.templates import covers, plain_template
+from backout.kube.templates import fits
 from backout.model.decoding import UNREADABLE
 from backout.model.message import Message, msg
 from backout.model.snapshot import Entry, Snapshot
@@ -215,7 +215,7 @@ async def _in_force(repository: Repository, snapshot: Snapshot, release: Release
         seen = set()
         async for entry, content in repository.contents(snapshot, needed):
             template = (msgspec.json.decode(content).get("spec") or {}).get("template") or {}
-            if not covers(plain_template(template), here[_id(entry.ref)]):
+            if not fits(template, here[_id(entry.ref)]):
                 return False
             seen.add(_id(entry.ref))
     except (RepositoryDamaged, Invalid, TooLarge, *UNREADABLE):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from backout.kube.templates import best_match, covers, plain_template
+from backout.kube.templates import best_match, fits
 from backout.mechanisms.helm.evidence import Evidence, Seen
 from backout.mechanisms.helm.judgement import Facts
 from backout.model.message import Message, msg
@@ -24,7 +24,7 @@ def drifted(facts: Sequence[Facts], evidence: Evidence) -> list[tuple[Message, d
         templates = {w.template_digest: w.template for f in facts for w in f.workloads if w.id == workload.id}
         match = best_match(seen.template, templates)
         # A template that only says more (a restart annotation) is no drift; one that contradicts the manifest is.
-        if match != workload.template_digest and not covers(plain_template(seen.template), workload.template):
+        if match != workload.template_digest and not fits(seen.template, workload.template):
             note = msg("{workload} was changed past Helm since this revision.", workload=seen.label)
             found.append((note, _newest(seen)))
     return sorted(found, key=lambda item: item[1].timestamp() if item[1] else 0.0, reverse=True)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ from backout.cluster.port import ClusterReader, Object
 from backout.errors import AccessDenied, BackoutError, NotFoundError
 from backout.helm.manifest import entries
 from backout.helm.records import Records
+from backout.kube.intent import canonical
 from backout.kube.templates import covers
 from backout.model.message import Message, msg
 from backout.ownership.owners import Owned
@@ -49,17 +49,12 @@ async def helm_says(cluster: ClusterReader, owner: Owned, content: Object) -> He
         return HelmSays(release=release)
     except BackoutError:
         return HelmSays(release=release)
-    agrees = covers(_plain(content), _plain(mine[0])) if mine else False
+    agrees = covers(_content(content), _content(mine[0])) if mine else False
     return HelmSays(release=release, revision=head.revision, agrees=agrees, server_side=loaded.server_side)
 
 
-def _plain(obj: Object) -> dict[str, Any]:
-    """Without metadata, and with ``stringData`` as the server stores it."""
-    kept = {key: value for key, value in obj.items() if key not in ("metadata", "stringData", "status")}
-    given = {key: base64.b64encode(str(text).encode()).decode() for key, text in (obj.get("stringData") or {}).items()}
-    if given:
-        kept["data"] = {**(kept.get("data") or {}), **given}
-    return kept
+def _content(obj: Object) -> dict[str, Any]:
+    return {key: value for key, value in canonical(obj).items() if key != "metadata"}
 
 
 def consequence(says: HelmSays) -> Message:
