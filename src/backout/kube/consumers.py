@@ -1,30 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who reads a ConfigMap, a Secret or a Service: workloads, bare pods, Ingresses, custom resources of its namespace."""
+"""Who consumes a ConfigMap, a Secret or a Service: workloads, bare pods, Ingresses, custom resources of its namespace.
+
+Pure: `backout.kube.find_consumers` reads the objects that are added here.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, INGRESSES, PODS, STATEFULSETS, ClusterReader, Object, Resource
-from backout.errors import AccessDenied, ObjectNotFound, ServerError
+from backout.cluster.port import Object, Resource
+from backout.kube.names import TEMPLATE_HASH
+from backout.kube.pod_health import finished
+from backout.kube.projections import ConsumingPod, ConsumingWorkload, Meta
 from backout.kube.references import How, Reference, of_custom, of_ingress, references
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
-__all__ = ["How", "Reader", "Readers", "Reference", "readers_of", "references"]
 
-AT_ONCE = 8
-_WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
-_HASH = "pod-template-hash"
-
-
-class Reader(msgspec.Struct, frozen=True, order=True, kw_only=True):
-    """One reader of one object.
+class Consumer(msgspec.Struct, frozen=True, order=True, kw_only=True):
+    """One consumer of one object.
 
     ``workload`` is a Deployment, StatefulSet or DaemonSet; a Pod that none of these made (or a Job or whatever else
     made it); an Ingress; or a custom resource. ``pods`` are the names of its pods whose own spec names the object: none
@@ -44,64 +41,25 @@ class Reader(msgspec.Struct, frozen=True, order=True, kw_only=True):
         return self.reference.file(key)
 
 
-class _OwnerRef(msgspec.Struct):
-    apiVersion: str = ""
-    kind: str = ""
-    name: str = ""
-    uid: str = ""
-    controller: bool = False
+Found = list[tuple[ObjectRef, str, tuple[Reference, ...]]]
+"""Workload, pod, and what that pod names."""
 
 
-class _Meta(msgspec.Struct):
-    name: str
-    namespace: str = ""
-    uid: str = ""
-    labels: dict[str, str] | None = None
-    ownerReferences: list[_OwnerRef] | None = None
-    deletionTimestamp: str | None = None
+class Consumers:
+    """All consumers in one namespace, as they were added. ``blind`` says what could not be looked at."""
 
-
-class _Pod(msgspec.Struct):
-    metadata: _Meta
-    spec: dict[str, Any]
-
-
-class _Template(msgspec.Struct):
-    spec: dict[str, Any] = {}
-
-
-class _Spec(msgspec.Struct):
-    template: _Template = msgspec.field(default_factory=_Template)
-
-
-class _Workload(msgspec.Struct):
-    metadata: _Meta
-    spec: _Spec = msgspec.field(default_factory=_Spec)
-
-
-class Readers:
-    """All readers of one namespace, read at one time. `blind` says what could not be looked at."""
-
-    def __init__(self) -> None:
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
         self._denied: list[str] = []
         self._found: dict[tuple[str, str], dict[tuple[ObjectRef, Reference], set[str]]] = defaultdict(dict)
+        self._by_uid: dict[str, ObjectRef] = {}
+        self._deployments: dict[str, ObjectRef] = {}
 
-    @classmethod
-    async def read(cls, cluster: ClusterReader, namespace: str, *, custom: bool = True) -> Readers:
-        """Reads workloads, pods and Ingresses, and custom resources as well unless ``custom`` is False."""
-        readers = cls()
-        await asyncio.gather(
-            readers._read_pods(cluster, namespace),
-            readers._read_ingresses(cluster, namespace),
-            *((readers._read_custom(cluster, namespace),) if custom else ()),
-        )
-        return readers
-
-    def of(self, kind: str, name: str) -> tuple[Reader, ...]:
-        """Who reads the ConfigMap, Secret or Service of that name."""
+    def of(self, kind: str, name: str) -> tuple[Consumer, ...]:
+        """Who consumes the ConfigMap, Secret or Service of that name."""
         return tuple(
             sorted(
-                Reader(
+                Consumer(
                     workload=workload,
                     container=reference.container,
                     how=reference.how,
@@ -116,7 +74,7 @@ class Readers:
 
     @property
     def blind(self) -> tuple[Message, ...]:
-        """Why readers may be missing."""
+        """Why consumers may be missing."""
         if not self._denied:
             return ()
         return (
@@ -126,8 +84,52 @@ class Readers:
         )
 
     def names(self) -> set[tuple[str, str]]:
-        """Kind and name of everything that is read by somebody."""
+        """Kind and name of everything that is consumed by somebody."""
         return set(self._found)
+
+    def deny(self, what: str) -> None:
+        """Notes what may not be listed."""
+        self._denied.append(what)
+
+    def add_workloads(self, resource: Resource, items: Iterable[ConsumingWorkload]) -> None:
+        """Workloads by their templates. They come before pods, which are told apart by them."""
+        for item in items:
+            meta = item.metadata
+            ref = ObjectRef(resource.api_version, resource.kind, meta.name, meta.namespace or self.namespace, meta.uid)
+            self._by_uid[ref.uid] = ref
+            if ref.kind == "Deployment":
+                self._deployments[ref.name] = ref
+            self._add(ref, references(item.spec.template.spec))
+
+    def of_pods(self, pods: Iterable[ConsumingPod]) -> Found:
+        """What pods name, for `add_pods`: less than the pods themselves. Those that go or are finished are left out."""
+        return [
+            (self._maker(pod.metadata), pod.metadata.name, references(pod.spec))
+            for pod in pods
+            if pod.metadata.deletion_timestamp is None and not finished(pod)
+        ]
+
+    def add_pods(self, found: Found) -> None:
+        """Pods, each under what made it."""
+        for workload, pod, named in found:
+            self._add(workload, named, pod)
+
+    def add_ingresses(self, resource: Resource, items: Iterable[Object]) -> None:
+        """Ingresses, by their backends and certificates."""
+        self._add_objects(resource, items, of_ingress)
+
+    def add_custom(self, resource: Resource, items: Iterable[Object]) -> None:
+        """Custom resources, by the usual shapes of their fields."""
+        self._add_objects(resource, items, of_custom)
+
+    def _add_objects(
+        self, resource: Resource, items: Iterable[Object], named: Callable[[Object], tuple[Reference, ...]]
+    ) -> None:
+        for item in items:
+            meta = item["metadata"]
+            where = meta.get("namespace") or self.namespace
+            ref = ObjectRef(resource.api_version, resource.kind, meta["name"], where, meta.get("uid", ""))
+            self._add(ref, named(item))
 
     def _add(self, workload: ObjectRef, found: Iterable[Reference], pod: str = "") -> None:
         for reference in found:
@@ -135,105 +137,16 @@ class Readers:
             if pod:
                 pods.add(pod)
 
-    async def _read_pods(self, cluster: ClusterReader, namespace: str) -> None:
-        found = await asyncio.gather(*(self._templates(cluster, resource, namespace) for resource in _WORKLOADS))
-        known = {ref.uid: ref for refs in found for ref in refs}
-        deployments = {ref.name: ref for refs in found for ref in refs if ref.kind == "Deployment"}
-
-        def keep(pods: list[_Pod]) -> list[tuple[ObjectRef, str, tuple[Reference, ...]]]:
-            return [
-                (_made_by(pod.metadata, namespace, known, deployments), pod.metadata.name, references(pod.spec))
-                for pod in pods
-                if pod.metadata.deletionTimestamp is None
-            ]
-
-        try:
-            pages = await cluster.fold(_Pod, PODS, keep, namespace)
-        except AccessDenied:
-            self._denied.append(PODS.plural)
-            return
-        for page in pages:
-            for workload, pod, named in page:
-                self._add(workload, named, pod)
-
-    async def _templates(self, cluster: ClusterReader, resource: Resource, namespace: str) -> list[ObjectRef]:
-        try:
-            items = await cluster.list_as(_Workload, resource, namespace)
-        except AccessDenied:
-            self._denied.append(resource.plural)
-            return []
-        refs = []
-        for item in items:
-            meta = item.metadata
-            ref = ObjectRef(resource.api_version, resource.kind, meta.name, meta.namespace or namespace, meta.uid)
-            refs.append(ref)
-            self._add(ref, references(item.spec.template.spec))
-        return refs
-
-    async def _read_ingresses(self, cluster: ClusterReader, namespace: str) -> None:
-        try:
-            items = await cluster.list_all(INGRESSES, namespace)
-        except ObjectNotFound:
-            return
-        except AccessDenied:
-            self._denied.append(INGRESSES.plural)
-            return
-        for item in items:
-            self._add(_ref(INGRESSES, item, namespace), of_ingress(item))
-
-    async def _read_custom(self, cluster: ClusterReader, namespace: str) -> None:
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def one(resource: Resource) -> None:
-            async with gate:
-                try:
-                    items = await cluster.list_all(resource, namespace)
-                except (AccessDenied, ObjectNotFound, ServerError):
-                    # What may not be seen here may still read it, but so may anything that asks the API itself.
-                    return
-            for item in items:
-                self._add(_ref(resource, item, namespace), of_custom(item))
-
-        try:
-            catalogue = await cluster.catalogue()
-        except (AccessDenied, ServerError):
-            self._denied.append("custom resources")
-            return
-        wanted = [
-            served.resource
-            for served in catalogue.kinds
-            if served.resource.namespaced and _custom(served.resource) and "list" in served.verbs
-        ]
-        await asyncio.gather(*(one(resource) for resource in wanted))
-
-
-async def readers_of(cluster: ClusterReader, ref: ObjectRef) -> tuple[Reader, ...]:
-    """Who reads the object now; what may not be looked at is left out (`Readers.read` tells of it)."""
-    return (await Readers.read(cluster, ref.namespace)).of(ref.kind, ref.name)
-
-
-def _made_by(meta: _Meta, namespace: str, known: dict[str, ObjectRef], deployments: dict[str, ObjectRef]) -> ObjectRef:
-    """The workload of a pod. A ReplicaSet is its Deployment's name, a dash, and the hash that the pod carries."""
-    owner = next((entry for entry in meta.ownerReferences or () if entry.controller), None)
-    if owner is None:
-        return ObjectRef("v1", "Pod", meta.name, meta.namespace or namespace, meta.uid)
-    if owner.uid in known:
-        return known[owner.uid]
-    label = (meta.labels or {}).get(_HASH, "")
-    if owner.kind == "ReplicaSet" and label and owner.name.endswith(f"-{label}"):
-        deployment = deployments.get(owner.name.removesuffix(f"-{label}"))
-        if deployment is not None:
-            return deployment
-    return ObjectRef(owner.apiVersion, owner.kind, owner.name, meta.namespace or namespace, owner.uid)
-
-
-def _ref(resource: Resource, item: Object, namespace: str) -> ObjectRef:
-    meta = item["metadata"]
-    return ObjectRef(
-        resource.api_version, resource.kind, meta["name"], meta.get("namespace") or namespace, meta.get("uid", "")
-    )
-
-
-def _custom(resource: Resource) -> bool:
-    """Kubernetes' own groups have no dot, or end in .k8s.io."""
-    return "." in resource.group and not resource.group.endswith(".k8s.io")
+    def _maker(self, meta: Meta) -> ObjectRef:
+        """What made a pod. A ReplicaSet is its Deployment's name, a dash, and the hash that the pod carries."""
+        owner, where = meta.controller, meta.namespace or self.namespace
+        if owner is None:
+            return ObjectRef("v1", "Pod", meta.name, where, meta.uid)
+        if owner.uid in self._by_uid:
+            return self._by_uid[owner.uid]
+        label = (meta.labels or {}).get(TEMPLATE_HASH, "")
+        if owner.kind == "ReplicaSet" and label and owner.name.endswith(f"-{label}"):
+            deployment = self._deployments.get(owner.name.removesuffix(f"-{label}"))
+            if deployment is not None:
+                return deployment
+        return ObjectRef(owner.api_version, owner.kind, owner.name, where, owner.uid)

@@ -379,6 +379,39 @@ class Event(Projection, frozen=True):
         return (self.series.count if self.series else 0) or self.count or 1
 
 
+class Phase(Projection, frozen=True):
+    """Of a pod's status, only how far it came."""
+
+    phase: str = ""
+
+
+class ConsumingPod(Projection, frozen=True):
+    """A pod with its spec as it came, to see what it reads."""
+
+    metadata: Meta
+    spec: dict[str, Any]
+    status: Phase = Phase()
+
+
+class ConsumingTemplate(Projection, frozen=True):
+    """The pod spec of a template as it came."""
+
+    spec: dict[str, Any] = {}
+
+
+class ConsumingSpec(Projection, frozen=True):
+    """The template of a workload, and nothing else of its spec."""
+
+    template: ConsumingTemplate = ConsumingTemplate()
+
+
+class ConsumingWorkload(Projection, frozen=True):
+    """A workload, to see what its pods are to read."""
+
+    metadata: Meta
+    spec: ConsumingSpec = ConsumingSpec()
+
+
 class ControllerRevision(Projection, frozen=True):
     """A template that a StatefulSet or DaemonSet had."""
 

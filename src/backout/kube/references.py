@@ -6,6 +6,7 @@ Facts: kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1 (vo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from posixpath import join
 from typing import Any, Literal
@@ -141,6 +142,35 @@ def _env(container: dict[str, Any], name: str) -> Iterator[Reference]:
                 yield Reference(
                     kind=kind, name=str(entry["name"]), container=name, how="env", optional=bool(entry.get("optional"))
                 )
+
+
+def words_of(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Container and text of each argument and variable in a pod spec: where other programs are named."""
+    for container in _containers(spec):
+        name = str(container.get("name", ""))
+        for word in (*(container.get("command") or ()), *(container.get("args") or ())):
+            yield name, str(word)
+        for entry in container.get("env") or ():
+            if entry.get("value"):
+                yield name, str(entry["value"])
+
+
+def mentions(text: str, service: str) -> bool:
+    """Whether ``text`` holds that name as a whole, not within a longer one: it may mean the Service, or anything."""
+    return re.search(rf"(?<![A-Za-z0-9-]){re.escape(service)}(?![A-Za-z0-9-])", text) is not None
+
+
+def calls(text: str, service: str, namespace: str) -> bool:
+    """Whether ``text`` holds the address of that Service: a scheme before its name, or a port, path or domain behind.
+
+    A bare word may mean anything.
+    """
+    host = rf"(?<![\w.-]){re.escape(service)}(?=[:/\"'\s]|\.{re.escape(namespace)}\b|\.svc\b|$)"
+    for match in re.finditer(host, text):
+        before, after = text[: match.start()], text[match.end() : match.end() + 1]
+        if before.endswith(("//", "@")) or after in (":", "/", "."):
+            return True
+    return False
 
 
 def of_ingress(ingress: dict[str, Any]) -> tuple[Reference, ...]:

@@ -47,7 +47,7 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     evidence: tuple[Evidence, ...] = ()
 
 
-class Reading(msgspec.Struct, frozen=True, order=True, kw_only=True, omit_defaults=True):
+class ConsumedBy(msgspec.Struct, frozen=True, order=True, kw_only=True, omit_defaults=True):
     """Who reads an object, and how: ``how`` and ``path`` as `backout.kube.references` tells them."""
 
     ref: ObjectRef
@@ -78,7 +78,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     serving: int | None = None
     desired: int | None = None
     notes: tuple[Message, ...] = ()
-    readers: tuple[Reading, ...] = ()
+    readers: tuple[ConsumedBy, ...] = ()
     snapshot: str = ""
 
 

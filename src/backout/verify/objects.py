@@ -12,7 +12,7 @@ import msgspec
 
 from backout.cluster.port import CONFIGMAPS, INGRESSES, PODS, SECRETS, SERVICES, ClusterReader, Object
 from backout.errors import AccessDenied, ObjectNotFound
-from backout.kube.consumers import Readers
+from backout.kube.find_consumers import find_consumers
 from backout.kube.pod_health import health_of
 from backout.kube.references import of_ingress, references
 from backout.model.message import Message, msg
@@ -291,7 +291,7 @@ async def _each(
     """Asks each container of ``readers`` in each of its pods: ``pod`` (or ``pod/container``) → the answer."""
     wanted = {(str(entry["workload"]), str(entry["container"])) for entry in check.params.get("readers") or ()}
     pods, readers = await asyncio.gather(
-        cluster.list_all(PODS, ref.namespace), Readers.read(cluster, ref.namespace, custom=False)
+        cluster.list_all(PODS, ref.namespace), find_consumers(cluster, ref.namespace, custom=False)
     )
     by_name = {pod["metadata"]["name"]: pod for pod in pods if health_of(pod).counts}
     asked = sorted(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backout.kube.consumers import Reader
+from backout.kube.consumers import Consumer
 from backout.kube.references import references
 from backout.mechanisms.objects.care import Care, Workload, decide, in_order
 from backout.model.target import ObjectRef
@@ -62,7 +62,7 @@ def workload(
     }
     found = [reference for reference in references(pod_spec) if reference.name == "settings"]
     readers = tuple(
-        Reader(workload=ObjectRef.of(obj), container=r.container, how=r.how, path=r.path, keys=r.keys, reference=r)
+        Consumer(workload=ObjectRef.of(obj), container=r.container, how=r.how, path=r.path, keys=r.keys, reference=r)
         for r in found
     )
     return Workload(obj=obj, pods=tuple(pods), label=NOW, readers=readers)

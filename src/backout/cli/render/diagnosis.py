@@ -9,7 +9,7 @@ from typing import Any
 from backout.cli.render.changes import field_line
 from backout.cli.render.page import Page, paint
 from backout.model.change import FieldChange
-from backout.model.evidence import Diagnosis, Problem, Reading, Symptom
+from backout.model.evidence import ConsumedBy, Diagnosis, Problem, Symptom
 
 SHOWN_PODS = 3
 LABEL = 7
@@ -75,7 +75,7 @@ def show_problem(page: Page, problem: Problem, *, namespaced: bool = False) -> N
         if len(suspect.fields) > 8:
             page.told("… and {more} more fields", 13, more=len(suspect.fields) - 8)
     if problem.readers:
-        readers = [_reading(page, reading) for reading in problem.readers[:SHOWN_READERS]]
+        readers = [_consumed(page, consumer) for consumer in problem.readers[:SHOWN_READERS]]
         more = len(problem.readers) - SHOWN_READERS
         page.line(f"{page.label('Readers', LABEL)}{readers[0]}", 4)
         for reader in readers[1:]:
@@ -112,11 +112,11 @@ def _cut(text: Any, at: int) -> Any:
     return ("…" if begin else "") + text[begin:end].strip() + ("…" if len(text.rstrip()) > end else "")
 
 
-def _reading(page: Page, reading: Reading) -> str:
+def _consumed(page: Page, consumer: ConsumedBy) -> str:
     """``statefulset/thanos-receive (receive: /etc/thanos)``."""
-    how = HOW.get(reading.how, reading.how)
-    where = ": ".join(part for part in (reading.container, reading.path or ", ".join(reading.keys)) if part)
-    return f"{reading.ref} ({page.say(how)}{', ' + where if where else ''})"
+    how = HOW.get(consumer.how, consumer.how)
+    where = ": ".join(part for part in (consumer.container, consumer.path or ", ".join(consumer.keys)) if part)
+    return f"{consumer.ref} ({page.say(how)}{', ' + where if where else ''})"
 
 
 def _symptom(page: Page, symptom: Symptom) -> None:

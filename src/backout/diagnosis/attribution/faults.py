@@ -10,7 +10,7 @@ from backout.cluster.port import ClusterReader, Object
 from backout.diagnosis.evidence.baseline import Baseline
 from backout.diagnosis.evidence.collect import WorkloadKey
 from backout.diagnosis.evidence.metadata import ManagedMeta
-from backout.model.evidence import Reading, Symptom
+from backout.model.evidence import ConsumedBy, Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef, Target
 from backout.ownership.owner import Owner, owner_of
@@ -45,7 +45,7 @@ class Fault:
     missing: bool = False
     written: Written | None = None
     baseline: Baseline = field(default_factory=Baseline)
-    readers: tuple[Reading, ...] = ()
+    readers: tuple[ConsumedBy, ...] = ()
     moved: list[tuple[WorkloadKey, Symptom]] = field(default_factory=list)
     """Symptoms of workloads that would otherwise be their own owners' business."""
 

@@ -34,7 +34,7 @@ from backout.diagnosis.detectors.services import Loose, loose, refused, without_
 from backout.diagnosis.evidence.baseline import Baseline, Baselines
 from backout.diagnosis.evidence.budgeted_reader import BudgetedReader
 from backout.diagnosis.evidence.collect import KINDS, State, WorkloadKey
-from backout.diagnosis.evidence.consumers import readings
+from backout.diagnosis.evidence.consumers import consumed_by
 from backout.diagnosis.evidence.metadata import Known, Managed, MetadataIndex, live
 from backout.diagnosis.evidence.network import Network, read_network
 from backout.diagnosis.evidence.programs import running
@@ -255,7 +255,7 @@ class _Look:
             symptom = replaced(fault)
             if symptom is not None:
                 fault.findings.append(Finding(fault.ref, symptom))
-            fault.readers = await readings(self.cluster, self.state, fault.ref, network, self.references)
+            fault.readers = await consumed_by(self.cluster, self.state, fault.ref, network, self.references)
         return list(faults.values())
 
     def _fault(

@@ -4,30 +4,28 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from backout.cluster.port import ClusterReader
 from backout.diagnosis.detectors.configuration import workload_ref
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.metadata import live, reference
 from backout.diagnosis.evidence.network import Network
-from backout.kube.references import Reference, of_ingress
-from backout.model.evidence import Reading
+from backout.kube.references import Reference, calls, of_ingress, words_of
+from backout.model.evidence import ConsumedBy
 from backout.model.target import ObjectRef
 
 LOOKED_INTO = 50
 """ConfigMaps in which the name of a Service is sought."""
 
 
-async def readings(
+async def consumed_by(
     cluster: ClusterReader,
     state: State,
     ref: ObjectRef,
     network: Network,
     references: Callable[[WorkloadKey], tuple[Reference, ...]],
-) -> tuple[Reading, ...]:
+) -> tuple[ConsumedBy, ...]:
     """The workloads and Ingresses that read a ConfigMap or Secret, or that name a Service."""
     found = set(_ingresses(ref, network))
     here = [key for key in state.workloads if key[0] == ref.namespace]
@@ -35,19 +33,21 @@ async def readings(
         for one in references(key):
             if (one.kind, one.name) == (ref.kind, ref.name):
                 found.add(
-                    Reading(ref=workload_ref(key), container=one.container, how=one.how, path=one.path, keys=one.keys)
+                    ConsumedBy(
+                        ref=workload_ref(key), container=one.container, how=one.how, path=one.path, keys=one.keys
+                    )
                 )
     if ref.kind == "Service":
         found |= await _callers(cluster, state, ref, here, references)
     return tuple(sorted(found))
 
 
-def _ingresses(ref: ObjectRef, network: Network) -> Iterator[Reading]:
+def _ingresses(ref: ObjectRef, network: Network) -> Iterator[ConsumedBy]:
     for (namespace, name), ingress in network.ingresses.items():
         if namespace == ref.namespace:
             for one in of_ingress(ingress.plain(namespace)):
                 if (one.kind, one.name) == (ref.kind, ref.name):
-                    yield Reading(ref=reference("Ingress", name, namespace), how=one.how, path=one.path)
+                    yield ConsumedBy(ref=reference("Ingress", name, namespace), how=one.how, path=one.path)
 
 
 async def _callers(
@@ -56,16 +56,14 @@ async def _callers(
     ref: ObjectRef,
     here: list[WorkloadKey],
     references: Callable[[WorkloadKey], tuple[Reference, ...]],
-) -> set[Reading]:
+) -> set[ConsumedBy]:
     """Workloads whose arguments, variables or ConfigMaps hold the name of a Service as a host."""
-    host = re.compile(rf"(?<![\w.-]){re.escape(ref.name)}(?=[:/\"'\s]|\.{re.escape(ref.namespace)}\b|\.svc\b|$)")
     found = set()
     readers: dict[ObjectRef, list[tuple[WorkloadKey, Reference]]] = {}
     for key in here:
-        for container in state.workloads[key].spec.template.spec.containers:
-            words: list[Any] = [*container.command, *container.args, *(e.get("value") or "" for e in container.env)]
-            if any(_calls(host, str(word)) for word in words):
-                found.add(Reading(ref=workload_ref(key), container=container.name, how="args"))
+        for container, word in words_of(state.workloads[key].spec.template.spec.plain()):
+            if calls(word, ref.name, ref.namespace):
+                found.add(ConsumedBy(ref=workload_ref(key), container=container, how="args"))
         for one in references(key):
             if one.kind == "ConfigMap":
                 readers.setdefault(reference("ConfigMap", one.name, ref.namespace), []).append((key, one))
@@ -73,20 +71,11 @@ async def _callers(
     contents = await asyncio.gather(*(live(cluster, config) for config in wanted))
     for config, content in zip(wanted, contents, strict=True):
         for name, text in ((content or {}).get("data") or {}).items():
-            if _calls(host, str(text)):
+            if calls(str(text), ref.name, ref.namespace):
                 for key, one in readers[config]:
                     found.add(
-                        Reading(
+                        ConsumedBy(
                             ref=workload_ref(key), container=one.container, how="configmap", path=f"{config}: {name}"
                         )
                     )
     return found
-
-
-def _calls(host: re.Pattern[str], text: str) -> bool:
-    """A bare word may mean anything: what is called has a scheme before it, or a port or path behind it."""
-    for match in host.finditer(text):
-        before, after = text[: match.start()], text[match.end() : match.end() + 1]
-        if before.endswith(("//", "@")) or after in (":", "/", "."):
-            return True
-    return False

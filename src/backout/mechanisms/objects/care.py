@@ -16,7 +16,8 @@ from typing import Any, Literal
 import msgspec
 
 from backout.cluster.port import PODS, ClusterReader, Object
-from backout.kube.consumers import Reader
+from backout.kube.consumers import Consumer
+from backout.kube.references import mentions, words_of
 from backout.kube.templates import digest_of
 from backout.mechanisms.workload.objects import (
     RESOURCES,
@@ -44,7 +45,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     obj: Object
     pods: tuple[Object, ...]
     label: str
-    readers: tuple[Reader, ...]
+    readers: tuple[Consumer, ...]
 
     @property
     def ref(self) -> ObjectRef:
@@ -95,9 +96,11 @@ class Care(msgspec.Struct, frozen=True, kw_only=True):
         return self.workload.ref
 
 
-async def look(cluster: ClusterReader, readers: Iterable[Reader]) -> tuple[tuple[Workload, ...], tuple[Reader, ...]]:
+async def look(
+    cluster: ClusterReader, readers: Iterable[Consumer]
+) -> tuple[tuple[Workload, ...], tuple[Consumer, ...]]:
     """The workloads among the readers as they are now, and the readers that are none."""
-    by_ref: dict[ObjectRef, list[Reader]] = {}
+    by_ref: dict[ObjectRef, list[Consumer]] = {}
     others = []
     for reader in readers:
         if reader.workload.kind in RESOURCES:
@@ -109,7 +112,7 @@ async def look(cluster: ClusterReader, readers: Iterable[Reader]) -> tuple[tuple
     namespace = next(iter(by_ref)).namespace
     pods = {pod["metadata"]["name"]: pod for pod in await cluster.list_all(PODS, namespace)}
 
-    async def one(ref: ObjectRef, mine: list[Reader]) -> Workload:
+    async def one(ref: ObjectRef, mine: list[Consumer]) -> Workload:
         obj = await load(cluster, ref.kind, ref.name, ref.namespace)
         names = {name for reader in mine for name in reader.pods}
         found = tuple(pods[name] for name in sorted(names & pods.keys()))
@@ -176,7 +179,7 @@ def _anew(care: Callable[..., Care], workload: Workload) -> Care:
     return care("scale", msg("nodes keep the old content while its pods run"))
 
 
-def _once(readers: Sequence[Reader], containers: set[str]) -> Message:
+def _once(readers: Sequence[Consumer], containers: set[str]) -> Message:
     ways = {reader.how for reader in readers if reader.container in containers}
     if ways == {"env"}:
         return msg("it reads it as environment variables, once, when it starts")
@@ -185,11 +188,11 @@ def _once(readers: Sequence[Reader], containers: set[str]) -> Message:
     return msg("it reads it once, when it starts")
 
 
-def _touched(reader: Reader, changed: frozenset[str]) -> bool:
+def _touched(reader: Consumer, changed: frozenset[str]) -> bool:
     return not reader.keys or bool(changed & set(reader.keys))
 
 
-def _follows(reader: Reader, workload: Workload, watches: Watches, changed: frozenset[str]) -> bool:
+def _follows(reader: Consumer, workload: Workload, watches: Watches, changed: frozenset[str]) -> bool:
     """Whether the files of that reader that change are all read again by its program."""
     if reader.how not in ("volume", "projected") or not reader.container:
         return False
@@ -243,7 +246,7 @@ def in_order(cares: Sequence[Care], services: Sequence[Object]) -> list[Care]:
 
 def _behind(care: Care, all_: Sequence[Care], services: Sequence[Object]) -> set[ObjectRef]:
     """The other readers whose Services the arguments or variables of this one name."""
-    words = _words(care.workload.spec)
+    words = [word for _, word in words_of(care.workload.spec)]
     found = set()
     for other in all_:
         if other.ref == care.ref:
@@ -253,25 +256,6 @@ def _behind(care: Care, all_: Sequence[Care], services: Sequence[Object]) -> set
             selector = (service.get("spec") or {}).get("selector") or {}
             if selector and all(labels.get(k) == v for k, v in selector.items()):
                 name = service["metadata"]["name"]
-                if any(_names(word, name) for word in words):
+                if any(mentions(word, name) for word in words):
                     found.add(other.ref)
     return found
-
-
-def _words(spec: dict[str, Any]) -> list[str]:
-    found = []
-    for container in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]:
-        found += [str(word) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]
-        found += [str(entry.get("value")) for entry in container.get("env") or () if entry.get("value")]
-    return found
-
-
-def _names(word: str, service: str) -> bool:
-    """Whether a host name in ``word`` is that Service's: ``service`` stands alone, not within a longer name."""
-    start = word.find(service)
-    while start >= 0:
-        before, after = word[start - 1 : start], word[start + len(service) : start + len(service) + 1]
-        if not (before.isalnum() or before == "-") and not (after.isalnum() or after == "-"):
-            return True
-        start = word.find(service, start + 1)
-    return False

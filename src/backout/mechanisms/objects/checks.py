@@ -8,7 +8,7 @@ from posixpath import basename
 from typing import Any
 
 from backout.cluster.port import Object
-from backout.kube.consumers import Reader
+from backout.kube.consumers import Consumer
 from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.history import Past, Seen
 from backout.mechanisms.objects.planning import Planned
@@ -136,7 +136,7 @@ def _receives(care: Care, container: str) -> bool:
     return program is not None and bool(program.hashring)
 
 
-def _stores(care: Care, reader: Reader) -> bool:
+def _stores(care: Care, reader: Consumer) -> bool:
     """Whether that is where a program has its object storage configuration from."""
     program = recognise(care.workload.spec, reader.container)
     if program is None or program.storage is None:

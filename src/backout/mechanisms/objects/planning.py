@@ -13,7 +13,8 @@ import msgspec
 
 from backout.cluster.port import SERVICES, STATEFULSETS, ClusterReader, Object
 from backout.errors import AccessDenied, NothingToDo, PreconditionFailed, RefusedError
-from backout.kube.consumers import Reader, Readers
+from backout.kube.consumers import Consumer
+from backout.kube.find_consumers import find_consumers
 from backout.kube.sanitise import sanitise
 from backout.mechanisms.objects import care as caring
 from backout.mechanisms.objects import hashring, steps
@@ -46,7 +47,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     owner: Owned
     helm: HelmSays | None
     cares: tuple[Care, ...]
-    others: tuple[Reader, ...]
+    others: tuple[Consumer, ...]
     ring: Ring
     blind: tuple[Message, ...]
     mute: bool
@@ -134,7 +135,7 @@ async def stale_readers(cluster: ClusterReader, target: Target, seen: Seen) -> t
     held, written = good[-1].taken_at, written_at(seen.live)
     if written is None or written <= held:
         return ()
-    readers = await Readers.read(cluster, target.namespace, custom=False)
+    readers = await find_consumers(cluster, target.namespace, custom=False)
     workloads, _ = await caring.look(cluster, readers.of(seen.ref.kind, seen.ref.name))
     keys = _changed(seen.live, None)
     found = [caring.stale(workload, keys, _watches, held, written) for workload in workloads]
@@ -249,8 +250,8 @@ def _content(seen: Seen, past: Past, snapshot: Snapshot, work: Work) -> Content:
 
 async def _around(
     cluster: ClusterReader, target: Target, seen: Seen, past: Past, *, anew: bool
-) -> tuple[tuple[Care, ...], tuple[Reader, ...], Ring, tuple[Message, ...]]:
-    readers = await Readers.read(cluster, target.namespace)
+) -> tuple[tuple[Care, ...], tuple[Consumer, ...], Ring, tuple[Message, ...]]:
+    readers = await find_consumers(cluster, target.namespace)
     (workloads, others), services = await asyncio.gather(
         caring.look(cluster, readers.of(seen.ref.kind, seen.ref.name)), _listed(cluster, target.namespace)
     )
@@ -267,7 +268,7 @@ async def present_readers(cluster: ClusterReader, target: Target, seen: Seen) ->
     """Who reads the object as it is now; what each would need if all of it changed."""
     if seen.live is None or seen.ref.kind not in ("ConfigMap", "Secret"):
         return ()
-    readers = await Readers.read(cluster, target.namespace, custom=False)
+    readers = await find_consumers(cluster, target.namespace, custom=False)
     workloads, _ = await caring.look(cluster, readers.of(seen.ref.kind, seen.ref.name))
     return tuple(caring.decide(workload, _changed(seen.live, None), _watches) for workload in workloads)
 

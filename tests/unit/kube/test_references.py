@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from backout.kube.references import Reference, of_custom, of_ingress, references
+import pytest
+
+from backout.kube.references import Reference, calls, mentions, of_custom, of_ingress, references, words_of
 
 
 def container(name: str = "app", **fields: Any) -> dict[str, Any]:
@@ -191,3 +193,30 @@ def test_odd_specs_are_no_error() -> None:
     assert references({"volumes": [{"name": "v", "emptyDir": {}}], "containers": [container(env=None)]}) == ()
     assert of_custom({}) == of_custom({"spec": [1, None, "x"]}) == ()
     assert of_ingress({"spec": None}) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "called", "mentioned"),
+    [
+        ("http://db:5432/x", True, True),
+        ("--store=db.shop.svc:10901", True, True),
+        ("user:word@db", True, True),
+        ("db/path", True, True),
+        ("db", False, True),
+        ("--host db --other x", False, True),
+        ("http://mydb:80", False, False),
+        ("http://db-replica:80", False, False),
+        ("a db.example", False, True),
+    ],
+)
+def test_what_calls_a_service_and_what_only_mentions_its_name(text: str, called: bool, mentioned: bool) -> None:
+    assert calls(text, "db", "shop") is called
+    assert mentions(text, "db") is mentioned
+
+
+def test_words_are_arguments_and_variables_of_every_container() -> None:
+    spec = {
+        "initContainers": [{"name": "wait", "command": ["nc", "db"]}],
+        "containers": [{"name": "app", "args": [1], "env": [{"name": "A", "value": "x"}, {"name": "B"}]}],
+    }
+    assert list(words_of(spec)) == [("wait", "nc"), ("wait", "db"), ("app", "1"), ("app", "x")]

@@ -9,7 +9,8 @@ from typing import Any
 from cluster_harness import Cluster as Harness
 
 from backout.cluster.client import KubernetesCluster, connect
-from backout.kube.consumers import Reader, Readers, readers_of
+from backout.kube.consumers import Consumer
+from backout.kube.find_consumers import consumers_of, find_consumers
 from backout.model.target import ObjectRef
 
 
@@ -59,15 +60,15 @@ async def build(port: KubernetesCluster, ns: str) -> None:
     )
 
 
-async def found_with_pods(port: KubernetesCluster, ref: ObjectRef, count: int) -> dict[str, Reader]:
+async def found_with_pods(port: KubernetesCluster, ref: ObjectRef, count: int) -> dict[str, Consumer]:
     while True:
-        found = {reader.workload.kind: reader for reader in await readers_of(port, ref)}
+        found = {consumer.workload.kind: consumer for consumer in await consumers_of(port, ref)}
         if len(found["Deployment"].pods) == count:
             return found
         await asyncio.sleep(0.1)
 
 
-def test_readers_are_found_with_their_pods(running: Harness, ns: str) -> None:
+def test_consumers_are_found_with_their_pods(running: Harness, ns: str) -> None:
     async def main() -> None:
         async with asyncio.timeout(120), connect(str(running.kubeconfig), running.context or "") as port:
             await build(port, ns)
@@ -78,11 +79,11 @@ def test_readers_are_found_with_their_pods(running: Harness, ns: str) -> None:
             assert all(name.startswith("web-") for name in found["Deployment"].pods)
             assert found["Deployment"].file("a") == "/etc/s/a"
             assert found["Pod"].pods == ("bare",)
-            readers = await Readers.read(port, ns)
-            assert not readers.blind
-            assert [(r.workload.kind, r.how) for r in readers.of("Secret", "cert")] == [("Ingress", "tls")]
-            assert [(r.workload.name, r.path) for r in readers.of("Service", "web")] == [("front", "a.example/")]
-            assert [r.how for r in readers.of("Secret", "pull")] == ["pullSecret"]
-            assert readers.of("Secret", "nobody") == ()
+            consumers = await find_consumers(port, ns)
+            assert not consumers.blind
+            assert [(r.workload.kind, r.how) for r in consumers.of("Secret", "cert")] == [("Ingress", "tls")]
+            assert [(r.workload.name, r.path) for r in consumers.of("Service", "web")] == [("front", "a.example/")]
+            assert [r.how for r in consumers.of("Secret", "pull")] == ["pullSecret"]
+            assert consumers.of("Secret", "nobody") == ()
 
     asyncio.run(main())
