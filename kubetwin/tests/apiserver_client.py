@@ -75,7 +75,7 @@ class Events:
 
     async def next(self) -> tuple[str, dict[str, Any]]:
         while not self._waiting:
-            chunk = await asyncio.wait_for(anext(self._stream), 20)
+            chunk = await asyncio.wait_for(anext(self._stream), 240)
             self._waiting = [msgspec.json.decode(line) for line in chunk.splitlines()]
         event = self._waiting.pop(0)
         return event["type"], event["object"]
@@ -86,7 +86,7 @@ class Events:
 
     async def ended(self) -> bool:
         try:
-            chunk = await asyncio.wait_for(anext(self._stream), 20)
+            chunk = await asyncio.wait_for(anext(self._stream), 240)
         except StopAsyncIteration:
             return True
         raise AssertionError(chunk)

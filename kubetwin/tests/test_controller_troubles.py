@@ -71,7 +71,7 @@ def test_workloads_converge(seed: int) -> None:
                 await informer.wait_for(lambda i=informer, k=kind: settled(i.get(k.lower(), NS)))  # type: ignore[misc]
 
         try:
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(600):
                 await plane.ready.wait()
                 for kind, resource in sets.items():
                     replicas = None if kind == "DaemonSet" else 3

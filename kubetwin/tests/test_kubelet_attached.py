@@ -20,7 +20,7 @@ from kubetwin.kubeconfig import kubeconfig
 from kubetwin.serving.http import User
 from kubetwin.transport import LocalTransport
 
-PATIENCE = 60
+PATIENCE = 240.0
 FOREIGN = {
     "apiVersion": "storage.k8s.io/v1",
     "kind": "StorageClass",

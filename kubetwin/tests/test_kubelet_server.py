@@ -48,7 +48,7 @@ def test_container_logs() -> None:
             return answer.status, b"".join([c async for c in answer.stream]).decode()
 
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(600):
                 await account(api)
                 await api.create(PODS, bound("p", "n1"))
                 pods = kubelet.pod_cache

@@ -401,10 +401,10 @@ def test_a_write_costs_little() -> None:
         metadata = {"name": f"p{index}", "labels": {"a": "b"}}
         spec = {"containers": [schema.clone(container)]}
         pods.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    started = time.perf_counter()
+    started = time.process_time()
     for pod in pods:
         schema.decode(pod, node)
         defaults.apply("v1", "Pod", pod)
         managed.update(None, pod, manager="kube-controller-manager", schema=node, api_version="v1", now=T0)
-    # The aim is well under 2 ms; the bound leaves room for a loaded machine.
-    assert (time.perf_counter() - started) / len(pods) < 0.02
+    # The aim is well under 2 ms. Processor time: others that work here do not count.
+    assert (time.process_time() - started) / len(pods) < 0.02

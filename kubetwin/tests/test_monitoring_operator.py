@@ -51,7 +51,7 @@ def pods(c: Cluster) -> list[Obj]:
 
 
 async def until_status(c: Cluster, **wanted: str) -> Obj:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(600):
         while True:
             found = await c.api.get(PROMETHEUSES, "main", NS)
             told = {kind: condition(found, kind) or {} for kind in wanted}

@@ -39,7 +39,7 @@ OWN = IPv4Network(f"127.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250}.0/24"
 HTTP, GRPC, FLAG, CLOSED = 28473, 28474, 28475, 28476
 PORTS = [{"name": "http", "containerPort": HTTP}, {"name": "grpc", "containerPort": GRPC}]
 IMAGE = "registry.example/app:1.0.0"
-PATIENCE = 30.0
+PATIENCE = 240.0
 
 
 class Node:

@@ -45,7 +45,7 @@ async def metrics(c: Cluster, name: str, port: int) -> dict[str, float]:
 
 async def until_metric(c: Cluster, name: str, port: int, key: str, least: float) -> dict[str, float]:
     """What a pod counts once ``key`` has reached ``least``; nothing announces it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(600):
         while True:
             seen = await metrics(c, name, port)
             if seen[key] >= least:
@@ -60,7 +60,7 @@ async def until_ready(c: Cluster, *names: str) -> None:
 async def printed(c: Cluster, name: str, text: str, times: int = 1) -> str:
     """The log once it holds ``text``."""
     seen = ""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(600):
         path = f"/api/v1/namespaces/{NS}/pods/{name}/log"
         async for chunk in c.api.transport.stream("GET", path, [("follow", "true")], {}):
             seen += chunk.decode()

@@ -247,7 +247,7 @@ def test_decoding_a_pod_is_fast() -> None:
     ]
     node = kind("v1", "Pod")
     schema.decode(schema.clone(pods[0]), node)
-    started = time.perf_counter()
+    started = time.process_time()
     for pod in pods:
         schema.decode(pod, node)
-    assert (time.perf_counter() - started) / len(pods) < 0.005
+    assert (time.process_time() - started) / len(pods) < 0.005

@@ -16,7 +16,7 @@ from kubetwin.kinds import EVENTS, PODS
 from kubetwin.kubelet.settings import KubeletSettings
 from kubetwin.transport import LocalTransport
 
-PATIENCE = 30.0
+PATIENCE = 240.0
 NS = "default"
 
 

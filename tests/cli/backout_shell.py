@@ -42,7 +42,7 @@ class Shell:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         return Answer(result.returncode, result.stdout, result.stderr)

@@ -62,7 +62,7 @@ def helm(twin: Twin, tools: dict[str, Path], tmp_path_factory: pytest.TempPathFa
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=600,
         ).stdout
 
     return call

@@ -22,10 +22,13 @@ def no_room(twin: Twin, tools: dict[str, Path]) -> Iterator[list[str]]:
     kubectl = [str(tools["kubectl"]), "--kubeconfig", str(twin.kubeconfig)]
     quota = ["create", "quota", "none", "--hard=count/deployments.apps=0,count/secrets=0", "-n", NAMESPACE]
     for arguments in (["create", "namespace", NAMESPACE], quota):
-        subprocess.run([*kubectl, *arguments], check=True, capture_output=True, timeout=60)
+        subprocess.run([*kubectl, *arguments], check=True, capture_output=True, timeout=600)
     yield kubectl
     subprocess.run(
-        [*kubectl, "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=False, timeout=60, capture_output=True
+        [*kubectl, "delete", "namespace", NAMESPACE, "--ignore-not-found"],
+        check=False,
+        timeout=600,
+        capture_output=True,
     )
 
 

@@ -27,7 +27,7 @@ def called(home: Path, *arguments: str, **environment: str) -> subprocess.Comple
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
 

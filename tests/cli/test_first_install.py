@@ -31,7 +31,7 @@ def half_installed(helm: Any, tools: dict[str, Path], twin: Any) -> str:
             "status=pending-install",
         ],
         check=True,
-        timeout=60,
+        timeout=600,
         capture_output=True,
     )
     return NAMESPACE

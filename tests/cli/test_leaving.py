@@ -17,7 +17,7 @@ def left(body: str, **more: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", RUN.format(body=body)]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
-        command, stderr=subprocess.PIPE, text=True, timeout=60, check=False, env=environment, **more
+        command, stderr=subprocess.PIPE, text=True, timeout=600, check=False, env=environment, **more
     )
 
 

@@ -41,7 +41,7 @@ def release(helm: Any, tools: dict[str, Path], twin: Twin, request: pytest.Fixtu
             "status=failed",
         ],
         check=True,
-        timeout=60,
+        timeout=600,
         capture_output=True,
     )
     return name
@@ -160,7 +160,7 @@ def two_stuck(helm: Any, tools: dict[str, Path], twin: Twin) -> Iterator[None]:
         helm("install", name, str(CHART), "-n", name, "--create-namespace", "--kube-context", "cluster-02")
         helm("upgrade", name, str(CHART), "-n", name, "--set", "word=two", "--kube-context", "cluster-02")
         label = ["label", "--overwrite", "secret", f"sh.helm.release.v1.{name}.v2", "status=failed", "-n", name]
-        subprocess.run([*kubectl, *label], check=True, timeout=60, capture_output=True)
+        subprocess.run([*kubectl, *label], check=True, timeout=600, capture_output=True)
     yield
     for name in ("stuck-a", "stuck-b"):
         helm("uninstall", name, "-n", name, "--kube-context", "cluster-02")
@@ -189,7 +189,7 @@ def typed(shell: Shell, text: str, *words: str) -> tuple[int, str]:
             text=True,
         )
         os.write(master, text.encode())
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=600)
         return process.returncode, err
     finally:
         os.close(master)

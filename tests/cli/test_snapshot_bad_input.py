@@ -179,7 +179,7 @@ def test_a_full_disk(backout: Shell, release: str, limit: int) -> None:
         cwd=backout.home,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
     )
@@ -297,7 +297,7 @@ def test_a_bomb_is_not_inflated(snapshot: Command) -> None:  # noqa: F811
             cwd=snapshot.home,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)),
         )
@@ -346,7 +346,7 @@ def kubectl(tools: dict[str, Path], twin: Twin, tmp_path: Path) -> Callable[...,
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=600,
         ).stdout
 
     return call
@@ -359,7 +359,7 @@ def config_map(name: str, **data: str) -> dict[str, Any]:
 def test_an_object_whose_definition_is_gone(backout: Shell, kubectl: Callable[..., str]) -> None:
     kubectl("create", "namespace", "gone-kind")
     kubectl("apply", "-f", "-", stdin=WIDGETS)
-    kubectl("wait", "--for=condition=Established", "crd/widgets.gone.example", "--timeout=30s")
+    kubectl("wait", "--for=condition=Established", "crd/widgets.gone.example", "--timeout=240s")
     kubectl("apply", "-n", "gone-kind", "-f", "-", stdin=config_map("web", a="1"))
     kubectl(
         "apply",
@@ -370,7 +370,7 @@ def test_an_object_whose_definition_is_gone(backout: Shell, kubectl: Callable[..
         stdin={"apiVersion": "gone.example/v1", "kind": "Widget", "metadata": {"name": "w"}},
     )
     assert backout("snapshot", "create", "-n", "gone-kind", "--tag", "v1").code == 0
-    kubectl("delete", "crd", "widgets.gone.example", "--timeout=30s")
+    kubectl("delete", "crd", "widgets.gone.example", "--timeout=240s")
     kubectl("apply", "-n", "gone-kind", "-f", "-", stdin=config_map("web", a="2"))
     error = backout.error("snapshot", "restore", "v1", "--yes")
     assert (error["code"], error["exitCode"]) == ("refused", 5)
@@ -396,5 +396,5 @@ def test_a_namespace_on_its_way_out(backout: Shell, kubectl: Callable[..., str])
         assert "The namespace leaving is being deleted, so configmap/web" in error["message"]
     finally:
         kubectl("patch", "configmap", "web", "-n", "leaving", "-p", '{"metadata":{"finalizers":null}}')
-    kubectl("wait", "--for=delete", "namespace/leaving", "--timeout=60s")
+    kubectl("wait", "--for=delete", "namespace/leaving", "--timeout=240s")
     assert "There is no namespace leaving" in backout.error("snapshot", "restore", "v1", "--yes")["message"]

@@ -15,7 +15,7 @@ def kubectl(tools: dict[str, Path], kubeconfig: str, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=90,
+        timeout=600,
     ).stdout
 
 
@@ -52,7 +52,7 @@ def test_break_and_mend(backout: Shell, tools: dict[str, Path], tmp_path: Path) 
     kubeconfig = backout("twin", "up", "--directory", where, "-o", "json").document["kubeconfig"]
     try:
         kubectl(tools, kubeconfig, "create", "deployment", "web", "--image=web:1")
-        kubectl(tools, kubeconfig, "rollout", "status", "deployment/web", "--timeout=30s")
+        kubectl(tools, kubeconfig, "rollout", "status", "deployment/web", "--timeout=240s")
         assert backout("twin", "break", "deployment/web", "crash-exit3", "--directory", where).code == 0
         kubectl(
             tools,
@@ -61,13 +61,13 @@ def test_break_and_mend(backout: Shell, tools: dict[str, Path], tmp_path: Path) 
             "pods",
             "-l",
             "app=web",
-            "--timeout=30s",
+            "--timeout=240s",
             "--for=jsonpath={.status.containerStatuses[0].lastState.terminated.exitCode}=3",
         )
         assert backout("twin", "break", "deployment/web", "--mend", "--directory", where).code == 0
         # The pod that crashed waits out its back-off, which may be long by now; a new one shows that all is well.
         kubectl(tools, kubeconfig, "delete", "pods", "-l", "app=web")
-        kubectl(tools, kubeconfig, "rollout", "status", "deployment/web", "--timeout=60s")
+        kubectl(tools, kubeconfig, "rollout", "status", "deployment/web", "--timeout=240s")
         assert backout.error("twin", "break", "deployment/web", "--mend", "--directory", where)["code"] == "not-found"
     finally:
         backout("twin", "down", "--directory", where)

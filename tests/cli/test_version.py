@@ -56,7 +56,7 @@ def test_without_embedded_clusters_it_says_how_to_get_them(alone: Shell, argumen
         cwd=alone.home,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr

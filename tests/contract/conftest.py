@@ -41,7 +41,7 @@ def ns(cluster: Cluster) -> Iterator[str]:
     """A namespace of this test, with its default service account."""
     name = f"contract-{secrets.token_hex(4)}"
     cluster.post("/api/v1/namespaces", {"metadata": {"name": name}}).ok()
-    cluster.wait(f"/api/v1/namespaces/{name}/serviceaccounts/default", lambda _: True, seconds=20)
+    cluster.wait(f"/api/v1/namespaces/{name}/serviceaccounts/default", lambda _: True)
     yield name
     cluster.delete(f"/api/v1/namespaces/{name}")
 

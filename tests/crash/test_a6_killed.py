@@ -23,7 +23,7 @@ def numbers(world: World) -> list[int]:
 
 def finished(world: World, folder: Path, *arguments: str) -> str:
     running = world.backout(folder, *arguments)
-    running.wait(timeout=120)
+    running.wait(timeout=600)
     said = (folder / "out").read_text()
     assert running.returncode == 0, said
     return said

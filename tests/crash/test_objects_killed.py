@@ -92,18 +92,18 @@ class World:
 
     def told(self, folder: Path, *arguments: str) -> str:
         running = self.backout(folder, *arguments)
-        assert running.wait(timeout=120) == 0, (folder / "err").read_text()
+        assert running.wait(timeout=600) == 0, (folder / "err").read_text()
         return (folder / "out").read_text()
 
     def healthy(self, folder: Path) -> None:
         """Takes snapshots until one is good."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not json.loads(self.told(folder, "snapshot", "create"))["healthy"]:
             assert time.monotonic() < deadline, "never healthy"
 
     def use(self, work: Callable[[KubernetesCluster], Awaitable[T]]) -> T:
         async def main() -> T:
-            async with asyncio.timeout(120), connect(str(self.kubeconfig), "cluster-01") as cluster:
+            async with asyncio.timeout(600), connect(str(self.kubeconfig), "cluster-01") as cluster:
                 return await work(cluster)
 
         return asyncio.run(main())
@@ -236,7 +236,7 @@ def test_killed_then_resumed(world: World, tmp_path: Path, name: str, kind: str,
     running = world.backout(tmp_path, "run", f"configmap/{name}", "--yes", "--approve", "recreate")
     run = killed_at(tmp_path, running, kind, step)
     resumed = world.backout(tmp_path, "resume", run)
-    resumed.wait(timeout=120)
+    resumed.wait(timeout=600)
     said = (tmp_path / "out").read_text() + (tmp_path / "err").read_text()
 
     assert running.returncode == -signal.SIGKILL

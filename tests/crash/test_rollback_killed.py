@@ -32,7 +32,7 @@ def test_every_gate(tmp_path: Path, part: int, monkeypatch: pytest.MonkeyPatch) 
         capture_output=True,
         text=True,
         check=False,
-        timeout=220,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     first, *rest = [json.loads(line) for line in done.stdout.splitlines()]

@@ -44,7 +44,7 @@ def test_recovers_and_can_be_undone(scenario: str, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=230,
+        timeout=600,
         cwd=tmp_path,
     )
     assert result.stdout, result.stderr

@@ -35,7 +35,7 @@ def build(source: Path, hook: str, out: Path) -> Path:
         cwd=source,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -117,7 +117,7 @@ def test_the_demo_runs_from_the_wheels(tmp_path: Path, request: pytest.FixtureRe
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0 and "recovered" in done.stdout, done.stdout + done.stderr

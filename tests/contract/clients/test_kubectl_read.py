@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("running")
 def web(kubectl: Program) -> str:
     """A deployment of two pods that is ready."""
     kubectl("create", "deployment", "web", "--image=registry.example/app:1.0", "--replicas=2", "--port=80")
-    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl("rollout", "status", "deployment/web", "--timeout=240s")
     return "web"
 
 
@@ -114,7 +114,7 @@ def test_get_watch(kubectl: Program) -> None:
         assert seen[-1][:2] == ["DELETED", "second"]
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=600)
 
 
 def test_describe(kubectl: Program, web: str) -> None:
@@ -155,7 +155,7 @@ def test_describe_a_stateful_set_and_its_claim(cluster: Cluster, ns: str, kubect
     }
     obj = workload("StatefulSet", "db", spec={"volumeClaimTemplates": [claim]})
     kubectl("create", "-f", "-", stdin=yaml.safe_dump(obj))
-    kubectl("rollout", "status", "statefulset/db", "--timeout=60s")
+    kubectl("rollout", "status", "statefulset/db", "--timeout=240s")
     assert re.search(
         r"^Pods Status:\s+1 Running / 0 Waiting / 0 Succeeded / 0 Failed$", kubectl("describe", "sts", "db").out, re.M
     )
@@ -177,7 +177,7 @@ def test_logs(cluster: Cluster, ns: str, kubectl: Program, web: str) -> None:
 
 def test_logs_of_a_crash(kubectl: Program) -> None:
     kubectl("run", "bad", "--image=registry.example/app:1.0-crash-exit4")
-    kubectl("wait", "pod/bad", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout=60s")
+    kubectl("wait", "pod/bad", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout=240s")
     assert kubectl("logs", "bad", "--previous").out.strip()
 
 
@@ -189,7 +189,7 @@ def test_logs_follow_until_the_end(kubectl: Program, web: str) -> None:
         assert process.stdout is not None
         assert process.stdout.readline()
         kubectl("delete", name, "--wait=false")
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
         assert process.returncode == 0
     finally:
         process.kill()
@@ -287,7 +287,7 @@ def test_explain_a_custom_resource(cluster: Cluster, ns: str, kubectl: Program) 
     }
     kubectl("create", "-f", "-", stdin=yaml.safe_dump(crd))
     try:
-        kubectl("wait", "--for=condition=Established", f"crd/gadgets.{group}", "--timeout=30s")
+        kubectl("wait", "--for=condition=Established", f"crd/gadgets.{group}", "--timeout=240s")
         text = eventually(
             lambda: (
                 next(
@@ -337,22 +337,22 @@ def test_diff(kubectl: Program, tmp_path: Path) -> None:
 
 def test_wait(kubectl: Program, web: str) -> None:
     assert (
-        kubectl("wait", "deployment/web", "--for=condition=Available", "--timeout=30s").out
+        kubectl("wait", "deployment/web", "--for=condition=Available", "--timeout=240s").out
         == "deployment.apps/web condition met\n"
     )
     assert (
-        kubectl("wait", "pods", "-l", "app=web", "--for=condition=Ready", "--timeout=30s").out.count("condition met")
+        kubectl("wait", "pods", "-l", "app=web", "--for=condition=Ready", "--timeout=240s").out.count("condition met")
         == 2
     )
-    kubectl("wait", "deployment/web", "--for=jsonpath={.status.readyReplicas}=2", "--timeout=30s")
+    kubectl("wait", "deployment/web", "--for=jsonpath={.status.readyReplicas}=2", "--timeout=240s")
     timed_out = kubectl("wait", "deployment/web", "--for=condition=Nope", "--timeout=1s", fails=True).err
     assert timed_out == "error: timed out waiting for the condition on deployments/web\n"
     kubectl("create", "configmap", "c")
     kubectl("delete", "configmap", "c", "--wait=false")
-    kubectl("wait", "configmap/c", "--for=delete", "--timeout=30s")
-    process = kubectl.start("wait", "configmap/later", "--for=create", "--timeout=30s")
+    kubectl("wait", "configmap/c", "--for=delete", "--timeout=240s")
+    process = kubectl.start("wait", "configmap/later", "--for=create", "--timeout=240s")
     kubectl("create", "configmap", "later")
-    assert process.communicate(timeout=40)[0] == "configmap/later condition met\n"
+    assert process.communicate(timeout=600)[0] == "configmap/later condition met\n"
 
 
 def test_kustomize(kubectl: Program, tmp_path: Path) -> None:
@@ -381,7 +381,7 @@ def test_a_pod_in_trouble_shows_it(kubectl: Program) -> None:
         "wait",
         "pod/bad",
         "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CrashLoopBackOff",
-        "--timeout=60s",
+        "--timeout=240s",
     )
     row = eventually(lambda: next((r for r in kubectl("get", "pod", "bad").rows if r[2] == "CrashLoopBackOff"), None))
     assert row[1] == "0/1"

@@ -143,7 +143,7 @@ def test_edit(kubectl: Program, tmp_path: Path) -> None:
 def test_edit_a_deployment(kubectl: Program, tmp_path: Path) -> None:
     kubectl("create", "deployment", "web", "--image=registry.example/app:1.0")
     kubectl("edit", "deployment/web", environment=editor(tmp_path, "app:1.0", "app:2.0"))
-    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl("rollout", "status", "deployment/web", "--timeout=240s")
     path = "jsonpath={.items[*].spec.containers[0].image}"
     eventually(lambda: kubectl("get", "pods", "-l", "app=web", "-o", path).out == "registry.example/app:2.0")
 
@@ -205,14 +205,14 @@ def test_delete(cluster: Cluster, ns: str, kubectl: Program) -> None:
     assert kubectl("delete", "configmap", "a", fails=True).err.startswith("Error from server (NotFound)")
     kubectl("delete", "configmap", "a", "--ignore-not-found")
     kubectl("create", "deployment", "web", "--image=registry.example/app:1.0")
-    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl("rollout", "status", "deployment/web", "--timeout=240s")
     replica_set = kubectl("get", "rs", "-o", "name").out.strip()
     kubectl("delete", "deployment", "web", "--cascade=orphan")
     assert kubectl("get", replica_set, "-o", "name").out.strip() == replica_set
-    kubectl("delete", replica_set, "--cascade=foreground", "--timeout=60s")
+    kubectl("delete", replica_set, "--cascade=foreground", "--timeout=240s")
     assert kubectl("get", "pods", "-l", "app=web", "-o", "name").out == ""
     kubectl("run", "p", "--image=registry.example/app:1.0")
-    kubectl("wait", "pod/p", "--for=condition=Ready", "--timeout=60s")
+    kubectl("wait", "pod/p", "--for=condition=Ready", "--timeout=240s")
     kubectl("delete", "pod", "p", "--grace-period=0", "--force")
     kubectl("delete", "configmap", "--all")
 
@@ -220,7 +220,7 @@ def test_delete(cluster: Cluster, ns: str, kubectl: Program) -> None:
 def test_scale(kubectl: Program) -> None:
     kubectl("create", "deployment", "web", "--image=registry.example/app:1.0")
     assert kubectl("scale", "deployment", "web", "--replicas=3").out == "deployment.apps/web scaled\n"
-    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl("rollout", "status", "deployment/web", "--timeout=240s")
     assert kubectl("get", "deploy", "web", "-o", "jsonpath={.status.readyReplicas}").out == "3"
     wrong = kubectl("scale", "deployment", "web", "--current-replicas=9", "--replicas=1", fails=True).err
     assert "expected replicas to be 9, was 3" in wrong.lower()
@@ -230,13 +230,13 @@ def test_scale(kubectl: Program) -> None:
 
 def test_rollouts_of_a_deployment(kubectl: Program) -> None:
     kubectl("create", "deployment", "web", "--image=registry.example/app:1.0", "--replicas=2")
-    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl("rollout", "status", "deployment/web", "--timeout=240s")
     assert (
         kubectl("set", "image", "deployment/web", "app=registry.example/app:2.0").out
         == "deployment.apps/web image updated\n"
     )
     kubectl("annotate", "deployment/web", "kubernetes.io/change-cause=to 2.0")
-    status = kubectl("rollout", "status", "deployment/web", "--timeout=60s").lines
+    status = kubectl("rollout", "status", "deployment/web", "--timeout=240s").lines
     assert status[-1] == 'deployment "web" successfully rolled out'
     history = kubectl("rollout", "history", "deployment/web")
     assert history.lines[:2] == ["deployment.apps/web ", "REVISION  CHANGE-CAUSE"]
@@ -244,7 +244,7 @@ def test_rollouts_of_a_deployment(kubectl: Program) -> None:
     one = kubectl("rollout", "history", "deployment/web", "--revision=1").out
     assert "Image:\tregistry.example/app:1.0" in one.replace("      ", "")
     assert kubectl("rollout", "undo", "deployment/web").out == "deployment.apps/web rolled back\n"
-    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl("rollout", "status", "deployment/web", "--timeout=240s")
     assert (
         kubectl("get", "deploy", "web", "-o", "jsonpath={.spec.template.spec.containers[0].image}").out
         == "registry.example/app:1.0"
@@ -257,31 +257,36 @@ def test_rollouts_of_a_deployment(kubectl: Program) -> None:
 
 def test_restart_pause_and_resume(kubectl: Program) -> None:
     kubectl("create", "deployment", "web", "--image=registry.example/app:1.0")
-    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl("rollout", "status", "deployment/web", "--timeout=240s")
     assert kubectl("rollout", "restart", "deployment/web").out == "deployment.apps/web restarted\n"
-    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl("rollout", "status", "deployment/web", "--timeout=240s")
     assert kubectl("rollout", "pause", "deployment/web").out == "deployment.apps/web paused\n"
     assert "is already paused" in kubectl("rollout", "pause", "deployment/web", fails=True).err
     kubectl("set", "env", "deployment/web", "A=b")
     kubectl("set", "resources", "deployment/web", "--limits=cpu=100m")
     assert "cannot rollback a paused deployment" in kubectl("rollout", "undo", "deployment/web", fails=True).err
     assert kubectl("rollout", "resume", "deployment/web").out == "deployment.apps/web resumed\n"
-    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl("rollout", "status", "deployment/web", "--timeout=240s")
     lines = [line for line in kubectl("rollout", "history", "deployment/web").lines[2:] if line]
     assert [line.split()[0] for line in lines] == ["1", "2", "3"]
 
 
 def test_a_rollout_that_fails(kubectl: Program) -> None:
     kubectl("create", "deployment", "web", "--image=registry.example/app:1.0")
+    kubectl("rollout", "status", "deployment/web", "--timeout=240s")
     kubectl("patch", "deployment", "web", "-p", '{"spec":{"progressDeadlineSeconds":2}}')
-    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     kubectl("set", "image", "deployment/web", "app=registry.example/app:2.0-missing")
-    failed = kubectl("rollout", "status", "deployment/web", "--timeout=60s", fails=True)
+    failed = kubectl("rollout", "status", "deployment/web", "--timeout=240s", fails=True)
     assert failed.err == 'error: deployment "web" exceeded its progress deadline\n'
     kubectl("rollout", "undo", "deployment/web")
     # `rollout status` may still see the missed deadline of the revision that has just been left.
-    kubectl("wait", "deployment/web", "--for=jsonpath={.status.conditions[?(@.type=='Progressing')].status}=True")
-    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    kubectl(
+        "wait",
+        "deployment/web",
+        "--for=jsonpath={.status.conditions[?(@.type=='Progressing')].status}=True",
+        "--timeout=240s",
+    )
+    kubectl("rollout", "status", "deployment/web", "--timeout=240s")
 
 
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
@@ -289,20 +294,20 @@ def test_rollouts_of_other_sets(kubectl: Program, kind: str) -> None:
     target = f"{kind.lower()}/app"
     obj = workload(kind, "app", replicas=1 if kind == "StatefulSet" else None)
     kubectl("apply", "-f", "-", stdin=text(obj))
-    kubectl("rollout", "status", target, "--timeout=60s")
+    kubectl("rollout", "status", target, "--timeout=240s")
     kubectl("set", "image", target, "app=registry.example/app:2.0")
-    kubectl("rollout", "status", target, "--timeout=60s")
+    kubectl("rollout", "status", target, "--timeout=240s")
     revisions = [line.split()[0] for line in kubectl("rollout", "history", target).lines[2:] if line]
     assert revisions == ["1", "2"]
     assert "registry.example/app:1.0" in kubectl("rollout", "history", target, "--revision=1").out
     assert kubectl("rollout", "undo", target).out == f"{kind.lower()}.apps/app rolled back\n"
-    kubectl("rollout", "status", target, "--timeout=60s")
+    kubectl("rollout", "status", target, "--timeout=240s")
     path = "jsonpath={.spec.template.spec.containers[0].image}"
     assert kubectl("get", target, "-o", path).out == "registry.example/app:1.0"
     same = kubectl("rollout", "undo", target, "--to-revision=3")
     assert same.out == f"{kind.lower()}.apps/app skipped rollback (current template already matches revision 3)\n"
     kubectl("rollout", "restart", target)
-    kubectl("rollout", "status", target, "--timeout=60s")
+    kubectl("rollout", "status", target, "--timeout=240s")
 
 
 def test_nodes_are_cordoned_and_drained(cluster: Cluster, kubectl: Program) -> None:

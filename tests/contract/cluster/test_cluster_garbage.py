@@ -166,7 +166,7 @@ def test_a_namespace_goes_with_all_that_is_in_it(cluster: Cluster, ns: str) -> N
         "Some resources are remaining: configmaps. has 1 resource instances"
     )
     cluster.patch(maps(ns, "held"), {"metadata": {"finalizers": None}}).ok()
-    cluster.wait_gone(f"/api/v1/namespaces/{ns}", seconds=90)
+    cluster.wait_gone(f"/api/v1/namespaces/{ns}", seconds=240)
 
 
 def test_a_new_namespace_is_furnished(cluster: Cluster, ns: str) -> None:

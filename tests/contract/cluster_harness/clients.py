@@ -99,7 +99,7 @@ def environment(home: Path, kubeconfig: Path) -> dict[str, str]:
     return found
 
 
-def eventually(check: Callable[[], Any], *, seconds: float = 60) -> Any:
+def eventually(check: Callable[[], Any], *, seconds: float = 240) -> Any:
     """The first true value of a check."""
     end = time.monotonic() + seconds
     while True:

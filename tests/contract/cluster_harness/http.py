@@ -199,7 +199,7 @@ class Cluster:
             assert response.status_code == 200, response.text
             yield Watch(response)
 
-    def wait(self, path: str, wanted: Callable[[Obj], Any], *, seconds: float = 60) -> Obj:
+    def wait(self, path: str, wanted: Callable[[Obj], Any], *, seconds: float = 240) -> Obj:
         """The object (or list) at a path, as soon as it is as wanted."""
         end = time.monotonic() + seconds
         pause = 0.02
@@ -224,7 +224,7 @@ class Cluster:
                 pytest.skip("this cluster still remembers its first versions; try again some minutes after its start")
             time.sleep(0.05)
 
-    def wait_gone(self, path: str, *, seconds: float = 60) -> None:
+    def wait_gone(self, path: str, *, seconds: float = 240) -> None:
         """Wait until a path is not found any more."""
         end = time.monotonic() + seconds
         while (answer := self.get(path)).status != 404:
@@ -264,7 +264,7 @@ def connect(kubeconfig: Path, context: str | None = None, *, is_twin: bool = Fal
         _load_certificate(trust, user)
     else:
         raise AssertionError(f"user of context {name}: the suite can use a token or a client certificate only")
-    client = httpx2.Client(verify=trust, timeout=60, trust_env=False)
+    client = httpx2.Client(verify=trust, timeout=600, trust_env=False)
     return Cluster(kubeconfig, name, target["server"].rstrip("/"), client, is_twin, headers=headers)
 
 

@@ -51,7 +51,7 @@ def process(arguments: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]
 
 
 def _wait_for(path: Path, running: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not path.exists():
         assert running.poll() is None, f"the twin ended with {running.returncode}: {log.read_text()[-4000:]}"
         assert time.monotonic() < end, f"the twin did not start: {log.read_text()[-4000:]}"
@@ -124,7 +124,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _wait_for_text(text: bytes, running: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while text not in log.read_bytes():
         assert running.poll() is None, f"the process ended with {running.returncode}: {log.read_text()[-4000:]}"
         assert time.monotonic() < end, f"{text!r} was not printed: {log.read_text()[-4000:]}"
@@ -132,7 +132,7 @@ def _wait_for_text(text: bytes, running: subprocess.Popen[bytes], log: Path) -> 
 
 
 def _wait_for_node(cluster: Cluster, running: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not cluster.get("/api/v1/nodes").ok()["items"]:
         assert running.poll() is None, f"the process ended with {running.returncode}: {log.read_text()[-4000:]}"
         assert time.monotonic() < end, f"no node appeared: {log.read_text()[-4000:]}"

@@ -87,7 +87,7 @@ def raising(*errors: BaseException) -> Callable[[], Awaitable[None]]:
 
 def go(main: Callable[[], Awaitable[None]]) -> None:
     async def limited() -> None:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(600):
             await main()
 
     asyncio.run(limited())

@@ -51,11 +51,11 @@ def effects(folder: Path) -> list[str]:
 )
 def test_kill_at_each_step_then_resume(tmp_path: Path, point: str) -> None:
     first = child(tmp_path, "start", f"kill-{point}")
-    _, errors = first.communicate(timeout=120)
+    _, errors = first.communicate(timeout=600)
     assert first.returncode == -signal.SIGKILL, errors
 
     second = child(tmp_path, "resume")
-    out, errors = second.communicate(timeout=120)
+    out, errors = second.communicate(timeout=600)
     assert second.returncode == 0, errors
     assert json.loads(out.splitlines()[-1]) == ["one", "two", "three"]
     when, step = point.split("-")
@@ -86,7 +86,7 @@ def test_a_second_process_is_refused_while_the_first_lives_even_when_paused(tmp_
         asyncio.run(main())
         os.kill(first.pid, signal.SIGCONT)
         (tmp_path / "go").touch()
-        out, _ = first.communicate(timeout=120)
+        out, _ = first.communicate(timeout=600)
         assert json.loads(out.splitlines()[-1]) == ["one", "two", "three"]
         assert effects(tmp_path) == ["one", "two", "three"]
     finally:
@@ -96,14 +96,14 @@ def test_a_second_process_is_refused_while_the_first_lives_even_when_paused(tmp_
 
 def test_of_many_that_resume_at_once_one_wins(tmp_path: Path) -> None:
     first = child(tmp_path, "start", "kill-before-two")
-    first.communicate(timeout=120)
+    first.communicate(timeout=600)
     others = [child(tmp_path, "resume", "hold-three") for _ in range(3)]
     try:
         lost = [process for process in others if _loses(process)]
         (tmp_path / "go").touch()
         winners = [process for process in others if process not in lost]
         assert len(lost) == 2
-        out, errors = winners[0].communicate(timeout=120)
+        out, errors = winners[0].communicate(timeout=600)
         assert json.loads(out.splitlines()[-1]) == ["one", "two", "three"], errors
         assert effects(tmp_path) == ["one", "two", "three"]
     finally:
@@ -124,10 +124,10 @@ def test_two_processes_with_a_run_each_do_not_take_each_others(tmp_path: Path) -
     first = child(tmp_path, "start", "hold-two")
     reads(first, "holding")
     other = child(tmp_path, "start", "none", "r2")
-    out, errors = other.communicate(timeout=120)
+    out, errors = other.communicate(timeout=600)
     assert json.loads(out.splitlines()[-1]) == ["one", "two", "three"], errors
     (tmp_path / "go").touch()
-    first.communicate(timeout=120)
+    first.communicate(timeout=600)
     assert first.returncode == 0
     assert sorted(effects(tmp_path)) == sorted(["one", "two", "three"] * 2)
 
@@ -138,18 +138,18 @@ def test_abort_from_another_process(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.owners.request_abort("r1", "alice")
     (tmp_path / "go").touch()
-    out, errors = first.communicate(timeout=120)
+    out, errors = first.communicate(timeout=600)
     assert json.loads(out.splitlines()[-1]) == "aborted", errors
     assert effects(tmp_path) == ["one", "two"]
 
 
 def test_a_disk_that_fills_up_in_the_middle_stops_the_run_which_can_be_resumed(tmp_path: Path) -> None:
     first = child(tmp_path, "start", "full-after-two")
-    out, errors = first.communicate(timeout=120)
+    out, errors = first.communicate(timeout=600)
     assert out.split() == ["StateError"], errors
     assert effects(tmp_path) == ["one", "two"], "nothing more after the record that could not be written"
     second = child(tmp_path, "resume")
-    out, errors = second.communicate(timeout=120)
+    out, errors = second.communicate(timeout=600)
     assert json.loads(out.splitlines()[-1]) == ["one", "two", "three"], errors
     assert effects(tmp_path) == ["one", "two", "two", "three"]
 
@@ -168,7 +168,7 @@ def test_resuming_what_never_was_says_so(tmp_path: Path) -> None:
 def test_the_files_are_for_the_user_alone(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "state"
     first = child(folder, "start", "none")
-    out, errors = first.communicate(timeout=120)
+    out, errors = first.communicate(timeout=600)
     assert first.returncode == 0, (out, errors)
     assert (folder.stat().st_mode & 0o777) == 0o700
     for file in folder.rglob("*"):
@@ -213,5 +213,5 @@ def test_a_run_does_not_load_the_driver_of_another_database(tmp_path: Path) -> N
         "asyncio.run(main())\n"
         "print('dbos' in sys.modules, 'psycopg' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout.split() == ["7", "True", "False"]

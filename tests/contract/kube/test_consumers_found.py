@@ -70,7 +70,7 @@ async def found_with_pods(port: KubernetesCluster, ref: ObjectRef, count: int) -
 
 def test_consumers_are_found_with_their_pods(running: Harness, ns: str) -> None:
     async def main() -> None:
-        async with asyncio.timeout(120), connect(str(running.kubeconfig), running.context or "") as port:
+        async with asyncio.timeout(600), connect(str(running.kubeconfig), running.context or "") as port:
             await build(port, ns)
             ref = ObjectRef("v1", "ConfigMap", "settings", ns)
             found = await found_with_pods(port, ref, 2)

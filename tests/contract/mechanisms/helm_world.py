@@ -136,7 +136,7 @@ class World:
 
     def helm(self, *words: str, check: bool = True) -> str:
         done = subprocess.run(
-            self.arguments(*words), env=self.env, capture_output=True, text=True, timeout=120, check=False
+            self.arguments(*words), env=self.env, capture_output=True, text=True, timeout=600, check=False
         )
         assert done.returncode == 0 or not check, done.stderr
         return done.stdout + done.stderr
@@ -202,7 +202,7 @@ class World:
 
         async def main() -> T:
             async with (
-                asyncio.timeout(240),
+                asyncio.timeout(600),
                 connect(str(self.harness.kubeconfig), self.harness.context or "", name="under-test") as cluster,
             ):
                 return await work(cluster)

@@ -97,13 +97,13 @@ class Bench:
         from backout.mechanisms.workload.steps import wait_ready
         from backout.model.target import ObjectRef
 
-        step = wait_ready(ObjectRef("apps/v1", self.kind, self.name, self.namespace), self.target, timeout=90)
+        step = wait_ready(ObjectRef("apps/v1", self.kind, self.name, self.namespace), self.target, timeout=600)
         step = msgspec.structs.replace(step, params={**step.params, **params})
         return await WORKLOADS.effects()[step.action](Context(self.port), step)
 
     async def until(self, condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
         """Until the pods are so."""
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(600):
             while not condition(pods := await self.pods()):  # noqa: ASYNC110 - a cluster has no event for it
                 await asyncio.sleep(0.1)
         return pods
@@ -128,7 +128,7 @@ class Bench:
 
     async def until_good(self, tag: str) -> list[Revision]:
         """Until the revision with that image has been well for long enough to count as good; then the history."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(600):
             while True:
                 history = await self.history()
                 if any(r.goodness == "good" and r.images == (f"{IMAGE}:{tag}",) for r in history):
@@ -169,7 +169,7 @@ def run(harness: Harness, kind: str, namespace: str, work: Callable[[Bench], Awa
     """Runs a test on a workload of that kind."""
 
     async def main() -> None:
-        async with asyncio.timeout(200), bench(harness, kind, namespace) as found:
+        async with asyncio.timeout(600), bench(harness, kind, namespace) as found:
             await work(found)
 
     asyncio.run(main())

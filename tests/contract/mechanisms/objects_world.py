@@ -116,7 +116,7 @@ class World:
 
     async def until_ready(self, name: str, count: int, *, kind: str = "Deployment") -> None:
         resource = DEPLOYMENTS if kind == "Deployment" else STATEFULSETS
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(600):
             while True:
                 obj = await self.port.get(resource, name, self.ns)
                 status = obj.get("status") or {}
@@ -130,7 +130,7 @@ class World:
         before = await self.pods(app)
         for name in before:
             await self.port.delete(PODS, name, self.ns)
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(600):
             while len(now := await self.pods(app)) != len(before) or now.keys() & before.keys():  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         await self.until_ready(app, len(before))
@@ -155,7 +155,7 @@ def run(harness: Harness, ns: str, folder: Path, work: Callable[[World], Awaitab
 
     async def main() -> None:
         async with (
-            asyncio.timeout(220),
+            asyncio.timeout(600),
             connect(str(harness.kubeconfig), harness.context or "", name="under-test") as port,
         ):
             await work(World(port, ns, settings))

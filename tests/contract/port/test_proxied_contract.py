@@ -24,7 +24,7 @@ def run(harness: Harness, work: Work, *, user: str = "") -> None:
         where = kubeconfig.connection(str(harness.kubeconfig), harness.context or "")
         if user:
             where = dataclasses.replace(where, impersonate=(("Impersonate-User", user),))
-        async with asyncio.timeout(120), KubernetesCluster(where) as port:
+        async with asyncio.timeout(600), KubernetesCluster(where) as port:
             await work(port)
 
     asyncio.run(main())
@@ -109,7 +109,7 @@ def test_a_service_that_selects_nothing(running: Harness, ns: str) -> None:
     serve(running, ns, selector="nobody")
 
     async def work(port: KubernetesCluster) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(600):
             # Until the controller has made the Endpoints there is no such object to look into.
             while True:
                 try:

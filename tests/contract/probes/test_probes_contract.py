@@ -41,7 +41,7 @@ def run(cluster: Harness, work: Work) -> None:
         pytest.skip("the API server of a bare control plane cannot reach simulated pods")
 
     async def main() -> None:
-        async with asyncio.timeout(200), connect(str(cluster.kubeconfig), cluster.context or "") as port:
+        async with asyncio.timeout(600), connect(str(cluster.kubeconfig), cluster.context or "") as port:
             await work(port)
 
     asyncio.run(main())
@@ -85,7 +85,7 @@ async def ready(port: KubernetesCluster, ns: str, name: str) -> Object:
 
 async def until(ask: Callable[[], Awaitable[Any]], state: str) -> Any:
     """Files follow their objects, and requests are made, when their time has come: nothing tells."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(600):
         while (found := await ask()).state != state:
             assert found.state in ("pending", "failed", "idle", "works", "failing", "no-endpoints", "unreachable"), (
                 found

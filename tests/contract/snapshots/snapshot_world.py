@@ -79,7 +79,7 @@ def run(harness: Harness, ns: str, work: Callable[[World], Awaitable[None]]) -> 
         mine = Recipient(recipient=str(ME.to_public()), name="", added=datetime.now(UTC))
         repository = await Repository.create(memory(), [ME], [mine])
         found = connection(str(harness.kubeconfig), harness.context or "")
-        async with asyncio.timeout(120), Counting(found, name="here") as cluster:
+        async with asyncio.timeout(600), Counting(found, name="here") as cluster:
             await work(World(cluster, repository, ns))
 
     asyncio.run(main())

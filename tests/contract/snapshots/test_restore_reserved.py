@@ -150,7 +150,7 @@ def test_a_restore_that_was_killed_is_taken_over_when_its_lease_ran_out(
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         assert result.returncode == code, result.stdout + result.stderr

@@ -342,7 +342,7 @@ def test_no_secret_reaches_outputs_or_files(cluster: Harness, ns: str, tmp_path:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         assert result.returncode == code, result.stdout + result.stderr

@@ -22,7 +22,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     """Runs a test to its end, in bounded time."""
 
     async def limited() -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(600):
             await work
 
     asyncio.run(limited())

@@ -106,18 +106,19 @@ def test_a_deleted_lease_is_lost() -> None:
 def test_of_two_that_come_at_once_one_gets_it() -> None:
     async def main() -> None:
         async with fake() as (_, cluster):
-            inside = 0
+            inside = refused = 0
 
             async def work(holder: str) -> bool:
-                nonlocal inside
+                nonlocal inside, refused
                 try:
                     async with hold(cluster, "helm/thanos", "shop", holder=holder, about=ABOUT, renew=0.2):
                         inside += 1
                         assert inside == 1
-                        await asyncio.sleep(2)
+                        await until(lambda: refused == 3)
                         inside -= 1
                         return True
                 except errors.LockedError:
+                    refused += 1
                     return False
 
             assert sorted(await asyncio.gather(*(work(f"r{number}") for number in range(4)))) == [

@@ -228,7 +228,7 @@ def test_nobody_listens() -> None:
             with pytest.raises(errors.ClusterUnreachable, match="connection refused") as caught:
                 await cluster.get(PODS, "web", "shop")
         assert url in caught.value.message
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 120
 
     run(main())
 

@@ -53,7 +53,7 @@ def test_milliseconds_are_kept() -> None:
     as_old(database)
     tell_time(database)
     answers = set()
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 240
     while len(answers) < 3 and time.monotonic() < ends:
         answers.add(now(database))
     assert any(answer != int(answer) for answer in answers)

@@ -108,9 +108,9 @@ def test_a_program_that_is_missing_is_said_so() -> None:
 def test_helm_outlives_us_and_the_next_run_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancelled run leaves helm at work; its lock is free only when helm has ended."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    go, done = tmp_path / "go", tmp_path / "done"
+    began, go, done = tmp_path / "began", tmp_path / "go", tmp_path / "done"
     program = (
-        f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)\n"
+        f"import pathlib, time\npathlib.Path({str(began)!r}).touch()\nwhile not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)\n"
         f"pathlib.Path({str(done)!r}).touch()"
     )
     said: list[Message] = []
@@ -118,12 +118,13 @@ def test_helm_outlives_us_and_the_next_run_waits_for_it(tmp_path: Path, monkeypa
     async def first() -> None:
         async with binary.lock("k", wait=5, waiting=said.append) as handle:
             await binary.run(
-                [sys.executable, "-c", program], dict(os.environ), keep=(handle,), timeout=60, line=lambda text: None
+                [sys.executable, "-c", program], dict(os.environ), keep=(handle,), timeout=600, line=lambda text: None
             )
 
     async def main() -> None:
         task = asyncio.create_task(first())
-        await asyncio.sleep(0.5)
+        while not began.exists():  # noqa: ASYNC110 - written by another process
+            await asyncio.sleep(0.02)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -70,10 +70,10 @@ def bomb(levels: int) -> str:
 
 
 def test_an_alias_bomb_is_refused_at_once() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(TooLarge):
         entries(bomb(60))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_ordinary_aliases_are_allowed() -> None:

@@ -180,7 +180,7 @@ def test_a_lock_is_refreshed_and_given_up_when_that_fails_for_long(tmp_path: Pat
 
         backend = Faulty(repository.backend, fault)
         async with locked(backend, repository.keyring, "x", exclusive=False, refresh=0.01) as lock:
-            await asyncio.wait_for(refreshed.wait(), 60)
+            await asyncio.wait_for(refreshed.wait(), 240)
             lock.check()
             lock._last -= LOST + 1
             lock._refresh = 1000.0

@@ -45,7 +45,7 @@ class World:
         async def main() -> str:
             engine = InlineEngine(workflows(self.services), self.memory)
             try:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(600):
                     ended = await (go_on if resume else begin)(engine, self.services.store, "r1")
                     return ended.state
             finally:
@@ -228,7 +228,7 @@ def test_ctrl_c_does_not_wait_for_it_and_a_resume_takes_it(tmp_path: Path) -> No
         await begun.wait()
         engine.interrupt()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(600):
                 await running
         finally:
             await engine.close()

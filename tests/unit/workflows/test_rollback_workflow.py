@@ -81,7 +81,7 @@ class World:
         async def main() -> Any:
             self.engine = InlineEngine(workflows(self.services), self.memory)
             try:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(600):
                     return await work(self.engine, self.services)
             finally:
                 await self.engine.close()
