@@ -198,6 +198,20 @@ async def helm_records(cluster: ClusterReader, release: str, namespace: str) -> 
     return records
 
 
+def captured_object(captured: Capture, ref: ObjectRef) -> Object:
+    """The object as the run found it.
+
+    Raises:
+        CaptureError: it is not in the capture.
+    """
+    for obj in captured.objects:
+        meta = obj.get("metadata") or {}
+        mine = (obj.get("apiVersion"), obj.get("kind"), meta.get("name"), meta.get("namespace") or "")
+        if mine == (ref.api_version, ref.kind, ref.name, ref.namespace):
+            return obj
+    raise CaptureError("The capture of run {run} does not hold {object}.", run=captured.run, object=str(ref))
+
+
 def _refs(plan: Plan) -> Iterable[ObjectRef]:
     seen: set[ObjectRef] = set()
     wanted = [change.ref for change in plan.changes.objects]
@@ -221,4 +235,4 @@ def _plain(obj: dict[str, Any]) -> Object:
     return {**obj, "metadata": meta}
 
 
-__all__ = ["Capture", "CaptureReceipt", "CaptureStore", "capture", "helm_records"]
+__all__ = ["Capture", "CaptureReceipt", "CaptureStore", "capture", "captured_object", "helm_records"]

@@ -11,7 +11,6 @@ import msgspec
 
 from backout.errors import NothingToDo, RefusedError
 from backout.mechanisms.helm.kept import REMOVE, record_named
-from backout.mechanisms.helm.restore import captured_object
 from backout.mechanisms.helm.strays import part_digest
 from backout.mechanisms.objects.steps import PUT_BACK
 from backout.model.change import Action, Changes, FieldChange, ObjectChange
@@ -20,7 +19,7 @@ from backout.model.plan import Access, Check, Compensation, Plan, Risk, Step
 from backout.model.run import Run, RunEvent, changed_steps
 from backout.model.target import ObjectRef
 from backout.planning.document import seal
-from backout.snapshots.capture import Capture, CaptureStore
+from backout.snapshots.capture import Capture, CaptureStore, captured_object
 from backout.workflows.rights import rights
 
 _OPPOSITE: dict[Action, Action] = {

@@ -13,9 +13,9 @@ from cluster_harness import Cluster as Harness
 
 from backout.cluster.client import KubernetesCluster, connect
 from backout.cluster.port import Cluster, Resource
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.mechanisms.port import Draft, Reading, StepOutcome
 from backout.mechanisms.workload.mechanism import WorkloadMechanism
-from backout.mechanisms.workload.objects import RESOURCES
 from backout.model.message import Message
 from backout.model.plan import Step
 from backout.model.revision import Revision
@@ -66,7 +66,7 @@ class Bench:
     def __init__(self, port: KubernetesCluster, kind: str, name: str, namespace: str) -> None:
         self.port, self.kind, self.name, self.namespace = port, kind, name, namespace
         self.target = Target(kind.lower(), name, namespace, port.name)
-        self.resource: Resource = RESOURCES[kind]
+        self.resource: Resource = WORKLOAD_RESOURCES[kind]
 
     async def create(self, tag: str = GOOD, **spec: Any) -> None:
         obj = workload(self.kind, self.name, tag, **spec)
@@ -94,7 +94,7 @@ class Bench:
         await self.ready()
 
     async def ready(self, **params: Any) -> StepOutcome:
-        from backout.mechanisms.workload.steps import wait_ready
+        from backout.mechanisms.common.steps import wait_ready
         from backout.model.target import ObjectRef
 
         step = wait_ready(ObjectRef("apps/v1", self.kind, self.name, self.namespace), self.target, timeout=600)

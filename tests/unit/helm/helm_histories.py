@@ -13,7 +13,7 @@ from backout.helm.manifest import digest
 from backout.helm.payload import Hook, Info, Release
 from backout.helm.records import Record
 from backout.helm.workloads import workloads
-from backout.mechanisms.helm.evidence import Evidence, Generation, Seen, SeenPod
+from backout.mechanisms.common.evidence import Evidence, Generation, Seen, SeenPod
 from backout.mechanisms.helm.judgement import Facts, Judged, judge
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ from helm_histories import deployment, fact, generation, goodness, judged, manif
 
 from backout.errors import Invalid
 from backout.helm.payload import Hook, HookRun
-from backout.mechanisms.helm.evidence import Evidence
+from backout.mechanisms.common.evidence import Evidence
 from backout.mechanisms.helm.judgement import Facts
 from backout.mechanisms.helm.settled import drifted, unsettled
 from backout.model.message import msg

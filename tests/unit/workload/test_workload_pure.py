@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from backout.kube.workloads import selector_of, template_digest
+from backout.mechanisms.common.ready import assess, failure, outdated_pods, stuck_pods
 from backout.mechanisms.workload.change import template_patch
-from backout.mechanisms.workload.objects import selector_of, template_digest
-from backout.mechanisms.workload.ready import assess, failure, outdated_pods, stuck_pods
 from backout.mechanisms.workload.steps import _shows_no_secret
 
 GOOD, BAD = "web-good", "web-bad"

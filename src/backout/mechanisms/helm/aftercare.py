@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from backout.helm.workloads import KINDS
+from backout.kube.workloads import on_delete, ordered, partition_of
+from backout.mechanisms.common import steps as builders
 from backout.mechanisms.helm.analysis import Analysis, Item
-from backout.mechanisms.workload import steps as builders
-from backout.mechanisms.workload.objects import on_delete, ordered, partition_of
 from backout.model.plan import Step
 from backout.model.target import ObjectRef, Target
 

@@ -18,7 +18,7 @@ from backout.helm.payload import Release
 from backout.helm.records import Kept, Record, Records
 from backout.helm.text import first_line
 from backout.helm.workloads import workloads
-from backout.mechanisms.helm.evidence import Evidence, gather
+from backout.mechanisms.common.evidence import Evidence, gather
 from backout.mechanisms.helm.judgement import Facts, Judged, judge
 from backout.mechanisms.helm.past import Past, past_of
 from backout.mechanisms.helm.settled import drifted, unsettled

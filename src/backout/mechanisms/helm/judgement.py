@@ -18,8 +18,8 @@ from backout.helm.payload import Release
 from backout.helm.records import PENDING, Record
 from backout.helm.text import duration, first_line
 from backout.helm.workloads import Workload
-from backout.mechanisms.helm.evidence import Evidence, Seen, WorkloadId
-from backout.mechanisms.helm.findings import Finding, Span, findings
+from backout.mechanisms.common.evidence import Evidence, Seen, WorkloadId
+from backout.mechanisms.common.findings import Finding, Span, findings
 from backout.model.message import Message, msg
 from backout.model.revision import Goodness
 

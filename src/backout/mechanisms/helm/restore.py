@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from backout.cluster.port import ClusterReader, Object, Resource
-from backout.errors import CaptureError, Conflict, Invalid, ObjectNotFound, PreconditionFailed
+from backout.errors import Conflict, Invalid, ObjectNotFound, PreconditionFailed
 from backout.helm.manifest import digest
 from backout.helm.merge import RELEASE_NAME
 from backout.mechanisms.helm.effects import moved_on, records_of, rollback
@@ -21,7 +21,7 @@ from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import msg
 from backout.model.plan import Step
 from backout.model.target import ObjectRef
-from backout.snapshots.capture import Capture, CaptureStore
+from backout.snapshots.capture import CaptureStore, captured_object
 
 ATTEMPTS = 5
 """Tries against controllers that write the same object."""
@@ -162,17 +162,3 @@ def _ref(entry: dict[str, Any]) -> ObjectRef:
         str(entry["namespace"]),
         str(entry.get("uid", "")),
     )
-
-
-def captured_object(captured: Capture, ref: ObjectRef) -> Object:
-    """The object as the run found it.
-
-    Raises:
-        CaptureError: it is not in the capture.
-    """
-    for obj in captured.objects:
-        meta = obj.get("metadata") or {}
-        mine = (obj.get("apiVersion"), obj.get("kind"), meta.get("name"), meta.get("namespace") or "")
-        if mine == (ref.api_version, ref.kind, ref.name, ref.namespace):
-            return obj
-    raise CaptureError("The capture of run {run} does not hold {object}.", run=captured.run, object=str(ref))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from backout.kube.templates import best_match, fits
-from backout.mechanisms.helm.evidence import Evidence, Seen
+from backout.mechanisms.common.evidence import Evidence, Seen
 from backout.mechanisms.helm.judgement import Facts
 from backout.model.message import Message, msg
 

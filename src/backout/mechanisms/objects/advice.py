@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from backout.cluster.port import PODS, Object
+from backout.kube.workloads import desired
+from backout.mechanisms.common.steps import writing as changing
 from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.helm import consequence
 from backout.mechanisms.objects.planning import Planned, writing
-from backout.mechanisms.workload.objects import desired
-from backout.mechanisms.workload.steps import writing as changing
 from backout.model.message import Message, msg
 from backout.model.plan import Access, Risk, Step
 from backout.model.target import ObjectRef

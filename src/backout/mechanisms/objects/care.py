@@ -18,19 +18,11 @@ import msgspec
 from backout.cluster.port import PODS, ClusterReader, Object
 from backout.kube.consumers import Consumer
 from backout.kube.references import mentions, words_of
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.templates import digest_of
-from backout.mechanisms.workload.objects import (
-    RESOURCES,
-    controller_uid,
-    desired,
-    label_in,
-    load,
-    revision_label,
-    revisions_of,
-    template_digest,
-    template_in,
-)
-from backout.mechanisms.workload.ready import failure, is_ready
+from backout.kube.workloads import controller_uid, desired, label_in, revision_label, template_digest, template_in
+from backout.mechanisms.common.ready import failure, is_ready
+from backout.mechanisms.common.workloads import load, revisions_of
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
@@ -103,7 +95,7 @@ async def look(
     by_ref: dict[ObjectRef, list[Consumer]] = {}
     others = []
     for reader in readers:
-        if reader.workload.kind in RESOURCES:
+        if reader.workload.kind in WORKLOAD_RESOURCES:
             by_ref.setdefault(reader.workload, []).append(reader)
         else:
             others.append(reader)

@@ -9,11 +9,11 @@ from typing import Any
 
 from backout.cluster.port import Object
 from backout.kube.consumers import Consumer
+from backout.mechanisms.common.steps import params_of
 from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.history import Past, Seen
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.objects.steps import acting
-from backout.mechanisms.workload.steps import params_of
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.target import Target

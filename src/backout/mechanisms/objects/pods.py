@@ -12,13 +12,13 @@ import msgspec
 
 from backout.cluster.port import PODS, Object
 from backout.errors import Conflict, Invalid, ObjectNotFound, PreconditionFailed, TimedOut
+from backout.kube.workloads import desired
+from backout.mechanisms.common.live import Live, following
+from backout.mechanisms.common.patching import ATTEMPTS, moved, patched, restless, same, subject
+from backout.mechanisms.common.ready import failure, is_ready
 from backout.mechanisms.objects.history import live_object, resource_of, written_at
 from backout.mechanisms.objects.steps import RESTARTED, describe
 from backout.mechanisms.port import StepContext, StepOutcome
-from backout.mechanisms.workload.change import ATTEMPTS, moved, patched, restless, same, subject
-from backout.mechanisms.workload.live import Live, following
-from backout.mechanisms.workload.objects import desired
-from backout.mechanisms.workload.ready import failure, is_ready
 from backout.model.message import Message, msg
 from backout.model.plan import Step
 from backout.model.target import ObjectRef

@@ -9,10 +9,10 @@ import msgspec
 
 from backout.cluster.port import Object
 from backout.kube.diff import diff_objects, render
+from backout.kube.workloads import desired
 from backout.mechanisms.objects.history import Past, Seen
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.objects.steps import RESTARTED
-from backout.mechanisms.workload.objects import desired
 from backout.model.change import Changes, FieldChange, ObjectChange
 from backout.model.message import Message, msg
 from backout.model.plan import Step

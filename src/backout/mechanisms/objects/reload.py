@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from backout.cluster.port import Object
 from backout.errors import NotVerifiedError, TimedOut
 from backout.kube.references import references
+from backout.mechanisms.common.live import following
+from backout.mechanisms.common.workloads import load
 from backout.mechanisms.objects.history import live_object, resource_of, written_at
 from backout.mechanisms.objects.steps import describe
 from backout.mechanisms.objects.write import content_of
 from backout.mechanisms.port import StepContext, StepOutcome
-from backout.mechanisms.workload.live import following
-from backout.mechanisms.workload.objects import load
 from backout.model.message import Message, msg
 from backout.model.plan import Step
 from backout.model.target import ObjectRef

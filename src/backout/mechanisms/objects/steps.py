@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
+from backout.kube.workloads import desired, on_delete, ordered
+from backout.mechanisms.common import steps as workloads
+from backout.mechanisms.common.steps import params_of
 from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.hashring import Growth
-from backout.mechanisms.workload import steps as workloads
-from backout.mechanisms.workload.objects import desired, on_delete, ordered
-from backout.mechanisms.workload.steps import params_of
 from backout.model.message import Message, msg
 from backout.model.plan import Access, Compensation, Step
 from backout.model.target import ObjectRef, Target

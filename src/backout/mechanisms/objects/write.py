@@ -23,7 +23,6 @@ from backout.errors import (
     RepositoryNotFound,
 )
 from backout.kube.sanitise import sanitise
-from backout.mechanisms.helm.restore import captured_object
 from backout.mechanisms.objects.history import found_as, holds, live_object, resource_of
 from backout.mechanisms.objects.steps import describe
 from backout.mechanisms.port import StepContext, StepOutcome
@@ -31,7 +30,7 @@ from backout.model.message import msg
 from backout.model.plan import Step
 from backout.model.target import ObjectRef
 from backout.snapshots import source
-from backout.snapshots.capture import CaptureStore
+from backout.snapshots.capture import CaptureStore, captured_object
 from backout.snapshots.desired import must_recreate, update, without_addresses, without_node_ports
 from backout.snapshots.repository import Repository
 

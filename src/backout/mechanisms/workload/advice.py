@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, Object
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.templates import references
+from backout.kube.workloads import desired, on_delete, ordered
+from backout.mechanisms.common.steps import params_of
 from backout.mechanisms.workload.history import Past, Snapshot
-from backout.mechanisms.workload.objects import RESOURCES, desired, on_delete, ordered
-from backout.mechanisms.workload.steps import params_of
 from backout.model.message import Message, msg
 from backout.model.plan import Access, Check, Risk, Step
 from backout.model.target import ObjectRef, Target
@@ -154,7 +155,7 @@ def _images(template: dict[str, Any]) -> dict[str, str]:
 
 def access(kind: str, namespace: str, steps: list[Step]) -> list[Access]:
     """Every right that the steps and the checks need."""
-    resource = RESOURCES[kind]
+    resource = WORKLOAD_RESOURCES[kind]
     found = {Access(verb, resource.group, resource.plural, namespace) for verb in ("get", "list", "watch", "patch")}
     kept = REPLICASETS if kind == "Deployment" else CONTROLLERREVISIONS
     found |= {Access("list", kept.group, kept.plural, namespace)}

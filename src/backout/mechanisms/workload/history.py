@@ -4,7 +4,7 @@
 Evidence for "good": its pods run now and are ready without a recent crash; or ``status.currentRevision`` shows that
 every pod had reached it; or availability lasted until the next revision began. Evidence against: its pods fail now, or
 it never took over. A revision without either is unknown, however near it stands. The rules are those by which releases
-are judged (`backout.mechanisms.helm.findings`), so that both ways back say the same of the same workload.
+are judged (`backout.mechanisms.common.findings`), so that both ways back say the same of the same workload.
 """
 
 from __future__ import annotations
@@ -16,15 +16,31 @@ from typing import Any
 import msgspec
 
 from backout.cluster.port import ClusterReader, Object
-from backout.errors import AccessDenied
+from backout.errors import AccessDenied, RefusedError
 from backout.helm.workloads import Workload
+from backout.kube.names import CHANGE_CAUSE
 from backout.kube.templates import digest_of, images, plain_template
-from backout.mechanisms.helm.evidence import Generation, Seen, gather
-from backout.mechanisms.helm.findings import Finding, Span, findings
-from backout.mechanisms.workload.objects import CHANGE_CAUSE, load, ref_of, revisions_of, template_digest
+from backout.kube.workloads import template_digest
+from backout.mechanisms.common.evidence import Generation, Seen, gather
+from backout.mechanisms.common.findings import Finding, Span, findings
+from backout.mechanisms.common.workloads import load, revisions_of
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
-from backout.model.target import Target
+from backout.model.target import WORKLOADS, ObjectRef, Target
+
+
+def ref_of(target: Target) -> ObjectRef:
+    """The object that a target names.
+
+    Raises:
+        RefusedError: it is no workload.
+    """
+    kind = WORKLOADS.get(target.kind)
+    if kind is None:
+        raise RefusedError(
+            "{target} is no workload.", target=str(target), expected="a deployment, statefulset, daemonset"
+        )
+    return ObjectRef("apps/v1", kind, target.name, target.namespace)
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):

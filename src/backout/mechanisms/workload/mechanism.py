@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from backout.cluster.port import ClusterReader
+from backout.mechanisms.common import patching, pods
 from backout.mechanisms.port import PLAIN, Effect, Options, Prepare, nothing
-from backout.mechanisms.workload import change, history, pods
+from backout.mechanisms.workload import change, history
 from backout.mechanisms.workload.reading import Ground, WorkloadReading, look_around
 from backout.model.target import Target
 
@@ -39,8 +40,8 @@ class WorkloadMechanism:
         """The effects by action."""
         return {
             "workload.undo": change.undo,
-            "workload.set-partition": change.set_partition,
-            "workload.set-paused": change.set_paused,
+            "workload.set-partition": patching.set_partition,
+            "workload.set-paused": patching.set_paused,
             "workload.replace-stuck-pods": pods.replace_stuck,
             "workload.delete-outdated-pods": pods.delete_outdated,
             "workload.wait-ready": pods.wait_ready,

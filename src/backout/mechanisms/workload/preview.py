@@ -8,10 +8,11 @@ from typing import Any
 from backout.cluster.port import ClusterReader, Object
 from backout.errors import AccessDenied, BackoutError, Conflict, Invalid
 from backout.kube.diff import diff_objects
+from backout.kube.names import CHANGE_CAUSE
 from backout.kube.templates import plain_template
-from backout.mechanisms.workload.change import dry_run, moved
+from backout.mechanisms.common.patching import moved
+from backout.mechanisms.workload.change import dry_run
 from backout.mechanisms.workload.history import Past, Snapshot
-from backout.mechanisms.workload.objects import CHANGE_CAUSE
 from backout.model.change import Action, Changes, ObjectChange
 from backout.model.message import Message, msg
 from backout.model.plan import Step

@@ -11,12 +11,12 @@ import msgspec
 
 from backout.cluster.port import SERVICES, ClusterReader, Object
 from backout.errors import AccessDenied, Conflict, Invalid, RefusedError, RevisionNotFound
+from backout.mechanisms.common.steps import replace_stuck
 from backout.mechanisms.port import Draft, unprepared
 from backout.mechanisms.workload import advice
 from backout.mechanisms.workload import preview as previews
 from backout.mechanisms.workload import steps as stepping
-from backout.mechanisms.workload.history import Past, Snapshot
-from backout.mechanisms.workload.objects import ref_of
+from backout.mechanisms.workload.history import Past, Snapshot, ref_of
 from backout.mechanisms.workload.preview import Asked
 from backout.model.change import ObjectChange
 from backout.model.plan import Access, Check
@@ -103,7 +103,7 @@ class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
 def _access(target: Target) -> tuple[Access, ...]:
     """Whether pods will have to be deleted shows only once the template is back."""
     ref = ref_of(target)
-    may = [stepping.replace_stuck(ref, target)] if ref.kind != "Deployment" else []
+    may = [replace_stuck(ref, target)] if ref.kind != "Deployment" else []
     return tuple(advice.access(ref.kind, target.namespace, may))
 
 

@@ -10,18 +10,18 @@ from contextlib import asynccontextmanager
 from backout.cluster.port import PODS, REPLICASETS, ClusterReader, Object, Resource
 from backout.errors import BackoutError, ObjectNotFound
 from backout.kube.pod_health import finished_of
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.templates import digest_of
-from backout.mechanisms.workload.objects import (
-    RESOURCES,
+from backout.kube.workloads import (
     controller_uid,
     label_in,
     observed,
     revision_label,
-    revisions_of,
     selector_of,
     template_digest,
     template_in,
 )
+from backout.mechanisms.common.workloads import revisions_of
 
 GATHER = 0.02
 """Seconds in which further events are taken in before looking: changes come in bunches."""
@@ -114,7 +114,7 @@ class Live:
 
     async def _follow_itself(self, synced: asyncio.Event) -> None:
         meta = self.obj["metadata"]
-        resource = RESOURCES[self.kind]
+        resource = WORKLOAD_RESOURCES[self.kind]
         try:
             async for event in self.cluster.watch(resource, meta["namespace"], fields=f"metadata.name={meta['name']}"):
                 if event.type == "SYNCED":

@@ -21,7 +21,7 @@ import msgspec
 
 from backout.helm.workloads import Workload
 from backout.kube.templates import best_match
-from backout.mechanisms.helm.evidence import Generation, Seen, SeenPod
+from backout.mechanisms.common.evidence import Generation, Seen, SeenPod
 from backout.model.message import Message, msg
 
 AT_ONCE = timedelta(seconds=60)

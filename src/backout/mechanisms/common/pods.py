@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager
 
 from backout.cluster.port import PODS, Object
 from backout.errors import Conflict, NotVerifiedError, ObjectNotFound, TimedOut
+from backout.kube.workloads import on_delete, ordered
+from backout.mechanisms.common.live import Live, following
+from backout.mechanisms.common.ready import assess, failure, gave_up, is_ready, outdated_pods, stuck_pods
+from backout.mechanisms.common.workloads import load
 from backout.mechanisms.port import StepContext, StepOutcome
-from backout.mechanisms.workload.live import Live, following
-from backout.mechanisms.workload.objects import load, on_delete, ordered
-from backout.mechanisms.workload.ready import assess, failure, gave_up, is_ready, outdated_pods, stuck_pods
 from backout.model.message import Message, msg
 from backout.model.plan import Step
 

@@ -9,7 +9,7 @@ from backout.cluster.port import Object
 from backout.kube import projections
 from backout.kube.pod_health import health_of
 from backout.kube.rollout import Rollout, rollout, rollout_with_pods
-from backout.mechanisms.workload.objects import observed, ordinal, partition_of, revision_label
+from backout.kube.workloads import observed, ordinal, partition_of, revision_label
 from backout.model.message import Message
 
 

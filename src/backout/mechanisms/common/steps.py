@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps on workloads and their pods, as builders for every way back. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS
+from backout.kube.resources import WORKLOAD_RESOURCES
+from backout.model.message import msg
+from backout.model.plan import Access, Compensation, Step
+from backout.model.target import ObjectRef, Target
+
+TIMEOUT = 300.0
+
+
+def params_of(ref: ObjectRef) -> dict[str, Any]:
+    """How a step names its object."""
+    return {"api_version": ref.api_version, "kind": ref.kind, "name": ref.name, "namespace": ref.namespace}
+
+
+def writing(ref: ObjectRef) -> tuple[Access, ...]:
+    """What it takes to change the workload object itself, and to find its former templates."""
+    resource = WORKLOAD_RESOURCES[ref.kind]
+    kept = REPLICASETS if ref.kind == "Deployment" else CONTROLLERREVISIONS
+    return (
+        *(Access(verb, resource.group, resource.plural, ref.namespace) for verb in ("get", "list", "watch", "patch")),
+        *(Access(verb, kept.group, kept.plural, ref.namespace) for verb in ("list", "watch")),
+        *(Access(verb, PODS.group, PODS.plural, ref.namespace) for verb in ("list", "watch")),
+    )
+
+
+def set_partition(ref: ObjectRef, target: Target, before: int, after: int) -> Step:
+    """Lets the update go below the ordinals that a left-over partition holds back."""
+    base = params_of(ref)
+    return Step(
+        id="partition",
+        action="workload.set-partition",
+        target=target,
+        title=msg(
+            "Set the partition from {before} to {after}: it holds pods below {before} at another revision",
+            before=before,
+            after=after,
+        ),
+        params={**base, "partition": after},
+        precondition={"uid": ref.uid},
+        effect=msg("Every ordinal gets the revision in force."),
+        compensation=Compensation("workload.set-partition", {**base, "partition": before}, writing(ref)),
+        timeout=60.0,
+    )
+
+
+def set_paused(ref: ObjectRef, target: Target, *, before: bool, after: bool) -> Step:
+    """Resumes a paused rollout (the template is good again by then), or pauses it as it was."""
+    base = params_of(ref)
+    title = msg("Pause the rollout again, as it was") if after else msg("Resume the rollout, so that bad pods go")
+    return Step(
+        id="pause" if after else "resume",
+        action="workload.set-paused",
+        target=target,
+        title=title,
+        params={**base, "paused": after},
+        precondition={"uid": ref.uid},
+        compensation=Compensation("workload.set-paused", {**base, "paused": before}, writing(ref)),
+        timeout=60.0,
+    )
+
+
+def replace_stuck(ref: ObjectRef, target: Target, *, id: str = "replace-stuck") -> Step:
+    """Deletes the pods that an OrderedReady set would wait for in vain, one at a time."""
+    return Step(
+        id=id,
+        action="workload.replace-stuck-pods",
+        target=target,
+        params=params_of(ref),
+        title=msg("Replace pods of {ref} that are stuck on another revision", ref=str(ref)),
+        effect=msg("Every pod of {ref} runs the revision in force.", ref=str(ref)),
+        timeout=TIMEOUT,
+    )
+
+
+def delete_outdated(ref: ObjectRef, target: Target, *, id: str = "delete-outdated") -> Step:
+    """Deletes what an OnDelete set leaves on another revision, one pod at a time, each when the last one is ready."""
+    return Step(
+        id=id,
+        action="workload.delete-outdated-pods",
+        target=target,
+        params=params_of(ref),
+        title=msg("Replace pods of {ref} one by one (its updateStrategy is OnDelete)", ref=str(ref)),
+        effect=msg("Every pod of {ref} runs the revision in force.", ref=str(ref)),
+        timeout=2 * TIMEOUT,
+    )
+
+
+def wait_ready(ref: ObjectRef, target: Target, *, id: str = "wait-ready", timeout: float = TIMEOUT) -> Step:
+    """Waits until all pods are ready at the revision in force, or it is clear that they will not be."""
+    return Step(
+        id=id,
+        action="workload.wait-ready",
+        target=target,
+        params=params_of(ref),
+        title=msg("Wait until {ref} is ready", ref=str(ref)),
+        effect=msg("All pods of {ref} are ready, at the revision in force.", ref=str(ref)),
+        timeout=timeout,
+    )
