@@ -106,10 +106,12 @@ def test_nothing_is_made_without_a_running_operator_and_nothing_of_what_is_pause
             await c.until(PODS, lambda: any(not pod_ready(pod) for pod in c.plane.informers.of(PODS).all()))
             assert the_set(c) is None
             await c.api.patch(
-                DEPLOYMENTS, "op",
+                DEPLOYMENTS,
+                "op",
                 [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": f"{OPERATOR}:v0.73.0"}],
-                NS, content_type="application/json-patch+json",
-            )  # fmt: skip
+                NS,
+                content_type="application/json-patch+json",
+            )
             found = await until_status(c, Reconciled="Unknown")
             assert found["status"]["paused"] is True and the_set(c) is None
             await c.api.patch(PROMETHEUSES, "main", {"spec": {"paused": False}}, NS, content_type=MERGE_PATCH)

@@ -23,22 +23,62 @@ Object = dict[str, Any]
 
 _MEANT_ZERO = frozenset(
     {
-        "replicas", "revisionHistoryLimit", "progressDeadlineSeconds", "terminationGracePeriodSeconds", "backoffLimit",
-        "allowPrivilegeEscalation", "automountServiceAccountToken", "enableServiceLinks", "runAsUser", "runAsGroup", "fsGroup",
-        "tolerationSeconds", "ttlSecondsAfterFinished", "activeDeadlineSeconds", "maxSurge", "maxUnavailable", "minAvailable",
-        "defaultMode", "mode", "completions", "parallelism", "successfulJobsHistoryLimit", "failedJobsHistoryLimit",
-        "minReplicas", "maxReplicas", "stabilizationWindowSeconds", "attachRequired", "apiGroup", "storageClassName",
-        "expirationSeconds", "startingDeadlineSeconds",
+        "replicas",
+        "revisionHistoryLimit",
+        "progressDeadlineSeconds",
+        "terminationGracePeriodSeconds",
+        "backoffLimit",
+        "allowPrivilegeEscalation",
+        "automountServiceAccountToken",
+        "enableServiceLinks",
+        "runAsUser",
+        "runAsGroup",
+        "fsGroup",
+        "tolerationSeconds",
+        "ttlSecondsAfterFinished",
+        "activeDeadlineSeconds",
+        "maxSurge",
+        "maxUnavailable",
+        "minAvailable",
+        "defaultMode",
+        "mode",
+        "completions",
+        "parallelism",
+        "successfulJobsHistoryLimit",
+        "failedJobsHistoryLimit",
+        "minReplicas",
+        "maxReplicas",
+        "stabilizationWindowSeconds",
+        "attachRequired",
+        "apiGroup",
+        "storageClassName",
+        "expirationSeconds",
+        "startingDeadlineSeconds",
     }
-)  # fmt: skip
+)
 """Fields whose zero is not the same as their absence: pointers in the API's types, with another default or none."""
 
 _TEXTS = frozenset(
     {
-        "labels", "annotations", "data", "binaryData", "stringData", "matchLabels", "nodeSelector", "parameters", "hard",
-        "limits", "requests", "capacity", "volumeAttributes", "default", "defaultRequest", "min", "max",
+        "labels",
+        "annotations",
+        "data",
+        "binaryData",
+        "stringData",
+        "matchLabels",
+        "nodeSelector",
+        "parameters",
+        "hard",
+        "limits",
+        "requests",
+        "capacity",
+        "volumeAttributes",
+        "default",
+        "defaultRequest",
+        "min",
+        "max",
     }
-)  # fmt: skip
+)
 """Maps of texts: a key with an empty value is a key."""
 
 

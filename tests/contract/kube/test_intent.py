@@ -97,10 +97,21 @@ MANIFESTS = [
     workload("DaemonSet"),
     workload("ReplicaSet", replicas=2),
     thing("batch/v1", "Job", spec={"template": {"spec": JOB}, "backoffLimit": 0}),
-    thing("batch/v1", "CronJob", spec={"schedule": "0 0 * * *", "suspend": False,
-                                       "jobTemplate": {"spec": {"template": {"spec": JOB}}}}),
-    thing("v1", "Service", spec={"ports": [{"port": 80}, {"port": 81, "name": "b", "targetPort": "web"}],
-                                 "selector": LABELS, "externalIPs": []} | {"ports": [{"port": 80}]}),
+    thing(
+        "batch/v1",
+        "CronJob",
+        spec={"schedule": "0 0 * * *", "suspend": False, "jobTemplate": {"spec": {"template": {"spec": JOB}}}},
+    ),
+    thing(
+        "v1",
+        "Service",
+        spec={
+            "ports": [{"port": 80}, {"port": 81, "name": "b", "targetPort": "web"}],
+            "selector": LABELS,
+            "externalIPs": [],
+        }
+        | {"ports": [{"port": 80}]},
+    ),
     thing("v1", "Service", spec={"type": "NodePort", "ports": [{"port": 80, "targetPort": 8080}]}),
     thing("v1", "Service", spec={"clusterIP": "None", "ports": [], "selector": LABELS}),
     thing("v1", "Service", spec={"type": "LoadBalancer", "ports": [{"port": 80}], "sessionAffinity": "ClientIP"}),
@@ -113,18 +124,49 @@ MANIFESTS = [
     thing("v1", "LimitRange", spec={"limits": [{"type": "Container", "max": {"cpu": "1"}, "min": {"memory": "1Mi"}}]}),
     thing("v1", "ResourceQuota", spec={"hard": {"pods": "10", "limits.cpu": "1000m"}}),
     thing("rbac.authorization.k8s.io/v1", "Role", rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]),
-    thing("rbac.authorization.k8s.io/v1", "RoleBinding", roleRef={"kind": "Role", "name": "x"},
-          subjects=[{"kind": "ServiceAccount", "name": "x", "namespace": "default"}, {"kind": "Group", "name": "g"}]),
-    thing("networking.k8s.io/v1", "NetworkPolicy", spec={"podSelector": {}, "ingress": [
-        {"from": [{"namespaceSelector": {}}], "ports": [{"port": 80}]}]}),
-    thing("networking.k8s.io/v1", "NetworkPolicy", spec={"podSelector": {}, "ingress": [], "egress": [{}],
-                                                         "policyTypes": ["Ingress", "Egress"]}),
-    thing("networking.k8s.io/v1", "Ingress", spec={"rules": [{"host": "x.example", "http": {"paths": [
-        {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "x", "port": {"number": 80}}}}]}}]}),
+    thing(
+        "rbac.authorization.k8s.io/v1",
+        "RoleBinding",
+        roleRef={"kind": "Role", "name": "x"},
+        subjects=[{"kind": "ServiceAccount", "name": "x", "namespace": "default"}, {"kind": "Group", "name": "g"}],
+    ),
+    thing(
+        "networking.k8s.io/v1",
+        "NetworkPolicy",
+        spec={"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": {}}], "ports": [{"port": 80}]}]},
+    ),
+    thing(
+        "networking.k8s.io/v1",
+        "NetworkPolicy",
+        spec={"podSelector": {}, "ingress": [], "egress": [{}], "policyTypes": ["Ingress", "Egress"]},
+    ),
+    thing(
+        "networking.k8s.io/v1",
+        "Ingress",
+        spec={
+            "rules": [
+                {
+                    "host": "x.example",
+                    "http": {
+                        "paths": [
+                            {
+                                "path": "/",
+                                "pathType": "Prefix",
+                                "backend": {"service": {"name": "x", "port": {"number": 80}}},
+                            }
+                        ]
+                    },
+                }
+            ]
+        },
+    ),
     thing("policy/v1", "PodDisruptionBudget", spec={"maxUnavailable": 0, "selector": {"matchLabels": LABELS}}),
-    thing("autoscaling/v2", "HorizontalPodAutoscaler", spec={
-        "maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x"}}),
-]  # fmt: skip
+    thing(
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        spec={"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x"}},
+    ),
+]
 
 
 def charts() -> Iterator[Obj]:

@@ -25,27 +25,64 @@ def thing(
 SIGNED = [
     (thing({f"{FLUX}/name": "rel", f"{FLUX}/namespace": "flux-system"}), "flux", "helmrelease/rel"),
     (thing({f"{KUSTOMIZE}/name": "apps", f"{KUSTOMIZE}/namespace": "flux-system"}), "flux", "kustomization/apps"),
-    (thing(None, {f"{OBJECTSET}-gvk": "fleet.cattle.io/v1alpha1, Kind=BundleDeployment", f"{OBJECTSET}-name": "b"}),
-     "fleet", "bundledeployment/b"),
-    (thing(None, {f"{OBJECTSET}-gvk": "helm.cattle.io/v1, Kind=HelmChart", f"{OBJECTSET}-name": "traefik",
-                  f"{OBJECTSET}-namespace": "kube-system"}), "helmchart", "helmchart/traefik"),
-    (thing(None, {f"{OBJECTSET}-gvk": "k3s.cattle.io/v1, Kind=Addon", f"{OBJECTSET}-name": "coredns"}),
-     "helmchart", "addon/coredns"),
-    (thing(None, {"projectsveltos.io/owner-kind": "ClusterProfile", "projectsveltos.io/owner-name": "prod"}),
-     "sveltos", "clusterprofile/prod"),
-    (thing(None, None, {"apiVersion": "config.projectsveltos.io/v1alpha1", "kind": "ClusterProfile", **OWNER}),
-     "sveltos", "clusterprofile/x"),
-    (thing(None, None, {"apiVersion": "work.open-cluster-management.io/v1", "kind": "AppliedManifestWork", **OWNER}),
-     "ocm", "appliedmanifestwork/x"),
-    (thing(None, None, {"apiVersion": "placement.kubernetes-fleet.io/v1", "kind": "AppliedWork", **OWNER}),
-     "kubefleet", "appliedwork/x"),
-    (thing({"kapp.k14s.io/app": "1645"}, {"kapp.k14s.io/identity": "v1;shop/apps/Deployment/web;apps/v1"}),
-     "kapp", "app/1645"),
-    (thing(None, {"configmanagement.gke.io/managed": "enabled",
-                  "configsync.gke.io/resource-id": "apps_deployment_shop_web"}), "config-sync", "rootsync/root"),
+    (
+        thing(None, {f"{OBJECTSET}-gvk": "fleet.cattle.io/v1alpha1, Kind=BundleDeployment", f"{OBJECTSET}-name": "b"}),
+        "fleet",
+        "bundledeployment/b",
+    ),
+    (
+        thing(
+            None,
+            {
+                f"{OBJECTSET}-gvk": "helm.cattle.io/v1, Kind=HelmChart",
+                f"{OBJECTSET}-name": "traefik",
+                f"{OBJECTSET}-namespace": "kube-system",
+            },
+        ),
+        "helmchart",
+        "helmchart/traefik",
+    ),
+    (
+        thing(None, {f"{OBJECTSET}-gvk": "k3s.cattle.io/v1, Kind=Addon", f"{OBJECTSET}-name": "coredns"}),
+        "helmchart",
+        "addon/coredns",
+    ),
+    (
+        thing(None, {"projectsveltos.io/owner-kind": "ClusterProfile", "projectsveltos.io/owner-name": "prod"}),
+        "sveltos",
+        "clusterprofile/prod",
+    ),
+    (
+        thing(None, None, {"apiVersion": "config.projectsveltos.io/v1alpha1", "kind": "ClusterProfile", **OWNER}),
+        "sveltos",
+        "clusterprofile/x",
+    ),
+    (
+        thing(None, None, {"apiVersion": "work.open-cluster-management.io/v1", "kind": "AppliedManifestWork", **OWNER}),
+        "ocm",
+        "appliedmanifestwork/x",
+    ),
+    (
+        thing(None, None, {"apiVersion": "placement.kubernetes-fleet.io/v1", "kind": "AppliedWork", **OWNER}),
+        "kubefleet",
+        "appliedwork/x",
+    ),
+    (
+        thing({"kapp.k14s.io/app": "1645"}, {"kapp.k14s.io/identity": "v1;shop/apps/Deployment/web;apps/v1"}),
+        "kapp",
+        "app/1645",
+    ),
+    (
+        thing(
+            None,
+            {"configmanagement.gke.io/managed": "enabled", "configsync.gke.io/resource-id": "apps_deployment_shop_web"},
+        ),
+        "config-sync",
+        "rootsync/root",
+    ),
     (thing(None, {f"{ARGO}/tracking-id": "shop:apps/Deployment:shop/web"}), "argocd", "application/shop"),
     (thing({f"{ARGO}/instance": "shop"}), "argocd", "application/shop"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("obj", "tool", "name"), SIGNED)
@@ -66,13 +103,15 @@ UNSIGNED = [
     thing({"app.kubernetes.io/instance": "shop", "app.kubernetes.io/managed-by": "Helm"}),
     thing(None, {"meta.helm.sh/release-name": "shop"}),
     thing(None, {"configmanagement.gke.io/managed": "disabled"}),
-    thing(None, {"configmanagement.gke.io/managed": "enabled",
-                 "configsync.gke.io/resource-id": "apps_deployment_shop_another"}),
+    thing(
+        None,
+        {"configmanagement.gke.io/managed": "enabled", "configsync.gke.io/resource-id": "apps_deployment_shop_another"},
+    ),
     thing({"kapp.k14s.io/app": "copied with the labels"}),
     thing(None, {f"{OBJECTSET}-gvk": "management.cattle.io/v3, Kind=Cluster", f"{OBJECTSET}-name": "c-4sjtl"}),
     thing(None, None, {"apiVersion": "apps/v1", "kind": "ReplicaSet", **OWNER}),
     thing(None, None, {"apiVersion": "example.com/v1", "kind": "AppliedWork", **OWNER}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("obj", UNSIGNED)

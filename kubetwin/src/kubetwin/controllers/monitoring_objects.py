@@ -23,9 +23,17 @@ OPERATOR = "prometheus-operator"
 _DURATION = re.compile(r"^(0|(([0-9]+)y)?(([0-9]+)w)?(([0-9]+)d)?(([0-9]+)h)?(([0-9]+)m)?(([0-9]+)s)?(([0-9]+)ms)?)$")
 _SEMVER = re.compile(r"^v?\d+\.\d+\.\d+([-+].*)?$")
 _CARRIED = (
-    "nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "serviceAccountName", "imagePullSecrets",
-    "priorityClassName", "hostNetwork", "securityContext", "dnsPolicy",
-)  # fmt: skip
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "topologySpreadConstraints",
+    "serviceAccountName",
+    "imagePullSecrets",
+    "priorityClassName",
+    "hostNetwork",
+    "securityContext",
+    "dnsPolicy",
+)
 """Fields of the resource that its pods have under the same name."""
 
 
@@ -47,14 +55,38 @@ class Made:
 KINDS: Mapping[str, Made] = {
     made.kind: made
     for made in (
-        Made("Prometheus", "prometheuses", "prometheus", "prometheus-operated", "prometheus",
-             "quay.io/prometheus/prometheus", "v2.51.0", 9090),
-        Made("Alertmanager", "alertmanagers", "alertmanager", "alertmanager-operated", "alertmanager",
-             "quay.io/prometheus/alertmanager", "v0.27.0", 9093),
-        Made("ThanosRuler", "thanosrulers", "thanos-ruler", "thanos-ruler-operated", "thanos-ruler",
-             "quay.io/thanos/thanos", "v0.34.1", 10902),
+        Made(
+            "Prometheus",
+            "prometheuses",
+            "prometheus",
+            "prometheus-operated",
+            "prometheus",
+            "quay.io/prometheus/prometheus",
+            "v2.51.0",
+            9090,
+        ),
+        Made(
+            "Alertmanager",
+            "alertmanagers",
+            "alertmanager",
+            "alertmanager-operated",
+            "alertmanager",
+            "quay.io/prometheus/alertmanager",
+            "v0.27.0",
+            9093,
+        ),
+        Made(
+            "ThanosRuler",
+            "thanosrulers",
+            "thanos-ruler",
+            "thanos-ruler-operated",
+            "thanos-ruler",
+            "quay.io/thanos/thanos",
+            "v0.34.1",
+            10902,
+        ),
     )
-}  # fmt: skip
+}
 
 
 class Refused(Exception):

@@ -206,10 +206,14 @@ class MonitoringOperator(Controller):
             conditions = set_condition(
                 conditions,
                 {
-                    "type": kind, "status": status, "reason": because, "message": text, "observedGeneration": generation,
+                    "type": kind,
+                    "status": status,
+                    "reason": because,
+                    "message": text,
+                    "observedGeneration": generation,
                     "lastTransitionTime": stamp() if changed or before is None else before.get("lastTransitionTime"),
                 },
-            )  # fmt: skip
+            )
         body = {
             **status_of(obj),
             "paused": bool((obj.get("spec") or {}).get("paused")),

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a custom resource is as its operator says it should be, from its status alone. Pure.
+
+There is no one convention. Facts: sigs.k8s.io/cli-utils pkg/kstatus (observedGeneration, Ready, Reconciling, Stalled),
+kubernetes community api-conventions.md (conditions, their polarity), prometheus-operator pkg/operator/status.go (``Available`` may
+be ``Degraded``), older operators' ``status.phase`` and ``status.state``. What none of them tells is unknown, never ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from backout.model.redaction import redact_text
+
+_GOOD = (
+    "Ready",
+    "Available",
+    "Reconciled",
+    "Healthy",
+    "Synced",
+    "Succeeded",
+    "Applied",
+    "Valid",
+    "Accepted",
+    "Established",
+    "Released",
+)
+"""Types of conditions that are True when all is well."""
+_BAD = (
+    "Stalled",
+    "Degraded",
+    "Failed",
+    "Failure",
+    "Error",
+    "ReconcileError",
+    "ReconcileFailed",
+    "Invalid",
+    "Unhealthy",
+)
+"""Types of conditions that are False when all is well."""
+_UNDER_WAY = ("Reconciling", "Progressing", "Updating", "Pending", "Creating", "Initializing", "Terminating")
+_PHASES = {
+    **dict.fromkeys(
+        ("running", "ready", "active", "healthy", "succeeded", "bound", "available", "deployed", "online", "ok"),
+        "ready",
+    ),
+    **dict.fromkeys(("failed", "error", "degraded", "unhealthy", "crashloopbackoff", "invalid", "lost"), "failed"),
+    **dict.fromkeys(
+        (
+            "pending",
+            "creating",
+            "updating",
+            "upgrading",
+            "initializing",
+            "provisioning",
+            "progressing",
+            "scaling",
+            "deleting",
+        ),
+        "under-way",
+    ),
+}
+_SHOWN = 300
+
+
+class CustomState(StrEnum):
+    """``UNKNOWN``: nothing that is known tells."""
+
+    READY = "ready"
+    UNDER_WAY = "under-way"
+    FAILED = "failed"
+    PAUSED = "paused"
+    UNKNOWN = "unknown"
+
+
+class CustomHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """What a resource's status says. ``reason`` and ``message`` are the operator's own words; ``since`` when it began."""
+
+    state: CustomState
+    reason: str = ""
+    message: str = ""
+    since: datetime | None = None
+
+
+def custom_health(obj: Mapping[str, Any]) -> CustomHealth:
+    """The health of a custom resource as the API gives it."""
+    meta, status = obj.get("metadata") or {}, obj.get("status")
+    if meta.get("deletionTimestamp"):
+        return CustomHealth(state=CustomState.UNDER_WAY, reason="Deleting")
+    if _paused(obj):
+        return CustomHealth(state=CustomState.PAUSED, reason="Paused")
+    if not isinstance(status, Mapping) or not status:
+        return CustomHealth(state=CustomState.UNKNOWN, reason="NoStatus")
+    generation = meta.get("generation") or 0
+    if _behind(status.get("observedGeneration"), generation):
+        return CustomHealth(state=CustomState.UNDER_WAY, reason="NotObserved")
+    conditions = [c for c in status.get("conditions") or () if isinstance(c, Mapping) and c.get("type")]
+    if any(_behind(c.get("observedGeneration"), generation) for c in conditions if c["type"] in (*_GOOD, *_BAD)):
+        return CustomHealth(state=CustomState.UNDER_WAY, reason="NotObserved")
+    return (
+        _of_conditions(conditions)
+        or _of_phase(status)
+        or CustomHealth(state=CustomState.UNKNOWN, reason="NothingTells")
+    )
+
+
+def _paused(obj: Mapping[str, Any]) -> bool:
+    spec = obj.get("spec")
+    return isinstance(spec, Mapping) and (spec.get("paused") is True or spec.get("suspend") is True)
+
+
+def _behind(observed: Any, generation: int) -> bool:
+    return isinstance(observed, int) and not isinstance(observed, bool) and 0 < observed < generation
+
+
+def _of_conditions(conditions: list[Mapping[str, Any]]) -> CustomHealth | None:
+    """The worst of the conditions that are known; None when none is."""
+    under_way = any(c["type"] in _UNDER_WAY and c.get("status") == "True" for c in conditions)
+    told: list[tuple[int, CustomState, Mapping[str, Any]]] = []
+    for condition in conditions:
+        kind, status = str(condition["type"]), str(condition.get("status"))
+        if kind in _BAD and status == "True":
+            told.append((3, CustomState.FAILED, condition))
+        elif kind in _GOOD and status == "True":
+            told.append((0, CustomState.READY, condition))
+        elif kind in _GOOD and status == "Unknown":
+            told.append((1, CustomState.UNKNOWN, condition))
+        elif kind in _GOOD:
+            # "False", and words of an operator's own such as Degraded.
+            state = CustomState.UNDER_WAY if under_way else CustomState.FAILED
+            told.append((2, state, condition))
+        elif kind in _UNDER_WAY and status == "True":
+            told.append((1, CustomState.UNDER_WAY, condition))
+    if not told:
+        return None
+    _, state, worst = max(told, key=lambda item: item[0])
+    return CustomHealth(
+        state=state,
+        reason=str(worst.get("reason") or worst["type"]) if state is not CustomState.READY else "",
+        message=redact_text(str(worst.get("message") or ""))[:_SHOWN] if state is not CustomState.READY else "",
+        since=_time(worst.get("lastTransitionTime")),
+    )
+
+
+def _of_phase(status: Mapping[str, Any]) -> CustomHealth | None:
+    for field in ("phase", "state", "health"):
+        word = status.get(field)
+        found = _PHASES.get(word.lower()) if isinstance(word, str) else None
+        if found is not None:
+            said = status.get("message") or status.get("reason") or ""
+            return CustomHealth(
+                state=CustomState(found),
+                reason=str(word) if found != "ready" else "",
+                message=redact_text(str(said))[:_SHOWN] if found != "ready" else "",
+            )
+    return None
+
+
+def _time(text: Any) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
