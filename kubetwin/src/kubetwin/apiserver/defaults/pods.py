@@ -129,14 +129,24 @@ def _http_get(action: _Object) -> None:
     action.setdefault("scheme", "HTTP")
 
 
+_OF_SOURCES: dict[str, _Object] = {
+    **{source: {"defaultMode": _FILE_MODE} for source in ("secret", "configMap", "projected", "downwardAPI")},
+    "hostPath": {"type": ""},
+    "iscsi": {"iscsiInterface": "default"},
+    "rbd": {"pool": "rbd", "user": "admin", "keyring": "/etc/ceph/keyring"},
+    "azureDisk": {"cachingMode": "ReadWrite", "fsType": "ext4", "readOnly": False, "kind": "Shared"},
+    "scaleIO": {"storageMode": "ThinProvisioned", "fsType": "xfs"},
+}
+
+
 def _volume(volume: _Object) -> None:
     if len(volume) <= 1:
         volume.setdefault("emptyDir", {})
         return
-    for source in ("secret", "configMap", "projected", "downwardAPI"):
-        value = volume.get(source)
-        if value is not None:
-            value.setdefault("defaultMode", _FILE_MODE)
+    for source, defaults in _OF_SOURCES.items():
+        if volume.get(source) is not None:
+            for name, default in defaults.items():
+                volume[source].setdefault(name, default)
     if volume.get("downwardAPI"):
         _field_items(volume["downwardAPI"])
     for projection in (volume.get("projected") or {}).get("sources") or ():
@@ -144,21 +154,8 @@ def _volume(volume: _Object) -> None:
             projection["serviceAccountToken"].setdefault("expirationSeconds", 3600)
         if projection.get("downwardAPI"):
             _field_items(projection["downwardAPI"])
-    if volume.get("hostPath") is not None:
-        volume["hostPath"].setdefault("type", "")
     if volume.get("image") is not None:
         volume["image"].setdefault("pullPolicy", pull_policy(volume["image"].get("reference") or ""))
-    if volume.get("iscsi") is not None:
-        volume["iscsi"].setdefault("iscsiInterface", "default")
-    if volume.get("rbd") is not None:
-        for name, default in (("pool", "rbd"), ("user", "admin"), ("keyring", "/etc/ceph/keyring")):
-            volume["rbd"].setdefault(name, default)
-    if volume.get("azureDisk") is not None:
-        for name, value in (("cachingMode", "ReadWrite"), ("fsType", "ext4"), ("readOnly", False), ("kind", "Shared")):
-            volume["azureDisk"].setdefault(name, value)
-    if volume.get("scaleIO") is not None:
-        volume["scaleIO"].setdefault("storageMode", "ThinProvisioned")
-        volume["scaleIO"].setdefault("fsType", "xfs")
     claim = (volume.get("ephemeral") or {}).get("volumeClaimTemplate")
     if claim and claim.get("spec") is not None:
         claim["spec"].setdefault("volumeMode", "Filesystem")

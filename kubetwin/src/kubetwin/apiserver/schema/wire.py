@@ -202,33 +202,34 @@ def _sort(value: dict[str, Any]) -> None:
         value.update(items)
 
 
+# The types in which JSON gives a kind, and what Go calls it.
+_PLAIN: dict[int, tuple[tuple[type, ...], str]] = {
+    _BOOLEAN: ((bool,), "bool"),
+    _STRING: ((str,), "string"),
+    _NUMBER: ((int, float), "float64"),
+    _INT_OR_STRING: ((int, str), "int32"),
+}
+
+
 def _scalar(item: Any, node: Schema, kind: int) -> Any:
-    if kind == _FREE:
-        return item
     if kind == _INTEGER:
-        if type(item) is not int:
-            raise TypeMismatch(_found(item), _go_type(node))
-        bits = 31 if node.format == "int32" else 63
-        if not -(1 << bits) <= item < (1 << bits):
-            raise TypeMismatch(_found(item), _go_type(node))
-    elif kind == _BOOLEAN:
-        if type(item) is not bool:
-            raise TypeMismatch(_found(item), "bool")
-    elif kind == _STRING:
-        if type(item) is not str:
-            raise TypeMismatch(_found(item), "string")
-    elif kind == _NUMBER:
-        if type(item) not in (int, float):
-            raise TypeMismatch(_found(item), "float64")
-    elif kind == _INT_OR_STRING:
-        if type(item) not in (int, str):
-            raise TypeMismatch(_found(item), "int32")
+        return _integer(item, node)
+    if plain := _PLAIN.get(kind):
+        if type(item) not in plain[0]:
+            raise TypeMismatch(_found(item), plain[1])
     elif kind == _QUANTITY_KIND:
         return _canonical_quantity(item)
     elif kind == _BYTES:
         return _canonical_bytes(item)
     elif kind in (_TIME, _MICRO_TIME):
         return _canonical_time(item, micro=kind == _MICRO_TIME)
+    return item
+
+
+def _integer(item: Any, node: Schema) -> int:
+    bits = 31 if node.format == "int32" else 63
+    if type(item) is not int or not -(1 << bits) <= item < (1 << bits):
+        raise TypeMismatch(_found(item), _go_type(node))
     return item
 
 

@@ -71,31 +71,34 @@ def secret(errors: Errors, new: Object, old: Object | None) -> None:
         errors.invalid_all(f"data[{key}]", key, names.config_key(key))
     if sum(_decoded_length(value) for value in data.values()) > MAX_DATA:
         errors.too_long("data", MAX_DATA)
-    kind = new.get("type")
-    if kind == "kubernetes.io/service-account-token":
-        annotation = "kubernetes.io/service-account.name"
-        if not ((new.get("metadata") or {}).get("annotations") or {}).get(annotation):
-            errors.required(f"metadata.annotations[{annotation}]")
-    elif kind in ("kubernetes.io/dockercfg", "kubernetes.io/dockerconfigjson"):
-        key = ".dockercfg" if kind.endswith("cfg") else ".dockerconfigjson"
-        if key not in data:
-            errors.required(f"data[{key}]")
-        else:
-            try:
-                msgspec.json.decode(base64.b64decode(data[key] or ""), type=dict)
-            except (ValueError, *UNREADABLE):
-                errors.invalid(f"data[{key}]", "<secret contents redacted>", "unexpected end of JSON input")
-    elif kind == "kubernetes.io/basic-auth":
-        if "username" not in data and "password" not in data:
+    match new.get("type"):
+        case "kubernetes.io/service-account-token":
+            annotation = "kubernetes.io/service-account.name"
+            if not ((new.get("metadata") or {}).get("annotations") or {}).get(annotation):
+                errors.required(f"metadata.annotations[{annotation}]")
+        case "kubernetes.io/dockercfg":
+            _json_in(errors, data, ".dockercfg")
+        case "kubernetes.io/dockerconfigjson":
+            _json_in(errors, data, ".dockerconfigjson")
+        case "kubernetes.io/basic-auth" if "username" not in data and "password" not in data:
             errors.required("data[username]")
             errors.required("data[password]")
-    elif kind == "kubernetes.io/ssh-auth":
-        if not data.get("ssh-privatekey"):
+        case "kubernetes.io/ssh-auth" if not data.get("ssh-privatekey"):
             errors.required("data[ssh-privatekey]")
-    elif kind == "kubernetes.io/tls":
-        for key in ("tls.crt", "tls.key"):
-            if key not in data:
-                errors.required(f"data[{key}]")
+        case "kubernetes.io/tls":
+            for key in ("tls.crt", "tls.key"):
+                if key not in data:
+                    errors.required(f"data[{key}]")
+
+
+def _json_in(errors: Errors, data: Object, key: str) -> None:
+    if key not in data:
+        errors.required(f"data[{key}]")
+        return
+    try:
+        msgspec.json.decode(base64.b64decode(data[key] or ""), type=dict)
+    except (ValueError, *UNREADABLE):
+        errors.invalid(f"data[{key}]", "<secret contents redacted>", "unexpected end of JSON input")
 
 
 def claim_spec(errors: Errors, spec: Object, path: str) -> None:

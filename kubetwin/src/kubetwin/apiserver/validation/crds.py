@@ -38,36 +38,46 @@ def definition(errors: Errors, new: Object, old: Object | None) -> None:
         errors.invalid("spec.versions", versions, "must contain unique version names")
     if sum(bool(version.get("storage")) for version in versions) != 1:
         errors.invalid("spec.versions", versions or None, "must have exactly one version marked as storage version")
+    _names(errors, given)
+    _stored(errors, (new.get("status") or {}).get("storedVersions") or [], versions)
+    if old is not None:
+        _fixed(errors, spec, old)
+
+
+def _names(errors: Errors, given: Object) -> None:
     for field in ("plural", "singular", "kind", "listKind"):
         value = given.get(field) or ""
         if not value:
             errors.required(f"spec.names.{field}")
-        elif field in ("plural", "singular"):
-            errors.invalid_all(f"spec.names.{field}", value, names.dns_1035_label(value))
         else:
-            errors.invalid_all(f"spec.names.{field}", value, names.dns_1035_label(value.lower()))
+            label = value if field in ("plural", "singular") else value.lower()
+            errors.invalid_all(f"spec.names.{field}", value, names.dns_1035_label(label))
     if given.get("kind") and given.get("kind") == given.get("listKind"):
         errors.invalid("spec.names.listKind", given["listKind"], "kind and listKind may not be the same")
-    stored = (new.get("status") or {}).get("storedVersions") or []
+
+
+def _stored(errors: Errors, stored: list[str], versions: list[Object]) -> None:
     if not stored and not any(version.get("storage") for version in versions):
         errors.invalid("status.storedVersions", None, "must have at least one stored version")
+    served = [version.get("name") for version in versions]
     for index, version in enumerate(stored):
         if version not in served:
             text = f"missing from spec.versions; {version} was previously a storage version, and must remain in "
             text += "spec.versions until a storage migration ensures no data remains persisted in "
             text += f"{version} and removes {version} from status.storedVersions"
             errors.invalid(f"status.storedVersions[{index}]", version, text)
-    if old is not None:
-        before = old.get("spec") or {}
-        errors.immutable("spec.group", spec.get("group"), before.get("group"))
-        errors.immutable("spec.names.plural", given.get("plural"), (before.get("names") or {}).get("plural"))
-        established = any(
-            condition.get("type") == "Established" and condition.get("status") == "True"
-            for condition in (old.get("status") or {}).get("conditions") or ()
-        )
-        if established:
-            errors.immutable("spec.scope", scope, before.get("scope"))
-            errors.immutable("spec.names.kind", given.get("kind"), (before.get("names") or {}).get("kind"))
+
+
+def _fixed(errors: Errors, spec: Object, old: Object) -> None:
+    """What never changes, and what does not once the names are established."""
+    before, given = old.get("spec") or {}, spec.get("names") or {}
+    names_before = before.get("names") or {}
+    errors.immutable("spec.group", spec.get("group"), before.get("group"))
+    errors.immutable("spec.names.plural", given.get("plural"), names_before.get("plural"))
+    conditions = (old.get("status") or {}).get("conditions") or ()
+    if any(c.get("type") == "Established" and c.get("status") == "True" for c in conditions):
+        errors.immutable("spec.scope", spec.get("scope") or "", before.get("scope"))
+        errors.immutable("spec.names.kind", given.get("kind"), names_before.get("kind"))
 
 
 def _group(errors: Errors, group: str) -> None:

@@ -152,34 +152,46 @@ def _addresses(errors: Errors, spec: Object) -> None:
     elif all_of_them and not first:
         errors.invalid("spec.clusterIPs", all_of_them, "must be empty when `clusterIP` is not specified")
     families = spec.get("ipFamilies") or []
+    _check_families(errors, families, spec.get("ipFamilyPolicy"))
+    good = _are_addresses(errors, all_of_them)
+    if len(all_of_them) > 2:
+        errors.invalid("spec.clusterIPs", all_of_them, "may only hold up to 2 values")
+    if good and not _is_headless(spec):
+        _in_families(errors, all_of_them, families)
+
+
+def _check_families(errors: Errors, families: list[str], policy: str | None) -> None:
     for index, family in enumerate(families):
         if family not in _FAMILIES:
             errors.not_supported(f"spec.ipFamilies[{index}]", family, _FAMILIES)
         if family in families[:index]:
             errors.duplicate(f"spec.ipFamilies[{index}]", family)
-    policy = spec.get("ipFamilyPolicy")
     if policy and policy not in _FAMILY_POLICIES:
         errors.not_supported("spec.ipFamilyPolicy", policy, _FAMILY_POLICIES)
-    bad = False
-    for index, address in enumerate(all_of_them):
+
+
+def _are_addresses(errors: Errors, given: list[str]) -> bool:
+    """Whether each is an address, or the only one is None."""
+    good = True
+    for index, address in enumerate(given):
         if index == 0 and address == "None":
-            if len(all_of_them) > 1:
-                bad = True
-                errors.invalid("spec.clusterIPs", all_of_them, "'None' must be the first and only value")
+            if len(given) > 1:
+                good = False
+                errors.invalid("spec.clusterIPs", given, "'None' must be the first and only value")
             continue
-        bad |= not _address(errors, address, f"spec.clusterIPs[{index}]")
-    if len(all_of_them) > 2:
-        errors.invalid("spec.clusterIPs", all_of_them, "may only hold up to 2 values")
-    if bad or _is_headless(spec):
-        return
-    versions = [ipaddress.ip_address(address).version for address in all_of_them]
+        good &= _address(errors, address, f"spec.clusterIPs[{index}]")
+    return good
+
+
+def _in_families(errors: Errors, addresses: list[str], families: list[str]) -> None:
+    versions = [ipaddress.ip_address(address).version for address in addresses]
     if len(versions) == 2 and versions[0] == versions[1]:
         text = "may specify no more than one IP for each IP family"
-        errors.invalid("spec.clusterIPs", all_of_them, text)
+        errors.invalid("spec.clusterIPs", addresses, text)
     for index, (version, family) in enumerate(zip(versions, families, strict=False)):
         if family != f"IPv{version}":
             text = f"expected an {family} value as indicated by `ipFamilies[{index}]`"
-            errors.invalid(f"spec.clusterIPs[{index}]", all_of_them[index], text)
+            errors.invalid(f"spec.clusterIPs[{index}]", addresses[index], text)
 
 
 def _port_clashes(errors: Errors, ports: list[Object], kind: str) -> None:
