@@ -6,7 +6,7 @@ Clients read from them whether the server knows ``fieldValidation`` and ``dryRun
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from kubetwin.apiserver.resources import ResourceType, Subresource
 from kubetwin.apiserver.schema import definition_name
@@ -52,6 +52,59 @@ _SELECT = (
 )
 _LIST = ("allowWatchBookmarks", *_SELECT.split(), "watch")
 _DELETE_MANY = tuple(sorted({*_DELETE, *_SELECT.split()}))
+
+
+class _Operation(NamedTuple):
+    """What one verb does: ``answer`` and ``body`` say which definitions, ``word`` and ``infix`` are of its identifier."""
+
+    verb: str
+    method: str
+    action: str
+    word: str
+    text: str
+    answer: str
+    codes: tuple[int, ...]
+    query: tuple[str, ...] = ()
+    body: str = ""
+    infix: str = ""
+
+
+class _About(NamedTuple):
+    """What operations are on."""
+
+    suffix: str
+    """Of their identifiers."""
+    texts: dict[str, str]
+    gvk: Item
+    definitions: dict[str, str]
+    patches: tuple[str, ...]
+
+
+_LISTING = _Operation("list", "get", "list", "list", "list or watch objects of kind {kind}", "list", (200,), _LIST)
+_MAKING = _Operation("create", "post", "post", "create", "create {made}", "own", (200, 201, 202), _WRITE, "own")
+_READING = _Operation("get", "get", "get", "read", "read {what}", "own", (200,))
+_REPLACING = _Operation("update", "put", "put", "replace", "replace {what}", "own", (200, 201), _WRITE, "own")
+_PATCHING = _Operation(
+    "patch", "patch", "patch", "patch", "partially update {what}", "own", (200, 201), (*_WRITE, "force"), "patch"
+)
+_DELETING = _Operation(
+    "delete", "delete", "delete", "delete", "delete {made}", "status", (200, 202), _DELETE, "options"
+)
+_DELETING_ALL = _Operation(
+    verb="deletecollection",
+    method="delete",
+    action="deletecollection",
+    word="delete",
+    text="delete collection of {kind}",
+    answer="status",
+    codes=(200,),
+    query=_DELETE_MANY,
+    body="options",
+    infix="Collection",
+)
+_COLLECTION = (_LISTING, _MAKING, _DELETING_ALL)
+_OBJECT = (_READING, _REPLACING, _PATCHING, _DELETING)
+_SUBRESOURCE = (_READING, _REPLACING, _PATCHING, _MAKING)
 
 
 def _query(name: str) -> Item:
@@ -106,180 +159,76 @@ class Paths:
     def add(self, resource: ResourceType) -> None:
         """The paths of a resource and its subresources."""
         own = self.name_of(resource.api_version, resource.kind)
-        listed = self.name_of(resource.api_version, resource.list_kind)
-        scope = "Namespaced" if resource.namespaced else ""
-        prefix = f"{self.root}/namespaces/{{namespace}}" if resource.namespaced else self.root
-        where = [_path("namespace", "the namespace of the object")] if resource.namespaced else []
-        verbs = set(resource.verbs)
-        self.names |= {own} if own else set()
         if not own:
             return
-        gvk = {"group": self.group, "version": self.version, "kind": resource.kind}
-        if "list" in verbs:
-            self.names.add(listed)
-        if resource.namespaced and "list" in verbs:
-            operation = self._operation(
-                "list",
-                f"list{self.camel}{resource.kind}ForAllNamespaces",
-                f"list or watch objects of kind {resource.kind}",
-                gvk,
-                _responses(listed, 200),
-            )
-            parameters = [_query(name) for name in sorted((*_LIST, "pretty"))]
-            self.items[f"{self.root}/{resource.resource}"] = {"get": operation, "parameters": parameters}
-        self._collection(resource, verbs, prefix, where, scope, own, listed, gvk)
-        self._object(resource, verbs, prefix, where, scope, own, gvk)
+        self.names.add(own)
+        kind, scope = resource.kind, "Namespaced" if resource.namespaced else ""
+        listed = self.name_of(resource.api_version, resource.list_kind)
+        gvk = {"group": self.group, "version": self.version, "kind": kind}
+        verbs = set(resource.verbs)
+        texts = {"kind": kind, "what": f"the specified {kind}", "made": f"{_article(kind)} {kind}"}
+        about = _About(f"{scope}{kind}", texts, gvk, {"own": own, "list": listed}, _patches(resource))
+        where = [_path("namespace", "the namespace of the object")] if resource.namespaced else []
+        path = f"{self.root}/{resource.resource}"
+        if resource.namespaced:
+            if "list" in verbs:
+                everywhere = about._replace(suffix=f"{kind}ForAllNamespaces")
+                operation = self._operation(_LISTING._replace(query=()), everywhere)
+                parameters = [_query(name) for name in sorted((*_LIST, "pretty"))]
+                self.items[path] = {"get": operation, "parameters": parameters}
+            path = f"{self.root}/namespaces/{{namespace}}/{resource.resource}"
+        self._put(path, verbs, _COLLECTION, about, where)
+        path = f"{path}/{{name}}"
+        self._put(path, verbs, _OBJECT, about, [_path("name", f"name of the {kind}"), *where])
         for subresource in resource.subresources.values():
-            self._subresource(resource, subresource, prefix, where, scope)
+            self._subresource(f"{path}/{subresource.name}", subresource, about, where)
 
-    def _operation(
-        self,
-        action: str,
-        identifier: str,
-        text: str,
-        gvk: Item,
-        responses: Item,
-        query: tuple[str, ...] = (),
-        body: Item | None = None,
-        *,
-        required: bool = True,
-    ) -> Item:
-        operation: Item = {"tags": [self.tag], "description": text, "operationId": identifier}
-        if query:
-            operation["parameters"] = [_query(name) for name in query]
-        if body is not None:
-            operation["requestBody"] = {"content": body, **({"required": True} if required else {})}
-        operation["responses"] = responses
-        operation["x-kubernetes-action"] = action
-        operation["x-kubernetes-group-version-kind"] = gvk
-        return operation
-
-    def _collection(
-        self,
-        resource: ResourceType,
-        verbs: set[str],
-        prefix: str,
-        where: list[Item],
-        scope: str,
-        own: str,
-        listed: str,
-        gvk: Item,
-    ) -> None:
-        kind, item = resource.kind, {}
-        if "list" in verbs:
-            item["get"] = self._operation(
-                "list",
-                f"list{self.camel}{scope}{kind}",
-                f"list or watch objects of kind {kind}",
-                gvk,
-                _responses(listed, 200),
-                _LIST,
-            )
-        if "create" in verbs:
-            item["post"] = self._operation(
-                "post",
-                f"create{self.camel}{scope}{kind}",
-                f"create {_article(kind)} {kind}",
-                gvk,
-                _responses(own, 200, 201, 202),
-                _WRITE,
-                _content(own, ("*/*",)),
-            )
-        if "deletecollection" in verbs:
-            self.names.add(DELETE_OPTIONS)
-            item["delete"] = self._operation(
-                "deletecollection",
-                f"delete{self.camel}Collection{scope}{kind}",
-                f"delete collection of {kind}",
-                gvk,
-                _responses(STATUS, 200),
-                _DELETE_MANY,
-                _content(DELETE_OPTIONS, ("*/*",)),
-                required=False,
-            )
-        if item:
-            self.items[f"{prefix}/{resource.resource}"] = {**item, "parameters": [*where, _query("pretty")]}
-
-    def _object(
-        self, resource: ResourceType, verbs: set[str], prefix: str, where: list[Item], scope: str, own: str, gvk: Item
-    ) -> None:
-        kind = resource.kind
-        item = self._reads_and_writes(resource, verbs, f"{self.camel}{scope}{kind}", "the specified " + kind, own, gvk)
-        if "delete" in verbs:
-            self.names.add(DELETE_OPTIONS)
-            item["delete"] = self._operation(
-                "delete",
-                f"delete{self.camel}{scope}{kind}",
-                f"delete {_article(kind)} {kind}",
-                gvk,
-                _responses(STATUS, 200, 202),
-                _DELETE,
-                _content(DELETE_OPTIONS, ("*/*",)),
-                required=False,
-            )
-        if item:
-            name = _path("name", f"name of the {kind}")
-            parameters = [name, *where, _query("pretty")]
-            self.items[f"{prefix}/{resource.resource}/{{name}}"] = {**item, "parameters": parameters}
-
-    def _reads_and_writes(
-        self, resource: ResourceType, verbs: set[str], suffix: str, what: str, own: str, gvk: Item
-    ) -> Item:
-        item: Item = {}
-        if "get" in verbs:
-            item["get"] = self._operation("get", f"read{suffix}", f"read {what}", gvk, _responses(own, 200))
-        if "update" in verbs:
-            item["put"] = self._operation(
-                "put",
-                f"replace{suffix}",
-                f"replace {what}",
-                gvk,
-                _responses(own, 200, 201),
-                _WRITE,
-                _content(own, ("*/*",)),
-            )
-        if "patch" in verbs:
-            self.names.add(PATCH)
-            accepted = _PATCHES if resource.crd_version is None else _PATCHES[:-1]
-            item["patch"] = self._operation(
-                "patch",
-                f"patch{suffix}",
-                f"partially update {what}",
-                gvk,
-                _responses(own, 200, 201),
-                (*_WRITE, "force"),
-                _content(PATCH, accepted),
-            )
-        return item
-
-    def _subresource(
-        self, resource: ResourceType, subresource: Subresource, prefix: str, where: list[Item], scope: str
-    ) -> None:
+    def _subresource(self, path: str, subresource: Subresource, parent: _About, where: list[Item]) -> None:
         api_version = f"{subresource.group}/{subresource.version}" if subresource.group else subresource.version
         own = self.name_of(api_version, subresource.kind)
         if not own:
             return
         self.names.add(own)
-        gvk = {"group": subresource.group, "version": subresource.version, "kind": subresource.kind}
-        title = subresource.name[:1].upper() + subresource.name[1:]
-        suffix = f"{self.camel}{scope}{resource.kind}{title}"
-        verbs = set(subresource.verbs)
-        what = f"{subresource.name} of the specified {resource.kind}"
-        item = self._reads_and_writes(resource, verbs, suffix, what, own, gvk)
-        if "create" in verbs:
-            item["post"] = self._operation(
-                "post",
-                f"create{suffix}",
-                f"create {subresource.name} of {_article(resource.kind)} {resource.kind}",
-                gvk,
-                _responses(own, 200, 201, 202),
-                _WRITE,
-                _content(own, ("*/*",)),
-            )
+        name, texts = subresource.name, parent.texts
+        about = parent._replace(
+            suffix=f"{parent.suffix}{name[:1].upper()}{name[1:]}",
+            texts={**texts, "what": f"{name} of {texts['what']}", "made": f"{name} of {texts['made']}"},
+            gvk={"group": subresource.group, "version": subresource.version, "kind": subresource.kind},
+            definitions={"own": own},
+        )
+        parameters = [_path("name", f"name of the {subresource.kind}"), *where]
+        self._put(path, set(subresource.verbs), _SUBRESOURCE, about, parameters)
+
+    def _put(
+        self, path: str, verbs: set[str], operations: tuple[_Operation, ...], about: _About, parameters: list[Item]
+    ) -> None:
+        """The path with those operations for which there is a verb."""
+        item = {each.method: self._operation(each, about) for each in operations if each.verb in verbs}
         if item:
-            name = _path("name", f"name of the {subresource.kind}")
-            path = f"{prefix}/{resource.resource}/{{name}}/{subresource.name}"
-            self.items[path] = {**item, "parameters": [name, *where, _query("pretty")]}
+            self.items[path] = {**item, "parameters": [*parameters, _query("pretty")]}
+
+    def _operation(self, operation: _Operation, about: _About) -> Item:
+        definitions = {**about.definitions, "status": STATUS, "options": DELETE_OPTIONS, "patch": PATCH}
+        self.names |= {definitions[operation.answer], definitions[operation.body or "own"]}
+        found: Item = {
+            "tags": [self.tag],
+            "description": operation.text.format(**about.texts),
+            "operationId": f"{operation.word}{self.camel}{operation.infix}{about.suffix}",
+        }
+        if operation.query:
+            found["parameters"] = [_query(name) for name in operation.query]
+        if operation.body:
+            media = about.patches if operation.body == "patch" else ("*/*",)
+            required = {} if operation.body == "options" else {"required": True}
+            found["requestBody"] = {"content": _content(definitions[operation.body], media), **required}
+        found["responses"] = _responses(definitions[operation.answer], *operation.codes)
+        found["x-kubernetes-action"] = operation.action
+        found["x-kubernetes-group-version-kind"] = about.gvk
+        return found
+
+
+def _patches(resource: ResourceType) -> tuple[str, ...]:
+    return _PATCHES if resource.crd_version is None else _PATCHES[:-1]
 
 
 def _article(kind: str) -> str:
