@@ -9,6 +9,7 @@ from typing import Any
 
 from kubetwin.apiserver.fields.sets import SELF, FieldSet, element_text
 from kubetwin.apiserver.fields.walk import UnkeyedItem, element_schema, field_schema, item_element
+from kubetwin.apiserver.golang import text_of, type_of
 from kubetwin.apiserver.schema import Schema
 
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
@@ -205,7 +206,7 @@ def _scalar_problem(value: Any, node: Schema) -> str:
         return f"expected any scalar, got {_go(value)}" if isinstance(value, dict | list) else ""
     if node.type in ("integer", "number"):
         if isinstance(value, bool) or not isinstance(value, int | float):
-            return f"expected numeric (int or float), got {_go_type(value)}"
+            return f"expected numeric (int or float), got {type_of(value)}"
     elif node.type == "boolean":
         if not isinstance(value, bool):
             return f"expected boolean, got {_go(value)}"
@@ -220,21 +221,5 @@ def _scalar_problem(value: Any, node: Schema) -> str:
 
 
 def _go(value: Any) -> str:
-    return f"&{{{_plain(value)}}}" if isinstance(value, dict | list) else _plain(value)
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"map[{' '.join(f'{name}:{_plain(item)}' for name, item in sorted(value.items()))}]"
-    if isinstance(value, list):
-        return f"[{' '.join(_plain(item) for item in value)}]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
-def _go_type(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    names: dict[type, str] = {str: "string", dict: "map[string]interface {}", list: "[]interface {}", float: "float64"}
-    return names.get(type(value), "int64")
+    text = text_of(value)
+    return f"&{{{text}}}" if isinstance(value, dict | list) else text

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kubetwin.apiserver.golang import text_of, type_of
 from kubetwin.apiserver.schema import FREE, Schema, clone
 from kubetwin.apiserver.status import ApiError
 
@@ -46,7 +47,7 @@ def _merge_map(original: _Object, patch: _Object, schema: Schema) -> _Object:
             return patch
         if directive == "delete":
             return {}
-        raise _failed(f"unknown patch type: {directive} in map: {_go({_MARKER: directive, **patch})}")
+        raise _failed(f"unknown patch type: {directive} in map: {text_of({_MARKER: directive, **patch})}")
     _retain_keys(original, patch)
     _ordered_lists(original, patch, schema)
     for name, value in patch.items():
@@ -133,7 +134,7 @@ def _ordered_lists(original: _Object, patch: _Object, schema: Schema) -> None:
         before, change = original.get(name), patch.get(name)
         for value in (order, before if before is not None else [], change if change is not None else []):
             if not isinstance(value, list):
-                raise _failed(f"expected a []interface {{}}, but received a {_go_type(value)}")
+                raise _failed(f"expected a []interface {{}}, but received a {type_of(value)}")
         child = schema.child(name) or FREE
         key = child.patch_merge_key
         _check_order(change or [], order, key)
@@ -163,7 +164,7 @@ def _check_order(change: list[Any], order: list[Any], key: str | None) -> None:
             position += 1
     if position < len(kept):
         raise _failed(
-            f"The order in patch list:\n{_go(change)}\n doesn't match {_SET_ORDER[:-1]} list:\n{_go(order)}\n"
+            f"The order in patch list:\n{text_of(change)}\n doesn't match {_SET_ORDER[:-1]} list:\n{text_of(order)}\n"
         )
 
 
@@ -171,7 +172,7 @@ def _identity(item: Any, key: str | None) -> Any:
     if not isinstance(item, dict):
         return item
     if not key or key not in item:
-        raise _failed(f"map: {_go(item)} does not contain declared merge key: {key or ''}")
+        raise _failed(f"map: {text_of(item)} does not contain declared merge key: {key or ''}")
     return item[key]
 
 
@@ -220,7 +221,7 @@ def _special_items(original: list[Any], patch: list[Any], key: str) -> tuple[lis
         elif directive == "merge":
             raise _failed("merging lists cannot yet be specified in the patch")
         else:
-            raise _failed(f"unknown patch type: {directive} in map: {_go(item)}")
+            raise _failed(f"unknown patch type: {directive} in map: {text_of(item)}")
     return (changes, []) if replaces else (original, changes)
 
 
@@ -243,22 +244,3 @@ def _arranged(merged: list[Any], order: list[Any], before: list[Any], key: str |
             out.append(mine[right])
             right += 1
     return [*out, *others[left:], *mine[right:]]
-
-
-def _go(value: Any) -> str:
-    """A value as Go's ``%v`` prints it."""
-    if isinstance(value, dict):
-        return f"map[{' '.join(f'{name}:{_go(item)}' for name, item in sorted(value.items()))}]"
-    if isinstance(value, list):
-        return f"[{' '.join(_go(item) for item in value)}]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "<nil>" if value is None else str(value)
-
-
-def _go_type(value: Any) -> str:
-    if isinstance(value, dict):
-        return "map[string]interface {}"
-    if isinstance(value, bool):
-        return "bool"
-    return {str: "string", int: "int64", float: "float64"}.get(type(value), "%!s(<nil>)")

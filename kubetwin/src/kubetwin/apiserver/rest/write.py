@@ -25,6 +25,7 @@ from kubetwin.apiserver.status import (
     not_found,
 )
 from kubetwin.apiserver.store import Entry, Object, object_key
+from kubetwin.apiserver.traits import CREATE_ON_UPDATE, VERSION_REQUIRED
 from kubetwin.serving.http import Response
 
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
@@ -47,42 +48,6 @@ _META_ORDER = (
     "managedFields",
 )
 Transform = Callable[[Object], Object]
-
-# Resources that a PUT may create, and those a PUT may only change under a resourceVersion.
-# Source: AllowCreateOnUpdate and AllowUnconditionalUpdate of the strategies in pkg/registry.
-CREATE_ON_UPDATE = frozenset(
-    (
-        ("node.k8s.io", "runtimeclasses"),
-        ("rbac.authorization.k8s.io", "rolebindings"),
-        ("rbac.authorization.k8s.io", "clusterrolebindings"),
-        ("rbac.authorization.k8s.io", "roles"),
-        ("rbac.authorization.k8s.io", "clusterroles"),
-        ("coordination.k8s.io", "leases"),
-        ("", "limitranges"),
-        ("", "events"),
-        ("", "services"),
-        ("", "endpoints"),
-    )
-)
-VERSION_REQUIRED = frozenset(
-    (
-        ("node.k8s.io", "runtimeclasses"),
-        ("policy", "poddisruptionbudgets"),
-        ("storage.k8s.io", "csidrivers"),
-        ("storage.k8s.io", "csistoragecapacities"),
-        ("storage.k8s.io", "volumeattachments"),
-        ("storage.k8s.io", "csinodes"),
-        ("coordination.k8s.io", "leases"),
-        ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),
-        ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"),
-        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
-        ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
-        ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
-        ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
-        ("apiextensions.k8s.io", "customresourcedefinitions"),
-        ("apiregistration.k8s.io", "apiservices"),
-    )
-)
 
 
 def create(call: Call) -> Response:

@@ -9,40 +9,7 @@ from kubetwin.apiserver.store import Object
 from kubetwin.apiserver.strategies.context import Context
 from kubetwin.apiserver.strategies.parts import PARTS
 from kubetwin.apiserver.strategies.rules import CREATE, UPDATE
-
-# Kinds whose metadata.generation counts changes of their desired state. Source: the strategies in pkg/registry.
-_GENERATION = frozenset(
-    (
-        ("", "pods"),
-        ("", "podtemplates"),
-        ("", "replicationcontrollers"),
-        ("apps", "daemonsets"),
-        ("apps", "deployments"),
-        ("apps", "replicasets"),
-        ("apps", "statefulsets"),
-        ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),
-        ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"),
-        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
-        ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
-        ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
-        ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
-        ("apiextensions.k8s.io", "customresourcedefinitions"),
-        ("batch", "cronjobs"),
-        ("batch", "jobs"),
-        ("flowcontrol.apiserver.k8s.io", "flowschemas"),
-        ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
-        ("networking.k8s.io", "ingresses"),
-        ("networking.k8s.io", "networkpolicies"),
-        ("networking.k8s.io", "ingressclasses"),
-        ("policy", "poddisruptionbudgets"),
-        ("resource.k8s.io", "resourceslices"),
-        ("scheduling.k8s.io", "priorityclasses"),
-        ("resource.k8s.io", "deviceclasses"),
-        ("discovery.k8s.io", "endpointslices"),
-    )
-)
-# Status of these is part of the object when it is created (it says what the creator knows).
-_STATUS_ON_CREATE = frozenset((("", "nodes"), ("apiregistration.k8s.io", "apiservices")))
+from kubetwin.apiserver.traits import GENERATION, STATUS_ON_CREATE
 
 
 def has_status(resource_type: ResourceType) -> bool:
@@ -52,12 +19,12 @@ def has_status(resource_type: ResourceType) -> bool:
 def prepare_create(resource_type: ResourceType, obj: Object, context: Context) -> None:
     """Bring a new object (in the stored version) into the state in which it starts, in place."""
     key = resource_type.storage_key
-    if has_status(resource_type) and key not in _STATUS_ON_CREATE:
+    if has_status(resource_type) and key not in STATUS_ON_CREATE:
         if resource_type.crd_version is not None:
             obj.pop("status", None)
         elif "status" in obj:
             obj["status"] = _empty_status(resource_type)
-    if resource_type.crd_version is not None or key in _GENERATION:
+    if resource_type.crd_version is not None or key in GENERATION:
         obj["metadata"]["generation"] = 1
     else:
         obj["metadata"].pop("generation", None)
@@ -80,7 +47,7 @@ def prepare_update(resource_type: ResourceType, new: Object, old: Object, subres
         _keep(new, old, "status")
     if rule := UPDATE.get(key):
         rule(new, old, subresource, context)
-    if subresource != "status" and key in _GENERATION and _desired(new) != _desired(old):
+    if subresource != "status" and key in GENERATION and _desired(new) != _desired(old):
         new["metadata"]["generation"] = int(old["metadata"].get("generation", 0)) + 1
 
 

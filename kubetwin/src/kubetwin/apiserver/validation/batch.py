@@ -112,10 +112,7 @@ def cron_job(errors: Errors, new: Object, old: Object | None) -> None:
             errors.invalid("spec.schedule", schedule, text)
     errors.non_negative("spec.startingDeadlineSeconds", spec.get("startingDeadlineSeconds"))
     policy = spec.get("concurrencyPolicy") or ""
-    if not policy:
-        errors.required("spec.concurrencyPolicy")
-    elif policy not in _CONCURRENCY:
-        errors.not_supported("spec.concurrencyPolicy", policy, _CONCURRENCY)
+    errors.one_of("spec.concurrencyPolicy", policy, _CONCURRENCY)
     job_template = (spec.get("jobTemplate") or {}).get("spec") or {}
     if job_template.get("manualSelector"):
         errors.not_supported("spec.jobTemplate.spec.manualSelector", True, ("nil", "false"))

@@ -42,10 +42,7 @@ def _well_formed(errors: Errors, conditions: list[Object], before: list[Object])
         if not kind:
             errors.required(f"{path}.type")
         allowed = ("True",) if kind in _FINAL else ("False", "True", "Unknown")
-        if not status:
-            errors.required(f"{path}.status")
-        elif status not in allowed:
-            errors.not_supported(f"{path}.status", status, allowed)
+        errors.one_of(f"{path}.status", status, allowed)
         if not both and kind in _DECIDED and seen.intersection(_DECIDED) - {kind}:
             errors.invalid(_PATH, kind, "Approved and Denied conditions are mutually exclusive")
         if kind in seen and not doubled:

@@ -23,10 +23,7 @@ def definition(errors: Errors, new: Object, old: Object | None) -> None:
         errors.invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
     _group(errors, spec.get("group") or "")
     scope = spec.get("scope") or ""
-    if not scope:
-        errors.required("spec.scope")
-    elif scope not in _SCOPES:
-        errors.not_supported("spec.scope", scope, _SCOPES)
+    errors.one_of("spec.scope", scope, _SCOPES)
     versions = spec.get("versions") or []
     for index, version in enumerate(versions):
         if (version.get("schema") or {}).get("openAPIV3Schema") is None:

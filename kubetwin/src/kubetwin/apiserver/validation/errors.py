@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -72,6 +72,20 @@ class Errors:
         listed = ", ".join(f'"{item}"' for item in supported)
         detail = f"supported values: {listed}" if listed else ""
         self._add(path, "FieldValueNotSupported", f"Unsupported value: {shown(value)}", detail)
+
+    def one_of(self, path: str, value: str, supported: Sequence[str]) -> None:
+        """A value has to be given, and be one of a list."""
+        if not value:
+            self.required(path)
+        elif value not in supported:
+            self.not_supported(path, value, supported)
+
+    def well_named(self, path: str, value: Any, check: Callable[[Any], Iterable[str]]) -> None:
+        """A name (or number) has to be given, and ``check`` to find nothing wrong with it."""
+        if not value:
+            self.required(path)
+        else:
+            self.invalid_all(path, value, check(value))
 
     def too_long(self, path: str, limit: int) -> None:
         """More bytes than allowed."""

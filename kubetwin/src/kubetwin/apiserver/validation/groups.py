@@ -99,10 +99,7 @@ def _backend(errors: Errors, backend: Object, path: str) -> None:
                 errors.required(f"{path}.resource.{field}")
     elif service is not None:
         name = service.get("name") or ""
-        if not name:
-            errors.required(f"{path}.service.name")
-        else:
-            errors.invalid_all(f"{path}.service.name", name, names.dns_label(name))
+        errors.well_named(f"{path}.service.name", name, names.dns_label)
         port = service.get("port") or {}
         port_name, number = port.get("name") or "", port.get("number") or 0
         if port_name and number:
@@ -226,10 +223,7 @@ def role_binding(errors: Errors, new: Object, old: Object | None) -> None:
     if reference.get("kind") not in kinds:
         errors.not_supported("roleRef.kind", reference.get("kind", ""), kinds)
     name = reference.get("name") or ""
-    if not name:
-        errors.required("roleRef.name")
-    else:
-        errors.invalid_all("roleRef.name", name, names.path_segment(name))
+    errors.well_named("roleRef.name", name, names.path_segment)
     for index, subject in enumerate(new.get("subjects") or ()):
         _subject(errors, subject, f"subjects[{index}]", namespaced=namespaced)
     if old is not None and reference != (old.get("roleRef") or {}):
@@ -270,10 +264,7 @@ def autoscaler(errors: Errors, new: Object, _old: Object | None) -> None:
     target = spec.get("scaleTargetRef") or {}
     for field in ("kind", "name"):
         value = target.get(field) or ""
-        if not value:
-            errors.required(f"spec.scaleTargetRef.{field}")
-        else:
-            errors.invalid_all(f"spec.scaleTargetRef.{field}", value, names.path_segment(value))
+        errors.well_named(f"spec.scaleTargetRef.{field}", value, names.path_segment)
     core_kind = target.get("kind") == "ReplicationController"
     if "/" not in (target.get("apiVersion") or "") and not core_kind and _old is None:
         api_version = target.get("apiVersion") or ""

@@ -42,15 +42,9 @@ def spec(errors: Errors, value: Object, path: str, *, pod_name: str = "") -> Non
     _containers(errors, value, known, path)
     _init_containers(errors, value, known, path)
     restart = value.get("restartPolicy") or ""
-    if not restart:
-        errors.required(f"{path}.restartPolicy")
-    elif restart not in _RESTART_POLICIES:
-        errors.not_supported(f"{path}.restartPolicy", restart, _RESTART_POLICIES)
+    errors.one_of(f"{path}.restartPolicy", restart, _RESTART_POLICIES)
     dns = value.get("dnsPolicy") or ""
-    if not dns:
-        errors.required(f"{path}.dnsPolicy")
-    elif dns not in _DNS_POLICIES:
-        errors.not_supported(f"{path}.dnsPolicy", dns, _DNS_POLICIES)
+    errors.one_of(f"{path}.dnsPolicy", dns, _DNS_POLICIES)
     metadata.labels(errors, value.get("nodeSelector"), f"{path}.nodeSelector")
     for index, secret in enumerate(value.get("imagePullSecrets") or ()):
         if not secret.get("name"):
@@ -110,26 +104,17 @@ def _init_containers(errors: Errors, value: Object, known: set[str], path: str) 
 
 def _container(errors: Errors, container: Object, known: set[str], path: str) -> None:
     name = container.get("name") or ""
-    if not name:
-        errors.required(f"{path}.name")
-    else:
-        errors.invalid_all(f"{path}.name", name, names.dns_label(name))
+    errors.well_named(f"{path}.name", name, names.dns_label)
     if not container.get("image"):
         errors.required(f"{path}.image")
     policy = container.get("terminationMessagePolicy") or ""
-    if not policy:
-        errors.required(f"{path}.terminationMessagePolicy")
-    elif policy not in _MESSAGE_POLICIES:
-        errors.not_supported(f"{path}.terminationMessagePolicy", policy, _MESSAGE_POLICIES)
+    errors.one_of(f"{path}.terminationMessagePolicy", policy, _MESSAGE_POLICIES)
     _ports(errors, container.get("ports"), f"{path}.ports")
     _environment(errors, container.get("env"), f"{path}.env")
     _environment_from(errors, container.get("envFrom"), f"{path}.envFrom")
     _mounts(errors, container, known, f"{path}.volumeMounts")
     pull = container.get("imagePullPolicy") or ""
-    if not pull:
-        errors.required(f"{path}.imagePullPolicy")
-    elif pull not in _PULL_POLICIES:
-        errors.not_supported(f"{path}.imagePullPolicy", pull, _PULL_POLICIES)
+    errors.one_of(f"{path}.imagePullPolicy", pull, _PULL_POLICIES)
     requirements(errors, container.get("resources"), f"{path}.resources")
     _security(errors, container.get("securityContext"), f"{path}.securityContext")
 
@@ -202,18 +187,12 @@ def _ports(errors: Errors, ports: list[Object] | None, path: str) -> None:
             elif not reasons:
                 seen.add(name)
         number = port.get("containerPort", 0)
-        if not number:
-            errors.required(f"{place}.containerPort")
-        else:
-            errors.invalid_all(f"{place}.containerPort", number, names.port_number(number))
+        errors.well_named(f"{place}.containerPort", number, names.port_number)
         host = port.get("hostPort")
         if host:
             errors.invalid_all(f"{place}.hostPort", host, names.port_number(host))
         protocol = port.get("protocol") or ""
-        if not protocol:
-            errors.required(f"{place}.protocol")
-        elif protocol not in _PROTOCOLS:
-            errors.not_supported(f"{place}.protocol", protocol, _PROTOCOLS)
+        errors.one_of(f"{place}.protocol", protocol, _PROTOCOLS)
 
 
 def _host_ports(errors: Errors, containers: list[Object], path: str) -> None:
@@ -234,10 +213,7 @@ def _environment(errors: Errors, variables: list[Object] | None, path: str) -> N
     for index, variable in enumerate(variables or ()):
         place = f"{path}[{index}]"
         name = variable.get("name") or ""
-        if not name:
-            errors.required(f"{place}.name")
-        else:
-            errors.invalid_all(f"{place}.name", name, names.environment_name(name))
+        errors.well_named(f"{place}.name", name, names.environment_name)
         source = variable.get("valueFrom")
         if source is not None:
             _value_from(errors, source, variable, f"{place}.valueFrom")
@@ -256,10 +232,7 @@ def _value_from(errors: Errors, source: Object, variable: Object, path: str) -> 
             if not reference.get("name"):
                 errors.required(f"{place}.name")
             key = reference.get("key")
-            if not key:
-                errors.required(f"{place}.key")
-            else:
-                errors.invalid_all(f"{place}.key", key, names.config_key(key))
+            errors.well_named(f"{place}.key", key, names.config_key)
     if not found:
         text = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
         errors.invalid(path, "", text)

@@ -38,10 +38,7 @@ def service(errors: Errors, new: Object, old: Object | None) -> None:
     for index, address in enumerate(spec.get("externalIPs") or ()):
         _address(errors, address, f"spec.externalIPs[{index}]")
     kind = spec.get("type") or ""
-    if not kind:
-        errors.required("spec.type")
-    elif kind not in _TYPES:
-        errors.not_supported("spec.type", kind, _TYPES)
+    errors.one_of("spec.type", kind, _TYPES)
     _port_clashes(errors, ports, kind)
     _balancer(errors, spec, kind)
     _traffic(errors, spec, kind)
@@ -104,10 +101,7 @@ def _port(errors: Errors, port: Object, path: str, seen: set[str], *, named: boo
         errors.required(f"{path}.name")
     errors.invalid_all(f"{path}.port", port.get("port", 0), names.port_number(port.get("port", 0)))
     protocol = port.get("protocol") or ""
-    if not protocol:
-        errors.required(f"{path}.protocol")
-    elif protocol not in _PROTOCOLS:
-        errors.not_supported(f"{path}.protocol", protocol, _PROTOCOLS)
+    errors.one_of(f"{path}.protocol", protocol, _PROTOCOLS)
     port_or_name(errors, port.get("targetPort", 0), f"{path}.targetPort")
     if port.get("appProtocol"):
         errors.invalid_all(f"{path}.appProtocol", port["appProtocol"], names.qualified_name(port["appProtocol"]))
@@ -115,10 +109,7 @@ def _port(errors: Errors, port: Object, path: str, seen: set[str], *, named: boo
 
 def _affinity(errors: Errors, spec: Object) -> None:
     affinity = spec.get("sessionAffinity") or ""
-    if not affinity:
-        errors.required("spec.sessionAffinity")
-    elif affinity not in ("ClientIP", "None"):
-        errors.not_supported("spec.sessionAffinity", affinity, ("ClientIP", "None"))
+    errors.one_of("spec.sessionAffinity", affinity, ("ClientIP", "None"))
     config = spec.get("sessionAffinityConfig")
     if affinity == "None" and config is not None:
         errors.forbidden("spec.sessionAffinityConfig", "must not be set when session affinity is None")

@@ -57,6 +57,14 @@ def _selector_kept(errors: Errors, spec: Object, old: Object | None) -> None:
 
 
 def _selected_template(errors: Errors, spec: Object, word: str) -> None:
+    template = spec.get("template") or {}
+    if _selects(errors, spec, word, "invalid label selector"):
+        pods.template(errors, template, "spec.template")
+        _always_running(errors, template, "ReplicaSet")
+
+
+def _selects(errors: Errors, spec: Object, word: str, malformed: str) -> bool:
+    """Check the selector against the template's labels; False when it cannot be read, which ``malformed`` says."""
     selector = spec.get("selector")
     if selector is None:
         errors.required("spec.selector")
@@ -64,15 +72,13 @@ def _selected_template(errors: Errors, spec: Object, word: str) -> None:
         metadata.selector(errors, selector, "spec.selector")
         if metadata.is_empty(selector):
             errors.invalid("spec.selector", selector, f"empty selector is invalid for {word}")
-    template = spec.get("template") or {}
     if not metadata.well_formed(selector):
-        errors.invalid("spec.selector", selector, "invalid label selector")
-        return
-    labels = (template.get("metadata") or {}).get("labels")
+        errors.invalid("spec.selector", selector, malformed)
+        return False
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
     if (selector is None or not metadata.is_empty(selector)) and not metadata.matches(selector, labels):
         errors.invalid("spec.template.metadata.labels", labels, _MISMATCH)
-    pods.template(errors, template, "spec.template")
-    _always_running(errors, template, "ReplicaSet")
+    return True
 
 
 def _always_running(errors: Errors, template: Object, word: str) -> None:
@@ -186,20 +192,8 @@ def stateful_set(errors: Errors, new: Object, old: Object | None) -> None:
     service = spec.get("serviceName")
     if old is None and service:
         errors.invalid_all("spec.serviceName", service, names.dns_label(service))
-    selector = spec.get("selector")
-    if selector is None:
-        errors.required("spec.selector")
-    else:
-        metadata.selector(errors, selector, "spec.selector")
-        if metadata.is_empty(selector):
-            errors.invalid("spec.selector", selector, "empty selector is invalid for statefulset")
     template = spec.get("template") or {}
-    if not metadata.well_formed(selector):
-        errors.invalid("spec.selector", selector, "")
-    else:
-        labels = (template.get("metadata") or {}).get("labels")
-        if (selector is None or not metadata.is_empty(selector)) and not metadata.matches(selector, labels):
-            errors.invalid("spec.template.metadata.labels", labels, _MISMATCH)
+    if _selects(errors, spec, "statefulset", ""):
         pods.template(errors, _as_created(template, spec), "spec.template")
     _always_running(errors, template, "StatefulSet")
     if old is not None:
@@ -226,10 +220,7 @@ def _as_created(template: Object, spec: Object) -> Object:
 
 def _claim_template(errors: Errors, claim: Object, path: str) -> None:
     name = (claim.get("metadata") or {}).get("name") or ""
-    if not name:
-        errors.required(f"{path}.metadata.name")
-    else:
-        errors.invalid_all(f"{path}.metadata.name", name, names.dns_subdomain(name))
+    errors.well_named(f"{path}.metadata.name", name, names.dns_subdomain)
     core.claim_spec(errors, claim.get("spec") or {}, f"{path}.spec")
 
 
