@@ -70,6 +70,26 @@ async def plans_for(workspace: Workspace, texts: Sequence[str], to: str = "", *,
     return planned
 
 
+async def plan_for(
+    workspace: Workspace, text: str, *, to: str = "", hooks: bool = True, diagnosis: Diagnosis | None = None
+) -> Plan:
+    """The plan of one target; a diagnosis is made where none is given.
+
+    Raises:
+        NotFoundError: no such target or revision.
+        RefusedError: there is no way back.
+    """
+    from backout.diagnosis.diagnose import diagnose
+    from backout.workflows.prepare import make_plan
+
+    async with workspace.cluster() as cluster:
+        target = read_targets(workspace, cluster, (text,))[0]
+        seen = diagnosis or await diagnose(cluster, target.namespace, [target])
+        return await make_plan(
+            cluster, target, made_at=seen.at, to=to, problems=seen.problems, settings=workspace.settings, hooks=hooks
+        )
+
+
 def plans_in(path: Path) -> Planned:
     """The plans of a file that `backout plan --out` wrote.
 

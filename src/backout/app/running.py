@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from backout.app.events import Failed, RunBegins, RunPauses, RunTells
 from backout.app.snapshots.opening import told
 from backout.app.store import open_store
 from backout.errors import BackoutError, Interrupted
+from backout.snapshots import source
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
     from backout.cluster.port import Cluster
     from backout.engine.dbos_engine import DbosEngine
+    from backout.engine.port import Json, Workflow, WorkflowContext
     from backout.engine.store.port import RunStore
     from backout.model.plan import Plan
     from backout.model.run import Run
@@ -75,6 +77,19 @@ def _not_begun(plan: Plan) -> Interrupted:
     return Interrupted("{target} was not begun, since it was stopped before.", target=str(plan.target))
 
 
+async def run_one(workspace: Workspace, plan: Plan) -> Run:
+    """Carries one plan out over a connection of its own; otherwise as `carry_out`.
+
+    Raises:
+        ToolMissing: a program that it calls is not installed.
+    """
+    from backout.app.approval import require_tools
+
+    await require_tools(plan)
+    async with workspace.cluster(workspace.reached_by(plan)) as cluster:
+        return await carry_out(workspace, cluster, plan)
+
+
 async def carry_out(workspace: Workspace, cluster: Cluster, plan: Plan) -> Run:
     """Begins a run of ``plan`` and follows it to its end, whatever that is: a run that failed is returned too.
 
@@ -111,6 +126,19 @@ async def _carry_on(workspace: Workspace, cluster: Cluster, run: Run) -> Run:
         return await _follow(workspace, cluster, store, run, lambda engine: go_on(engine, store, run.id))
 
 
+def _with_snapshots(workspace: Workspace, known: Mapping[str, Workflow]) -> dict[str, Workflow]:
+    """The workflows, each with the snapshots of this workspace, whoever begins it: an engine has tasks of its own."""
+
+    def within(workflow: Workflow) -> Workflow:
+        async def begun(context: WorkflowContext, payload: Json) -> Json:
+            with source.using(workspace.settings.snapshots):
+                return await workflow(context, payload)
+
+        return begun
+
+    return {name: within(workflow) for name, workflow in known.items()}
+
+
 async def _follow(
     workspace: Workspace, cluster: Cluster, store: RunStore, run: Run, work: Callable[[DbosEngine], Awaitable[Run]]
 ) -> Run:
@@ -129,7 +157,7 @@ async def _follow(
         cluster_of=lambda _: cluster,
         snapshots=RunSnapshots(workspace.settings.snapshots, lambda found: workspace.tell(told(found))),
     )
-    engine = DbosEngine(store, workflows(services))
+    engine = DbosEngine(store, _with_snapshots(workspace, workflows(services)))
     try:
         with workspace.front.stoppable(run.id, engine.interrupt):
             await work(engine)

@@ -43,7 +43,6 @@ class Workspace:
         self.settings = settings
         self.where = where or Where()
         self.front: Front = front or Silent()
-        source.use(settings.snapshots)
         self._kept: dict[str, KubernetesCluster] | None = None
 
     @property
@@ -55,23 +54,29 @@ class Workspace:
         """Tells the front."""
         self.front.tell(event)
 
+    def for_front(self, front: Front) -> Workspace:
+        """This one, told to somebody else; kept connections are shared."""
+        other = Workspace(self.settings, self.where, front)
+        other._kept = self._kept
+        return other
+
     def use(self, settings: Settings) -> None:
         """Works with other settings from now on."""
         self.settings = settings
-        source.use(settings.snapshots)
 
     @asynccontextmanager
     async def cluster(self, name: str | None = None) -> AsyncIterator[Cluster]:
         """Connects to one cluster (the only one of the call unless ``name`` says which)."""
         chosen = name if name is not None else self.contexts[0]
-        if self._kept is not None:
-            yield self._keep(self._kept, chosen)
-            return
-        cluster = self._connect(chosen)
-        try:
-            yield cluster
-        finally:
-            await cluster.close()
+        with source.using(self.settings.snapshots):
+            if self._kept is not None:
+                yield self._keep(self._kept, chosen)
+                return
+            cluster = self._connect(chosen)
+            try:
+                yield cluster
+            finally:
+                await cluster.close()
 
     def _connect(self, name: str) -> KubernetesCluster:
         from backout.cluster.client import connect
@@ -103,6 +108,11 @@ class Workspace:
             self._kept = None
             for cluster in {id(cluster): cluster for cluster in kept.values()}.values():
                 await cluster.close()
+
+    async def reached(self) -> tuple[str, str]:
+        """The kubeconfig and the context of the cluster, as other programs need them."""
+        async with self.cluster() as cluster:
+            return str(getattr(cluster, "kubeconfig", "")), str(getattr(cluster, "context", ""))
 
     def namespace_of(self, cluster: Cluster) -> str:
         """The namespace to work in: the given one, else the only stack's, else the context's own, else ``default``."""

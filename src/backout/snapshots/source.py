@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where this process finds its snapshots: the configuration says it once, and whoever needs the past asks here.
+"""Where a call finds its snapshots: the workspace says it for all that is done on its behalf, in this task and its own.
 
 Ways back and steps are found by name, also after a crash and in another process; they can't be handed a repository.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from backout.model.settings import SnapshotSettings
@@ -15,29 +16,22 @@ from backout.model.settings import SnapshotSettings
 if TYPE_CHECKING:
     from backout.snapshots.repository import Repository
 
-_settings = SnapshotSettings()
-
-
-def use(settings: SnapshotSettings) -> None:
-    """From now on the repository of ``settings`` is meant."""
-    global _settings
-    _settings = settings
+_settings: ContextVar[SnapshotSettings | None] = ContextVar("backout-snapshots", default=None)
 
 
 @contextmanager
 def using(settings: SnapshotSettings) -> Iterator[None]:
-    """As `use`, for a while."""
-    before = _settings
-    use(settings)
+    """Within it the repository of ``settings`` is meant, here and in tasks that are begun here."""
+    token = _settings.set(settings)
     try:
         yield
     finally:
-        use(before)
+        _settings.reset(token)
 
 
 def current() -> SnapshotSettings:
     """The configuration that is in force."""
-    return _settings
+    return _settings.get() or SnapshotSettings()
 
 
 @asynccontextmanager
@@ -52,7 +46,7 @@ async def opened() -> AsyncIterator[Repository | None]:
     from backout.snapshots.repository.opening import open_repository
 
     try:
-        found = await open_repository(_settings)
+        found = await open_repository(current())
     except RepositoryNotFound:
         yield None
         return

@@ -3,18 +3,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from backout.cli.embedded import require_kubetwin, twin_errors
 from backout.cli.options import Command
 from backout.cli.session import with_session
+from backout.lab.embedded import require_kubetwin, twin_errors
 
 if TYPE_CHECKING:
     from backout.cli.session import Session
+    from backout.lab.places import Place
+    from backout.lab.player import Outcome
+    from backout.model.settings import Settings
 
 FAILED = 1
+DEMO_NAMESPACE = "backout-demo"
 
 
 @click.command("demo", cls=Command)
@@ -40,13 +47,45 @@ async def command(session: Session, scenario: str, list_them: bool, clusters: in
         return 0
     with twin_errors():
         chosen = find_scenario(scenario)
-    from backout.cli.rehearsal import rehearsal_place, rehearse
+    from backout.app.programs import program
+    from backout.app.running import preload
+    from backout.cli.stage import TerminalStage
+    from backout.lab.player import Props, rehearse
 
-    async with rehearsal_place(session, clusters=clusters, keep=keep) as place:
-        outcome = await rehearse(session, chosen, place, undo=undo)
+    preload()
+    async with _place(session, clusters=clusters, keep=keep) as (place, settings):
+        stage = TerminalStage(session, quiet=place.quiet)
+        helm = await program("helm", say=session.note)
+        outcome = await rehearse(stage, chosen, place, Props(helm, settings), undo=undo)
     if not session.text:
-        session.document(outcome)
-    return 0 if outcome["outcome"] in ("recovered", "refused") else FAILED
+        session.document(as_document(outcome))
+    return 0 if outcome.good else FAILED
+
+
+@asynccontextmanager
+async def _place(session: Session, *, clusters: int, keep: bool) -> AsyncIterator[tuple[Place, Settings]]:
+    """The cluster that was named, else embedded ones; and the settings there."""
+    from msgspec.structs import replace
+
+    from backout.cli.stage import TerminalStage
+    from backout.lab.places import Place, embedded_place
+    from backout.model.settings import SnapshotSettings
+
+    settings = session.workspace.settings
+    if session.options.contexts:
+        kubeconfig, context = await session.workspace.reached()
+        yield Place(kubeconfig, context, session.options.namespace or DEMO_NAMESPACE, own=True), settings
+        return
+    if not keep:
+        # The repository of the user's configuration is not for rehearsals.
+        settings = replace(settings, snapshots=SnapshotSettings())
+    with embedded_place(TerminalStage(session), clusters=clusters, keep=keep) as place:
+        yield place, settings
+
+
+def as_document(outcome: Outcome) -> dict[str, Any]:
+    """The answer of `demo -o json`."""
+    return {name: value for name, value in asdict(outcome).items() if value or name not in ("why", "code")}
 
 
 def _list(session: Session, scenarios: Any) -> None:

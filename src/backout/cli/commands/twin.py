@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backout.cli.embedded import embedded
 from backout.cli.options import Group
 from backout.cli.session import open_session, with_session
+from backout.lab.embedded import embedded
 
 if TYPE_CHECKING:
     from backout.cli.session import Session

@@ -23,8 +23,8 @@ async def command(session: Session) -> None:
     Asks no cluster. What is not installed is said, and is null in documents; `backout doctor` says what is needed.
     """
     from backout.app.version import version
-    from backout.cli.embedded import kubetwin_version
     from backout.cli.output import versioned
+    from backout.lab.embedded import kubetwin_version
 
     facts = {**await version(), "kubetwin": kubetwin_version()}
     if not session.text:
@@ -41,7 +41,7 @@ def _words(fact: dict[str, str]) -> str:
 
 
 def _missing(page: Page, name: str) -> str:
-    from backout.cli.embedded import INSTALL
+    from backout.lab.embedded import INSTALL
     from backout.model.message import msg
 
     said = page.say(msg("not installed"))
