@@ -10,6 +10,7 @@ import msgspec
 
 from backout.cluster.port import Cluster, ClusterReader
 from backout.model.change import Changes, ObjectChange
+from backout.model.measured import Measured
 from backout.model.message import Message
 from backout.model.plan import Access, Check, Risk, Step
 from backout.model.revision import Revision
@@ -44,6 +45,9 @@ class StepOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
 Effect = Callable[[StepContext, Step], Awaitable[StepOutcome]]
 """Look, act only if the effect is absent, confirm. Can be killed at any instant and called again."""
 
+
+Measure = Callable[[Check, ClusterReader], Awaitable[Measured]]
+"""Measures a check once. Raises errors of the house where that can't be done: the check is unknown then."""
 
 Prepare = Callable[[Sequence[Revision]], Sequence[Revision]]
 """The planning choice, pure: given all revisions, judged, those that drafts will be asked of."""
@@ -136,6 +140,9 @@ class Mechanism(Protocol):
 
     def effects(self) -> Mapping[str, Effect]:
         """The effects by the ``action`` of their steps, compensations included."""
+
+    def measurements(self) -> Mapping[str, Measure]:
+        """By code, what its checks ask for beside that which `verify` measures for every way back."""
 
 
 def unprepared(target: Target, what: str) -> LookupError:

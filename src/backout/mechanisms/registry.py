@@ -11,7 +11,7 @@ from backout.errors import RefusedError
 from backout.model.target import OBJECTS, WORKLOADS
 
 if TYPE_CHECKING:
-    from backout.mechanisms.port import Effect, Mechanism
+    from backout.mechanisms.port import Effect, Measure, Mechanism
 
 NAMES: dict[str, tuple[str, str]] = {
     "helm": ("backout.mechanisms.helm.mechanism", "HelmMechanism"),
@@ -78,3 +78,13 @@ def effect(action: str) -> Effect:
             hint="the plan was made by another version of Backout; make it again",
         )
     return effects[action]
+
+
+def measurement(code: str) -> Measure | None:
+    """What measures a check that a mechanism asks for; None where none has one of that code."""
+    return next((found for name in NAMES if (found := get(name).measurements().get(code)) is not None), None)
+
+
+def checks() -> frozenset[str]:
+    """The codes of all checks that mechanisms measure themselves."""
+    return frozenset(code for name in NAMES for code in get(name).measurements())

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from backout.cluster.port import INGRESSES, SERVICES, ClusterReader, Object
 from backout.errors import BackoutError, ObjectNotFound
+from backout.mechanisms.common.measuring import namespace_of
+from backout.model.measured import Measured, failed, passed, unknown
 from backout.model.message import Message, msg
 from backout.model.plan import Check
 from backout.probes.ingress import Answer, ask
 from backout.probes.service import Connection, connection, port_of
-from backout.verify.measured import Measured, failed, passed, unknown
-from backout.verify.pods import namespace_of
 
 AT_ONCE = 16
 MOMENT = 2.5

@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from backout.cluster.port import ENDPOINTSLICES, PODS, PVCS, SERVICES, ClusterReader, Object, find
-from backout.mechanisms.helm.strays import part_digest
+from backout.mechanisms.common.measuring import namespace_of, revision_in_force
+from backout.model.measured import Measured, failed, listed, passed, unknown
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.target import ObjectRef
-from backout.verify.measured import Measured, failed, listed, passed, unknown
-from backout.verify.pods import find_workload, matches, namespace_of, selected, terminating, workload_of
+from backout.verify.pods import find_workload, matches, selected, terminating, workload_of
 from backout.verify.scene import Scene, restart_counts
 
 _SLICE_OF = "kubernetes.io/service-name"
@@ -126,45 +124,14 @@ def _mounted(scene: Scene, check: Check, namespace: str) -> set[str]:
 
 
 async def at_revision(check: Check, cluster: ClusterReader) -> Measured:
-    """The revision in force has the digest; for ``release-deployed`` its status is ``deployed`` too."""
+    """The revision in force has the digest, whatever its status."""
     from backout.mechanisms import registry
-    from backout.mechanisms.port import current_revision
 
-    reading = await registry.of_kind(check.target.kind).read(cluster, check.target)
-    head = current_revision(reading.revisions)
-    if head is None:
-        return failed(msg("it has no current revision"))
-    data: dict[str, Any] = {"revision": head.number, "status": head.status}
-    if check.code == "release-deployed" and head.status != "deployed":
-        return failed(
-            msg("revision {number} is {status}", number=head.number, status=head.status), msg("deployed"), **data
-        )
     digest = check.params.get("digest")
-    if digest and head.digest != digest:
-        return failed(
-            msg("revision {number} has other content ({digest})", number=head.number, digest=head.digest[:19]),
-            msg("content {digest}", digest=str(digest)[:19]),
-            **data,
-        )
-    if not digest and check.code == "revision-restored":
-        return unknown(msg("the plan does not say which content to expect"))
     if not digest:
-        return passed(msg("revision {number} is {status}", number=head.number, status=head.status), **data)
-    return passed(msg("revision {number} is in force, with the content that was asked for", number=head.number), **data)
-
-
-async def as_captured(check: Check, cluster: ClusterReader) -> Measured:
-    """The parts of the objects have the digests of the capture: back to what was live, which no revision says."""
-    wrong: list[str] = []
-    for entry in check.params["objects"]:
-        ref = ObjectRef(str(entry["api_version"]), str(entry["kind"]), str(entry["name"]), str(entry["namespace"]))
-        found = await find(cluster, ref)
-        if found is None:
-            return failed(msg("{object} does not exist", object=str(ref)))
-        wrong += [f"{ref}: {name}" for name, digest in entry["parts"].items() if part_digest(found, name) != digest]
-    if wrong:
-        return failed(msg("not as captured: {parts}", parts=listed(wrong)))
-    return passed(msg("as captured"))
+        return unknown(msg("the plan does not say which content to expect"))
+    reading = await registry.of_kind(check.target.kind).read(cluster, check.target)
+    return revision_in_force(reading.revisions, str(digest))
 
 
 async def present(check: Check, cluster: ClusterReader) -> Measured:

@@ -9,6 +9,7 @@ from backout.cluster.port import PODS, REPLICASETS, Object
 from backout.kube.pod_health import finished_of
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.workloads import controller_uid
+from backout.mechanisms.common.measuring import namespace_of
 from backout.model.plan import Check
 from backout.verify.scene import Scene
 
@@ -20,11 +21,6 @@ def workload_of(check: Check) -> tuple[str, str] | None:
     kind = _KINDS.get(str(check.params.get("kind") or check.target.kind).lower())
     name = str(check.params.get("name") or check.target.name)
     return (kind, name) if kind else None
-
-
-def namespace_of(check: Check) -> str:
-    """The namespace that a check is about."""
-    return str(check.params.get("namespace") or check.target.namespace)
 
 
 def pods_of(scene: Scene, workload: Object, namespace: str) -> list[Object]:

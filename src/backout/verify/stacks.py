@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from backout.cluster.port import INGRESSES, SERVICES, ClusterReader
 from backout.errors import AccessDenied, ObjectNotFound
+from backout.mechanisms.common.measuring import namespace_of
+from backout.model.measured import Measured, failed, passed, unknown
 from backout.model.message import Message, msg
 from backout.model.plan import Check
 from backout.model.settings import CheckSettings, Settings
 from backout.model.target import Target
 from backout.probes.ingress import fetch
 from backout.probes.service import LIMIT, port_of
-from backout.verify.measured import Measured, failed, passed, unknown
-from backout.verify.pods import namespace_of
 
 
 def stack_checks(settings: Settings, cluster: str, namespace: str) -> tuple[Check, ...]:

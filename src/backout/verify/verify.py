@@ -21,12 +21,15 @@ from backout.cluster.port import (
 )
 from backout.errors import BackoutError
 from backout.kube.resources import WORKLOAD_RESOURCES
+from backout.mechanisms import registry
+from backout.mechanisms.common.measuring import namespace_of
+from backout.mechanisms.port import Measure
+from backout.model.measured import Measured, unknown, unmeasured
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.verdict import CheckResult, Verdict, judge
-from backout.verify import network, objects, others, stacks, workloads
-from backout.verify.measured import Measured, unknown, unmeasured
-from backout.verify.pods import namespace_of, workload_of
+from backout.verify import ingresses, network, others, stacks, workloads
+from backout.verify.pods import workload_of
 from backout.verify.scene import Scene, View, watching
 
 SETTLE = 60.0
@@ -39,22 +42,17 @@ _WATCHED: dict[str, tuple[Callable[[Check, Scene], Measured], tuple[Resource, ..
     "endpoints": (others.endpoints, (SERVICES, ENDPOINTSLICES)),
     "pvc-bound": (others.pvc_bound, (PVCS, PODS)),
 }
-_ASKED = {
-    "release-deployed": others.at_revision,
+_ASKED: dict[str, Measure] = {
     "revision-restored": others.at_revision,
-    "live-restored": others.as_captured,
     "object-present": others.present,
     "object-absent": others.absent,
-    "object-restored": objects.object_restored,
-    "config-reloaded": objects.config_reloaded,
-    "object-storage": objects.object_storage,
-    "requests-forwarded": objects.requests_forwarded,
-    "references-exist": objects.references_exist,
+    "references-exist": ingresses.references_exist,
     "service-answers": network.service_answers,
     "ingress-answers": network.ingress_answers,
     "http-answer": stacks.http_answer,
 }
 CODES = frozenset({*_WATCHED, *_ASKED})
+"""The checks that any way back may ask for; each has more of its own."""
 _OVER_TIME = "no-new-restarts"
 _LATE = 20.0
 """Seconds that something which is asked after the soak, and not watched, gets at most to come about."""
@@ -159,11 +157,12 @@ def _measure(check: Check, scene: Scene) -> Measured:
 
 
 async def _ask(check: Check, cluster: ClusterReader, late: float) -> Measured:
-    if check.code not in _ASKED:
+    measure = _ASKED.get(check.code) or registry.measurement(check.code)
+    if measure is None:
         return unknown(msg("this version does not know the check {code}", code=check.code))
     while True:
         try:
-            measured = await _ASKED[check.code](check, cluster)
+            measured = await measure(check, cluster)
         except BackoutError as error:
             return unmeasured(error)
         if not measured.again or asyncio.get_running_loop().time() + _PAUSE > late:

@@ -12,10 +12,11 @@ from backout.kube import projections
 from backout.kube.pod_health import health_of
 from backout.kube.rollout import Rollout, rollout_with_pods
 from backout.kube.workloads import revision_in_force
+from backout.mechanisms.common.measuring import namespace_of
+from backout.model.measured import Measured, failed, listed, passed, unknown
 from backout.model.message import msg
 from backout.model.plan import Check
-from backout.verify.measured import Measured, failed, listed, passed, unknown
-from backout.verify.pods import find_workload, namespace_of, pods_of, selected, terminating, workload_of
+from backout.verify.pods import find_workload, pods_of, selected, terminating, workload_of
 from backout.verify.scene import Scene
 
 

@@ -11,6 +11,7 @@ from small_cluster import SmallCluster
 
 from backout.cluster.port import DEPLOYMENTS, INGRESSES, SECRETS, SERVICES, ProxyAnswer
 from backout.errors import AccessDenied
+from backout.mechanisms import registry
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.target import Target
@@ -227,4 +228,4 @@ def test_all_codes_are_described() -> None:
     import backout.verify
 
     described = backout.verify.__doc__ or ""
-    assert all(code in described for code in CODES)
+    assert all(code in described for code in (*CODES, *registry.checks()))

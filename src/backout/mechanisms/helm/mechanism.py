@@ -14,11 +14,12 @@ from backout.mechanisms.helm.analysis import Analysis, analyse
 from backout.mechanisms.helm.checks import bound_claims
 from backout.mechanisms.helm.effects import repair_pending, rollback
 from backout.mechanisms.helm.history import History, read_history
+from backout.mechanisms.helm.measure import as_captured, release_deployed
 from backout.mechanisms.helm.reading import HelmReading, release_of
 from backout.mechanisms.helm.record_effects import remove_record, restore_record
 from backout.mechanisms.helm.restore import restore_live
 from backout.mechanisms.helm.tool import find_helm
-from backout.mechanisms.port import PLAIN, Effect, Options, Prepare, nothing
+from backout.mechanisms.port import PLAIN, Effect, Measure, Options, Prepare, nothing
 from backout.model.target import Target
 from backout.tools.locate import Tool
 
@@ -69,6 +70,10 @@ class HelmMechanism:
             "helm.rollback": rollback,
             "helm.restore-live": restore_live,
         }
+
+    def measurements(self) -> Mapping[str, Measure]:
+        """By code."""
+        return {"release-deployed": release_deployed, "live-restored": as_captured}
 
 
 async def _analyse(

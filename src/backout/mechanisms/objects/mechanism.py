@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from backout.cluster.port import ClusterReader
 from backout.errors import RefusedError
-from backout.mechanisms.objects import history, planning, pods, reload, write
+from backout.mechanisms.objects import history, measure, planning, pods, reload, write
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.objects.reading import ObjectReading
-from backout.mechanisms.port import PLAIN, Effect, Options, Prepare, nothing
+from backout.mechanisms.port import PLAIN, Effect, Measure, Options, Prepare, nothing
 from backout.model.target import Target
 
 
@@ -53,4 +53,13 @@ class ObjectsMechanism:
             "objects.restart": pods.restart,
             "objects.replace-pods": pods.replace_pods,
             "objects.await-reload": reload.await_reload,
+        }
+
+    def measurements(self) -> Mapping[str, Measure]:
+        """By code."""
+        return {
+            "object-restored": measure.object_restored,
+            "config-reloaded": measure.config_reloaded,
+            "object-storage": measure.object_storage,
+            "requests-forwarded": measure.requests_forwarded,
         }

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from backout.cluster.port import ClusterReader
 from backout.mechanisms.common import patching, pods
-from backout.mechanisms.port import PLAIN, Effect, Options, Prepare, nothing
+from backout.mechanisms.port import PLAIN, Effect, Measure, Options, Prepare, nothing
 from backout.mechanisms.workload import change, history
 from backout.mechanisms.workload.reading import Ground, WorkloadReading, look_around
 from backout.model.target import Target
@@ -46,3 +46,7 @@ class WorkloadMechanism:
             "workload.delete-outdated-pods": pods.delete_outdated,
             "workload.wait-ready": pods.wait_ready,
         }
+
+    def measurements(self) -> Mapping[str, Measure]:
+        """None of its own."""
+        return {}

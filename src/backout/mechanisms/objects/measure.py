@@ -1,36 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What objects hold, whether those who read them work with it, and whether what objects name is there."""
+"""What objects hold, and whether those who read them work with it: the measurements of this way back."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from backout.cluster.port import CONFIGMAPS, INGRESSES, PODS, SECRETS, SERVICES, ClusterReader, Object
-from backout.errors import AccessDenied, ObjectNotFound
+from backout.cluster.port import CONFIGMAPS, PODS, SECRETS, ClusterReader, Object
+from backout.errors import ObjectNotFound
 from backout.kube.find_consumers import find_consumers
 from backout.kube.pod_health import health_of
-from backout.kube.references import of_ingress, references
+from backout.kube.references import references
+from backout.mechanisms.common.measuring import namespace_of
+from backout.mechanisms.objects.history import holds, live_object, resource_of, written_at
+from backout.mechanisms.objects.reload import data_of
+from backout.mechanisms.objects.write import content_of
+from backout.model.measured import Measured, failed, listed, passed, unknown
 from backout.model.message import Message, msg
 from backout.model.plan import Check
 from backout.model.target import ObjectRef
-from backout.verify.measured import Measured, failed, listed, passed, unknown
-from backout.verify.pods import namespace_of
+from backout.snapshots.desired import update, without_node_ports
 
 AT_ONCE = 16
-_ISSUED = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer", "kubernetes.io/tls-acme")
 
 
 async def object_restored(check: Check, cluster: ClusterReader) -> Measured:
     """The live object holds the content of the snapshot; of differences only the places are named, never the values."""
-    from backout.mechanisms.objects.history import holds, live_object, resource_of
-    from backout.mechanisms.objects.write import content_of
-    from backout.snapshots.desired import update, without_node_ports
-
     params = check.params
     ref = ObjectRef(str(params.get("api_version", "v1")), str(params["kind"]), str(params["name"]), namespace_of(check))
     live = await live_object(cluster, resource_of(ref), ref)
@@ -75,8 +74,6 @@ def _differing(live: Object, content: Object) -> list[str]:
 
 async def config_reloaded(check: Check, cluster: ClusterReader) -> Measured:
     """Every container of ``readers`` works with the content that the object holds now, by its own word."""
-    from backout.mechanisms.objects.history import written_at
-    from backout.mechanisms.objects.reload import data_of
     from backout.probes.programs import recognise
     from backout.probes.reload import Reload, reload_state
 
@@ -191,7 +188,6 @@ async def requests_forwarded(check: Check, cluster: ClusterReader) -> Measured:
 
 async def _endpoints_ready(cluster: ClusterReader, check: Check, ref: ObjectRef, why: Message) -> Measured:
     """By the objects alone. An endpoint that is no ``POD.SERVICE…`` of this namespace can't be judged."""
-    from backout.mechanisms.objects.reload import data_of
     from backout.probes import hashring
 
     live = await cluster.get(SECRETS if ref.kind == "Secret" else CONFIGMAPS, ref.name, ref.namespace)
@@ -217,72 +213,6 @@ async def _endpoints_ready(cluster: ClusterReader, check: Check, ref: ObjectRef,
         ),
         endpoints=named,
     )
-
-
-async def references_exist(check: Check, cluster: ClusterReader) -> Measured:
-    """The Services and ports, and the TLS Secrets, that the Ingresses of a namespace name are there."""
-    namespace = namespace_of(check)
-    ingresses, services = await asyncio.gather(
-        cluster.list_all(INGRESSES, namespace), cluster.list_all(SERVICES, namespace)
-    )
-    known = {service["metadata"]["name"]: service for service in services}
-    secrets: set[str] | None = None
-    try:
-        secrets = {item.metadata.name for item in await cluster.list_as(_Named, SECRETS, namespace, metadata_only=True)}
-    except AccessDenied:
-        secrets = None
-    bad: list[str] = []
-    named = 0
-    for ingress in ingresses:
-        issued = any(key in (ingress["metadata"].get("annotations") or {}) for key in _ISSUED)
-        for reference in of_ingress(ingress):
-            if reference.kind == "Service":
-                named += 1
-                if reference.name not in known:
-                    bad.append(f"service/{reference.name}")
-            elif secrets is not None and not issued:
-                named += 1
-                if reference.name not in secrets:
-                    bad.append(f"secret/{reference.name}")
-        bad += [f"service/{name} port {port}" for name, port in _ports(ingress) if not _has_port(known.get(name), port)]
-    bad = sorted(dict.fromkeys(bad))
-    if bad:
-        return failed(msg("named by Ingresses, but not there: {objects}", objects=listed(bad)), missing=bad)
-    if secrets is None:
-        return passed(msg("Services that Ingresses name, all there: {count}; Secrets may not be listed", count=named))
-    return passed(msg("Services and Secrets that Ingresses name, all there: {count}", count=named), named=named)
-
-
-class _Meta(msgspec.Struct):
-    name: str
-
-
-class _Named(msgspec.Struct):
-    metadata: _Meta
-
-
-def _ports(ingress: Object) -> Iterable[tuple[str, int | str]]:
-    spec = ingress.get("spec") or {}
-    backends = [spec.get("defaultBackend") or {}]
-    for rule in spec.get("rules") or ():
-        backends += [path.get("backend") or {} for path in (rule.get("http") or {}).get("paths") or ()]
-    for backend in backends:
-        service = backend.get("service") or {}
-        port = service.get("port") or {}
-        wanted = port.get("name") or port.get("number")
-        if service.get("name") and wanted:
-            yield str(service["name"]), wanted
-
-
-def _has_port(service: Object | None, port: int | str) -> bool:
-    """Of a missing Service something else is told; one that stands for a name elsewhere need not list ports."""
-    spec = (service or {}).get("spec") or {}
-    if service is None or spec.get("type") == "ExternalName":
-        return True
-    return any(port in (entry.get("name"), entry.get("port")) for entry in spec.get("ports") or ())
-
-
-# -- readers -----------------------------------------------------------------------------------------------------------
 
 
 async def _each(

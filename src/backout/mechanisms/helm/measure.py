@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The measurements of releases: is the right revision deployed, are live objects as they were captured."""
+
+from __future__ import annotations
+
+from backout.cluster.port import ClusterReader, find
+from backout.helm.records import Records
+from backout.mechanisms.common.measuring import revision_in_force
+from backout.mechanisms.helm.history import read_history
+from backout.mechanisms.helm.strays import part_digest
+from backout.model.measured import Measured, failed, listed, passed
+from backout.model.message import msg
+from backout.model.plan import Check
+from backout.model.target import ObjectRef
+
+
+async def release_deployed(check: Check, cluster: ClusterReader) -> Measured:
+    """The newest revision is deployed, with the content that the check names."""
+    records = Records(cluster, check.target.namespace)
+    history = await read_history(cluster, records, check.target.name)
+    return revision_in_force(history.revisions, str(check.params.get("digest") or ""), "deployed")
+
+
+async def as_captured(check: Check, cluster: ClusterReader) -> Measured:
+    """The parts of the objects have the digests of the capture: back to what was live, which no revision says."""
+    wrong: list[str] = []
+    for entry in check.params["objects"]:
+        ref = ObjectRef(str(entry["api_version"]), str(entry["kind"]), str(entry["name"]), str(entry["namespace"]))
+        found = await find(cluster, ref)
+        if found is None:
+            return failed(msg("{object} does not exist", object=str(ref)))
+        wrong += [f"{ref}: {name}" for name, digest in entry["parts"].items() if part_digest(found, name) != digest]
+    if wrong:
+        return failed(msg("not as captured: {parts}", parts=listed(wrong)))
+    return passed(msg("as captured"))
