@@ -18,7 +18,7 @@ from cluster_harness.clients import Program, Result, eventually
 pytestmark = pytest.mark.usefixtures("running")
 
 CHART = str(Path(__file__).parent / "charts" / "shop")
-WAIT = ("--wait", "--timeout", "60s")
+WAIT = ("--wait", "--timeout", "240s")
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_failed_upgrade_rolled_back_by_helm(
 ) -> None:
     install()
     flag = "--rollback-on-failure" if is_helm4 else "--atomic"
-    upgrade(helm, "--set", "tag=2.0-missing", flag, "--timeout", "5s", fails=True)
+    upgrade(helm, "--set", "tag=2.0-missing", flag, "--timeout", "15s", fails=True)
     assert image(cluster, ns) == "1.0"
     assert history(helm) == [(1, "superseded"), (2, "failed"), (3, "deployed")]
 
@@ -159,7 +159,7 @@ def test_ways_of_waiting(cluster: Cluster, ns: str, helm: Program, is_helm4: boo
         waiting = ("--wait", "--wait-for-jobs")
     else:
         waiting = ("--wait",) if strategy == "legacy" else ()
-    common = (*waiting, "--timeout", "60s")
+    common = (*waiting, "--timeout", "240s")
     helm("install", "shop", CHART, "--set", "job=true", *common)
     if strategy != "hookOnly":
         assert deployment(cluster, ns)["status"]["readyReplicas"] == 1
@@ -226,7 +226,7 @@ def test_a_hook_that_fails(cluster: Cluster, ns: str, helm: Program, install: An
 
 def test_helm_test(helm: Program, install: Any) -> None:
     install()
-    assert "Phase:          Succeeded" in helm("test", "shop", "--timeout", "60s").out
+    assert "Phase:          Succeeded" in helm("test", "shop", "--timeout", "240s").out
 
 
 def test_uninstall(cluster: Cluster, ns: str, helm: Program, install: Any) -> None:

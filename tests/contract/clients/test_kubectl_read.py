@@ -96,7 +96,7 @@ def test_get_what_is_not_there(kubectl: Program) -> None:
 
 def test_get_watch(kubectl: Program) -> None:
     kubectl("create", "configmap", "first")
-    process = kubectl.start("get", "configmaps", "-w", "--output-watch-events", "--request-timeout=60s")
+    process = kubectl.start("get", "configmaps", "-w", "--output-watch-events", "--request-timeout=240s")
     try:
         assert process.stdout is not None
         head = process.stdout.readline()
