@@ -183,8 +183,8 @@ async def logs(call: Call) -> Response:
     options = _log_options(call)
     container = _container(call, pod, call.request.param("container"))
     if not (pod.get("spec") or {}).get("nodeName"):
-        # The real server answers an empty body for a pod that has no node yet.
-        return Response(200, {"Content-Type": "text/plain"}, b"")
+        # A pod without a node has no log yet: no content, instead of an error.
+        return Response(204, {}, b"")
     source = call.cluster.log_source
     if source is None:
         node = pod["spec"]["nodeName"]

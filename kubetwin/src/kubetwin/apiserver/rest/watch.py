@@ -60,7 +60,7 @@ def watch(call: Call) -> Response:
     watcher = Watcher(call, selection, media, timeout)
     snapshot = initial or (initial is None and requested in ("", "0"))
     if snapshot:
-        watcher.start_with_state(announce_end=bool(initial))
+        watcher.start_with_state()
     elif version:
         watcher.start_after(version)
     else:
@@ -92,11 +92,13 @@ class Watcher:
         self.faults = call.cluster.faults
         self.request = call.request
 
-    def start_with_state(self, announce_end: bool) -> None:
+    def start_with_state(self) -> None:
+        """What is there comes first; its end is announced to who takes bookmarks, also where only an old-style watch
+        (without a version, or from 0) was asked for. Source: ``SetListOptionsDefaults`` of apimachinery."""
         for entry in self._collection.scan(self._prefix.rstrip("/")):
             if self._selection(entry):
                 self._queue.append(self._encode("ADDED", entry, None))
-        if announce_end and self._bookmarks:
+        if self._bookmarks:
             self._queue.append(self._bookmark({INITIAL_EVENTS_END: "true"}))
         self.start_now()
 
