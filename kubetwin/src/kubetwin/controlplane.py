@@ -21,10 +21,12 @@ from kubetwin.controllers.job import JobController
 from kubetwin.controllers.loadbalancer import LoadBalancerController
 from kubetwin.controllers.monitoring_operator import MonitoringOperator
 from kubetwin.controllers.namespace import NamespaceController
+from kubetwin.controllers.node_lifecycle import NodeLifecycleController
 from kubetwin.controllers.replicaset import ReplicaSetController
 from kubetwin.controllers.scheduler import SchedulerController
 from kubetwin.controllers.serviceaccount import ServiceAccountController
 from kubetwin.controllers.statefulset import StatefulSetController
+from kubetwin.controllers.taint_eviction import TaintEvictionController
 from kubetwin.controllers.volumes import VolumeController, ensure_storage_classes
 from kubetwin.informer import SharedInformers
 from kubetwin.kubelet.agent import Kubelet
@@ -50,6 +52,8 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     MonitoringOperator,
     NamespaceController,
     SchedulerController,
+    NodeLifecycleController,
+    TaintEvictionController,
     GarbageCollector,
 )
 

@@ -94,6 +94,12 @@ def namespace_index(obj: Obj) -> Iterable[str]:
     return (namespace_of(obj),)
 
 
+def node_index(obj: Obj) -> Iterable[str]:
+    """Index: the node that a pod is bound to."""
+    node = obj["spec"].get("nodeName")
+    return (node,) if node else ()
+
+
 def with_meta(obj: Obj, **changes: Any) -> Obj:
     """A copy of ``obj`` with other metadata fields; the original is left alone."""
     return {**obj, "metadata": {**obj["metadata"], **changes}}

@@ -59,6 +59,8 @@ def on_create(call: Call, obj: Object) -> None:
         case ("", "persistentvolumeclaims"):
             _storage_class(call, obj)
             _protect(obj, "kubernetes.io/pvc-protection")
+        case ("", "nodes"):
+            _unready(obj)
         case ("", "persistentvolumes"):
             _protect(obj, "kubernetes.io/pv-protection")
         case ("networking.k8s.io", "ingresses"):
@@ -179,6 +181,13 @@ def _tolerations(spec: dict[str, Any]) -> None:
             entry = {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
             tolerations = [*tolerations, entry]
     spec["tolerations"] = tolerations
+
+
+def _unready(node: Object) -> None:
+    """TaintNodesByCondition: a new node gets no pods before the node lifecycle controller has looked at it."""
+    taints = node.setdefault("spec", {}).setdefault("taints", [])
+    if not any(taint.get("key") == _NOT_READY and taint.get("effect") == "NoSchedule" for taint in taints):
+        taints.append({"key": _NOT_READY, "effect": "NoSchedule"})
 
 
 def _protect(obj: Object, finalizer: str) -> None:

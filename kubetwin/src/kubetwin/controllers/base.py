@@ -32,6 +32,8 @@ class ControllerSettings:
     workers: int = 4
     provisioners: frozenset[str] = frozenset(("twin.backout.dev/hostpath", "kubernetes.io/host-path"))
     """StorageClass provisioners whose volumes are simulated here."""
+    node_startup_grace: float = 60.0
+    """After that a node that has not reported yet counts as unreachable."""
     job_backoff_initial: float = 10.0
     job_backoff_max: float = 600.0
 

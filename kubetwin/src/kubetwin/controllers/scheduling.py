@@ -62,7 +62,7 @@ def allocatable(node: Obj) -> dict[str, int]:
 def shortages(wanted: dict[str, int], used: dict[str, int], pods: int, node: dict[str, int]) -> list[str]:
     """Reasons as the scheduler's NodeResourcesFit plugin gives them."""
     reasons: list[str] = []
-    if pods + 1 > node.get("pods", 110):
+    if pods + 1 > node.get("pods", 0):
         reasons.append("Too many pods")
     for key, value in wanted.items():
         if value and value > node.get(key, 0) - used.get(key, 0):
