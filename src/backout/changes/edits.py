@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
+from backout.changes.writers import CONTROL_PLANE, Entry, WrittenMeta
 from backout.cluster.port import (
     CONFIGMAPS,
     DAEMONSETS,
@@ -27,45 +26,18 @@ from backout.cluster.port import (
     Resource,
 )
 from backout.errors import AccessDenied
+from backout.kube.projections import Projection
 from backout.model.change import LedgerEntry
 from backout.model.message import msg
 from backout.model.target import ObjectRef, Target
 
 WATCHED = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS, CONFIGMAPS, SECRETS, SERVICES, PVCS, INGRESSES)
 
-_CONTROL_PLANE = frozenset(
-    {
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kubelet",
-        "kube-apiserver",
-        "cluster-autoscaler",
-        "cloud-controller-manager",
-    }
-)
 _SHOWN = 3
 
 
-class Writer(msgspec.Struct, rename="camel"):
-    """One entry of managedFields."""
-
-    manager: str = ""
-    operation: str = ""
-    subresource: str = ""
-    time: datetime | None = None
-    fields_v1: dict[str, Any] = {}
-
-
-class _Meta(msgspec.Struct, rename="camel"):
-    name: str
-    namespace: str = ""
-    uid: str = ""
-    creation_timestamp: datetime | None = None
-    managed_fields: tuple[Writer, ...] = ()
-
-
-class _Managed(msgspec.Struct):
-    metadata: _Meta
+class _Managed(Projection, frozen=True):
+    metadata: WrittenMeta
 
 
 async def edits(cluster: ClusterReader, namespace: str, since: datetime) -> list[LedgerEntry]:
@@ -90,14 +62,14 @@ async def _of_kind(cluster: ClusterReader, resource: Resource, namespace: str, s
     ]
 
 
-def _by_choice(writer: Writer) -> bool:
-    return writer.subresource != "status" and writer.manager not in _CONTROL_PLANE
+def _by_choice(writer: Entry) -> bool:
+    return writer.subresource != "status" and writer.manager not in CONTROL_PLANE
 
 
-def _entry(cluster: ClusterReader, resource: Resource, namespace: str, meta: _Meta, writer: Writer) -> LedgerEntry:
+def _entry(cluster: ClusterReader, resource: Resource, namespace: str, meta: WrittenMeta, writer: Entry) -> LedgerEntry:
     assert writer.time is not None
     ref = ObjectRef(resource.api_version, resource.kind, meta.name, namespace, meta.uid)
-    paths = list(_paths(writer.fields_v1))
+    paths = list(_paths(writer.fields))
     born = meta.creation_timestamp == writer.time
     shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
     if born:

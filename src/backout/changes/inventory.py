@@ -7,34 +7,21 @@ import asyncio
 
 import msgspec
 
-from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, ClusterReader, Resource
+from backout.cluster.port import ClusterReader, Resource
 from backout.errors import AccessDenied
 from backout.helm.records import Records
+from backout.kube.projections import AnnotatedBare
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.target import Target
 from backout.ownership.owner import owner_of
-
-
-class _Meta(msgspec.Struct):
-    name: str
-    namespace: str = ""
-    annotations: dict[str, str] | None = None
-    labels: dict[str, str] | None = None
-    ownerReferences: list[dict[str, object]] | None = None
-
-
-class _Named(msgspec.Struct):
-    metadata: _Meta
 
 
 async def targets_in(cluster: ClusterReader, namespace: str) -> list[Target]:
     """Releases first, then unmanaged workloads, each sorted by name; what may not be listed is left out."""
     releases, *workloads = await asyncio.gather(
-        _releases(cluster, namespace), *(_unmanaged(cluster, namespace, kind) for kind in _KINDS)
+        _releases(cluster, namespace), *(_unmanaged(cluster, namespace, kind) for kind in WORKLOAD_RESOURCES.values())
     )
     return [*releases, *(target for found in workloads for target in found)]
-
-
-_KINDS: tuple[Resource, ...] = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 
 
 async def _releases(cluster: ClusterReader, namespace: str) -> list[Target]:
@@ -47,7 +34,7 @@ async def _releases(cluster: ClusterReader, namespace: str) -> list[Target]:
 
 async def _unmanaged(cluster: ClusterReader, namespace: str, resource: Resource) -> list[Target]:
     try:
-        found = await cluster.list_as(_Named, resource, namespace)
+        found = await cluster.list_as(AnnotatedBare, resource, namespace)
     except AccessDenied:
         return []
     owners = await asyncio.gather(*(_is_free(cluster, resource, item) for item in found))
@@ -58,6 +45,6 @@ async def _unmanaged(cluster: ClusterReader, namespace: str, resource: Resource)
     )
 
 
-async def _is_free(cluster: ClusterReader, resource: Resource, item: _Named) -> bool:
+async def _is_free(cluster: ClusterReader, resource: Resource, item: AnnotatedBare) -> bool:
     obj = {"apiVersion": resource.api_version, "kind": resource.kind, **msgspec.to_builtins(item)}
     return (await owner_of(cluster, obj)).kind == "none"

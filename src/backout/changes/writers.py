@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from backout.kube.names import RESTARTED_AT
+from backout.kube.projections import Meta
 from backout.model.decoding import UNREADABLE
 
 By = Literal["helm", "argocd", "cluster", "other"]
@@ -29,7 +31,6 @@ CONTROL_PLANE = frozenset(
         "cloud-controller-manager",
     }
 )
-RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _CONTENT = {"ConfigMap": ("data", "binaryData", "immutable"), "Secret": ("data", "stringData", "immutable", "type")}
 
 
@@ -50,6 +51,12 @@ class Entry(msgspec.Struct, rename="camel", frozen=True):
         except UNREADABLE:
             return {}
         return found if isinstance(found, dict) else {}
+
+
+class WrittenMeta(Meta, frozen=True):
+    """Metadata with its writers."""
+
+    managed_fields: tuple[Entry, ...] = ()
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,8 +16,9 @@ from backout.diagnosis.attribution.root_cause import Case, conclude
 from backout.diagnosis.detectors.releases import ReleaseState, read_releases
 from backout.diagnosis.detectors.symptoms import find_troubles, held_symptom, rollout_symptoms, serving, symptoms_of
 from backout.diagnosis.evidence.caching_reader import CachingReader
-from backout.diagnosis.evidence.collect import KINDS, State, WorkloadKey, read_state
+from backout.diagnosis.evidence.collect import State, WorkloadKey, read_state
 from backout.errors import AccessDenied, ObjectNotFound
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.evidence import Diagnosis, Problem, Symptom
 from backout.model.message import msg
 from backout.model.target import OBJECTS, WORKLOADS, Target
@@ -154,7 +155,7 @@ async def _owner(cluster: ClusterReader, key: WorkloadKey) -> tuple[Owner, Targe
     """The owner of a workload, what to act on, and by which mechanism (none where Backout has no way)."""
     namespace, kind, name = key
     itself = Target(kind.lower(), name, namespace, cluster.name)
-    resource = KINDS.get(kind) or (PODS if kind == "Pod" else None)
+    resource = WORKLOAD_RESOURCES.get(kind) or (PODS if kind == "Pod" else None)
     if resource is None:
         return Owner(kind="operator", message=msg("A {kind} made its pods.", kind=kind)), itself, ""
     try:

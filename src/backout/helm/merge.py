@@ -12,12 +12,10 @@ import copy
 from typing import Any
 
 from backout.kube.diff import MERGE_KEYS, index
+from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE, MANAGED_BY
 
 Object = dict[str, Any]
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-RELEASE_NAME = "meta.helm.sh/release-name"
-RELEASE_NAMESPACE = "meta.helm.sh/release-namespace"
 
 _BUILT_IN = frozenset(
     {
@@ -54,7 +52,7 @@ def owned(obj: Object, release: str, namespace: str) -> Object:
     marked = copy.deepcopy(obj)
     meta = marked.setdefault("metadata", {})
     meta["labels"] = {**(meta.get("labels") or {}), MANAGED_BY: "Helm"}
-    meta["annotations"] = {**(meta.get("annotations") or {}), RELEASE_NAME: release, RELEASE_NAMESPACE: namespace}
+    meta["annotations"] = {**(meta.get("annotations") or {}), HELM_RELEASE: release, HELM_NAMESPACE: namespace}
     return marked
 
 

@@ -25,6 +25,7 @@ from backout.errors import (
     TooLarge,
 )
 from backout.helm.payload import Release, decode
+from backout.kube.projections import Projection, VersionedMeta
 from backout.model.target import ObjectRef
 
 PENDING = frozenset({"pending-install", "pending-upgrade", "pending-rollback"})
@@ -32,25 +33,16 @@ PENDING = frozenset({"pending-install", "pending-upgrade", "pending-rollback"})
 _DRIVERS = {"": SECRETS, "secret": SECRETS, "secrets": SECRETS, "configmap": CONFIGMAPS, "configmaps": CONFIGMAPS}
 
 
-class _Meta(msgspec.Struct, rename="camel"):
-    name: str
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = ""
-    creation_timestamp: datetime | None = None
-    labels: dict[str, str] | None = None
+class _Label(Projection, frozen=True):
+    metadata: VersionedMeta
 
 
-class _Label(msgspec.Struct):
-    metadata: _Meta
-
-
-class _Data(msgspec.Struct):
+class _Data(Projection, frozen=True):
     release: str | None = None
 
 
-class _Full(msgspec.Struct):
-    metadata: _Meta
+class _Full(Projection, frozen=True):
+    metadata: VersionedMeta
     data: _Data | None = None
 
 
@@ -254,7 +246,7 @@ def record_of(obj: Object, namespace: str) -> Record | None:
     return _record(msgspec.convert(obj, _Label).metadata, namespace)
 
 
-def _record(meta: _Meta, namespace: str) -> Record | None:
+def _record(meta: VersionedMeta, namespace: str) -> Record | None:
     labels = meta.labels or {}
     version = labels.get("version", "")
     if not version.isdecimal() or "name" not in labels:

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from backout.helm.manifest import documents, entries, kind_of
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.templates import digest_of, images, plain_template, references
 
-KINDS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 _CONFIG = frozenset({"ConfigMap", "Secret"})
 _LABEL = re.compile(r"^[ ]{4}(?:helm\.sh/chart|app\.kubernetes\.io/version)[: ].*\n?", re.MULTILINE)
 
@@ -46,7 +46,7 @@ def workloads(manifest: str, namespace: str) -> tuple[Workload, ...]:
     """The Deployments, StatefulSets and DaemonSets of a manifest."""
     config = [text for text in documents(manifest) if kind_of(text) in _CONFIG]
     found = []
-    for entry in entries(manifest, KINDS):
+    for entry in entries(manifest, frozenset(WORKLOAD_RESOURCES)):
         spec = entry.object.get("spec") or {}
         template = plain_template(spec.get("template") or {})
         template_digest = digest_of(template)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from backout.kube.names import LAST_APPLIED, REVISION_NUMBER
 from backout.model.change import FieldChange
 from backout.model.redaction import HIDDEN, asks_for_secret, names_secret, redact_text
 
@@ -38,11 +39,7 @@ MERGE_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
 """By which fields list elements are matched (patchMergeKey and list-map-keys of the published Kubernetes schema)."""
 
 _SERVER = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
-_BOOKKEEPING = (
-    "kubectl.kubernetes.io/last-applied-configuration",
-    "deployment.kubernetes.io/revision",
-    "deprecated.daemonset.template.generation",
-)
+_BOOKKEEPING = (LAST_APPLIED, REVISION_NUMBER, "deprecated.daemonset.template.generation")
 _PLAIN = re.compile(r"^[A-Za-z0-9_\-]+$")
 _QUANTITY = re.compile(r"^([+-]?[0-9.]+)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]+)?$")
 _SCALE = (

@@ -18,7 +18,7 @@ import msgspec
 
 from backout.cluster.port import Object
 from backout.kube import projections
-from backout.kube.projections import ConsumingPod, ContainerSpec, ContainerStatus, Pod, Terminated
+from backout.kube.projections import ConsumingPod, ContainerSpec, ContainerStatus, ImagedPod, Pod, Terminated
 from backout.model.message import Message, msg
 from backout.model.redaction import redact_text
 
@@ -160,7 +160,7 @@ class PodHealth(msgspec.Struct, frozen=True, kw_only=True):
         return self.state is PodState.READY and (self.restarted is None or now - self.restarted >= RECENT)
 
 
-def finished(pod: Pod | ConsumingPod) -> bool:
+def finished(pod: Pod | ConsumingPod | ImagedPod) -> bool:
     """True for a terminal pod that stays listed and counts nowhere.
 
     Succeeded, or Failed (evicted, shut down with its node, preempted, given up by a Job) under an owner that replaces

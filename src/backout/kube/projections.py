@@ -51,10 +51,41 @@ class AnnotatedMeta(Meta, frozen=True):
     annotations: dict[str, str] | None = None
 
 
+class VersionedMeta(Meta, frozen=True):
+    """Metadata with the version of the object, for conditional writes."""
+
+    resource_version: str = ""
+
+
+class Name(Projection, frozen=True):
+    """Where an object is, and nothing else of its metadata."""
+
+    name: str
+    namespace: str = ""
+
+
+class Named(Projection, frozen=True):
+    """An object of which only the name is read."""
+
+    metadata: Name
+
+
+class Bare(Projection, frozen=True):
+    """An object of which only metadata is read."""
+
+    metadata: Meta
+
+
+class AnnotatedBare(Projection, frozen=True):
+    """An object of which only metadata is read, annotations too."""
+
+    metadata: AnnotatedMeta
+
+
 class Condition(Projection, frozen=True):
     """One condition of a status."""
 
-    type: str
+    type: str = ""
     status: str = "Unknown"
     reason: str = ""
     message: str = ""
@@ -325,12 +356,6 @@ class PackedWorkload(Workload, frozen=True):
         return replace(self, spec=replace(self.spec, template=self.spec.template.apart()))
 
 
-class Bare(Projection, frozen=True):
-    """An object of which only metadata is read."""
-
-    metadata: Meta
-
-
 class Involved(Projection, frozen=True):
     """What an event is about; ``field_path`` names the container (``spec.containers{web}``)."""
 
@@ -410,6 +435,35 @@ class ConsumingWorkload(Projection, frozen=True):
 
     metadata: Meta
     spec: ConsumingSpec = ConsumingSpec()
+
+
+class ImagedContainer(Projection, frozen=True):
+    """What a container runs, and which content that image turned out to be."""
+
+    name: str = ""
+    image: str = ""
+    image_id: str = msgspec.field(name="imageID", default="")
+
+
+class ImagedStatus(Phase, frozen=True):
+    """Of a pod's status, what its containers run."""
+
+    container_statuses: tuple[ImagedContainer, ...] = ()
+    init_container_statuses: tuple[ImagedContainer, ...] = ()
+
+
+class ImagedPod(Projection, frozen=True):
+    """A pod, to see which images it runs."""
+
+    metadata: Meta
+    status: ImagedStatus = ImagedStatus()
+
+
+class RevisionNumber(Projection, frozen=True):
+    """A ReplicaSet or ControllerRevision without its template."""
+
+    metadata: AnnotatedMeta
+    revision: int = 0
 
 
 class ControllerRevision(Projection, frozen=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from backout.cluster.port import Object, Served
+from backout.kube.names import LAST_APPLIED
 from backout.model.message import Message, msg
 
 SERVER_FIELDS = frozenset(
@@ -28,7 +29,6 @@ SERVER_FIELDS = frozenset(
 )
 """Of ``metadata``. References to owners hold uids that another life of the owner would not have."""
 
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _CONTROLLERS_NOTES = frozenset(
     {LAST_APPLIED, "deprecated.daemonset.template.generation", "control-plane.alpha.kubernetes.io/leader"}
 )

@@ -10,8 +10,9 @@ from typing import Any
 
 from backout.kube.diff import index, same
 from backout.kube.intent import canonical_template
+from backout.kube.names import POD_NAME, REVISION_HASH, TEMPLATE_HASH
 
-_HASHES = ("pod-template-hash", "controller-revision-hash", "statefulset.kubernetes.io/pod-name")
+_HASHES = (TEMPLATE_HASH, REVISION_HASH, POD_NAME)
 
 
 def digest_of(value: Any) -> str:

@@ -12,6 +12,7 @@ import msgspec
 
 from backout.cluster.port import ClusterReader
 from backout.errors import AccessDenied, NotFoundError, ServerError
+from backout.kube.projections import Name
 from backout.model.target import ObjectRef
 
 API_VERSION, KIND = "argoproj.io/v1alpha1", "Application"
@@ -37,13 +38,8 @@ class _Spec(msgspec.Struct, frozen=True):
     destination: _Server = _Server()
 
 
-class _Meta(msgspec.Struct, frozen=True):
-    name: str
-    namespace: str = ""
-
-
 class _Application(msgspec.Struct, frozen=True):
-    metadata: _Meta
+    metadata: Name
     spec: _Spec = _Spec()
     status: _Status = _Status()
 

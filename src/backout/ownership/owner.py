@@ -18,6 +18,7 @@ import msgspec
 from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader
 from backout.errors import AccessDenied, NotFoundError
 from backout.helm.records import Records
+from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE, MANAGED_BY
 from backout.model.message import Message, msg
 from backout.model.target import WORKLOADS, ObjectRef, Target
 from backout.ownership.argocd import Tracked, applications
@@ -25,9 +26,6 @@ from backout.ownership.releases import release_managers
 from backout.ownership.signs import Manager, Tool, argo, managers, written_by
 
 MAX_DEPTH = 8
-RELEASE_NAME = "meta.helm.sh/release-name"
-RELEASE_NAMESPACE = "meta.helm.sh/release-namespace"
-MANAGED_BY = "app.kubernetes.io/managed-by"
 _T = TypeVar("_T")
 
 OwnerKind = Literal["none", "controller", "operator", "helm"] | Tool
@@ -159,10 +157,10 @@ class Ownership:
 
     async def _release(self, obj: dict[str, Any]) -> Owner | None:
         meta = obj["metadata"]
-        release = (meta.get("annotations") or {}).get(RELEASE_NAME)
+        release = (meta.get("annotations") or {}).get(HELM_RELEASE)
         if not release or (meta.get("labels") or {}).get(MANAGED_BY) != "Helm":
             return None
-        namespace = (meta.get("annotations") or {}).get(RELEASE_NAMESPACE) or meta.get("namespace", "")
+        namespace = (meta.get("annotations") or {}).get(HELM_NAMESPACE) or meta.get("namespace", "")
         known = await self._once(("release", namespace, release), self._recorded(namespace, release))
         if known is False:
             return None

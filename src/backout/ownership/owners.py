@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from backout.cluster.port import ClusterReader, Object
+from backout.kube.names import HELM_RELEASE
 from backout.kube.sanitise import controller, helm_record
-from backout.ownership.owner import RELEASE_NAME, Ownership
+from backout.ownership.owner import Ownership
 from backout.ownership.signs import managers
 
 _CERTIFICATE = "cert-manager.io/certificate-name"
@@ -40,7 +41,7 @@ class Owners:
             return Owned(f"helm/{labels.get('name', '')}", "helm")
         if obj["kind"] == "Secret" and _CERTIFICATE in annotations:
             return Owned(f"certificate/{annotations[_CERTIFICATE]}", "operator")
-        if RELEASE_NAME not in annotations and not managers(obj):
+        if HELM_RELEASE not in annotations and not managers(obj):
             return NOBODY
         owner = await self._ownership.of(obj)
         if owner.target is not None:

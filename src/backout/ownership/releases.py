@@ -15,6 +15,7 @@ import msgspec
 
 from backout.cluster.port import ClusterReader
 from backout.errors import AccessDenied, NotFoundError, ServerError
+from backout.kube.projections import Name
 from backout.ownership.signs import Manager, helm_chart, helm_release
 
 
@@ -24,13 +25,8 @@ class _Spec(msgspec.Struct, frozen=True, rename="camel"):
     storage_namespace: str = ""
 
 
-class _Meta(msgspec.Struct, frozen=True):
-    name: str
-    namespace: str = ""
-
-
 class _Deployer(msgspec.Struct, frozen=True):
-    metadata: _Meta
+    metadata: Name
     spec: _Spec = _Spec()
 
 

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from backout.kube.names import ARGOCD_INSTANCE, ARGOCD_TRACKING
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
@@ -32,8 +33,6 @@ TOOLS: frozenset[str] = frozenset(
     {"argocd", "flux", "fleet", "helmchart", "sveltos", "ocm", "kubefleet", "kapp", "config-sync"}
 )
 
-TRACKING = "argocd.argoproj.io/tracking-id"
-INSTANCE = "argocd.argoproj.io/instance"
 _FLUX = {"HelmRelease": ("helm.toolkit.fluxcd.io", "v2"), "Kustomization": ("kustomize.toolkit.fluxcd.io", "v1")}
 _OBJECTSET = "objectset.rio.cattle.io/owner-"
 _SVELTOS = "projectsveltos.io/"
@@ -71,8 +70,8 @@ def managers(obj: dict[str, Any]) -> tuple[Manager, ...]:
 def argo_name(obj: dict[str, Any]) -> str:
     """The Argo CD application that Argo CD's own marks name; empty when there is none."""
     meta = obj.get("metadata") or {}
-    tracking = _texts(meta.get("annotations")).get(TRACKING, "").partition(":")[0]
-    return tracking or _texts(meta.get("labels")).get(INSTANCE, "")
+    tracking = _texts(meta.get("annotations")).get(ARGOCD_TRACKING, "").partition(":")[0]
+    return tracking or _texts(meta.get("labels")).get(ARGOCD_INSTANCE, "")
 
 
 def argo(name: str) -> Manager:

@@ -14,6 +14,7 @@ import msgspec
 
 from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import AccessDenied, ObjectNotFound
+from backout.kube.projections import Meta, Projection
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
@@ -22,28 +23,18 @@ Key = tuple[str, str, str]
 """Group, kind and name of what is scaled."""
 
 
-class _Owner(msgspec.Struct):
-    kind: str
-
-
-class _Meta(msgspec.Struct):
-    name: str
-    ownerReferences: list[_Owner] | None = None
-    deletionTimestamp: str | None = None
-
-
-class _Scaled(msgspec.Struct):
+class _Scaled(Projection, frozen=True):
     kind: str
     name: str
-    apiVersion: str = ""
+    api_version: str = ""
 
 
-class _Spec(msgspec.Struct):
-    scaleTargetRef: _Scaled
+class _Spec(Projection, frozen=True):
+    scale_target_ref: _Scaled
 
 
-class _Hpa(msgspec.Struct):
-    metadata: _Meta
+class _Hpa(Projection, frozen=True):
+    metadata: Meta
     spec: _Spec
 
 
@@ -68,17 +59,17 @@ async def autoscalers(cluster: ClusterReader, namespace: str) -> dict[Key, Autos
         return {}
     return {
         (
-            group_of(hpa.spec.scaleTargetRef.apiVersion),
-            hpa.spec.scaleTargetRef.kind,
-            hpa.spec.scaleTargetRef.name,
+            group_of(hpa.spec.scale_target_ref.api_version),
+            hpa.spec.scale_target_ref.kind,
+            hpa.spec.scale_target_ref.name,
         ): _named(hpa.metadata)
         for hpa in found
-        if hpa.metadata.deletionTimestamp is None
+        if hpa.metadata.deletion_timestamp is None
     }
 
 
-def _named(meta: _Meta) -> Autoscaler:
-    keda = any(owner.kind == "ScaledObject" for owner in meta.ownerReferences or ())
+def _named(meta: Meta) -> Autoscaler:
+    keda = any(owner.kind == "ScaledObject" for owner in meta.owner_references)
     return Autoscaler(f"horizontalpodautoscaler/{meta.name}", keda)
 
 

@@ -15,6 +15,11 @@ import msgspec
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, ClusterReader, Object, Resource
 from backout.errors import AccessDenied, Invalid, ObjectNotFound, ServerError, TooLarge
 from backout.helm.payload import Release, decode
+from backout.kube import projections
+from backout.kube.names import REVISION_NUMBER
+from backout.kube.pod_health import finished
+from backout.kube.projections import ImagedPod, RevisionNumber
+from backout.kube.rollout import rollout
 from backout.kube.sanitise import helm_record
 from backout.model.snapshot import ClaimPointer, ImagePointer, Pointers, ReleasePointer, WorkloadPointer
 from backout.model.target import WORKLOADS, ObjectRef
@@ -24,44 +29,6 @@ from backout.snapshots.applications import Unread, read_applications
 T = TypeVar("T")
 VOLUMES_AT_ONCE = 8
 _PV = Resource("v1", "PersistentVolume", "persistentvolumes", namespaced=False)
-
-
-class _Reference(msgspec.Struct):
-    kind: str
-    name: str
-    uid: str = ""
-    controller: bool = False
-
-
-class _Meta(msgspec.Struct):
-    name: str
-    annotations: dict[str, str] | None = None
-    ownerReferences: list[_Reference] | None = None
-
-    @property
-    def owner(self) -> _Reference | None:
-        return next((r for r in self.ownerReferences or () if r.controller), None)
-
-
-class _Held(msgspec.Struct):
-    metadata: _Meta
-    revision: int = 0
-
-
-class _Container(msgspec.Struct):
-    name: str
-    image: str = ""
-    imageID: str = ""
-
-
-class _PodStatus(msgspec.Struct):
-    containerStatuses: list[_Container] | None = None
-    initContainerStatuses: list[_Container] | None = None
-
-
-class _Pod(msgspec.Struct):
-    metadata: _Meta
-    status: _PodStatus | None = None
 
 
 class _Workload(msgspec.Struct):
@@ -124,21 +91,15 @@ class PointerReader:
         self._records[name] = _Record(pointer, str((obj.get("data") or {}).get("release", "")))
 
     def _workload(self, obj: Object) -> None:
-        meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
-        if obj["kind"] == "DaemonSet":
-            wanted, ready = status.get("desiredNumberScheduled") or 0, status.get("numberReady") or 0
-            updated = status.get("updatedNumberScheduled") or 0
-        else:
-            wanted, ready = spec.get("replicas", 1), status.get("readyReplicas") or 0
-            updated = status.get("updatedReplicas") or 0
-        seen = (status.get("observedGeneration") or 0) >= (meta.get("generation") or 0)
-        revision = str((meta.get("annotations") or {}).get("deployment.kubernetes.io/revision", ""))
+        meta, status = obj["metadata"], obj.get("status") or {}
+        found = rollout(obj["kind"], projections.workload(obj))
+        revision = str((meta.get("annotations") or {}).get(REVISION_NUMBER, ""))
         pointer = WorkloadPointer(
             ref=_ref(obj),
             revision=int(revision) if revision.isdecimal() else 0,
-            replicas=wanted,
-            ready=ready,
-            healthy=seen and ready >= wanted and updated >= wanted,
+            replicas=found.desired,
+            ready=found.ready,
+            healthy=found.complete,
         )
         self._workloads.append(_Workload(pointer, meta["uid"], str(status.get("updateRevision", ""))))
 
@@ -165,16 +126,21 @@ class PointerReader:
         return msgspec.structs.replace(pointer, chart=found.chart_label, app_version=found.app_version)
 
     async def _holders(self) -> Any:
-        sets: list[_Held] = []
-        revisions: list[_Held] = []
+        sets: list[RevisionNumber] = []
+        revisions: list[RevisionNumber] = []
         if any(w.pointer.ref.kind == "Deployment" for w in self._workloads):
-            sets = await _or_none(self._cluster.list_as(_Held, REPLICASETS, self._namespace, metadata_only=True)) or []
+            sets = (
+                await _or_none(self._cluster.list_as(RevisionNumber, REPLICASETS, self._namespace, metadata_only=True))
+                or []
+            )
         if any(w.pointer.ref.kind != "Deployment" for w in self._workloads):
-            revisions = await _or_none(self._cluster.list_as(_Held, CONTROLLERREVISIONS, self._namespace)) or []
-        by_owner: dict[str, list[_Held]] = {}
+            revisions = (
+                await _or_none(self._cluster.list_as(RevisionNumber, CONTROLLERREVISIONS, self._namespace)) or []
+            )
+        by_owner: dict[str, list[RevisionNumber]] = {}
         for held in (*sets, *revisions):
-            if held.metadata.owner is not None:
-                by_owner.setdefault(held.metadata.owner.uid, []).append(held)
+            if held.metadata.controller is not None:
+                by_owner.setdefault(held.metadata.controller.uid, []).append(held)
 
         def held_by(workload: _Workload) -> WorkloadPointer:
             return _with_holder(workload, by_owner.get(workload.uid, []), self._namespace)
@@ -182,10 +148,10 @@ class PointerReader:
         return held_by
 
     async def _images(self) -> tuple[ImagePointer, ...]:
-        def fold(pods: list[_Pod]) -> set[tuple[str, str, str, str]]:
-            return {found for pod in pods for found in _images_of(pod)}
+        def fold(pods: list[ImagedPod]) -> set[tuple[str, str, str, str]]:
+            return {found for pod in pods if not finished(pod) for found in _images_of(pod)}
 
-        found = await _or_none(self._cluster.fold(_Pod, PODS, fold, self._namespace))
+        found = await _or_none(self._cluster.fold(ImagedPod, PODS, fold, self._namespace))
         every = sorted(set().union(*found)) if found else []
         return tuple(ImagePointer(workload=w, container=c, image=i, digest=d) for w, c, i, d in every)
 
@@ -212,11 +178,11 @@ class PointerReader:
         return tuple(sorted(await asyncio.gather(*map(one, self._claims)), key=lambda c: c.ref))
 
 
-def _with_holder(workload: _Workload, held: list[_Held], namespace: str) -> WorkloadPointer:
+def _with_holder(workload: _Workload, held: list[RevisionNumber], namespace: str) -> WorkloadPointer:
     pointer = workload.pointer
     if pointer.ref.kind == "Deployment":
         wanted = str(pointer.revision)
-        match = [h for h in held if (h.metadata.annotations or {}).get("deployment.kubernetes.io/revision") == wanted]
+        match = [h for h in held if (h.metadata.annotations or {}).get(REVISION_NUMBER) == wanted]
         kind, revision = "ReplicaSet", pointer.revision
     else:
         match = [h for h in held if h.metadata.name == workload.current]
@@ -229,9 +195,8 @@ def _with_holder(workload: _Workload, held: list[_Held], namespace: str) -> Work
     return msgspec.structs.replace(pointer, revision=revision, holder=holder)
 
 
-def _images_of(pod: _Pod) -> list[tuple[str, str, str, str]]:
-    status = pod.status or _PodStatus()
-    owner = pod.metadata.owner
+def _images_of(pod: ImagedPod) -> list[tuple[str, str, str, str]]:
+    owner = pod.metadata.controller
     if owner is None:
         workload = f"pod/{pod.metadata.name}"
     elif owner.kind == "ReplicaSet":
@@ -239,8 +204,8 @@ def _images_of(pod: _Pod) -> list[tuple[str, str, str, str]]:
         workload = f"deployment/{owner.name.rpartition('-')[0]}"
     else:
         workload = f"{owner.kind.lower()}/{owner.name}"
-    every = (*(status.initContainerStatuses or ()), *(status.containerStatuses or ()))
-    return [(workload, c.name, c.image, c.imageID) for c in every if c.imageID]
+    every = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+    return [(workload, c.name, c.image, c.image_id) for c in every if c.image_id]
 
 
 async def _or_none(question: Awaitable[T]) -> T | None:

@@ -6,42 +6,28 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import msgspec
-
-from backout.cluster.port import (
-    DAEMONSETS,
-    DEPLOYMENTS,
-    INGRESSES,
-    PVCS,
-    SERVICES,
-    STATEFULSETS,
-    ClusterReader,
-    Resource,
-)
+from backout.cluster.port import INGRESSES, PVCS, SERVICES, ClusterReader, Resource
 from backout.errors import AccessDenied, ObjectNotFound
+from backout.kube.projections import Meta, Projection, TemplateMeta
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.message import msg
 from backout.model.plan import Check
 from backout.model.target import WORKLOADS, Target
 from backout.verify.pods import matches
 
 
-class _Meta(msgspec.Struct, frozen=True):
-    name: str = ""
-    labels: dict[str, str] | None = None
+class _Template(Projection, frozen=True):
+    metadata: TemplateMeta = TemplateMeta()
 
 
-class _Template(msgspec.Struct, frozen=True):
-    metadata: _Meta = _Meta()
-
-
-class _Spec(msgspec.Struct):
+class _Spec(Projection, frozen=True):
     replicas: int | None = None
     selector: dict[str, Any] | None = None
     template: _Template = _Template()
 
 
-class _Object(msgspec.Struct):
-    metadata: _Meta
+class _Object(Projection, frozen=True):
+    metadata: Meta
     spec: _Spec | None = None
 
 
@@ -53,7 +39,7 @@ async def namespace_checks(cluster: ClusterReader, namespace: str) -> tuple[Chec
     """
     from backout.verify.network import answering
 
-    resources = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS, SERVICES, PVCS)
+    resources = (*WORKLOAD_RESOURCES.values(), SERVICES, PVCS)
     reachable, routed, found = await asyncio.gather(
         answering(cluster, namespace),
         _has_ingresses(cluster, namespace),
@@ -71,7 +57,7 @@ async def namespace_checks(cluster: ClusterReader, namespace: str) -> tuple[Chec
                     Check(code="workload-ready", target=whole, title=title, params={"kind": kind, "name": "*"})
                 )
             continue
-        if resource in (DEPLOYMENTS, STATEFULSETS, DAEMONSETS):
+        if resource.kind in WORKLOAD_RESOURCES:
             for obj in sorted(objects, key=lambda entry: entry.metadata.name):
                 checks.append(_ready(Target(resource.kind.lower(), obj.metadata.name, namespace, cluster.name)))
                 if obj.spec is not None and obj.spec.replicas == 0:

@@ -6,10 +6,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-import msgspec
-
 from backout.cluster.port import INGRESSES, SECRETS, SERVICES, ClusterReader, Object
 from backout.errors import AccessDenied
+from backout.kube.projections import Named
 from backout.kube.references import of_ingress
 from backout.mechanisms.common.measuring import namespace_of
 from backout.model.measured import Measured, failed, listed, passed
@@ -28,7 +27,7 @@ async def references_exist(check: Check, cluster: ClusterReader) -> Measured:
     known = {service["metadata"]["name"]: service for service in services}
     secrets: set[str] | None = None
     try:
-        secrets = {item.metadata.name for item in await cluster.list_as(_Named, SECRETS, namespace, metadata_only=True)}
+        secrets = {item.metadata.name for item in await cluster.list_as(Named, SECRETS, namespace, metadata_only=True)}
     except AccessDenied:
         secrets = None
     bad: list[str] = []
@@ -51,14 +50,6 @@ async def references_exist(check: Check, cluster: ClusterReader) -> Measured:
     if secrets is None:
         return passed(msg("Services that Ingresses name, all there: {count}; Secrets may not be listed", count=named))
     return passed(msg("Services and Secrets that Ingresses name, all there: {count}", count=named), named=named)
-
-
-class _Meta(msgspec.Struct):
-    name: str
-
-
-class _Named(msgspec.Struct):
-    metadata: _Meta
 
 
 def _ports(ingress: Object) -> Iterable[tuple[str, int | str]]:

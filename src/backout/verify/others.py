@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from backout.cluster.port import ENDPOINTSLICES, PODS, PVCS, SERVICES, ClusterReader, Object, find
+from backout.kube.names import SERVICE_OF_SLICE
 from backout.mechanisms.common.measuring import namespace_of, revision_in_force
 from backout.model.measured import Measured, failed, listed, passed, unknown
 from backout.model.message import msg
@@ -11,8 +12,6 @@ from backout.model.plan import Check
 from backout.model.target import ObjectRef
 from backout.verify.pods import find_workload, matches, selected, terminating, workload_of
 from backout.verify.scene import Scene, restart_counts
-
-_SLICE_OF = "kubernetes.io/service-name"
 
 
 def no_new_restarts(check: Check, scene: Scene) -> Measured:
@@ -66,7 +65,7 @@ def endpoints(check: Check, scene: Scene) -> Measured:
         return passed(msg("no Service selects these pods"), services={})
     ready: dict[str, int] = {service["metadata"]["name"]: 0 for service in services}
     for piece in scene.objects(ENDPOINTSLICES, namespace):
-        owner = (piece["metadata"].get("labels") or {}).get(_SLICE_OF, "")
+        owner = (piece["metadata"].get("labels") or {}).get(SERVICE_OF_SLICE, "")
         if owner in ready:
             ready[owner] += sum(
                 len(endpoint.get("addresses") or ())

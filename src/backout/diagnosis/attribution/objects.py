@@ -33,13 +33,14 @@ from backout.diagnosis.detectors.objectstorage import object_storage
 from backout.diagnosis.detectors.services import Loose, loose, refused, without_pods
 from backout.diagnosis.evidence.baseline import Baseline, Baselines
 from backout.diagnosis.evidence.budgeted_reader import BudgetedReader
-from backout.diagnosis.evidence.collect import KINDS, State, WorkloadKey
+from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.consumers import consumed_by
 from backout.diagnosis.evidence.metadata import Known, Managed, MetadataIndex, live
 from backout.diagnosis.evidence.network import Network, read_network
 from backout.diagnosis.evidence.programs import running
 from backout.errors import AccessDenied
 from backout.kube.references import Reference, references
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.evidence import Symptom
 from backout.model.target import ObjectRef
 
@@ -208,7 +209,7 @@ class _Look:
             namespace, kind, name = key
             try:
                 found = await self.cluster.list_as(
-                    Managed, KINDS[kind], namespace, fields=f"metadata.name={name}", metadata_only=True
+                    Managed, WORKLOAD_RESOURCES[kind], namespace, fields=f"metadata.name={name}", metadata_only=True
                 )
             except AccessDenied:
                 return None

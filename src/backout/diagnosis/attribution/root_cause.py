@@ -13,9 +13,10 @@ from backout.cluster.port import ClusterReader
 from backout.diagnosis.attribution import object_cause
 from backout.diagnosis.attribution.faults import Fault
 from backout.diagnosis.attribution.suspects import suspect_of
-from backout.diagnosis.evidence.collect import KINDS, WorkloadKey
+from backout.diagnosis.evidence.collect import WorkloadKey
 from backout.errors import BackoutError
 from backout.helm.unfinished import instead, never_installed
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.mechanisms import registry
 from backout.mechanisms.port import Reading
 from backout.model.change import LedgerEntry
@@ -193,7 +194,7 @@ def _suspect(reading: Reading | None, case: Case, bad: Revision | None) -> Ledge
 
 def _touched(symptom: Symptom, suspect: LedgerEntry | None) -> bool:
     """True unless the suspect is known to have left alone what shows the symptom."""
-    if suspect is None or symptom.ref.kind not in KINDS:
+    if suspect is None or symptom.ref.kind not in WORKLOAD_RESOURCES:
         return True
     names = {(ref.kind, ref.name) for ref in suspect.touches}
     return (symptom.ref.kind, symptom.ref.name) in names
@@ -217,9 +218,9 @@ def _unexplained(case: Case, suspect: LedgerEntry | None) -> list[Message]:
 
 def _refs(case: Case) -> list[ObjectRef]:
     return [
-        ObjectRef(KINDS[kind].api_version, kind, name, namespace)
+        ObjectRef(WORKLOAD_RESOURCES[kind].api_version, kind, name, namespace)
         for namespace, kind, name in case.workloads
-        if kind in KINDS
+        if kind in WORKLOAD_RESOURCES
     ]
 
 

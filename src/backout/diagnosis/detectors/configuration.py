@@ -14,11 +14,12 @@ from collections.abc import Iterable
 
 from backout.cluster.port import PODS, ClusterReader, Object
 from backout.diagnosis.attribution.faults import Finding
-from backout.diagnosis.evidence.collect import KINDS, State, WorkloadKey
+from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.metadata import MetadataIndex, live, reference
 from backout.diagnosis.evidence.programs import Running, started
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.kube.references import Reference
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
@@ -272,4 +273,4 @@ async def _exists(cluster: ClusterReader, pod: str, namespace: str) -> bool:
 def workload_ref(key: WorkloadKey) -> ObjectRef:
     """The reference of a workload."""
     namespace, kind, name = key
-    return ObjectRef(KINDS[kind].api_version, kind, name, namespace)
+    return ObjectRef(WORKLOAD_RESOURCES[kind].api_version, kind, name, namespace)

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 import msgspec
 
 from backout.cluster.port import ClusterReader
-from backout.diagnosis.evidence.collect import KINDS, State, WorkloadKey, read_events, read_log, workload_of
+from backout.diagnosis.evidence.collect import State, WorkloadKey, read_events, read_log, workload_of
 from backout.kube.pod_health import CREATE_REASONS, IMAGE_REASONS, PodProblem, ProblemKind, health
 from backout.kube.projections import Event, PackedWorkload, Pod
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.rollout import rollout
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
@@ -262,7 +263,7 @@ def serving(workload: PackedWorkload, kind: str) -> tuple[int, int]:
 
 def _ref(key: WorkloadKey, workload: PackedWorkload | None = None) -> ObjectRef:
     namespace, kind, name = key
-    api_version = KINDS[kind].api_version if kind in KINDS else "v1" if kind == "Pod" else ""
+    api_version = WORKLOAD_RESOURCES[kind].api_version if kind in WORKLOAD_RESOURCES else "v1" if kind == "Pod" else ""
     return ObjectRef(api_version, kind, name, namespace, workload.metadata.uid if workload else "")
 
 

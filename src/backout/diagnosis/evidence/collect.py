@@ -9,24 +9,14 @@ from datetime import datetime
 
 import msgspec
 
-from backout.cluster.port import (
-    DAEMONSETS,
-    DEPLOYMENTS,
-    EVENTS,
-    PODS,
-    REPLICASETS,
-    STATEFULSETS,
-    ClusterReader,
-    Resource,
-)
+from backout.cluster.port import EVENTS, PODS, REPLICASETS, ClusterReader, Resource
 from backout.errors import AccessDenied, BackoutError, ObjectNotFound
 from backout.kube.names import TEMPLATE_HASH
 from backout.kube.pod_health import health
 from backout.kube.projections import Bare, Event, PackedWorkload, Pod
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
-
-KINDS: dict[str, Resource] = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFULSETS, "DaemonSet": DAEMONSETS}
 
 WorkloadKey = tuple[str, str, str]
 """Namespace, kind, name."""
@@ -68,10 +58,10 @@ async def _read_pods(cluster: ClusterReader, state: State, now: datetime) -> Non
 
 
 async def _read_workloads(cluster: ClusterReader, state: State) -> None:
-    lists = await asyncio.gather(*(_read(cluster, resource, state) for resource in KINDS.values()))
+    lists = await asyncio.gather(*(_read(cluster, resource, state) for resource in WORKLOAD_RESOURCES.values()))
     state.workloads = {
         (workload.metadata.namespace, kind, workload.metadata.name): workload
-        for kind, found in zip(KINDS, lists, strict=True)
+        for kind, found in zip(WORKLOAD_RESOURCES, lists, strict=True)
         for workload in found
     }
 

@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from backout.changes.writers import Entry, Written, last_write
-from backout.cluster.port import CONFIGMAPS, INGRESSES, SECRETS, SERVICES, ClusterReader, Object, Resource
+from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader, Object, Resource
 from backout.errors import AccessDenied, NotFoundError
+from backout.kube.projections import Name
+from backout.kube.resources import OBJECT_RESOURCES
 from backout.model.target import OBJECTS, ObjectRef
 
-RESOURCES: dict[str, Resource] = {"ConfigMap": CONFIGMAPS, "Secret": SECRETS, "Service": SERVICES, "Ingress": INGRESSES}
 API_VERSIONS = {kind: version for version, kind in OBJECTS.values()}
 
 
@@ -60,12 +61,8 @@ class Packed(msgspec.Struct, frozen=True):
     metadata: msgspec.Raw
 
 
-class _Named(msgspec.Struct, frozen=True):
-    name: str
-
-
 _META = msgspec.json.Decoder(ManagedMeta)
-_NAMED = msgspec.json.Decoder(_Named)
+_NAMED = msgspec.json.Decoder(Name)
 
 
 class Known:
@@ -117,7 +114,7 @@ class MetadataIndex:
         """Adds to ``known`` those of ``refs`` that exist all the same: made a moment ago, or labelled as Helm's own."""
 
         async def one(ref: ObjectRef) -> list[Packed]:
-            return await self._list(RESOURCES[ref.kind], ref.namespace, fields=f"metadata.name={ref.name}")
+            return await self._list(OBJECT_RESOURCES[ref.kind], ref.namespace, fields=f"metadata.name={ref.name}")
 
         unknown = [ref for ref in refs if ref.kind in ("ConfigMap", "Secret") and (ref.kind, ref.name) not in known]
         for ref, found in zip(unknown, await asyncio.gather(*(one(ref) for ref in unknown)), strict=True):
@@ -146,10 +143,10 @@ class MetadataIndex:
 async def live(cluster: ClusterReader, ref: ObjectRef) -> Object | None:
     """The object with its content, with apiVersion and kind; None when it is not there or may not be read."""
     try:
-        found = await cluster.get(RESOURCES[ref.kind], ref.name, ref.namespace)
+        found = await cluster.get(OBJECT_RESOURCES[ref.kind], ref.name, ref.namespace)
     except (NotFoundError, AccessDenied):
         return None
-    return {**found, "apiVersion": RESOURCES[ref.kind].api_version, "kind": ref.kind}
+    return {**found, "apiVersion": OBJECT_RESOURCES[ref.kind].api_version, "kind": ref.kind}
 
 
 def reference(kind: str, name: str, namespace: str) -> ObjectRef:

@@ -13,10 +13,11 @@ from backout.cluster.port import ENDPOINTSLICES, INGRESSES, SERVICES, ClusterRea
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.metadata import ManagedMeta
 from backout.errors import AccessDenied, ObjectNotFound
+from backout.kube.names import SERVICE_OF_SLICE
+from backout.kube.projections import Meta, Projection
 from backout.model.message import Message, msg
 
 T = TypeVar("T")
-SERVICE_NAME = "kubernetes.io/service-name"
 Name = tuple[str, str]
 """Namespace and name."""
 
@@ -61,21 +62,16 @@ class Ingress(msgspec.Struct, frozen=True):
         }
 
 
-class _Conditions(msgspec.Struct, frozen=True):
+class _Conditions(Projection, frozen=True):
     ready: bool | None = None
 
 
-class _Endpoint(msgspec.Struct, frozen=True):
+class _Endpoint(Projection, frozen=True):
     conditions: _Conditions = _Conditions()
 
 
-class _SliceMeta(msgspec.Struct, frozen=True):
-    namespace: str = ""
-    labels: dict[str, str] | None = None
-
-
-class _Slice(msgspec.Struct, frozen=True):
-    metadata: _SliceMeta
+class _Slice(Projection, frozen=True):
+    metadata: Meta
     endpoints: tuple[_Endpoint, ...] | None = None
     ports: tuple[dict[str, Any], ...] | None = None
 
@@ -139,7 +135,7 @@ async def _slices(cluster: ClusterReader, namespace: str, network: Network) -> N
 
 
 def _counted(piece: _Slice, namespace: str) -> tuple[Name, int, int, set[tuple[str, int]]] | None:
-    service = (piece.metadata.labels or {}).get(SERVICE_NAME)
+    service = (piece.metadata.labels or {}).get(SERVICE_OF_SLICE)
     if not service:
         return None
     endpoints = piece.endpoints or ()

@@ -13,26 +13,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from backout.cluster.port import (
-    CONTROLLERREVISIONS,
-    DAEMONSETS,
-    DEPLOYMENTS,
-    PODS,
-    REPLICASETS,
-    STATEFULSETS,
-    ClusterReader,
-    Resource,
-)
+from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, ClusterReader, Resource
 from backout.errors import AccessDenied
 from backout.kube.names import REVISION_HASH, REVISION_NUMBER
 from backout.kube.pod_health import PodState, health
 from backout.kube.projections import ControllerRevision, Pod, TemplatedWorkload
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.message import Message, msg
 
 WorkloadId = tuple[str, str, str]
 """Kind, namespace, name."""
 _T = TypeVar("_T")
-_RESOURCES = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFULSETS, "DaemonSet": DAEMONSETS}
 
 
 class SeenPod(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +131,7 @@ async def _read(cluster: ClusterReader, namespace: str, ids: set[WorkloadId], bl
 
     async def read_workloads() -> dict[str, list[TemplatedWorkload]]:
         order = sorted(kinds)
-        lists = await asyncio.gather(*(read(TemplatedWorkload, _RESOURCES[kind], True) for kind in order))
+        lists = await asyncio.gather(*(read(TemplatedWorkload, WORKLOAD_RESOURCES[kind], True) for kind in order))
         return dict(zip(order, lists, strict=True))
 
     workloads, replicasets, revisions = await asyncio.gather(

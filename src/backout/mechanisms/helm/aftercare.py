@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from backout.helm.workloads import KINDS
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.workloads import on_delete, ordered, partition_of
 from backout.mechanisms.common import steps as builders
 from backout.mechanisms.helm.analysis import Analysis, Item
@@ -17,7 +17,7 @@ from backout.model.target import ObjectRef, Target
 
 def aftercare(analysis: Analysis, target: Target) -> list[Step]:
     """Hindrances that the chart does not ask for are taken away, stuck pods replaced, then everything is waited for."""
-    found = [item for item in analysis.items if item.ref.kind in KINDS and item.target is not None]
+    found = [item for item in analysis.items if item.ref.kind in WORKLOAD_RESOURCES and item.target is not None]
     before: list[Step] = []
     pods: list[Step] = []
     ready: list[Step] = []

@@ -19,7 +19,8 @@ import msgspec
 from backout.errors import BackoutError, Invalid, RepositoryDamaged, TooLarge
 from backout.helm.payload import Release, decode, parse_time
 from backout.helm.records import Kept, Record, Records, record_of
-from backout.helm.workloads import KINDS, workloads
+from backout.helm.workloads import workloads
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.templates import fits
 from backout.model.decoding import UNREADABLE
 from backout.model.message import Message, msg
@@ -224,7 +225,7 @@ async def _in_force(repository: Repository, snapshot: Snapshot, release: Release
 
 
 def _id(ref: ObjectRef) -> tuple[str, str, str]:
-    return (ref.kind if ref.kind in KINDS else "", ref.namespace, ref.name)
+    return (ref.kind if ref.kind in WORKLOAD_RESOURCES else "", ref.namespace, ref.name)
 
 
 __all__ = ["Past", "kept_record", "past_of"]

@@ -14,7 +14,7 @@ import msgspec
 from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import Conflict, Invalid, ObjectNotFound, PreconditionFailed
 from backout.helm.manifest import digest
-from backout.helm.merge import RELEASE_NAME
+from backout.kube.names import HELM_RELEASE
 from backout.mechanisms.helm.effects import moved_on, records_of, rollback
 from backout.mechanisms.helm.strays import part
 from backout.mechanisms.port import StepContext, StepOutcome
@@ -126,7 +126,7 @@ async def _remove(context: StepContext, ref: ObjectRef, release: str) -> bool:
         found = await context.cluster.get(resource, ref.name, ref.namespace)
     except ObjectNotFound:
         return False
-    if (found["metadata"].get("annotations") or {}).get(RELEASE_NAME) != release:
+    if (found["metadata"].get("annotations") or {}).get(HELM_RELEASE) != release:
         raise PreconditionFailed(
             "{object} was missing before the run, and what is there now is not the release's.",
             object=str(ref),
