@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every rehearsal, as a user plays it: `backout demo ID`, embedded or on the cluster of BACKOUT_TEST_KUBECONFIG.
 
-Each must end recovered, name the cause, choose the right revision, leave nothing behind, and be undone again.
+Each must end recovered, name the cause, choose the right revision, leave nothing behind, and be undone again; and a
+role of the rights that `doctor` asks for must let its plan pass.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pytest
 
 from kubetwin.lab.scenarios import SCENARIOS
 
+COVERED = Path(__file__).parent / "covered.py"
 NAMED = ("revision", "holds a change", " changed ", "made it anew", "does not exist any more")
 """A cause names the change."""
 
@@ -39,7 +41,7 @@ def test_recovers_and_can_be_undone(scenario: str, tmp_path: Path) -> None:
             f"rehearsal-{scenario.lower()}",
         ]
     result = subprocess.run(
-        [sys.executable, "-m", "backout.cli.main", "demo", scenario, "--undo", "-o", "json", *place],
+        [sys.executable, str(COVERED), "demo", scenario, "--undo", "-o", "json", *place],
         env=environment,
         capture_output=True,
         text=True,

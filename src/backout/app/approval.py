@@ -47,10 +47,12 @@ async def require_tools(plan: Plan) -> None:
     Raises:
         ToolMissing: one is not installed.
     """
+    from backout.mechanisms import registry
     from backout.tools import ensure
 
-    if any(step.action.startswith("helm.") for step in plan.steps):
-        await ensure("helm", install=False)
+    owners = dict.fromkeys(step.action.partition(".")[0] for step in plan.steps)
+    for program in dict.fromkeys(program for name in owners for program in registry.get(name).programs):
+        await ensure(program, install=False)
 
 
 async def ready(workspace: Workspace, planned: Planned, approved: Sequence[str] = (), ask: Ask = nobody) -> list[Plan]:

@@ -13,12 +13,10 @@ from backout.model.message import Message, msg
 from backout.model.plan import Access
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from backout.app.workspace import Workspace
     from backout.cluster.port import Cluster
-
-WORKLOAD_KINDS = ("deployments", "statefulsets", "daemonsets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +85,17 @@ def _plain(data: str) -> Message:
 
 
 async def _tools(*, install: bool) -> list[Finding]:
+    from backout.mechanisms import registry
     from backout.tools import describe
 
+    needed = {program for mechanism in registry.every() for program in mechanism.programs}
     found = []
     for name in ("helm", "kubectl", "git"):
         try:
             found.append(Finding(name, await describe(name, install=install)))
         except BackoutError as error:
-            # Only helm is needed by a rollback; kubectl and git are for people and for later ways back.
-            found.append(_failed(name, error, ok=name != "helm"))
+            # The others are for people, and for later ways back.
+            found.append(_failed(name, error, ok=name not in needed))
     return found
 
 
@@ -154,9 +154,9 @@ async def _clock(cluster: Cluster) -> Finding:
 
 
 async def _needed(workspace: Workspace, cluster: Cluster, targets: Sequence[str], namespace: str) -> list[Access]:
-    """The rights of the targets' plans; without targets, those that any Helm or workload rollback needs."""
+    """The rights of the targets' plans; without targets, those that plans ordinarily need."""
     if not targets:
-        return sorted(set(_usual(namespace)))
+        return sorted(usual(namespace))
     from backout.app.targets import read_targets
     from backout.diagnosis.diagnose import diagnose
     from backout.workflows.prepare import make_plan
@@ -169,26 +169,15 @@ async def _needed(workspace: Workspace, cluster: Cluster, targets: Sequence[str]
     return sorted(needed)
 
 
-def _usual(namespace: str) -> Iterable[Access]:
-    for verb in ("get", "list", "watch"):
-        yield Access(verb, "", "pods", namespace)
-        for resource in (*WORKLOAD_KINDS, "replicasets", "controllerrevisions"):
-            yield Access(verb, "apps", resource, namespace)
-    yield Access("get", "", "pods/log", namespace)
-    for group, resource in (
-        ("", "events"),
-        ("", "services"),
-        ("discovery.k8s.io", "endpointslices"),
-        ("networking.k8s.io", "ingresses"),
-    ):
-        yield Access("list", group, resource, namespace)
-    yield Access("delete", "", "pods", namespace)
-    for verb in ("get", "list", "create", "update", "delete"):
-        yield Access(verb, "", "secrets", namespace)
-    for resource in WORKLOAD_KINDS:
-        yield Access("patch", "apps", resource, namespace)
-    for verb in ("get", "create", "update", "delete"):
-        yield Access(verb, "coordination.k8s.io", "leases", namespace)
+def usual(namespace: str) -> set[Access]:
+    """What diagnoses read, what plans of every way back and their checks ordinarily need, and the lease of a run."""
+    from backout.diagnosis.access import reading
+    from backout.mechanisms import registry
+    from backout.verify.verify import usual_access
+    from backout.workflows.rights import leasing
+
+    plans = (access for mechanism in registry.every() for access in mechanism.usual_access(namespace))
+    return {*reading(namespace), *plans, *usual_access(namespace), *leasing(namespace)}
 
 
 def _words(accesses: list[Access]) -> list[str]:

@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import msgspec
 
 from backout.cluster.port import Cluster, ClusterReader
+from backout.errors import RefusedError
 from backout.model.change import Changes, ObjectChange
 from backout.model.measured import Measured
 from backout.model.message import Message
 from backout.model.plan import Access, Check, Risk, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
+from backout.snapshots.capture import Capture, CaptureStore
 
 
 class StepContext(Protocol):
@@ -123,10 +126,93 @@ class Reading(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """What the way back of a run is drafted from: the run, what it was pointed at, and what it had captured."""
+
+    run: str
+    target: Target
+    captures: CaptureStore
+    digest: str
+
+    def captured(self) -> Capture:
+        """The state before the run.
+
+        Raises:
+            CaptureError: it can't be read.
+        """
+        return self.captures.load(self.run, self.digest)
+
+    @property
+    def source(self) -> dict[str, str]:
+        """How a step names that capture."""
+        return {"run": self.run, "digest": self.digest}
+
+
+Inverse = Callable[[Undoing, Step, dict[str, Any]], tuple[dict[str, Any], tuple[Check, ...]]]
+"""Drafts the step that takes another one back: from the parameters of that one's compensation (and what it said that it
+made) to those of the new step, with what has to be measured afterwards. Raises CaptureError where what the run had
+captured is needed and is not there."""
+
+
+def as_recorded(undoing: Undoing, step: Step, params: dict[str, Any]) -> tuple[dict[str, Any], tuple[Check, ...]]:
+    """The compensation says everything already."""
+    return params, ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepKind:
+    """What there is to know of the steps of one action.
+
+    ``inverse`` drafts a step of this action that takes another one back. ``undone_last``: taken back after all else.
+    ``remains``: what people must know where such a step was done and nothing takes it back. ``told``: its line in the
+    checklist of a report (a template), where it has one.
+    """
+
+    effect: Effect
+    inverse: Inverse = as_recorded
+    undone_last: bool = False
+    remains: Message | None = None
+    told: str = ""
+
+
+class ChoiceRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What a way back knows of its revisions beside how good each is.
+
+    ``refusal``: why none of them may be chosen. ``alone``: a single revision may be one to go to. ``hint``: what to do
+    where none is proven good (a template with ``{target}``), instead of the usual words.
+    """
+
+    refusal: RefusedError | None = None
+    alone: bool = False
+    hint: str = ""
+
+
+class ReportWords(msgspec.Struct, frozen=True, kw_only=True):
+    """How reports tell of a way back; all are templates for translation.
+
+    ``place``: where its line stands in the checklist, among those of all ways back. ``done``: the line, by the kind of
+    the target (or ``""``). ``covers``: by the names of other ways back, the words for what this one does for them.
+    ``next_time``: what to see to before the change comes back.
+    """
+
+    place: int
+    done: dict[str, str]
+    covers: dict[str, str] = {}
+    next_time: str
+
+    def line(self, kind: str) -> str:
+        """The line of the checklist."""
+        return self.done.get(kind) or self.done[""]
+
+
 class Mechanism(Protocol):
-    """One way back."""
+    """One way back: how its targets are read, what its steps and checks do, and its words."""
 
     name: ClassVar[str]
+    programs: ClassVar[tuple[str, ...]]
+    """The programs that its steps call, as `backout.tools` knows them."""
+    words: ClassVar[ReportWords]
 
     async def read(
         self, reader: ClusterReader, target: Target, prepare: Prepare = nothing, options: Options = PLAIN
@@ -138,11 +224,23 @@ class Mechanism(Protocol):
             BackoutError: it can't be read, or what ``prepare`` raises.
         """
 
-    def effects(self) -> Mapping[str, Effect]:
-        """The effects by the ``action`` of their steps, compensations included."""
+    def step_kinds(self) -> Mapping[str, StepKind]:
+        """By the ``action`` of steps, compensations included."""
 
     def measurements(self) -> Mapping[str, Measure]:
         """By code, what its checks ask for beside that which `verify` measures for every way back."""
+
+    def rules(self, target: Target, revisions: Sequence[Revision]) -> ChoiceRules:
+        """What planning must know before it chooses. Pure."""
+
+    def usual_access(self, namespace: str) -> Iterable[Access]:
+        """The rights that plans of targets in a namespace ordinarily need: what `doctor` asks for without a target."""
+
+    def again_access(self, target: Target, granted: Collection[Access]) -> Iterable[Access]:
+        """What is missing in ``granted`` to read the target again, as captures and verdicts do."""
+
+    def undo_risks(self, before: Revision) -> Iterable[Risk]:
+        """What must be known before the state of ``before`` is put back by taking a run back."""
 
 
 def unprepared(target: Target, what: str) -> LookupError:

@@ -3,24 +3,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from backout.errors import RefusedError
 from backout.model.target import OBJECTS, WORKLOADS
 
 if TYPE_CHECKING:
-    from backout.mechanisms.port import Effect, Measure, Mechanism
+    from backout.mechanisms.port import Effect, Measure, Mechanism, StepKind
 
-NAMES: dict[str, tuple[str, str]] = {
-    "helm": ("backout.mechanisms.helm.mechanism", "HelmMechanism"),
-    "workload": ("backout.mechanisms.workload.mechanism", "WorkloadMechanism"),
-    "objects": ("backout.mechanisms.objects.mechanism", "ObjectsMechanism"),
+
+class Entry(NamedTuple):
+    """Where a mechanism is, and which kinds of target it serves. The class takes no arguments: state is in the
+    cluster."""
+
+    module: str
+    name: str
+    kinds: tuple[str, ...]
+
+
+ENTRIES: dict[str, Entry] = {
+    "helm": Entry("backout.mechanisms.helm.mechanism", "HelmMechanism", ("helm",)),
+    "workload": Entry("backout.mechanisms.workload.mechanism", "WorkloadMechanism", tuple(WORKLOADS)),
+    "objects": Entry("backout.mechanisms.objects.mechanism", "ObjectsMechanism", tuple(OBJECTS)),
 }
-"""Name → module and class. The class takes no arguments: state is in the cluster."""
-
-OF_KIND = {"helm": "helm", **dict.fromkeys(WORKLOADS, "workload"), **dict.fromkeys(OBJECTS, "objects")}
+OF_KIND = {kind: name for name, entry in ENTRIES.items() for kind in entry.kinds}
 """Kind of target → name of its mechanism."""
 
 
@@ -31,12 +40,20 @@ def get(name: str) -> Mechanism:
     Raises:
         RefusedError: none has it.
     """
-    if name not in NAMES:
+    if name not in ENTRIES:
         raise RefusedError(
-            "There is no way back called {name}.", name=name, expected="one of {known}", known=", ".join(sorted(NAMES))
+            "There is no way back called {name}.",
+            name=name,
+            expected="one of {known}",
+            known=", ".join(sorted(ENTRIES)),
         )
-    module, kind = NAMES[name]
-    return cast("Mechanism", getattr(import_module(module), kind)())
+    entry = ENTRIES[name]
+    return cast("Mechanism", getattr(import_module(entry.module), entry.name)())
+
+
+def every() -> Iterator[Mechanism]:
+    """All of them."""
+    return map(get, ENTRIES)
 
 
 def of_kind(kind: str) -> Mechanism:
@@ -64,27 +81,41 @@ def name_of(kind: str) -> str:
     return OF_KIND[kind]
 
 
-def effect(action: str) -> Effect:
-    """The effect that a step's ``action`` names: the part before the dot is the mechanism.
+def step_kind(action: str) -> StepKind:
+    """What there is to know of the steps of an action: the part before the dot is the mechanism.
 
     Raises:
         RefusedError: no mechanism knows that action.
     """
-    effects = get(action.partition(".")[0]).effects()
-    if action not in effects:
+    if (found := known_step_kind(action)) is None:
         raise RefusedError(
             "No mechanism knows the action {action}.",
             action=action,
             hint="the plan was made by another version of Backout; make it again",
         )
-    return effects[action]
+    return found
+
+
+def known_step_kind(action: str) -> StepKind | None:
+    """The same; None for an action that this version does not know."""
+    name = action.partition(".")[0]
+    return get(name).step_kinds().get(action) if name in ENTRIES else None
+
+
+def effect(action: str) -> Effect:
+    """The effect that a step's ``action`` names.
+
+    Raises:
+        RefusedError: no mechanism knows that action.
+    """
+    return step_kind(action).effect
 
 
 def measurement(code: str) -> Measure | None:
     """What measures a check that a mechanism asks for; None where none has one of that code."""
-    return next((found for name in NAMES if (found := get(name).measurements().get(code)) is not None), None)
+    return next((found for one in every() if (found := one.measurements().get(code)) is not None), None)
 
 
 def checks() -> frozenset[str]:
     """The codes of all checks that mechanisms measure themselves."""
-    return frozenset(code for name in NAMES for code in get(name).measurements())
+    return frozenset(code for one in every() for code in one.measurements())

@@ -8,17 +8,12 @@ from collections.abc import Sequence
 import msgspec
 
 from backout.errors import NoGoodRevision, NothingToDo, RevisionNotFound, UsageError
-from backout.helm.unfinished import never_installed, refusal
+from backout.mechanisms import registry
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
-from backout.model.target import OBJECTS, Target
+from backout.model.target import Target
 
 _SHORTEST = 4
-_PRUNED = (
-    "Earlier revisions were pruned from Helm's history, and no snapshot that could be read has a good one. Mend it "
-    "forward, or name a revision (`backout history {target}`): --to REVISION. For the next time, `backout snapshot "
-    "create` keeps the revision in force, when all is well."
-)
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -50,18 +45,17 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choic
     current = current_of(revisions)
     if to:
         return _named(target, revisions, current, to)
-    if target.kind == "helm" and never_installed(revisions):
-        raise refusal(target)
+    rules = registry.of_kind(target.kind).rules(target, revisions)
+    if rules.refusal is not None:
+        raise rules.refusal
     settled = current is None or current.settled
-    if target.kind in OBJECTS and not any(revision.goodness == "good" for revision in revisions):
-        raise _no_good_snapshot(target, revisions)
-    if len(revisions) < 2 and settled and target.kind not in OBJECTS:
+    if len(revisions) < 2 and settled and not rules.alone:
         raise NoGoodRevision(
             "{target} has no earlier revision to go back to.",
             target=str(target),
             found="a history of {count}",
             count=len(revisions),
-            hint=_PRUNED if _pruned(target, revisions) else "Mend it forward, or restore it from a snapshot.",
+            hint=rules.hint or "Mend it forward, or restore it from a snapshot.",
         )
     in_force = current.digest if current else ""
     good = [revision for revision in revisions if revision.goodness == "good"]
@@ -81,29 +75,7 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choic
         history="; ".join(_line(revision) for revision in revisions),
         expected="a revision that is known to have been healthy",
         found="{history}",
-        hint=_PRUNED
-        if _pruned(target, revisions)
-        else "Look at `backout history {target}` and name one: --to REVISION.",
-    )
-
-
-def _pruned(target: Target, revisions: Sequence[Revision]) -> bool:
-    """Whether Helm threw away what came before; its numbers begin at 1."""
-    return target.kind == "helm" and bool(revisions) and revisions[0].number > 1
-
-
-def _no_good_snapshot(target: Target, revisions: Sequence[Revision]) -> NoGoodRevision:
-    """An object goes back by snapshots alone."""
-    reasons = [str(reason) for revision in reversed(revisions) for reason in revision.reasons]
-    return NoGoodRevision(
-        "No good snapshot holds {target}, so Backout does not know what it should be.",
-        target=str(target),
-        expected="a snapshot that was taken while everything was healthy",
-        found="{reasons}",
-        reasons=" ".join(dict.fromkeys(reasons)),
-        namespace=target.namespace,
-        hint="`backout history {target}` says what is known of it; --to REVISION names one all the same. Once it is "
-        "mended: `backout snapshot create -n {namespace}`.",
+        hint=rules.hint or "Look at `backout history {target}` and name one: --to REVISION.",
     )
 
 

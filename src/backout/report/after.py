@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from backout.locales import N_
+from backout.mechanisms import registry
 from backout.model.revision import Revision
-from backout.model.target import OBJECTS
 from backout.report.facts import Facts
 from backout.report.writer import Writer, code, moment
 
@@ -57,11 +57,7 @@ def redeployment(page: Writer, facts: Facts) -> None:
     steps += [
         page.say("Deploy it to a test environment first, and run `backout verify` there over a soak."),
         page.say("Then cluster by cluster: the least important one first, each verified before the next."),
-        page.say("Take a snapshot before, while everything is healthy: `backout snapshot create`.")
-        if facts.plan.target.kind in OBJECTS
-        else page.say(
-            "Keep enough history for a way back: `helm upgrade --history-max 10`, `revisionHistoryLimit` above 0."
-        ),
+        page.say(registry.get(facts.plan.mechanism).words.next_time),
     ]
     for number, step in enumerate(steps, 1):
         page.line(f"{number}. {step}")

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from backout.model.target import OBJECTS, WORKLOADS
+from backout.mechanisms import registry
+from backout.mechanisms.port import Mechanism
 from backout.report.facts import Facts
 from backout.report.writer import Writer
+
+DONE = ("changed", "already", "earlier")
+"""The states of a step whose effect is there."""
 
 
 class Item(NamedTuple):
@@ -63,41 +67,34 @@ def _before(page: Writer, facts: Facts) -> list[Item]:
 
 
 def _rollback(page: Writer, facts: Facts) -> list[Item]:
-    kind = facts.plan.target.kind
-    actions = {fact.step.action: fact for fact in facts.steps}
-    complete = bool(facts.steps) and all(fact.state in ("changed", "already", "earlier") for fact in facts.steps)
+    complete = bool(facts.steps) and all(fact.state in DONE for fact in facts.steps)
     left = page.say("not all steps were done")
     foreign = page.say("not part of this run")
-    stuck = [fact for action, fact in actions.items() if action == "workload.replace-stuck-pods"]
-    items = [
-        Item(
-            complete and kind == "helm",
-            page.say("Helm rollback"),
-            "" if complete and kind == "helm" else (left if kind == "helm" else foreign),
-        ),
-        Item(False, page.say("Git revert, Argo CD sync"), foreign),
-        Item(
-            complete and kind in OBJECTS,
-            page.say("Service or Ingress restored on its own")
-            if kind in ("service", "ingress")
-            else page.say("ConfigMap and Secret restored on their own"),
-            ("" if complete else left) if kind in OBJECTS else foreign,
-        ),
-        Item(
-            complete and kind in WORKLOADS,
-            page.say("Workload rolled back"),
-            ("" if complete else left)
-            if kind in WORKLOADS
-            else page.say("by the Helm rollback")
-            if kind == "helm"
-            else foreign,
-        ),
-        Item(False, page.say("Volumes and data restored"), page.say("not part of this run: it changes no volume")),
-    ]
-    if stuck:
-        done = all(fact.state in ("changed", "already", "earlier") for fact in stuck)
-        items.append(Item(done, page.say("Stuck pods replaced"), "" if done else left))
-    return items
+    used = registry.get(facts.plan.mechanism)
+
+    def line(one: Mechanism) -> Item:
+        text = page.say(one.words.line(facts.plan.target.kind))
+        if one.name == used.name:
+            return Item(complete, text, "" if complete else left)
+        covered = used.words.covers.get(one.name)
+        return Item(False, text, page.say(covered) if covered else foreign)
+
+    lines = {one.words.place: line(one) for one in registry.every()}
+    lines[20] = Item(False, page.say("Git revert, Argo CD sync"), foreign)
+    lines[50] = Item(
+        False, page.say("Volumes and data restored"), page.say("not part of this run: it changes no volume")
+    )
+    return [*(lines[place] for place in sorted(lines)), *_told(page, facts, left)]
+
+
+def _told(page: Writer, facts: Facts, left: str) -> list[Item]:
+    """Steps that have a line of their own."""
+    found: dict[str, bool] = {}
+    for fact in facts.steps:
+        kind = registry.known_step_kind(fact.step.action)
+        if kind is not None and kind.told:
+            found[kind.told] = found.get(kind.told, True) and fact.state in DONE
+    return [Item(done, page.say(text), "" if done else left) for text, done in found.items()]
 
 
 def _verification(page: Writer, facts: Facts) -> list[Item]:

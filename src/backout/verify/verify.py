@@ -26,7 +26,7 @@ from backout.mechanisms.common.measuring import namespace_of
 from backout.mechanisms.port import Measure
 from backout.model.measured import Measured, unknown, unmeasured
 from backout.model.message import msg
-from backout.model.plan import Check
+from backout.model.plan import Access, Check
 from backout.model.verdict import CheckResult, Verdict, judge
 from backout.verify import ingresses, network, others, stacks, workloads
 from backout.verify.pods import workload_of
@@ -169,6 +169,13 @@ async def _ask(check: Check, cluster: ClusterReader, late: float) -> Measured:
             return measured
         # Programs, load balancers and proxies of other people: nothing can be watched.
         await asyncio.sleep(_PAUSE)
+
+
+def usual_access(namespace: str) -> set[Access]:
+    """The rights to list and to watch all that checks may be about."""
+    resources = {resource for _, watched in _WATCHED.values() for resource in watched}
+    resources |= {*WORKLOAD_RESOURCES.values(), REPLICASETS, CONTROLLERREVISIONS}
+    return {Access(verb, one.group, one.plural, namespace) for one in resources for verb in ("list", "watch")}
 
 
 def views(checks: Sequence[Check]) -> list[View]:

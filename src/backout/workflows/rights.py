@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from backout.cluster.port import CONFIGMAPS, LEASES, SECRETS, Resource
+from backout.mechanisms import registry
 from backout.model.change import Changes
 from backout.model.plan import Access, Check
 from backout.model.target import Target
@@ -19,18 +20,20 @@ def rights(
 ) -> tuple[Access, ...]:
     """What the plan lists under ``access``: asked for by name before the first write, so that a run can't get stuck."""
     needed = set(mechanism)
-    needed |= {_access(verb, LEASES, target.namespace) for verb in _LEASE_VERBS}
+    needed |= leasing(target.namespace)
     for resource, namespace in views(checks):
         needed |= {_access(verb, resource, namespace) for verb in ("list", "watch")}
-    if target.kind == "helm" and not any(
-        access.resource in (SECRETS.plural, CONFIGMAPS.plural) and access.verb == "list" for access in needed
-    ):
-        needed.add(_access("list", SECRETS, target.namespace))
+    needed |= set(registry.of_kind(target.kind).again_access(target, needed))
     for change in changes.objects:
         if change.ref.kind in ("Secret", "ConfigMap"):
             resource = SECRETS if change.ref.kind == "Secret" else CONFIGMAPS
             needed.add(_access("get", resource, change.ref.namespace))
     return tuple(sorted(needed))
+
+
+def leasing(namespace: str) -> set[Access]:
+    """The rights to take a run's lease, to renew it, and to let it go."""
+    return {_access(verb, LEASES, namespace) for verb in _LEASE_VERBS}
 
 
 def _access(verb: str, resource: Resource, namespace: str) -> Access:

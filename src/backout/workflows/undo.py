@@ -10,16 +10,14 @@ from typing import Any
 import msgspec
 
 from backout.errors import NothingToDo, RefusedError
-from backout.mechanisms.helm.kept import REMOVE, record_named
-from backout.mechanisms.helm.strays import part_digest
-from backout.mechanisms.objects.steps import PUT_BACK
+from backout.mechanisms import registry
+from backout.mechanisms.port import Undoing, as_recorded
 from backout.model.change import Action, Changes, FieldChange, ObjectChange
-from backout.model.message import msg
+from backout.model.message import Message, msg
 from backout.model.plan import Access, Check, Compensation, Plan, Risk, Step
 from backout.model.run import Run, RunEvent, changed_steps
-from backout.model.target import ObjectRef
 from backout.planning.document import seal
-from backout.snapshots.capture import Capture, CaptureStore, captured_object
+from backout.snapshots.capture import CaptureStore
 from backout.workflows.rights import rights
 
 _OPPOSITE: dict[Action, Action] = {
@@ -29,11 +27,6 @@ _OPPOSITE: dict[Action, Action] = {
     "recreate": "recreate",
     "keep": "keep",
 }
-
-
-RESTORE = "helm.restore-live"
-CAPTURED = frozenset({RESTORE, PUT_BACK})
-"""The compensations that read the capture of the run."""
 
 
 def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: CaptureStore, digest: str = "") -> Plan:
@@ -66,9 +59,8 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: Cap
     touched = [step for step in run.plan.steps if step.id in effective]
     if not touched:
         raise NothingToDo("Run {run} changed nothing.", run=run.id)
-    # Backwards; but what only reads an object is restarted when that is what it was.
     back = [step for step in reversed(touched) if step.compensation is not None]
-    back.sort(key=lambda step: step.action == "objects.restart")
+    back.sort(key=_undone_last)
     if not back:
         raise RefusedError("Run {run} has no step that can be taken back.", run=run.id)
     lasting = [step for step in touched if step.compensation is None]
@@ -86,28 +78,14 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: Cap
             for step in lasting
         ),
     ]
-    if run.plan.target.kind == "helm" and before.status not in ("", "deployed", "superseded"):
-        risks.append(
-            Risk(
-                code="not-undone",
-                message=msg(
-                    "Helm's record said {status}. That is not put back, for it would block the next helm: the release "
-                    "will be called deployed.",
-                    status=before.status,
-                ),
-            )
-        )
-    if any(step.action == "objects.replace-pods" for step in lasting):
-        risks.append(
-            Risk(
-                code="not-undone",
-                message=msg("Pods that the run made anew keep what they have read until they are made anew again."),
-            )
-        )
+    risks += registry.of_kind(run.plan.target.kind).undo_risks(before)
+    risks += [Risk(code="not-undone", message=message) for message in _remains(lasting)]
     changes = _other_way(run.plan.changes)
-    steps, checks = [], []
+    steps: list[Step] = []
+    checks: list[Check] = []
+    undoing = Undoing(run.id, run.plan.target, captures, digest)
     for step in back:
-        reversed_step, more = _reversed(step, run, captures, digest, _made(events, step))
+        reversed_step, more = _reversed(step, undoing, _made(events, step), run.plan.access)
         steps.append(reversed_step)
         checks += more
     return seal(
@@ -157,71 +135,34 @@ def _made(events: list[RunEvent], step: Step) -> dict[str, Any]:
     return {"made": done[-1].data["made"]} if done else {}
 
 
+def _undone_last(step: Step) -> bool:
+    kind = registry.known_step_kind(step.action)
+    return kind is not None and kind.undone_last
+
+
+def _remains(lasting: Sequence[Step]) -> list[Message]:
+    """What steps that nothing takes back leave behind, each kind once."""
+    kinds = [registry.known_step_kind(action) for action in dict.fromkeys(step.action for step in lasting)]
+    return [kind.remains for kind in kinds if kind is not None and kind.remains is not None]
+
+
 def _reversed(
-    step: Step, run: Run, captures: CaptureStore, digest: str, made: dict[str, Any]
-) -> tuple[Step, list[Check]]:
+    step: Step, undoing: Undoing, made: dict[str, Any], access: tuple[Access, ...]
+) -> tuple[Step, tuple[Check, ...]]:
     assert step.compensation is not None
-    params, checks = {**step.compensation.params, **made}, []
-    if step.compensation.action in CAPTURED:
-        captured = captures.load(run.id, digest)
-        params = {**params, "capture": {"run": run.id, "digest": digest}}
-    if step.compensation.action == PUT_BACK:
-        _require_captured(run, captured, params)
-    if step.compensation.action == RESTORE:
-        checks = [*_as_captured(run, params, captured), *(_gone_again(run, entry) for entry in params["remove"])]
-    if step.compensation.action == REMOVE:
-        checks = [_gone_again(run, record_named(params, step.target.namespace))]
+    kind = registry.known_step_kind(step.compensation.action)
+    inverse = kind.inverse if kind is not None else as_recorded
+    params, checks = inverse(undoing, step, {**step.compensation.params, **made})
     back = Step(
         id=f"undo-{step.id}",
         action=step.compensation.action,
         target=step.target,
         title=msg("Take back: {step}", step=step.title),
         params=params,
-        compensation=Compensation(step.action, step.params, run.plan.access),
+        compensation=Compensation(step.action, step.params, access),
         timeout=step.timeout,
     )
     return back, checks
-
-
-def _require_captured(run: Run, captured: Capture, params: dict[str, Any]) -> None:
-    """
-    Raises:
-        CaptureError: the capture says neither what the object was nor that it was missing.
-    """
-    ref = ObjectRef(params["api_version"], params["kind"], params["name"], params["namespace"])
-    if not any(msgspec.structs.replace(entry.ref, uid="") == ref for entry in captured.absent):
-        captured_object(captured, ref)
-
-
-def _as_captured(run: Run, params: dict[str, Any], captured: Capture) -> list[Check]:
-    """By digests; what a Secret holds is not even digested, the step itself confirms that."""
-    objects = []
-    for entry in params["objects"]:
-        ref = ObjectRef(entry["api_version"], entry["kind"], entry["name"], entry["namespace"])
-        former = captured_object(captured, ref)
-        if ref.kind != "Secret":
-            parts = {name: part_digest(former, name) for name in entry["parts"]}
-            objects.append({key: value for key, value in entry.items() if key != "uid"} | {"parts": parts})
-    if not objects:
-        return []
-    names = ", ".join(f"{entry['kind'].lower()}/{entry['name']}" for entry in objects)
-    return [
-        Check(
-            code="live-restored",
-            target=run.plan.target,
-            title=msg("As right before run {run}: {objects}", objects=names, run=run.id),
-            params={"objects": objects},
-        )
-    ]
-
-
-def _gone_again(run: Run, entry: dict[str, Any]) -> Check:
-    return Check(
-        code="object-absent",
-        target=run.plan.target,
-        title=msg("{object} is missing, as it was", object=f"{entry['kind'].lower()}/{entry['name']}"),
-        params=entry,
-    )
 
 
 _FLIPPED = {"+": "-", "-": "+"}

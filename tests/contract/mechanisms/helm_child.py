@@ -32,7 +32,7 @@ async def main(kubeconfig: str, context: str, file: str) -> None:
         run = Context()
         run.cluster = cluster  # type: ignore[attr-defined]
         found: StepContext = run  # type: ignore[assignment]
-        print(await HelmMechanism().effects()[step.action](found, step), flush=True)
+        print(await HelmMechanism().step_kinds()[step.action].effect(found, step), flush=True)
 
 
 asyncio.run(main(*sys.argv[1:]))

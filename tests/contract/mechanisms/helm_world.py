@@ -231,7 +231,7 @@ class World:
     def execute(self, step: Step) -> tuple[StepOutcome, Context]:
         async def work(cluster: KubernetesCluster) -> tuple[StepOutcome, Context]:
             context = Context(cluster)
-            return await HelmMechanism().effects()[step.action](context, step), context
+            return await HelmMechanism().step_kinds()[step.action].effect(context, step), context
 
         return self.use(work)
 

@@ -99,7 +99,7 @@ class Bench:
 
         step = wait_ready(ObjectRef("apps/v1", self.kind, self.name, self.namespace), self.target, timeout=600)
         step = msgspec.structs.replace(step, params={**step.params, **params})
-        return await WORKLOADS.effects()[step.action](Context(self.port), step)
+        return await WORKLOADS.step_kinds()[step.action].effect(Context(self.port), step)
 
     async def until(self, condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
         """Until the pods are so."""
@@ -142,7 +142,7 @@ class Bench:
 
     async def carry_out(self, steps: list[Step], *, stop_at: int = 0) -> tuple[list[StepOutcome], Context]:
         context = Context(self.port, stop_at=stop_at)
-        return [await WORKLOADS.effects()[step.action](context, step) for step in steps], context
+        return [await WORKLOADS.step_kinds()[step.action].effect(context, step) for step in steps], context
 
 
 def image_of(pod: dict[str, Any]) -> str:

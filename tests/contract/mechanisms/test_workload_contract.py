@@ -314,6 +314,6 @@ def test_what_the_server_would_refuse_is_known_before(running: Harness, ns: str)
         assert json.loads(msgspec.json.encode(step))["precondition"]["uid"]
         pruned = msgspec.structs.replace(step, params={**step.params, "digest": "0" * 16, "source": "gone"})
         with pytest.raises(errors.RevisionNotFound, match="not in its history any more"):
-            await WORKLOADS.effects()[step.action](Context(found.port), pruned)
+            await WORKLOADS.step_kinds()[step.action].effect(Context(found.port), pruned)
 
     run(running, "Deployment", ns, work)

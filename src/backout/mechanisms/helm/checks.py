@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from backout.cluster.port import (
     CONFIGMAPS,
     CONTROLLERREVISIONS,
+    DAEMONSETS,
+    DEPLOYMENTS,
+    INGRESSES,
     JOBS,
     PODS,
     PVCS,
     REPLICASETS,
     SECRETS,
+    SERVICES,
+    STATEFULSETS,
     ClusterReader,
     Resource,
 )
@@ -215,3 +220,37 @@ def _reading(analysis: Analysis, release: Release, driver: str) -> _Rights:
         rights.need(PODS, namespace, *_READ)
         rights.need(REPLICASETS if kind == "Deployment" else CONTROLLERREVISIONS, namespace, "get", "list")
     return rights
+
+
+_HELD: tuple[Resource, ...] = (
+    CONFIGMAPS,
+    SECRETS,
+    SERVICES,
+    PVCS,
+    DEPLOYMENTS,
+    STATEFULSETS,
+    DAEMONSETS,
+    INGRESSES,
+    JOBS,
+    Resource("v1", "ServiceAccount", "serviceaccounts"),
+    Resource("rbac.authorization.k8s.io/v1", "Role", "roles"),
+    Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
+    Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+)
+"""What charts ordinarily hold; a plan for a release names what its own manifests hold."""
+
+
+def usual_access(namespace: str) -> list[Access]:
+    """The rights to roll back a release of ordinary things."""
+    rights = _Rights(namespace)
+    rights.need(SECRETS, namespace, *_READ, "create", "update")
+    for resource in _HELD:
+        rights.need(resource, namespace, "get", "create", "patch", "delete")
+    for resource in (DEPLOYMENTS, STATEFULSETS, DAEMONSETS, PODS):
+        rights.need(resource, namespace, *_READ)
+    for resource in (REPLICASETS, CONTROLLERREVISIONS):
+        rights.need(resource, namespace, "get", "list", "watch")
+    rights.need(PODS, namespace, "delete")
+    return sorted(rights.found)

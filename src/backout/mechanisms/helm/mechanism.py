@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from backout.cluster.port import ClusterReader
+from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader
 from backout.errors import ToolMissing
 from backout.helm.records import Records
+from backout.helm.unfinished import never_installed, refusal
+from backout.locales import N_
+from backout.mechanisms.helm import checks as checking
+from backout.mechanisms.helm import undoing
 from backout.mechanisms.helm.analysis import Analysis, analyse
 from backout.mechanisms.helm.checks import bound_claims
 from backout.mechanisms.helm.effects import repair_pending, rollback
@@ -19,15 +23,33 @@ from backout.mechanisms.helm.reading import HelmReading, release_of
 from backout.mechanisms.helm.record_effects import remove_record, restore_record
 from backout.mechanisms.helm.restore import restore_live
 from backout.mechanisms.helm.tool import find_helm
-from backout.mechanisms.port import PLAIN, Effect, Measure, Options, Prepare, nothing
+from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
+from backout.model.message import msg
+from backout.model.plan import Access, Risk
+from backout.model.revision import Revision
 from backout.model.target import Target
 from backout.tools.locate import Tool
+
+PRUNED = N_(
+    "Earlier revisions were pruned from Helm's history, and no snapshot that could be read has a good one. Mend it "
+    "forward, or name a revision (`backout history {target}`): --to REVISION. For the next time, `backout snapshot "
+    "create` keeps the revision in force, when all is well."
+)
 
 
 class HelmMechanism:
     """Rolls releases back by the user's helm; reads their records itself."""
 
     name: ClassVar[str] = "helm"
+    programs: ClassVar[tuple[str, ...]] = ("helm",)
+    words: ClassVar[ReportWords] = ReportWords(
+        place=10,
+        done={"": N_("Helm rollback")},
+        covers={"workload": N_("by the Helm rollback")},
+        next_time=N_(
+            "Keep enough history for a way back: `helm upgrade --history-max 10`, `revisionHistoryLimit` above 0."
+        ),
+    )
 
     async def read(
         self, reader: ClusterReader, target: Target, prepare: Prepare = nothing, options: Options = PLAIN
@@ -60,20 +82,52 @@ class HelmMechanism:
             bound=bound,
         )
 
-    def effects(self) -> Mapping[str, Effect]:
+    def step_kinds(self) -> Mapping[str, StepKind]:
         """The compensation of ``helm.rollback`` is itself, or ``helm.restore-live`` where no revision was live; that
         of ``helm.restore-record`` is ``helm.remove-record``."""
         return {
-            "helm.repair-pending": repair_pending,
-            "helm.restore-record": restore_record,
-            "helm.remove-record": remove_record,
-            "helm.rollback": rollback,
-            "helm.restore-live": restore_live,
+            "helm.repair-pending": StepKind(repair_pending),
+            "helm.restore-record": StepKind(restore_record),
+            "helm.remove-record": StepKind(remove_record, inverse=undoing.record_gone),
+            "helm.rollback": StepKind(rollback),
+            "helm.restore-live": StepKind(restore_live, inverse=undoing.as_captured),
         }
 
     def measurements(self) -> Mapping[str, Measure]:
         """By code."""
         return {"release-deployed": release_deployed, "live-restored": as_captured}
+
+    def rules(self, target: Target, revisions: Sequence[Revision]) -> ChoiceRules:
+        """An install that never ended; a history that Helm pruned (its numbers begin at 1)."""
+        if never_installed(revisions):
+            return ChoiceRules(refusal=refusal(target))
+        return ChoiceRules(hint=PRUNED if revisions and revisions[0].number > 1 else "")
+
+    def usual_access(self, namespace: str) -> Iterable[Access]:
+        """The records, and what charts ordinarily hold."""
+        return checking.usual_access(namespace)
+
+    def again_access(self, target: Target, granted: Collection[Access]) -> Iterable[Access]:
+        """The records, wherever they are."""
+        records = (SECRETS.plural, CONFIGMAPS.plural)
+        if any(access.verb == "list" and access.resource in records for access in granted):
+            return ()
+        return (Access("list", "", SECRETS.plural, target.namespace),)
+
+    def undo_risks(self, before: Revision) -> Iterable[Risk]:
+        """A status that would block the next helm is not put back."""
+        if before.status in ("", "deployed", "superseded"):
+            return ()
+        return (
+            Risk(
+                code="not-undone",
+                message=msg(
+                    "Helm's record said {status}. That is not put back, for it would block the next helm: the release "
+                    "will be called deployed.",
+                    status=before.status,
+                ),
+            ),
+        )
 
 
 async def _analyse(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from backout.cluster.port import PODS, Object
+from backout.kube.resources import OBJECT_RESOURCES, WORKLOAD_RESOURCES
 from backout.kube.workloads import desired
 from backout.mechanisms.common.steps import writing as changing
 from backout.mechanisms.objects.care import Care
@@ -158,3 +159,15 @@ def _of_step(step: Step, planned: Planned) -> Iterable[Access]:
     if step.action in _DELETING:
         rights.add(Access("delete", "", PODS.plural, namespace))
     return rights
+
+
+def usual_access(namespace: str) -> list[Access]:
+    """The rights to put any object back, whatever that takes, with the workloads that read it."""
+    found = {
+        Access(verb, resource.group, resource.plural, namespace)
+        for resource in OBJECT_RESOURCES.values()
+        for verb in ("get", "list", "watch", "create", "update", "delete")
+    }
+    for kind in WORKLOAD_RESOURCES:
+        found |= set(changing(ObjectRef("apps/v1", kind, "", namespace)))
+    return sorted(found | {Access("delete", "", PODS.plural, namespace)})

@@ -8,14 +8,14 @@ of an archive from elsewhere never makes anything good. What only the cluster ho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from backout.cluster.port import INGRESSES, ClusterReader, Object, Resource
-from backout.errors import ObjectNotFound, RefusedError
+from backout.errors import NoGoodRevision, ObjectNotFound, RefusedError
 from backout.kube.sanitise import sanitise
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
@@ -320,3 +320,18 @@ def _reason(seen: Seen, entry: Past, *, good: bool) -> Message:
     if last.incident or last.healthy is False:
         return msg("Snapshot {id} holds it, but was taken while something was broken.", id=last.short)
     return msg("Snapshot {id} holds it, but nobody measured whether everything was healthy.", id=last.short)
+
+
+def no_good_snapshot(target: Target, revisions: Sequence[Revision]) -> NoGoodRevision:
+    """The error where no snapshot says what the object should be."""
+    reasons = [str(reason) for revision in reversed(revisions) for reason in revision.reasons]
+    return NoGoodRevision(
+        "No good snapshot holds {target}, so Backout does not know what it should be.",
+        target=str(target),
+        expected="a snapshot that was taken while everything was healthy",
+        found="{reasons}",
+        reasons=" ".join(dict.fromkeys(reasons)),
+        namespace=target.namespace,
+        hint="`backout history {target}` says what is known of it; --to REVISION names one all the same. Once it is "
+        "mended: `backout snapshot create -n {namespace}`.",
+    )

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from backout.cluster.port import ClusterReader
 from backout.errors import RefusedError
-from backout.mechanisms.objects import history, measure, planning, pods, reload, write
+from backout.locales import N_
+from backout.mechanisms.objects import advice, history, measure, planning, pods, reload, undoing, write
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.objects.reading import ObjectReading
-from backout.mechanisms.port import PLAIN, Effect, Measure, Options, Prepare, nothing
+from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
+from backout.model.message import msg
+from backout.model.plan import Access, Risk
+from backout.model.revision import Revision
 from backout.model.target import Target
 
 
@@ -19,6 +23,15 @@ class ObjectsMechanism:
     """Goes back by snapshots. Reading writes nothing, and nothing that a reading answers holds a secret."""
 
     name: ClassVar[str] = "objects"
+    programs: ClassVar[tuple[str, ...]] = ()
+    words: ClassVar[ReportWords] = ReportWords(
+        place=30,
+        done={
+            "": N_("ConfigMap and Secret restored on their own"),
+            **dict.fromkeys(("service", "ingress"), N_("Service or Ingress restored on its own")),
+        },
+        next_time=N_("Take a snapshot before, while everything is healthy: `backout snapshot create`."),
+    )
 
     async def read(
         self, reader: ClusterReader, target: Target, prepare: Prepare = nothing, options: Options = PLAIN
@@ -44,15 +57,19 @@ class ObjectsMechanism:
         present = await planning.present_readers(reader, target, seen) if options.present else None
         return ObjectReading(target=target, seen=seen, revisions=revisions, planned=planned, present=present)
 
-    def effects(self) -> Mapping[str, Effect]:
-        """The effects by action."""
+    def step_kinds(self) -> Mapping[str, StepKind]:
+        """By action."""
         return {
-            "objects.restore": write.restore,
-            "objects.put-back": write.put_back,
-            "objects.scale": pods.scale,
-            "objects.restart": pods.restart,
-            "objects.replace-pods": pods.replace_pods,
-            "objects.await-reload": reload.await_reload,
+            "objects.restore": StepKind(write.restore),
+            "objects.put-back": StepKind(write.put_back, inverse=undoing.from_capture),
+            "objects.scale": StepKind(pods.scale),
+            # What only reads an object is restarted when that is what it was.
+            "objects.restart": StepKind(pods.restart, undone_last=True),
+            "objects.replace-pods": StepKind(
+                pods.replace_pods,
+                remains=msg("Pods that the run made anew keep what they have read until they are made anew again."),
+            ),
+            "objects.await-reload": StepKind(reload.await_reload),
         }
 
     def measurements(self) -> Mapping[str, Measure]:
@@ -63,3 +80,21 @@ class ObjectsMechanism:
             "object-storage": measure.object_storage,
             "requests-forwarded": measure.requests_forwarded,
         }
+
+    def rules(self, target: Target, revisions: Sequence[Revision]) -> ChoiceRules:
+        """An object goes back by snapshots alone, so that there must be a good one."""
+        if any(revision.goodness == "good" for revision in revisions):
+            return ChoiceRules(alone=True)
+        return ChoiceRules(refusal=history.no_good_snapshot(target, revisions), alone=True)
+
+    def usual_access(self, namespace: str) -> Iterable[Access]:
+        """To write any of these objects, and to restart or scale what reads it."""
+        return advice.usual_access(namespace)
+
+    def again_access(self, target: Target, granted: Collection[Access]) -> Iterable[Access]:
+        """The plan names it already: what changes is read."""
+        return ()
+
+    def undo_risks(self, before: Revision) -> Iterable[Risk]:
+        """None beyond those of the steps."""
+        return ()

@@ -3,21 +3,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from backout.cluster.port import ClusterReader
+from backout.cluster.port import PODS, ClusterReader
+from backout.kube.resources import WORKLOAD_RESOURCES
+from backout.locales import N_
 from backout.mechanisms.common import patching, pods
-from backout.mechanisms.port import PLAIN, Effect, Measure, Options, Prepare, nothing
+from backout.mechanisms.common.steps import writing
+from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
 from backout.mechanisms.workload import change, history
 from backout.mechanisms.workload.reading import Ground, WorkloadReading, look_around
-from backout.model.target import Target
+from backout.model.plan import Access, Risk
+from backout.model.revision import Revision
+from backout.model.target import ObjectRef, Target
 
 
 class WorkloadMechanism:
     """Goes back by ReplicaSets and ControllerRevisions. Only the pod template changes; replicas stay."""
 
     name: ClassVar[str] = "workload"
+    programs: ClassVar[tuple[str, ...]] = ()
+    words: ClassVar[ReportWords] = ReportWords(
+        place=40,
+        done={"": N_("Workload rolled back")},
+        next_time=N_(
+            "Keep enough history for a way back: `helm upgrade --history-max 10`, `revisionHistoryLimit` above 0."
+        ),
+    )
 
     async def read(
         self, reader: ClusterReader, target: Target, prepare: Prepare = nothing, options: Options = PLAIN
@@ -36,17 +49,34 @@ class WorkloadMechanism:
             ground = await look_around(reader, target, snapshot, wanted)
         return WorkloadReading(target=target, snapshot=snapshot, revisions=revisions, ground=ground)
 
-    def effects(self) -> Mapping[str, Effect]:
-        """The effects by action."""
+    def step_kinds(self) -> Mapping[str, StepKind]:
+        """By action; other ways back draft those on pods as well."""
         return {
-            "workload.undo": change.undo,
-            "workload.set-partition": patching.set_partition,
-            "workload.set-paused": patching.set_paused,
-            "workload.replace-stuck-pods": pods.replace_stuck,
-            "workload.delete-outdated-pods": pods.delete_outdated,
-            "workload.wait-ready": pods.wait_ready,
+            "workload.undo": StepKind(change.undo),
+            "workload.set-partition": StepKind(patching.set_partition),
+            "workload.set-paused": StepKind(patching.set_paused),
+            "workload.replace-stuck-pods": StepKind(pods.replace_stuck, told=N_("Stuck pods replaced")),
+            "workload.delete-outdated-pods": StepKind(pods.delete_outdated),
+            "workload.wait-ready": StepKind(pods.wait_ready),
         }
 
     def measurements(self) -> Mapping[str, Measure]:
         """None of its own."""
         return {}
+
+    def rules(self, target: Target, revisions: Sequence[Revision]) -> ChoiceRules:
+        """None beyond the general ones."""
+        return ChoiceRules()
+
+    def usual_access(self, namespace: str) -> Iterable[Access]:
+        """To change any workload, and to delete pods of it that are stuck."""
+        found = {access for kind in WORKLOAD_RESOURCES for access in writing(ObjectRef("apps/v1", kind, "", namespace))}
+        return sorted(found | {Access("delete", "", PODS.plural, namespace)})
+
+    def again_access(self, target: Target, granted: Collection[Access]) -> Iterable[Access]:
+        """Its steps read the same."""
+        return ()
+
+    def undo_risks(self, before: Revision) -> Iterable[Risk]:
+        """None beyond those of the steps."""
+        return ()

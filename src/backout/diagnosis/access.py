@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rights that a diagnosis reads with. Where one is missing, it says what it could not see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from backout.cluster.port import (
+    CONFIGMAPS,
+    CONTROLLERREVISIONS,
+    DAEMONSETS,
+    DEPLOYMENTS,
+    ENDPOINTSLICES,
+    EVENTS,
+    INGRESSES,
+    PODS,
+    REPLICASETS,
+    SECRETS,
+    SERVICES,
+    STATEFULSETS,
+)
+from backout.model.plan import Access
+
+LISTED = (
+    PODS,
+    EVENTS,
+    DEPLOYMENTS,
+    STATEFULSETS,
+    DAEMONSETS,
+    REPLICASETS,
+    CONTROLLERREVISIONS,
+    SERVICES,
+    ENDPOINTSLICES,
+    INGRESSES,
+    CONFIGMAPS,
+    SECRETS,
+)
+
+
+def reading(namespace: str) -> Iterable[Access]:
+    """In one namespace, or in all when it is empty."""
+    for resource in LISTED:
+        for verb in ("get", "list"):
+            yield Access(verb, resource.group, resource.plural, namespace)
+    yield Access("get", "", "pods/log", namespace)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps that take a run on a release back where Helm alone can't: from what the run had captured. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backout.mechanisms.helm.kept import record_named
+from backout.mechanisms.helm.strays import part_digest
+from backout.mechanisms.port import Undoing
+from backout.model.message import msg
+from backout.model.plan import Check, Step
+from backout.model.target import ObjectRef
+from backout.snapshots.capture import captured_object
+
+
+def record_gone(undoing: Undoing, step: Step, params: dict[str, Any]) -> tuple[dict[str, Any], tuple[Check, ...]]:
+    """The record that the run brought back goes again."""
+    return params, (_gone_again(undoing, record_named(params, step.target.namespace)),)
+
+
+def as_captured(undoing: Undoing, step: Step, params: dict[str, Any]) -> tuple[dict[str, Any], tuple[Check, ...]]:
+    """The live objects as they were right before the run, whatever their revision says.
+
+    By digests; what a Secret holds is not even digested, the step itself confirms that.
+
+    Raises:
+        CaptureError: an object that is needed was not captured.
+    """
+    captured, objects = undoing.captured(), []
+    for entry in params["objects"]:
+        ref = ObjectRef(entry["api_version"], entry["kind"], entry["name"], entry["namespace"])
+        former = captured_object(captured, ref)
+        if ref.kind != "Secret":
+            parts = {name: part_digest(former, name) for name in entry["parts"]}
+            objects.append({key: value for key, value in entry.items() if key != "uid"} | {"parts": parts})
+    checks = [_gone_again(undoing, entry) for entry in params["remove"]]
+    if objects:
+        names = ", ".join(f"{entry['kind'].lower()}/{entry['name']}" for entry in objects)
+        checks.insert(
+            0,
+            Check(
+                code="live-restored",
+                target=undoing.target,
+                title=msg("As right before run {run}: {objects}", objects=names, run=undoing.run),
+                params={"objects": objects},
+            ),
+        )
+    return {**params, "capture": undoing.source}, tuple(checks)
+
+
+def _gone_again(undoing: Undoing, entry: dict[str, Any]) -> Check:
+    return Check(
+        code="object-absent",
+        target=undoing.target,
+        title=msg("{object} is missing, as it was", object=f"{entry['kind'].lower()}/{entry['name']}"),
+        params=entry,
+    )
