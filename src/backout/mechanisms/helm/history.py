@@ -13,12 +13,14 @@ import msgspec
 
 from backout.cluster.port import ClusterReader
 from backout.errors import BackoutError, RevisionNotFound
+from backout.helm.customs import CustomId, custom_resources
 from backout.helm.manifest import digest
 from backout.helm.payload import Release
 from backout.helm.records import Kept, Record, Records
 from backout.helm.text import first_line
 from backout.helm.workloads import workloads
 from backout.mechanisms.common.evidence import Evidence, gather
+from backout.mechanisms.helm.children import Custom, read_customs
 from backout.mechanisms.helm.judgement import Facts, Judged, judge
 from backout.mechanisms.helm.past import Past, past_of
 from backout.mechanisms.helm.settled import drifted, unsettled
@@ -40,6 +42,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     unsettled: tuple[Message, ...] = ()
     """Why the cluster is not at the newest revision, although that is the current one."""
     past: Past = Past()
+    customs: dict[CustomId, Custom] = {}
+    """What is live of its custom resources of which something was made."""
     now: datetime
     """When it was read, by the API server's clock."""
 
@@ -98,7 +102,15 @@ async def read_history(cluster: ClusterReader, records: Records, release: str) -
         msgspec.structs.replace(fact, vouched=past.vouched.get(fact.record.revision)) if fact.release else fact
         for fact in _with_ends(facts)
     ]
-    evidence = await gather(cluster, {w.id for fact in facts for w in fact.workloads}, now)
+    evidence, (customs, made) = await asyncio.gather(
+        gather(cluster, {w.id for fact in facts for w in fact.workloads}, now),
+        read_customs(cluster, [custom for fact in facts for custom in fact.customs], now),
+    )
+    evidence = Evidence(workloads={**made.workloads, **evidence.workloads}, blind=evidence.blind)
+    facts = [
+        msgspec.structs.replace(fact, customs=tuple(custom for custom in fact.customs if custom.id in customs))
+        for fact in facts
+    ]
     strayed = drifted(facts, evidence)
     if strayed:
         # The newest revision was in force until somebody changed a workload past Helm.
@@ -107,7 +119,8 @@ async def read_history(cluster: ClusterReader, records: Records, release: str) -
     return History(
         facts=tuple(facts),
         evidence=evidence,
-        verdicts=tuple(judge(facts, evidence)),
+        verdicts=tuple(judge(facts, evidence, customs)),
+        customs=customs,
         unsettled=tuple(reasons),
         past=past,
         now=now,
@@ -131,9 +144,17 @@ def _facts(record: Record, release: Release | BackoutError, namespace: str) -> F
     started = started or release.deployed_at
     try:
         found = workloads(release.manifest, release.namespace or namespace)
+        customs = custom_resources(release.manifest, release.namespace or namespace)
     except BackoutError as error:
         return Facts(record=record, release=None, started=started, unreadable=error)
-    return Facts(record=record, release=release, digest=digest(release.manifest), workloads=found, started=started)
+    return Facts(
+        record=record,
+        release=release,
+        digest=digest(release.manifest),
+        workloads=found,
+        customs=customs,
+        started=started,
+    )
 
 
 def _with_ends(facts: Sequence[Facts]) -> list[Facts]:
@@ -167,7 +188,12 @@ def _revision(facts: Facts, verdict: Judged, current: bool, unsettled: tuple[Mes
             goodness=verdict.goodness,
             reasons=reasons,
         )
-    images = dict.fromkeys(image for workload in facts.workloads for image in workload.images)
+    images = dict.fromkeys(
+        [
+            *(image for workload in facts.workloads for image in workload.images),
+            *(image for custom in facts.customs for image in custom.images),
+        ]
+    )
     return Revision(
         number=record.revision,
         digest=facts.digest,

@@ -8,18 +8,20 @@ asked: which templates run steadily now, and which one did every pod of a set re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from backout.errors import BackoutError
+from backout.helm.customs import CustomId, CustomResource
 from backout.helm.payload import Release
 from backout.helm.records import PENDING, Record
 from backout.helm.text import duration, first_line
 from backout.helm.workloads import Workload
 from backout.mechanisms.common.evidence import Evidence, Seen, WorkloadId
 from backout.mechanisms.common.findings import Finding, Span, findings
+from backout.mechanisms.helm.children import Custom, custom_findings
 from backout.model.message import Message, msg
 from backout.model.revision import Goodness
 
@@ -34,6 +36,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     release: Release | None
     digest: str = ""
     workloads: tuple[Workload, ...] = ()
+    customs: tuple[CustomResource, ...] = ()
+    """The custom resources of which something was made."""
     started: datetime | None = None
     ended: datetime | None = None
     unreadable: BackoutError | None = None
@@ -52,8 +56,11 @@ class Judged(msgspec.Struct, frozen=True):
     reasons: tuple[Message, ...]
 
 
-def judge(history: Sequence[Facts], evidence: Evidence) -> list[Judged]:
-    """A verdict for each revision of ``history`` (oldest first)."""
+def judge(
+    history: Sequence[Facts], evidence: Evidence, customs: Mapping[CustomId, Custom] | None = None
+) -> list[Judged]:
+    """A verdict for each revision of ``history`` (oldest first). ``customs``: what is live of its custom resources, whose
+    workloads are in ``evidence`` too."""
     if not history:
         return []
     spans = [Span(number=f.record.revision, started=f.started, ended=f.ended) for f in history]
@@ -64,7 +71,10 @@ def judge(history: Sequence[Facts], evidence: Evidence) -> list[Judged]:
             continue
         versions = [next((w for w in facts.workloads if w.id == identity), None) for facts in history]
         found[identity] = findings(seen, versions, spans)
-    head = {workload.id: workload.key for workload in history[-1].workloads}
+    for identity, custom in (customs or {}).items():
+        described = [next((c for c in facts.customs if c.id == identity), None) for facts in history]
+        found[identity] = custom_findings(custom, evidence, described, spans)
+    head = {part.id: part.key for part in _parts(history[-1])}
     verdicts = [
         _vouched(facts, _one(facts, index == len(history) - 1, head, found, evidence.workloads))
         for index, facts in enumerate(history)
@@ -93,18 +103,18 @@ def _one(
             "bad", (msg("Its record can't be read: {why}", why=facts.unreadable.message if facts.unreadable else ""),)
         )
     against = _record_says_no(facts)
-    relevant = [workload for workload in facts.workloads if is_head or head.get(workload.id) != workload.key]
-    relevant = relevant or list(facts.workloads)
+    relevant = [part for part in _parts(facts) if is_head or head.get(part.id) != part.key]
+    relevant = relevant or list(_parts(facts))
     good: list[Message] = []
     bad: list[Message] = []
     silent: list[str] = []
-    for workload in relevant:
-        seen = live.get(workload.id)
+    for part in relevant:
+        seen = live.get(part.id)
         if seen is not None and seen.desired == 0:
             continue
-        finding = found.get(workload.id, {}).get((facts.record.revision, workload.key))
+        finding = found.get(part.id, {}).get((facts.record.revision, part.key))
         if finding is None:
-            silent.append(f"{workload.kind.lower()}/{workload.name}")
+            silent.append(f"{part.kind.lower()}/{part.name}")
         else:
             (good if finding.good else bad).append(finding.message)
     if against:
@@ -116,6 +126,14 @@ def _one(
         return Judged("bad", tuple(bad))
     if good and not silent:
         return Judged("good", tuple(good))
+    if not is_head and (untold := _untold(facts, silent)):
+        good = good or [
+            finding.message
+            for workload in facts.workloads
+            if (finding := found.get(workload.id, {}).get((facts.record.revision, workload.key))) and finding.good
+        ]
+        if good:
+            return Judged("good", (*good, untold))
     return _by_time(facts, is_head, good, silent)
 
 
@@ -156,7 +174,7 @@ def _by_time(facts: Facts, is_head: bool, good: list[Message], silent: list[str]
             duration=duration(facts.ended - facts.started),
         )
         return Judged("good", (*known, held))
-    if not facts.workloads:
+    if not _parts(facts):
         return Judged("unknown", (*known, msg("It has no workload that could show whether it was good.")))
     if is_head:
         unproven = msg("Helm says {status}, which does not prove that its pods are ready.", status=facts.record.status)
@@ -189,6 +207,23 @@ def _share(history: Sequence[Facts], verdicts: list[Judged]) -> list[Judged]:
             verdict = Judged(goodness, (note, *verdict.reasons) if goodness == "good" else (*verdict.reasons, note))
         shared.append(verdict)
     return shared
+
+
+def _untold(facts: Facts, silent: Sequence[str]) -> Message | None:
+    """What is said where only custom resources are silent: an operator replaces what it made, and what it made before is gone.
+    Nothing speaks against them, and what comes of them is measured after a way back; None where others are silent, too."""
+    customs = {custom.label for custom in facts.customs}
+    if not silent or not customs.issuperset(silent):
+        return None
+    return msg(
+        "How what {resources} made was then is not seen any more; nothing speaks against it.",
+        resources=", ".join(silent),
+    )
+
+
+def _parts(facts: Facts) -> tuple[Workload | CustomResource, ...]:
+    """What could show how good a revision was: its workloads, and the custom resources of which workloads are made."""
+    return (*facts.workloads, *facts.customs)
 
 
 def _is_failed(facts: Facts) -> bool:

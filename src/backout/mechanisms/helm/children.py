@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What operators made of a release's custom resources: workloads that stand in no manifest, and yet are the release's.
+
+An operator's workload has a controlling ownerReference to the resource, maybe through another one. Which revision a template of
+it belongs to is told by time: the one that was in force when the template came up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, ClusterReader
+from backout.errors import AccessDenied, NotFoundError, ServerError
+from backout.helm.customs import CustomId, CustomResource
+from backout.kube.custom_status import CustomHealth, CustomState, custom_health
+from backout.kube.projections import AnnotatedMeta
+from backout.mechanisms.common.evidence import Evidence, Seen, SeenPod, WorkloadId, gather
+from backout.mechanisms.common.findings import Finding, Span, Verdicts
+from backout.model.message import msg
+
+MAX_DEPTH = 4
+SKEW = timedelta(seconds=2)
+"""Times of records and of templates are whole seconds."""
+SETTLED = timedelta(seconds=10)
+
+
+class Child(msgspec.Struct, frozen=True, kw_only=True):
+    """A workload that an operator made."""
+
+    api_version: str = "apps/v1"
+    kind: str
+    name: str
+    namespace: str
+
+    @property
+    def id(self) -> WorkloadId:
+        """Kind, namespace, name."""
+        return self.kind, self.namespace, self.name
+
+
+class Custom(msgspec.Struct, frozen=True, kw_only=True):
+    """What is live of one custom resource: its health, what was made of it."""
+
+    resource: CustomResource
+    children: tuple[Child, ...] = ()
+    health: CustomHealth = CustomHealth(state=CustomState.UNKNOWN)
+    created: datetime | None = None
+    live: bool = True
+
+
+class _Owned(msgspec.Struct, frozen=True):
+    metadata: AnnotatedMeta
+
+
+async def children_of(reader: ClusterReader, resources: Iterable[CustomResource]) -> dict[CustomId, tuple[Child, ...]]:
+    """The workloads under each of ``resources``; a resource of which nothing was made is not in it.
+
+    What may not be listed is left out: then nothing is known of what was made.
+    """
+    wanted = {resource.id for resource in resources}
+    found: dict[CustomId, list[Child]] = {}
+    above: dict[tuple[str, str, str, str], asyncio.Task[CustomId | None]] = {}
+
+    async def owner(api_version: str, kind: str, name: str, namespace: str, depth: int) -> CustomId | None:
+        if (kind, namespace, name) in wanted:
+            return kind, namespace, name
+        if depth >= MAX_DEPTH or "." not in api_version.partition("/")[0]:
+            return None
+        try:
+            parent = await reader.get(await reader.resource(api_version, kind), name, namespace)
+        except (NotFoundError, AccessDenied, ServerError):
+            return None
+        for reference in parent["metadata"].get("ownerReferences") or ():
+            if reference.get("controller"):
+                return await once(reference["apiVersion"], reference["kind"], reference["name"], namespace, depth + 1)
+        return None
+
+    async def once(api_version: str, kind: str, name: str, namespace: str, depth: int = 0) -> CustomId | None:
+        key = (api_version, kind, name, namespace)
+        if key not in above:
+            above[key] = asyncio.ensure_future(owner(api_version, kind, name, namespace, depth))
+        return await above[key]
+
+    async def listed(namespace: str) -> None:
+        for resource in (STATEFULSETS, DEPLOYMENTS, DAEMONSETS):
+            try:
+                items = await reader.list_as(_Owned, resource, namespace)
+            except AccessDenied:
+                continue
+            for item in items:
+                controller = item.metadata.controller
+                if controller is None:
+                    continue
+                top = await once(controller.api_version, controller.kind, controller.name, namespace)
+                if top is not None:
+                    found.setdefault(top, []).append(
+                        Child(kind=resource.kind, name=item.metadata.name, namespace=namespace)
+                    )
+
+    await asyncio.gather(*(listed(namespace) for namespace in sorted({identity[1] for identity in wanted})))
+    return {identity: tuple(children) for identity, children in found.items()}
+
+
+async def read_customs(
+    reader: ClusterReader, resources: Iterable[CustomResource], now: datetime
+) -> tuple[dict[CustomId, Custom], Evidence]:
+    """Of all ``resources`` (the newest description of each), those of which something was made, and what is live of that."""
+    newest = {resource.id: resource for resource in resources}
+    if not newest:
+        return {}, Evidence()
+    children = await children_of(reader, newest.values())
+    ids = {child.id for made in children.values() for child in made}
+    evidence, lives = await asyncio.gather(
+        gather(reader, ids, now), asyncio.gather(*(_live(reader, newest[identity]) for identity in children))
+    )
+    found = {}
+    for identity, live in zip(children, lives, strict=True):
+        found[identity] = Custom(
+            resource=newest[identity],
+            children=children[identity],
+            health=custom_health(live) if live else CustomHealth(state=CustomState.UNKNOWN),
+            created=_created(live),
+            live=live is not None,
+        )
+    return found, evidence
+
+
+async def _live(reader: ClusterReader, resource: CustomResource) -> dict[str, Any] | None:
+    try:
+        kind = await reader.resource(resource.api_version, resource.kind)
+        return await reader.get(kind, resource.name, resource.namespace if kind.namespaced else "")
+    except (NotFoundError, AccessDenied, ServerError):
+        return None
+
+
+def _created(live: dict[str, Any] | None) -> datetime | None:
+    text = ((live or {}).get("metadata") or {}).get("creationTimestamp")
+    return datetime.fromisoformat(text) if isinstance(text, str) else None
+
+
+def custom_findings(
+    custom: Custom, evidence: Evidence, versions: Sequence[CustomResource | None], spans: Sequence[Span]
+) -> Verdicts:
+    """What is known for or against the revisions' descriptions of one resource, by revision and key. Pure."""
+    verdicts: Verdicts = {}
+
+    def put(key: str, finding: Finding) -> None:
+        for version, span in zip(versions, spans, strict=True):
+            if version is not None and version.key == key:
+                verdicts.setdefault((span.number, key), finding)
+
+    label = custom.resource.label
+    if versions[-1] is not None and custom.health.state is CustomState.FAILED and _since_head(custom, spans):
+        why = custom.health.message or custom.health.reason
+        put(versions[-1].key, Finding(False, msg("{resource} says: {why}", resource=label, why=why)))
+    for child in custom.children:
+        seen = evidence.workloads.get(child.id)
+        if seen is not None:
+            for key, finding in _of_child(label, seen, versions, spans):
+                put(key, finding)
+    before = _available_before(custom, versions, spans)
+    if before is not None:
+        put(before, Finding(True, msg("{resource} was well until the next revision began.", resource=label)))
+    return verdicts
+
+
+def _of_child(
+    label: str, seen: Seen, versions: Sequence[CustomResource | None], spans: Sequence[Span]
+) -> Iterable[tuple[str, Finding]]:
+    keys = {g.name: key for g in seen.generations if (key := _key_at(g.created, versions, spans)) is not None}
+    failing: dict[str, list[SeenPod]] = {}
+    steady: dict[str, list[SeenPod]] = {}
+    for pod in seen.pods:
+        key = keys.get(pod.generation)
+        if key is None:
+            continue
+        if pod.failing:
+            failing.setdefault(key, []).append(pod)
+        elif pod.steady and pod.ready_since and seen.at and seen.at - pod.ready_since >= SETTLED:
+            steady.setdefault(key, []).append(pod)
+    for key, pods in failing.items():
+        first = min(pods, key=lambda pod: pod.name)
+        yield (
+            key,
+            Finding(
+                False,
+                msg(
+                    "Pods that {resource} has made fail now: {count} ({pod}: {reason}).",
+                    resource=label,
+                    count=len(pods),
+                    pod=first.name,
+                    reason=first.failing,
+                ),
+            ),
+        )
+    for key, pods in steady.items():
+        yield (
+            key,
+            Finding(
+                True, msg("Pods that {resource} has made are ready now: {count}.", resource=label, count=len(pods))
+            ),
+        )
+    current = next((g for g in seen.generations if g.name == seen.current_revision), None)
+    first_made = min((g.created for g in seen.generations if g.created), default=None)
+    for later in seen.generations:
+        key = keys.get(later.name)
+        newest = later.name == seen.update_revision
+        if key and current and later.order > current.order and not newest and key != keys.get(current.name):
+            yield (
+                key,
+                Finding(
+                    False,
+                    msg(
+                        "{workload} never got all of its pods to it: status.currentRevision is still that of before.",
+                        workload=seen.label,
+                    ),
+                ),
+            )
+    reached = keys.get(current.name) if current else None
+    if reached and current and current.created and first_made and current.created > first_made:
+        yield (
+            reached,
+            Finding(
+                True,
+                msg(
+                    "Every pod of {workload} reached it and was ready (status.currentRevision names it).",
+                    workload=seen.label,
+                ),
+            ),
+        )
+
+
+def _key_at(created: datetime | None, versions: Sequence[CustomResource | None], spans: Sequence[Span]) -> str | None:
+    """The content that was in force when a template came up: operators follow within moments."""
+    if created is None:
+        return None
+    found = None
+    for version, span in zip(versions, spans, strict=True):
+        if span.started is not None and span.started <= created + SKEW:
+            found = version.key if version is not None else None
+    return found
+
+
+def _since_head(custom: Custom, spans: Sequence[Span]) -> bool:
+    began, since = spans[-1].started, custom.health.since
+    return since is None or began is None or since + SKEW >= began
+
+
+def _available_before(custom: Custom, versions: Sequence[CustomResource | None], spans: Sequence[Span]) -> str | None:
+    """The content whose health ended as the newest revision began: a condition has the time of its last transition."""
+    since, head = custom.health.since, spans[-1].started
+    if custom.health.state is not CustomState.FAILED or since is None or head is None or len(spans) < 2:
+        return None
+    if since + SKEW < head or (custom.created is not None and custom.created >= head):
+        return None
+    before, now = versions[-2], versions[-1]
+    return before.key if before is not None and (now is None or now.key != before.key) else None
