@@ -13,8 +13,8 @@ from typing import Any
 from twin_cluster import NS, container, pod, workload
 
 from kubetwin.apiserver.server import ApiServer
-from kubetwin.apiserver.store import Change
 from kubetwin.client import Api, Obj, Resource
+from kubetwin.controllers.node_lifecycle import NodeLifecycleController
 from kubetwin.controllers.volumes import VolumeController
 from kubetwin.controlplane import CONTROLLERS, ControlPlane, RunSettings
 from kubetwin.informer import Informer
@@ -139,23 +139,13 @@ def test_claims_are_bound_where_there_is_no_storage_class(tmp_path: Path) -> Non
 
 
 def test_pods_with_claims_run_where_only_scheduler_and_workload_controllers_do(tmp_path: Path) -> None:
-    """Nobody takes taints from nodes, and nobody binds claims, but the kubelet."""
-    lacking = {VolumeController.name, "node-lifecycle"}
-    loops = tuple(loop for loop in CONTROLLERS if loop.name not in lacking)
+    """Nobody takes away the taint that nodes are made with, and nobody binds claims, but the kubelet."""
+    lacking = (NodeLifecycleController, VolumeController)
+    loops = tuple(loop for loop in CONTROLLERS if loop not in lacking)
 
     async def main() -> None:
         async with bare(tmp_path) as (server, api, file):
-            nodes = server.cluster.store.collection(("", "nodes"))
-
-            def tainted(change: Change) -> None:
-                """As the admission plug-in TaintNodesByCondition makes nodes."""
-                if change.kind == "ADDED" and not change.entry.obj["spec"].get("taints"):
-                    node = change.entry.copy()
-                    node["spec"]["taints"] = [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]
-                    nodes.put(change.entry.key, node)
-
             plane = ControlPlane(api, RunSettings(nodes=0, storage_classes=False, loops=loops), server=server)
-            nodes.watchers.add(tainted)
             running = asyncio.create_task(plane.run())
             try:
                 async with attached(file):
