@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from backout.kube.pod_health import IMAGE_REASONS
 from backout.locales import N_
 from backout.mechanisms import registry
 from backout.model.revision import Revision
@@ -64,10 +65,7 @@ def redeployment(page: Writer, facts: Facts) -> None:
 
 
 _ADVICE: tuple[tuple[frozenset[str], str], ...] = (
-    (
-        frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName"}),
-        N_("Check that the image and its tag exist in the registry before deploying."),
-    ),
+    (IMAGE_REASONS, N_("Check that the image and its tag exist in the registry before deploying.")),
     (frozenset({"OOMKilled"}), N_("Measure the memory that the new version needs, and set its limit above it.")),
     (
         frozenset({"CrashLoopBackOff", "Error"}),

@@ -14,9 +14,9 @@ from cluster_harness import Cluster as Harness
 from objects_world import IMAGE, World, reading, run
 
 from backout import errors
+from backout.kube.names import RESTARTED_AT
 from backout.kube.sanitise import sanitise
 from backout.mechanisms import registry
-from backout.mechanisms.objects.steps import RESTARTED
 from backout.model.target import Target
 from backout.planning.choice import choose
 
@@ -239,7 +239,7 @@ def test_readers_that_read_once_are_restarted_and_others_are_not(running: Harnes
         await world.until_ready("reads", 2)
         assert (await world.get(name))["data"]["a"] == "2"
         obj = await world.port.get(await world.port.resource("apps/v1", "Deployment"), "reads", ns)
-        assert RESTARTED not in (obj["spec"]["template"]["metadata"].get("annotations") or {})
+        assert RESTARTED_AT not in (obj["spec"]["template"]["metadata"].get("annotations") or {})
 
     run(running, ns, tmp_path, work)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from backout.kube.pod_health import health_of
 from backout.kube.workloads import selector_of, template_digest
-from backout.mechanisms.common.ready import assess, failure, outdated_pods, stuck_pods
+from backout.mechanisms.common.ready import assess, outdated_pods, stuck_pods
 from backout.mechanisms.workload.change import template_patch
 from backout.mechanisms.workload.steps import _shows_no_secret
 
@@ -112,9 +113,9 @@ def restarted(*, ready: bool) -> dict[str, Any]:
     ],
 )
 def test_why_a_pod_fails(state: dict[str, Any], expected: str | None) -> None:
-    found = failure(pod("web-0", ready=False, state=state))
+    found = health_of(pod("web-0", ready=False, state=state)).failure
     assert (found.text if found else None) == expected
-    assert failure(pod("web-0", ready=False, going=True, state=state)) is None
+    assert health_of(pod("web-0", ready=False, going=True, state=state)).failure is None
 
 
 def test_selectors_with_expressions() -> None:

@@ -14,7 +14,8 @@ from backout.cluster.port import ClusterReader, Object
 from backout.diagnosis.attribution.faults import Finding
 from backout.diagnosis.detectors.configuration import workload_ref
 from backout.diagnosis.evidence.metadata import reference
-from backout.diagnosis.evidence.programs import Running, ready, started
+from backout.diagnosis.evidence.programs import Running, started
+from backout.kube.pod_health import health_of
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import msg
 from backout.model.target import ObjectRef
@@ -86,4 +87,4 @@ async def _one(cluster: ClusterReader, running: Running, ref: ObjectRef, now: da
 def _before(pod: Object, container: str, told: StorageState) -> bool:
     """True for the last words of the container before this one, which is ready by now."""
     since = started(pod, container)
-    return told.by == "log" and ready(pod) and since is not None and told.at is not None and told.at < since
+    return told.by == "log" and health_of(pod).ready and since is not None and told.at is not None and told.at < since

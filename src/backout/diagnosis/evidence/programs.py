@@ -15,6 +15,7 @@ import msgspec
 from backout.cluster.port import PODS, ClusterReader, Object
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.errors import AccessDenied
+from backout.kube.pod_health import health_of
 from backout.kube.references import Reference, references
 from backout.probes.programs import Program, programs_of
 
@@ -96,7 +97,7 @@ async def running(cluster: ClusterReader, state: State) -> list[Running]:
                 listed = await cluster.list_all(PODS, key[0], labels=selector)
             except AccessDenied:
                 return []
-        return [pod for pod in listed if not pod["metadata"].get("deletionTimestamp")][:PODS_ASKED]
+        return [pod for pod in listed if health_of(pod).counts][:PODS_ASKED]
 
     by_key = dict(zip(keys, await asyncio.gather(*(pods(key) for key in keys)), strict=True))
     for one in found:
@@ -112,9 +113,3 @@ def started(pod: Object, container: str) -> datetime | None:
             at = ((entry.get("state") or {}).get("running") or {}).get("startedAt")
             return msgspec.convert(at, datetime) if at else None
     return None
-
-
-def ready(pod: Object) -> bool:
-    """True when the pod says that it is."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)

@@ -11,16 +11,7 @@ from backout.cluster.port import PODS, REPLICASETS, ClusterReader, Object, Resou
 from backout.errors import BackoutError, ObjectNotFound
 from backout.kube.pod_health import finished_of
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.kube.templates import digest_of
-from backout.kube.workloads import (
-    controller_uid,
-    label_in,
-    observed,
-    revision_label,
-    selector_of,
-    template_digest,
-    template_in,
-)
+from backout.kube.workloads import controller_uid, observed, revision_in_force, revision_label, selector_of
 from backout.mechanisms.common.workloads import revisions_of
 
 GATHER = 0.02
@@ -51,24 +42,17 @@ class Live:
         owners = {uid}
         if self.kind == "Deployment":
             owners = {item["metadata"]["uid"] for item in self._replicasets.values() if controller_uid(item) == uid}
-        return [pod for pod in self._pods.values() if controller_uid(pod) in owners and not finished_of(pod)]
+        return [pod for pod in self._pods.values() if controller_uid(pod) in owners]
 
     async def current_label(self) -> str:
         """The label that pods of the revision in force carry; empty while the controller has not made it."""
         if not observed(self.obj):
             return ""
-        if self.kind == "StatefulSet":
-            return str((self.obj.get("status") or {}).get("updateRevision") or "")
-        digest = template_digest(self.obj)
-        if self.kind == "Deployment":
-            kept = [r for r in self._replicasets.values() if controller_uid(r) == self.obj["metadata"]["uid"]]
-            return next((label_in(r, self.kind) for r in kept if template_digest(r) == digest), "")
+        if self.kind != "DaemonSet":
+            return revision_in_force(self.obj, self._replicasets.values())
         generation = int(self.obj["metadata"].get("generation") or 0)
         if not self._labels.get(generation):
-            found = await revisions_of(self.cluster, self.obj)
-            match = [item for item in found if digest_of(template_in(item)) == digest]
-            newest = max(match, key=lambda item: int(item.get("revision") or 0), default=None)
-            self._labels[generation] = label_in(newest, self.kind) if newest else ""
+            self._labels[generation] = revision_in_force(self.obj, await revisions_of(self.cluster, self.obj))
         return self._labels[generation]
 
     async def current_pods(self) -> list[Object]:
@@ -104,7 +88,7 @@ class Live:
             async for event in self.cluster.watch(resource, self.obj["metadata"]["namespace"], labels=labels):
                 if event.type == "SYNCED":
                     synced.set()
-                elif event.type == "DELETED":
+                elif event.type == "DELETED" or (resource is PODS and finished_of(event.object)):
                     store.pop(event.object["metadata"]["uid"], None)
                 else:
                     store[event.object["metadata"]["uid"]] = event.object

@@ -13,9 +13,10 @@ from contextlib import asynccontextmanager
 
 from backout.cluster.port import PODS, Object
 from backout.errors import Conflict, NotVerifiedError, ObjectNotFound, TimedOut
+from backout.kube.pod_health import health_of
 from backout.kube.workloads import on_delete, ordered
 from backout.mechanisms.common.live import Live, following
-from backout.mechanisms.common.ready import assess, failure, gave_up, is_ready, outdated_pods, stuck_pods
+from backout.mechanisms.common.ready import assess, gave_up, outdated_pods, stuck_pods
 from backout.mechanisms.common.workloads import load
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import Message, msg
@@ -68,7 +69,7 @@ async def _replace(context: StepContext, step: Step, live: Live, choose: Choose)
         if not candidates:
             break
         pod = candidates[0]
-        name, why = str(pod["metadata"]["name"]), failure(pod)
+        name, why = str(pod["metadata"]["name"]), health_of(pod).failure
         await context.guard()
         with contextlib.suppress(ObjectNotFound, Conflict):  # gone, or another pod by now: look again
             await context.cluster.delete(PODS, name, pod["metadata"]["namespace"], uid=pod["metadata"]["uid"])
@@ -98,13 +99,13 @@ async def _unfinished(live: Live, name: str) -> Message | None:
     """What is still missing of the pod that was replaced last; None when it is there and ready."""
     if name.rpartition("-")[2].isdecimal() and live.kind == "StatefulSet":
         current = [pod for pod in await live.current_pods() if pod["metadata"]["name"] == name]
-        missing = not any(is_ready(pod) for pod in current)
+        missing = not any(health_of(pod).ready for pod in current)
         return msg("pod {pod} is not ready yet", pod=name) if missing else None
     # A DaemonSet names the new pod anew: one at a time means that none of the revision in force is unready.
     state = assess(live.obj, live.pods, await live.current_label())
     current = await live.current_pods()
     rest = len([pod for pod in live.pods if not pod["metadata"].get("deletionTimestamp")])
-    if any(not is_ready(pod) for pod in current) or rest < state.desired or rest < len(live.pods):
+    if any(not health_of(pod).ready for pod in current) or rest < state.desired or rest < len(live.pods):
         return msg("the pod in place of {pod} is not ready yet", pod=name)
     return None
 
@@ -156,11 +157,11 @@ class _Patience:
         now = self._loop.time()
         failing = {}
         for pod in await live.current_pods():
-            if (why := failure(pod)) is not None:
+            if (why := health_of(pod).failure) is not None:
                 name = str(pod["metadata"]["name"])
                 failing[str(pod["metadata"]["uid"])] = msg("{pod}: {reason}", pod=name, reason=why)
         # A crash loop looks well between its crashes, so only a ready pod clears itself.
-        ready = {str(pod["metadata"]["uid"]) for pod in await live.current_pods() if is_ready(pod)}
+        ready = {str(pod["metadata"]["uid"]) for pod in await live.current_pods() if health_of(pod).ready}
         present = {str(pod["metadata"]["uid"]) for pod in live.pods}
         self._failing = {
             **{uid: since for uid, since in self._failing.items() if uid in present and uid not in ready},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a workload is ready, which of its pods are stuck, and whether a pod fails for good. Pure."""
+"""When a workload is ready, and which of its pods stand in the way. Pure."""
 
 from __future__ import annotations
 
@@ -16,16 +16,6 @@ from backout.model.message import Message
 def assess(obj: Object, pods: Iterable[Object], label: str) -> Rollout:
     """How far the rollout is; ``label`` is that of pods of the revision in force (empty: not made yet)."""
     return rollout_with_pods(obj["kind"], projections.workload(obj), map(projections.pod, pods), label)
-
-
-def is_ready(pod: Object) -> bool:
-    """The condition Ready is True, and the pod is to stay."""
-    return health_of(pod).ready
-
-
-def failure(pod: Object) -> Message | None:
-    """Why a pod can't become ready by itself, with what is known of it; None when it may still start."""
-    return health_of(pod).failure
 
 
 def gave_up(obj: Object) -> Message | None:
@@ -47,7 +37,7 @@ def stuck_pods(obj: Object, pods: list[Object], label: str) -> list[Object]:
         pod
         for pod in pods
         if not pod["metadata"].get("deletionTimestamp")
-        and not is_ready(pod)
+        and not health_of(pod).ready
         and revision_label(pod, obj["kind"]) != label
         and not (ordinal(pod) < partition_of(obj) and revision_label(pod, obj["kind"]) == kept)
     ]
@@ -63,4 +53,4 @@ def outdated_pods(obj: Object, pods: list[Object], label: str) -> list[Object]:
         for pod in pods
         if not pod["metadata"].get("deletionTimestamp") and revision_label(pod, obj["kind"]) != label
     ]
-    return sorted(found, key=lambda pod: (is_ready(pod), -ordinal(pod), pod["metadata"]["name"]))
+    return sorted(found, key=lambda pod: (health_of(pod).ready, -ordinal(pod), pod["metadata"]["name"]))

@@ -15,10 +15,10 @@ from backout.helm.merge import built_in, owned, three_way, two_way
 from backout.helm.payload import Release
 from backout.helm.records import Record
 from backout.kube.diff import diff_objects
+from backout.kube.names import HELM_KEEP
 from backout.model.change import FieldChange
 from backout.model.target import ObjectRef
 
-KEEP = "helm.sh/resource-policy"
 MANAGER = "helm"
 PARALLEL = 8
 ATTEMPTS = 5
@@ -147,7 +147,7 @@ async def _item(
             base=base.object if base else None,
             live=live,
             gone=True,
-            kept=live is None or notes.get(KEEP) == "keep",
+            kept=live is None or notes.get(HELM_KEEP) == "keep",
         )
     wanted = _located(owned(target.object, record.release, record.namespace), ref)
     before = owned(base.object, record.release, record.namespace) if base else None

@@ -17,12 +17,11 @@ import msgspec
 
 from backout.cluster.port import PODS, ClusterReader, Object
 from backout.kube.consumers import Consumer
+from backout.kube.pod_health import health_of
 from backout.kube.references import mentions, words_of
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.kube.templates import digest_of
-from backout.kube.workloads import controller_uid, desired, label_in, revision_label, template_digest, template_in
-from backout.mechanisms.common.ready import failure, is_ready
-from backout.mechanisms.common.workloads import load, revisions_of
+from backout.kube.workloads import controller_uid, desired, revision_label
+from backout.mechanisms.common.workloads import label_in_force, load
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
@@ -61,7 +60,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     def settled(self) -> bool:
         """Whether every pod is ready and of the present revision."""
         fresh = self.fresh
-        return len(fresh) == len(self.pods) == desired(self.obj) and all(is_ready(pod) for pod in fresh)
+        return len(fresh) == len(self.pods) == desired(self.obj) and all(health_of(pod).ready for pod in fresh)
 
 
 class Care(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +79,7 @@ class Care(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def failing(self) -> bool:
         """Whether pods of its present revision fail."""
-        return any(failure(pod) is not None for pod in self.workload.fresh)
+        return any(health_of(pod).failure is not None for pod in self.workload.fresh)
 
     @property
     def ref(self) -> ObjectRef:
@@ -108,19 +107,9 @@ async def look(
         obj = await load(cluster, ref.kind, ref.name, ref.namespace)
         names = {name for reader in mine for name in reader.pods}
         found = tuple(pods[name] for name in sorted(names & pods.keys()))
-        return Workload(obj=obj, pods=found, label=await _label(cluster, obj), readers=tuple(mine))
+        return Workload(obj=obj, pods=found, label=await label_in_force(cluster, obj), readers=tuple(mine))
 
     return tuple(await asyncio.gather(*(one(ref, mine) for ref, mine in sorted(by_ref.items())))), tuple(others)
-
-
-async def _label(cluster: ClusterReader, obj: Object) -> str:
-    """What pods of the revision in force carry; empty while there is none."""
-    if obj["kind"] == "StatefulSet":
-        return str((obj.get("status") or {}).get("updateRevision") or "")
-    digest = template_digest(obj)
-    same = [item for item in await revisions_of(cluster, obj) if digest_of(template_in(item)) == digest]
-    newest = max(same, key=lambda item: int(item.get("revision") or 0), default=None)
-    return label_in(newest, obj["kind"]) if newest else ""
 
 
 def decide(
@@ -148,7 +137,7 @@ def decide(
         return care("restart", _once(reading, once), once)
     if hot and any(_runs(pod, hot) for pod in workload.fresh):
         return care("reload", msg("it reads its file again by itself"), hot)
-    if any(failure(pod) is not None for pod in workload.fresh):
+    if any(health_of(pod).failure is not None for pod in workload.fresh):
         return care("replace", msg("its pods fail, and read the content when they are made anew"))
     if workload.fresh and all(_runs(pod, kept) for pod in workload.fresh):
         return care("none", msg("its pods run since all was healthy, and have not read it again"))

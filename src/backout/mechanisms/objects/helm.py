@@ -12,6 +12,7 @@ from backout.errors import AccessDenied, BackoutError, NotFoundError
 from backout.helm.manifest import entries
 from backout.helm.records import Records
 from backout.kube.intent import canonical
+from backout.kube.names import HELM_NAMESPACE
 from backout.kube.templates import covers
 from backout.model.message import Message, msg
 from backout.ownership.owners import Owned
@@ -35,7 +36,7 @@ async def helm_says(cluster: ClusterReader, owner: Owned, content: Object) -> He
         return None
     release, namespace = owner.name.partition("/")[2], str(content["metadata"].get("namespace") or "")
     annotations = content["metadata"].get("annotations") or {}
-    place = str(annotations.get("meta.helm.sh/release-namespace") or namespace)
+    place = str(annotations.get(HELM_NAMESPACE) or namespace)
     records = Records(cluster, place)
     try:
         head = await records.head(release)

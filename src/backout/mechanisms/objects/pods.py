@@ -12,12 +12,13 @@ import msgspec
 
 from backout.cluster.port import PODS, Object
 from backout.errors import Conflict, Invalid, ObjectNotFound, PreconditionFailed, TimedOut
+from backout.kube.names import RESTARTED_AT
+from backout.kube.pod_health import health_of
 from backout.kube.workloads import desired
 from backout.mechanisms.common.live import Live, following
 from backout.mechanisms.common.patching import ATTEMPTS, moved, patched, restless, same, subject
-from backout.mechanisms.common.ready import failure, is_ready
 from backout.mechanisms.objects.history import live_object, resource_of, written_at
-from backout.mechanisms.objects.steps import RESTARTED, describe
+from backout.mechanisms.objects.steps import describe
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import Message, msg
 from backout.model.plan import Step
@@ -57,12 +58,12 @@ async def restart(context: StepContext, step: Step) -> StepOutcome:
 
 
 def _annotation(obj: Object) -> str | None:
-    found = ((obj["spec"]["template"].get("metadata") or {}).get("annotations") or {}).get(RESTARTED)
+    found = ((obj["spec"]["template"].get("metadata") or {}).get("annotations") or {}).get(RESTARTED_AT)
     return str(found) if found is not None else None
 
 
 def _restarting(obj: Object, value: Any) -> list[dict[str, Any]]:
-    path = f"{_ANNOTATIONS}/{RESTARTED.replace('/', '~1')}"
+    path = f"{_ANNOTATIONS}/{RESTARTED_AT.replace('/', '~1')}"
     if value is None:
         return [{"op": "remove", "path": path}]
     patch: list[dict[str, Any]] = [{"op": "add", "path": path, "value": str(value)}]
@@ -149,8 +150,8 @@ async def replace_pods(context: StepContext, step: Step) -> StepOutcome:
             born = msgspec.convert(meta["creationTimestamp"], datetime)
             if meta.get("deletionTimestamp") or (written is not None and born > written):
                 continue
-            why = failure(pod)
-            if not every and (why is None or is_ready(pod)):
+            why = health_of(pod).failure
+            if not every and (why is None or health_of(pod).ready):
                 continue
             await context.guard()
             with contextlib.suppress(ObjectNotFound, Conflict):  # gone, or another pod by now

@@ -9,10 +9,10 @@ import msgspec
 
 from backout.cluster.port import Object
 from backout.kube.diff import diff_objects, render
+from backout.kube.names import RESTARTED_AT
 from backout.kube.workloads import desired
 from backout.mechanisms.objects.history import Past, Seen
 from backout.mechanisms.objects.planning import Planned
-from backout.mechanisms.objects.steps import RESTARTED
 from backout.model.change import Changes, FieldChange, ObjectChange
 from backout.model.message import Message, msg
 from backout.model.plan import Step
@@ -71,7 +71,7 @@ def _workloads(planned: Planned) -> list[ObjectChange]:
         fields, notes = [], []
         for step in some:
             if step.action == "objects.restart" and care is not None:
-                path = render(("spec", "template", "metadata", "annotations", RESTARTED))
+                path = render(("spec", "template", "metadata", "annotations", RESTARTED_AT))
                 former = step.compensation.params.get("value") if step.compensation else None
                 fields.append(FieldChange(path, former, step.params["value"]))
         if any(step.params.get("until") == "gone" for step in some):

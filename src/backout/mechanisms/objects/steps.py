@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from backout.kube.names import RESTARTED_AT
 from backout.kube.workloads import desired, on_delete, ordered
 from backout.mechanisms.common import steps as workloads
 from backout.mechanisms.common.steps import params_of
@@ -17,7 +18,6 @@ from backout.model.message import Message, msg
 from backout.model.plan import Access, Compensation, Step
 from backout.model.target import ObjectRef, Target
 
-RESTARTED = "kubectl.kubernetes.io/restartedAt"
 """The annotation of a pod template by which `kubectl rollout restart` works; operators carry it over."""
 TIMEOUT = 300.0
 PATIENCE = 90.0
@@ -152,7 +152,7 @@ def restart(care: Care, target: Target, value: str) -> list[Step]:
     """Restarts a reader by its template, and waits until it is ready."""
     ref = care.ref
     template = care.workload.obj["spec"]["template"]
-    former = ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED)
+    former = ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED_AT)
     base = params_of(ref)
     found = [
         Step(
