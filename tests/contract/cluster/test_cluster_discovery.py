@@ -146,3 +146,24 @@ def test_gzip_of_large_answers(cluster: Cluster) -> None:
     assert answer.headers.get("content-encoding") == "gzip"
     small = cluster.get("/version", headers={"Accept-Encoding": "gzip"})
     assert "content-encoding" not in small.headers
+
+
+def test_texts_of_operations(cluster: Cluster) -> None:
+    paths = cluster.get("/openapi/v2").ok()["paths"]
+
+    def told(path: str, method: str) -> tuple[str, str]:
+        operation = paths[path][method]
+        return operation["description"], operation["operationId"]
+
+    maps, claims = "/api/v1/namespaces/{namespace}/configmaps", "/api/v1/namespaces/{namespace}/persistentvolumeclaims"
+    assert told(maps, "get") == ("list or watch objects of kind ConfigMap", "listCoreV1NamespacedConfigMap")
+    assert told(f"{maps}/{{name}}", "patch")[0] == "partially update the specified ConfigMap"
+    assert told("/api/v1/componentstatuses", "get")[0] == "list objects of kind ComponentStatus"
+    assert told("/api/v1/namespaces/{namespace}/endpoints", "post")[0] == "create Endpoints"
+    assert told("/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses", "post")[0] == "create an Ingress"
+    roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+    assert told(roles, "get")[1] == "listRbacAuthorizationV1ClusterRole"
+    deleted = paths[f"{claims}/{{name}}"]["delete"]["responses"]["200"]["schema"]["$ref"]
+    assert deleted == "#/definitions/io.k8s.api.core.v1.PersistentVolumeClaim"
+    deleted = paths[f"{maps}/{{name}}"]["delete"]["responses"]["200"]["schema"]["$ref"]
+    assert deleted == "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.Status"

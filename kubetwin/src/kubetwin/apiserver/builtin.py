@@ -115,6 +115,30 @@ DEPRECATED = {
     ("", "v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
 }
 
+# The answer to a delete is the object for these, a Status for all others.
+# Source: ReturnDeletedObject of the storages in pkg/registry.
+RETURNS_DELETED = frozenset(
+    (
+        ("resource.k8s.io", "resourceclaimtemplates"),
+        ("resource.k8s.io", "resourceslices"),
+        ("resource.k8s.io", "resourceclaims"),
+        ("resource.k8s.io", "deviceclasses"),
+        ("storage.k8s.io", "csidrivers"),
+        ("storage.k8s.io", "storageclasses"),
+        ("storage.k8s.io", "volumeattachments"),
+        ("storage.k8s.io", "csinodes"),
+        ("storage.k8s.io", "volumeattributesclasses"),
+        ("", "resourcequotas"),
+        ("", "persistentvolumes"),
+        ("", "serviceaccounts"),
+        ("", "persistentvolumeclaims"),
+        ("", "namespaces"),
+        ("", "pods"),
+        ("", "services"),
+        ("", "podtemplates"),
+    )
+)
+
 # Field selectors beyond metadata.name and metadata.namespace, by storage group and resource.
 # Source: the ``ToSelectableFields``/``SelectableFields`` functions and conversions in pkg/registry and pkg/apis.
 SELECTABLE: dict[tuple[str, str], tuple[str, ...]] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from kubetwin.apiserver.builtin import RETURNS_DELETED
 from kubetwin.apiserver.resources import ResourceType, Subresource
 from kubetwin.apiserver.schema import definition_name
 
@@ -80,15 +81,15 @@ class _About(NamedTuple):
     patches: tuple[str, ...]
 
 
-_LISTING = _Operation("list", "get", "list", "list", "list or watch objects of kind {kind}", "list", (200,), _LIST)
-_MAKING = _Operation("create", "post", "post", "create", "create {made}", "own", (200, 201, 202), _WRITE, "own")
+_LISTING = _Operation("list", "get", "list", "list", "{listed} objects of kind {kind}", "list", (200,), _LIST)
+_MAKING = _Operation("create", "post", "post", "create", "create{made}", "own", (200, 201, 202), _WRITE, "own")
 _READING = _Operation("get", "get", "get", "read", "read {what}", "own", (200,))
 _REPLACING = _Operation("update", "put", "put", "replace", "replace {what}", "own", (200, 201), _WRITE, "own")
 _PATCHING = _Operation(
     "patch", "patch", "patch", "patch", "partially update {what}", "own", (200, 201), (*_WRITE, "force"), "patch"
 )
 _DELETING = _Operation(
-    "delete", "delete", "delete", "delete", "delete {made}", "status", (200, 202), _DELETE, "options"
+    "delete", "delete", "delete", "delete", "delete{made}", "deleted", (200, 202), _DELETE, "options"
 )
 _DELETING_ALL = _Operation(
     verb="deletecollection",
@@ -130,8 +131,9 @@ def _responses(definition: str, *codes: int) -> Item:
 
 def camel(group: str, version: str) -> str:
     """``apps``, ``v1`` as operations name them: ``AppsV1``."""
-    first = group.removesuffix(".k8s.io").split(".")[0] if group.endswith(".k8s.io") or "." not in group else ""
-    name = first or "".join(part.capitalize() for part in reversed(group.split(".")) if part) or "core"
+    own = group.endswith(".k8s.io") or "." not in group
+    parts = group.removesuffix(".k8s.io").split(".") if own else list(reversed(group.split(".")))
+    name = "".join(part[:1].upper() + part[1:] for part in parts) or "core"
     return "".join(part[:1].upper() + part[1:] for part in name.split("-")) + version[:1].upper() + version[1:]
 
 
@@ -166,8 +168,12 @@ class Paths:
         listed = self.name_of(resource.api_version, resource.list_kind)
         gvk = {"group": self.group, "version": self.version, "kind": kind}
         verbs = set(resource.verbs)
-        texts = {"kind": kind, "what": f"the specified {kind}", "made": f"{_article(kind)} {kind}"}
-        about = _About(f"{scope}{kind}", texts, gvk, {"own": own, "list": listed}, _patches(resource))
+        listed_as = "list or watch" if "watch" in verbs else "list"
+        texts = {"kind": kind, "what": f"the specified {kind}", "made": f" {_article(kind)}{kind}", "listed": listed_as}
+        # Namespaces are answered with the object, too, but not by their documentation.
+        deleted = own if resource.storage_key in RETURNS_DELETED - {("", "namespaces")} else STATUS
+        definitions = {"own": own, "list": listed, "deleted": deleted}
+        about = _About(f"{scope}{kind}", texts, gvk, definitions, _patches(resource))
         where = [_path("namespace", "the namespace of the object")] if resource.namespaced else []
         path = f"{self.root}/{resource.resource}"
         if resource.namespaced:
@@ -192,7 +198,7 @@ class Paths:
         name, texts = subresource.name, parent.texts
         about = parent._replace(
             suffix=f"{parent.suffix}{name[:1].upper()}{name[1:]}",
-            texts={**texts, "what": f"{name} of {texts['what']}", "made": f"{name} of {texts['made']}"},
+            texts={**texts, "what": f"{name} of {texts['what']}", "made": f" {name} of{texts['made']}"},
             gvk={"group": subresource.group, "version": subresource.version, "kind": subresource.kind},
             definitions={"own": own},
         )
@@ -232,7 +238,10 @@ def _patches(resource: ResourceType) -> tuple[str, ...]:
 
 
 def _article(kind: str) -> str:
-    return "an" if kind[:1] in "AEIOU" else "a"
+    """With the space after it; plurals have none."""
+    if kind.endswith("s") and not kind.endswith("ss"):
+        return ""
+    return "an " if kind[:1] in "AEIOU" else "a "
 
 
 def built_in_name(api_version: str, kind: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from kubetwin.apiserver import clock, encode, lifecycle
+from kubetwin.apiserver.builtin import RETURNS_DELETED
 from kubetwin.apiserver.call import Call, check_dry_run
 from kubetwin.apiserver.rest import pipeline
 from kubetwin.apiserver.rest.read import find, select
@@ -19,29 +20,6 @@ from kubetwin.serving import query
 from kubetwin.serving.http import Response
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
-# The answer to a delete is the object for these, a Status for all others.
-# Source: ReturnDeletedObject of the storages in pkg/registry.
-RETURNS_OBJECT = frozenset(
-    (
-        ("resource.k8s.io", "resourceclaimtemplates"),
-        ("resource.k8s.io", "resourceslices"),
-        ("resource.k8s.io", "resourceclaims"),
-        ("resource.k8s.io", "deviceclasses"),
-        ("storage.k8s.io", "csidrivers"),
-        ("storage.k8s.io", "storageclasses"),
-        ("storage.k8s.io", "volumeattachments"),
-        ("storage.k8s.io", "csinodes"),
-        ("storage.k8s.io", "volumeattributesclasses"),
-        ("", "resourcequotas"),
-        ("", "persistentvolumes"),
-        ("", "serviceaccounts"),
-        ("", "persistentvolumeclaims"),
-        ("", "namespaces"),
-        ("", "pods"),
-        ("", "services"),
-        ("", "podtemplates"),
-    )
-)
 
 
 @dataclass(slots=True)
@@ -99,7 +77,7 @@ def delete(call: Call) -> Response:
     entry = find(call)
     result, removed = delete_object(call, entry, options)
     status = 202 if not removed and options.orphan is False else 200
-    if call.type.storage_key in RETURNS_OBJECT or not removed:
+    if call.type.storage_key in RETURNS_DELETED or not removed:
         return encode.object_response(result, call.type, media, status)
     return encode.render(msgspec.json.encode(deleted_status(call, result.obj)), media, status)
 
