@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import replace
+from urllib.parse import unquote
 
 from kubetwin.apiserver.rbac import Attributes, denied
 from kubetwin.apiserver.state import AUTHENTICATED, ClusterState
@@ -41,17 +43,17 @@ def token_user(cluster: ClusterState, token: str) -> User | None:
     if token.count(".") != 2:
         return None
     claims = cluster.signer.verify(token)
-    return _account_user(cluster, claims.get("kubernetes.io") or {}) if claims else None
+    return _account_user(cluster, claims.get("kubernetes.io") or {}, claims.get("jti", "")) if claims else None
 
 
-def _account_user(cluster: ClusterState, claims: dict[str, dict[str, str]]) -> User | None:
+def _account_user(cluster: ClusterState, claims: dict[str, dict[str, str]], credential: str) -> User | None:
     """The service account of a token, None when it (or the pod the token is bound to) is gone."""
     namespace, account = str(claims.get("namespace", "")), claims.get("serviceaccount") or {}
     name, uid = account.get("name", ""), account.get("uid", "")
     entry = cluster.store.collection(("", "serviceaccounts")).get(namespace, name)
     if entry is None or entry.obj["metadata"]["uid"] != uid:
         return None
-    extra: dict[str, tuple[str, ...]] = {}
+    extra: dict[str, tuple[str, ...]] = {"authentication.kubernetes.io/credential-id": (f"JTI={credential}",)}
     pod = claims.get("pod")
     if pod:
         bound = cluster.store.collection(("", "pods")).get(namespace, pod.get("name", ""))
@@ -73,15 +75,15 @@ def impersonate(cluster: ClusterState, request: Request, user: User, wanted: Att
     if not headers:
         return user
     name = headers.get("impersonate-user", "")
-    if not name:
-        asked = [g for g in headers.get("impersonate-group", "").split("\n") if g]
-        quoted = ", ".join(f'"{group}"' for group in asked)
-        shown = f"[]string{{{quoted}}}" if asked else "[]string(nil)"
-        raise bad_request(
-            f'requested &user.DefaultInfo{{Name:"", UID:"{headers.get("impersonate-uid", "")}", Groups:{shown}, '
-            "Extra:map[string][]string(nil)} without impersonating a user name"
-        )
     groups = [g for g in headers.get("impersonate-group", "").split("\n") if g]
+    extra = _extras(headers)
+    if not name:
+        said = ", ".join(f'"{key}":{_go_list(values)}' for key, values in sorted(extra.items()))
+        raise bad_request(
+            f'requested &user.DefaultInfo{{Name:"", UID:"{headers.get("impersonate-uid", "")}", '
+            f"Groups:{_go_list(groups)}, Extra:map[string][]string{f'{{{said}}}' if said else '(nil)'}}} without"
+            " impersonating a user name"
+        )
 
     def require(who: User, attributes: Attributes) -> None:
         if not cluster.authorizer.allowed(who, attributes):
@@ -99,13 +101,24 @@ def impersonate(cluster: ClusterState, request: Request, user: User, wanted: Att
         require(user, Attributes("impersonate", resource="groups", name=group))
     if uid := headers.get("impersonate-uid", ""):
         require(user, Attributes("impersonate", "authentication.k8s.io", "uids", name=uid))
-    extra: dict[str, tuple[str, ...]] = {}
-    for header, value in headers.items():
-        if header.startswith("impersonate-extra-"):
-            key = header.removeprefix("impersonate-extra-")
-            extra[key] = tuple(value.split("\n"))
-            for item in extra[key]:
-                require(user, Attributes("impersonate", "authentication.k8s.io", "userextras", key, name=item))
-    if name != ANONYMOUS.name and AUTHENTICATED not in groups:
+    for key, values in extra.items():
+        for item in values:
+            require(user, Attributes("impersonate", "authentication.k8s.io", "userextras", key, name=item))
+    (known,) = ANONYMOUS.groups
+    if name == ANONYMOUS.name:
+        groups += [known] if known not in groups else []
+    elif AUTHENTICATED not in groups and known not in groups:
         groups.append(AUTHENTICATED)
     return User(name, tuple(groups), uid, extra)
+
+
+def _extras(headers: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    """The extras in impersonation headers. Names of headers are written in small letters, and percent-encoded."""
+    prefix = "impersonate-extra-"
+    found = ((name.removeprefix(prefix), value) for name, value in headers.items() if name.startswith(prefix))
+    return {unquote(key).lower(): tuple(value.split("\n")) for key, value in found}
+
+
+def _go_list(values: Sequence[str]) -> str:
+    """As Go's ``%#v`` prints a list of texts."""
+    return "[]string{" + ", ".join(f'"{value}"' for value in values) + "}" if values else "[]string(nil)"
