@@ -19,10 +19,11 @@ from backout.kube import projections
 from backout.kube.names import REVISION_NUMBER
 from backout.kube.pod_health import finished
 from backout.kube.projections import ImagedPod, RevisionNumber
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.rollout import rollout
 from backout.kube.sanitise import helm_record
 from backout.model.snapshot import ClaimPointer, ImagePointer, Pointers, ReleasePointer, WorkloadPointer
-from backout.model.target import WORKLOADS, ObjectRef
+from backout.model.target import ObjectRef
 from backout.ownership.owners import Owned
 from backout.snapshots.applications import Unread, read_applications
 
@@ -59,7 +60,7 @@ class PointerReader:
         """Takes note of an object as the API gave it."""
         if helm_record(obj):
             self._release(obj, address)
-        elif obj["kind"] in WORKLOADS.values() and obj["apiVersion"].startswith("apps/"):
+        elif obj["kind"] in WORKLOAD_RESOURCES and obj["apiVersion"].startswith("apps/"):
             self._workload(obj)
         elif obj["kind"] == "PersistentVolumeClaim" and obj["apiVersion"] == "v1":
             spec = obj.get("spec") or {}

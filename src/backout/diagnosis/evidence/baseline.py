@@ -15,16 +15,16 @@ import msgspec
 
 from backout.cluster.port import ClusterReader, Object
 from backout.errors import BackoutError
+from backout.kube.resources import OBJECT_RESOURCES
 from backout.model.message import Message, msg
 from backout.model.snapshot import Entry, Snapshot
-from backout.model.target import OBJECTS, ObjectRef, Target
+from backout.model.target import ObjectRef, Target
 
 if TYPE_CHECKING:
     from backout.snapshots.repository import Repository
 
 Key = tuple[str, str]
 """Kind and name."""
-_KINDS = frozenset(kind for _, kind in OBJECTS.values())
 LOOKED_BACK = 20
 """Snapshots in which an object is sought that the last good one does not have."""
 
@@ -135,7 +135,7 @@ class Baseline:
 
 
 def _key(entry: Entry) -> Key:
-    return (entry.ref.kind, entry.ref.name) if entry.ref.kind in _KINDS else ("", "")
+    return (entry.ref.kind, entry.ref.name) if entry.ref.kind in OBJECT_RESOURCES else ("", "")
 
 
 def contents(obj: Object) -> dict[str, Any]:
