@@ -90,6 +90,12 @@ def owner_index(obj: Obj) -> Iterable[str]:
     return (ref["uid"] if ref else f"orphan/{namespace_of(obj)}",)
 
 
+def service_index(piece: Obj) -> Iterable[str]:
+    """Index of EndpointSlices: the key of their Service."""
+    service = labels_of(piece).get(SERVICE_NAME)
+    return (f"{namespace_of(piece)}/{service}",) if service else ()
+
+
 def namespace_index(obj: Obj) -> Iterable[str]:
     return (namespace_of(obj),)
 

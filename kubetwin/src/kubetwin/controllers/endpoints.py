@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from kubetwin.client import Obj
-from kubetwin.controllers.base import Controller
-from kubetwin.informer import Informer, key_of, split_key
-from kubetwin.kinds import ENDPOINTS, ENDPOINTSLICES, NODES, PODS, SERVICES
+from kubetwin.controllers.base import ObjectController
+from kubetwin.informer import key_of
+from kubetwin.kinds import ENDPOINTS, ENDPOINTSLICES, NODES, SERVICES
 from kubetwin.meta import (
     SERVICE_NAME,
     annotations_of,
@@ -22,6 +20,7 @@ from kubetwin.meta import (
     owner_reference,
     pod_ended,
     pod_ready,
+    service_index,
     status_of,
     uid_of,
     with_meta,
@@ -35,20 +34,22 @@ _LAST_CHANGE = "endpoints.kubernetes.io/last-change-trigger-time"
 _PER_SLICE = 100
 
 
-class _ServiceController(Controller):
+class _ServiceController(ObjectController):
     """Queues a Service when it, or a pod it selects, changes."""
 
+    resource = SERVICES
+
     def setup(self) -> None:
-        self.services: Informer = self.enqueue_on(SERVICES)
-        self.services.add_index("namespace", namespace_index)
-        self.pods = self.inform(PODS)
+        super().setup()
+        self.objects.add_index("namespace", namespace_index)
+        self.pods = self.ctx.pods
         self.pods.add_handler(self._pod_changed)
 
     def _pod_changed(self, old: Obj | None, new: Obj | None) -> None:
         pod = new or old or {}
         if old is not None and new is not None and _relevant(old) == _relevant(new):
             return
-        for service in self.services.by_index("namespace", namespace_of(pod)):
+        for service in self.objects.by_index("namespace", namespace_of(pod)):
             selector = service["spec"].get("selector")
             if not selector:
                 continue
@@ -138,13 +139,14 @@ class EndpointsController(_ServiceController):
         self.queue.add(key_of(new or old or {}))
 
     async def sync(self, key: str) -> None:
-        namespace, name = split_key(key)
-        service = self.services.get(name, namespace)
-        existing = self.endpoints.get(name, namespace)
-        if service is None or deleting(service):
-            if existing is not None and labels_of(existing).get(_ENDPOINTS_MANAGED_BY) == "endpoint-controller":
-                await self.write.delete(ENDPOINTS, existing)
-            return
+        existing, service = self.endpoints.by_key(key), self.objects.by_key(key)
+        if service is not None and not deleting(service):
+            await self.reconcile(service)
+        elif existing is not None and labels_of(existing).get(_ENDPOINTS_MANAGED_BY) == "endpoint-controller":
+            await self.write.delete(ENDPOINTS, existing)
+
+    async def reconcile(self, obj: Obj) -> None:
+        service, existing = obj, self.endpoints.by_key(key_of(obj))
         if _external(service):
             return
         subsets = self._subsets(service)
@@ -166,7 +168,7 @@ class EndpointsController(_ServiceController):
         fresh: Obj = {
             "apiVersion": "v1",
             "kind": "Endpoints",
-            "metadata": {"name": name, "namespace": namespace, "labels": labels},
+            "metadata": {"name": name_of(service), "namespace": namespace_of(service), "labels": labels},
             "subsets": subsets,
         }
         _touch(fresh, self._changed_at(service))
@@ -218,11 +220,6 @@ def _ready_time(pod: Obj) -> str:
     return ""
 
 
-def _service_index(obj: Obj) -> Iterable[str]:
-    service = labels_of(obj).get(SERVICE_NAME)
-    return (f"{namespace_of(obj)}/{service}",) if service else ()
-
-
 class EndpointSliceController(_ServiceController):
     name = "endpointslice"
     component = "endpoint-slice-controller"
@@ -230,31 +227,29 @@ class EndpointSliceController(_ServiceController):
     def setup(self) -> None:
         super().setup()
         self.slices = self.inform(ENDPOINTSLICES)
-        self.slices.add_index("service", _service_index)
+        self.slices.add_index("service", service_index)
         self.slices.add_handler(self._slice_changed)
         self.nodes = self.inform(NODES)
 
     def _slice_changed(self, old: Obj | None, new: Obj | None) -> None:
         for obj in (old, new):
             if obj is not None:
-                for key in _service_index(obj):
+                for key in service_index(obj):
                     self.queue.add(key)
 
-    async def sync(self, key: str) -> None:
-        namespace, name = split_key(key)
-        service = self.services.get(name, namespace)
-        if service is None or deleting(service) or _external(service):
+    async def reconcile(self, obj: Obj) -> None:
+        if _external(obj):
             return
         existing = [
             s
-            for s in self.slices.by_index("service", key)
+            for s in self.slices.by_index("service", key_of(obj))
             if labels_of(s).get(MANAGED_BY) == _SLICE_CONTROLLER and not deleting(s)
         ]
-        for family in service["spec"].get("ipFamilies") or ["IPv4"]:
+        for family in obj["spec"].get("ipFamilies") or ["IPv4"]:
             ours = sorted((s for s in existing if s.get("addressType") == family), key=name_of)
-            await self._reconcile(service, family, ours)
+            await self._write_slices(obj, family, ours)
 
-    async def _reconcile(self, service: Obj, family: str, existing: list[Obj]) -> None:
+    async def _write_slices(self, service: Obj, family: str, existing: list[Obj]) -> None:
         # A Service without endpoints has one slice, whose lists are null.
         wanted = self._slices(service, family)
         # A slice with the same ports is kept, so that its name stays.

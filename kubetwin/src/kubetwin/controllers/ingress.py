@@ -9,15 +9,15 @@ here reads a controller's log.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from kubetwin.client import Obj
-from kubetwin.controllers.base import Context, Controller
-from kubetwin.informer import key_of, split_key
+from kubetwin.controllers.base import Context, ObjectController
+from kubetwin.informer import key_of
 from kubetwin.kinds import ENDPOINTSLICES, INGRESSCLASSES, INGRESSES, SECRETS, SERVICES
-from kubetwin.meta import SERVICE_NAME, annotations_of, deleting, labels_of, namespace_of, status_of, uid_of
+from kubetwin.meta import annotations_of, namespace_of, service_index, status_of, uid_of
 from kubetwin.serving.http import HttpsServer, Request, Response
 from kubetwin.serving.proxying import Dialer, PodRequest, Unreachable
 
@@ -35,17 +35,13 @@ class _Backend:
     port: int | str
 
 
-def _service_index(obj: Obj) -> Iterable[str]:
-    service = labels_of(obj).get(SERVICE_NAME)
-    return (f"{namespace_of(obj)}/{service}",) if service else ()
-
-
-class IngressController(Controller):
+class IngressController(ObjectController):
     """One cluster's. ``dial`` reaches its pods; ``port`` 0 is any free one."""
 
     name = "ingress"
     component = "ingress-controller"
     user_agent = "ingress-controller"
+    resource = INGRESSES
 
     def __init__(self, ctx: Context, dial: Dialer, port: int = 0) -> None:
         super().__init__(ctx)
@@ -56,19 +52,19 @@ class IngressController(Controller):
         self._told: set[tuple[str, str]] = set()
 
     def setup(self) -> None:
-        self.ingresses = self.enqueue_on(INGRESSES)
+        super().setup()
         self.classes = self.inform(INGRESSCLASSES)
         self.services = self.inform(SERVICES)
         self.secrets = self.inform(SECRETS)
         self.secrets.add_handler(self._secret_changed)
         self.slices = self.inform(ENDPOINTSLICES)
-        self.slices.add_index("service", _service_index)
+        self.slices.add_index("service", service_index)
 
     def _secret_changed(self, old: Obj | None, new: Obj | None) -> None:
         if old is not None and new is not None:
             return
         name, namespace = (new or old or {})["metadata"]["name"], namespace_of(new or old or {})
-        for ingress in self.ingresses.all():
+        for ingress in self.objects.all():
             if namespace_of(ingress) == namespace and name in _tls_secrets(ingress):
                 self.queue.add(key_of(ingress))
 
@@ -89,17 +85,14 @@ class IngressController(Controller):
             await self._server.close()
             self._server = None
 
-    async def sync(self, key: str) -> None:
-        namespace, name = split_key(key)
-        ingress = self.ingresses.get(name, namespace)
-        if ingress is None or deleting(ingress) or not self._serves(ingress):
+    async def reconcile(self, obj: Obj) -> None:
+        if not self._serves(obj):
             return
-        self._tell_missing(ingress, namespace)
+        self._tell_missing(obj)
         wanted = [{"ip": _ADDRESS, "ports": [{"port": self.port, "protocol": "TCP"}]}]
-        if (status_of(ingress).get("loadBalancer") or {}).get("ingress") != wanted:
-            self.recorder.event(ingress, "Normal", "Sync", "Scheduled for sync")
-            status = {**status_of(ingress), "loadBalancer": {"ingress": wanted}}
-            await self.write.update_status(INGRESSES, ingress, status)
+        if (status_of(obj).get("loadBalancer") or {}).get("ingress") != wanted:
+            self.recorder.event(obj, "Normal", "Sync", "Scheduled for sync")
+            await self.write_status(obj, {**status_of(obj), "loadBalancer": {"ingress": wanted}})
 
     def _serves(self, ingress: Obj) -> bool:
         """All but those that name a class of another controller."""
@@ -107,14 +100,14 @@ class IngressController(Controller):
         found = self.classes.get(name) if name else None
         return found is None or found["spec"].get("controller") == CONTROLLER
 
-    def _tell_missing(self, ingress: Obj, namespace: str) -> None:
+    def _tell_missing(self, ingress: Obj) -> None:
         for secret in _tls_secrets(ingress):
             known = (uid_of(ingress), secret)
-            if self.secrets.get(secret, namespace) is not None:
+            if self.secrets.get(secret, namespace_of(ingress)) is not None:
                 self._told.discard(known)
             elif known not in self._told:
                 self._told.add(known)
-                text = f'TLS secret "{namespace}/{secret}" was not found. Using the default certificate'
+                text = f'TLS secret "{namespace_of(ingress)}/{secret}" was not found. Using the default certificate'
                 self.recorder.event(ingress, "Warning", "SecretNotFound", text)
 
     # -- requests --------------------------------------------------------------------------------------------------
@@ -142,7 +135,7 @@ class IngressController(Controller):
     def _route(self, host: str, path: str) -> _Backend | None:
         """The backend of the best rule: exact hosts before wildcards before none, exact paths before long prefixes."""
         best: tuple[tuple[int, int, int], _Backend] | None = None
-        for ingress in sorted(self.ingresses.all(), key=_age):
+        for ingress in sorted(self.objects.all(), key=_age):
             if not self._serves(ingress):
                 continue
             for rank, backend in _matches(ingress, host, path):
