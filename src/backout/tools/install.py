@@ -121,6 +121,9 @@ def _pip() -> list[str]:
     for name in ("pip3", "pip"):
         if (path := shutil.which(name)) is not None:
             return [path]
+    # An environment of `uv tool install` has no pip, but uv runs one.
+    if (path := shutil.which("uv")) is not None:
+        return [path, "tool", "run", "--quiet", "--python", sys.executable, "pip"]
     raise ToolMissing("There is no pip to get programs with.", hint="Install pip, or the program itself.")
 
 

@@ -189,6 +189,29 @@ def test_what_is_not_the_pinned_program_is_not_installed(index: Path, tmp_path: 
     assert os.listdir(tmp_path / "tools") == [".lock"]
 
 
+@pytest.mark.parametrize(
+    ("there", "way"),
+    [
+        (("pip3", "uv"), ["/bin/pip3"]),
+        (("uv",), ["/bin/uv", "tool", "run", "--quiet", "--python", sys.executable, "pip"]),
+    ],
+)
+def test_an_environment_without_pip_uses_another_one(
+    there: tuple[str, ...], way: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of `uv tool install`."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}" if name in there else None)
+    assert install._pip() == way
+
+
+def test_without_any_pip_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(errors.ToolMissing, match="no pip"):
+        install._pip()
+
+
 def test_nothing_for_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(install, "supported", lambda: False)
     with pytest.raises(errors.ToolMissing, match="none for this machine"):
