@@ -75,11 +75,11 @@ def timeline(
         _mark(marks, "main")[1],
         _mark(marks, "diagnose")[0],
         _mark(marks, "diagnose")[1],
-        _mark(marks, "make_plan")[1],
+        _mark(marks, "make_operation")[1],
         _mark(marks, "carry_out")[0],
         _event(events, "run-started"),
-        _mark(marks, "Stages._take_lease")[0],
-        _mark(marks, "Stages._take_lease")[1],
+        _mark(marks, "PartStages._take_lock")[0],
+        _mark(marks, "PartStages._take_lock")[1],
         first_step,
     ]
     lengths = [after - before for before, after in pairwise(edges)]

@@ -12,7 +12,7 @@ import time
 
 from backout.cluster.client import connect
 from backout.model.message import msg
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.model.target import Target
 from backout.verify.verify import verify
 

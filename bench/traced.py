@@ -23,19 +23,17 @@ MARKS: list[tuple[str, float, float]] = []
 
 WHERE = {
     "backout.diagnosis.diagnose": ("diagnose",),
-    "backout.workflows.prepare": ("make_plan",),
+    "backout.workflows.prepare": ("make_operation",),
     "backout.app.running": ("carry_out",),
     "backout.app.approval": ("require_tools",),
     "backout.cli.endings": ("conclude",),
     "backout.engine.dbos_engine": ("DbosEngine._launch", "DbosEngine.close"),
-    "backout.workflows.stages": (
-        "Stages._check_plan",
-        "Stages._identify",
-        "Stages._access",
-        "Stages._take_lease",
-        "Stages._capture",
-        "Stages.verify",
-        "Stages.release",
+    "backout.workflows.part_stages": (
+        "PartStages._identify",
+        "PartStages._access",
+        "PartStages._take_lock",
+        "PartStages._capture",
+        "PartStages.release",
     ),
     "backout.mechanisms.helm.binary": ("run",),
 }

@@ -25,7 +25,7 @@ _HOMES = {
     "Revision": _MODEL + "revision",
     "Diagnosis": _MODEL + "evidence",
     "Problem": _MODEL + "evidence",
-    "Plan": _MODEL + "plan",
+    "Operation": _MODEL + "operation",
     "Run": _MODEL + "run",
     "RunEvent": _MODEL + "run",
     "Verdict": _MODEL + "verdict",

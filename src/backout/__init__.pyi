@@ -17,7 +17,7 @@ from backout.errors import TimedOut as TimedOut
 from backout.errors import UsageError as UsageError
 from backout.model.evidence import Diagnosis as Diagnosis
 from backout.model.evidence import Problem as Problem
-from backout.model.plan import Plan as Plan
+from backout.model.operation import Operation as Operation
 from backout.model.revision import Revision as Revision
 from backout.model.run import Run as Run
 from backout.model.run import RunEvent as RunEvent

@@ -73,8 +73,8 @@ def test_a_cluster_without_an_authority_is_a_risk_in_the_plan(
     (tmp_path / "kc").write_text(json.dumps(document))
     arguments = ("plan", "helm/tiny", "--to", "4", "-n", release, "-o", "json")
     weak = backout(*arguments, "--kubeconfig", str(tmp_path / "kc"))
-    assert "weak-identity" in {risk["code"] for risk in weak.document["risks"]}
-    assert "weak-identity" not in {risk["code"] for risk in backout(*arguments).document["risks"]}
+    assert "weak-identity" in {risk["code"] for risk in weak.document["parts"][0]["risks"]}
+    assert "weak-identity" not in {risk["code"] for risk in backout(*arguments).document["parts"][0]["risks"]}
 
 
 def test_missing_helm_is_found_before_the_first_write(backout: Shell, release: str, helm: Any) -> None:

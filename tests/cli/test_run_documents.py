@@ -92,7 +92,7 @@ def test_the_namespace_is_kept_before_each_run_and_the_run_says_where(quick: She
     assert quick("snapshot", "diff", short, "live", "-n", release).code == 10
     # The id of a snapshot is a place to go back to.
     back = quick("plan", f"helm/{release}", "--to", short, "-n", release, "-o", "json")
-    assert back.document["revision"]["number"] == 2
+    assert back.document["parts"][0]["revision"]["number"] == 2
 
 
 def test_a_repository_that_can_not_be_used_stops_a_run_only_where_that_is_wanted(
@@ -116,7 +116,11 @@ def test_one_cluster_that_fails_does_not_stop_the_other(quick: Shell, release: s
     assert answer.code == 4 and answer.err.startswith(KEY)
     assert answer.document["kind"] == "RunList" and answer.document["exitCode"] == 4
     run, error = answer.document["items"]
-    assert (run["kind"], run["state"], run["plan"]["cluster"]) == ("Run", "recovered", "cluster-01")
+    assert (run["kind"], run["state"], run["operation"]["parts"][0]["scope"]["cluster"]) == (
+        "Run",
+        "recovered",
+        "cluster-01",
+    )
     assert (error["kind"], error["cluster"], error["error"]["code"]) == ("Error", "cluster-02", "release-not-found")
     assert error["target"] == f"helm/{release}" and head(helm, release) == 3
 
@@ -207,7 +211,7 @@ def test_a_risk_is_accepted_by_a_typed_yes(
 
 def test_hooks_are_a_matter_of_the_plan(quick: Shell, release: str, tmp_path: Path) -> None:
     document = quick("plan", f"helm/{release}", "--to", "1", "-n", release, "--no-hooks", "-o", "json").document
-    rollback = next(step for step in document["steps"] if step["action"] == "helm.rollback")
+    rollback = next(step for step in document["parts"][0]["steps"] if step["action"] == "helm.rollback")
     assert rollback["params"]["no_hooks"] is True
     quick("plan", f"helm/{release}", "--to", "1", "-n", release, "--out", str(tmp_path / "plan.yaml"))
     assert quick.error("run", str(tmp_path / "plan.yaml"), "--no-hooks", "--yes")["code"] == "usage"

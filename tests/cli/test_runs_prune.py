@@ -33,7 +33,7 @@ def shell(tmp_path: Path) -> Shell:
     with SqliteRunStore(tmp_path / "state.db") as store:
         for name, days, state in (("young", 10, "failed"), ("old", 100, "recovered"), ("stopped", 200, "interrupted")):
             began = datetime.now(UTC) - timedelta(days=days)
-            store.create(Run(id=name, state="pending", plan=plan(), started=began))
+            store.create(Run(id=name, state="pending", operation=plan(), started=began))
             store.update(name, state=state, ended=began)  # type: ignore[arg-type]
     return Shell(tmp_path, tmp_path / "no-kubeconfig", environment)
 

@@ -16,7 +16,7 @@ import pyrage
 import pytest
 
 from backout.model.message import msg
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Entry, Pointers, ReleasePointer, Skipped, SnapshotDraft
 from backout.model.target import ObjectRef

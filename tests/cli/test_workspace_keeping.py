@@ -11,7 +11,7 @@ import pytest
 from backout.app.settings import load_settings
 from backout.app.workspace import Where, Workspace
 from backout.cluster.client import KubernetesCluster
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 
 KUBECONFIG = """
 apiVersion: v1

@@ -29,12 +29,15 @@ from backout.engine.store.sqlite.runs import SqliteRunStore
 from backout.mechanisms.port import Effect, StepContext, StepOutcome
 from backout.model.change import Changes, ObjectChange
 from backout.model.message import msg
-from backout.model.plan import Access, Check, Compensation, Plan, Step
+from backout.model.operation import Operation
+from backout.model.part import Access, Check, Compensation, Part, Step
 from backout.model.revision import Revision
 from backout.model.run import Run
+from backout.model.scope import ClusterScope
 from backout.model.settings import SnapshotSettings
 from backout.model.target import ObjectRef, Target
 from backout.planning.document import seal
+from backout.scopes.clusters import ClusterScopes
 from backout.snapshots.capture import Capture, CaptureReceipt, CaptureStore
 from backout.workflows.before import Kept, RunSnapshots
 from backout.workflows.services import Services
@@ -90,7 +93,7 @@ def healthy() -> list[tuple[Resource, Object]]:
     ]
 
 
-def plan(**more: Any) -> Plan:
+def part(**more: Any) -> Part:
     """Three steps, each of which writes a file; a soak that is short."""
     target = Target("deployment", "web", NS, "small")
     steps = tuple(
@@ -106,10 +109,8 @@ def plan(**more: Any) -> Plan:
     )
     secret = ObjectRef("v1", "Secret", "s", NS)
     values: dict[str, Any] = {
-        "cluster": "small",
-        "identity": SmallCluster().who,
-        "namespace": NS,
-        "made_at": datetime.now(UTC),
+        "id": str(target),
+        "scope": ClusterScope(cluster="small", namespace=NS, identity=SmallCluster().who),
         "target": target,
         "mechanism": "workload",
         "cause": msg("a bad image"),
@@ -124,7 +125,17 @@ def plan(**more: Any) -> Plan:
         "access": (Access("patch", "apps", "deployments", NS),),
         "soak": 0.05,
     }
-    return seal(Plan(**(values | more)))
+    return Part(**(values | more))
+
+
+def plan(**more: Any) -> Operation:
+    """An operation of that one part."""
+    return sealed(part(**more))
+
+
+def sealed(*parts: Part, **more: Any) -> Operation:
+    """An operation of these parts."""
+    return seal(Operation(made_at=datetime.now(UTC), parts=parts, **more))
 
 
 class Files:
@@ -190,9 +201,9 @@ class GatedCaptures(CaptureStore):
 class GatedSnapshots(RunSnapshots):
     gate: Gate = staticmethod(no_gate)
 
-    async def take(self, cluster: Cluster, plan: Plan, run: str, actor: str) -> Kept:
+    async def take(self, cluster: Cluster, part: Part, run: str, actor: str) -> Kept:
         self.gate("before-snapshot")
-        kept = await super().take(cluster, plan, run, actor)
+        kept = await super().take(cluster, part, run, actor)
         self.gate("after-snapshot")
         return kept
 
@@ -211,15 +222,15 @@ def services(folder: Path, cluster: Any = None, gate: Gate = no_gate) -> tuple[S
     store.gate = captures.gate = gate  # type: ignore[method-assign]
     world = cluster or Listing(*healthy())
     return Services(
-        store=store, captures=captures, cluster_of=lambda _: world, effect_of=files.effect, settle=0.0
+        store=store, captures=captures, scopes=ClusterScopes(lambda _: world), effect_of=files.effect, settle=0.0
     ), files
 
 
-def prepared(folder: Path, wanted: Plan | None = None, run: str = "r1") -> None:
+def prepared(folder: Path, wanted: Operation | None = None, run: str = "r1") -> None:
     """Keeps the run and puts the old state in place."""
     with SqliteRunStore(folder / "state" / "state.db") as store:
         made = wanted or plan()
-        store.create(Run(id=run, state="pending", plan=made, started=datetime.now(UTC), actor="alice"))
+        store.create(Run(id=run, state="pending", operation=made, started=datetime.now(UTC), actor="alice"))
     files = folder / "files"
     files.mkdir(parents=True, exist_ok=True)
     for name in NAMES:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyrage
 
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 from backout.model.snapshot import Entry, SnapshotDraft
 from backout.model.target import ObjectRef
 from backout.snapshots.repository import Repository

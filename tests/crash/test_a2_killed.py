@@ -169,7 +169,7 @@ def test_killed_then_resumed(world: World, tmp_path: Path, kind: str, step: str)
     assert found.state == "recovered", said
     if kind != "run-ended":
         assert resumed.returncode == 0, said
-    for planned in found.plan.steps:
+    for planned in found.operation.parts[0].steps:
         assert sum(e.type == "step-done" and e.step == planned.id for e in events) == 1, planned.id
     told = [e.data["snapshot"] for e in events if e.type == "snapshot"]
     listing = world.backout(tmp_path, "snapshot", "list")

@@ -43,7 +43,7 @@ def test_a_record_that_comes_back_under_fire(world: World, tmp_path: Path) -> No
 
     with SqliteRunStore(tmp_path / "state.db", create=False) as store:
         found, events = store.get(run), store.events(run)
-    assert found.state == "recovered" and found.plan.revision.number == 2
+    assert found.state == "recovered" and found.operation.parts[0].revision.number == 2
     done = [event for event in events if event.type == "step-done" and event.step == "restore-record"]
     assert len(done) == 1 and done[0].data["made"]["uid"]
     assert done[0].data["changed"] or done[0].data["earlier_attempt"]

@@ -244,7 +244,7 @@ def test_killed_then_resumed(world: World, tmp_path: Path, name: str, kind: str,
         found, events = store.get(run), store.events(run)
     assert found.state == "recovered", said
     assert resumed.returncode == 0, said
-    for planned in found.plan.steps:
+    for planned in found.operation.parts[0].steps:
         assert sum(e.type == "step-done" and e.step == planned.id for e in events) == 1, planned.id
     after = world.use(lambda cluster: look(cluster, name))
     assert after["data"] == GOOD[name]

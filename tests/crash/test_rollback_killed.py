@@ -80,7 +80,7 @@ def _invariants(folder: Path, gate: str) -> None:
         assert (run.state, run.verdict and run.verdict.outcome) == ("recovered", "recovered"), gate
         assert run.ended is not None
         # what was there before is kept, and was kept before the first effect
-        assert CaptureStore(folder / "data").load("r1", store.capture_digest("r1")).objects
+        assert CaptureStore(folder / "data").load("r1", run.captures["deployment/web"].digest).objects
         order = [event.type for event in events]
         assert order.index("captured") < order.index("step-started"), gate
         # every attempt has its intent, every step exactly one outcome

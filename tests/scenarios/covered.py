@@ -9,23 +9,28 @@ import msgspec
 
 from backout.app.doctor import usual
 from backout.cli.main import main
-from backout.model.plan import Access, Plan
+from backout.model.operation import Operation
+from backout.model.part import Access
 from backout.workflows import prepare
 
-made = prepare.make_plan
+made = prepare.make_operation
 
 
-def uncovered(plan: Plan) -> list[Access]:
+def uncovered(plan: Operation) -> list[Access]:
     """A right on all objects of a kind covers that on one of them."""
-    granted = usual(plan.namespace)
-    return [right for right in plan.access if not {right, msgspec.structs.replace(right, name="")} & granted]
+    return [
+        right
+        for part in plan.parts
+        for right in part.access
+        if not {right, msgspec.structs.replace(right, name="")} & usual(part.scope.namespace)
+    ]
 
 
-async def make_plan(*arguments: Any, **options: Any) -> Plan:
+async def make_operation(*arguments: Any, **options: Any) -> Operation:
     plan = await made(*arguments, **options)
     assert not uncovered(plan), f"doctor does not ask for {uncovered(plan)}"
     return plan
 
 
-prepare.make_plan = make_plan
+prepare.make_operation = make_operation
 main()

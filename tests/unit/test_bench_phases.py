@@ -22,9 +22,9 @@ MARKS = [
     ("main", T + 0.0, T + 0.1),
     ("diagnose", T + 0.2, T + 0.5),
     ("run", T + 0.55, T + 0.6),
-    ("make_plan", T + 0.5, T + 0.7),
+    ("make_operation", T + 0.5, T + 0.7),
     ("carry_out", T + 0.8, T + 20.0),
-    ("Stages._take_lease", T + 1.1, T + 1.2),
+    ("PartStages._take_lock", T + 1.1, T + 1.2),
     ("run", T + 1.5, T + 3.5),
 ]
 

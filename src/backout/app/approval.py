@@ -12,36 +12,38 @@ from backout.errors import BackoutError, RefusedError
 if TYPE_CHECKING:
     from backout.app.planning import Planned
     from backout.app.workspace import Workspace
-    from backout.model.plan import Plan, Risk
+    from backout.model.operation import Operation
+    from backout.model.part import Part, Risk
 
-Ask = Callable[["Plan", "Risk"], bool]
-"""Asks a person whether they accept a risk."""
+Ask = Callable[["Part", "Risk"], bool]
+"""Asks a person whether they accept a risk of one part of a plan."""
 
 
-def nobody(plan: Plan, risk: Risk) -> bool:
+def nobody(part: Part, risk: Risk) -> bool:
     """There is nobody to ask, so the answer is no."""
     return False
 
 
-def require_approval(plan: Plan, approved: Sequence[str] = (), ask: Ask = nobody) -> None:
+def require_approval(plan: Operation, approved: Sequence[str] = (), ask: Ask = nobody) -> None:
     """Holds the risks that need an explicit yes against the codes that were approved; ``ask`` is called for the rest.
 
     Raises:
         RefusedError: one of them was not approved.
     """
-    for risk in plan.risks:
-        if not risk.needs_approval or risk.code in approved or ask(plan, risk):
-            continue
-        raise RefusedError(
-            "The plan for {target} needs an explicit yes: {risk}",
-            target=str(plan.target),
-            risk=risk.message.text,
-            code=risk.code,
-            hint="If that is what you want, add: --approve {code}",
-        )
+    for part in plan.parts:
+        for risk in part.risks:
+            if not risk.needs_approval or risk.code in approved or ask(part, risk):
+                continue
+            raise RefusedError(
+                "The plan for {target} needs an explicit yes: {risk}",
+                target=str(part.target),
+                risk=risk.message.text,
+                code=risk.code,
+                hint="If that is what you want, add: --approve {code}",
+            )
 
 
-async def require_tools(plan: Plan) -> None:
+async def require_tools(plan: Operation) -> None:
     """Finds the programs that the plan's steps call, before anybody is asked.
 
     Raises:
@@ -50,18 +52,20 @@ async def require_tools(plan: Plan) -> None:
     from backout.mechanisms import registry
     from backout.tools import ensure
 
-    owners = dict.fromkeys(step.action.partition(".")[0] for step in plan.steps)
+    owners = dict.fromkeys(step.action.partition(".")[0] for part in plan.parts for step in part.steps)
     for program in dict.fromkeys(program for name in owners for program in registry.get(name).programs):
         await ensure(program, install=False)
 
 
-async def ready(workspace: Workspace, planned: Planned, approved: Sequence[str] = (), ask: Ask = nobody) -> list[Plan]:
+async def ready(
+    workspace: Workspace, planned: Planned, approved: Sequence[str] = (), ask: Ask = nobody
+) -> list[Operation]:
     """The plans that may be carried out; what stands in the way of the others joins the failures.
 
     Raises:
         BackoutError: there is one plan, and something stands in its way.
     """
-    found: list[Plan] = []
+    found: list[Operation] = []
     for plan in planned.plans:
         try:
             require_approval(plan, approved, ask)
@@ -69,7 +73,7 @@ async def ready(workspace: Workspace, planned: Planned, approved: Sequence[str] 
         except BackoutError as error:
             if len(planned.plans) == 1 and not planned.failures:
                 raise
-            planned.failures.append(Failed(error, plan.cluster, plan.target))
+            planned.failures.append(Failed.of(plan, error))
             workspace.tell(NotReady(plan, error))
         else:
             found.append(plan)

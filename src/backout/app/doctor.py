@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from backout.errors import BackoutError, fill
 from backout.model.message import Message, msg
-from backout.model.plan import Access
+from backout.model.part import Access
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,13 +159,15 @@ async def _needed(workspace: Workspace, cluster: Cluster, targets: Sequence[str]
         return sorted(usual(namespace))
     from backout.app.targets import read_targets
     from backout.diagnosis.diagnose import diagnose
-    from backout.workflows.prepare import make_plan
+    from backout.workflows.prepare import make_operation
 
     needed: set[Access] = set()
     for target in read_targets(workspace, cluster, targets):
         seen = await diagnose(cluster, target.namespace, [target])
-        plan = await make_plan(cluster, target, made_at=seen.at, problems=seen.problems, settings=workspace.settings)
-        needed |= set(plan.access)
+        plan = await make_operation(
+            cluster, target, made_at=seen.at, problems=seen.problems, settings=workspace.settings
+        )
+        needed |= {access for part in plan.parts for access in part.access}
     return sorted(needed)
 
 

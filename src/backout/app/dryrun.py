@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backout.app.events import Failed
+from backout.app.running import connected
 from backout.errors import BackoutError
 
 if TYPE_CHECKING:
     from backout.app.planning import Planned
     from backout.app.workspace import Workspace
-    from backout.model.plan import Access, Plan
+    from backout.model.operation import Operation
+    from backout.model.part import Access
 
 REFUSED = 5
 
@@ -22,7 +24,7 @@ class DryRun:
     """One plan: how many rights it needs, which of them are missing (with the Roles that grant them), and which
     approvals it would need."""
 
-    plan: Plan
+    plan: Operation
     rights: int
     missing: tuple[Access, ...]
     roles: tuple[dict[str, Any], ...]
@@ -43,14 +45,15 @@ async def dry_run(workspace: Workspace, planned: Planned) -> tuple[list[DryRun],
     failures: list[Failed] = []
     for plan in planned.plans:
         try:
-            async with workspace.cluster(workspace.reached_by(plan)) as cluster:
-                answers = await cluster.may(plan.access)
+            async with connected(workspace, plan) as scopes:
+                asked = [await scopes.open(part.scope).may(part.access) for part in plan.parts]
         except BackoutError as error:
             if len(planned.plans) + len(planned.failures) == 1:
                 raise
-            failures.append(Failed(error, plan.cluster, plan.target))
+            failures.append(Failed.of(plan, error))
             continue
+        answers = [answer for part in asked for answer in part]
         missing = tuple(answer.access for answer in answers if not answer.allowed)
-        approvals = tuple(risk.code for risk in plan.risks if risk.needs_approval)
+        approvals = tuple(risk.code for part in plan.parts for risk in part.risks if risk.needs_approval)
         items.append(DryRun(plan, len(answers), missing, tuple(roles(missing)), approvals))
     return items, failures

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from backout.engine.store.port import RunSummary
     from backout.errors import BackoutError
     from backout.model.message import Message
-    from backout.model.plan import Plan
+    from backout.model.operation import Operation
     from backout.model.run import Run, RunEvent
     from backout.model.target import Target
 
@@ -24,6 +24,11 @@ class Failed:
     error: BackoutError
     cluster: str
     target: Target | None = None
+
+    @classmethod
+    def of(cls, plan: Operation, error: BackoutError) -> Failed:
+        """``plan`` could not be carried out, or asked about."""
+        return cls(error, ", ".join(plan.clusters), plan.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ class RunPauses:
 class NotReady:
     """Something stands in the way of one plan of several: a missing approval, or a tool that is not there."""
 
-    plan: Plan
+    plan: Operation
     error: BackoutError
 
 

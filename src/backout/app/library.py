@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from backout.app.results import RunSummary
     from backout.model.change import LedgerEntry
     from backout.model.evidence import Diagnosis
-    from backout.model.plan import Plan
+    from backout.model.operation import Operation
     from backout.model.revision import Revision
     from backout.model.run import Run, RunEvent
     from backout.model.target import Target
@@ -134,7 +134,7 @@ class Backout:
 
     async def plan(
         self, target: str | Target, *, to: str = "", hooks: bool = True, diagnosis: Diagnosis | None = None
-    ) -> Plan:
+    ) -> Operation:
         """The sealed plan that takes ``target`` back to its last good revision, or to the one that ``to`` names.
 
         Writes nothing to the cluster. A ``diagnosis`` that was made just now is gone by, else one is made. Without
@@ -148,7 +148,7 @@ class Backout:
 
         return await plan_for(self._workspace, str(target), to=to, hooks=hooks, diagnosis=diagnosis)
 
-    async def run(self, plan: Plan, *, approve: Sequence[str] = ()) -> Run:
+    async def run(self, plan: Operation, *, approve: Sequence[str] = ()) -> Run:
         """Carries ``plan`` out: snapshot, steps, checks; the run as it ended, whatever that is.
 
         Raises:
@@ -158,7 +158,7 @@ class Backout:
         """
         return await self.start(plan, approve=approve)
 
-    def start(self, plan: Plan, *, approve: Sequence[str] = ()) -> Execution:
+    def start(self, plan: Operation, *, approve: Sequence[str] = ()) -> Execution:
         """As `run`, with its events: ``async for event in execution``, then ``await execution`` for the run.
 
         Raises:

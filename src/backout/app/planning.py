@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from backout.app.workspace import Workspace
     from backout.cluster.port import Cluster
     from backout.model.evidence import Diagnosis, Problem
-    from backout.model.plan import Plan
+    from backout.model.operation import Operation
     from backout.model.target import Target
 
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Planned:
     """The plans, and what could not be planned."""
 
-    plans: list[Plan] = field(default_factory=list)
+    plans: list[Operation] = field(default_factory=list)
     failures: list[Failed] = field(default_factory=list)
 
     def alone(self) -> BackoutError | None:
@@ -72,7 +72,7 @@ async def plans_for(workspace: Workspace, texts: Sequence[str], to: str = "", *,
 
 async def plan_for(
     workspace: Workspace, text: str, *, to: str = "", hooks: bool = True, diagnosis: Diagnosis | None = None
-) -> Plan:
+) -> Operation:
     """The plan of one target; a diagnosis is made where none is given.
 
     Raises:
@@ -80,12 +80,12 @@ async def plan_for(
         RefusedError: there is no way back.
     """
     from backout.diagnosis.diagnose import diagnose
-    from backout.workflows.prepare import make_plan
+    from backout.workflows.prepare import make_operation
 
     async with workspace.cluster() as cluster:
         target = read_targets(workspace, cluster, (text,))[0]
         seen = diagnosis or await diagnose(cluster, target.namespace, [target])
-        return await make_plan(
+        return await make_operation(
             cluster, target, made_at=seen.at, to=to, problems=seen.problems, settings=workspace.settings, hooks=hooks
         )
 
@@ -101,7 +101,7 @@ def plans_in(path: Path) -> Planned:
     return Planned(load(path.read_text(encoding="utf-8", errors="replace"), str(path)))
 
 
-def write_plans(path: str, plans: Sequence[Plan]) -> None:
+def write_plans(path: str, plans: Sequence[Operation]) -> None:
     """Writes a file for `plans_in` that only its owner can read.
 
     Raises:
@@ -115,7 +115,7 @@ def write_plans(path: str, plans: Sequence[Plan]) -> None:
 
 async def _plans(workspace: Workspace, cluster: Cluster, texts: Sequence[str], to: str, *, hooks: bool) -> Planned:
     from backout.diagnosis.diagnose import diagnose
-    from backout.workflows.prepare import make_plan
+    from backout.workflows.prepare import make_operation
 
     targets = read_targets(workspace, cluster, texts)
     diagnosis = await diagnose(cluster, workspace.namespace_of(cluster), targets)
@@ -125,7 +125,7 @@ async def _plans(workspace: Workspace, cluster: Cluster, texts: Sequence[str], t
     for target in targets or _targets(diagnosis):
         try:
             planned.plans.append(
-                await make_plan(
+                await make_operation(
                     cluster,
                     target,
                     made_at=diagnosis.at,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from backout.model.change import LedgerEntry
     from backout.model.evidence import Diagnosis, Problem
     from backout.model.message import Message
-    from backout.model.plan import Check
+    from backout.model.part import Check
     from backout.model.revision import Revision
     from backout.model.target import Target
     from backout.model.verdict import Verdict

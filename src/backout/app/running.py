@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from backout.app.events import Failed, RunBegins, RunPauses, RunTells
@@ -14,12 +15,12 @@ from backout.snapshots import source
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
-    from backout.cluster.port import Cluster
     from backout.engine.dbos_engine import DbosEngine
     from backout.engine.port import Json, Workflow, WorkflowContext
     from backout.engine.store.port import RunStore
-    from backout.model.plan import Plan
+    from backout.model.operation import Operation
     from backout.model.run import Run
+    from backout.scopes.port import Scopes
 
 STOPPED = 130
 WORST = (8, 7, 9, 1, STOPPED)
@@ -51,7 +52,7 @@ def actor() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-async def run_all(workspace: Workspace, plans: Sequence[Plan]) -> tuple[list[Run], list[Failed]]:
+async def run_all(workspace: Workspace, plans: Sequence[Operation]) -> tuple[list[Run], list[Failed]]:
     """Carries the plans out, one after the other; a stop ends with the one that is under way.
 
     Raises:
@@ -61,23 +62,23 @@ async def run_all(workspace: Workspace, plans: Sequence[Plan]) -> tuple[list[Run
     failures: list[Failed] = []
     for number, plan in enumerate(plans):
         try:
-            async with workspace.cluster(workspace.reached_by(plan)) as cluster:
-                runs.append(await carry_out(workspace, cluster, plan))
+            async with connected(workspace, plan) as scopes:
+                runs.append(await carry_out(workspace, scopes, plan))
         except BackoutError as error:
             if len(plans) == 1:
                 raise
-            failures.append(Failed(error, plan.cluster, plan.target))
+            failures.append(Failed.of(plan, error))
             if isinstance(error, Interrupted):
-                failures += [Failed(_not_begun(other), other.cluster, other.target) for other in plans[number + 1 :]]
+                failures += [Failed.of(other, _not_begun(other)) for other in plans[number + 1 :]]
                 break
     return runs, failures
 
 
-def _not_begun(plan: Plan) -> Interrupted:
-    return Interrupted("{target} was not begun, since it was stopped before.", target=str(plan.target))
+def _not_begun(plan: Operation) -> Interrupted:
+    return Interrupted("{target} was not begun, since it was stopped before.", target=plan.targets)
 
 
-async def run_one(workspace: Workspace, plan: Plan) -> Run:
+async def run_one(workspace: Workspace, plan: Operation) -> Run:
     """Carries one plan out over a connection of its own; otherwise as `carry_out`.
 
     Raises:
@@ -86,11 +87,24 @@ async def run_one(workspace: Workspace, plan: Plan) -> Run:
     from backout.app.approval import require_tools
 
     await require_tools(plan)
-    async with workspace.cluster(workspace.reached_by(plan)) as cluster:
-        return await carry_out(workspace, cluster, plan)
+    async with connected(workspace, plan) as scopes:
+        return await carry_out(workspace, scopes, plan)
 
 
-async def carry_out(workspace: Workspace, cluster: Cluster, plan: Plan) -> Run:
+@asynccontextmanager
+async def connected(workspace: Workspace, plan: Operation) -> AsyncIterator[Scopes]:
+    """The scopes of a plan, over one connection a cluster."""
+    from backout.scopes.clusters import ClusterScopes
+
+    async with AsyncExitStack() as open_:
+        clusters = {
+            name: await open_.enter_async_context(workspace.cluster(workspace.reached_by(plan, name)))
+            for name in plan.clusters
+        }
+        yield ClusterScopes(lambda scope: clusters[scope.cluster])
+
+
+async def carry_out(workspace: Workspace, scopes: Scopes, plan: Operation) -> Run:
     """Begins a run of ``plan`` and follows it to its end, whatever that is: a run that failed is returned too.
 
     Raises:
@@ -101,7 +115,7 @@ async def carry_out(workspace: Workspace, cluster: Cluster, plan: Plan) -> Run:
 
     with open_store(workspace, create=True) as store:
         run = new_run(store, plan, actor())
-        return await _follow(workspace, cluster, store, run, lambda engine: begin(engine, store, run.id))
+        return await _follow(workspace, scopes, store, run, lambda engine: begin(engine, store, run.id))
 
 
 async def resume(workspace: Workspace, name: str = "latest") -> Run:
@@ -115,15 +129,15 @@ async def resume(workspace: Workspace, name: str = "latest") -> Run:
     with open_store(workspace) as store:
         found = store.get(store.find(name))
     preload()
-    async with workspace.cluster(workspace.contexts[0] or found.plan.cluster) as cluster:
-        return await _carry_on(workspace, cluster, found)
+    async with connected(workspace, found.operation) as scopes:
+        return await _carry_on(workspace, scopes, found)
 
 
-async def _carry_on(workspace: Workspace, cluster: Cluster, run: Run) -> Run:
+async def _carry_on(workspace: Workspace, scopes: Scopes, run: Run) -> Run:
     from backout.workflows.runner import go_on
 
     with open_store(workspace, create=True) as store:
-        return await _follow(workspace, cluster, store, run, lambda engine: go_on(engine, store, run.id))
+        return await _follow(workspace, scopes, store, run, lambda engine: go_on(engine, store, run.id))
 
 
 def _with_snapshots(workspace: Workspace, known: Mapping[str, Workflow]) -> dict[str, Workflow]:
@@ -140,7 +154,7 @@ def _with_snapshots(workspace: Workspace, known: Mapping[str, Workflow]) -> dict
 
 
 async def _follow(
-    workspace: Workspace, cluster: Cluster, store: RunStore, run: Run, work: Callable[[DbosEngine], Awaitable[Run]]
+    workspace: Workspace, scopes: Scopes, store: RunStore, run: Run, work: Callable[[DbosEngine], Awaitable[Run]]
 ) -> Run:
     from backout.engine.dbos_engine import DbosEngine
     from backout.model.run import ENDED
@@ -154,7 +168,7 @@ async def _follow(
     services = Services(
         store=store,
         captures=CaptureStore(),
-        cluster_of=lambda _: cluster,
+        scopes=scopes,
         snapshots=RunSnapshots(workspace.settings.snapshots, lambda found: workspace.tell(told(found))),
     )
     engine = DbosEngine(store, _with_snapshots(workspace, workflows(services)))

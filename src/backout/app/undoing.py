@@ -8,27 +8,27 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backout.app.running import carry_out, preload
+from backout.app.running import carry_out, connected, preload
 from backout.app.store import open_store
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
-    from backout.cluster.port import Cluster
-    from backout.model.plan import Plan
+    from backout.model.operation import Operation
     from backout.model.run import Run
+    from backout.scopes.port import Scopes
 
 
 @dataclass(frozen=True, slots=True)
 class Undo:
     """The plan that takes a run back, over an open connection."""
 
-    plan: Plan
+    plan: Operation
     workspace: Workspace
-    cluster: Cluster
+    scopes: Scopes
 
     async def carry_out(self) -> Run:
         """As `backout.app.running.carry_out`."""
-        return await carry_out(self.workspace, self.cluster, self.plan)
+        return await carry_out(self.workspace, self.scopes, self.plan)
 
 
 @asynccontextmanager
@@ -42,11 +42,12 @@ async def undo(workspace: Workspace, name: str = "latest") -> AsyncIterator[Undo
         CaptureError: what it had kept is needed, and can't be read.
     """
     from backout.snapshots.capture import CaptureStore
-    from backout.workflows.undo import undo_plan
+    from backout.workflows.undo import undo_operation
 
     with open_store(workspace) as store:
         found = store.get(store.find(name))
-        events, digest = store.events(found.id), store.capture_digest(found.id)
+        events = store.events(found.id)
     preload()
-    async with workspace.cluster(workspace.contexts[0] or found.plan.cluster) as cluster:
-        yield Undo(undo_plan(found, events, await cluster.server_time(), CaptureStore(), digest), workspace, cluster)
+    async with connected(workspace, found.operation) as scopes:
+        made_at = await scopes.open(found.operation.parts[0].scope).clock()
+        yield Undo(undo_operation(found, events, made_at, CaptureStore()), workspace, scopes)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from backout.app.events import Event
     from backout.cluster.client import KubernetesCluster
     from backout.cluster.port import Cluster
-    from backout.model.plan import Plan
+    from backout.model.operation import Operation
 
 T = TypeVar("T")
 
@@ -125,9 +125,10 @@ class Workspace:
             return stacks.pop()
         return getattr(cluster, "namespace", "") or "default"
 
-    def reached_by(self, plan: Plan) -> str:
-        """The context of a plan's cluster. A plan file names its own; one given context says which it is from here."""
-        return self.where.contexts[0] if len(self.where.contexts) == 1 else plan.cluster
+    def reached_by(self, plan: Operation, cluster: str) -> str:
+        """The context of a plan's cluster. A plan names its own; of a plan for one cluster, one given context says which
+        it is from here."""
+        return self.where.contexts[0] if len(self.where.contexts) == 1 == len(plan.clusters) else cluster
 
     async def each_cluster(self, work: Callable[[Cluster], Awaitable[T]]) -> list[T]:
         """Does ``work`` on every chosen cluster at once; the order of the answers is that of the names."""

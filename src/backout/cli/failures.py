@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backout.errors import BackoutError, UsageError, fill
+from backout.errors import BackoutError, UnexpectedError, UsageError, fill
 
 if TYPE_CHECKING:
     from backout.app.events import Failed
@@ -69,7 +69,12 @@ def failed_document(failed: Failed) -> dict[str, object]:
 
 
 def show_failure(error: BackoutError, options: GlobalOptions) -> None:
-    """Prints the error: text to stderr, or a document to stdout when JSON or YAML was asked for."""
+    """Prints the error: text to stderr, or a document to stdout when JSON or YAML was asked for.
+
+    What stopped a run without being foreseen has a traceback, which goes to stderr only when asked for (-v).
+    """
+    if options.verbose and isinstance(error, UnexpectedError) and error.__cause__ is not None:
+        traceback.print_exception(error.__cause__)
     if not options.text:
         from backout.cli.output import print_document
 

@@ -13,7 +13,7 @@ from backout.errors import RefusedError
 if TYPE_CHECKING:
     from backout.app.approval import Ask
     from backout.cli.session import Session
-    from backout.model.plan import Plan, Risk
+    from backout.model.part import Part, Risk
 
 
 def ask(session: Session, question: str) -> bool:
@@ -32,11 +32,11 @@ def ask(session: Session, question: str) -> bool:
 def typed_yes(session: Session) -> Ask:
     """Asks whether a risk is accepted: a whole word, so that no key that was pressed too early counts."""
 
-    def asked(plan: Plan, risk: Risk) -> bool:
+    def asked(part: Part, risk: Risk) -> bool:
         if not sys.stdin.isatty():
             return False
         page = session.page()
-        click.echo(page.say("{target}: {risk}", target=str(plan.target), risk=page.say(risk.message)), err=True)
+        click.echo(page.say("{target}: {risk}", target=str(part.target), risk=page.say(risk.message)), err=True)
         question = page.say("Type yes to accept that ({code})", code=risk.code)
         return str(click.prompt(question, default="", show_default=False, err=True)).strip().lower() == "yes"
 

@@ -14,7 +14,7 @@ from backout.cli.endings import conclude
 from backout.cli.failures import show_failure
 
 if TYPE_CHECKING:
-    from backout import Diagnosis, Front, Plan, Run, Taken
+    from backout import Diagnosis, Front, Operation, Run, Taken
     from backout.app.events import Event
     from backout.cli.session import Session
     from backout.errors import BackoutError
@@ -68,7 +68,7 @@ class TerminalStage:
         if self._session.text:
             self._session.show(lambda page: show_diagnosis(page, diagnosis))
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: Operation) -> None:
         """What is going to be done."""
         from backout.cli.render.plan import show_plans
 

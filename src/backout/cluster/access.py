@@ -12,7 +12,7 @@ from backout.cluster.listing import decoder
 from backout.cluster.port import AccessAnswer
 from backout.cluster.wire import Wire, decode_failed
 from backout.model.decoding import UNREADABLE
-from backout.model.plan import Access
+from backout.model.part import Access
 
 PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 AT_ONCE = 16

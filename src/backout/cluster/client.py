@@ -34,7 +34,8 @@ from backout.cluster.port import (
 from backout.cluster.wire import READ, Wire, decode_failed
 from backout.errors import ServerError
 from backout.model.decoding import UNREADABLE
-from backout.model.plan import Access, ClusterIdentity
+from backout.model.part import Access
+from backout.model.scope import ClusterIdentity
 
 if TYPE_CHECKING:
     from backout.cluster.verbs import Verbs

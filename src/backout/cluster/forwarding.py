@@ -19,7 +19,8 @@ from backout.cluster.port import (
     Resource,
     WatchEvent,
 )
-from backout.model.plan import Access, ClusterIdentity
+from backout.model.part import Access
+from backout.model.scope import ClusterIdentity
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -12,7 +12,7 @@ from backout.cluster.wire import Wire, decode_failed
 from backout.errors import AccessDenied
 from backout.model.decoding import UNREADABLE
 from backout.model.message import Message, msg
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 
 
 class _Meta(msgspec.Struct):

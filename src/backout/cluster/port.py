@@ -16,7 +16,8 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from backout.model.plan import Access, ClusterIdentity
+from backout.model.part import Access
+from backout.model.scope import ClusterIdentity
 from backout.model.target import ObjectRef
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from backout.cluster.port import (
     SERVICES,
     STATEFULSETS,
 )
-from backout.model.plan import Access
+from backout.model.part import Access
 
 LISTED = (
     PODS,

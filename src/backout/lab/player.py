@@ -14,7 +14,7 @@ from backout.errors import BackoutError, NotVerifiedError, RefusedError
 from backout.lab.embedded import twin_errors
 
 if TYPE_CHECKING:
-    from backout import Backout, Diagnosis, Front, Plan, Run, Settings, Taken, Target
+    from backout import Backout, Diagnosis, Front, Operation, Run, Settings, Taken, Target
     from backout.lab.places import Place
     from kubetwin.lab.builder import Lab
     from kubetwin.lab.scenarios import Scenario
@@ -43,7 +43,7 @@ class Stage(Protocol):
     def diagnosed(self, diagnosis: Diagnosis) -> None:
         """What was found."""
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: Operation) -> None:
         """What is going to be done."""
 
     def ended(self, run: Run) -> None:
@@ -280,13 +280,14 @@ async def _run(
     stage.note("$ backout run {target} -n {namespace} --yes", target=str(target), namespace=target.namespace)
     plan = await backout.plan(target, diagnosis=diagnosis)
     stage.planned(plan)
-    if scenario.revision is not None and plan.revision.number != scenario.revision:
+    chosen = plan.parts[0].revision.number
+    if scenario.revision is not None and chosen != scenario.revision:
         raise NotVerifiedError(
             "The plan goes to the wrong revision.",
             expected="revision {wanted}",
             found="revision {chosen}",
             wanted=scenario.revision,
-            chosen=plan.revision.number,
+            chosen=chosen,
         )
     run = await backout.run(plan, approve=scenario.approve)
     outcome.runs.append(run.id)

@@ -14,7 +14,7 @@ from backout.errors import RefusedError
 from backout.model.change import Changes, ObjectChange
 from backout.model.measured import Measured
 from backout.model.message import Message
-from backout.model.plan import Access, Check, Risk, Step
+from backout.model.part import Access, Check, Risk, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
 from backout.snapshots.capture import Capture, CaptureStore
@@ -128,11 +128,15 @@ class Reading(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Undoing:
-    """What the way back of a run is drafted from: the run, what it was pointed at, and what it had captured."""
+    """What the way back of a run is drafted from: the run, what it was pointed at, and what it had captured.
+
+    ``name`` and ``digest`` are those of the capture.
+    """
 
     run: str
     target: Target
     captures: CaptureStore
+    name: str
     digest: str
 
     def captured(self) -> Capture:
@@ -141,12 +145,12 @@ class Undoing:
         Raises:
             CaptureError: it can't be read.
         """
-        return self.captures.load(self.run, self.digest)
+        return self.captures.load(self.name, self.digest)
 
     @property
     def source(self) -> dict[str, str]:
         """How a step names that capture."""
-        return {"run": self.run, "digest": self.digest}
+        return {"run": self.name, "digest": self.digest}
 
 
 Inverse = Callable[[Undoing, Step, dict[str, Any]], tuple[dict[str, Any], tuple[Check, ...]]]

@@ -10,11 +10,18 @@ from typing import Any, Literal
 import msgspec
 
 from backout.model.message import Message
-from backout.model.plan import Plan
+from backout.model.operation import Operation
+from backout.model.part import Part
 from backout.model.verdict import Verdict
 
 RunState = Literal["pending", "running", "recovered", "not-recovered", "unknown", "failed", "aborted", "interrupted"]
 ENDED: frozenset[RunState] = frozenset({"recovered", "not-recovered", "unknown", "failed", "aborted"})
+
+
+def capture_name(run: str, operation: Operation, part: Part) -> str:
+    """What the state of ``part`` before the run is kept under: the run's id, with the number of the part if there are
+    several."""
+    return run if len(operation.parts) == 1 else f"{run}.{operation.parts.index(part) + 1}"
 
 
 class RunEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -22,6 +29,7 @@ class RunEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``type``: ``run-started``, ``lease-acquired``, ``snapshot``, ``snapshot-skipped``, ``captured``, ``step-started``,
     ``step-progress``, ``step-done``, ``step-failed``, ``soak``, ``check``, ``verdict``, ``resumed``, ``run-ended``.
+    ``part`` is the part of the operation that it belongs to, ``step`` the step of that part.
     ``key`` makes recording idempotent: the same key of the same run is stored once, however often a step is repeated.
     """
 
@@ -30,22 +38,24 @@ class RunEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: datetime
     message: Message
     key: str = ""
+    part: str = ""
     step: str = ""
     data: dict[str, Any] = {}
     seq: int = 0
 
 
-def changed_steps(events: Iterable[RunEvent]) -> set[str]:
-    """Ids of the steps that changed something, or may have: cut off, or failed after a write."""
-    begun: set[str] = set()
-    changed: set[str] = set()
+def changed_steps(events: Iterable[RunEvent]) -> set[tuple[str, str]]:
+    """Part and step of each step that changed something, or may have: cut off, or failed after a write."""
+    begun: set[tuple[str, str]] = set()
+    changed: set[tuple[str, str]] = set()
     for event in events:
+        step = (event.part, event.step)
         if event.type == "step-started":
-            begun.add(event.step)
+            begun.add(step)
         elif event.type in ("step-done", "step-failed"):
             if any(event.data.get(word) for word in ("changed", "wrote", "earlier_attempt")):
-                changed.add(event.step)
-            begun.discard(event.step)
+                changed.add(step)
+            begun.discard(step)
     return changed | begun
 
 
@@ -60,19 +70,26 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     hint: Message | None = None
 
 
+class CaptureNote(msgspec.Struct, frozen=True):
+    """Where the state of one part before the run is kept, and the digest of that file."""
+
+    path: str
+    digest: str
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution of one plan."""
+    """One execution of one operation. ``captures`` are by the ids of its parts."""
 
     apiVersion: str = "backout.dev/v1"
     kind: str = "Run"
     id: str
     state: RunState
-    plan: Plan
+    operation: Operation
     started: datetime
     ended: datetime | None = None
     actor: str = ""
     verdict: Verdict | None = None
     failure: Failure | None = None
-    capture: str = ""
+    captures: dict[str, CaptureNote] = {}
     undo_of: str = ""
     undone_by: str = ""

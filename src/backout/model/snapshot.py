@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from backout.model.message import Message
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 from backout.model.target import ObjectRef
 
 SnapshotKind = Literal["manual", "run", "incident"]

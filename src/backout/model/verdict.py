@@ -16,7 +16,7 @@ Outcome = Literal["recovered", "not-recovered", "unknown"]
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One check with its measured value."""
+    """One check with its measured value; ``part``: of an operation of several."""
 
     code: str
     target: Target
@@ -26,6 +26,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     expected: Message | None = None
     at: datetime
     data: dict[str, Any] = {}
+    part: str = ""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plan as a file: YAML that people read, with a hash that `run` holds to. Pure."""
+"""The operation as a file: YAML that people read, with a hash that `run` holds to. Pure."""
 
 from __future__ import annotations
 
@@ -9,63 +9,74 @@ from typing import Any
 import msgspec
 
 from backout.errors import PlanChanged, UsageError
-from backout.model.plan import API_VERSION, Plan
+from backout.model.operation import API_VERSION, Operation
+from backout.planning.order import in_order
 
 HASH_PREFIX = "sha256:"
+KIND = "Operation"
+_FORMER = "Plan"
+"""What the document was called while it held one target."""
 
 
-def digest(plan: Plan) -> str:
+def digest(operation: Operation) -> str:
     """SHA-256 over every field but the hash itself, in canonical JSON (sorted keys)."""
-    plain = msgspec.to_builtins(msgspec.structs.replace(plan, hash=""))
+    plain = msgspec.to_builtins(msgspec.structs.replace(operation, hash=""))
     return HASH_PREFIX + hashlib.sha256(msgspec.json.encode(plain, order="sorted")).hexdigest()
 
 
-def seal(plan: Plan) -> Plan:
-    """The plan with its hash."""
-    return msgspec.structs.replace(plan, hash=digest(plan))
-
-
-def check(plan: Plan) -> None:
-    """Holds the plan to its hash.
+def seal(operation: Operation) -> Operation:
+    """The operation with its hash.
 
     Raises:
-        PlanChanged: it is not the plan that was sealed.
+        PlanChanged: its parts can't be put in order.
     """
-    found = digest(plan)
-    if plan.hash != found:
+    in_order(operation.parts)
+    return msgspec.structs.replace(operation, hash=digest(operation))
+
+
+def check(operation: Operation) -> None:
+    """Holds the operation to its hash.
+
+    Raises:
+        PlanChanged: it is not the one that was sealed, or its parts can't be put in order.
+    """
+    found = digest(operation)
+    if operation.hash != found:
+        part = operation.parts[0] if operation.parts else None
         raise PlanChanged(
             "The plan is not the one that was made: its content does not match its hash.",
             expected="{sealed}",
             found="{computed}",
-            sealed=plan.hash or "a hash",
+            sealed=operation.hash or "a hash",
             computed=found,
             hint="Make a new plan: backout plan {target} -n {namespace} --out FILE.",
-            target=str(plan.target),
-            namespace=plan.namespace,
+            target=" ".join(str(part.target) for part in operation.parts),
+            namespace=part.scope.namespace if part else "",
         )
+    in_order(operation.parts)
 
 
-def dump(plans: list[Plan]) -> str:
-    """One YAML document a plan."""
+def dump(operations: list[Operation]) -> str:
+    """One YAML document an operation."""
     import yaml
 
-    documents = [msgspec.to_builtins(plan) for plan in plans]
+    documents = [msgspec.to_builtins(operation) for operation in operations]
     return yaml.dump_all(
         documents,
         Dumper=yaml.CSafeDumper,
         sort_keys=False,
         allow_unicode=True,
         width=1000,
-        explicit_start=len(plans) > 1,
+        explicit_start=len(operations) > 1,
     )
 
 
-def load(text: str, filename: str) -> list[Plan]:
-    """Reads what `dump` wrote, and holds each plan to its hash.
+def load(text: str, filename: str) -> list[Operation]:
+    """Reads what `dump` wrote, and holds each operation to its hash.
 
     Raises:
-        UsageError: this is no plan, or one of a newer version.
-        PlanChanged: it was edited.
+        UsageError: this is no plan.
+        PlanChanged: it was edited, or made by a version that wrote plans in another way.
     """
     import yaml
 
@@ -75,30 +86,43 @@ def load(text: str, filename: str) -> list[Plan]:
         raise UsageError("{file} is not YAML.", file=filename, hint="Make it with: backout plan --out FILE") from error
     if not documents:
         raise UsageError("{file} holds no plan.", file=filename, hint="Make one with: backout plan --out FILE")
-    plans = []
-    for document in documents:
-        if not isinstance(document, dict) or document.get("kind") != "Plan":
-            kind = document.get("kind") if isinstance(document, dict) else document
-            raise UsageError(
-                "{file} is not a plan.", file=filename, expected="kind: Plan", found="{kind}", kind=str(kind)[:60]
-            )
-        if document.get("apiVersion") != API_VERSION:
-            raise UsageError(
-                "{file} is a plan of another version.",
-                file=filename,
-                expected=API_VERSION,
-                found="{version}",
-                version=str(document.get("apiVersion"))[:60],
-            )
-        try:
-            plan = msgspec.convert(document, Plan)
-        except msgspec.ValidationError as error:
-            raise PlanChanged(
-                "{file} is not a plan as it was made: {problem}.",
-                file=filename,
-                problem=str(error),
-                hint="Make it again with: backout plan --out FILE",
-            ) from error
-        check(plan)
-        plans.append(plan)
-    return plans
+    return [_operation(document, filename) for document in documents]
+
+
+def _operation(document: Any, filename: str) -> Operation:
+    kind = document.get("kind") if isinstance(document, dict) else document
+    if kind == _FORMER and document.get("apiVersion") == API_VERSION:
+        raise PlanChanged(
+            "{file} was made by an earlier version of Backout, and can't be carried out any more.",
+            file=filename,
+            expected="kind: {kind}",
+            found="kind: {former}",
+            kind=KIND,
+            former=_FORMER,
+            hint="Make it again with: backout plan --out FILE",
+        )
+    if kind != KIND:
+        raise UsageError(
+            "{file} is not a plan.", file=filename, expected="kind: Operation", found="{kind}", kind=str(kind)[:60]
+        )
+    if document.get("apiVersion") != API_VERSION:
+        raise UsageError(
+            "{file} is a plan of another version.",
+            file=filename,
+            expected=API_VERSION,
+            found="{version}",
+            version=str(document.get("apiVersion"))[:60],
+        )
+    try:
+        operation = msgspec.convert(document, Operation)
+    except msgspec.ValidationError as error:
+        raise PlanChanged(
+            "{file} is not a plan as it was made: {problem}.",
+            file=filename,
+            problem=str(error),
+            hint="Make it again with: backout plan --out FILE",
+        ) from error
+    if not operation.parts:
+        raise UsageError("{file} holds no plan.", file=filename, hint="Make one with: backout plan --out FILE")
+    check(operation)
+    return operation

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from backout.model.plan import Access
+from backout.model.part import Access
 
 NAME = "backout"
 

@@ -15,20 +15,20 @@ def noticed(page: Writer, facts: Facts) -> None:
     """Risks that were accepted, notes, what was not done."""
     page.heading(page.say("Noticed and left"))
     found = False
-    for risk in facts.plan.risks:
+    for risk in facts.part.risks:
         page.bullet(page.say(risk.message))
         found = True
     for fact in facts.steps:
         if fact.state in ("not-begun", "cut", "failed"):
             page.bullet(page.say("Not done: {step}", step=page.say(fact.step.title)))
             found = True
-    kept = [change for change in facts.plan.changes.objects if change.action == "keep" and change.notes]
+    kept = [change for change in facts.part.changes.objects if change.action == "keep" and change.notes]
     for change in kept:
         for note in change.notes:
             page.bullet(f"{code(str(change.ref))}: {page.say(note)}")
             found = True
-    if facts.run.verdict is not None:
-        for check in facts.run.verdict.checks:
+    if facts.verdict is not None:
+        for check in facts.verdict.checks:
             if check.status == "unknown":
                 page.bullet(
                     page.say("Not measured: {check} ({why})", check=page.say(check.title), why=page.say(check.measured))
@@ -43,14 +43,14 @@ def redeployment(page: Writer, facts: Facts) -> None:
     if facts.undoing:
         return
     page.heading(page.say("Before the change comes back (proposal)"))
-    bad = facts.plan.current
-    steps = [page.say("Correct the cause: {cause}", cause=page.say(facts.plan.cause))]
+    bad = facts.part.current
+    steps = [page.say("Correct the cause: {cause}", cause=page.say(facts.part.cause))]
     if bad is not None:
         steps.append(
             page.say(
                 "Compare the revision that was taken back ({bad}) with the one in force ({good}).",
                 bad=_named(page, bad),
-                good=_named(page, facts.plan.revision),
+                good=_named(page, facts.part.revision),
             )
         )
     codes = {symptom.code for symptom in facts.symptoms}
@@ -58,7 +58,7 @@ def redeployment(page: Writer, facts: Facts) -> None:
     steps += [
         page.say("Deploy it to a test environment first, and run `backout verify` there over a soak."),
         page.say("Then cluster by cluster: the least important one first, each verified before the next."),
-        page.say(registry.get(facts.plan.mechanism).words.next_time),
+        page.say(registry.get(facts.part.mechanism).words.next_time),
     ]
     for number, step in enumerate(steps, 1):
         page.line(f"{number}. {step}")
@@ -92,7 +92,7 @@ def undo(page: Writer, facts: Facts) -> None:
     run = facts.run
     if run.undone_by:
         page.line(page.say("It was taken back already, by run {run}.", run=run.undone_by))
-    elif run.state in ("interrupted", "running", "pending"):
+    elif facts.state in ("interrupted", "running", "pending"):
         page.line(
             page.say(
                 "The run is not over. `backout resume {run}` finishes it, `backout abort {run}` ends it.", run=run.id
@@ -121,7 +121,7 @@ def footer(page: Writer, facts: Facts) -> None:
             run=facts.run.id,
             actor=facts.run.actor or "–",
             at=moment(facts.run.started),
-            hash=facts.plan.hash[:19],
-            uid=facts.plan.identity.uid,
+            hash=facts.run.operation.hash[:19],
+            uid=facts.part.scope.identity.uid,
         )
     )

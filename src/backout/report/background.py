@@ -16,7 +16,7 @@ def cause(page: Writer, facts: Facts) -> None:
     """What broke it, how sure that is, and which change."""
     page.heading(page.say("Cause"))
     if not facts.problems:
-        page.line(page.say(facts.plan.cause))
+        page.line(page.say(facts.part.cause))
         page.line()
         if not facts.undoing:
             page.line(page.say("The rollback was asked for; no diagnosis belongs to this run."))

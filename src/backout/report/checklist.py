@@ -59,9 +59,9 @@ def _before(page: Writer, facts: Facts) -> list[Item]:
             False, page.say("Volumes backed up (PVC snapshots)"), page.say("not part of this run: it changes no volume")
         ),
         Item(
-            bool(facts.plan.revision.number),
+            bool(facts.part.revision.number),
             page.say("Target revision known"),
-            page.say("revision {number}", number=facts.plan.revision.number),
+            page.say("revision {number}", number=facts.part.revision.number),
         ),
     ]
 
@@ -70,10 +70,10 @@ def _rollback(page: Writer, facts: Facts) -> list[Item]:
     complete = bool(facts.steps) and all(fact.state in DONE for fact in facts.steps)
     left = page.say("not all steps were done")
     foreign = page.say("not part of this run")
-    used = registry.get(facts.plan.mechanism)
+    used = registry.get(facts.part.mechanism)
 
     def line(one: Mechanism) -> Item:
-        text = page.say(one.words.line(facts.plan.target.kind))
+        text = page.say(one.words.line(facts.part.target.kind))
         if one.name == used.name:
             return Item(complete, text, "" if complete else left)
         covered = used.words.covers.get(one.name)

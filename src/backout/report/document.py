@@ -10,8 +10,16 @@ from backout.report.writer import Writer
 
 
 def write(run: Run, events: list[RunEvent], lang: str) -> str:
-    """The whole report."""
-    facts, page = Facts(run, events), Writer(lang)
+    """The whole report: of an operation of several parts, each part after the other."""
+    page = Writer(lang)
+    for number, part in enumerate(run.operation.parts):
+        if number:
+            page.line()
+        _part(page, Facts(run, events, part))
+    return page.text()
+
+
+def _part(page: Writer, facts: Facts) -> None:
     head.title(page, facts)
     head.summary(page, facts)
     head.timeline(page, facts)
@@ -25,4 +33,3 @@ def write(run: Run, events: list[RunEvent], lang: str) -> str:
     after.redeployment(page, facts)
     after.undo(page, facts)
     after.footer(page, facts)
-    return page.text()

@@ -11,8 +11,9 @@ import msgspec
 
 from backout.model.evidence import Evidence, Problem, Symptom
 from backout.model.message import Message
-from backout.model.plan import Step
-from backout.model.run import Run, RunEvent
+from backout.model.part import Part, Step
+from backout.model.run import ENDED, Run, RunEvent, RunState
+from backout.model.verdict import Verdict, judge
 
 StepState = Literal["changed", "already", "earlier", "failed", "cut", "not-begun"]
 
@@ -32,25 +33,27 @@ class StepFact(msgspec.Struct, frozen=True):
 
 
 class Facts:
-    """Derived from one run."""
+    """Derived from one run, for one part of its operation."""
 
-    def __init__(self, run: Run, events: Sequence[RunEvent]) -> None:
+    def __init__(self, run: Run, events: Sequence[RunEvent], part: Part) -> None:
         self.run = run
-        self.plan = run.plan
-        self.events = list(events)
-        self.problems: tuple[Problem, ...] = run.plan.problems
+        self.part = part
+        self.events = [event for event in events if event.part in ("", part.id)]
+        self.problems: tuple[Problem, ...] = part.problems
         suspects = [problem.suspect for problem in self.problems if problem.suspect is not None]
         self.suspect = max(suspects, key=lambda entry: entry.at, default=None)
         self.changed_at = self.suspect.at if self.suspect else None
         since = [symptom.since for symptom in self.symptoms if symptom.since]
         self.first_symptom = min(since, default=None)
-        self.detected = run.plan.made_at
+        self.detected = run.operation.made_at
         self.started = self._at("run-started") or run.started
         self.interruptions = sum(1 for event in self.events if event.type == "resumed")
         verdict = self._last("verdict")
         self.judged = verdict.at if verdict else None
-        self.recovered = self.judged if run.state == "recovered" else None
-        self.steps = [self._step(step) for step in run.plan.steps]
+        self.steps = [self._step(step) for step in part.steps]
+        self.verdict = self._verdict()
+        self.state = self._state()
+        self.recovered = self.judged if self.state == "recovered" else None
 
     @property
     def symptoms(self) -> list[Symptom]:
@@ -80,7 +83,7 @@ class Facts:
     @property
     def undoing(self) -> bool:
         """True when the run takes back another."""
-        return bool(self.run.undo_of or self.plan.undo_of)
+        return bool(self.run.undo_of or self.run.operation.undo_of)
 
     @property
     def wrote(self) -> bool:
@@ -91,13 +94,28 @@ class Facts:
 
     def checks(self, *codes: str) -> list[str]:
         """The statuses of the measured checks with one of the codes."""
-        verdict = self.run.verdict
-        return [check.status for check in verdict.checks if check.code in codes] if verdict else []
+        return [check.status for check in self.verdict.checks if check.code in codes] if self.verdict else []
 
     def holds(self, *codes: str) -> bool | None:
         """True when all such checks passed, False when one did not, None when none was measured."""
         found = self.checks(*codes)
         return None if not found else set(found) == {"pass"}
+
+    def _verdict(self) -> Verdict | None:
+        """What was measured of this part."""
+        whole = self.run.verdict
+        if whole is None or len(self.run.operation.parts) == 1:
+            return whole
+        mine = tuple(check for check in whole.checks if check.part == self.part.id)
+        return judge(mine, whole.at, whole.soak) if mine else None
+
+    def _state(self) -> RunState:
+        """How it stands with this part: where the run ended over another one, that is not this one's end."""
+        if len(self.run.operation.parts) == 1 or self.run.state not in ENDED:
+            return self.run.state
+        if self.verdict is not None:
+            return self.verdict.outcome
+        return "aborted" if self.run.state == "aborted" else "failed"
 
     def _step(self, step: Step) -> StepFact:
         mine = [event for event in self.events if event.step == step.id]

@@ -11,8 +11,8 @@ from backout.report.writer import Safe, Writer, moment
 
 def title(page: Writer, facts: Facts) -> None:
     """``# Recovered: helm/thanos went back to revision 2``."""
-    target, number = str(facts.plan.target), facts.plan.revision.number
-    state = facts.run.state
+    target, number = str(facts.part.target), facts.part.revision.number
+    state = facts.state
     if facts.undoing and state == "recovered":
         text = page.say(
             "Taken back: {target} has its content from revision {number} again", target=target, number=number
@@ -54,31 +54,31 @@ def title(page: Writer, facts: Facts) -> None:
 
 def summary(page: Writer, facts: Facts) -> None:
     """Five lines: what broke, why, what was done, how it stands, how long it took."""
-    plan, run = facts.plan, facts.run
+    part, run = facts.part, facts.run
     page.bullet(
         f"**{page.say('What')}**: "
         + page.say(
             "{target} in namespace {namespace} of cluster {cluster}.",
-            target=str(plan.target),
-            namespace=plan.namespace,
-            cluster=plan.cluster,
+            target=str(part.target),
+            namespace=part.scope.namespace,
+            cluster=part.scope.cluster,
         )
         + (f" {_serving(page, facts)}" if _serving(page, facts) else "")
     )
-    page.bullet(f"**{page.say('Cause')}**: {page.say(plan.cause)}")
+    page.bullet(f"**{page.say('Cause')}**: {page.say(part.cause)}")
     page.bullet(f"**{page.say('Done')}**: {_done(page, facts)}")
     page.bullet(f"**{page.say('Now')}**: {_now(page, facts)}")
     page.bullet(f"**{page.say('Time')}**: {_time(page, facts)}")
     if run.failure is not None:
         page.line()
         page.line(f"> {page.say(run.failure.message)}")
-        for label, part in (
+        for label, words in (
             ("Expected", run.failure.expected),
             ("Found", run.failure.found),
             ("Next", run.failure.hint),
         ):
-            if part is not None and part.text:
-                page.line(f"> {_label(page, label)}: {page.say(part)}")
+            if words is not None and words.text:
+                page.line(f"> {_label(page, label)}: {page.say(words)}")
 
 
 def _label(page: Writer, name: str) -> str:
@@ -109,9 +109,9 @@ def _done(page: Writer, facts: Facts) -> str:
 
 
 def _now(page: Writer, facts: Facts) -> str:
-    verdict = facts.run.verdict
+    verdict = facts.verdict
     if verdict is None:
-        if facts.run.state == "failed" and not facts.wrote:
+        if facts.state == "failed" and not facts.wrote:
             return page.say("Nothing was written; the cluster is as it was found.")
         return page.say("Not verified: no check was measured in this run.")
     good = sum(1 for check in verdict.checks if check.status == "pass")

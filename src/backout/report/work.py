@@ -15,9 +15,9 @@ _MANY_FIELDS = 40
 def steps(page: Writer, facts: Facts) -> None:
     """Each step: changed, already so, failed, not begun."""
     page.heading(page.say("What was done"))
-    if facts.plan.why_good and not facts.undoing:
-        page.line(page.say("Back to revision {number}, because:", number=facts.plan.revision.number))
-        for reason in facts.plan.why_good:
+    if facts.part.why_good and not facts.undoing:
+        page.line(page.say("Back to revision {number}, because:", number=facts.part.revision.number))
+        for reason in facts.part.why_good:
             page.bullet(page.say(reason))
         page.line()
     rows = []
@@ -78,7 +78,7 @@ def _state(page: Writer, state: StepState) -> str:
 
 def changes(page: Writer, facts: Facts) -> None:
     """The diff, as it was approved."""
-    effective = facts.plan.changes.effective
+    effective = facts.part.changes.effective
     if facts.wrote:
         page.heading(page.say("Diff of the plan that was carried out"))
     else:
@@ -95,7 +95,7 @@ def changes(page: Writer, facts: Facts) -> None:
             page.bullet(page.say("and {count} more fields", count=len(change.fields) - _MANY_FIELDS), 1)
         for note in change.notes:
             page.bullet(page.say(note), 1)
-    for note in facts.plan.changes.notes:
+    for note in facts.part.changes.notes:
         page.bullet(page.say(note))
 
 
@@ -112,7 +112,7 @@ def _action(page: Writer, action: Action) -> str:
 def verdict(page: Writer, facts: Facts) -> None:
     """Each check with its measured value."""
     page.heading(page.say("Verification"))
-    found = facts.run.verdict
+    found = facts.verdict
     if found is None:
         page.line(page.say("Nothing was measured in this run."))
         return

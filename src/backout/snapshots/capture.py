@@ -22,7 +22,8 @@ import pyrage
 from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader, Object, find
 from backout.errors import AccessDenied, CaptureError
 from backout.model.decoding import UNREADABLE
-from backout.model.plan import ClusterIdentity, Plan
+from backout.model.part import Part
+from backout.model.scope import ClusterIdentity
 from backout.model.target import WORKLOADS, ObjectRef
 from backout.snapshots.identity import identities, identity
 from backout.snapshots.place import data_folder, private_folder, written
@@ -68,6 +69,11 @@ class CaptureStore:
     def path(self, run: str) -> Path:
         """Where the capture of a run is."""
         return self.folder / "captures" / f"{run}.capture"
+
+    @staticmethod
+    def is_of(file: Path, run: str) -> bool:
+        """Whether the name of ``file`` is that of a capture of the run."""
+        return file.name.startswith(f"{run}.") and file.suffix == ".capture"
 
     def _folders(self) -> None:
         private_folder(self.folder)
@@ -148,8 +154,8 @@ class CaptureStore:
             raise CaptureError("The capture of run {run} is damaged inside.", run=run) from error
 
 
-async def capture(cluster: ClusterReader, plan: Plan, run: str) -> Capture:
-    """Reads everything that the plan touches or destroys, as it is now; writes nothing.
+async def capture(cluster: ClusterReader, part: Part, run: str) -> Capture:
+    """Reads everything that the part touches or destroys, as it is now; writes nothing.
 
     Taken are: the objects of the diff, what steps destroy, the target and the workloads that the checks name, and for a
     Helm release all of its records.
@@ -159,7 +165,7 @@ async def capture(cluster: ClusterReader, plan: Plan, run: str) -> Capture:
     """
     objects: dict[tuple[str, str, str, str], Object] = {}
     absent: list[Absent] = []
-    refs = list(_refs(plan))
+    refs = list(_refs(part))
     asked = await asyncio.gather(*(find(cluster, ref) for ref in refs), return_exceptions=True)
     for ref, found in zip(refs, asked, strict=True):
         if isinstance(found, BaseException):
@@ -168,14 +174,14 @@ async def capture(cluster: ClusterReader, plan: Plan, run: str) -> Capture:
             absent.append(Absent(ref))
         else:
             objects[(ref.api_version, ref.kind, ref.namespace, ref.name)] = found
-    if plan.target.kind == "helm":
-        for record in await helm_records(cluster, plan.target.name, plan.namespace):
+    if part.target.kind == "helm":
+        for record in await helm_records(cluster, part.target.name, part.scope.namespace):
             meta = record["metadata"]
             objects[("v1", record.get("kind", "Secret"), meta["namespace"], meta["name"])] = record
     return Capture(
         run=run,
-        cluster=plan.cluster,
-        identity=plan.identity,
+        cluster=part.scope.cluster,
+        identity=part.scope.identity,
         at=datetime.now(UTC),
         objects=tuple(_plain(obj) for obj in objects.values()),
         absent=tuple(absent),
@@ -212,16 +218,16 @@ def captured_object(captured: Capture, ref: ObjectRef) -> Object:
     raise CaptureError("The capture of run {run} does not hold {object}.", run=captured.run, object=str(ref))
 
 
-def _refs(plan: Plan) -> Iterable[ObjectRef]:
+def _refs(part: Part) -> Iterable[ObjectRef]:
     seen: set[ObjectRef] = set()
-    wanted = [change.ref for change in plan.changes.objects]
-    wanted += [ref for step in plan.steps for ref in step.destroys]
-    if plan.target.kind in WORKLOADS:
-        wanted.append(ObjectRef("apps/v1", WORKLOADS[plan.target.kind], plan.target.name, plan.target.namespace))
-    for check in plan.checks:
+    wanted = [change.ref for change in part.changes.objects]
+    wanted += [ref for step in part.steps for ref in step.destroys]
+    if part.target.kind in WORKLOADS:
+        wanted.append(ObjectRef("apps/v1", WORKLOADS[part.target.kind], part.target.name, part.target.namespace))
+    for check in part.checks:
         if check.target.kind in WORKLOADS:
             kind = WORKLOADS[check.target.kind]
-            wanted.append(ObjectRef("apps/v1", kind, check.target.name, check.target.namespace or plan.namespace))
+            wanted.append(ObjectRef("apps/v1", kind, check.target.name, check.target.namespace or part.scope.namespace))
     for ref in wanted:
         plain = msgspec.structs.replace(ref, uid="")
         if plain not in seen:

@@ -18,7 +18,7 @@ from backout.errors import AccessDenied, AlreadyExists, BackoutError, Conflict, 
 from backout.kube.sanitise import controller, helm_record_name, sanitise
 from backout.model.change import FieldChange
 from backout.model.message import Message, msg
-from backout.model.plan import Access
+from backout.model.part import Access
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef
 from backout.snapshots.autoscaled import Autoscaler, Scalers, keeps_replicas, replicas_of, with_replicas_of

@@ -11,7 +11,7 @@ from backout.errors import AccessDenied, ObjectNotFound
 from backout.kube.projections import Meta, Projection, TemplateMeta
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.message import msg
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.model.target import WORKLOADS, Target
 from backout.verify.pods import matches
 

@@ -13,7 +13,7 @@ from backout.kube.references import of_ingress
 from backout.mechanisms.common.measuring import namespace_of
 from backout.model.measured import Measured, failed, listed, passed
 from backout.model.message import msg
-from backout.model.plan import Check
+from backout.model.part import Check
 
 _ISSUED = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer", "kubernetes.io/tls-acme")
 

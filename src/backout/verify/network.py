@@ -12,7 +12,7 @@ from backout.errors import BackoutError, ObjectNotFound
 from backout.mechanisms.common.measuring import namespace_of
 from backout.model.measured import Measured, failed, passed, unknown
 from backout.model.message import Message, msg
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.probes.ingress import Answer, ask
 from backout.probes.service import Connection, connection, port_of
 

@@ -8,7 +8,7 @@ from backout.kube.names import SERVICE_OF_SLICE
 from backout.mechanisms.common.measuring import namespace_of, revision_in_force
 from backout.model.measured import Measured, failed, listed, passed, unknown
 from backout.model.message import msg
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.model.target import ObjectRef
 from backout.verify.pods import find_workload, matches, selected, terminating, workload_of
 from backout.verify.scene import Scene, restart_counts

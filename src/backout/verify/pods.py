@@ -10,7 +10,7 @@ from backout.kube.pod_health import finished_of
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.workloads import controller_uid
 from backout.mechanisms.common.measuring import namespace_of
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.verify.scene import Scene
 
 _KINDS = {kind.lower(): kind for kind in WORKLOAD_RESOURCES}

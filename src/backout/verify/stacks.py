@@ -8,7 +8,7 @@ from backout.errors import AccessDenied, ObjectNotFound
 from backout.mechanisms.common.measuring import namespace_of
 from backout.model.measured import Measured, failed, passed, unknown
 from backout.model.message import Message, msg
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.model.settings import CheckSettings, Settings
 from backout.model.target import Target
 from backout.probes.ingress import fetch

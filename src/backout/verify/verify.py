@@ -26,7 +26,7 @@ from backout.mechanisms.common.measuring import namespace_of
 from backout.mechanisms.port import Measure
 from backout.model.measured import Measured, unknown, unmeasured
 from backout.model.message import msg
-from backout.model.plan import Access, Check
+from backout.model.part import Access, Check
 from backout.model.verdict import CheckResult, Verdict, judge
 from backout.verify import ingresses, network, others, stacks, workloads
 from backout.verify.pods import workload_of

@@ -15,7 +15,7 @@ from backout.kube.workloads import revision_in_force
 from backout.mechanisms.common.measuring import namespace_of
 from backout.model.measured import Measured, failed, listed, passed, unknown
 from backout.model.message import msg
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.verify.pods import find_workload, pods_of, selected, terminating, workload_of
 from backout.verify.scene import Scene
 

@@ -17,7 +17,7 @@ from backout.cluster.port import ClusterReader
 from backout.engine.wire import of_house
 from backout.errors import CaptureError, StorageUnreachable
 from backout.model.message import Message, msg
-from backout.model.plan import Plan
+from backout.model.part import Part
 from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Snapshot
 from backout.snapshots.collect import About, take
@@ -60,7 +60,7 @@ class RunSnapshots:
         """False when the configuration wants none."""
         return self._settings.before_run != "never"
 
-    async def take(self, cluster: ClusterReader, plan: Plan, run: str, actor: str) -> Kept:
+    async def take(self, cluster: ClusterReader, part: Part, run: str, actor: str) -> Kept:
         """Takes the snapshot, or finds the one that an earlier attempt of this run completed.
 
         Raises:
@@ -69,7 +69,7 @@ class RunSnapshots:
         must = self._settings.before_run == "always"
         try:
             async with asyncio.timeout(None if must else self._patience):
-                return await self._take(cluster, plan, run, actor, None if must else self._answer)
+                return await self._take(cluster, part, run, actor, None if must else self._answer)
         except TimeoutError:
             why = msg("It was not done within {seconds} s.", seconds=round(self._patience))
         except Exception as error:
@@ -79,31 +79,31 @@ class RunSnapshots:
         if must:
             raise CaptureError(
                 "No snapshot of namespace {namespace} could be taken, so nothing was written: {why}",
-                namespace=plan.namespace,
+                namespace=part.scope.namespace,
                 why=why.text,
                 hint="Mend that; or set snapshots.before_run to if-possible: what the plan touches is kept anyway.",
             )
         return Kept(why=why)
 
-    async def _take(self, cluster: ClusterReader, plan: Plan, run: str, actor: str, answer: float | None) -> Kept:
+    async def _take(self, cluster: ClusterReader, part: Part, run: str, actor: str, answer: float | None) -> Kept:
         found = await self._open(answer)
         repository = found.repository
         try:
             self._opened(found)
             identity = await cluster.identity()
-            for snapshot in await repository.snapshots(identity, plan.namespace):
+            for snapshot in await repository.snapshots(identity, part.scope.namespace):
                 if snapshot.run == run and snapshot.kind == "run" and not snapshot.imported_from:
                     return Kept(snapshot=snapshot)
-            broken = bool(plan.problems)
+            broken = bool(part.problems)
             about = About(
                 kind="run",
                 run=run,
                 actor=actor,
                 incident=broken,
                 healthy=False if broken else None,
-                message=f"before {plan.target} went back to revision {plan.revision.number}",
+                message=f"before {part.target} went back to revision {part.revision.number}",
             )
-            taken = await take(cluster, repository, plan.namespace, about)
+            taken = await take(cluster, repository, part.scope.namespace, about)
             return Kept(snapshot=taken.snapshot, written=taken.written, unread=taken.unread)
         finally:
             await repository.close()

@@ -14,8 +14,10 @@ from backout.mechanisms import registry
 from backout.mechanisms.port import Options
 from backout.model.evidence import Problem
 from backout.model.message import Message, msg
-from backout.model.plan import ClusterIdentity, Plan, Risk
+from backout.model.operation import Operation
+from backout.model.part import Part, Risk
 from backout.model.revision import Revision
+from backout.model.scope import ClusterIdentity, ClusterScope
 from backout.model.settings import Settings
 from backout.model.target import Target
 from backout.planning.choice import Choice, choose
@@ -33,7 +35,7 @@ def mechanism_of(target: Target) -> str:
     return registry.name_of(target.kind)
 
 
-async def make_plan(
+async def make_operation(
     cluster: ClusterReader,
     target: Target,
     *,
@@ -42,8 +44,8 @@ async def make_plan(
     problems: Sequence[Problem] = (),
     settings: Settings | None = None,
     hooks: bool = True,
-) -> Plan:
-    """The sealed plan that takes ``target`` back to its last good revision, or to the one that ``to`` names.
+) -> Operation:
+    """The sealed operation of one part: ``target`` back to its last good revision, or to the one that ``to`` names.
 
     Without ``hooks``, Helm runs none.
 
@@ -71,27 +73,24 @@ async def make_plan(
     draft = reading.draft(choice.revision)
     checks = [*draft.checks, *stack_checks(settings, cluster.name, target.namespace)]
     mine = tuple(problem for problem in problems if problem.target == target)
-    return seal(
-        Plan(
-            cluster=cluster.name,
-            identity=identity,
-            namespace=target.namespace,
-            made_at=made_at,
-            target=target,
-            mechanism=name,
-            cause=_cause(mine, choice),
-            current=choice.current,
-            revision=choice.revision,
-            why_good=choice.why,
-            problems=mine,
-            steps=draft.steps,
-            changes=draft.changes,
-            risks=(*_choice_risks(choice), *_identity_risks(identity), *draft.risks),
-            checks=tuple(checks),
-            access=rights(draft.access, target, draft.changes, checks),
-            soak=settings.verify.soak,
-        )
+    part = Part(
+        id=str(target),
+        scope=ClusterScope(cluster=cluster.name, namespace=target.namespace, identity=identity),
+        target=target,
+        mechanism=name,
+        cause=_cause(mine, choice),
+        current=choice.current,
+        revision=choice.revision,
+        why_good=choice.why,
+        problems=mine,
+        steps=draft.steps,
+        changes=draft.changes,
+        risks=(*_choice_risks(choice), *_identity_risks(identity), *draft.risks),
+        checks=tuple(checks),
+        access=rights(draft.access, target, draft.changes, checks),
+        soak=settings.verify.soak,
     )
+    return seal(Operation(made_at=made_at, parts=(part,)))
 
 
 def _cause(problems: Sequence[Problem], choice: Choice) -> Message:

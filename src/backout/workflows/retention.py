@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from backout.engine.store.port import RunStore, RunSummary
+from backout.engine.store.port import Aim, RunStore, RunSummary
 from backout.errors import BackoutError
 from backout.model.run import ENDED, changed_steps
 from backout.snapshots.capture import CaptureStore
-from backout.workflows.undo import undo_plan
+from backout.workflows.undo import undo_operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,12 @@ def choose(store: RunStore, policy: Policy, captures: CaptureStore, now: datetim
     needed = {run.id for run in unfinished} | {run.undo_of for run in unfinished}
     oldest = now - policy.younger_than if policy.younger_than is not None else None
     going, undoable, recent = [], [], 0
-    settled: set[tuple[str, str, str]] = set()
+    settled: set[Aim] = set()
     for number, run in enumerate(summaries):
         # Only the last run that changed a target can be taken back: a compensation expects what its run had left.
-        what = (run.cluster, run.namespace, run.target)
-        last = what not in settled and bool(changed_steps(store.events(run.id)))
+        last = not settled.issuperset(run.aims) and bool(changed_steps(store.events(run.id)))
         if last:
-            settled.add(what)
+            settled.update(run.aims)
         if run.id in needed:
             continue
         if number < policy.last or (oldest is not None and run.started > oldest):
@@ -90,9 +89,9 @@ def prune(
     def still() -> list[RunSummary]:
         return [run for run in choose(store, policy, captures, now).going if run.id in asked]
 
-    def first(run: str, path: str) -> None:
-        for file in {captures.path(run), *([Path(path)] if path else [])}:
-            if file.name != captures.path(run).name:
+    def first(run: str, paths: Sequence[str]) -> None:
+        for file in {captures.path(run), *map(Path, paths)}:
+            if not CaptureStore.is_of(file, run):
                 continue
             with suppress(OSError):
                 size = file.stat().st_size
@@ -105,7 +104,7 @@ def prune(
 
 def _can_be_undone(store: RunStore, run: str, captures: CaptureStore, now: datetime) -> bool:
     try:
-        undo_plan(store.get(run), store.events(run), now, captures, store.capture_digest(run))
+        undo_operation(store.get(run), store.events(run), now, captures)
     except BackoutError:
         return False
     return True

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from backout.cluster.port import CONFIGMAPS, LEASES, SECRETS, Resource
 from backout.mechanisms import registry
 from backout.model.change import Changes
-from backout.model.plan import Access, Check
+from backout.model.part import Access, Check
 from backout.model.target import Target
 from backout.verify.verify import views
 

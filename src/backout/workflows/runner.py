@@ -9,22 +9,24 @@ from backout.engine.port import Engine, Workflow
 from backout.engine.store.naming import new_run_id
 from backout.engine.store.port import RunStore
 from backout.errors import RefusedError
-from backout.model.plan import Plan
+from backout.model.operation import Operation
 from backout.model.run import ENDED, Run
-from backout.workflows import rollback_v1
+from backout.workflows import operation_v1
+from backout.workflows.part_stages import raised
 from backout.workflows.services import Services, utc_now
-from backout.workflows.stages import raised
 
 
 def workflows(services: Services) -> Mapping[str, Workflow]:
     """Every workflow that a run of this or an earlier version may need."""
-    return {rollback_v1.NAME: rollback_v1.bind(services)}
+    return {operation_v1.NAME: operation_v1.bind(services)}
 
 
-def new_run(store: RunStore, plan: Plan, actor: str) -> Run:
-    """Keeps a new run of a sealed plan, not begun yet."""
+def new_run(store: RunStore, operation: Operation, actor: str) -> Run:
+    """Keeps a new run of a sealed operation, not begun yet."""
     now = utc_now()
-    run = Run(id=new_run_id(now), state="pending", plan=plan, started=now, actor=actor, undo_of=plan.undo_of)
+    run = Run(
+        id=new_run_id(now), state="pending", operation=operation, started=now, actor=actor, undo_of=operation.undo_of
+    )
     store.create(run)
     return run
 
@@ -57,7 +59,7 @@ async def go_on(engine: Engine, store: RunStore, run: str) -> Run:
 
 
 async def _execute(engine: Engine, store: RunStore, run: str) -> Run:
-    answer = await engine.start(rollback_v1.NAME, run, {"plan": store.get(run).plan.hash})
+    answer = await engine.start(operation_v1.NAME, run, {"operation": store.get(run).operation.hash})
     if failure := raised(answer):
         raise failure
     return store.get(run)

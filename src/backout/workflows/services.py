@@ -7,20 +7,23 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from backout.cluster.port import Cluster, HeldLease
+from backout.cluster.port import Cluster
 from backout.engine.store.naming import new_process_id
 from backout.engine.store.port import RunStore
 from backout.errors import LeaseLost
 from backout.mechanisms import registry
 from backout.mechanisms.port import Effect
 from backout.model.message import Message
-from backout.model.plan import Plan, Step
-from backout.model.run import RunEvent
+from backout.model.part import Part, Step
+from backout.scopes.port import HeldLock, ScopeHandle, Scopes
 from backout.snapshots.capture import CaptureStore
 from backout.verify.verify import SETTLE
 from backout.workflows.before import RunSnapshots
+
+if TYPE_CHECKING:
+    from backout.workflows.telling import Story
 
 
 def utc_now() -> datetime:
@@ -32,14 +35,14 @@ def utc_now() -> datetime:
 class Services:
     """The outside, for runs of this process.
 
-    ``cluster_of`` gives the connection for a plan; ``snapshots`` takes the one before the first write, None none;
+    ``scopes`` opens where the parts act; ``snapshots`` takes the one before the first write, None none;
     ``effect_of`` gives the effect of an action; ``life`` names this process in the keys of events, so that another
     attempt after a crash is another event.
     """
 
     store: RunStore
     captures: CaptureStore
-    cluster_of: Callable[[Plan], Cluster]
+    scopes: Scopes
     snapshots: RunSnapshots | None = None
     effect_of: Callable[[str], Effect] = registry.effect
     settle: float = SETTLE
@@ -47,37 +50,37 @@ class Services:
     life: str = field(default_factory=new_process_id)
 
 
-class LeaseHolder:
-    """The lease of one run in this process: taken when it is first needed, taken again after a resume."""
+class LockHolder:
+    """The lock of one part in this process: taken when it is first needed, taken again after a resume."""
 
-    def __init__(self, services: Services, run: str, plan: Plan, actor: str) -> None:
-        self._services = services
+    def __init__(self, services: Services, run: str, part: Part, scope: ScopeHandle, actor: str) -> None:
+        self._store = services.store
         self._run = run
-        self._plan = plan
+        self._part = part
+        self._scope = scope
         self._actor = actor
-        self._held: HeldLease | None = None
-        self._context: AbstractAsyncContextManager[HeldLease] | None = None
+        self._held: HeldLock | None = None
+        self._context: AbstractAsyncContextManager[HeldLock] | None = None
 
-    async def ensure(self) -> HeldLease:
-        """The lease, taken now if this process does not hold it yet.
+    async def ensure(self) -> HeldLock:
+        """The lock, taken now if this process does not hold it yet.
 
         Raises:
             LockedError: another run has it.
         """
         if self._held is None:
-            context = self._services.cluster_of(self._plan).lease(
-                str(self._plan.target),
-                self._plan.namespace,
+            context = self._scope.lock(
+                str(self._part.target),
                 holder=self._run,
-                about={"actor": self._actor, "about": f"back to revision {self._plan.revision.number}"},
+                about={"actor": self._actor, "about": f"back to revision {self._part.revision.number}"},
             )
             self._held = await context.__aenter__()
             self._context = context
-            self._services.store.raise_token(self._run, self._held.token)
+            self._store.raise_token(self._run, self._part.id, self._held.token)
         return self._held
 
     async def confirm(self) -> None:
-        """Right before a write: the lease is still ours, and no later process of this run took it.
+        """Right before a write: the lock is still ours, and no later process of this run took it.
 
         Raises:
             LeaseLost: write nothing more.
@@ -85,7 +88,7 @@ class LeaseHolder:
         held = await self.ensure()
         try:
             await held.confirm()
-            if self._services.store.token(self._run) > held.token:
+            if self._store.token(self._run, self._part.id) > held.token:
                 raise LeaseLost(
                     "Another process goes on with run {run}. Nothing more is written here.",
                     run=self._run,
@@ -105,28 +108,19 @@ class LeaseHolder:
 class EffectContext:
     """What an effect gets beside its step; see `mechanisms.port.StepContext`."""
 
-    def __init__(self, services: Services, lease: LeaseHolder, run: str, plan: Plan, step: Step) -> None:
-        self.cluster = services.cluster_of(plan)
-        self.run = run
+    def __init__(self, story: Story, lock: LockHolder, cluster: Cluster, step: Step) -> None:
+        self.cluster = cluster
+        self.run = story.run
         self.wrote = False
-        self._services = services
-        self._lease = lease
+        self._story = story
+        self._lock = lock
         self._step = step
 
     async def guard(self) -> None:
-        """Confirms the lease; what comes after it is a write."""
-        await self._lease.confirm()
+        """Confirms the lock; what comes after it is a write."""
+        await self._lock.confirm()
         self.wrote = True
 
     def progress(self, message: Message, **data: Any) -> None:
         """An event of the run."""
-        self._services.store.record(
-            RunEvent(
-                run=self.run,
-                type="step-progress",
-                at=self._services.now(),
-                message=message,
-                step=self._step.id,
-                data=data,
-            )
-        )
+        self._story.tell("step-progress", message, step=self._step.id, **data)

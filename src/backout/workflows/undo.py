@@ -14,9 +14,11 @@ from backout.mechanisms import registry
 from backout.mechanisms.port import Undoing, as_recorded
 from backout.model.change import Action, Changes, FieldChange, ObjectChange
 from backout.model.message import Message, msg
-from backout.model.plan import Access, Check, Compensation, Plan, Risk, Step
-from backout.model.run import Run, RunEvent, changed_steps
+from backout.model.operation import Operation
+from backout.model.part import Access, Check, Compensation, Part, Risk, Step
+from backout.model.run import Run, RunEvent, capture_name, changed_steps
 from backout.planning.document import seal
+from backout.planning.order import in_order, reversed_needs
 from backout.snapshots.capture import CaptureStore
 from backout.workflows.rights import rights
 
@@ -29,11 +31,11 @@ _OPPOSITE: dict[Action, Action] = {
 }
 
 
-def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: CaptureStore, digest: str = "") -> Plan:
-    """Takes back what ``run`` changed. "Verified" then means: the content from before is in force, healthy or not.
+def undo_operation(run: Run, events: Sequence[RunEvent], made_at: datetime, captures: CaptureStore) -> Operation:
+    """Takes back what ``run`` changed, its parts in reverse order. "Verified" then means: the content from before is in
+    force, healthy or not.
 
-    ``captures`` and ``digest`` (the one that was recorded with the run) give the state before the run, which is read
-    only where no revision holds it.
+    ``captures`` give the state before the run, which is read only where no revision holds it.
 
     Raises:
         CaptureError: it is needed, and can't be read or does not hold what it must.
@@ -50,75 +52,93 @@ def undo_plan(run: Run, events: list[RunEvent], made_at: datetime, captures: Cap
         )
     if run.undone_by:
         raise RefusedError("Run {run} was taken back already, by run {other}.", run=run.id, other=run.undone_by)
-    before = run.plan.current
+    effective = changed_steps(events)
+    ordered = reversed(in_order(run.operation.parts))
+    touched = [part for part in ordered if any((part.id, step.id) in effective for step in part.steps)]
+    if not touched:
+        raise NothingToDo("Run {run} changed nothing.", run=run.id)
+    ways = {part.id: _way_back(part, {step for name, step in effective if name == part.id}) for part in touched}
+    going = [part for part in touched if ways[part.id][0]]
+    if not going:
+        raise RefusedError("Run {run} has no step that can be taken back.", run=run.id)
+    needs = reversed_needs(run.operation.parts, going)
+    parts = []
+    for part in going:
+        back, lasting = ways[part.id]
+        mine = [event for event in events if event.part == part.id]
+        parts.append(msgspec.structs.replace(_undone(run, part, back, lasting, mine, captures), needs=needs[part.id]))
+    stays = [risk for part in touched if part not in going for risk in _not_undone(part, ways[part.id][1])]
+    if stays:
+        parts[0] = msgspec.structs.replace(parts[0], risks=(*parts[0].risks, *stays))
+    return seal(Operation(made_at=made_at, parts=tuple(parts), undo_of=run.id))
+
+
+def _way_back(part: Part, effective: set[str]) -> tuple[list[Step], list[Step]]:
+    """Of the steps that changed something: those that are taken back, backwards, and those of which nothing lasts."""
+    touched = [step for step in part.steps if step.id in effective]
+    back = [step for step in reversed(touched) if step.compensation is not None]
+    back.sort(key=_undone_last)
+    return back, [step for step in touched if step.compensation is None]
+
+
+def _undone(
+    run: Run, part: Part, back: list[Step], lasting: list[Step], events: Sequence[RunEvent], captures: CaptureStore
+) -> Part:
+    """One part, the other way round.
+
+    Raises:
+        CaptureError: see `undo_operation`.
+        RefusedError: it does not say what was in force before.
+    """
+    before = part.current
     if before is None:
         raise RefusedError(
             "Run {run} can't be taken back: its plan does not say which revision was in force before.", run=run.id
         )
-    effective = changed_steps(events)
-    touched = [step for step in run.plan.steps if step.id in effective]
-    if not touched:
-        raise NothingToDo("Run {run} changed nothing.", run=run.id)
-    back = [step for step in reversed(touched) if step.compensation is not None]
-    back.sort(key=_undone_last)
-    if not back:
-        raise RefusedError("Run {run} has no step that can be taken back.", run=run.id)
-    lasting = [step for step in touched if step.compensation is None]
-    risks = [
-        Risk(
-            code="undo",
-            message=msg(
-                "This puts back the state before run {run}, which was broken: {cause}", run=run.id, cause=run.plan.cause
-            ),
-        ),
-        *(
-            Risk(
-                code="not-undone", message=msg("{step}: is not taken back, since nothing of it lasts.", step=step.title)
-            )
-            for step in lasting
-        ),
-    ]
-    risks += registry.of_kind(run.plan.target.kind).undo_risks(before)
-    risks += [Risk(code="not-undone", message=message) for message in _remains(lasting)]
-    changes = _other_way(run.plan.changes)
+    broken = msg("This puts back the state before run {run}, which was broken: {cause}", run=run.id, cause=part.cause)
+    changes = _other_way(part.changes)
+    noted = run.captures.get(part.id)
+    name = capture_name(run.id, run.operation, part)
+    undoing = Undoing(run.id, part.target, captures, name, noted.digest if noted else "")
     steps: list[Step] = []
     checks: list[Check] = []
-    undoing = Undoing(run.id, run.plan.target, captures, digest)
     for step in back:
-        reversed_step, more = _reversed(step, undoing, _made(events, step), run.plan.access)
+        reversed_step, more = _reversed(step, undoing, _made(events, step), part.access)
         steps.append(reversed_step)
         checks += more
-    return seal(
-        Plan(
-            cluster=run.plan.cluster,
-            identity=run.plan.identity,
-            namespace=run.plan.namespace,
-            made_at=made_at,
-            target=run.plan.target,
-            mechanism=run.plan.mechanism,
-            cause=msg("Run {run} is taken back.", run=run.id),
-            current=run.plan.revision,
-            revision=before,
-            why_good=(msg("It was in force before run {run}; that it was good is not claimed.", run=run.id),),
-            steps=tuple(steps),
-            changes=changes,
-            risks=tuple(risks),
-            checks=(
-                Check(
-                    code="revision-restored",
-                    target=run.plan.target,
-                    title=msg(
-                        "{target} has its content from before run {run}", target=str(run.plan.target), run=run.id
-                    ),
-                    params={"digest": before.digest, "number": before.number},
-                ),
-                *checks,
+    return Part(
+        id=part.id,
+        scope=part.scope,
+        target=part.target,
+        mechanism=part.mechanism,
+        cause=msg("Run {run} is taken back.", run=run.id),
+        current=part.revision,
+        revision=before,
+        why_good=(msg("It was in force before run {run}; that it was good is not claimed.", run=run.id),),
+        steps=tuple(steps),
+        changes=changes,
+        risks=(Risk(code="undo", message=broken), *_not_undone(part, lasting)),
+        checks=(
+            Check(
+                code="revision-restored",
+                target=part.target,
+                title=msg("{target} has its content from before run {run}", target=str(part.target), run=run.id),
+                params={"digest": before.digest, "number": before.number},
             ),
-            access=rights(_access(back, run.plan.access), run.plan.target, changes, ()),
-            soak=0.0,
-            undo_of=run.id,
-        )
+            *checks,
+        ),
+        access=rights(_access(back, part.access), part.target, changes, ()),
+        soak=0.0,
     )
+
+
+def _not_undone(part: Part, lasting: Sequence[Step]) -> list[Risk]:
+    """What stays as the run left it."""
+    stays = [msg("{step}: is not taken back, since nothing of it lasts.", step=step.title) for step in lasting]
+    risks = [Risk(code="not-undone", message=message) for message in stays]
+    if part.current is not None:
+        risks += registry.of_kind(part.target.kind).undo_risks(part.current)
+    return [*risks, *(Risk(code="not-undone", message=message) for message in _remains(lasting))]
 
 
 def _access(back: Sequence[Step], former: tuple[Access, ...]) -> set[Access]:
@@ -129,7 +149,7 @@ def _access(back: Sequence[Step], former: tuple[Access, ...]) -> set[Access]:
     return needed
 
 
-def _made(events: list[RunEvent], step: Step) -> dict[str, Any]:
+def _made(events: Sequence[RunEvent], step: Step) -> dict[str, Any]:
     """What the step says that it made, such as the uid of an object, so that no other is taken for it."""
     done = [event for event in events if event.type == "step-done" and event.step == step.id and "made" in event.data]
     return {"made": done[-1].data["made"]} if done else {}

@@ -13,7 +13,7 @@ from backout.cluster.client import connect
 from backout.mechanisms.helm.mechanism import HelmMechanism
 from backout.mechanisms.port import StepContext
 from backout.model.message import Message
-from backout.model.plan import Step
+from backout.model.part import Step
 
 
 async def main(kubeconfig: str, context: str, file: str) -> None:

@@ -19,7 +19,7 @@ from backout.cluster.client import KubernetesCluster, connect
 from backout.mechanisms.helm.mechanism import HelmMechanism
 from backout.mechanisms.port import PLAIN, Draft, Options, StepOutcome
 from backout.model.message import Message
-from backout.model.plan import Step
+from backout.model.part import Step
 from backout.model.revision import Revision
 from backout.model.target import Target
 from backout.tools.locate import locate

@@ -17,7 +17,7 @@ from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.mechanisms.port import Draft, Reading, StepOutcome
 from backout.mechanisms.workload.mechanism import WorkloadMechanism
 from backout.model.message import Message
-from backout.model.plan import Step
+from backout.model.part import Step
 from backout.model.revision import Revision
 from backout.model.target import Target
 

@@ -18,7 +18,8 @@ from backout.cluster.port import DEPLOYMENTS, PODS, STATEFULSETS, Object
 from backout.mechanisms import registry
 from backout.mechanisms.objects.history import resource_of
 from backout.mechanisms.port import StepOutcome
-from backout.model.plan import Plan, Step
+from backout.model.operation import Operation
+from backout.model.part import Part, Step
 from backout.model.revision import Revision
 from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Snapshot
@@ -27,7 +28,7 @@ from backout.snapshots import source
 from backout.snapshots.capture import CaptureStore, capture
 from backout.snapshots.collect import About, take
 from backout.snapshots.repository.opening import open_repository
-from backout.workflows.prepare import make_plan
+from backout.workflows.prepare import make_operation
 
 RUN = "run-of-the-test"
 IMAGE = "registry.example/app:1.0"
@@ -67,23 +68,23 @@ class World:
         finally:
             await found.repository.close()
 
-    async def plan(self, text: str, to: str = "") -> Plan:
+    async def plan(self, text: str, to: str = "") -> Part:
         """As a run has it: through the JSON in which it is stored."""
-        plan = await make_plan(self.port, self.target(text), made_at=datetime.now(UTC), to=to)
-        return msgspec.json.decode(msgspec.json.encode(plan), type=Plan)
+        plan = await make_operation(self.port, self.target(text), made_at=datetime.now(UTC), to=to)
+        return msgspec.json.decode(msgspec.json.encode(plan), type=Operation).parts[0]
 
     async def history(self, text: str) -> tuple[Revision, ...]:
         return (await registry.get("objects").read(self.port, self.target(text))).revisions
 
-    async def keep(self, plan: Plan) -> str:
+    async def keep(self, plan: Part) -> str:
         """Captures what the plan touches; the digest."""
         return CaptureStore().save(await capture(self.port, plan, RUN)).digest
 
-    async def carry_out(self, plan: Plan, *, stop_at: int = 0) -> tuple[list[StepOutcome], Context]:
+    async def carry_out(self, plan: Part, *, stop_at: int = 0) -> tuple[list[StepOutcome], Context]:
         context = Context(self.port, stop_at=stop_at)
         return [await registry.effect(step.action)(context, step) for step in plan.steps], context
 
-    async def undo(self, plan: Plan, digest: str) -> list[StepOutcome]:
+    async def undo(self, plan: Part, digest: str) -> list[StepOutcome]:
         """The compensations, as an undo orders them."""
         back = [step for step in reversed(plan.steps) if step.compensation is not None]
         back.sort(key=lambda step: step.action == "objects.restart")

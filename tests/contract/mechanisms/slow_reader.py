@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from backout.cluster.forwarding import ForwardingReader
 from backout.cluster.port import AccessAnswer, ClusterReader, Object, PatchType, Resource
-from backout.model.plan import Access
+from backout.model.part import Access
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from helm_world import World, wait
 
-from backout.model.plan import Step
+from backout.model.part import Step
 
 CHILD = Path(__file__).with_name("helm_child.py")
 

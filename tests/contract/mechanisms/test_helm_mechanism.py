@@ -16,7 +16,8 @@ from backout.changes.timeline import changes as ledger
 from backout.cluster.client import KubernetesCluster
 from backout.errors import Invalid, PreconditionFailed, RefusedError, ReleaseNotFound
 from backout.model.change import Changes
-from backout.model.plan import Access, ClusterIdentity, Risk, Step
+from backout.model.part import Access, Risk, Step
+from backout.model.scope import ClusterIdentity
 from backout.planning.choice import choose
 from backout.snapshots.capture import Capture, CaptureStore
 

@@ -26,19 +26,22 @@ from backout.errors import (
 )
 from backout.mechanisms.helm.mechanism import HelmMechanism
 from backout.mechanisms.port import Reading
-from backout.model.plan import ClusterIdentity, Plan, Step
+from backout.model.operation import Operation
+from backout.model.part import Part, Step
 from backout.model.revision import Revision
 from backout.model.run import Run, RunEvent
+from backout.model.scope import ClusterIdentity
 from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Snapshot
 from backout.planning.choice import choose
+from backout.planning.document import seal
 from backout.snapshots import source
 from backout.snapshots.capture import CaptureStore
 from backout.snapshots.collect import About, take
 from backout.snapshots.repository import Repository
 from backout.snapshots.repository.opening import open_repository
-from backout.workflows.prepare import make_plan
-from backout.workflows.undo import undo_plan
+from backout.workflows.prepare import make_operation
+from backout.workflows.undo import undo_operation
 
 RECORD = "sh.helm.release.v1." + RELEASE + ".v{}"
 DEPLOYMENT = "/apis/apps/v1/namespaces/{ns}/deployments/web"
@@ -86,16 +89,16 @@ def live(world: World) -> list[Revision]:
         return world.history()
 
 
-def planned(world: World, to: str = "") -> Plan:
+def planned(world: World, to: str = "") -> Part:
     """Through JSON, as it is kept."""
 
-    async def work(cluster: KubernetesCluster) -> Plan:
-        return await make_plan(cluster, world.target, made_at=datetime.now(UTC), to=to)
+    async def work(cluster: KubernetesCluster) -> Operation:
+        return await make_operation(cluster, world.target, made_at=datetime.now(UTC), to=to)
 
-    return msgspec.json.decode(msgspec.json.encode(world.use(work)), type=Plan)
+    return msgspec.json.decode(msgspec.json.encode(world.use(work)), type=Operation).parts[0]
 
 
-def step_of(plan: Plan, action: str) -> Step:
+def step_of(plan: Part, action: str) -> Step:
     return next(step for step in plan.steps if step.action == action)
 
 
@@ -104,17 +107,17 @@ def record(world: World, number: int) -> dict[str, Any] | None:
     return answer.ok() if answer.status == 200 else None
 
 
-def undone(plan: Plan, done: dict[str, dict[str, Any]], made: datetime | None = None) -> Plan:
+def undone(plan: Part, done: dict[str, dict[str, Any]], made: datetime | None = None) -> Part:
     """The plan that takes the steps of ``done`` back, which said that of themselves."""
     now = made or datetime.now(UTC)
-    run = Run(id="r1", state="failed", plan=plan, started=now)
+    run = Run(id="r1", state="failed", operation=seal(Operation(made_at=now, parts=(plan,))), started=now)
     events = [
-        RunEvent(run="r1", type=kind, at=now, message=plan.cause, step=step, data=data)
+        RunEvent(run="r1", type=kind, at=now, message=plan.cause, part=plan.id, step=step, data=data)
         for step, data in done.items()
         for kind in ("step-started", "step-done")
         if kind == "step-started" or data
     ]
-    return undo_plan(run, events, now, CaptureStore())
+    return undo_operation(run, events, now, CaptureStore()).parts[0]
 
 
 def test_the_good_revision_comes_back_from_the_snapshot_and_goes_again(world: World) -> None:

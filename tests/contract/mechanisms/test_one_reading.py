@@ -25,9 +25,9 @@ from backout.cluster.client import KubernetesCluster
 from backout.cluster.port import DEPLOYMENTS
 from backout.mechanisms import registry
 from backout.mechanisms.port import Options
-from backout.model.plan import Access
+from backout.model.part import Access
 from backout.model.target import Target
-from backout.workflows.prepare import make_plan
+from backout.workflows.prepare import make_operation
 
 MADE_AT = datetime(2026, 1, 1, tzinfo=UTC)
 TAKES = 6.0
@@ -40,7 +40,7 @@ OFTEN = 3
 
 async def planned(reader: SlowReader, target: Target, to: str) -> Any:
     """What a person would approve."""
-    return msgspec.to_builtins(await make_plan(reader, target, made_at=MADE_AT, to=to))
+    return msgspec.to_builtins(await make_operation(reader, target, made_at=MADE_AT, to=to))
 
 
 async def held(

@@ -14,7 +14,7 @@ from mechanism_helpers import BETTER, CRASH, GOOD, MISSING, WORKLOADS, Bench, Co
 from backout import errors
 from backout.cluster.port import PODS
 from backout.kube.pod_health import health_of
-from backout.model.plan import Step
+from backout.model.part import Step
 from backout.model.target import Target
 from backout.verify.defaults import workload_checks
 from backout.verify.verify import verify

@@ -17,7 +17,7 @@ from backout import errors
 from backout.cluster.client import KubernetesCluster, connect
 from backout.cluster.lease import lease_name
 from backout.cluster.port import CONFIGMAPS, LEASES, NAMESPACES, PODS, WatchEvent, find
-from backout.model.plan import Access
+from backout.model.part import Access
 from backout.model.target import ObjectRef
 
 Work = Callable[[KubernetesCluster], Awaitable[None]]

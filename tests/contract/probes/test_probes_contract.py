@@ -17,7 +17,7 @@ from backout.cluster.client import KubernetesCluster, connect
 from backout.cluster.port import CONFIGMAPS, INGRESSES, PODS, SERVICES, Object
 from backout.kube.references import references
 from backout.model.message import msg
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.model.target import Target
 from backout.model.verdict import CheckResult
 from backout.probes.ingress import ask

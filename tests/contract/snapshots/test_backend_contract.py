@@ -15,7 +15,7 @@ import pytest
 from s3_server import Server, s3_server
 
 from backout.errors import StorageError
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Entry, SnapshotDraft
 from backout.model.target import ObjectRef

@@ -15,7 +15,7 @@ import pytest
 from s3_server import Server, proxy, s3_server
 
 from backout.errors import ConfigError, StorageError, StorageUnreachable
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Entry, Snapshot, SnapshotDraft
 from backout.model.target import ObjectRef

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,9 +20,11 @@ from backout.engine.store.opening import open_store
 from backout.engine.store.port import RunStore, RunSummary
 from backout.errors import LockedError, RunNotFound, UsageError
 from backout.model.message import msg
-from backout.model.plan import ClusterIdentity, Plan
+from backout.model.operation import Operation
+from backout.model.part import Part
 from backout.model.revision import Revision
-from backout.model.run import Failure, Run, RunEvent, changed_steps
+from backout.model.run import CaptureNote, Failure, Run, RunEvent, changed_steps
+from backout.model.scope import ClusterIdentity, ClusterScope
 from backout.model.target import Target
 from backout.model.verdict import Verdict
 
@@ -53,24 +55,25 @@ def store(place: Place) -> RunStore:
     return place.open()
 
 
-def plan(hash: str = "sha256:1") -> Plan:
-    return Plan(
-        cluster="c",
-        identity=ClusterIdentity("u", "ca"),
-        namespace="ns",
-        made_at=T0,
+def part(id: str = "helm/thanos", cluster: str = "c", number: int = 2) -> Part:
+    return Part(
+        id=id,
+        scope=ClusterScope(cluster=cluster, namespace="ns", identity=ClusterIdentity("u", "ca")),
         mechanism="helm",
         steps=(),
         target=Target("helm", "thanos", "ns"),
         cause=msg("because of {what}", what="한글"),
-        revision=Revision(number=2, digest="d"),
-        hash=hash,
+        revision=Revision(number=number, digest="d"),
     )
+
+
+def plan(hash: str = "sha256:1", *parts: Part) -> Operation:
+    return Operation(made_at=T0, parts=parts or (part(),), hash=hash)
 
 
 def run(id: str = "r1", seconds: int = 0, hash: str = "sha256:1", **more: object) -> Run:
     at = T0 + timedelta(seconds=seconds)
-    return Run(id=id, state="pending", plan=plan(hash), started=at, actor="alice", **more)  # type: ignore[arg-type]
+    return Run(id=id, state="pending", operation=plan(hash), started=at, actor="alice", **more)  # type: ignore[arg-type]
 
 
 def event(key: str = "", type: str = "step-progress", id: str = "r1") -> RunEvent:
@@ -83,14 +86,16 @@ def test_a_run_is_read_back_as_it_was(store: RunStore, place: Place) -> None:
     assert store.get("r1") == run(), "the same id twice is the first"
     verdict = Verdict(outcome="recovered", checks=(), at=T0, soak=1.5)
     failure = Failure(code="x", exit_code=1, message=msg("y"))
-    store.update("r1", state="failed", ended=T0, verdict=verdict, failure=failure, capture=("/p", "sha256:f"))
+    store.update("r1", state="failed", ended=T0, verdict=verdict, failure=failure)
+    store.note_capture("r1", "helm/thanos", "/old", "sha256:e")
+    store.note_capture("r1", "helm/thanos", "/p", "sha256:f")
     store.update("r1", undone_by="r2")
     found = place.open(create=False).get("r1")
+    kept = {"helm/thanos": CaptureNote("/p", "sha256:f")}
     expected = msgspec.structs.replace(
-        run(), state="failed", ended=T0, verdict=verdict, failure=failure, capture="/p", undone_by="r2"
+        run(), state="failed", ended=T0, verdict=verdict, failure=failure, captures=kept, undone_by="r2"
     )
     assert found == expected
-    assert store.capture_digest("r1") == "sha256:f"
     store.update("r1", state="running")
     assert (store.get("r1").failure, store.get("r1").ended, store.get("r1").verdict) == (None, None, verdict)
 
@@ -100,7 +105,7 @@ def test_what_is_not_there(store: RunStore, place: Place) -> None:
         with pytest.raises(RunNotFound):
             missing()
     assert store.events("zzz") == []
-    assert (store.token("zzz"), store.capture_digest("zzz"), store.has_event("zzz", "k")) == (0, "", False)
+    assert (store.token("zzz", "p"), store.has_event("zzz", "k")) == (0, False)
     assert store.summaries() == []
 
 
@@ -163,6 +168,16 @@ def test_summaries_newest_first(store: RunStore) -> None:
         2,
         "alice",
     )
+
+
+def test_a_summary_of_several_parts_names_them_all(store: RunStore) -> None:
+    parts = (part("a"), part("b", "d", 7), part("c", "d"))
+    many = Run(id="many", state="pending", operation=plan("sha256:2", *parts), started=T0)
+    store.create(many)
+    assert store.get("many") == many
+    (found,) = store.summaries()
+    assert (found.cluster, found.namespace, found.target, found.revision) == ("c, d", "ns", "helm/thanos", 0)
+    assert [aim.cluster for aim in found.aims] == ["c", "d", "d"]
 
 
 def test_a_run_whose_process_is_gone_is_seen_as_interrupted(store: RunStore) -> None:
@@ -235,8 +250,11 @@ def test_aborts_stay_for_every_process(store: RunStore, place: Place) -> None:
 
 def test_tokens_only_rise(store: RunStore, place: Place) -> None:
     store.create(run())
-    assert [store.raise_token("r1", n) for n in (5, 3, 9)] == [5, 5, 9]
-    assert place.open().token("r1") == 9
+    assert [store.raise_token("r1", "a", n) for n in (5, 3, 9)] == [5, 5, 9]
+    assert store.raise_token("r1", "b", 2) == 2, "each part has a lock of its own"
+    store.note_capture("r1", "a", "/p", "sha256:f")
+    assert [place.open().token("r1", part) for part in ("a", "b", "c")] == [9, 2, 0]
+    assert store.get("r1").captures == {"a": CaptureNote("/p", "sha256:f")}
 
 
 def test_many_writers_lose_nothing(store: RunStore, place: Place) -> None:
@@ -258,27 +276,27 @@ def test_many_writers_lose_nothing(store: RunStore, place: Place) -> None:
     assert len({e.key for e in kept}) == len({e.seq for e in kept}) == 100
 
 
-def test_runs_go_whole_and_shared_plans_stay(store: RunStore, place: Place) -> None:
+def test_runs_go_whole_and_shared_operations_stay(store: RunStore, place: Place) -> None:
     store.create(run("old", hash="sha256:old"))
     store.create(run("new", 1))
     store.create(run("shares", 2))
     for id in ("old", "new", "shares"):
         store.record(event("a", id=id))
-    store.update("shares", capture=("/captures/shares", ""))
+    store.note_capture("shares", "p", "/captures/shares", "")
     store.owners.claim("shares", "host-1-boot-rand")
     store.owners.request_abort("shares")
-    told: list[tuple[str, str]] = []
+    told: list[tuple[str, list[str]]] = []
 
     def which() -> list[RunSummary]:
         return [s for s in store.summaries(-1) if s.id in ("old", "shares")]
 
-    gone = store.remove(which, lambda id, path: told.append((id, path)))
+    gone = store.remove(which, lambda id, paths: told.append((id, list(paths))))
     assert sorted(s.id for s in gone) == ["old", "shares"]
-    assert sorted(told) == [("old", ""), ("shares", "/captures/shares")]
+    assert sorted(told) == [("old", []), ("shares", ["/captures/shares"])]
     other = place.open()
     assert [s.id for s in other.summaries(-1)] == ["new"]
     assert (other.events("old"), other.events("shares"), len(other.events("new"))) == ([], [], 1)
-    assert other.get("new").plan == plan()
+    assert other.get("new").operation == plan()
     assert not other.owners.known("shares") and not other.owners.abort_requested("shares")
     assert other.owners.orphans() == []
 
@@ -287,7 +305,7 @@ def test_what_dies_before_the_record_of_one_goes_leaves_all(store: RunStore, pla
     for n in range(3):
         store.create(run(f"r{n}", n))
 
-    def dies(id: str, path: str) -> None:
+    def dies(id: str, paths: Sequence[str]) -> None:
         if id == "r1":
             raise KeyboardInterrupt
 
@@ -304,8 +322,8 @@ def test_what_a_store_tells_people_is_not_what_it_connects_to(store: RunStore) -
 
 
 def test_which_steps_may_have_changed_something() -> None:
-    def step(type: str, id: str, **data: object) -> RunEvent:
-        return RunEvent(run="r1", type=type, at=T0, message=msg("x"), step=id, data=data)
+    def step(type: str, id: str, part: str = "p", **data: object) -> RunEvent:
+        return RunEvent(run="r1", type=type, at=T0, message=msg("x"), part=part, step=id, data=data)
 
     events = [
         step("step-started", "looked"),
@@ -317,6 +335,7 @@ def test_which_steps_may_have_changed_something() -> None:
         step("step-started", "again"),
         step("step-done", "again", changed=False, earlier_attempt=True),
         step("step-started", "cut-off"),
+        step("step-done", "looked", "q", changed=True),
     ]
-    assert changed_steps(events) == {"wrote", "again", "cut-off"}
+    assert changed_steps(events) == {("p", "wrote"), ("p", "again"), ("p", "cut-off"), ("q", "looked")}
     assert changed_steps([]) == set()

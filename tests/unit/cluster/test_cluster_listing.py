@@ -15,7 +15,8 @@ from backout import errors
 from backout.cluster import identity
 from backout.cluster.port import PODS, WatchEvent
 from backout.cluster.reflector import Timing
-from backout.model.plan import Access, ClusterIdentity
+from backout.model.part import Access
+from backout.model.scope import ClusterIdentity
 
 
 class Meta(msgspec.Struct):

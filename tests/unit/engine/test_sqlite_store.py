@@ -19,33 +19,33 @@ from backout.engine.store.sqlite.file import prepare
 from backout.engine.store.sqlite.processes import ProcessLock, alive, sweep
 from backout.engine.store.sqlite.runs import SqliteRunStore
 from backout.engine.store.sqlite.schema import VERSION
-from backout.errors import ConfigError, StateError
+from backout.errors import ConfigError, RefusedError, StateError
 from backout.model.message import msg
-from backout.model.plan import ClusterIdentity, Plan
+from backout.model.operation import Operation
+from backout.model.part import Part
 from backout.model.revision import Revision
 from backout.model.run import Run, RunEvent
+from backout.model.scope import ClusterIdentity, ClusterScope
 from backout.model.target import Target
 
 T0 = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 
 
-def plan(hash: str = "sha256:1") -> Plan:
-    return Plan(
-        cluster="c",
-        identity=ClusterIdentity("u", "ca"),
-        namespace="ns",
-        made_at=T0,
+def plan(hash: str = "sha256:1") -> Operation:
+    part = Part(
+        id="helm/thanos",
+        scope=ClusterScope(cluster="c", namespace="ns", identity=ClusterIdentity("u", "ca")),
         mechanism="helm",
         steps=(),
         target=Target("helm", "thanos", "ns"),
         cause=msg("because of {what}", what="한글"),
         revision=Revision(number=2, digest="d"),
-        hash=hash,
     )
+    return Operation(made_at=T0, parts=(part,), hash=hash)
 
 
 def run(id: str = "r1", seconds: int = 0, **more: object) -> Run:
-    return Run(id=id, state="pending", plan=plan(), started=T0 + timedelta(seconds=seconds), actor="alice", **more)  # type: ignore[arg-type]
+    return Run(id=id, state="pending", operation=plan(), started=T0 + timedelta(seconds=seconds), actor="alice", **more)  # type: ignore[arg-type]
 
 
 def event(key: str = "", type: str = "step-progress", id: str = "r1") -> RunEvent:
@@ -185,6 +185,46 @@ def test_a_newer_schema(store: SqliteRunStore, tmp_path: Path) -> None:
     store.close()
     with pytest.raises(StateError, match="newer Backout"):
         SqliteRunStore(tmp_path / "state.db")
+
+
+V1 = """
+CREATE TABLE backout_plans (hash TEXT PRIMARY KEY, plan BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE backout_runs (
+    id TEXT PRIMARY KEY, plan TEXT NOT NULL REFERENCES backout_plans(hash), state TEXT NOT NULL, target TEXT NOT NULL,
+    cluster TEXT NOT NULL, namespace TEXT NOT NULL, revision INTEGER NOT NULL, cause BLOB NOT NULL,
+    started TEXT NOT NULL, ended TEXT, actor TEXT NOT NULL, verdict BLOB, failure BLOB,
+    capture TEXT NOT NULL DEFAULT '', capture_digest TEXT NOT NULL DEFAULT '', token INTEGER NOT NULL DEFAULT 0,
+    undo_of TEXT NOT NULL DEFAULT '', undone_by TEXT NOT NULL DEFAULT ''
+);
+INSERT INTO backout_plans VALUES ('sha256:old', '{"kind": "Plan", "cluster": "c"}');
+INSERT INTO backout_runs(id, plan, state, target, cluster, namespace, revision, cause, started, actor, capture, token)
+VALUES ('old', 'sha256:old', 'recovered', 'helm/thanos', 'a "c"', 'ns', 2, '{"text": "bad"}',
+        '2026-11-22T03:00:00+00:00', 'alice', '/captures/old.capture', 7);
+PRAGMA user_version=1;
+"""
+"""The file as the first version wrote it."""
+
+
+def test_a_file_of_the_first_version_goes_on_and_its_runs_say_what_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(V1)
+    database.close()
+    for _ in range(2):
+        with SqliteRunStore(path) as store:
+            (summary,) = store.summaries()
+            assert (summary.id, summary.target, summary.cluster, summary.revision) == ("old", "helm/thanos", 'a "c"', 2)
+            assert [(aim.cluster, aim.target) for aim in summary.aims] == [('a "c"', "helm/thanos")]
+            with pytest.raises(RefusedError, match="another version"):
+                store.get("old")
+    with SqliteRunStore(path) as store:
+        store.create(run("new"))
+        assert store.get("new").id == "new"
+        told: list[tuple[str, list[str]]] = []
+        old = [summary for summary in store.summaries() if summary.id == "old"]
+        store.remove(lambda: old, lambda id, paths: told.append((id, list(paths))))
+        assert told == [("old", ["/captures/old.capture"])]
+        assert [summary.id for summary in store.summaries()] == ["new"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

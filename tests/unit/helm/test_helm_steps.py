@@ -20,7 +20,7 @@ from backout.mechanisms.helm.checks import access, checks
 from backout.mechanisms.helm.preview import changes
 from backout.mechanisms.helm.risks import risks
 from backout.mechanisms.helm.steps import steps
-from backout.model.plan import Access
+from backout.model.part import Access
 from backout.model.target import ObjectRef, Target
 from backout.tools.locate import Tool
 

@@ -11,8 +11,8 @@ import pytest
 from backout import errors
 from backout.mechanisms.objects.history import ABSENT, Past, Seen, holds, ref_of, resource_of, revisions
 from backout.mechanisms.objects.preview import between
-from backout.model.plan import ClusterIdentity
 from backout.model.revision import Revision
+from backout.model.scope import ClusterIdentity
 from backout.model.snapshot import Snapshot
 from backout.model.target import ObjectRef, Target
 from backout.planning.choice import choose

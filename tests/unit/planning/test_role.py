@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from backout.model.plan import Access
+from backout.model.part import Access
 from backout.planning.role import roles
 
 

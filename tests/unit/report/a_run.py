@@ -11,9 +11,11 @@ import msgspec
 from backout.model.change import Changes, FieldChange, LedgerEntry, ObjectChange
 from backout.model.evidence import Evidence, Problem, Symptom
 from backout.model.message import Message, msg
-from backout.model.plan import Check, ClusterIdentity, Compensation, Plan, Risk, Step
+from backout.model.operation import Operation
+from backout.model.part import Check, Compensation, Part, Risk, Step
 from backout.model.revision import Revision
-from backout.model.run import Run, RunEvent
+from backout.model.run import CaptureNote, Run, RunEvent
+from backout.model.scope import ClusterIdentity, ClusterScope
 from backout.model.target import ObjectRef, Target
 from backout.model.verdict import CheckResult, CheckStatus, judge
 
@@ -21,6 +23,7 @@ T0 = datetime(2026, 11, 22, 3, 0, 0, tzinfo=UTC)
 TARGET = Target("helm", "thanos", "monitoring", "cluster-01")
 SET = ObjectRef("apps/v1", "StatefulSet", "thanos-receive", "monitoring")
 POD = ObjectRef("v1", "Pod", "thanos-receive-2", "monitoring")
+CAPTURE = "/home/alice/.local/share/backout/captures/r1.capture"
 CANARY = "canary-77aa-secret"
 
 
@@ -70,7 +73,7 @@ def problem() -> Problem:
     )
 
 
-def plan(**more: Any) -> Plan:
+def part(**more: Any) -> Part:
     steps = (
         Step(
             id="rollback",
@@ -94,10 +97,10 @@ def plan(**more: Any) -> Plan:
         )
     )
     values: dict[str, Any] = {
-        "cluster": "cluster-01",
-        "identity": ClusterIdentity("11111111-2222", "ca"),
-        "namespace": "monitoring",
-        "made_at": at(180),
+        "id": str(TARGET),
+        "scope": ClusterScope(
+            cluster="cluster-01", namespace="monitoring", identity=ClusterIdentity("11111111-2222", "ca")
+        ),
         "target": TARGET,
         "mechanism": "helm",
         "cause": problem().cause,
@@ -115,9 +118,18 @@ def plan(**more: Any) -> Plan:
             Check(code="no-new-restarts", target=TARGET, title=msg("no container restarts")),
             Check(code="pvc-bound", target=TARGET, title=msg("volume claims are Bound")),
         ),
-        "hash": "sha256:0123456789abcdef",
     }
-    return Plan(**(values | more))
+    return Part(**(values | more))
+
+
+def operation(*parts: Part, undo_of: str = "") -> Operation:
+    """An operation of these parts."""
+    return Operation(made_at=at(180), parts=parts, undo_of=undo_of, hash="sha256:0123456789abcdef")
+
+
+def plan(undo_of: str = "", **more: Any) -> Operation:
+    """An operation of that one part."""
+    return operation(part(**more), undo_of=undo_of)
 
 
 def measured(statuses: dict[str, CheckStatus]) -> tuple[CheckResult, ...]:
@@ -130,12 +142,14 @@ def measured(statuses: dict[str, CheckStatus]) -> tuple[CheckResult, ...]:
             measured=msg("value of {code}", code=check.code),
             at=at(230),
         )
-        for check in plan().checks
+        for check in part().checks
     )
 
 
 def event(type: str, second: float, message: Message, seq: int, step: str = "", **data: Any) -> RunEvent:
-    return RunEvent(run="r1", type=type, at=at(second), message=message, step=step, data=data, seq=seq)
+    return RunEvent(
+        run="r1", part=str(TARGET), type=type, at=at(second), message=message, step=step, data=data, seq=seq
+    )
 
 
 def recovered(**statuses: CheckStatus) -> tuple[Run, list[RunEvent]]:
@@ -143,14 +157,14 @@ def recovered(**statuses: CheckStatus) -> tuple[Run, list[RunEvent]]:
     run = Run(
         id="20261122-030310-7f3a",
         state=verdict.outcome,
-        plan=plan(),
+        operation=plan(),
         started=at(190),
         ended=at(231),
         actor="alice",
         verdict=verdict,
-        capture="/home/alice/.local/share/backout/captures/r1.capture",
+        captures={str(TARGET): CaptureNote(CAPTURE, "sha256:feedfacefeedface")},
     )
-    captured = {"objects": 9, "digest": "sha256:feedfacefeedface", "path": run.capture}
+    captured = {"objects": 9, "digest": "sha256:feedfacefeedface", "path": CAPTURE}
     events = [
         event(
             "run-started", 190, msg("{target} goes back to revision {revision}.", target="helm/thanos", revision=2), 1

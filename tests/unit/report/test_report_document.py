@@ -100,7 +100,7 @@ def test_a_run_that_wrote_nothing_says_so() -> None:
     run, _ = recovered()
     events = [event("run-started", 190, msg("x"), 1), event("run-ended", 191, msg("Failed."), 2)]
     failure = Failure(code="wrong-cluster", exit_code=5, message=msg("Another cluster."))
-    text = render(changed(run, state="failed", verdict=None, failure=failure, capture=""), events)
+    text = render(changed(run, state="failed", verdict=None, failure=failure, captures={}), events)
     assert text.startswith("# Refused: helm/thanos was not touched")
     assert "Nothing was written; the cluster is as it was found." in text
     assert "## Diff of the plan (not carried out)" in text
@@ -109,7 +109,7 @@ def test_a_run_that_wrote_nothing_says_so() -> None:
 
 def test_an_undo_never_claims_health() -> None:
     run, events = recovered()
-    undo = changed(run, undo_of="r0", plan=plan(undo_of="r0", problems=()))
+    undo = changed(run, undo_of="r0", operation=plan(undo_of="r0", problems=()))
     text = render(undo, events)
     assert text.startswith("# Taken back:")
     assert "that the restored state is healthy is not claimed" in text
@@ -134,7 +134,7 @@ def test_a_cut_off_step_is_unknown_and_an_earlier_attempt_is_told_apart() -> Non
 def test_no_secret_comes_through() -> None:
     run, events = recovered()
     leaking = Message(f"token={CANARY}", "token={t}", {"t": CANARY})
-    run = changed(run, plan=plan(cause=Message(f"password={CANARY}"), risks=()))
+    run = changed(run, operation=plan(cause=Message(f"password={CANARY}"), risks=()))
     events = [*events, event("step-progress", 200, leaking, 30)]
     for lang in ("en", "ko"):
         assert CANARY not in render(run, events, lang)
@@ -178,7 +178,7 @@ def test_a_run_with_nothing_at_all_still_renders() -> None:
         id="r",
         state="pending",
         started=at(0),
-        plan=plan(problems=(), steps=(), checks=(), changes=Changes(), risks=(), why_good=(), current=None),
+        operation=plan(problems=(), steps=(), checks=(), changes=Changes(), risks=(), why_good=(), current=None),
     )
     events: list[RunEvent] = []
     for lang in ("en", "ko"):

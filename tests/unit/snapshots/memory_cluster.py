@@ -11,7 +11,7 @@ from typing import Any
 
 from backout.cluster.port import NAMESPACES, Catalogue, Object, Resource, Served, WatchEvent
 from backout.errors import AlreadyExists, Conflict, Invalid, ObjectNotFound
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 
 ALL = frozenset({"create", "delete", "get", "list", "patch", "update", "watch"})
 

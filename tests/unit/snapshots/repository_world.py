@@ -11,7 +11,7 @@ from typing import Any
 
 import pyrage
 
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 from backout.model.snapshot import Entry, Snapshot, SnapshotDraft
 from backout.model.target import ObjectRef
 from backout.snapshots.repository import Repository

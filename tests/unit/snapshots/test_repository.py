@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from repository_world import CLUSTER, SECRET, again, draft, entry, held, new, some, take
 
 from backout.errors import SnapshotNotFound, TooLarge, UsageError
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 from backout.model.snapshot import Pointers, ReleasePointer
 from backout.snapshots.repository.format import MAX_CONTENT
 from backout.snapshots.repository.verify import Subset, verify

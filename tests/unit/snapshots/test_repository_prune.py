@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from repository_world import CLUSTER, NOON, Faulty, again, entry, held, new, some, take
 
 from backout.errors import RepositoryDamaged, StorageError
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 from backout.model.snapshot import Snapshot
 from backout.snapshots.repository import Repository
 from backout.snapshots.repository.prune import prune

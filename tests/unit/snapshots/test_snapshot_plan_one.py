@@ -11,7 +11,7 @@ import pytest
 
 from backout.cluster.port import CONFIGMAPS, AccessAnswer, Object
 from backout.errors import AccessDenied
-from backout.model.plan import Access
+from backout.model.part import Access
 from backout.model.snapshot import Entry
 from backout.model.target import ObjectRef
 from backout.snapshots.restore_plan import Work, plan_one

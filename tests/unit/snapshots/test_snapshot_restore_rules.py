@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from backout.cluster.port import Resource, Served
 from backout.errors import ObjectNotFound, UsageError
 from backout.kube.sanitise import kind_skipped, object_skipped, sanitise
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef
 from backout.snapshots.collect import encode

@@ -14,7 +14,7 @@ import pyrage
 import pytest
 
 from backout.errors import CaptureError, ConfigError, RefusedError
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 from backout.snapshots.capture import MAGIC, Capture, CaptureStore
 from backout.snapshots.identity import identity, identity_path
 

@@ -13,7 +13,7 @@ import msgspec
 
 from backout.cluster.port import AccessAnswer, Object, ProxyAnswer, Resource, WatchEvent
 from backout.errors import BackoutError, LeaseLost, LockedError, ObjectNotFound
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 
 
 class SmallCluster:

@@ -13,7 +13,7 @@ from backout.cluster.port import DEPLOYMENTS, INGRESSES, SECRETS, SERVICES, Prox
 from backout.errors import AccessDenied
 from backout.mechanisms import registry
 from backout.model.message import msg
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.model.target import Target
 from backout.model.verdict import CheckResult
 from backout.probes.ingress import Answer

@@ -19,7 +19,8 @@ from backout.cluster.port import CONFIGMAPS, DEPLOYMENTS, PODS, REPLICASETS, SEC
 from backout.errors import AccessDenied
 from backout.kube.sanitise import sanitise
 from backout.model.message import msg
-from backout.model.plan import Check, ClusterIdentity
+from backout.model.part import Check
+from backout.model.scope import ClusterIdentity
 from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Entry, SnapshotDraft
 from backout.model.target import ObjectRef, Target

@@ -27,7 +27,7 @@ from backout.cluster.port import (
 from backout.errors import AccessDenied
 from backout.mechanisms.helm.strays import part_digest
 from backout.model.message import msg
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.model.target import Target
 from backout.model.verdict import CheckResult, Verdict
 from backout.verify import verify as verifying

@@ -15,13 +15,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "crash"))
 
-from rollback_world import NAMES, NS, Listing, healthy, plan, prepared, services, snapshots
+from rollback_world import NAMES, NS, Listing, healthy, part, plan, prepared, services, snapshots
 
 from backout.engine.inline import InlineEngine, Memory
 from backout.errors import AccessDenied, BackoutError, CaptureError, Interrupted
 from backout.model.evidence import Problem
 from backout.model.message import msg
-from backout.model.plan import Plan
+from backout.model.operation import Operation
 from backout.model.run import RunEvent
 from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Snapshot
@@ -33,7 +33,7 @@ from backout.workflows.runner import begin, go_on, workflows
 class World:
     """One run on a small cluster, with a repository below ``folder``."""
 
-    def __init__(self, folder: Path, wanted: Plan | None = None, **settings: Any) -> None:
+    def __init__(self, folder: Path, wanted: Operation | None = None, **settings: Any) -> None:
         self.folder = folder
         self.cluster = Listing(*healthy())
         prepared(folder, wanted)
@@ -76,9 +76,8 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKOUT_DATA", str(tmp_path / "data"))
 
 
-def broken_plan() -> Plan:
-    made = plan()
-    problem = Problem(target=made.target, mechanism="workload", symptoms=(), cause=msg("it crashes"))
+def broken_plan() -> Operation:
+    problem = Problem(target=part().target, mechanism="workload", symptoms=(), cause=msg("it crashes"))
     return plan(problems=(problem,))
 
 
@@ -191,7 +190,7 @@ def test_a_repository_that_can_not_be_used(
     assert world.run() == "recovered"
     (event,) = world.events("snapshot-skipped")
     assert "kept all the same" in event.message.text and words in event.message.text
-    capture = world.services.captures.load("r1", world.services.store.capture_digest("r1"))
+    capture = world.services.captures.load("r1", world.services.store.get("r1").captures["deployment/web"].digest)
     assert capture.objects
     assert not world.events("snapshot")
 
@@ -245,7 +244,7 @@ def test_ctrl_c_does_not_wait_for_it_and_a_resume_takes_it(tmp_path: Path) -> No
 
 def test_an_attempt_that_was_cut_off_after_it_is_taken_up(tmp_path: Path) -> None:
     world = World(tmp_path)
-    taken = asyncio.run(world.services.snapshots.take(world.cluster, plan(), "r1", "alice"))  # type: ignore[union-attr]
+    taken = asyncio.run(world.services.snapshots.take(world.cluster, part(), "r1", "alice"))  # type: ignore[union-attr]
     assert world.run() == "recovered"
     assert taken.snapshot is not None
     assert [kept.id for kept in world.kept()] == [taken.snapshot.id] == [world.events("snapshot")[0].data["snapshot"]]
@@ -253,7 +252,7 @@ def test_an_attempt_that_was_cut_off_after_it_is_taken_up(tmp_path: Path) -> Non
 
 def test_of_another_run_is_another_one(tmp_path: Path) -> None:
     world = World(tmp_path)
-    asyncio.run(world.services.snapshots.take(world.cluster, plan(), "r0", "alice"))  # type: ignore[union-attr]
+    asyncio.run(world.services.snapshots.take(world.cluster, part(), "r0", "alice"))  # type: ignore[union-attr]
     world.run()
     assert {kept.run for kept in world.kept()} == {"r0", "r1"}
 

@@ -11,32 +11,32 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "crash"))
 
-from rollback_world import NAMES, plan, services
+from rollback_world import NAMES, part, sealed, services
 
 from backout.engine.dbos_engine import DbosEngine, forget
 from backout.engine.store.sqlite.runs import SqliteRunStore
 from backout.errors import RunNotFound, StateError
 from backout.model.message import msg
-from backout.model.plan import Plan
+from backout.model.operation import Operation
 from backout.model.run import Run, RunEvent, RunState
 from backout.model.target import Target
-from backout.planning.document import seal
 from backout.snapshots.capture import CaptureStore
 from backout.workflows.retention import Chosen, Policy, choose, prune
 from backout.workflows.runner import begin, workflows
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NONE = Policy(last=0)
+PART = "deployment/web"
+"""The id of the only part, whatever its target is called."""
 
 
-def of(name: str, **more: Any) -> Plan:
-    """A plan whose target has this name."""
-    return seal(msgspec.structs.replace(plan(), target=Target("deployment", name, "ns", "small"), **more))
+def of(name: str, **more: Any) -> Operation:
+    """An operation whose target has this name."""
+    return sealed(part(target=Target("deployment", name, "ns", "small")), **more)
 
 
 class Past:
@@ -60,15 +60,20 @@ class Past:
     ) -> None:
         """A run that began so many days ago."""
         wanted = of(target, undo_of=undo_of)
-        self.store.create(Run(id=id, state="running", plan=wanted, started=NOW - timedelta(days=days), undo_of=undo_of))
+        self.store.create(
+            Run(id=id, state="running", operation=wanted, started=NOW - timedelta(days=days), undo_of=undo_of)
+        )
         for kind in ("step-started", "step-done"):
             data = {"changed": changed} if kind == "step-done" else {}
-            event = RunEvent(run=id, type=kind, at=NOW, message=msg("x"), step="step-one", key=kind, data=data)
+            event = RunEvent(
+                run=id, type=kind, at=NOW, message=msg("x"), part=PART, step="step-one", key=kind, data=data
+            )
             self.store.record(event)
         self.captures.path(id).parent.mkdir(parents=True, exist_ok=True)
         self.captures.path(id).write_bytes(b"sealed")
         path = str(self.captures.path(id))
-        self.store.update(id, state=state, ended=NOW, undone_by=undone_by, capture=(path, ""))
+        self.store.note_capture(id, PART, path, "")
+        self.store.update(id, state=state, ended=NOW, undone_by=undone_by)
 
     def choose(self, policy: Policy = NONE) -> Chosen:
         return choose(self.store, policy, self.captures, NOW)
@@ -141,15 +146,15 @@ def test_the_last_change_of_each_target_stays_unless_told_or_taken_back(past: Pa
 def test_it_goes_whole_and_others_stay_whole(past: Past) -> None:
     past.run("old", 40, changed=False)
     past.run("new", 1)
-    shared = past.store.get("new").plan.hash
+    shared = past.store.get("new").operation.hash
     assert past.prune(Policy(younger_than=timedelta(days=30))) == ["old"]
     assert past.files() == past.left() == {"new"}
-    assert past.store.get("new").plan.hash == shared and len(past.store.events("new")) == 2
+    assert past.store.get("new").operation.hash == shared and len(past.store.events("new")) == 2
     with pytest.raises(RunNotFound):
         past.store.get("old")
     assert past.prune(Policy(younger_than=timedelta(days=30))) == []
     database = sqlite3.connect(past.store.path)
-    for table in ("runs", "events", "owners", "aborts", "plans"):
+    for table in ("runs", "events", "owners", "aborts", "plans", "parts"):
         column = {"runs": "id", "plans": "hash"}.get(table, "run")
         found = {row[0] for row in database.execute(f"SELECT {column} FROM backout_{table}")}
         assert found <= {"new", shared}, table
@@ -210,7 +215,7 @@ def test_what_the_engine_kept_goes_and_other_runs_can_be_resumed(tmp_path: Path)
 
     for number, name in enumerate(("a", "b", "c")):
         began = datetime.now(UTC) - timedelta(days=9 - number)
-        store.create(Run(id=name, state="pending", plan=of(name), started=began, actor="alice"))
+        store.create(Run(id=name, state="pending", operation=of(name), started=began, actor="alice"))
     (tmp_path / "files").mkdir()
 
     async def first(engine: DbosEngine) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "crash"))
 
-from rollback_world import NAMES, SmallCluster, healthy, plan, prepared, services
+from rollback_world import NAMES, SmallCluster, healthy, part, plan, prepared, sealed, services
 
 from backout.cluster.port import DEPLOYMENTS, PODS
 from backout.engine.inline import InlineEngine, Memory
@@ -40,12 +40,13 @@ from backout.errors import (
 )
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import msg
-from backout.model.plan import Access, Check, ClusterIdentity, Compensation, Plan, Step
+from backout.model.operation import Operation
+from backout.model.part import Access, Check, Compensation, Step
 from backout.model.run import Run
-from backout.planning.document import seal
+from backout.model.scope import ClusterIdentity
 from backout.workflows.runner import begin, go_on, new_run, workflows
 from backout.workflows.services import Services
-from backout.workflows.undo import undo_plan
+from backout.workflows.undo import undo_operation
 
 Fault = Callable[[StepContext, Step], Awaitable[None]]
 
@@ -53,7 +54,7 @@ Fault = Callable[[StepContext, Step], Awaitable[None]]
 class World:
     """One run after another on one cluster."""
 
-    def __init__(self, folder: Path, wanted: Plan | None = None) -> None:
+    def __init__(self, folder: Path, wanted: Operation | None = None) -> None:
         self.folder = folder
         self.cluster = SmallCluster(*healthy())
         self.memory = Memory()
@@ -131,12 +132,12 @@ def test_the_whole_order(tmp_path: Path) -> None:
         "verdict",
         "run-ended",
     ]
-    assert Path(run.capture).exists()
+    assert Path(run.captures["deployment/web"].path).exists()
     assert world.cluster.leases == {}
 
 
 def test_a_plan_that_was_edited_after_approval(tmp_path: Path) -> None:
-    edited = msgspec.structs.replace(plan(), soak=99.0)
+    edited = msgspec.structs.replace(plan(), parts=(part(soak=99.0),))
     world = World(tmp_path, edited)
     with pytest.raises(PlanChanged):
         world.run()
@@ -277,14 +278,14 @@ def test_a_fault_of_ours_before_the_first_write_parks_the_run_too(
 
 
 def test_a_fault_of_ours_in_measuring_is_no_verdict(tmp_path: Path) -> None:
-    target = plan().target
+    target = part().target
     asked = Check(
         code="object-present",
         target=target,
         title=msg("it is there"),
         params={"api_version": "v1", "kind": "Secret", "name": "s", "namespace": "monitoring"},
     )
-    world = World(tmp_path, plan(checks=(*plan().checks, asked)))
+    world = World(tmp_path, plan(checks=(*part().checks, asked)))
     world.cluster.faults["get"] = [ZeroDivisionError()]
     with pytest.raises(UnexpectedError):
         world.run()
@@ -312,10 +313,10 @@ def test_a_parked_run_that_fails_again_and_again_can_be_given_up(tmp_path: Path,
     store = world.services.store
     if left == [1, 1, 1]:
         with pytest.raises(NothingToDo):
-            undo_plan(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
+            undo_operation(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
     else:
-        made = undo_plan(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
-        assert [step.id for step in made.steps] == ["undo-step-one"]
+        made = undo_operation(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
+        assert [step.id for step in made.parts[0].steps] == ["undo-step-one"]
 
 
 def test_a_lost_lease_stops_the_run_before_the_next_write(tmp_path: Path) -> None:
@@ -337,7 +338,7 @@ def test_a_later_token_of_the_same_run_stops_this_process(tmp_path: Path) -> Non
     world = World(tmp_path)
 
     async def overtaken(context: StepContext, step: Step) -> None:
-        world.services.store.raise_token("r1", 10**9)
+        world.services.store.raise_token("r1", "deployment/web", 10**9)
 
     world.before["two"] = overtaken
     with pytest.raises(LeaseLost, match="Another process"):
@@ -414,16 +415,16 @@ def test_undo_takes_back_in_reverse_and_is_verified_in_its_own_way(tmp_path: Pat
     (tmp_path / "files" / "two").write_text("new\n")  # was so already: not ours to take back
     world.run()
     store = world.services.store
-    made = undo_plan(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
-    assert [step.id for step in made.steps] == ["undo-step-three", "undo-step-one"]
-    assert [check.code for check in made.checks] == ["revision-restored"]
-    assert made.checks[0].params["digest"] == "bad"
-    assert (made.revision.number, made.undo_of) == (2, "r1")
+    made = undo_operation(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
+    assert [step.id for step in made.parts[0].steps] == ["undo-step-three", "undo-step-one"]
+    assert [check.code for check in made.parts[0].checks] == ["revision-restored"]
+    assert made.parts[0].checks[0].params["digest"] == "bad"
+    assert (made.parts[0].revision.number, made.undo_of) == (2, "r1")
 
     class History:
         async def read(self, cluster: Any, target: Any) -> Any:
             digest = "bad" if world.files.read("one") == "old" else "good"
-            found = msgspec.structs.replace(made.revision, digest=digest, current=True, number=3)
+            found = msgspec.structs.replace(made.parts[0].revision, digest=digest, current=True, number=3)
             return SimpleNamespace(revisions=(found,))
 
     monkeypatch.setattr("backout.mechanisms.registry.of_kind", lambda kind: History())
@@ -432,18 +433,18 @@ def test_undo_takes_back_in_reverse_and_is_verified_in_its_own_way(tmp_path: Pat
     assert [world.files.read(name) for name in NAMES] == ["old", "new", "old"]
     assert world.kept().undone_by == second.id
     with pytest.raises(RefusedError, match="taken back already"):
-        undo_plan(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
+        undo_operation(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
 
 
 def test_undo_that_does_not_bring_the_former_content_back_is_not_a_success(tmp_path: Path, monkeypatch: Any) -> None:
     world = World(tmp_path)
     world.run()
     store = world.services.store
-    made = undo_plan(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
+    made = undo_operation(world.kept(), store.events("r1"), datetime.now(UTC), world.services.captures)
 
     class History:
         async def read(self, cluster: Any, target: Any) -> Any:
-            found = msgspec.structs.replace(made.revision, digest="something else", current=True)
+            found = msgspec.structs.replace(made.parts[0].revision, digest="something else", current=True)
             return SimpleNamespace(revisions=(found,))
 
     monkeypatch.setattr("backout.mechanisms.registry.of_kind", lambda kind: History())
@@ -458,29 +459,29 @@ def test_a_run_that_changed_nothing_has_nothing_to_undo(tmp_path: Path) -> None:
         (tmp_path / "files" / name).write_text("new\n")
     assert world.run().state == "recovered"
     with pytest.raises(NothingToDo):
-        undo_plan(world.kept(), world.services.store.events("r1"), datetime.now(UTC), world.services.captures)
+        undo_operation(world.kept(), world.services.store.events("r1"), datetime.now(UTC), world.services.captures)
 
 
 def test_undo_asks_for_the_rights_of_what_it_does_itself(tmp_path: Path) -> None:
     needed = Access("create", "", "services", "monitoring")
-    wanted = plan()
+    wanted = part()
     taken = [
         msgspec.structs.replace(step, compensation=msgspec.structs.replace(step.compensation, access=(needed,)))
         for step in wanted.steps
         if step.compensation is not None
     ]
-    world = World(tmp_path, seal(msgspec.structs.replace(wanted, steps=tuple(taken))))
+    world = World(tmp_path, sealed(msgspec.structs.replace(wanted, steps=tuple(taken))))
     world.run()
-    made = undo_plan(world.kept(), world.services.store.events("r1"), datetime.now(UTC), world.services.captures)
-    assert needed in made.access
-    assert Access("create", "coordination.k8s.io", "leases", "monitoring") in made.access
-    assert not {right for right in wanted.access if right.verb == "patch"} & set(made.access)
-    step = made.steps[0]
-    assert step.compensation is not None and step.compensation.access == world.kept().plan.access
+    made = undo_operation(world.kept(), world.services.store.events("r1"), datetime.now(UTC), world.services.captures)
+    assert needed in made.parts[0].access
+    assert Access("create", "coordination.k8s.io", "leases", "monitoring") in made.parts[0].access
+    assert not {right for right in wanted.access if right.verb == "patch"} & set(made.parts[0].access)
+    step = made.parts[0].steps[0]
+    assert step.compensation is not None and step.compensation.access == world.kept().operation.parts[0].access
 
 
 def test_undo_of_what_no_revision_holds_is_measured_by_the_capture(tmp_path: Path) -> None:
-    wanted = plan()
+    wanted = part()
     live = {
         "api_version": "apps/v1",
         "kind": "Deployment",
@@ -493,18 +494,18 @@ def test_undo_of_what_no_revision_holds_is_measured_by_the_capture(tmp_path: Pat
     back = Compensation("helm.restore-live", {"release": "web", "objects": [live], "remove": [lost]})
     world = World(
         tmp_path,
-        seal(msgspec.structs.replace(wanted, steps=(msgspec.structs.replace(wanted.steps[0], compensation=back),))),
+        sealed(msgspec.structs.replace(wanted, steps=(msgspec.structs.replace(wanted.steps[0], compensation=back),))),
     )
     found = next(obj for resource, obj in healthy() if resource is DEPLOYMENTS)
     world.cluster.put(DEPLOYMENTS, {"apiVersion": "apps/v1", "kind": "Deployment", **found})
     run = world.run()
     store, captures = world.services.store, world.services.captures
-    digest = store.capture_digest("r1")
-    made = undo_plan(run, store.events("r1"), datetime.now(UTC), captures, digest)
-    assert made.steps[0].params["capture"] == {"run": "r1", "digest": digest}
-    (measured,) = [check.params["objects"] for check in made.checks if check.code == "live-restored"]
+    digest = run.captures["deployment/web"].digest
+    made = undo_operation(run, store.events("r1"), datetime.now(UTC), captures)
+    assert made.parts[0].steps[0].params["capture"] == {"run": "r1", "digest": digest}
+    (measured,) = [check.params["objects"] for check in made.parts[0].checks if check.code == "live-restored"]
     assert list(measured[0]["parts"]) == ["spec.replicas"]
-    assert [check.params["name"] for check in made.checks if check.code == "object-absent"] == ["lost"]
-    Path(run.capture).unlink()
+    assert [check.params["name"] for check in made.parts[0].checks if check.code == "object-absent"] == ["lost"]
+    Path(run.captures["deployment/web"].path).unlink()
     with pytest.raises(CaptureError):
-        undo_plan(run, store.events("r1"), datetime.now(UTC), captures, digest)
+        undo_operation(run, store.events("r1"), datetime.now(UTC), captures)

@@ -29,7 +29,7 @@ def show_dry_runs(page: Page, items: Sequence[DryRun]) -> None:
 
     for item in items:
         granted = item.rights - len(item.missing)
-        page.told("Dry run of {target}: nothing was changed.", 0, "head", target=str(item.plan.target))
+        page.told("Dry run of {target}: nothing was changed.", 0, "head", target=item.plan.targets)
         page.told("{granted} of {all} rights are there.", 2, granted=granted, all=item.rights)
         for role in item.roles:
             page.line(to_yaml(role).rstrip(), 4)

@@ -11,7 +11,8 @@ from typing import Any
 from backout.cli.render.changes import show_changes
 from backout.cli.render.page import Page, paint, width
 from backout.locales import N_
-from backout.model.plan import Check, Plan, Step
+from backout.model.operation import Operation
+from backout.model.part import Check, Part, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
 
@@ -20,7 +21,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 GOODNESS = {"good": "good", "bad": "bad", "unknown": "warn"}
 
 
-def show_plans(page: Page, plans: Sequence[Plan], file: str = "", *, apart: bool = False) -> None:
+def show_plans(page: Page, plans: Sequence[Operation], file: str = "", *, apart: bool = False) -> None:
     """One after the other, and the file that they were written to; ``apart`` from what comes next."""
     for number, plan in enumerate(plans):
         if number:
@@ -33,32 +34,48 @@ def show_plans(page: Page, plans: Sequence[Plan], file: str = "", *, apart: bool
         page.line()
 
 
-def show_plan(page: Page, plan: Plan) -> None:
-    """The whole plan."""
-    page.line(paint(f"{plan.cluster} · {plan.namespace} · {plan.target}", "head"))
+def show_plan(page: Page, plan: Operation) -> None:
+    """The whole plan: its parts in their order, and the hash over all of it."""
+    for number, part in enumerate(plan.parts):
+        if number:
+            page.line()
+        _part(page, part)
+    page.line(paint(plan.hash, "dim"), 2)
+
+
+def where(plan: Operation) -> tuple[str, ...]:
+    """Where a plan acts and on what, from the large to the small."""
+    if len(plan.parts) == 1:
+        return (*plan.parts[0].scope.place, plan.targets)
+    return (", ".join(plan.clusters), plan.targets)
+
+
+def _part(page: Page, part: Part) -> None:
+    page.line(paint(" · ".join((*part.scope.place, str(part.target))), "head"))
     columns = max(width(page.say(label)) for label in ("Cause", "Back to", "Now at"))
-    page.line(f"{page.label('Cause', columns)}{page.say(plan.cause)}", 2)
-    page.line(f"{page.label('Back to', columns)}{revision_line(page, plan.revision)}", 2)
-    for reason in plan.why_good:
+    page.line(f"{page.label('Cause', columns)}{page.say(part.cause)}", 2)
+    page.line(f"{page.label('Back to', columns)}{revision_line(page, part.revision)}", 2)
+    for reason in part.why_good:
         page.line(f"· {page.say(reason)}", columns + 4)
-    if plan.current is not None:
-        page.line(f"{page.label('Now at', columns)}{revision_line(page, plan.current)}", 2)
+    if part.current is not None:
+        page.line(f"{page.label('Now at', columns)}{revision_line(page, part.current)}", 2)
+    if part.needs:
+        page.told("Begins when these are verified: {parts}", 2, parts=", ".join(part.needs))
     page.line()
     page.told("Steps", 2, "head")
-    _steps(page, plan.steps)
+    _steps(page, part.steps)
     page.line()
     page.told("What changes", 2, "head")
-    show_changes(page, plan.changes, 2)
-    if plan.risks:
+    show_changes(page, part.changes, 2)
+    if part.risks:
         page.line()
         page.told("Know before you say yes", 2, "head")
-        for risk in plan.risks:
+        for risk in part.risks:
             approval = paint(page.say(" (needs your explicit yes)"), "bad") if risk.needs_approval else ""
             page.line(f"{page.mark('warn')} {page.say(risk.message)}{approval}", 2)
     page.line()
-    page.told("Afterwards this is measured, over {soak} s:", 2, "head", soak=f"{plan.soak:g}")
-    _checks(page, plan.checks)
-    page.line(paint(plan.hash, "dim"), 2)
+    page.told("Afterwards this is measured, over {soak} s:", 2, "head", soak=f"{part.soak:g}")
+    _checks(page, part.checks)
 
 
 def _steps(page: Page, steps: Sequence[Step]) -> None:

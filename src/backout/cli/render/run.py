@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from backout.cli.render.page import Page, duration, paint
+from backout.cli.render.plan import where
 from backout.model.run import Run, RunEvent
 from backout.model.verdict import CheckResult, Verdict
 
@@ -78,7 +79,7 @@ def _check_row(page: Page, check: CheckResult) -> tuple[str, str, str, str]:
 
 def show_run(page: Page, run: Run, events: Sequence[RunEvent]) -> None:
     """One run: head, events, verdict or failure."""
-    page.line(paint(f"{run.id}   {run.plan.cluster} · {run.plan.namespace} · {run.plan.target}", "head"))
+    page.line(paint(f"{run.id}   {' · '.join(where(run.operation))}", "head"))
     took = duration(((run.ended or datetime.now(UTC)) - run.started).total_seconds())
     page.told(
         "{state}, started {when}, took {took}, by {actor}",
@@ -91,7 +92,7 @@ def show_run(page: Page, run: Run, events: Sequence[RunEvent]) -> None:
     for event in events:
         page.line(event_line(page, event, run.started))
     if run.verdict is not None:
-        show_verdict(page, run.verdict, 2, undo=bool(run.plan.undo_of))
+        show_verdict(page, run.verdict, 2, undo=bool(run.operation.undo_of))
     if run.failure is not None:
         page.line(f"{page.mark('bad')} {page.say(run.failure.message)}", 2)
         for part in (run.failure.expected, run.failure.found, run.failure.hint):
@@ -132,29 +133,33 @@ def _table(page: Page, runs: Sequence[RunSummary], indent: int = 0) -> None:
     rows = []
     for run in runs:
         took = duration((run.ended - run.started).total_seconds()) if run.ended else "-"
-        what = page.say("undo of {run}", run=run.undo_of) if run.undo_of else f"{run.target} → {run.revision}"
+        what = page.say("undo of {run}", run=run.undo_of) if run.undo_of else _goal(run)
         rows.append((run.id, page.ago(run.started), run.cluster, run.namespace, what, page.say(run.state), took))
     page.table(("run", "started", "cluster", "namespace", "what", "state", "took"), rows, indent)
+
+
+def _goal(run: RunSummary) -> str:
+    return f"{run.target} → {run.revision}" if run.revision else run.target
 
 
 def show_outcome(page: Page, run: Run) -> None:
     """How a run ended, what was measured, and what one can do now."""
     page.line()
     if run.verdict is not None:
-        show_verdict(page, run.verdict, 2, undo=bool(run.plan.undo_of))
+        show_verdict(page, run.verdict, 2, undo=bool(run.operation.undo_of))
     if run.failure is not None:
         page.line(f"{page.mark('bad')} {page.say(run.failure.message)}", 2)
         for part in (run.failure.expected, run.failure.found, run.failure.hint):
             if part is not None and part.text:
                 page.line(page.say(part), 4)
     took = duration(((run.ended or datetime.now(UTC)) - run.started).total_seconds())
-    word = UNDONE.get(run.state, run.state) if run.plan.undo_of else run.state
+    word = UNDONE.get(run.state, run.state) if run.operation.undo_of else run.state
     outcome = paint(page.say(word), OUTCOME.get(run.state, "bad"))
     page.told(
         "{target} on {cluster}: {outcome} after {took}",
         2,
-        target=str(run.plan.target),
-        cluster=run.plan.cluster,
+        target=run.operation.targets,
+        cluster=", ".join(run.operation.clusters),
         outcome=outcome,
         took=took,
     )

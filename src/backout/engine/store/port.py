@@ -13,16 +13,29 @@ from typing import Any, Protocol, Self
 import msgspec
 
 from backout.engine.store.naming import describe
-from backout.errors import LockedError, RunNotFound, UsageError
+from backout.errors import LockedError, RefusedError, RunNotFound, UsageError
 from backout.model.message import Message
+from backout.model.operation import Operation
 from backout.model.run import ENDED, Failure, Run, RunEvent, RunState
 from backout.model.verdict import Verdict
 
 Listener = Callable[[RunEvent], None]
 
 
+class Aim(msgspec.Struct, frozen=True, order=True):
+    """What one part of an operation is about."""
+
+    cluster: str
+    namespace: str
+    target: str
+
+
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `backout runs`: what can be said without reading the plan."""
+    """One line of `backout runs`: what can be said without reading the plan.
+
+    Where an operation has several parts, ``target``, ``cluster`` and ``namespace`` name all of theirs, and ``revision``
+    is 0.
+    """
 
     id: str
     state: RunState
@@ -36,6 +49,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     actor: str = ""
     undo_of: str = ""
     undone_by: str = ""
+    aims: tuple[Aim, ...] = ()
 
 
 class Membership(Protocol):
@@ -113,7 +127,7 @@ class RunStore(Protocol):
         """Gives back what is open; leaving a ``with`` does so too."""
 
     def create(self, run: Run) -> None:
-        """Keeps a new run with its plan; the same id twice is one run."""
+        """Keeps a new run with its operation; the same id twice is one run."""
 
     def update(
         self,
@@ -123,20 +137,20 @@ class RunStore(Protocol):
         ended: datetime | None = None,
         verdict: Verdict | None = None,
         failure: Failure | None = None,
-        capture: tuple[str, str] | None = None,
         undone_by: str | None = None,
     ) -> None:
-        """Writes what is given. ``capture`` is the reference and its digest. A run that goes on forgets its failure.
+        """Writes what is given. A run that goes on forgets its failure.
 
         Raises:
             RunNotFound: no such run.
         """
 
     def get(self, run: str) -> Run:
-        """One run, with its plan.
+        """One run, with its operation.
 
         Raises:
             RunNotFound: no such run.
+            RefusedError: an earlier version kept it, with a plan that this one can't read.
         """
 
     def find(self, text: str) -> str:
@@ -151,22 +165,22 @@ class RunStore(Protocol):
         """The latest runs, newest first; all of them when ``limit`` is negative."""
 
     def remove(
-        self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, str], None]
+        self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, Sequence[str]], None]
     ) -> tuple[RunSummary, ...]:
         """Forgets runs: their events, plans that no other run has, owners. No other process writes meanwhile.
 
-        ``which`` says which; ``before`` is called with the id and the path of the capture of each, before its record
+        ``which`` says which; ``before`` is called with the id and the paths of the captures of each, before its record
         goes: a process that dies there leaves the record, and with it the knowledge of what is left to do.
         """
 
-    def capture_digest(self, run: str) -> str:
-        """The digest of the capture as it was recorded; empty before the capture."""
+    def note_capture(self, run: str, part: str, path: str, digest: str) -> None:
+        """Notes where the state of a part before the run is kept; a later one takes the place of an earlier one."""
 
-    def token(self, run: str) -> int:
-        """The highest lease token that this run ever held."""
+    def token(self, run: str, part: str) -> int:
+        """The highest token of the lock of a part that this run ever held; 0 before the first."""
 
-    def raise_token(self, run: str, token: int) -> int:
-        """Notes a lease token and returns the highest known: an older holder learns so that it was replaced."""
+    def raise_token(self, run: str, part: str, token: int) -> int:
+        """Notes such a token and returns the highest known: an older holder learns so that it was replaced."""
 
     def record(self, event: RunEvent) -> RunEvent:
         """Keeps an event once by its key (events without one are always new) and tells the listeners of a new one."""
@@ -208,6 +222,25 @@ def meant_by(text: str, ids: Sequence[str]) -> str:
 def unknown_run(run: str) -> RunNotFound:
     """The error for a run that the store does not have."""
     return RunNotFound("There is no run {run}.", run=run, hint="`backout runs` lists them")
+
+
+def of_an_earlier_version(run: str) -> RefusedError:
+    """The error for a run whose plan is not one that this version can read."""
+    return RefusedError(
+        "Run {run} was kept by another version of Backout, with a plan that this one can't read.",
+        run=run,
+        hint="finish it or take it back with the version that made it; `backout runs prune` removes it",
+    )
+
+
+def aims_of(operation: Operation) -> tuple[Aim, ...]:
+    """What each part of an operation is about."""
+    return tuple(Aim(part.scope.cluster, part.scope.namespace, str(part.target)) for part in operation.parts)
+
+
+def together(names: Iterable[str]) -> str:
+    """The different ones of the names, in their order."""
+    return ", ".join(dict.fromkeys(names))
 
 
 def executed_elsewhere(run: str, process: str, since: str) -> LockedError:

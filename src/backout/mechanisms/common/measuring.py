@@ -8,7 +8,7 @@ from typing import Any
 
 from backout.model.measured import Measured, failed, passed
 from backout.model.message import msg
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.model.revision import Revision
 
 

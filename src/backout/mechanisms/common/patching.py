@@ -12,7 +12,7 @@ from backout.kube.workloads import partition_of
 from backout.mechanisms.common.workloads import load
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import msg
-from backout.model.plan import Step
+from backout.model.part import Step
 
 ATTEMPTS = 5
 """Tries against other writers of the spec; each time what must hold is checked anew."""

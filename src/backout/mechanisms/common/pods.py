@@ -20,7 +20,7 @@ from backout.mechanisms.common.ready import assess, gave_up, outdated_pods, stuc
 from backout.mechanisms.common.workloads import load
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import Message, msg
-from backout.model.plan import Step
+from backout.model.part import Step
 
 PATIENCE = 30.0
 """Seconds for which pods of the revision in force may fail before it is clear that they won't get ready: what they

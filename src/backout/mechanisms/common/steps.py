@@ -8,7 +8,7 @@ from typing import Any
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.message import msg
-from backout.model.plan import Access, Compensation, Step
+from backout.model.part import Access, Compensation, Step
 from backout.model.target import ObjectRef, Target
 
 TIMEOUT = 300.0

@@ -11,7 +11,7 @@ from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.workloads import on_delete, ordered, partition_of
 from backout.mechanisms.common import steps as builders
 from backout.mechanisms.helm.analysis import Analysis, Item
-from backout.model.plan import Step
+from backout.model.part import Step
 from backout.model.target import ObjectRef, Target
 
 

@@ -30,7 +30,7 @@ from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.obstacles import obstacles
 from backout.model.message import msg
-from backout.model.plan import Access, Check
+from backout.model.part import Access, Check
 from backout.model.target import Target
 
 _READ = ("get", "list", "watch")

@@ -22,7 +22,7 @@ from backout.mechanisms.helm.steps import stops_at
 from backout.mechanisms.helm.tool import find_helm
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import msg
-from backout.model.plan import Step
+from backout.model.part import Step
 from backout.model.target import ObjectRef
 from backout.tools.locate import Tool
 from backout.tools.run import environment

@@ -9,7 +9,7 @@ from backout.helm.records import Record
 from backout.mechanisms.helm.analysis import Analysis
 from backout.model.change import ObjectChange
 from backout.model.message import msg
-from backout.model.plan import Access, Compensation, Risk, Step
+from backout.model.part import Access, Compensation, Risk, Step
 from backout.model.target import ObjectRef, Target
 
 RESTORE = "helm.restore-record"

@@ -10,7 +10,7 @@ from backout.mechanisms.helm.history import read_history
 from backout.mechanisms.helm.strays import part_digest
 from backout.model.measured import Measured, failed, listed, passed
 from backout.model.message import msg
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.model.target import ObjectRef
 
 

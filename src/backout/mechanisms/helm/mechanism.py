@@ -25,7 +25,7 @@ from backout.mechanisms.helm.restore import restore_live
 from backout.mechanisms.helm.tool import find_helm
 from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
 from backout.model.message import msg
-from backout.model.plan import Access, Risk
+from backout.model.part import Access, Risk
 from backout.model.revision import Revision
 from backout.model.target import Target
 from backout.tools.locate import Tool

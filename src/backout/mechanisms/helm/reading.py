@@ -17,7 +17,7 @@ from backout.mechanisms.helm.kept import record_change
 from backout.mechanisms.helm.preview import changes
 from backout.mechanisms.port import Draft, unprepared
 from backout.model.change import ObjectChange
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.model.revision import Revision
 from backout.model.target import Target
 from backout.tools.locate import Tool

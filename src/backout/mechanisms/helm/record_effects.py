@@ -24,7 +24,7 @@ from backout.mechanisms.helm.effects import records_of
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.decoding import UNREADABLE
 from backout.model.message import msg
-from backout.model.plan import Step
+from backout.model.part import Step
 from backout.snapshots import source
 from backout.snapshots.collect import encode
 

@@ -19,7 +19,7 @@ from backout.mechanisms.helm.effects import moved_on, records_of, rollback
 from backout.mechanisms.helm.strays import part
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import msg
-from backout.model.plan import Step
+from backout.model.part import Step
 from backout.model.target import ObjectRef
 from backout.snapshots.capture import CaptureStore, captured_object
 

@@ -13,7 +13,7 @@ from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.steps import YOUNG, pending_age
 from backout.mechanisms.helm.strays import missing
 from backout.model.message import msg
-from backout.model.plan import Risk
+from backout.model.part import Risk
 from backout.tools.locate import Tool
 
 

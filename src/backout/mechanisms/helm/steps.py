@@ -19,7 +19,7 @@ from backout.mechanisms.helm.obstacles import Obstacle, obstacles
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.strays import missing, strays
 from backout.model.message import msg
-from backout.model.plan import Compensation, Step
+from backout.model.part import Compensation, Step
 from backout.model.target import ObjectRef, Target
 from backout.tools.locate import Tool
 

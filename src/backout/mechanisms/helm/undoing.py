@@ -9,7 +9,7 @@ from backout.mechanisms.helm.kept import record_named
 from backout.mechanisms.helm.strays import part_digest
 from backout.mechanisms.port import Undoing
 from backout.model.message import msg
-from backout.model.plan import Check, Step
+from backout.model.part import Check, Step
 from backout.model.target import ObjectRef
 from backout.snapshots.capture import captured_object
 

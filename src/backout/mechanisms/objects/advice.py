@@ -13,7 +13,7 @@ from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.helm import consequence
 from backout.mechanisms.objects.planning import Planned, writing
 from backout.model.message import Message, msg
-from backout.model.plan import Access, Risk, Step
+from backout.model.part import Access, Risk, Step
 from backout.model.target import ObjectRef
 
 _SHOWN = 5

@@ -15,7 +15,7 @@ from backout.mechanisms.objects.history import Past, Seen
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.objects.steps import acting
 from backout.model.message import msg
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.model.target import Target
 from backout.probes.programs import recognise
 

@@ -21,7 +21,7 @@ from backout.mechanisms.objects.reload import data_of
 from backout.mechanisms.objects.write import content_of
 from backout.model.measured import Measured, failed, listed, passed, unknown
 from backout.model.message import Message, msg
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.model.target import ObjectRef
 from backout.snapshots.desired import update, without_node_ports
 

@@ -14,7 +14,7 @@ from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.objects.reading import ObjectReading
 from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
 from backout.model.message import msg
-from backout.model.plan import Access, Risk
+from backout.model.part import Access, Risk
 from backout.model.revision import Revision
 from backout.model.target import Target
 

@@ -25,7 +25,7 @@ from backout.mechanisms.objects.history import Past, Seen, written_at
 from backout.mechanisms.objects.reload import data_of
 from backout.mechanisms.objects.steps import Content
 from backout.model.message import Message, msg
-from backout.model.plan import Access, Step
+from backout.model.part import Access, Step
 from backout.model.snapshot import Snapshot
 from backout.model.target import Target
 from backout.ownership.owners import Owned, Owners

@@ -21,7 +21,7 @@ from backout.mechanisms.objects.history import live_object, resource_of, written
 from backout.mechanisms.objects.steps import describe
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import Message, msg
-from backout.model.plan import Step
+from backout.model.part import Step
 from backout.model.target import ObjectRef
 
 _ANNOTATIONS = "/spec/template/metadata/annotations"

@@ -15,7 +15,7 @@ from backout.mechanisms.objects.history import Past, Seen
 from backout.mechanisms.objects.planning import Planned
 from backout.model.change import Changes, FieldChange, ObjectChange
 from backout.model.message import Message, msg
-from backout.model.plan import Step
+from backout.model.part import Step
 from backout.snapshots.desired import without_addresses
 from backout.snapshots.diff import TextChange, describe
 from backout.snapshots.restore_plan import RestoreItem

@@ -16,7 +16,7 @@ from backout.mechanisms.objects.history import Seen
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.port import Draft, unprepared
 from backout.model.change import ObjectChange
-from backout.model.plan import Check
+from backout.model.part import Check
 from backout.model.revision import Revision
 from backout.model.target import Target
 

@@ -18,7 +18,7 @@ from backout.mechanisms.objects.steps import describe
 from backout.mechanisms.objects.write import content_of
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import Message, msg
-from backout.model.plan import Step
+from backout.model.part import Step
 from backout.model.target import ObjectRef
 
 if TYPE_CHECKING:

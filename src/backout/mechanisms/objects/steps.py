@@ -15,7 +15,7 @@ from backout.mechanisms.common.steps import params_of
 from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.hashring import Growth
 from backout.model.message import Message, msg
-from backout.model.plan import Access, Compensation, Step
+from backout.model.part import Access, Compensation, Step
 from backout.model.target import ObjectRef, Target
 
 """The annotation of a pod template by which `kubectl rollout restart` works; operators carry it over."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from backout.mechanisms.port import Undoing
-from backout.model.plan import Check, Step
+from backout.model.part import Check, Step
 from backout.model.target import ObjectRef
 from backout.snapshots.capture import captured_object
 

@@ -27,7 +27,7 @@ from backout.mechanisms.objects.history import found_as, holds, live_object, res
 from backout.mechanisms.objects.steps import describe
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import msg
-from backout.model.plan import Step
+from backout.model.part import Step
 from backout.model.target import ObjectRef
 from backout.snapshots import source
 from backout.snapshots.capture import CaptureStore, captured_object

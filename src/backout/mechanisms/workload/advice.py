@@ -12,7 +12,7 @@ from backout.kube.workloads import desired, on_delete, ordered
 from backout.mechanisms.common.steps import params_of
 from backout.mechanisms.workload.history import Past, Snapshot
 from backout.model.message import Message, msg
-from backout.model.plan import Access, Check, Risk, Step
+from backout.model.part import Access, Check, Risk, Step
 from backout.model.target import ObjectRef, Target
 
 

@@ -15,7 +15,7 @@ from backout.mechanisms.common.patching import ATTEMPTS, moved, name_of, patched
 from backout.mechanisms.common.workloads import revisions_of
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import msg
-from backout.model.plan import Step
+from backout.model.part import Step
 
 
 async def undo(context: StepContext, step: Step) -> StepOutcome:

@@ -14,7 +14,7 @@ from backout.mechanisms.common.steps import writing
 from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
 from backout.mechanisms.workload import change, history
 from backout.mechanisms.workload.reading import Ground, WorkloadReading, look_around
-from backout.model.plan import Access, Risk
+from backout.model.part import Access, Risk
 from backout.model.revision import Revision
 from backout.model.target import ObjectRef, Target
 

@@ -15,7 +15,7 @@ from backout.mechanisms.workload.change import dry_run
 from backout.mechanisms.workload.history import Past, Snapshot
 from backout.model.change import Action, Changes, ObjectChange
 from backout.model.message import Message, msg
-from backout.model.plan import Step
+from backout.model.part import Step
 from backout.model.target import ObjectRef
 
 Asked = tuple[Object | None, BackoutError | None]

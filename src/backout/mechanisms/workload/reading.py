@@ -19,7 +19,7 @@ from backout.mechanisms.workload import steps as stepping
 from backout.mechanisms.workload.history import Past, Snapshot, ref_of
 from backout.mechanisms.workload.preview import Asked
 from backout.model.change import ObjectChange
-from backout.model.plan import Access, Check
+from backout.model.part import Access, Check
 from backout.model.revision import Revision
 from backout.model.target import Target
 from backout.ownership.owner import Owner, owner_of

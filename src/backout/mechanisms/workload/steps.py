@@ -20,7 +20,7 @@ from backout.mechanisms.common.steps import (
 )
 from backout.mechanisms.workload.history import Snapshot
 from backout.model.message import msg
-from backout.model.plan import Compensation, Step
+from backout.model.part import Compensation, Step
 from backout.model.redaction import asks_for_secret, names_secret, redact_text
 from backout.model.revision import Revision
 from backout.model.target import ObjectRef, Target

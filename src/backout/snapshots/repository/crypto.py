@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from backout.errors import RepositoryDamaged, TooLarge
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 from backout.snapshots.repository.format import CONTEXT, MAX_CONTENT, NONCE, PLAIN, TAG, Kind, damaged, header
 
 KEY = 32

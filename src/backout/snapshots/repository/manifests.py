@@ -12,7 +12,7 @@ import msgspec
 
 from backout.errors import RepositoryDamaged, SnapshotNotFound, UsageError
 from backout.model.decoding import UNREADABLE
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 from backout.model.snapshot import Entry, Snapshot
 from backout.snapshots.repository.backend import Backend, Missing
 from backout.snapshots.repository.crypto import Keyring

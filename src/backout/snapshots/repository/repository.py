@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from backout.errors import NotFoundError, RefusedError, RepositoryDamaged, RepositoryNotFound, UsageError
-from backout.model.plan import ClusterIdentity
+from backout.model.scope import ClusterIdentity
 from backout.model.snapshot import Entry, Snapshot
 from backout.snapshots.repository.backend import Backend, Exists, Missing
 from backout.snapshots.repository.format import (

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
+from backout.engine.store.port import Aim
 from backout.engine.store.sqlite.file import connect, translated
-from backout.engine.store.sqlite.schema import TABLES, VERSION
+from backout.engine.store.sqlite.schema import FROM_1, TABLES, VERSION
 from backout.errors import StateError
 
 
@@ -39,8 +42,9 @@ class StateDatabase:
                 hint="use that version, or set BACKOUT_STATE to another file",
             )
         if version < VERSION:
+            self.database.create_function("backout_aims", 3, _aims)
             with self.writing():
-                for statement in TABLES.split(";"):
+                for statement in (TABLES + (FROM_1 if version == 1 else "")).split(";"):
                     if statement.strip():
                         self.database.execute(statement)
                 self.database.execute(f"PRAGMA user_version={VERSION}")
@@ -67,3 +71,8 @@ class StateDatabase:
     def close(self) -> None:
         """Closes the connection."""
         self.database.close()
+
+
+def _aims(cluster: str, namespace: str, target: str) -> bytes:
+    """What version 1 kept of a run's one target, as the runs of today have it."""
+    return msgspec.json.encode([Aim(cluster, namespace, target)])

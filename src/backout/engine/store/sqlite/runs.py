@@ -4,20 +4,32 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
-from backout.engine.store.port import Listener, RunSummary, meant_by, state_as_seen, unknown_run
+from backout.engine.store.port import (
+    Aim,
+    Listener,
+    RunSummary,
+    aims_of,
+    meant_by,
+    of_an_earlier_version,
+    state_as_seen,
+    together,
+    unknown_run,
+)
 from backout.engine.store.sqlite.database import StateDatabase
 from backout.engine.store.sqlite.library import Connection
 from backout.engine.store.sqlite.owners import SqliteOwners
+from backout.model.decoding import UNREADABLE
 from backout.model.message import Message
-from backout.model.plan import Plan
-from backout.model.run import Failure, Run, RunEvent, RunState
+from backout.model.operation import Operation
+from backout.model.run import CaptureNote, Failure, Run, RunEvent, RunState
 from backout.model.verdict import Verdict
 
 
@@ -66,26 +78,28 @@ class SqliteRunStore:
     # runs
 
     def create(self, run: Run) -> None:
-        """Keeps a new run with its plan; the same id twice is one run."""
-        plan = msgspec.json.encode(run.plan)
+        """Keeps a new run with its operation; the same id twice is one run."""
+        operation = run.operation
+        plan, aims, parts = msgspec.json.encode(operation), aims_of(operation), operation.parts
         with self._state.writing() as database:
-            database.execute("INSERT OR IGNORE INTO backout_plans(hash, plan) VALUES (?, ?)", (run.plan.hash, plan))
+            database.execute("INSERT OR IGNORE INTO backout_plans(hash, plan) VALUES (?, ?)", (operation.hash, plan))
             database.execute(
                 "INSERT OR IGNORE INTO backout_runs"
-                "(id, plan, state, target, cluster, namespace, revision, cause, started, actor, undo_of) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "(id, plan, state, target, cluster, namespace, revision, cause, started, actor, undo_of, aims) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run.id,
-                    run.plan.hash,
+                    operation.hash,
                     run.state,
-                    str(run.plan.target),
-                    run.plan.cluster,
-                    run.plan.namespace,
-                    run.plan.revision.number,
-                    msgspec.json.encode(run.plan.cause),
+                    together(aim.target for aim in aims),
+                    together(aim.cluster for aim in aims),
+                    together(aim.namespace for aim in aims),
+                    parts[0].revision.number if len(parts) == 1 else 0,
+                    msgspec.json.encode(parts[0].cause),
                     _time(run.started),
                     run.actor,
                     run.undo_of,
+                    msgspec.json.encode(aims),
                 ),
             )
 
@@ -97,10 +111,9 @@ class SqliteRunStore:
         ended: datetime | None = None,
         verdict: Verdict | None = None,
         failure: Failure | None = None,
-        capture: tuple[str, str] | None = None,
         undone_by: str | None = None,
     ) -> None:
-        """Writes what is given. ``capture`` is the reference and its digest. A run that goes on forgets its failure."""
+        """Writes what is given. A run that goes on forgets its failure."""
         values: dict[str, Any] = {}
         if state is not None:
             values["state"] = state
@@ -108,8 +121,6 @@ class SqliteRunStore:
             values["failure"] = msgspec.json.encode(failure) if failure else None
         if verdict is not None:
             values["verdict"] = msgspec.json.encode(verdict)
-        if capture is not None:
-            values["capture"], values["capture_digest"] = capture
         if undone_by is not None:
             values["undone_by"] = undone_by
         if not values:
@@ -124,30 +135,38 @@ class SqliteRunStore:
             raise unknown_run(run)
 
     def get(self, run: str) -> Run:
-        """One run, with its plan.
+        """One run, with its operation.
 
         Raises:
             RunNotFound: no such run.
+            RefusedError: an earlier version kept it, with a plan that this one can't read.
         """
         with self._state.reading() as database:
             row = database.execute(
-                "SELECT r.id, r.state, p.plan, r.started, r.ended, r.actor, r.verdict, r.failure, r.capture, r.undo_of,"
-                " r.undone_by FROM backout_runs r JOIN backout_plans p ON p.hash=r.plan WHERE r.id=?",
+                "SELECT r.id, r.state, p.plan, r.started, r.ended, r.actor, r.verdict, r.failure, r.undo_of, r.undone_by"
+                " FROM backout_runs r JOIN backout_plans p ON p.hash=r.plan WHERE r.id=?",
                 (run,),
             ).fetchone()
+            kept = database.execute(
+                "SELECT part, capture, digest FROM backout_parts WHERE run=? AND capture!='' ORDER BY part", (run,)
+            ).fetchall()
         if row is None:
             raise unknown_run(run)
-        identity, state, plan, started, ended, actor, verdict, failure, capture, undo_of, undone_by = row
+        identity, state, plan, started, ended, actor, verdict, failure, undo_of, undone_by = row
+        try:
+            operation = msgspec.json.decode(plan, type=Operation)
+        except UNREADABLE:
+            raise of_an_earlier_version(run) from None
         return Run(
             id=identity,
             state=state_as_seen(self.owners, identity, state),
-            plan=msgspec.json.decode(plan, type=Plan),
+            operation=operation,
             started=datetime.fromisoformat(started),
             ended=datetime.fromisoformat(ended) if ended else None,
             actor=actor,
             verdict=msgspec.json.decode(verdict, type=Verdict) if verdict else None,
             failure=msgspec.json.decode(failure, type=Failure) if failure else None,
-            capture=capture,
+            captures={part: CaptureNote(path, digest) for part, path, digest in kept},
             undo_of=undo_of,
             undone_by=undone_by,
         )
@@ -174,7 +193,7 @@ class SqliteRunStore:
         with self._state.reading() as database:
             rows = database.execute(
                 "SELECT id, state, target, cluster, namespace, revision, cause, started, ended, actor, undo_of,"
-                " undone_by FROM backout_runs ORDER BY started DESC, id DESC LIMIT ?",
+                " undone_by, aims FROM backout_runs ORDER BY started DESC, id DESC LIMIT ?",
                 (limit,),
             ).fetchall()
         return [
@@ -191,47 +210,58 @@ class SqliteRunStore:
                 actor=row[9],
                 undo_of=row[10],
                 undone_by=row[11],
+                aims=msgspec.json.decode(row[12], type=tuple[Aim, ...]),
             )
             for row in rows
         ]
 
     def remove(
-        self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, str], None]
+        self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, Sequence[str]], None]
     ) -> tuple[RunSummary, ...]:
         """Forgets runs: their events, plans that no other run has, owners. No other process writes meanwhile.
 
-        ``which`` says which; ``before`` is called with the id and the path of the capture of each, before its record
+        ``which`` says which; ``before`` is called with the id and the paths of the captures of each, before its record
         goes: a process that dies there leaves the record, and with it the knowledge of what is left to do.
         """
         with self._state.writing() as database:
             gone = tuple(which())
             for run in gone:
-                row = database.execute("SELECT capture FROM backout_runs WHERE id=?", (run.id,)).fetchone()
-                before(run.id, str(row[0]) if row else "")
+                kept = database.execute("SELECT capture FROM backout_parts WHERE run=? AND capture!=''", (run.id,))
+                before(run.id, [str(row[0]) for row in kept.fetchall()])
                 database.execute("DELETE FROM backout_runs WHERE id=?", (run.id,))
                 database.execute("DELETE FROM backout_owners WHERE run=?", (run.id,))
                 database.execute("DELETE FROM backout_aborts WHERE run=?", (run.id,))
             database.execute("DELETE FROM backout_plans WHERE hash NOT IN (SELECT plan FROM backout_runs)")
         return gone
 
-    def capture_digest(self, run: str) -> str:
-        """The digest of the capture as it was recorded; empty before the capture."""
-        with self._state.reading() as database:
-            row = database.execute("SELECT capture_digest FROM backout_runs WHERE id=?", (run,)).fetchone()
-        return str(row[0]) if row else ""
-
-    def token(self, run: str) -> int:
-        """The highest lease token that this run ever held."""
-        with self._state.reading() as database:
-            row = database.execute("SELECT token FROM backout_runs WHERE id=?", (run,)).fetchone()
-        return int(row[0]) if row else 0
-
-    def raise_token(self, run: str, token: int) -> int:
-        """Notes a lease token and returns the highest known: an older holder learns so that it was replaced."""
+    def note_capture(self, run: str, part: str, path: str, digest: str) -> None:
+        """Notes where the state of a part before the run is kept; a later one takes the place of an earlier one."""
         with self._state.writing() as database:
-            database.execute("UPDATE backout_runs SET token=? WHERE id=? AND token<?", (token, run, token))
-            row = database.execute("SELECT token FROM backout_runs WHERE id=?", (run,)).fetchone()
-        return int(row[0]) if row else token
+            database.execute(
+                "INSERT INTO backout_parts(run, part, capture, digest) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT(run, part) DO UPDATE SET capture=excluded.capture, digest=excluded.digest",
+                (run, part, path, digest),
+            )
+
+    def token(self, run: str, part: str) -> int:
+        """The highest token of the lock of a part that this run ever held; 0 before the first."""
+        with self._state.reading() as database:
+            return self._token(database, run, part)
+
+    def raise_token(self, run: str, part: str, token: int) -> int:
+        """Notes such a token and returns the highest known: an older holder learns so that it was replaced."""
+        with self._state.writing() as database:
+            database.execute(
+                "INSERT INTO backout_parts(run, part, token) VALUES (?, ?, ?) "
+                "ON CONFLICT(run, part) DO UPDATE SET token=max(token, excluded.token)",
+                (run, part, token),
+            )
+            return self._token(database, run, part)
+
+    @staticmethod
+    def _token(database: sqlite3.Connection, run: str, part: str) -> int:
+        row = database.execute("SELECT token FROM backout_parts WHERE run=? AND part=?", (run, part)).fetchone()
+        return int(row[0]) if row else 0
 
     # events
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
+"""1 knew one target a run: its token and capture stood with the run."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS backout_plans (
@@ -24,12 +25,18 @@ CREATE TABLE IF NOT EXISTS backout_runs (
     actor TEXT NOT NULL,
     verdict BLOB,
     failure BLOB,
-    capture TEXT NOT NULL DEFAULT '',
-    capture_digest TEXT NOT NULL DEFAULT '',
-    token INTEGER NOT NULL DEFAULT 0,
+    aims BLOB NOT NULL DEFAULT x'5b5d',
     undo_of TEXT NOT NULL DEFAULT '',
     undone_by TEXT NOT NULL DEFAULT ''
 );
+CREATE TABLE IF NOT EXISTS backout_parts (
+    run TEXT NOT NULL REFERENCES backout_runs(id) ON DELETE CASCADE,
+    part TEXT NOT NULL,
+    token INTEGER NOT NULL DEFAULT 0,
+    capture TEXT NOT NULL DEFAULT '',
+    digest TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (run, part)
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS backout_runs_started ON backout_runs(started);
 CREATE TABLE IF NOT EXISTS backout_events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -49,4 +56,14 @@ CREATE TABLE IF NOT EXISTS backout_aborts (
     actor TEXT NOT NULL,
     at TEXT NOT NULL
 );
+"""
+
+FROM_1 = """
+ALTER TABLE backout_runs ADD COLUMN aims BLOB NOT NULL DEFAULT x'5b5d';
+UPDATE backout_runs SET aims = backout_aims(cluster, namespace, target);
+INSERT INTO backout_parts(run, part, token, capture, digest)
+    SELECT id, '', token, capture, capture_digest FROM backout_runs;
+ALTER TABLE backout_runs DROP COLUMN token;
+ALTER TABLE backout_runs DROP COLUMN capture;
+ALTER TABLE backout_runs DROP COLUMN capture_digest;
 """

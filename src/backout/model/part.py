@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plan: an ordered, hashed, readable document. What was approved is what runs."""
+"""One way back of one target: its steps, what they change and need, and how it will be proven."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,28 +11,12 @@ from backout.model.change import Changes
 from backout.model.evidence import Problem
 from backout.model.message import Message
 from backout.model.revision import Revision
+from backout.model.scope import Scope
 from backout.model.target import ObjectRef, Target
-
-API_VERSION = "backout.dev/v1"
-
-
-class ClusterIdentity(msgspec.Struct, frozen=True):
-    """Which cluster this is, whatever the context is called: uid of the kube-system namespace, SHA-256 of the CA."""
-
-    uid: str
-    ca: str
-    server: str = ""
-
-    def same_as(self, other: ClusterIdentity) -> bool:
-        """Whether both are one cluster. Where one of them was seen by somebody who might not read kube-system, the
-        authority tells; with neither in common nothing does, and they are different."""
-        if self.uid and other.uid:
-            return self.uid == other.uid
-        return bool(self.ca) and self.ca == other.ca
 
 
 class Access(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
-    """One right that the plan needs, in the words of RBAC. ``resource`` may carry a subresource: ``pods/log``."""
+    """One right that a part needs, in the words of RBAC. ``resource`` may carry a subresource: ``pods/log``."""
 
     verb: str
     group: str
@@ -86,17 +69,18 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     needs_approval: bool = False
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One way back for one cluster. ``hash`` covers every other field; `run` holds to it."""
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One way back of one target in one scope.
 
-    apiVersion: str = API_VERSION
-    kind: str = "Plan"
-    cluster: str
-    identity: ClusterIdentity
-    namespace: str
-    made_at: datetime
+    ``id`` is unique in its operation; ``needs`` are the ids of the parts that must be verified before this one begins.
+    ``soak``: seconds of watching before its verdict.
+    """
+
+    id: str
+    scope: Scope
     target: Target
     mechanism: str
+    needs: tuple[str, ...] = ()
     cause: Message
     current: Revision | None = None
     revision: Revision
@@ -108,5 +92,3 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...] = ()
     access: tuple[Access, ...] = ()
     soak: float = 10.0
-    undo_of: str = ""
-    hash: str = ""

@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bodies of the steps of one part. Each can be killed at any instant and run again; `part_v1` orders them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from backout.engine.port import PARKING, Json, StepBody
+from backout.engine.wire import decode_error, encode_error, of_house
+from backout.errors import AccessDenied, BackoutError, Interrupted, TimedOut, UnexpectedError
+from backout.model.message import Message, msg
+from backout.model.operation import Operation
+from backout.model.part import Access, Part, Step
+from backout.model.run import capture_name
+from backout.model.verdict import CheckResult, judge
+from backout.snapshots.capture import capture
+from backout.verify.verify import verify
+from backout.workflows.before import Kept
+from backout.workflows.services import EffectContext, LockHolder, Services
+from backout.workflows.telling import Story, verdict_sentence
+
+GRACE = 60.0
+"""Seconds beyond a step's own timeout before it is cut off: its own answer, after reading again, is the better one."""
+KEPT = frozenset({"snapshot", "snapshot-skipped"})
+"""The events that say what became of the snapshot before the first write."""
+SKEW = 5.0
+"""Seconds between our clock and the cluster's that are worth a word, since the timeline has times of both."""
+GIVEN_UP = {"given-up": True}
+"""What a step answers that was not tried again, since somebody asked to stop the parked run."""
+
+
+class PartStages:
+    """One part of a run in this process."""
+
+    def __init__(self, services: Services, story: Story, operation: Operation, part: Part, actor: str) -> None:
+        self.part = part
+        self._operation = operation
+        self._services = services
+        self._story = story
+        self._scope = services.scopes.open(part.scope)
+        self._lock = LockHolder(services, story.run, part, self._scope, actor)
+        self._actor = actor
+        self._snapshot: asyncio.Task[Kept] | None = None
+
+    # before the first write
+
+    def preflight(self) -> list[tuple[str, StepBody]]:
+        """What must hold before anything is written, in order. Each answers ``{"failure": …}`` or what it found, or
+        that the run was given up (`given_up`)."""
+        return [
+            (name, answered(self._story, body))
+            for name, body in (
+                ("identify-cluster", self._identify),
+                ("check-access", self._access),
+                ("take-lease", self._take_lock),
+                ("capture", self._capture),
+            )
+        ]
+
+    async def _identify(self) -> Json:
+        await self._scope.identify()
+        skew = (self._services.now() - await self._scope.clock()).total_seconds()
+        if abs(skew) > SKEW:
+            self._story.tell(
+                "step-progress",
+                msg("This machine's clock is {seconds} s off the cluster's.", seconds=round(skew, 1)),
+                key="clock",
+            )
+        self._begin_snapshot()
+        return {"skew": round(skew, 3)}
+
+    def _begin_snapshot(self) -> asyncio.Task[Kept] | None:
+        """Begins to read the namespace, beside what else has to be looked at before the first write."""
+        snapshots = self._services.snapshots
+        if self._snapshot is None and snapshots is not None and snapshots.wanted:
+            if any(event.type in KEPT for event in self._story.events()):
+                return None
+            taken = snapshots.take(self._scope.cluster, self.part, self._story.run, self._actor)
+            self._snapshot = asyncio.ensure_future(taken)
+        return self._snapshot
+
+    async def _access(self) -> Json:
+        answers = await self._scope.may(self.part.access)
+        missing = [_right(answer.access) for answer in answers if not answer.allowed]
+        if missing:
+            raise AccessDenied(
+                "You may not do everything that the plan needs: {missing}.",
+                missing="; ".join(missing),
+                hint="`backout doctor` prints a Role with the missing rights. Nothing was written.",
+            )
+        return {"rights": len(answers)}
+
+    async def _take_lock(self) -> Json:
+        held = await self._lock.ensure()
+        self._story.tell(
+            "lease-acquired",
+            msg("{target} is reserved for this run.", target=str(self.part.target)),
+            key=f"lease:{held.token}",
+            token=held.token,
+        )
+        return {"token": held.token}
+
+    async def _capture(self) -> Json:
+        await self._keep_namespace()
+        name = capture_name(self._story.run, self._operation, self.part)
+        taken = await capture(self._scope.cluster, self.part, name)
+        receipt = await asyncio.to_thread(self._services.captures.save, taken)
+        self._story.store.note_capture(self._story.run, self.part.id, receipt.path, receipt.digest)
+        self._story.tell(
+            "captured",
+            msg("The state before the run is kept, encrypted: {count} objects.", count=receipt.objects),
+            key=f"captured:{receipt.digest}",
+            **msgspec.to_builtins(receipt),
+        )
+        return {"digest": receipt.digest, "objects": receipt.objects}
+
+    async def _keep_namespace(self) -> None:
+        """
+        Raises:
+            CaptureError: there is no snapshot, and the configuration wants none to be missing.
+        """
+        task = self._begin_snapshot()
+        if task is None:
+            return
+        kept = await task
+        if kept.snapshot is None:
+            self._story.tell(
+                "snapshot-skipped",
+                msg(
+                    "No snapshot of the namespace was taken; what the plan touches is kept all the same. Why: {why}",
+                    why=kept.why,
+                ),
+                key="snapshot-skipped",
+            )
+            return
+        snapshot = kept.snapshot
+        self._story.tell(
+            "snapshot",
+            msg(
+                "Namespace {namespace} is kept as snapshot {id}: {count} objects.",
+                namespace=snapshot.namespace,
+                id=snapshot.short,
+                count=snapshot.objects,
+            )
+            if not kept.unread
+            else msg(
+                "Namespace {namespace} is kept as snapshot {id}: {count} objects. What could not be listed is "
+                "not in it: {kinds}.",
+                namespace=snapshot.namespace,
+                id=snapshot.short,
+                count=snapshot.objects,
+                kinds=", ".join(kept.unread),
+            ),
+            key=f"snapshot:{snapshot.id}",
+            snapshot=snapshot.id,
+            objects=snapshot.objects,
+            written=kept.written,
+            incident=snapshot.incident,
+            unread=list(kept.unread),
+        )
+
+    # effects
+
+    def effect(self, step: Step) -> StepBody:
+        """Intent on the disk, then the effect, then what came of it."""
+
+        async def body() -> Json:
+            if self._story.given_up():
+                return GIVEN_UP
+            before = self._starts(step)
+            self._story.tell(
+                "step-started",
+                step.title,
+                key=f"{step.id}:started:{self._services.life}:{before}",
+                step=step.id,
+                action=step.action,
+            )
+            context = EffectContext(self._story, self._lock, self._scope.cluster, step)
+            try:
+                await self._lock.ensure()
+                async with asyncio.timeout(step.timeout + GRACE):
+                    outcome = await self._services.effect_of(step.action)(context, step)
+            except Exception as error:
+                failure = of_house(error)
+                if isinstance(error, TimeoutError):
+                    failure = TimedOut(
+                        "{step} did not end within {seconds} s.", step=step.title.text, seconds=step.timeout + GRACE
+                    )
+                self._story.tell(
+                    "step-failed",
+                    Message(failure.message, failure.template, dict(failure.arguments)),
+                    step=step.id,
+                    code=failure.code,
+                    wrote=context.wrote,
+                    resumable=isinstance(failure, PARKING),
+                )
+                raise failure from failure.__cause__
+            self._story.tell(
+                "step-done",
+                outcome.message,
+                key=f"{step.id}:done",
+                step=step.id,
+                changed=outcome.changed,
+                earlier_attempt=before > 0 and not outcome.changed,
+                **outcome.data,
+            )
+            return {"changed": outcome.changed, "again": before > 0}
+
+        return body
+
+    def _starts(self, step: Step) -> int:
+        """How often the step was begun, in this life and before."""
+        return sum(1 for e in self._story.events() if e.type == "step-started" and e.step == step.id)
+
+    # after
+
+    def verify(self, before: Sequence[CheckResult], *, last: bool) -> StepBody:
+        """Measures; repeated as a whole after a crash, since a soak can't be continued.
+
+        ``before`` is what the parts before this one were measured at: the run's verdict is of all. It is never
+        "recovered" while a part is left.
+        """
+
+        async def body() -> Json:
+            if self._story.given_up():
+                return GIVEN_UP
+            attempt = f"{self._services.life}:{len(self._story.events())}"
+            verdict = await verify(
+                self._scope.cluster,
+                self.part.checks,
+                self.part.soak,
+                self._on_result,
+                on_soak=lambda seconds: self._on_soak(seconds, attempt),
+                settle=self._services.settle,
+            )
+            if len(self._operation.parts) > 1:
+                mine = tuple(msgspec.structs.replace(check, part=self.part.id) for check in verdict.checks)
+                verdict = msgspec.structs.replace(verdict, checks=mine)
+            whole = judge((*before, *verdict.checks), verdict.at, verdict.soak) if before else verdict
+            if not last and whole.outcome == "recovered":
+                whole = msgspec.structs.replace(whole, outcome="unknown")
+            self._story.store.update(self._story.run, verdict=whole)
+            self._story.tell(
+                "verdict",
+                verdict_sentence(verdict, undo=bool(self._operation.undo_of)),
+                key=f"verdict:{attempt}",
+                outcome=verdict.outcome,
+            )
+            return msgspec.to_builtins(verdict)
+
+        return body
+
+    def _on_soak(self, seconds: float, attempt: str) -> None:
+        self._story.tell(
+            "soak",
+            msg("Everything holds; watching for {seconds} s that it stays so.", seconds=seconds),
+            key=f"soak:{attempt}",
+        )
+
+    def _on_result(self, result: CheckResult) -> None:
+        self._story.tell(
+            "check",
+            result.title,
+            code=result.code,
+            status=result.status,
+            measured=msgspec.to_builtins(result.measured),
+            target=str(result.target),
+        )
+
+    async def take_over(self) -> None:
+        """After an interruption: the lock that the former process held becomes ours, to go on with and to let go.
+
+        Raises:
+            LockedError: another run has it now.
+        """
+        if any(event.type == "lease-acquired" for event in self._story.events()):
+            await self._lock.ensure()
+
+    async def release(self) -> None:
+        """Lets the lock go, and a snapshot that is not needed any more."""
+        if self._snapshot is not None:
+            self._snapshot.cancel()
+            await asyncio.gather(self._snapshot, return_exceptions=True)
+        await self._lock.release()
+
+
+def answered(story: Story, body: Callable[[], Awaitable[Json]]) -> StepBody:
+    """A step whose errors are its recorded answer: before the first write there is nothing to resume.
+
+    But for those that nobody foresaw: they say nothing of what was asked, and park the run.
+    """
+
+    async def answer() -> Json:
+        if story.given_up():
+            return GIVEN_UP
+        try:
+            return await body()
+        except (Interrupted, UnexpectedError):
+            raise
+        except BackoutError as error:
+            return {"failure": encode_error(error)}
+
+    return answer
+
+
+def given_up(answer: Json) -> bool:
+    """Whether the step was not tried again, since somebody asked to stop."""
+    return bool(answer == GIVEN_UP)
+
+
+def raised(answer: Json) -> BackoutError | None:
+    """The error in the answer of a preflight step, or of a whole run."""
+    return decode_error(answer["failure"]) if isinstance(answer, dict) and "failure" in answer else None
+
+
+def _right(access: Access) -> str:
+    resource = f"{access.resource}.{access.group}" if access.group else access.resource
+    where = f" in {access.namespace}" if access.namespace else ""
+    return f"{access.verb} {resource}{'/' + access.name if access.name else ''}{where}"

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run says of itself: its events, and the sentences and errors of its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from backout.engine.wire import failure_of
+from backout.errors import BackoutError, Interrupted, NotVerifiedError, PartlyDoneError, TimedOut
+from backout.model.message import Message, msg
+from backout.model.operation import Operation
+from backout.model.part import Part
+from backout.model.run import RunEvent, RunState
+from backout.model.verdict import Verdict
+from backout.workflows.services import Services
+
+
+class Story:
+    """The events of one run, or of one part of it."""
+
+    def __init__(self, services: Services, run: str, part: str = "") -> None:
+        self.store = services.store
+        self.run = run
+        self.part = part
+        self._services = services
+
+    def of(self, part: Part) -> Story:
+        """The story of one part."""
+        return Story(self._services, self.run, part.id)
+
+    def tell(self, type: str, message: Message, *, key: str = "", step: str = "", **data: Any) -> None:
+        """Records an event; the same ``key`` of the same part is told once."""
+        self.store.record(
+            RunEvent(
+                run=self.run,
+                part=self.part,
+                type=type,
+                at=self._services.now(),
+                message=message,
+                key=f"{self.part}:{key}" if key and self.part else key,
+                step=step,
+                data=data,
+            )
+        )
+
+    def events(self) -> list[RunEvent]:
+        """What was told so far, by former lives too."""
+        return [event for event in self.store.events(self.run) if not self.part or event.part == self.part]
+
+    def given_up(self) -> bool:
+        """Whether somebody asked to stop a run that was parked: then it ends, and nothing is tried again."""
+        return self.store.owners.abort_requested(self.run) and any(
+            event.type == "run-ended" and event.data.get("state") == "interrupted"
+            for event in self.store.events(self.run)
+        )
+
+    def parked(self, error: BackoutError) -> None:
+        """The run stops here and can be resumed."""
+        self.store.update(self.run, state="interrupted", failure=failure_of(error))
+        sentence = (
+            msg("Stopped. `backout resume {run}` goes on from here.", run=self.run)
+            if isinstance(error, Interrupted)
+            else msg(
+                "Stopped: {why} `backout resume {run}` goes on from here.", why=_ended(error.message), run=self.run
+            )
+        )
+        self.tell("run-ended", sentence, state="interrupted", code=error.code)
+
+
+def begin_sentence(operation: Operation) -> Message:
+    """What a run sets out to do."""
+    if operation.undo_of:
+        return msg("What run {run} changed on {target} is taken back.", run=operation.undo_of, target=operation.targets)
+    if len(operation.parts) == 1:
+        part = operation.parts[0]
+        return msg("{target} goes back to revision {revision}.", target=str(part.target), revision=part.revision.number)
+    return msg(
+        "{count} parts go back, one after the other: {targets}.", count=len(operation.parts), targets=operation.targets
+    )
+
+
+def end_sentence(state: RunState) -> Message:
+    """What the end of a run is called."""
+    return {
+        "recovered": msg("Done and verified."),
+        "not-recovered": msg("Done, but not healthy."),
+        "unknown": msg("Done, but it could not be proven."),
+        "aborted": msg("Aborted before the next step."),
+    }.get(state, msg("Failed."))
+
+
+def verdict_sentence(verdict: Verdict, *, undo: bool) -> Message:
+    """How many checks hold, and what that means."""
+    good = sum(1 for check in verdict.checks if check.status == "pass")
+    if verdict.outcome == "recovered" and undo:
+        return msg("The state before the run is back: {good} of {all} checks hold.", good=good, all=len(verdict.checks))
+    if verdict.outcome == "recovered":
+        return msg("Healthy: {good} of {all} checks hold.", good=good, all=len(verdict.checks))
+    if verdict.outcome == "not-recovered":
+        return msg("Not healthy: {good} of {all} checks hold.", good=good, all=len(verdict.checks))
+    return msg("Not proven: {good} of {all} checks hold.", good=good, all=len(verdict.checks))
+
+
+def not_verified(verdict: Verdict) -> BackoutError | None:
+    """The error of a verdict that is not "recovered"."""
+    if verdict.outcome == "recovered":
+        return None
+    bad = [c for c in verdict.checks if c.status == "fail"] or [c for c in verdict.checks if c.status == "unknown"]
+    words = "; ".join(f"{check.title.text}: {check.measured.text}" for check in bad[:3])
+    if verdict.outcome == "not-recovered":
+        return NotVerifiedError(
+            "Rolled back, but not healthy: {words}.", words=words, hint="`backout diagnose` says what is broken now"
+        )
+    return NotVerifiedError(
+        "Rolled back, but it could not be proven: {words}.",
+        words=words or "the plan has no checks",
+        hint="`backout verify` measures again",
+    )
+
+
+def partly(error: BackoutError, what: str, done: Sequence[str], left: Sequence[str]) -> BackoutError:
+    """The error of a run in which ``what`` failed after something was, or may have been, written.
+
+    ``done`` and ``left``: titles of the steps that are done, and of those that are not.
+    """
+    if isinstance(error, TimedOut):
+        return error
+    return PartlyDoneError(
+        "{step} failed: {why}",
+        step=what,
+        why=_ended(error.message),
+        found="done: {done}; not done: {left}",
+        done="; ".join(done) or "nothing",
+        left="; ".join(left),
+        hint="`backout diagnose` says how it stands; `backout undo` takes back what was done",
+    )
+
+
+def _ended(sentence: str) -> str:
+    """With a full stop."""
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
