@@ -58,7 +58,15 @@ _CLOSING: list[threading.Thread] = []
 
 
 def load() -> None:
-    """Imports dbos, without the driver of a database that is not used here."""
+    """Imports dbos, without the driver of a database that is not used here, and without its log.
+
+    It would write to the standard error that is there now, and fail when that is closed by the next run.
+    """
+    logger = logging.getLogger("dbos")
+    logger.setLevel(logging.CRITICAL)
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
     with put_off("psycopg", "psycopg.errors"):
         import dbos  # noqa: F401
 
@@ -80,7 +88,6 @@ def forget(store: RunStore, runs: Sequence[str]) -> None:
     if not begun:
         return
     load()
-    logging.getLogger("dbos").setLevel(logging.CRITICAL)
     try:
         if not _has_records(store):
             return
@@ -323,7 +330,6 @@ class DbosEngine:
             if _LAUNCHED:
                 raise StateError("Another durable engine is open in this process.", hint="close it first")
             load()
-            logging.getLogger("dbos").setLevel(logging.CRITICAL)
             try:
                 if listen and _has_records(self._store):
                     # Before launch, since a running DBOS looks for new queues only once a second.

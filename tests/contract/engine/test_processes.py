@@ -215,3 +215,25 @@ def test_a_run_does_not_load_the_driver_of_another_database(tmp_path: Path) -> N
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout.split() == ["7", "True", "False"]
+
+
+def test_a_standard_error_that_is_closed_after_the_first_run_is_no_trouble(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, os, sys\n"
+        "from backout.engine.dbos_engine import DbosEngine\n"
+        "from backout.engine.store.opening import open_store\n"
+        "async def workflow(context, payload):\n"
+        "    async def body(): return payload\n"
+        "    return await context.step('only', body)\n"
+        f"store = open_store('sqlite:///{tmp_path}/state.db', create=True)\n"
+        "async def main(run):\n"
+        "    engine = DbosEngine(store, {'w': workflow})\n"
+        "    print(await engine.start('w', run, run))\n"
+        "    await engine.close()\n"
+        "real, sys.stderr = sys.stderr, open(os.devnull, 'w')\n"
+        "asyncio.run(main('r1'))\n"
+        "sys.stderr.close(); sys.stderr = real\n"
+        "asyncio.run(main('r2'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.stdout.split(), done.stderr) == (["r1", "r2"], "")
