@@ -88,8 +88,7 @@ class Ownership:
         this cluster; None when people (or pipelines) do."""
         for obj in objects:
             for manager in managers(obj):
-                if manager.tool != "argocd":
-                    return manager
+                return manager
         listed: dict[tuple[str, str], Manager] = await self._once("releases", release_managers(self._reader))
         return listed.get((namespace, name))
 
@@ -128,7 +127,7 @@ class Ownership:
         ref, signs = ObjectRef.of(obj), managers(obj)
         release = await self._release(obj)
         if release is not None:
-            above = next((sign for sign in signs if sign.tool != "argocd"), None)
+            above = next(iter(signs), None)
             if above is None and release.target is not None:
                 above = await self.of_release(release.target.name, release.target.namespace)
             return msgspec.structs.replace(release, manager=above) if above else release

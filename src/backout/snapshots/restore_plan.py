@@ -21,6 +21,7 @@ from backout.model.message import Message, msg
 from backout.model.part import Access
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef
+from backout.ownership.signs import TOOLS
 from backout.snapshots.autoscaled import Autoscaler, Scalers, keeps_replicas, replicas_of, with_replicas_of
 from backout.snapshots.collect import encode
 from backout.snapshots.desired import (
@@ -296,6 +297,8 @@ def _consequences(entry: Entry) -> tuple[Message, ...]:
                 name=name,
             ),
         )
+    if entry.owner_kind in TOOLS:
+        return (msg("{owner} keeps it as its source says, and writes that back at its next look.", owner=entry.owner),)
     return ()
 
 

@@ -26,6 +26,7 @@ the target everywhere):
     service-answers    every TCP port of ``services`` accepts connections (``any``: at least one that speaks HTTP)
     ingress-answers    every route of ``ingress`` answers as ``expect`` says (``[{"host", "path", "status",
                        "marker"}]``), else as the Service answers that it names
+    owner-quiet        ``owner``, who keeps the target as its source says, had its turn (``seconds``) and undid nothing
     http-answer        a GET of ``path`` from ``ingress`` (``host``) or ``service`` (``port``) is answered with
                        ``status``, and the answer holds ``contains``: the checks that the configuration asks for
 

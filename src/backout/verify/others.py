@@ -159,3 +159,20 @@ def _ref(check: Check) -> ObjectRef:
         namespace_of(check),
         str(params.get("uid", "")),
     )
+
+
+def owner_quiet(check: Check, watched: float) -> Measured:
+    """Whether what keeps the target had its turn and left it alone; before its interval is over nobody knows."""
+    needed, owner = float(check.params.get("seconds") or 0.0), str(check.params.get("owner") or "")
+    if not needed:
+        return unknown(msg("{owner} does not say when it looks again", owner=owner))
+    if watched < needed:
+        return unknown(
+            msg(
+                "watched for {watched} s; {owner} has looked again after {needed} s",
+                watched=round(watched, 1),
+                owner=owner,
+                needed=round(needed),
+            )
+        )
+    return passed(msg("nothing was undone in {watched} s", watched=round(watched, 1)))

@@ -51,7 +51,9 @@ _ASKED: dict[str, Measure] = {
     "ingress-answers": network.ingress_answers,
     "http-answer": stacks.http_answer,
 }
-CODES = frozenset({*_WATCHED, *_ASKED})
+_TIMED: dict[str, Callable[[Check, float], Measured]] = {"owner-quiet": others.owner_quiet}
+"""Told by how many seconds everything held, when the soak is over."""
+CODES = frozenset({*_WATCHED, *_ASKED, *_TIMED})
 """The checks that any way back may ask for; each has more of its own."""
 _OVER_TIME = "no-new-restarts"
 _LATE = 20.0
@@ -104,10 +106,15 @@ async def verify(
                 pass
             watched = min(soak, loop.time() - began)
         measure()
-        asked = [number for number, check in enumerate(checks) if check.code not in _WATCHED]
+        asked = [
+            number for number, check in enumerate(checks) if check.code not in _WATCHED and check.code not in _TIMED
+        ]
         late = loop.time() + min(settle, _LATE)
         answers = await asyncio.gather(*(_ask(checks[number], cluster, late) for number in asked))
         results.update(zip(asked, answers, strict=True))
+        results.update(
+            {n: _TIMED[check.code](check, watched) for n, check in enumerate(checks) if check.code in _TIMED}
+        )
     return _verdict(checks, results, watched, soak, on_result)
 
 

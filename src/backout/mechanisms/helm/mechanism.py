@@ -12,6 +12,7 @@ from backout.errors import ToolMissing
 from backout.helm.records import Records
 from backout.helm.unfinished import never_installed, refusal
 from backout.locales import N_
+from backout.mechanisms.common.owned import Keeper
 from backout.mechanisms.helm import checks as checking
 from backout.mechanisms.helm import undoing
 from backout.mechanisms.helm.analysis import Analysis, analyse
@@ -28,6 +29,8 @@ from backout.model.message import msg
 from backout.model.part import Access, Risk
 from backout.model.revision import Revision
 from backout.model.target import Target
+from backout.ownership.owner import Ownership
+from backout.ownership.state import state_of
 from backout.tools.locate import Tool
 
 PRUNED = N_(
@@ -72,6 +75,7 @@ class HelmMechanism:
         if options.present:
             _, head = release_of(history, history.facts[-1].record.revision, target)
             bound = await bound_claims(reader, head, target.namespace)
+        keeper = await _keeper(reader, target, list(analyses)) if numbers else None
         return HelmReading(
             target=target,
             history=history,
@@ -80,6 +84,7 @@ class HelmMechanism:
             helm=helm,
             analyses=dict(zip(numbers, analyses, strict=True)),
             bound=bound,
+            keeper=keeper,
         )
 
     def step_kinds(self) -> Mapping[str, StepKind]:
@@ -137,6 +142,13 @@ async def _analyse(
     head = release_of(history, history.facts[-1].record.revision, target)
     server_side = wanted[1].server_side and (helm is None or helm.major >= 4)
     return await analyse(reader, head, wanted, server_side=server_side, hooks=hooks)
+
+
+async def _keeper(reader: ClusterReader, target: Target, analyses: list[Analysis]) -> Keeper | None:
+    """What deploys the release, from the marks on its live objects and from the cluster's custom resources."""
+    lives = tuple(item.live for analysis in analyses for item in analysis.items if item.live is not None)
+    manager = await Ownership(reader).of_release(target.name, target.namespace, lives)
+    return Keeper(manager=manager, state=await state_of(reader, manager)) if manager is not None else None
 
 
 async def _helm_if_any() -> Tool | None:

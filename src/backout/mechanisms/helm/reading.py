@@ -8,6 +8,7 @@ import msgspec
 from backout.helm.compare import compare
 from backout.helm.payload import Release
 from backout.helm.records import Record
+from backout.mechanisms.common.owned import Keeper, owner_checks, owner_risks
 from backout.mechanisms.helm import checks as checking
 from backout.mechanisms.helm import risks as risking
 from backout.mechanisms.helm import steps as stepping
@@ -28,7 +29,7 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
 
     ``driver``: where the records are, as ``HELM_DRIVER`` says it; ``helm``: the program that would run, where there is
     one; ``analyses`` by the number of the revision; ``bound``: names of the claims of the newest revision that are
-    Bound, where that was read.
+    Bound, where that was read; ``keeper``: the controller that deploys the release, where one does.
     """
 
     target: Target
@@ -38,6 +39,7 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
     helm: Tool | None
     analyses: dict[int, Analysis]
     bound: frozenset[str] | None
+    keeper: Keeper | None = None
 
     def between(self, earlier: Revision | None, later: Revision) -> tuple[ObjectChange, ...]:
         """What the manifests of two revisions differ in.
@@ -66,8 +68,8 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
         return Draft(
             steps=tuple(stepping.steps(analysis, self.target, driver, now, self.helm)),
             changes=shown,
-            risks=tuple(risking.risks(analysis, self.helm, now)),
-            checks=tuple(checking.checks(analysis, self.target)),
+            risks=(*owner_risks(self.target, self.keeper), *risking.risks(analysis, self.helm, now)),
+            checks=(*checking.checks(analysis, self.target), *owner_checks(self.target, self.keeper)),
             access=tuple(checking.access(analysis, driver)),
         )
 

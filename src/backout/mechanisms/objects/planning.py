@@ -16,6 +16,7 @@ from backout.errors import AccessDenied, NothingToDo, PreconditionFailed, Refuse
 from backout.kube.consumers import Consumer
 from backout.kube.find_consumers import find_consumers
 from backout.kube.sanitise import sanitise
+from backout.mechanisms.common.owned import Keeper
 from backout.mechanisms.objects import care as caring
 from backout.mechanisms.objects import hashring, steps
 from backout.mechanisms.objects.care import Care
@@ -28,7 +29,9 @@ from backout.model.message import Message, msg
 from backout.model.part import Access, Step
 from backout.model.snapshot import Snapshot
 from backout.model.target import Target
+from backout.ownership.owner import owner_of
 from backout.ownership.owners import Owned, Owners
+from backout.ownership.state import state_of
 from backout.probes.programs import recognise
 from backout.snapshots.restore_plan import RestoreItem, Work, plan_one
 
@@ -52,6 +55,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     blind: tuple[Message, ...]
     mute: bool
     steps: tuple[Step, ...]
+    keeper: Keeper | None = None
+    """Who keeps the object as a source of its own says."""
 
     @property
     def anew(self) -> bool:
@@ -81,6 +86,7 @@ async def work_out(cluster: ClusterReader, target: Target, seen: Seen, past: Pas
         raise _holds_it(target, past)
     owner = await _owner(cluster, seen, past)
     _refuse_owned(target, owner)
+    keeper = await _keeper(cluster, seen)
     if seen.live is not None and seen.live["metadata"].get("deletionTimestamp"):
         raise RefusedError("{target} is being deleted.", target=str(target), hint="Wait until it is gone, then plan.")
     snapshot = next((s for s in reversed(past.snapshots) if s.good and not s.imported_from), past.snapshots[-1])
@@ -111,6 +117,7 @@ async def work_out(cluster: ClusterReader, target: Target, seen: Seen, past: Pas
         item=item,
         content=content,
         owner=owner,
+        keeper=keeper,
         helm=helm,
         cares=cares,
         others=others,
@@ -189,6 +196,16 @@ async def _owner(cluster: ClusterReader, seen: Seen, past: Past) -> Owned:
     return Owned(entry.owner, entry.owner_kind) if entry is not None else Owned()
 
 
+async def _keeper(cluster: ClusterReader, seen: Seen) -> Keeper | None:
+    """The controller that would write its own state back, above a Helm release too."""
+    if seen.live is None:
+        return None
+    manager = (
+        await owner_of(cluster, {**seen.live, "apiVersion": seen.ref.api_version, "kind": seen.ref.kind})
+    ).manager
+    return Keeper(manager=manager, state=await state_of(cluster, manager)) if manager is not None else None
+
+
 async def alternatives(cluster: ClusterReader, seen: Seen) -> tuple[Message, ...]:
     """Another way back where no snapshot knows one: what the Helm release says that the object belongs to."""
     if seen.live is None:
@@ -208,20 +225,17 @@ async def alternatives(cluster: ClusterReader, seen: Seen) -> tuple[Message, ...
 
 
 def _refuse_owned(target: Target, owner: Owned) -> None:
-    if owner.kind in ("none", "helm"):
+    """What is made from something else is changed there. A release's own objects, and those that a controller keeps, may be put
+    back: the risks say what that means."""
+    if owner.kind not in ("operator", "controller"):
         return
-    hints = {
-        "argocd": "Revert the change in Git, or act on {owner}: Argo CD writes Git's state back at its next sync.",
-        "operator": "Change {owner}, from which it is made.",
-        "controller": "Act on {owner}, from which it is made.",
-    }
     raise RefusedError(
         "{target} is owned by {owner}, which would undo a change of it.",
         target=str(target),
         owner=owner.name,
         expected="an object that nobody else manages",
         found="one that belongs to {owner}",
-        hint=hints.get(owner.kind, hints["operator"]),
+        hint="Change {owner}, from which it is made.",
     )
 
 

@@ -8,6 +8,7 @@ from typing import NoReturn
 import msgspec
 
 from backout.errors import RefusedError, RevisionNotFound
+from backout.mechanisms.common.owned import owner_checks, owner_risks
 from backout.mechanisms.objects import advice
 from backout.mechanisms.objects import checks as checking
 from backout.mechanisms.objects import preview as previews
@@ -56,8 +57,8 @@ class ObjectReading(msgspec.Struct, frozen=True, kw_only=True):
         return Draft(
             steps=planned.steps,
             changes=previews.preview(planned),
-            risks=tuple(advice.risks(planned)),
-            checks=tuple(checking.after(planned, self.target)),
+            risks=(*owner_risks(self.target, planned.keeper), *advice.risks(planned)),
+            checks=(*checking.after(planned, self.target), *owner_checks(self.target, planned.keeper)),
             access=tuple(advice.access(planned)),
         )
 

@@ -11,6 +11,7 @@ import msgspec
 
 from backout.cluster.port import SERVICES, ClusterReader, Object
 from backout.errors import AccessDenied, Conflict, Invalid, RefusedError, RevisionNotFound
+from backout.mechanisms.common.owned import Keeper, owner_checks, owner_risks, refuse_owned
 from backout.mechanisms.common.steps import replace_stuck
 from backout.mechanisms.port import Draft, unprepared
 from backout.mechanisms.workload import advice
@@ -23,6 +24,7 @@ from backout.model.part import Access, Check
 from backout.model.revision import Revision
 from backout.model.target import Target
 from backout.ownership.owner import Owner, owner_of
+from backout.ownership.state import state_of
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     template of each prepared digest (None: it is in force, so that nothing was to be asked)."""
 
     owner: Owner | None = None
+    keeper: Keeper | None = None
     services: tuple[Object, ...] | None = None
     asked: dict[str, Asked | None] = {}
 
@@ -46,7 +49,10 @@ async def look_around(reader: ClusterReader, target: Target, snapshot: Snapshot,
     )
     asked: dict[str, Asked | None] = {past.digest: None for past in wanted}
     asked |= dict(zip(differing, answers, strict=True))
-    return Ground(owner=owner, services=services, asked=asked)
+    keeper = None
+    if owner.manager is not None:
+        keeper = Keeper(manager=owner.manager, state=await state_of(reader, owner.manager))
+    return Ground(owner=owner, keeper=keeper, services=services, asked=asked)
 
 
 class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +79,7 @@ class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
         wanted = snapshot.past_of(revision.digest) or _gone(target, revision)
         if wanted.digest not in ground.asked or ground.owner is None:
             raise unprepared(target, f"revision {revision.number}")
-        _refuse_owned(target, ground.owner)
+        refuse_owned(target, ground.owner)
         if snapshot.obj["metadata"].get("deletionTimestamp"):
             raise RefusedError("{target} is being deleted.", target=str(target), hint="Wait, then make it again.")
         asked = ground.asked[wanted.digest]
@@ -83,8 +89,11 @@ class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
         return Draft(
             steps=tuple(steps),
             changes=previews.preview(snapshot, wanted, steps, asked),
-            risks=tuple(advice.risks(snapshot, wanted, steps)),
-            checks=tuple(advice.checks(snapshot, target, wanted, list(ground.services or ()))),
+            risks=(*owner_risks(target, ground.keeper, ground.owner), *advice.risks(snapshot, wanted, steps)),
+            checks=(
+                *advice.checks(snapshot, target, wanted, list(ground.services or ())),
+                *owner_checks(target, ground.keeper),
+            ),
             access=_access(target),
         )
 
@@ -113,29 +122,6 @@ def _gone(target: Target, revision: Revision) -> NoReturn:
         n=revision.number,
         target=str(target),
         hint="Choose one of `backout history {target}` that was rolled out.",
-    )
-
-
-def _refuse_owned(target: Target, owner: Owner) -> None:
-    """What somebody else owns is changed there, or it is written back within seconds."""
-    if owner.kind == "none":
-        return
-    hints = {
-        "helm": "Go back by the release: `backout plan {owner}`.",
-        "argocd": "Revert the change in Git, or act on {owner}.",
-        "operator": "Change {owner}, from which it is made.",
-        "controller": "Act on {owner}, from which it is made.",
-    }
-    name = str(owner.target) if owner.target is not None else str(owner.ref) if owner.ref is not None else "its owner"
-    raise RefusedError(
-        "{target} is owned by {owner}, which would undo a change of it. {why}",
-        target=str(target),
-        owner=name,
-        why=owner.message.text,
-        kind=owner.kind,
-        expected="a workload that nobody else manages",
-        found="one that belongs to {owner}",
-        hint=hints[owner.kind],
     )
 
 
