@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from backout.app.events import Failed, LeftOut, Unseen
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
-from backout.errors import BackoutError, NothingToDo, RefusedError, UsageError
+from backout.errors import BackoutError, NothingToDo, UsageError
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
     from backout.cluster.port import Cluster
-    from backout.model.evidence import Diagnosis, Problem
+    from backout.model.evidence import Diagnosis
     from backout.model.operation import Operation
-    from backout.model.target import Target
 
 
 @dataclass(slots=True)
@@ -115,6 +114,7 @@ def write_plans(path: str, plans: Sequence[Operation]) -> None:
 
 async def _plans(workspace: Workspace, cluster: Cluster, texts: Sequence[str], to: str, *, hooks: bool) -> Planned:
     from backout.diagnosis.diagnose import diagnose
+    from backout.planning.choice import targets_of
     from backout.workflows.prepare import make_operation
 
     targets = read_targets(workspace, cluster, texts)
@@ -122,7 +122,7 @@ async def _plans(workspace: Workspace, cluster: Cluster, texts: Sequence[str], t
     for blind in diagnosis.blind:
         workspace.tell(Unseen(blind))
     planned = Planned()
-    for target in targets or _targets(diagnosis):
+    for target in targets or targets_of(diagnosis):
         try:
             planned.plans.append(
                 await make_operation(
@@ -140,23 +140,3 @@ async def _plans(workspace: Workspace, cluster: Cluster, texts: Sequence[str], t
         except BackoutError as error:
             planned.failures.append(Failed(error, cluster.name, target))
     return planned
-
-
-def _targets(diagnosis: Diagnosis) -> list[Target]:
-    """What to act on for each problem.
-
-    Raises:
-        RefusedError: things are broken, but nothing of it can be gone back on from here.
-    """
-    actionable = list(dict.fromkeys(problem.target for problem in diagnosis.problems if problem.mechanism))
-    if diagnosis.problems and not actionable:
-        first: Problem = diagnosis.problems[0]
-        raise RefusedError(
-            "{target} is broken, but Backout can't take it back.",
-            target=str(first.target),
-            cause=first.cause.text,
-            why="; ".join(note.text for note in first.notes) or "its owner is not one that Backout can act on",
-            found="{cause}",
-            hint="{why}",
-        )
-    return actionable

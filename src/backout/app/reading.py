@@ -142,7 +142,7 @@ async def _statuses(workspace: Workspace, cluster: Cluster, texts: Sequence[str]
     namespace = workspace.namespace_of(cluster)
     targets = read_targets(workspace, cluster, texts) or await targets_in(cluster, namespace)
     diagnosis = await look_at(cluster, namespace, targets if texts else ())
-    problems = {problem.target: problem for problem in diagnosis.problems}
+    problems = {owner: problem for problem in diagnosis.problems for owner in (*problem.owners, problem.target)}
     if not texts:
         # A ConfigMap is listed when it is what broke: its release, and what reads it, may look healthy.
         targets = [*targets, *(target for target in problems if target.kind in OBJECTS and target not in targets)]
@@ -157,15 +157,16 @@ async def _status(cluster: Cluster, target: Target, problem: Problem | None) -> 
         revisions = (await registry.of_kind(target.kind).read(cluster, target)).revisions
     except BackoutError as error:
         return TargetStatus(target=target, healthy=None, note=error.message)
-    back, note = None, ""
+    back, note, current = None, "", current_of(revisions)
     try:
-        back = choose(target, revisions).revision
+        # What one could go back to, whether or not there is a reason to.
+        back = choose(target, revisions, blamed=(current.number,) if current else ()).revision
     except BackoutError as error:
         note = error.message
     return TargetStatus(
         target=target,
         healthy=problem is None,
-        current=current_of(revisions),
+        current=current,
         back_to=back,
         note=note,
         problem=problem.cause if problem is not None else None,

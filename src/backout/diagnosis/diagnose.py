@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from backout.cluster.port import PODS, ClusterReader
+from backout.diagnosis.attributed import Attributed, attributed_problems
 from backout.diagnosis.attribution.faults import Fault, Way, way_of
 from backout.diagnosis.attribution.objects import find_faults, take_out
 from backout.diagnosis.attribution.root_cause import Case, conclude
@@ -42,11 +43,13 @@ async def diagnose(cluster: ClusterReader, namespace: str, targets: Sequence[Tar
         read_releases(cluster, namespace, now, state.blind), _broken_workloads(cluster, state, now)
     )
     faults = await _faults(cluster, state, broken, now)
-    cases = await _cases(cluster, state, broken)
+    attributed = await attributed_problems(cluster, state, broken, now, [fault.ref for fault, _ in faults])
+    cases = await _cases(cluster, state, {key: found for key, found in broken.items() if key not in attributed.keys})
     _add_faults(cases, state, faults)
-    _add_releases(cases, releases, targets)
+    _add_releases(cases, releases, attributed)
     wanted = [case for case in cases.values() if not targets or case.target in targets or _named(case, targets)]
-    problems = await _problems(cluster, wanted)
+    problems = [problem for problem in attributed.problems if not targets or _asked_for(problem, targets)]
+    problems += await _problems(cluster, wanted)
     return Diagnosis(
         cluster=cluster.name,
         namespace=namespace,
@@ -170,10 +173,10 @@ async def _owner(cluster: ClusterReader, key: WorkloadKey) -> tuple[Owner, Targe
     return owner, owner.target or itself, ""
 
 
-def _add_releases(cases: dict[Target, Case], releases: Sequence[ReleaseState], targets: Sequence[Target]) -> None:
+def _add_releases(cases: dict[Target, Case], releases: Sequence[ReleaseState], attributed: Attributed) -> None:
     """A stuck or failed release is a case of its own, or explains one that is there."""
     for release in releases:
-        if not release.symptoms:
+        if not release.symptoms or attributed.add(release.target, release.symptoms):
             continue
         case = cases.get(release.target)
         if case is None:
@@ -188,6 +191,18 @@ def _named(case: Case, targets: Sequence[Target]) -> bool:
         return True
     named = {(target.namespace, target.kind, target.name) for target in targets}
     return any((namespace, kind.lower(), name) in named for namespace, kind, name in case.workloads)
+
+
+def _asked_for(problem: Problem, targets: Sequence[Target]) -> bool:
+    """True when its target was named, or what shows it, or the owner of that."""
+    if problem.target in targets:
+        return True
+    shown = {(s.ref.namespace, s.ref.kind.lower(), s.ref.name) for s in problem.symptoms}
+    touched = (
+        {(ref.namespace, ref.kind.lower(), ref.name) for ref in problem.suspect.touches} if problem.suspect else set()
+    )
+    named = {(target.namespace, target.kind, target.name) for target in targets}
+    return bool((shown | touched) & named) or any(owner in targets for owner in problem.owners)
 
 
 def _order(problem: Problem) -> tuple[bool, str]:

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
-from backout.errors import NoGoodRevision, NothingToDo, RevisionNotFound, UsageError
+from backout.errors import NoGoodRevision, NothingToDo, RefusedError, RevisionNotFound, UsageError
 from backout.mechanisms import registry
+from backout.model.evidence import Diagnosis
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.target import Target
 
+_SURE = ("certain", "likely")
 _SHORTEST = 4
 _HEX = frozenset("0123456789abcdef")
 
@@ -31,15 +33,58 @@ def current_of(revisions: Sequence[Revision]) -> Revision | None:
     return next((revision for revision in reversed(revisions) if revision.current), None)
 
 
-def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choice:
+def targets_of(diagnosis: Diagnosis) -> list[Target]:
+    """What to act on for each problem whose cause is a change that can be taken back, and is likely the cause at least.
+
+    Raises:
+        RefusedError: things are broken, but no change did it as far as one knows, or nobody here can take it back.
+    """
+    problems = diagnosis.problems
+    found = list(dict.fromkeys(p.target for p in problems if p.mechanism and p.confidence in _SURE))
+    if found or not problems:
+        return found
+    first = next((p for p in problems if p.mechanism), problems[0])
+    notes = "; ".join(note.text for note in first.notes)
+    if first.mechanism:
+        raise RefusedError(
+            "What broke {target} is not sure enough to go back from it: {cause}",
+            target=str(first.target),
+            cause=first.cause.text,
+            expected="a change that is likely the cause",
+            found="one that is {confidence}: {why}",
+            confidence=first.confidence,
+            why="; ".join(reason.text for reason in (*first.against, *first.why)) or notes or "nothing speaks for it",
+            hint="Look at `backout diagnose`; if you know that it is the cause, name it: backout run {target}",
+        )
+    if first.suspect is None:
+        raise RefusedError(
+            "Something is broken, and no change that can be taken back did it: {cause}",
+            cause=first.cause.text,
+            target=str(first.target),
+            why=notes or "nothing that was changed here explains it",
+            found="{why}",
+            hint="To go back all the same, name what and where to: backout run {target} --to REVISION",
+        )
+    raise RefusedError(
+        "{target} is broken, but Backout can't take it back.",
+        target=str(first.target),
+        cause=first.cause.text,
+        why=notes or "its owner is not one that Backout can act on",
+        found="{cause}",
+        hint="{why}",
+    )
+
+
+def choose(target: Target, revisions: Sequence[Revision], to: str = "", blamed: Collection[int] = ()) -> Choice:
     """The last revision proven good whose content differs from what is in force; or the one that ``to`` names.
 
     A current revision that the cluster is not at (see `Revision.settled`) is not in force: it may be the one to go to.
+    A good one is never left, unless a diagnosis blames it (``blamed`` are such revisions).
 
     Raises:
         RevisionNotFound: ``to`` is not in the history.
         NoGoodRevision: nothing in the history is proven good; the message says what is known of each.
-        NothingToDo: the revision in force is the last good one.
+        NothingToDo: the revision in force is good.
         UsageError: ``to`` is not a revision number.
     """
     current = current_of(revisions)
@@ -56,6 +101,14 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "") -> Choic
             found="a history of {count}",
             count=len(revisions),
             hint=rules.hint or "Mend it forward, or restore it from a snapshot.",
+        )
+    if current is not None and current.settled and current.goodness == "good" and current.number not in blamed:
+        raise NothingToDo(
+            "The revision of {target} that is in force ({number}) is good: nothing of it broke what is broken.",
+            target=str(target),
+            number=current.number,
+            hint="An older one would not mend it. If you know better, name where to go with --to "
+            "(see `backout history {target}`).",
         )
     in_force = current.digest if current else ""
     good = [revision for revision in revisions if revision.goodness == "good"]

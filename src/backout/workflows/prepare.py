@@ -62,17 +62,18 @@ async def make_operation(
         )
     name = mechanism_of(target)
     mechanism = registry.get(name)
+    mine = tuple(problem for problem in problems if problem.target == target)
+    blamed = {problem.bad_revision for problem in mine if problem.bad_revision is not None}
 
     def chosen(revisions: Sequence[Revision]) -> Sequence[Revision]:
-        return (choose(target, revisions, to).revision,)
+        return (choose(target, revisions, to, blamed).revision,)
 
     identity, reading = await asyncio.gather(
         cluster.identity(), mechanism.read(cluster, target, chosen, Options(hooks=hooks))
     )
-    choice = choose(target, reading.revisions, to)
+    choice = choose(target, reading.revisions, to, blamed)
     draft = reading.draft(choice.revision)
     checks = [*draft.checks, *stack_checks(settings, cluster.name, target.namespace)]
-    mine = tuple(problem for problem in problems if problem.target == target)
     part = Part(
         id=str(target),
         scope=ClusterScope(cluster=cluster.name, namespace=target.namespace, identity=identity),

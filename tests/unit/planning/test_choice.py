@@ -96,12 +96,26 @@ def test_a_choice_is_always_good_and_never_in_force(verdicts: list[Goodness]) ->
     revisions = history(*verdicts)
     try:
         choice = choose(TARGET, revisions)
-    except (NoGoodRevision, NothingToDo):
+    except NothingToDo:
+        assert verdicts[-1] == "good"
+        return
+    except NoGoodRevision:
         assert "good" not in verdicts[:-1]
         return
+    assert verdicts[-1] != "good"
     assert choice.revision.goodness == "good"
     assert not choice.revision.current
     assert "good" not in verdicts[choice.revision.number : -1]
+
+
+def test_nothing_good_is_left_unless_a_diagnosis_blames_it() -> None:
+    revisions = history("good", "good")
+    with pytest.raises(NothingToDo):
+        choose(TARGET, revisions)
+    assert choose(TARGET, revisions, blamed=[2]).revision.number == 1
+    assert choose(TARGET, revisions, "1").revision.number == 1
+    with pytest.raises(NothingToDo):
+        choose(TARGET, revisions, blamed=[1])
 
 
 def test_a_first_install_that_never_ended_is_told_how_to_get_rid_of_it() -> None:

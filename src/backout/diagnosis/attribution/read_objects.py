@@ -123,6 +123,9 @@ def weigh(suspicion: Suspicion, changed: bool | None, template_changed: datetime
     later = since is not None and written.at > since + SKEW
     if later and not changed:
         return None
+    if changed is None and written.born and template_changed is not None and template_changed >= written.at - SKEW:
+        # It was made together with the template that reads it: who made it be read is to be asked.
+        return None
     who, name = written.manager, str(suspicion.ref)
     if suspicion.named:
         return Weighed(msg("The failing pods themselves name what they read of {object}.", object=name), direct=True)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -76,7 +76,7 @@ async def conclude(cluster: ClusterReader, case: Case) -> Problem:
         notes.append(instead(case.target))
         mechanism = ""
     bad = first_bad(revisions, case.since) or writer(revisions, case)
-    confidence, why = _less_sure(case, *weigh(revisions, bad, case))
+    confidence, why = less_sure(case.unread, *weigh(revisions, bad, case))
     suspect = _suspect(reading, case, bad)
     notes += _unexplained(case, suspect)
     return Problem(
@@ -172,13 +172,15 @@ def weigh(revisions: Sequence[Revision], bad: Revision | None, case: Case) -> tu
     return "likely", tuple(why)
 
 
-def _less_sure(case: Case, confidence: Confidence, why: tuple[Message, ...]) -> tuple[Confidence, tuple[Message, ...]]:
+def less_sure(
+    unread: Iterable[ObjectRef], confidence: Confidence, why: tuple[Message, ...]
+) -> tuple[Confidence, tuple[Message, ...]]:
     """What the failing pods themselves name may be the cause as well, as long as nobody could look at it."""
-    if not case.unread:
+    names = ", ".join(sorted(map(str, unread)))
+    if not names:
         return confidence, why
-    names = ", ".join(sorted(map(str, case.unread)))
-    unread = msg("The failing pods name {objects}, which you may not read: the cause may be there.", objects=names)
-    return "possible" if confidence in ("certain", "likely") else confidence, (*why, unread)
+    said = msg("The failing pods name {objects}, which you may not read: the cause may be there.", objects=names)
+    return "possible" if confidence in ("certain", "likely") else confidence, (*why, said)
 
 
 def _suspect(reading: Reading | None, case: Case, bad: Revision | None) -> LedgerEntry | None:

@@ -25,6 +25,22 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 """Kind and name."""
+_COMPARED = frozenset(
+    {
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "Service",
+        "ServiceAccount",
+        "Role",
+        "RoleBinding",
+        "NetworkPolicy",
+        "ResourceQuota",
+        "LimitRange",
+        "HorizontalPodAutoscaler",
+        "PersistentVolumeClaim",
+    }
+)
 LOOKED_BACK = 20
 """Snapshots in which an object is sought that the last good one does not have."""
 
@@ -55,6 +71,8 @@ class Baseline:
         self.installed: dict[Key, Installed] = {}
         self.removed: dict[Key, Target] = {}
         """Objects that an earlier revision of a release held, and the one in force does not."""
+        self.entries: dict[Key, Entry] = {}
+        """Everything that the last good snapshot holds, where all of it was asked for."""
         self._contents: dict[Key, Object] = {}
         self._seen: dict[Key, Snapshot] = {}
 
@@ -95,6 +113,18 @@ class Baseline:
             async for entry in repository.entries(snapshot):
                 if _key(entry) in keys:
                     self._seen.setdefault(_key(entry), snapshot)
+
+    async def read_whole(self, repository: Repository) -> None:
+        """The names of everything in the good snapshot, and what it holds of the kinds that are compared as a whole."""
+        if self.good is None:
+            return
+        wanted = []
+        async for entry in repository.entries(self.good):
+            self.entries[entry.ref.kind, entry.ref.name] = entry
+            if entry.ref.kind in _COMPARED:
+                wanted.append(entry)
+        for entry, content in zip(wanted, await repository.get_many(wanted), strict=True):
+            self._contents[entry.ref.kind, entry.ref.name] = msgspec.json.decode(content)
 
     async def read_releases(self, cluster: ClusterReader, namespace: str, keys: set[Key]) -> None:
         """What the releases of the namespace hold of these; what can't be read is left out."""
@@ -168,7 +198,11 @@ class Baselines:
         await baseline.read_releases(self._cluster, namespace, keys)
         return baseline
 
-    async def _snapshots(self, namespace: str, keys: set[Key]) -> Baseline:
+    async def whole(self, namespace: str) -> Baseline:
+        """Everything that the last good snapshot of a namespace holds, by name."""
+        return await self._snapshots(namespace, None)
+
+    async def _snapshots(self, namespace: str, keys: set[Key] | None) -> Baseline:
         """Snapshots that an archive brought from elsewhere say nothing of this cluster's baseline: they are left out."""
         from backout.snapshots import source
 
@@ -178,7 +212,10 @@ class Baselines:
                     return Baseline()
                 found = await repository.snapshots(await self._cluster.identity(), namespace)
                 baseline = Baseline(snapshot for snapshot in found if not snapshot.imported_from)
-                await baseline.read_snapshots(repository, keys)
+                if keys is None:
+                    await baseline.read_whole(repository)
+                else:
+                    await baseline.read_snapshots(repository, keys)
                 return baseline
         except BackoutError as error:
             return Baseline(

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The problems of workloads, namespace by namespace: what each shows is laid at the door of a change, or of none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+import msgspec
+
+from backout.cluster.port import ClusterReader
+from backout.diagnosis.attribution.problems import Owners, problems_of
+from backout.diagnosis.attribution.seen_problems import seen_problems
+from backout.diagnosis.attribution.workloads import attribute
+from backout.diagnosis.detectors.claims import with_claims
+from backout.diagnosis.detectors.registry import detect
+from backout.diagnosis.evidence.caching_reader import CachingReader
+from backout.diagnosis.evidence.collect import State, WorkloadKey
+from backout.diagnosis.evidence.events import read_events
+from backout.diagnosis.evidence.history import read_history
+from backout.diagnosis.evidence.namespace import Namespace
+from backout.kube.resources import WORKLOAD_RESOURCES
+from backout.model.evidence import Problem, Symptom
+from backout.model.message import Message
+from backout.model.target import ObjectRef, Target
+from backout.ownership.owner import Owner, Ownership
+
+NAMESPACES_AT_ONCE = 4
+
+
+class Attributed(msgspec.Struct):
+    """The problems, and the workloads that they tell of."""
+
+    problems: list[Problem] = []
+    keys: set[WorkloadKey] = set()
+
+    def add(self, target: Target, symptoms: Sequence[Symptom]) -> bool:
+        """Adds what a release shows itself to its problem; False when it has none."""
+        for place, problem in enumerate(self.problems):
+            if problem.target == target and problem.mechanism:
+                more = (*symptoms, *problem.symptoms)
+                self.problems[place] = msgspec.structs.replace(problem, symptoms=more)
+                return True
+        return False
+
+
+async def attributed_problems(
+    cluster: ClusterReader,
+    state: State,
+    broken: dict[WorkloadKey, list[Symptom]],
+    now: datetime,
+    told: Collection[ObjectRef] = (),
+) -> Attributed:
+    """The problems of everything in ``broken`` that is a Deployment, StatefulSet or DaemonSet and can be read, and of
+    one namespace what is missing there; of the objects in ``told`` enough is said."""
+    by_namespace: dict[str, list[WorkloadKey]] = defaultdict(list)
+    if state.namespace:
+        # What is missing shows in no pod: one namespace that was asked for is looked at as a whole.
+        by_namespace[state.namespace] = []
+    for key in broken:
+        if key[1] in WORKLOAD_RESOURCES:
+            by_namespace[key[0]].append(key)
+    gate = asyncio.Semaphore(NAMESPACES_AT_ONCE)
+
+    async def one(name: str, keys: list[WorkloadKey]) -> Attributed:
+        async with gate, CachingReader(cluster) as reader:
+            namespace = Namespace(reader, name)
+            try:
+                return await _of_namespace(namespace, state, {key: broken[key] for key in keys}, now, told)
+            finally:
+                await namespace.close()
+
+    found = await asyncio.gather(*(one(name, keys) for name, keys in by_namespace.items()))
+    return Attributed([p for one in found for p in one.problems], {key for one in found for key in one.keys})
+
+
+async def _of_namespace(
+    namespace: Namespace,
+    state: State,
+    broken: dict[WorkloadKey, list[Symptom]],
+    now: datetime,
+    told: Collection[ObjectRef],
+) -> Attributed:
+    ownership = Ownership(namespace.cluster)
+    events = await read_events(namespace.cluster, namespace.name)
+    seen = await detect(namespace, state, events) if state.namespace else []
+    for one in seen:
+        if one.workload is not None and one.workload not in broken:
+            broken[one.workload] = [one.symptom]
+    owners: Owners = {}
+    histories = {}
+    for key in broken:
+        obj = await namespace.find(key[1], key[2])
+        if obj is None:
+            continue
+        owner = await ownership.of(obj)
+        if owner.kind in ("controller", "operator"):
+            # What made it is what has to be changed, and that is no template of its own.
+            continue
+        history = await read_history(namespace, state, key, owner)
+        if history is not None:
+            histories[key] = history
+            broken[key] = await with_claims(namespace, broken[key], history.template, events)
+            owners[key] = _owner(owner, key, namespace.cluster.name)
+    found = await attribute(histories, broken, namespace, events, now)
+    problems = [*problems_of(found, state, owners), *await seen_problems(namespace, seen, told)]
+    return Attributed(problems, set(histories))
+
+
+def _owner(owner: Owner, key: WorkloadKey, cluster: str) -> tuple[Target, tuple[Message, ...]]:
+    itself = Target(key[1].lower(), key[2], key[0], cluster)
+    if owner.kind in ("none", "helm"):
+        return owner.target or itself, ()
+    return owner.target or itself, (owner.message,)

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules by which a hypothesis is weighed: each looks at one thing, and says what it found. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from backout.diagnosis.attribution.failures import CREATING, PULLING, SCHEDULING, Kind
+from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Hypothesis, Reason, Situation
+from backout.diagnosis.attribution.signals import signals
+from backout.diagnosis.evidence.history import LASTING, WHILE, WorkloadHistory, generation_of_mark, run_of
+from backout.kube.projections import Pod
+from backout.model.message import msg
+
+CAPACITY = frozenset({Kind.QUOTA, Kind.LIMIT_RANGE, Kind.ROOM, Kind.SPREAD, Kind.PORT, Kind.VOLUME})
+"""Failures that only some of the pods of a template show."""
+Rule = Callable[[Hypothesis, Situation], Iterator[Reason]]
+TOGETHER = timedelta(seconds=20)
+PROVEN = timedelta(seconds=60)
+"""Pods without a readiness probe count as ready at once: so long must a rollout have been over to prove anything."""
+
+
+def order(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """What came later is no cause; what came long before seldom is."""
+    at, since = hypothesis.change.at, situation.since
+    if at is None or since is None:
+        return
+    gap = since - at
+    if gap < -SKEW:
+        yield Reason(
+            rule="order",
+            weight="clears",
+            message=msg("It began {seconds} s before that change.", seconds=int(-gap.total_seconds())),
+        )
+        return
+    seconds = max(0, int(gap.total_seconds()))
+    if gap > SOON:
+        yield Reason(
+            rule="late",
+            weight="against",
+            message=msg("It began {seconds} s after that change, which is long.", seconds=seconds),
+        )
+        return
+    yield Reason(rule="soon", weight="for", message=msg("It began {seconds} s after that change.", seconds=seconds))
+
+
+def ran_well(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """Pods of the same template that were well for a while, or are: then the template is not what broke it."""
+    change, history = hypothesis.change, situation.history
+    if not change.generation:
+        return
+    done = history.completed(change.generation)
+    if all(failure.kinds <= CAPACITY for failure in hypothesis.failures):
+        # That some of its pods found room says nothing of whether it asked for too much.
+        if done is not None and situation.since is not None and situation.since > done + timedelta(seconds=1):
+            yield Reason(
+                rule="ran-well", weight="clears", message=msg("All of its pods had been ready before it began.")
+            )
+        return
+    mine = [pod for pod in history.failing if history.generation_of(pod) == change.generation]
+    last = [run.last for pod in mine if (run := run_of(pod, _container(situation), situation.events)).last is not None]
+    patience = max([WHILE, *(one * LASTING for one in last if one is not None)])
+    steady = [
+        mark
+        for mark in history.marks
+        if generation_of_mark(history.key, mark) == change.generation
+        and mark.ready_since is not None
+        and not mark.restarts
+        and situation.now - mark.ready_since >= patience
+    ]
+    if steady:
+        yield Reason(
+            rule="ran-well",
+            weight="clears",
+            message=msg(
+                "{count} pods made from the same template are ready and stay so, among them {pod}.",
+                count=len(steady),
+                pod=steady[0].name,
+            ),
+        )
+        return
+    for pod in mine:
+        run = run_of(pod, _container(situation), situation.events)
+        if run.proves and situation.running:
+            yield Reason(
+                rule="ran-well",
+                weight="clears",
+                message=msg(
+                    "{pod} ran well on it for {seconds} s before it failed first.",
+                    pod=pod.metadata.name,
+                    seconds=int(run.well.total_seconds()) if run.well else 0,
+                ),
+            )
+            return
+    if done is not None and mine and all(_after(pod, done, situation) for pod in mine):
+        yield Reason(
+            rule="ran-well",
+            weight="clears",
+            message=msg("Its rollout was over and all pods were ready before the pods that fail now were made."),
+        )
+
+
+def _after(pod: Pod, done: datetime, situation: Situation) -> bool:
+    """True for a pod that was made after the rollout was over, while what was made before it was well."""
+    created = pod.metadata.creation_timestamp
+    if created is None or created <= done + timedelta(seconds=1):
+        return False
+    if not situation.running:
+        return True
+    bad = [
+        event.first
+        for event in situation.events.all("Pod")
+        if event.reason == "BackOff"
+        and event.involved_object.name.startswith(situation.history.generation_of(pod))
+        and event.involved_object.name != pod.metadata.name
+        and event.first is not None
+        and event.first < created
+    ]
+    return not bad and (created - done >= PROVEN or _probed(situation))
+
+
+def _probed(situation: Situation) -> bool:
+    container = _container(situation)
+    for one in (situation.history.template.get("spec") or {}).get("containers") or ():
+        if one.get("name") == container:
+            return bool(one.get("readinessProbe"))
+    return False
+
+
+def _container(situation: Situation) -> str:
+    return next((failure.container for failure in situation.failures if failure.container), "")
+
+
+def others_at_once(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """Others that nobody changed began to fail at the same time: then the cause is outside of all of them."""
+    if situation.since is None or hypothesis.direct:
+        return
+    together = [at for at in situation.others if abs(at - situation.since) <= TOGETHER and at - situation.since < SKEW]
+    if together:
+        yield Reason(
+            rule="others-at-once",
+            weight="clears",
+            message=msg(
+                "{count} other workloads that nobody changed began to fail at the same time.", count=len(together)
+            ),
+        )
+
+
+def good_before(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """What was there before is known to have been well."""
+    change, history = hypothesis.change, situation.history
+    if change.made:
+        return
+    if change.by_hand and not change.revision and change.before is not None:
+        yield Reason(rule="good-before", weight="for", message=msg("It is not as in {source}.", source=change.before))
+        return
+    earlier = [g for g in history.generations if not change.generation or _older(history, g.name, change.generation)]
+    serving = [
+        g
+        for g in earlier
+        if g.ready or any(m.ready_since and generation_of_mark(history.key, m) == g.name for m in history.marks)
+    ]
+    if serving:
+        yield Reason(rule="good-before", weight="for", message=msg("Pods of the template before it are ready."))
+        return
+    if (
+        change.generation
+        and earlier
+        and any(
+            f.kinds & {*SCHEDULING, *CREATING, *PULLING, Kind.CONFIG, Kind.MOUNT, Kind.START, Kind.SECURITY}
+            for f in hypothesis.failures
+        )
+    ):
+        yield Reason(rule="before", weight="for", message=msg("What fails was made from the template that it brought."))
+
+
+def _older(history: WorkloadHistory, name: str, than: str) -> bool:
+    places = {one.name: place for place, one in enumerate(history.generations)}
+    return places.get(name, -1) < places.get(than, len(places))
+
+
+_DIRECT: tuple[tuple[Kind, str], ...] = (
+    (Kind.SELECTOR, r"nodeSelector|nodeName|affinity"),
+    (Kind.TAINT, r"tolerations"),
+    (Kind.ROOM, r"resources|replicas"),
+    (Kind.PORT, r"hostPort|hostNetwork|ports"),
+    (Kind.SPREAD, r"affinity|topologySpread"),
+    (Kind.VOLUME, r"volumes|volumeClaimTemplates|nodeSelector|affinity"),
+    (Kind.QUOTA, r"resources|replicas"),
+    (Kind.LIMIT_RANGE, r"resources"),
+    (Kind.ACCOUNT, r"serviceAccount"),
+    (Kind.NO_IMAGE, r"image$"),
+    (Kind.PULL_DENIED, r"imagePullSecrets|image$"),
+    (Kind.CONFIG, r"volumes|env|volumeMounts"),
+    (Kind.MOUNT, r"volumes|volumeMounts"),
+    (Kind.START, r"command|args|image$"),
+    (Kind.LIVENESS, r"livenessProbe|startupProbe"),
+    (Kind.READINESS, r"readinessProbe|startupProbe"),
+    (Kind.SECURITY, r"securityContext"),
+    (Kind.INIT, r"initContainers"),
+    (Kind.SCALED, r"replicas"),
+    (Kind.HELD, r"."),
+)
+
+
+def told_by_failure(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """The failure's own words lead to the field: no node matches, and the node selector was changed."""
+    if hypothesis.change.made:
+        return
+    for failure in hypothesis.failures:
+        for field in hypothesis.fields:
+            words = next((p for kind, p in _DIRECT if kind in failure.kinds and re.search(p, field.path)), None)
+            new = re.match(r"^spec\.template\.spec\.(?:initC|c)ontainers\[name=([^\]]+)\]", field.path)
+            whole = new is not None and new.group(1) == failure.container and _is_new(hypothesis, new.group(1))
+            if words or whole or _quoted(field.after, failure.said):
+                yield Reason(
+                    rule="told-by-failure",
+                    weight="direct",
+                    message=msg(
+                        "What fails says so itself: {failure}.", failure=next(iter(sorted(failure.kinds))).value
+                    ),
+                )
+                return
+
+
+def _is_new(hypothesis: Hypothesis, container: str) -> bool:
+    return any(
+        f.before is None and f.after == container and re.search(r"ontainers\[name=[^\]]+\]\.name$", f.path)
+        for f in hypothesis.change.fields
+    )
+
+
+def _quoted(value: object, text: str) -> bool:
+    """True when the new value stands in what the failing pods say; short words and numbers prove nothing."""
+    return (
+        isinstance(value, str)
+        and len(value) > 5
+        and re.search(rf"(?<![\w.-]){re.escape(value)}(?![\w-])", text) is not None
+    )
+
+
+def logs(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """Last words that point elsewhere speak against a change that could not have brought that."""
+    if hypothesis.direct:
+        return
+    for failure in situation.failures:
+        for signal in signals(failure.said):
+            if not any(re.search(signal.by, field.path) for field in hypothesis.fields):
+                yield Reason(rule="logs", weight="against", message=signal.message)
+                return
+
+
+def creation(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """That something was created is the cause only where it never ran."""
+    if not hypothesis.change.made:
+        return
+    history = situation.history
+    first = history.generations[0].name if history.generations else ""
+    if history.failing and all(history.generation_of(pod) != first for pod in history.failing):
+        yield Reason(
+            rule="creation", weight="clears", message=msg("The pods that fail were made from a later template.")
+        )
+        return
+    ran = [m for m in history.marks if m.ready_since is not None and not m.restarts]
+    if ran or any(run_of(pod, _container(situation), situation.events).proves for pod in history.failing):
+        yield Reason(rule="creation", weight="clears", message=msg("It ran well after it was created."))
+        return
+    if not situation.running and any(history.completed(one.name) is not None for one in history.generations):
+        yield Reason(rule="creation", weight="clears", message=msg("All of its pods were ready once."))
+        return
+    began = min((p.metadata.creation_timestamp for p in history.failing if p.metadata.creation_timestamp), default=None)
+    if began is not None and history.created is not None and began - history.created > PROVEN:
+        yield Reason(
+            rule="creation", weight="clears", message=msg("Its pods of today were made long after it was created.")
+        )
+
+
+def shown_by_its_pods(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """A template is not the cause where all pods that fail were made from an earlier one."""
+    change, history = hypothesis.change, situation.history
+    if not change.generation or not history.failing:
+        return
+    made = {history.generation_of(pod) for pod in history.failing}
+    if change.generation not in made and all(_older(history, name, change.generation) for name in made):
+        yield Reason(rule="shown", weight="clears", message=msg("No pod that fails was made from its template."))
+
+
+RULES: tuple[tuple[str, Rule], ...] = (
+    ("order", order),
+    ("told-by-failure", told_by_failure),
+    ("shown", shown_by_its_pods),
+    ("creation", creation),
+    ("ran-well", ran_well),
+    ("others-at-once", others_at_once),
+    ("good-before", good_before),
+    ("logs", logs),
+)
+"""In the order in which they are asked: later ones may look at what earlier ones found."""
+
+
+def weigh(hypothesis: Hypothesis, situation: Situation) -> None:
+    """Asks every rule."""
+    for _, rule in RULES:
+        hypothesis.reasons = [*hypothesis.reasons, *rule(hypothesis, situation)]

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The problems of objects that no failing pod shows: what is missing, and what was changed so that it leads nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from backout.diagnosis.attribution.changes import Change, short
+from backout.diagnosis.attribution.object_change import object_change
+from backout.diagnosis.detectors.seen import Seen
+from backout.diagnosis.evidence.namespace import Namespace
+from backout.mechanisms import registry
+from backout.model.evidence import Problem
+from backout.model.message import Message, msg
+from backout.model.target import OBJECTS, ObjectRef, Target
+
+
+async def seen_problems(namespace: Namespace, found: Iterable[Seen], told: Collection[ObjectRef]) -> list[Problem]:
+    """One problem for each object at fault; those in ``told`` are told of already."""
+    problems: dict[Target, Problem] = {}
+    known = {(ref.kind, ref.name) for ref in told if ref.namespace == namespace.name}
+    for seen in found:
+        if seen.workload is not None:
+            continue
+        ref = seen.gone or seen.symptom.ref
+        if (ref.kind, ref.name) in known:
+            continue
+        problem = await _gone(namespace, seen, seen.gone) if seen.gone is not None else await _changed(namespace, seen)
+        if problem is None:
+            continue
+        before = problems.get(problem.target)
+        if before is not None:
+            problem = Problem(
+                target=before.target,
+                mechanism=before.mechanism,
+                symptoms=(*before.symptoms, *problem.symptoms),
+                cause=before.cause,
+                suspect=before.suspect,
+                bad_revision=before.bad_revision,
+                confidence=before.confidence,
+                why=before.why,
+                notes=tuple(dict.fromkeys((*before.notes, *problem.notes))),
+            )
+        problems[problem.target] = problem
+    return list(problems.values())
+
+
+async def _gone(namespace: Namespace, seen: Seen, ref: ObjectRef) -> Problem:
+    baseline = await namespace.baseline()
+    kind = ref.kind.lower()
+    kept = (ref.kind, ref.name) in baseline.entries
+    release = (await namespace.releases()).get(seen.release)
+    why: list[Message] = []
+    notes: list[Message] = [msg("Who deleted it is recorded nowhere in the cluster.")]
+    if kept and baseline.good is not None:
+        why.append(msg("Snapshot {id} holds it.", id=baseline.good.short))
+    if release is not None:
+        why.append(
+            msg(
+                "Revision {number} of {release} holds it.",
+                number=release.in_force.revision,
+                release=str(release.target),
+            )
+        )
+    target, mechanism = Target(kind, ref.name, namespace.name, namespace.cluster.name), ""
+    if kind in OBJECTS and kept:
+        mechanism = registry.OF_KIND.get(kind, "")
+    elif release is not None:
+        target, mechanism = release.target, "helm"
+    elif kept and baseline.good is not None:
+        notes.append(msg("backout snapshot restore {id} puts it back.", id=baseline.good.short))
+    return Problem(
+        target=target,
+        mechanism=mechanism,
+        symptoms=(seen.symptom,),
+        cause=msg("{codes}: {object} does not exist any more", codes=seen.symptom.code, object=str(ref)),
+        confidence=seen.confidence,
+        why=tuple(why),
+        notes=(*notes, *seen.notes),
+        snapshot=baseline.good.short if kept and baseline.good is not None else "",
+    )
+
+
+async def _changed(namespace: Namespace, seen: Seen) -> Problem | None:
+    assert seen.at_fault is not None
+    change = await object_change(namespace, seen.at_fault, seen.fields)
+    if change is None:
+        if seen.only_changed:
+            return None
+        ref = seen.symptom.ref
+        return Problem(
+            target=Target(ref.kind.lower(), ref.name, namespace.name, namespace.cluster.name),
+            mechanism="",
+            symptoms=(seen.symptom,),
+            cause=msg("{codes}; no change is known that brought it", codes=seen.symptom.code),
+            notes=seen.notes,
+        )
+    return _by_change(seen, change, (await namespace.baseline()).entries)
+
+
+def _by_change(seen: Seen, change: Change, entries: Collection[tuple[str, str]]) -> Problem:
+    ref = change.touches[0]
+    names = ", ".join(short(field.path) for field in change.fields[:3])
+    kept = (ref.kind, ref.name) in entries
+    mechanism = change.mechanism if change.revision is not None or kept else ""
+    why = (msg("It is not as in {source}.", source=change.before),) if change.before is not None else ()
+    return Problem(
+        target=change.target,
+        mechanism=mechanism,
+        symptoms=(seen.symptom,),
+        cause=msg(
+            "{codes} since {manager} changed {keys}", codes=seen.symptom.code, manager=change.actor or "?", keys=names
+        ),
+        suspect=change.entry(),
+        bad_revision=change.revision,
+        confidence=seen.confidence if change.before is not None else "likely",
+        why=why,
+        notes=seen.notes
+        if mechanism
+        else (*seen.notes, msg("No good snapshot holds it, so there is nothing to go back to.")),
+    )

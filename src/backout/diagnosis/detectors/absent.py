@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What should be there and is not: objects of a release, workloads that a Service sends requests to, and all replicas.
+
+A workload at 0 replicas is ordinary where nothing says that it should have more: neither its release nor a good snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from backout.cluster.port import CONFIGMAPS, INGRESSES, PVCS, SECRETS, SERVICES, Object, Resource
+from backout.diagnosis.detectors.seen import Seen
+from backout.diagnosis.evidence.collect import State
+from backout.diagnosis.evidence.events import Events
+from backout.diagnosis.evidence.namespace import (
+    AUTOSCALERS,
+    CRONJOBS,
+    NETWORKPOLICIES,
+    ROLEBINDINGS,
+    ROLES,
+    SERVICEACCOUNTS,
+    WORKLOADS,
+    Namespace,
+)
+from backout.kube.names import HELM_RELEASE
+from backout.model.evidence import Evidence, Symptom
+from backout.model.message import msg
+from backout.model.target import ObjectRef
+
+_KINDS: dict[str, Resource] = {
+    **WORKLOADS,
+    "ConfigMap": CONFIGMAPS,
+    "Secret": SECRETS,
+    "Service": SERVICES,
+    "Ingress": INGRESSES,
+    "PersistentVolumeClaim": PVCS,
+    "ServiceAccount": SERVICEACCOUNTS,
+    "Role": ROLES,
+    "RoleBinding": ROLEBINDINGS,
+    "NetworkPolicy": NETWORKPOLICIES,
+    "HorizontalPodAutoscaler": AUTOSCALERS,
+    "CronJob": CRONJOBS,
+}
+"""Jobs are left out: finished ones are cleaned away."""
+
+
+async def detect(namespace: Namespace, state: State, events: Events) -> list[Seen]:
+    """Missing objects and missing replicas."""
+    return [*await _of_releases(namespace), *await _replicas(namespace), *await _behind_services(namespace)]
+
+
+async def _of_releases(namespace: Namespace) -> list[Seen]:
+    found = []
+    names: dict[str, set[str] | None] = {}
+    for name, release in (await namespace.releases()).items():
+        record = release.in_force
+        if record is not release.head or record.status != "deployed":
+            # Helm is at work, or stopped half-way: what is missing follows from that.
+            continue
+        for (kind, object_name), content in (await release.contents(record) or {}).items():
+            resource = _KINDS.get(kind)
+            if (
+                resource is None
+                or resource.api_version.partition("/")[0] != str(content.get("apiVersion")).partition("/")[0]
+            ):
+                continue
+            if kind not in names:
+                names[kind] = await namespace.objects_meta(resource)
+            known = names[kind]
+            if known is None or object_name in known:
+                continue
+            ref = ObjectRef(resource.api_version, kind, object_name, namespace.name)
+            evidence = Evidence(
+                source="release",
+                ref=ref,
+                message=msg(
+                    "revision {number} of helm/{name} has it in its manifest", number=record.revision, name=name
+                ),
+            )
+            symptom = Symptom(
+                code="MissingObject",
+                ref=ref,
+                message=msg("{object} of helm/{release} does not exist", object=str(ref), release=name),
+                evidence=(evidence,),
+            )
+            found.append(Seen(symptom=symptom, gone=ref, release=name))
+    return found
+
+
+async def _replicas(namespace: Namespace) -> list[Seen]:
+    found = []
+    scaled = {
+        (target.get("kind"), target.get("name"))
+        for scaler in (await namespace.objects(AUTOSCALERS)).items
+        for target in [(scaler.get("spec") or {}).get("scaleTargetRef") or {}]
+    }
+    for kind in ("Deployment", "StatefulSet"):
+        for name, obj in (await namespace.named(WORKLOADS[kind])).items():
+            if (obj.get("spec") or {}).get("replicas") != 0 or (kind, name) in scaled:
+                continue
+            wanted, source = await _wanted(namespace, obj)
+            if not wanted:
+                continue
+            ref = ObjectRef.of(obj)
+            baseline = await namespace.baseline()
+            if (
+                baseline.good is not None
+                and _count(baseline.kept(ObjectRef(ref.api_version, kind, name, namespace.name))) == 0
+            ):
+                # It was so when all was well.
+                continue
+            symptom = Symptom(
+                code="ScaledToZero",
+                ref=ObjectRef(ref.api_version, kind, name, namespace.name),
+                message=msg("it has 0 replicas; by {source} it has {count}", source=source, count=wanted),
+                evidence=(Evidence(source="object", ref=ref, message=msg("spec.replicas is 0")),),
+            )
+            found.append(Seen(symptom=symptom, workload=(namespace.name, kind, name), at_fault=obj))
+    return found
+
+
+async def _wanted(namespace: Namespace, obj: Object) -> tuple[int, str]:
+    """How many replicas it should have, and who says so."""
+    meta = obj["metadata"]
+    release = (await namespace.releases()).get(str((meta.get("annotations") or {}).get(HELM_RELEASE) or ""))
+    if release is not None:
+        content = (await release.contents(release.in_force) or {}).get((obj["kind"], meta["name"]))
+        if content is not None:
+            count = _count(content)
+            return (1 if count is None else count), f"revision {release.in_force.revision} of {release.target}"
+    baseline = await namespace.baseline()
+    kept = baseline.kept(ObjectRef(obj["apiVersion"], obj["kind"], meta["name"], namespace.name))
+    if kept is not None and baseline.good is not None:
+        return _count(kept) or 0, f"snapshot {baseline.good.short}"
+    return 0, ""
+
+
+def _count(obj: Object | None) -> int | None:
+    value = ((obj or {}).get("spec") or {}).get("replicas")
+    return value if isinstance(value, int) else None
+
+
+async def _behind_services(namespace: Namespace) -> list[Seen]:
+    """Workloads that the last good snapshot has, that a Service of today selects, and that are gone."""
+    templates = [obj for resource in WORKLOADS.values() for obj in (await namespace.objects(resource)).items]
+    services = [
+        service
+        for service in (await namespace.objects(SERVICES)).items
+        if (service.get("spec") or {}).get("selector")
+        and not any(True for t in templates for _ in _selecting([service], t))
+    ]
+    readable = all([(await namespace.objects(resource)).readable for resource in WORKLOADS.values()])
+    if not services or not readable:
+        return []
+    baseline = await namespace.baseline()
+    if baseline.good is None:
+        return []
+    live = {(obj["kind"], obj["metadata"]["name"]) for obj in templates}
+    lost = [key for key in baseline.entries if key[0] in WORKLOADS and key not in live]
+    found = []
+    for kind, name in lost:
+        ref = ObjectRef("apps/v1", kind, name, namespace.name)
+        kept = baseline.kept(ref) or {}
+        if _dropped_by_release(kept, await namespace.releases()):
+            continue
+        for service in _selecting(services, kept):
+            symptom = Symptom(
+                code="MissingObject",
+                ref=ref,
+                message=msg(
+                    "{object} does not exist, and {service} sends its requests there",
+                    object=str(ref),
+                    service=f"service/{service['metadata']['name']}",
+                ),
+                evidence=(
+                    Evidence(source="snapshot", ref=ref, message=msg("snapshot {id} holds it", id=baseline.good.short)),
+                ),
+            )
+            found.append(Seen(symptom=symptom, gone=ref))
+            break
+    return found
+
+
+def _selecting(services: list[Object], workload: Object) -> Iterator[Object]:
+    labels = (((workload.get("spec") or {}).get("template") or {}).get("metadata") or {}).get("labels") or {}
+    for service in services:
+        selector = (service.get("spec") or {}).get("selector") or {}
+        if selector and selector.items() <= labels.items():
+            yield service
+
+
+def _dropped_by_release(kept: Object, releases: dict[str, Any]) -> bool:
+    """True for an object of a release: whether that still has it is its own business."""
+    name = ((kept.get("metadata") or {}).get("annotations") or {}).get(HELM_RELEASE)
+    return bool(name) and name in releases

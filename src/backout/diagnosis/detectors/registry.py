@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The detectors that look at a namespace as a whole: a file and a line each.
+
+Those that look at pods, Services, Ingresses, programs and releases bring evidence of their own and are called where that
+is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from backout.diagnosis.detectors import absent, autoscaling, cronjobs, ingress_class, service_name
+from backout.diagnosis.detectors.seen import Seen
+from backout.diagnosis.evidence.collect import State
+from backout.diagnosis.evidence.events import Events
+from backout.diagnosis.evidence.namespace import Namespace
+
+Detector = Callable[[Namespace, State, Events], Awaitable[list[Seen]]]
+
+DETECTORS: tuple[tuple[str, Detector], ...] = (
+    ("absent", absent.detect),
+    ("service-name", service_name.detect),
+    ("ingress-class", ingress_class.detect),
+    ("autoscaling", autoscaling.detect),
+    ("cron-jobs", cronjobs.detect),
+)
+
+
+async def detect(namespace: Namespace, state: State, events: Events) -> list[Seen]:
+    """What all of them see."""
+    found: list[Seen] = []
+    for _, detector in DETECTORS:
+        found += await detector(namespace, state, events)
+    return found

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that is known of one workload's past: its templates, its pods, what Helm and the snapshots say it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from backout.changes.authors import Author, authors
+from backout.cluster.port import Object
+from backout.diagnosis.evidence.collect import PodMark, State, WorkloadKey
+from backout.diagnosis.evidence.events import Events
+from backout.diagnosis.evidence.namespace import Namespace
+from backout.diagnosis.evidence.releases import ReleaseHistory, Version
+from backout.kube.names import HELM_RELEASE, REVISION_NUMBER
+from backout.kube.projections import ContainerStatus, Pod
+from backout.kube.templates import digest_of, plain_template
+from backout.model.target import ObjectRef
+from backout.ownership.owner import Owner
+
+WHILE = timedelta(seconds=10)
+"""Ready for so long and more is "ran well", when what came after ended much sooner each time."""
+LASTING = 3
+"""So many times as long as a run of the failing container lasts must a run have been that speaks for its revision."""
+BAD_EVENTS = frozenset({"BackOff", "Failed", "Unhealthy"})
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """One template that a workload had: a ReplicaSet or a ControllerRevision. ``order`` rises as it comes into force."""
+
+    name: str
+    template: dict[str, Any]
+    order: int
+    created: datetime | None = None
+    ready: int = 0
+
+    @property
+    def digest(self) -> str:
+        """Names the template."""
+        return digest_of(self.template)
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a failing pod ran well before it failed first, and how long its last run took; None: not known."""
+
+    well: timedelta | None = None
+    last: timedelta | None = None
+
+    @property
+    def proves(self) -> bool:
+        """True when it ran well for much longer than it does now: what changed was not what it is made from."""
+        if self.well is None or self.well < WHILE:
+            return False
+        return self.last is None or self.well >= self.last * LASTING
+
+
+class WorkloadHistory(msgspec.Struct, kw_only=True):
+    """One workload with its past, as read at one time."""
+
+    key: WorkloadKey
+    obj: Object
+    owner: Owner
+    cluster: str = ""
+    generations: tuple[Generation, ...] = ()
+    marks: tuple[PodMark, ...] = ()
+    failing: tuple[Pod, ...] = ()
+    release: ReleaseHistory | None = None
+    versions: tuple[Version, ...] = ()
+    kept: Object | None = None
+    kept_as: str = ""
+    authors: tuple[Author, ...] = ()
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The workload."""
+        return ObjectRef.of(self.obj)
+
+    @property
+    def created(self) -> datetime | None:
+        """When the object was made."""
+        text = self.obj["metadata"].get("creationTimestamp")
+        return msgspec.convert(text, datetime) if text else None
+
+    @property
+    def template(self) -> dict[str, Any]:
+        """The template in force."""
+        return plain_template((self.obj.get("spec") or {}).get("template") or {})
+
+    @property
+    def wanted(self) -> Generation | None:
+        """The generation of the template in force, as far as the controller made one."""
+        update = str((self.obj.get("status") or {}).get("updateRevision") or "")
+        if update:
+            return next((one for one in self.generations if one.name == update), None)
+        return self.generations[-1] if self.generations else None
+
+    @property
+    def declared(self) -> Version | None:
+        """What the release says that the workload is, in the revision that is in force."""
+        if self.release is None:
+            return None
+        number = self.release.in_force.revision
+        return next((v for v in reversed(self.versions) if v.revision == number and v.content is not None), None)
+
+    def generation_of(self, pod: Pod) -> str:
+        """The name of the generation that a pod was made from."""
+        return generation_name(
+            self.key, pod.metadata.labels or {}, pod.metadata.controller.name if pod.metadata.controller else ""
+        )
+
+    def completed(self, name: str) -> datetime | None:
+        """When all pods of a generation of a Deployment had become available; None when that is not known."""
+        for condition in (self.obj.get("status") or {}).get("conditions") or ():
+            if (
+                condition.get("type") == "Progressing"
+                and condition.get("reason") == "NewReplicaSetAvailable"
+                and f'"{name}"' in str(condition.get("message"))
+            ):
+                at = condition.get("lastUpdateTime") or condition.get("lastTransitionTime")
+                return msgspec.convert(at, datetime) if at else None
+        return None
+
+
+def generation_of_mark(key: WorkloadKey, mark: PodMark) -> str:
+    """The generation that a pod was made from, by what is kept of it."""
+    return generation_name(key, {"controller-revision-hash": mark.revision}, mark.owner)
+
+
+def generation_name(key: WorkloadKey, labels: dict[str, str], owner: str) -> str:
+    """The name of the ReplicaSet or ControllerRevision that a pod was made from."""
+    if key[1] == "Deployment":
+        return owner
+    label = labels.get("controller-revision-hash", "")
+    # A StatefulSet labels its pods with the revision's whole name, a DaemonSet with the hash at its end.
+    return label if key[1] == "StatefulSet" else f"{key[2]}-{label}"
+
+
+async def read_history(namespace: Namespace, state: State, key: WorkloadKey, owner: Owner) -> WorkloadHistory | None:
+    """The history of one workload; None when it is gone, or may not be read."""
+    obj = await namespace.find(key[1], key[2])
+    if obj is None:
+        return None
+    uid = obj["metadata"].get("uid", "")
+    generations = tuple(sorted(await _generations(namespace, key, uid), key=lambda one: one.order))
+    names = {one.name for one in generations} if key[1] == "Deployment" else {key[2]}
+    baseline = await namespace.baseline()
+    history = WorkloadHistory(
+        key=key,
+        obj=obj,
+        owner=owner,
+        cluster=namespace.cluster.name,
+        generations=generations,
+        marks=tuple(m for m in state.marks if m.namespace == key[0] and m.owner in names and _made(key, m.owner_kind)),
+        failing=tuple(
+            pod
+            for pod in state.pods
+            if (made := pod.metadata.controller) is not None
+            and pod.metadata.namespace == key[0]
+            and made.name in names
+            and _made(key, made.kind)
+        ),
+        kept=baseline.kept(ObjectRef("apps/v1", key[1], key[2], key[0])),
+        kept_as=baseline.good.short if baseline.good else "",
+        authors=authors(obj),
+    )
+    name = (obj["metadata"].get("annotations") or {}).get(HELM_RELEASE, "")
+    release = (await namespace.releases()).get(name) if name and owner.kind in ("helm", "flux", "none") else None
+    if owner.target is not None and owner.target.kind == "helm":
+        release = (await namespace.releases()).get(owner.target.name)
+    if release is not None:
+        history.release = release
+        history.versions = tuple(await release.versions(key[1], key[2]))
+    return history
+
+
+def _made(key: WorkloadKey, kind: str) -> bool:
+    return kind == ("ReplicaSet" if key[1] == "Deployment" else key[1])
+
+
+async def _generations(namespace: Namespace, key: WorkloadKey, uid: str) -> Iterable[Generation]:
+    if key[1] == "Deployment":
+        found = []
+        for owned in await namespace.replica_sets():
+            controller = owned.metadata.controller
+            if controller is not None and controller.uid == uid:
+                order = (owned.metadata.annotations or {}).get(REVISION_NUMBER, "0")
+                found.append(
+                    Generation(
+                        name=owned.metadata.name,
+                        template=plain_template(owned.spec.template),
+                        order=int(order) if order.isdecimal() else 0,
+                        created=owned.metadata.creation_timestamp,
+                        ready=owned.status.ready_replicas,
+                    )
+                )
+        return found
+    return [
+        Generation(
+            name=revision.metadata.name,
+            template=plain_template((revision.data.get("spec") or {}).get("template") or {}),
+            order=revision.revision,
+            created=revision.metadata.creation_timestamp,
+        )
+        for revision in await namespace.revisions()
+        if (controller := revision.metadata.controller) is not None and controller.uid == uid
+    ]
+
+
+def first_crash(pod: Pod, status: ContainerStatus, events: Events) -> datetime | None:
+    """When a container failed first: by its events, or by its only earlier run. The status keeps the last run alone."""
+    meta = pod.metadata
+    seen = events.first(meta.namespace, "Pod", meta.name, {"BackOff"}, status.name, meta.uid)
+    ended = status.state.terminated or status.last_state.terminated
+    times = [time for time in (seen, ended.finished_at if ended else None) if time is not None]
+    return min(times, default=None)
+
+
+def run_of(pod: Pod, container: str, events: Events) -> Run:
+    """How long the pod was well before it failed first."""
+    meta = pod.metadata
+    ready = pod.condition("Ready")
+    turned = ready.last_transition_time if ready is not None and ready.status != "True" else None
+    began = events.first(meta.namespace, "Pod", meta.name, {"Started"}, container, meta.uid) or pod.status.start_time
+    status = next(
+        (s for s in (*pod.status.init_container_statuses, *pod.status.container_statuses) if s.name == container), None
+    )
+    ended = (status.state.terminated or status.last_state.terminated) if status is not None else None
+    last = ended.finished_at - ended.started_at if ended and ended.started_at and ended.finished_at else None
+    if began is None:
+        return Run(last=last)
+    if turned is not None and turned <= began + timedelta(seconds=1):
+        # Not ready from the start: a container that answers probes never did.
+        return Run(well=timedelta(), last=last)
+    crash = first_crash(pod, status, events) if status is not None and ended is not None else None
+    failed = min((time for time in (crash, turned) if time is not None), default=None)
+    return Run(well=max(timedelta(), failed - began) if failed is not None else None, last=last)
