@@ -10,12 +10,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from twin_cluster import NS, container, pod
+from twin_cluster import NS, container, pod, workload
 
 from kubetwin.apiserver.server import ApiServer
 from kubetwin.client import Api, Obj, Resource
+from kubetwin.controllers.node_lifecycle import NodeLifecycleController
+from kubetwin.controllers.volumes import VolumeController
+from kubetwin.controlplane import CONTROLLERS, ControlPlane, RunSettings
 from kubetwin.informer import Informer
-from kubetwin.kinds import LEASES, NODES, PODS, PVCS, SERVICEACCOUNTS, STORAGECLASSES
+from kubetwin.kinds import LEASES, NODES, PODS, PVCS, SERVICEACCOUNTS, STATEFULSETS, STORAGECLASSES
 from kubetwin.kubeconfig import kubeconfig
 from kubetwin.serving.http import User
 from kubetwin.transport import LocalTransport
@@ -131,6 +134,28 @@ def test_claims_are_bound_where_there_is_no_storage_class(tmp_path: Path) -> Non
             await api.create(PVCS, CLAIM)
             claim = await until(api, PVCS, "data", NS, lambda c: phase(c) == "Bound")
             assert claim["spec"]["storageClassName"] == "standard"
+
+    asyncio.run(main())
+
+
+def test_pods_with_claims_run_where_only_scheduler_and_workload_controllers_do(tmp_path: Path) -> None:
+    """Nobody takes away the taint that nodes are made with, and nobody binds claims, but the kubelet."""
+    lacking = (NodeLifecycleController, VolumeController)
+    loops = tuple(loop for loop in CONTROLLERS if loop not in lacking)
+
+    async def main() -> None:
+        async with bare(tmp_path) as (server, api, file):
+            plane = ControlPlane(api, RunSettings(nodes=0, storage_classes=False, loops=loops), server=server)
+            running = asyncio.create_task(plane.run())
+            try:
+                async with attached(file):
+                    spec = {"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": CLAIM["spec"]}]}
+                    await api.create(STATEFULSETS, workload("StatefulSet", "db", container(), replicas=1, **spec))
+                    await until(api, PODS, "db-0", NS, lambda p: phase(p) == "Running")
+                    assert phase(await api.get(PVCS, "data-db-0", NS)) == "Bound"
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
 
     asyncio.run(main())
 

@@ -12,6 +12,7 @@ from twin_cluster import NS, PATIENCE, Cluster, cluster, container, pod
 from kubetwin.client import ApiException, Obj
 from kubetwin.kinds import CONFIGMAPS, PODS, SECRETS
 from kubetwin.kubelet.faults import HEALTHY, fault_of_image, parse_fault
+from kubetwin.kubelet.machine import PodMachine
 
 IMAGE = "registry.example/team/app"
 
@@ -317,6 +318,31 @@ def test_graceful_deletion_and_sigkill() -> None:
             await c.until(PODS, lambda: not c.pods())
             assert codes == {"p": 0, "q": 137}
             await c.event("p", "Killing", "Stopping container app")
+
+    asyncio.run(main())
+
+
+def test_a_pod_that_ends_starts_nothing_again_however_late_its_kubelet_looks() -> None:
+    async def main() -> None:
+        async with cluster() as c:
+            node = next(iter(c.plane.kubelet.nodes.values()))
+            for tag, code in (("1.0.0", 0), ("1.0.0-hang", 137)):
+                found = pod(f"late-{code}", container(f"{IMAGE}:{tag}"), terminationGracePeriodSeconds=30)
+                found["metadata"]["uid"] = f"uid-{code}"
+                now = 1_000.0
+                machine = PodMachine(found, node, now)
+                for _ in range(20):
+                    now += 1
+                    machine.step(now)
+                assert machine.mains[0].running
+                machine.update(
+                    {**found, "metadata": {**found["metadata"], "deletionTimestamp": "2026-11-29T10:00:00Z"}}
+                )
+                machine.step(now)
+                machine.step(now + 3600)
+                ended = machine.mains[0].ended
+                assert machine.gone and not machine.mains[0].waiting
+                assert ended is not None and ended.exit_code == code
 
     asyncio.run(main())
 

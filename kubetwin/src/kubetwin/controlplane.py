@@ -66,6 +66,8 @@ class RunSettings:
     controllers: ControllerSettings = field(default_factory=ControllerSettings)
     kubelet: KubeletSettings = field(default_factory=KubeletSettings.quick)
     storage_classes: bool = True
+    loops: tuple[type[Controller], ...] = CONTROLLERS
+    """The controllers; fewer make a control plane that lacks something."""
     ingress: bool = False
     """Serve Ingresses on a loopback port."""
 
@@ -80,7 +82,7 @@ class ControlPlane:
         self.api = api
         self.informers = SharedInformers(api)
         self.ctx = Context(api, self.informers, self.settings.controllers)
-        self.controllers = [kind(self.ctx) for kind in CONTROLLERS]
+        self.controllers = [loop(self.ctx) for loop in self.settings.loops]
         nodes = [
             SimulatedNode(f"node-{i + 1}", i, f"172.18.{i // 250}.{i % 250 + 2}") for i in range(self.settings.nodes)
         ]

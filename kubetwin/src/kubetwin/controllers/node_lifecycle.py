@@ -32,8 +32,10 @@ _TAINTS = {
     ("NetworkUnavailable", "True"): "node.kubernetes.io/network-unavailable",
     ("PIDPressure", "True"): "node.kubernetes.io/pid-pressure",
 }
+TAINTS_OF_CONDITIONS = frozenset(_TAINTS.values())
+"""Keys of the taints that a ready node without pressure has not."""
 _OWN = {
-    *((key, "NoSchedule") for key in (*_TAINTS.values(), _UNSCHEDULABLE)),
+    *((key, "NoSchedule") for key in (*TAINTS_OF_CONDITIONS, _UNSCHEDULABLE)),
     (_NOT_READY, "NoExecute"),
     (_UNREACHABLE, "NoExecute"),
 }

@@ -159,6 +159,14 @@ class Container:
             if due > now:
                 return due
 
+    def run_out(self, now: float) -> float:
+        """As `step`, of a container whose pod ends: it is not started again, however late its end is noticed."""
+        while self.running:
+            due = self._step_running(now)
+            if due > now:
+                return due
+        return math.inf
+
     def _step_waiting(self, now: float) -> float:
         settings = self.host.settings
         if self.ended is not None:

@@ -266,7 +266,7 @@ class PodMachine:
         for container in (*self.mains, *self.inits):
             if container.running:
                 container.stop(now, f"Stopping container {container.name}")
-                due = min(due, container.step(now) if container.running else now)
+                due = min(due, container.run_out(now))
         if any(c.running for c in (*self.mains, *self.inits)):
             return due
         return math.inf

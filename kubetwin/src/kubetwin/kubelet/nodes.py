@@ -10,17 +10,12 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 from kubetwin.client import STRATEGIC_PATCH, Api, ApiException, Obj, retry_delay
+from kubetwin.controllers.node_lifecycle import TAINTS_OF_CONDITIONS
 from kubetwin.kinds import LEASES, NODES
 from kubetwin.kubelet.settings import KubeletSettings
 from kubetwin.meta import condition, micro_stamp, stamp
 
 log = logging.getLogger(__name__)
-# What the API server gives a new node (plugin/pkg/admission/nodetaint), and what a node lifecycle controller gives one that
-# does not report (pkg/controller/nodelifecycle). None of it holds for a node that is ready.
-_TAINTS_OF_CONDITIONS = frozenset(
-    f"node.kubernetes.io/{name}"
-    for name in ("not-ready", "unreachable", "memory-pressure", "disk-pressure", "pid-pressure")
-)
 _LEASE_NAMESPACE = "kube-node-lease"
 
 
@@ -204,9 +199,12 @@ class NodeKeeper:
             await self._clear_taints(live)
 
     async def _clear_taints(self, live: Obj) -> None:
-        """Raises ApiException when another writes the node at the same time: registering is tried again then."""
+        """What the API server gives a new node (plugin/pkg/admission/nodetaint), and a controller one that did not report.
+
+        Raises ApiException when another writes the node at the same time: registering is tried again then.
+        """
         taints = live["spec"].get("taints") or []
-        kept = [taint for taint in taints if taint["key"] not in _TAINTS_OF_CONDITIONS]
+        kept = [taint for taint in taints if taint["key"] not in TAINTS_OF_CONDITIONS]
         if kept == taints:
             return
         await self.api.replace(NODES, {**live, "spec": {**live["spec"], "taints": kept}})
