@@ -7,19 +7,22 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from twin_cluster import NS, container, pod, workload
 
 from kubetwin.apiserver.server import ApiServer
-from kubetwin.client import Api, Obj, Resource
+from kubetwin.client import Api, Obj, Query, RawResponse, Resource
 from kubetwin.controllers.node_lifecycle import NodeLifecycleController
 from kubetwin.controllers.volumes import VolumeController
 from kubetwin.controlplane import CONTROLLERS, ControlPlane, RunSettings
 from kubetwin.informer import Informer
 from kubetwin.kinds import LEASES, NODES, PODS, PVCS, SERVICEACCOUNTS, STATEFULSETS, STORAGECLASSES
 from kubetwin.kubeconfig import kubeconfig
+from kubetwin.kubelet.nodes import NodeKeeper, SimulatedNode
+from kubetwin.kubelet.settings import KubeletSettings
 from kubetwin.serving.http import User
 from kubetwin.transport import LocalTransport
 
@@ -123,6 +126,35 @@ def test_ready_nodes_lose_the_taints_of_conditions_alone(tmp_path: Path) -> None
                 live = await api.get(NODES, "node-1")
                 assert live["spec"]["taints"] == [own, given[3]]
                 assert any(c["type"] == "Ready" and c["status"] == "True" for c in live["status"]["conditions"])
+
+    asyncio.run(main())
+
+
+def test_another_may_write_the_node_while_its_taints_are_cleared() -> None:
+    """As a controller that runs after all: the node is read again, and what the other wrote stays."""
+
+    class Rival(LocalTransport):
+        written = 0
+
+        async def send(self, method: str, path: str, query: Query, headers: Any, body: bytes | None) -> RawResponse:
+            if method == "PUT" and path == "/api/v1/nodes/node-1" and not self.written:
+                self.written += 1
+                label = {"metadata": {"labels": {"rival": "was-here"}}}
+                await Api(LocalTransport(self.server)).patch(NODES, "node-1", label)
+            return await super().send(method, path, query, headers, body)
+
+    async def main() -> None:
+        rival = Rival(ApiServer())
+        settings = replace(KubeletSettings.quick(), clear_taints=True)
+        keeper = NodeKeeper(Api(rival), [SimulatedNode("node-1", 0, "127.0.0.1")], settings, "v1.36.2")
+        keeping = asyncio.create_task(keeper.run())
+        async with asyncio.timeout(PATIENCE):
+            await keeper.registered.wait()
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        node = await Api(rival).get(NODES, "node-1")
+        assert rival.written == 1
+        assert not node["spec"].get("taints") and node["metadata"]["labels"]["rival"] == "was-here"
 
     asyncio.run(main())
 

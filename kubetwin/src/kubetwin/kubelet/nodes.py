@@ -13,7 +13,7 @@ from kubetwin.client import STRATEGIC_PATCH, Api, ApiException, Obj, retry_delay
 from kubetwin.controllers.node_lifecycle import TAINTS_OF_CONDITIONS
 from kubetwin.kinds import LEASES, NODES
 from kubetwin.kubelet.settings import KubeletSettings
-from kubetwin.meta import condition, micro_stamp, stamp
+from kubetwin.meta import condition, micro_stamp, name_of, stamp
 
 log = logging.getLogger(__name__)
 _LEASE_NAMESPACE = "kube-node-lease"
@@ -201,13 +201,19 @@ class NodeKeeper:
     async def _clear_taints(self, live: Obj) -> None:
         """What the API server gives a new node (plugin/pkg/admission/nodetaint), and a controller one that did not report.
 
-        Raises ApiException when another writes the node at the same time: registering is tried again then.
+        Where a controller does run, it may be quicker.
         """
-        taints = live["spec"].get("taints") or []
-        kept = [taint for taint in taints if taint["key"] not in TAINTS_OF_CONDITIONS]
-        if kept == taints:
-            return
-        await self.api.replace(NODES, {**live, "spec": {**live["spec"], "taints": kept}})
+        while True:
+            taints = live["spec"].get("taints") or []
+            kept = [taint for taint in taints if taint["key"] not in TAINTS_OF_CONDITIONS]
+            if kept == taints:
+                return
+            try:
+                await self.api.replace(NODES, {**live, "spec": {**live["spec"], "taints": kept}})
+            except ApiException as error:
+                if not error.conflict:
+                    raise
+                live = await self.api.get(NODES, name_of(live))
 
     async def _renew(self, node: SimulatedNode) -> None:
         lease = self._leases.get(node.name)
