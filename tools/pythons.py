@@ -74,8 +74,7 @@ def main() -> None:
     found = interpreters()
     found.pop(sys.version_info.minor, None)
     for minor, (path, what) in found.items():
-        print(f"{what} ({path}): ", end="", flush=True)
-        print(hold(path, minor), flush=True)
+        print(f"{what} ({path}): {hold(path, minor)}", flush=True)
     missing = [f"3.{minor}" for minor in MINORS if minor not in found and minor != sys.version_info.minor]
     if missing:
         print(f"Not on this machine: Python {', '.join(missing)}.")
