@@ -15,8 +15,8 @@ from backout.errors import PartlyDoneError as PartlyDoneError
 from backout.errors import RefusedError as RefusedError
 from backout.errors import TimedOut as TimedOut
 from backout.errors import UsageError as UsageError
-from backout.model.evidence import Diagnosis as Diagnosis
-from backout.model.evidence import Problem as Problem
+from backout.model.diagnosis import Diagnosis as Diagnosis
+from backout.model.diagnosis import Problem as Problem
 from backout.model.operation import Operation as Operation
 from backout.model.revision import Revision as Revision
 from backout.model.run import Run as Run

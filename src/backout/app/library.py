@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from backout.app.reading import TargetStatus
     from backout.app.results import RunSummary
     from backout.model.change import LedgerEntry
-    from backout.model.evidence import Diagnosis
+    from backout.model.diagnosis import Diagnosis
     from backout.model.operation import Operation
     from backout.model.revision import Revision
     from backout.model.run import Run, RunEvent

@@ -17,7 +17,7 @@ from backout.errors import BackoutError, NothingToDo, UsageError
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
     from backout.cluster.port import Cluster
-    from backout.model.evidence import Diagnosis
+    from backout.model.diagnosis import Diagnosis
     from backout.model.operation import Operation
 
 

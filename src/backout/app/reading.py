@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from backout.app.workspace import Workspace
     from backout.cluster.port import Cluster
     from backout.model.change import LedgerEntry
-    from backout.model.evidence import Diagnosis, Problem
+    from backout.model.diagnosis import Diagnosis, Problem
     from backout.model.message import Message
     from backout.model.part import Check
     from backout.model.revision import Revision

@@ -22,7 +22,8 @@ from backout.diagnosis.evidence.events import read_events
 from backout.diagnosis.evidence.history import read_history
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.model.evidence import Problem, Symptom
+from backout.model.diagnosis import Problem
+from backout.model.evidence import Symptom
 from backout.model.message import Message
 from backout.model.target import ObjectRef, Target
 from backout.ownership.owner import Owner, Ownership

@@ -20,7 +20,8 @@ from backout.diagnosis.evidence.caching_reader import CachingReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey, read_state
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.model.evidence import Diagnosis, Problem, Symptom
+from backout.model.diagnosis import Diagnosis, Problem
+from backout.model.evidence import Symptom
 from backout.model.message import msg
 from backout.model.target import OBJECTS, WORKLOADS, Target
 from backout.ownership.owner import Owner, owner_of

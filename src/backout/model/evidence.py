@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was seen, where and when; and what is concluded from it."""
+"""What was seen, where and when."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from backout.model.change import LedgerEntry
 from backout.model.message import Message
-from backout.model.target import ObjectRef, Target
-
-Confidence = Literal["certain", "likely", "possible", "unknown"]
+from backout.model.target import ObjectRef
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,68 +42,3 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: datetime | None = None
     pods: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
-
-
-class ConsumedBy(msgspec.Struct, frozen=True, order=True, kw_only=True, omit_defaults=True):
-    """Who reads an object, and how: ``how`` and ``path`` as `backout.kube.references` tells them."""
-
-    ref: ObjectRef
-    container: str = ""
-    how: str
-    path: str = ""
-    keys: tuple[str, ...] = ()
-
-
-class Considered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One change that was thought of as the cause: what speaks for it, what against it, and how sure that leaves it."""
-
-    change: LedgerEntry
-    confidence: Confidence
-    why: tuple[Message, ...] = ()
-    against: tuple[Message, ...] = ()
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something broken, the change that broke it, and whom to ask for the way back.
-
-    ``target`` is the owner to act on (``helm/thanos`` when Helm owns the workload). ``suspect`` is the last change that
-    touches what fails before the first symptom; None when none was found. ``serving`` says how many pods still serve.
-    ``against`` says what speaks against the suspect, and ``considered`` holds the other changes that were thought of.
-    ``owners`` are the releases and applications of what shows it, where they are not the target.
-    ``readers`` are filled for a single object (mechanism ``objects``): who reads it, or calls it; ``snapshot`` is then
-    the newest good snapshot that holds it, as people write it: without one there is nothing to go back to.
-    """
-
-    target: Target
-    mechanism: str
-    workload: ObjectRef | None = None
-    symptoms: tuple[Symptom, ...]
-    cause: Message
-    suspect: LedgerEntry | None = None
-    bad_revision: int | None = None
-    confidence: Confidence = "unknown"
-    why: tuple[Message, ...] = ()
-    against: tuple[Message, ...] = ()
-    considered: tuple[Considered, ...] = ()
-    serving: int | None = None
-    desired: int | None = None
-    notes: tuple[Message, ...] = ()
-    readers: tuple[ConsumedBy, ...] = ()
-    snapshot: str = ""
-    owners: tuple[Target, ...] = ()
-
-
-class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The answer to "what broke?" for one namespace (or all) of one cluster. No problems means healthy."""
-
-    cluster: str
-    namespace: str
-    at: datetime
-    problems: tuple[Problem, ...] = ()
-    looked_at: dict[str, int] = {}
-    blind: tuple[Message, ...] = ()
-
-    @property
-    def healthy(self) -> bool:
-        """True when nothing is broken and nothing was hidden from view."""
-        return not self.problems and not self.blind

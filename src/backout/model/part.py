@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from backout.model.change import Changes
-from backout.model.evidence import Problem
+from backout.model.diagnosis import Problem
 from backout.model.message import Message
 from backout.model.revision import Revision
 from backout.model.scope import Scope

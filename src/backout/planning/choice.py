@@ -9,7 +9,7 @@ import msgspec
 
 from backout.errors import NoGoodRevision, NothingToDo, RefusedError, RevisionNotFound, UsageError
 from backout.mechanisms import registry
-from backout.model.evidence import Diagnosis
+from backout.model.diagnosis import Diagnosis
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.target import Target

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from backout.model.change import FieldChange, LedgerEntry
-from backout.model.evidence import Problem
+from backout.model.diagnosis import Problem
 from backout.model.redaction import HIDDEN
 from backout.report.facts import Facts
 from backout.report.writer import Writer, code, moment

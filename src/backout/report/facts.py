@@ -9,7 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from backout.model.evidence import Evidence, Problem, Symptom
+from backout.model.diagnosis import Problem
+from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message
 from backout.model.part import Part, Step
 from backout.model.run import ENDED, Run, RunEvent, RunState

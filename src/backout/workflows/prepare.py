@@ -12,7 +12,7 @@ from backout.cluster.port import ClusterReader
 from backout.errors import RefusedError
 from backout.mechanisms import registry
 from backout.mechanisms.port import Options
-from backout.model.evidence import Problem
+from backout.model.diagnosis import Problem
 from backout.model.message import Message, msg
 from backout.model.operation import Operation
 from backout.model.part import Part, Risk

@@ -33,7 +33,7 @@ from backout.cluster.port import (
 )
 from backout.diagnosis.diagnose import diagnose
 from backout.kube.sanitise import sanitise
-from backout.model.evidence import Diagnosis, Problem
+from backout.model.diagnosis import Diagnosis, Problem
 from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Entry, Snapshot, SnapshotDraft
 from backout.model.target import ObjectRef, Target

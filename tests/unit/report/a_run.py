@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from backout.model.change import Changes, FieldChange, LedgerEntry, ObjectChange
-from backout.model.evidence import Evidence, Problem, Symptom
+from backout.model.diagnosis import Problem
+from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.operation import Operation
 from backout.model.part import Check, Compensation, Part, Risk, Step

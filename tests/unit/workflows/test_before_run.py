@@ -19,7 +19,7 @@ from rollback_world import NAMES, NS, Listing, healthy, part, plan, prepared, se
 
 from backout.engine.inline import InlineEngine, Memory
 from backout.errors import AccessDenied, BackoutError, CaptureError, Interrupted
-from backout.model.evidence import Problem
+from backout.model.diagnosis import Problem
 from backout.model.message import msg
 from backout.model.operation import Operation
 from backout.model.run import RunEvent

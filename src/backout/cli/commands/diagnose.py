@@ -12,7 +12,7 @@ from backout.cli.session import with_session
 
 if TYPE_CHECKING:
     from backout.cli.session import Session
-    from backout.model.evidence import Diagnosis
+    from backout.model.diagnosis import Diagnosis
 
 FOUND = 10
 

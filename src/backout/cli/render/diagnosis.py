@@ -9,7 +9,8 @@ from typing import Any
 from backout.cli.render.changes import field_line
 from backout.cli.render.page import Page, paint
 from backout.model.change import FieldChange
-from backout.model.evidence import ConsumedBy, Diagnosis, Problem, Symptom
+from backout.model.diagnosis import ConsumedBy, Diagnosis, Problem
+from backout.model.evidence import Symptom
 
 SHOWN_PODS = 3
 LABEL = 7

@@ -33,7 +33,7 @@ from backout.diagnosis.evidence.namespace import (
 from backout.kube.diff import diff_objects
 from backout.mechanisms import registry
 from backout.model.change import FieldChange
-from backout.model.evidence import Confidence
+from backout.model.diagnosis import Confidence
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef, Target
 

@@ -10,7 +10,8 @@ from backout.cluster.port import ClusterReader, Object
 from backout.diagnosis.evidence.baseline import Baseline
 from backout.diagnosis.evidence.collect import WorkloadKey
 from backout.diagnosis.evidence.metadata import ManagedMeta
-from backout.model.evidence import ConsumedBy, Symptom
+from backout.model.diagnosis import ConsumedBy
+from backout.model.evidence import Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef, Target
 from backout.ownership.owner import Owner, owner_of

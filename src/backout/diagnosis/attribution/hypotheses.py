@@ -14,7 +14,7 @@ from backout.diagnosis.attribution.failures import RUNNING, Failure
 from backout.diagnosis.evidence.events import Events
 from backout.diagnosis.evidence.history import WorkloadHistory
 from backout.model.change import FieldChange
-from backout.model.evidence import Confidence
+from backout.model.diagnosis import Confidence
 from backout.model.message import Message
 
 SKEW = timedelta(seconds=5)

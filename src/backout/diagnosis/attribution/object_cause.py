@@ -15,7 +15,8 @@ from backout.errors import BackoutError
 from backout.kube.diff import diff_objects
 from backout.mechanisms import registry
 from backout.model.change import FieldChange, LedgerEntry
-from backout.model.evidence import Confidence, Evidence, Symptom
+from backout.model.diagnosis import Confidence
+from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef, Target
 

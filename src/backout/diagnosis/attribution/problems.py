@@ -13,7 +13,8 @@ from backout.diagnosis.attribution.root_cause import less_sure
 from backout.diagnosis.attribution.workloads import Attribution
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.kube.rollout import desired
-from backout.model.evidence import Considered, Problem, Symptom
+from backout.model.diagnosis import Considered, Problem
+from backout.model.evidence import Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef, Target
 

@@ -20,7 +20,8 @@ from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.mechanisms import registry
 from backout.mechanisms.port import Reading
 from backout.model.change import LedgerEntry
-from backout.model.evidence import Confidence, Problem, Symptom
+from backout.model.diagnosis import Confidence, Problem
+from backout.model.evidence import Symptom
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.target import ObjectRef, Target

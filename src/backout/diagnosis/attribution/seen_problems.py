@@ -10,7 +10,7 @@ from backout.diagnosis.attribution.object_change import object_change
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.mechanisms import registry
-from backout.model.evidence import Problem
+from backout.model.diagnosis import Problem
 from backout.model.message import Message, msg
 from backout.model.target import OBJECTS, ObjectRef, Target
 

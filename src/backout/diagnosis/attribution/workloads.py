@@ -20,7 +20,8 @@ from backout.diagnosis.evidence.events import Events
 from backout.diagnosis.evidence.history import WorkloadHistory, first_crash
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.model.change import FieldChange
-from backout.model.evidence import Confidence, Symptom
+from backout.model.diagnosis import Confidence
+from backout.model.evidence import Symptom
 
 _RANK: dict[Confidence, int] = {"certain": 3, "likely": 2, "possible": 1, "unknown": 0}
 

@@ -7,7 +7,8 @@ import msgspec
 
 from backout.cluster.port import Object
 from backout.diagnosis.evidence.collect import WorkloadKey
-from backout.model.evidence import Confidence, Symptom
+from backout.model.diagnosis import Confidence
+from backout.model.evidence import Symptom
 from backout.model.message import Message
 from backout.model.target import ObjectRef
 

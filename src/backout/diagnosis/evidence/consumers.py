@@ -12,7 +12,7 @@ from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.metadata import live, reference
 from backout.diagnosis.evidence.network import Network
 from backout.kube.references import Reference, calls, of_ingress, words_of
-from backout.model.evidence import ConsumedBy
+from backout.model.diagnosis import ConsumedBy
 from backout.model.target import ObjectRef
 
 LOOKED_INTO = 50
