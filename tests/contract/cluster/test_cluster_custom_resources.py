@@ -210,6 +210,13 @@ def test_names_that_are_taken(cluster: Cluster, ns: str) -> None:
             cluster.delete(f"{CRDS}/{name}.{group}")
 
 
+def test_version_zero_is_no_version(cluster: Cluster, widgets: str) -> None:
+    zero = typed(widgets, {**widget("a"), "metadata": {"name": "a", "resourceVersion": "0"}})
+    assert cluster.post(widgets, zero).status == 201
+    status = cluster.put(f"{widgets}/a", zero).fails(422, "Invalid")
+    assert "metadata.resourceVersion: Invalid value: 0: must be specified for an update" in status["message"]
+
+
 def test_deprecated_versions_warn(cluster: Cluster, ns: str) -> None:
     group, kind = f"{ns}.example.com", "Old"
     schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
