@@ -222,7 +222,12 @@ def services(folder: Path, cluster: Any = None, gate: Gate = no_gate) -> tuple[S
     store.gate = captures.gate = gate  # type: ignore[method-assign]
     world = cluster or Listing(*healthy())
     return Services(
-        store=store, captures=captures, scopes=ClusterScopes(lambda _: world), effect_of=files.effect, settle=0.0
+        store=store,
+        captures=captures,
+        scopes=ClusterScopes(lambda _: world),
+        effect_of=files.effect,
+        hold=lambda _: None,
+        settle=0.0,
     ), files
 
 

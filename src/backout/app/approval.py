@@ -65,9 +65,13 @@ async def ready(
     Raises:
         BackoutError: there is one plan, and something stands in its way.
     """
+    from backout.planning.reach import hold
+
     found: list[Operation] = []
     for plan in planned.plans:
         try:
+            for part in plan.parts:
+                hold(part, workspace.settings.policy.protected)
             require_approval(plan, approved, ask)
             await require_tools(plan)
         except BackoutError as error:

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
 
-from backout.cluster.port import Cluster, ClusterReader
-from backout.errors import RefusedError
+from backout.cluster.port import Cluster, ClusterReader, Object
+from backout.errors import PlanChanged, RefusedError
 from backout.model.change import Changes, ObjectChange
 from backout.model.measured import Measured
 from backout.model.message import Message
 from backout.model.part import Access, Check, Risk, Step
 from backout.model.revision import Revision
-from backout.model.target import Target
+from backout.model.target import ObjectRef, Target
 from backout.snapshots.capture import Capture, CaptureStore
 
 
@@ -43,6 +43,33 @@ class StepOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     changed: bool
     message: Message
     data: dict[str, Any] = {}
+
+
+P = TypeVar("P", bound=msgspec.Struct)
+P_co = TypeVar("P_co", bound=msgspec.Struct, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StepOf(Generic[P_co]):
+    """A step with its parameters as the type that its action declares."""
+
+    step: Step
+    params: P_co
+
+    @property
+    def target(self) -> Target:
+        """See `Step`."""
+        return self.step.target
+
+    @property
+    def precondition(self) -> dict[str, Any]:
+        """See `Step`."""
+        return self.step.precondition
+
+    @property
+    def timeout(self) -> float:
+        """See `Step`; seconds."""
+        return self.step.timeout
 
 
 Effect = Callable[[StepContext, Step], Awaitable[StepOutcome]]
@@ -126,6 +153,20 @@ class Reading(Protocol):
         """
 
 
+class CaptureSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which capture a step reads: of which run, and the digest that was recorded with it."""
+
+    run: str
+    digest: str
+
+    def load(self) -> Capture:
+        """
+        Raises:
+            CaptureError: it is missing, or damaged.
+        """
+        return CaptureStore().load(self.run, self.digest)
+
+
 @dataclass(frozen=True, slots=True)
 class Undoing:
     """What the way back of a run is drafted from: the run, what it was pointed at, and what it had captured.
@@ -148,36 +189,75 @@ class Undoing:
         return self.captures.load(self.name, self.digest)
 
     @property
-    def source(self) -> dict[str, str]:
+    def source(self) -> CaptureSource:
         """How a step names that capture."""
-        return {"run": self.name, "digest": self.digest}
+        return CaptureSource(run=self.name, digest=self.digest)
 
 
-Inverse = Callable[[Undoing, Step, dict[str, Any]], tuple[dict[str, Any], tuple[Check, ...]]]
-"""Drafts the step that takes another one back: from the parameters of that one's compensation (and what it said that it
-made) to those of the new step, with what has to be measured afterwards. Raises CaptureError where what the run had
-captured is needed and is not there."""
-
-
-def as_recorded(undoing: Undoing, step: Step, params: dict[str, Any]) -> tuple[dict[str, Any], tuple[Check, ...]]:
-    """The compensation says everything already."""
-    return params, ()
+Checked = tuple[Check, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class StepKind:
+class StepKind(Generic[P]):
     """What there is to know of the steps of one action.
 
-    ``inverse`` drafts a step of this action that takes another one back. ``undone_last``: taken back after all else.
-    ``remains``: what people must know where such a step was done and nothing takes it back. ``told``: its line in the
-    checklist of a report (a template), where it has one.
+    ``act``: the effect (see `Effect`), which gets its parameters as ``params``. ``writes``: every object that a step
+    may change, delete or make, by its parameters alone; what it changes by other programs is in the diff of its plan.
+    ``inverse`` drafts a step of this action that takes another one back: from the parameters of that one's
+    compensation to those of the new step, with what has to be measured afterwards (None: they say everything already).
+    ``undone_last``: taken back after all else. ``remains``: what people must know where such a step was done and
+    nothing takes it back. ``told``: its line in the checklist of a report (a template), where it has one.
     """
 
-    effect: Effect
-    inverse: Inverse = as_recorded
+    act: Callable[[StepContext, StepOf[P]], Awaitable[StepOutcome]]
+    params: type[P]
+    writes: Callable[[Target, P], Iterable[ObjectRef]]
+    inverse: Callable[[Undoing, Step, P], tuple[P, Checked]] | None = None
     undone_last: bool = False
     remains: Message | None = None
     told: str = ""
+
+    def read(self, action: str, params: dict[str, Any]) -> P:
+        """Parameters as they stand in a plan, strictly: nothing missing, nothing that is not known.
+
+        Raises:
+            PlanChanged: they are not those of the action.
+        """
+        try:
+            return msgspec.convert(params, self.params)
+        except msgspec.ValidationError as error:
+            raise PlanChanged(
+                "The parameters of {action} are not as this version knows them: {problem}.",
+                action=action,
+                problem=str(error),
+                hint="the plan was made by another version of Backout, or edited; make it again",
+            ) from error
+
+    async def effect(self, context: StepContext, step: Step) -> StepOutcome:
+        """Carries a step out: an `Effect`."""
+        return await self.act(context, StepOf(step, self.read(step.action, step.params)))
+
+    def objects(self, action: str, target: Target, params: dict[str, Any]) -> tuple[ObjectRef, ...]:
+        """The objects that a step with these parameters writes."""
+        return tuple(self.writes(target, self.read(action, params)))
+
+    def reverse(self, undoing: Undoing, step: Step, params: dict[str, Any]) -> tuple[dict[str, Any], Checked]:
+        """The parameters of the step of this action that takes ``step`` back, and what to measure afterwards.
+
+        Raises:
+            CaptureError: what the run had captured is needed, and can't be had.
+        """
+        typed = self.read(step.compensation.action if step.compensation else step.action, params)
+        if self.inverse is None:
+            return wire(typed), ()
+        wanted, checks = self.inverse(undoing, step, typed)
+        return wire(wanted), checks
+
+
+def wire(params: msgspec.Struct) -> dict[str, Any]:
+    """Parameters as they stand in a plan, which is JSON."""
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(params))
+    return found
 
 
 class ChoiceRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,7 +308,7 @@ class Mechanism(Protocol):
             BackoutError: it can't be read, or what ``prepare`` raises.
         """
 
-    def step_kinds(self) -> Mapping[str, StepKind]:
+    def step_kinds(self) -> Mapping[str, StepKind[Any]]:
         """By the ``action`` of steps, compensations included."""
 
     def measurements(self) -> Mapping[str, Measure]:
@@ -242,6 +322,13 @@ class Mechanism(Protocol):
 
     def again_access(self, target: Target, granted: Collection[Access]) -> Iterable[Access]:
         """What is missing in ``granted`` to read the target again, as captures and verdicts do."""
+
+    async def keep(self, reader: ClusterReader, target: Target) -> Sequence[Object]:
+        """What a capture must hold beside what the plan changes, destroys and checks.
+
+        Raises:
+            AccessDenied: it may not be read, so it could not be put back.
+        """
 
     def undo_risks(self, before: Revision) -> Iterable[Risk]:
         """What must be known before the state of ``before`` is put back by taking a run back."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from backout.errors import RefusedError
 from backout.model.target import OBJECTS, WORKLOADS
@@ -81,7 +81,7 @@ def name_of(kind: str) -> str:
     return OF_KIND[kind]
 
 
-def step_kind(action: str) -> StepKind:
+def step_kind(action: str) -> StepKind[Any]:
     """What there is to know of the steps of an action: the part before the dot is the mechanism.
 
     Raises:
@@ -96,7 +96,7 @@ def step_kind(action: str) -> StepKind:
     return found
 
 
-def known_step_kind(action: str) -> StepKind | None:
+def known_step_kind(action: str) -> StepKind[Any] | None:
     """The same; None for an action that this version does not know."""
     name = action.partition(".")[0]
     return get(name).step_kinds().get(action) if name in ENTRIES else None

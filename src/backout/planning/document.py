@@ -11,6 +11,7 @@ import msgspec
 from backout.errors import PlanChanged, UsageError
 from backout.model.operation import API_VERSION, Operation
 from backout.planning.order import in_order
+from backout.planning.reach import hold
 
 HASH_PREFIX = "sha256:"
 KIND = "Operation"
@@ -77,6 +78,7 @@ def load(text: str, filename: str) -> list[Operation]:
     Raises:
         UsageError: this is no plan.
         PlanChanged: it was edited, or made by a version that wrote plans in another way.
+        RefusedError: an action is not known, or a step would write out of the reach of its part.
     """
     import yaml
 
@@ -125,4 +127,6 @@ def _operation(document: Any, filename: str) -> Operation:
     if not operation.parts:
         raise UsageError("{file} holds no plan.", file=filename, hint="Make one with: backout plan --out FILE")
     check(operation)
+    for part in operation.parts:
+        hold(part)
     return operation

@@ -19,8 +19,8 @@ from typing import Any
 import msgspec
 import pyrage
 
-from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader, Object, find
-from backout.errors import AccessDenied, CaptureError
+from backout.cluster.port import ClusterReader, Object, find
+from backout.errors import CaptureError
 from backout.model.decoding import UNREADABLE
 from backout.model.part import Part
 from backout.model.scope import ClusterIdentity
@@ -154,11 +154,11 @@ class CaptureStore:
             raise CaptureError("The capture of run {run} is damaged inside.", run=run) from error
 
 
-async def capture(cluster: ClusterReader, part: Part, run: str) -> Capture:
+async def capture(cluster: ClusterReader, part: Part, run: str, more: Iterable[Object] = ()) -> Capture:
     """Reads everything that the part touches or destroys, as it is now; writes nothing.
 
-    Taken are: the objects of the diff, what steps destroy, the target and the workloads that the checks name, and for a
-    Helm release all of its records.
+    Taken are: the objects of the diff, what steps destroy, the workloads that the checks name, and ``more``, which the
+    way back wants to be kept and has just read.
 
     Raises:
         AccessDenied: something of it may not be read, so it could not be put back.
@@ -174,10 +174,9 @@ async def capture(cluster: ClusterReader, part: Part, run: str) -> Capture:
             absent.append(Absent(ref))
         else:
             objects[(ref.api_version, ref.kind, ref.namespace, ref.name)] = found
-    if part.target.kind == "helm":
-        for record in await helm_records(cluster, part.target.name, part.scope.namespace):
-            meta = record["metadata"]
-            objects[("v1", record.get("kind", "Secret"), meta["namespace"], meta["name"])] = record
+    for obj in more:
+        ref = ObjectRef.of(obj)
+        objects[(ref.api_version, ref.kind, ref.namespace, ref.name)] = obj
     return Capture(
         run=run,
         cluster=part.scope.cluster,
@@ -186,22 +185,6 @@ async def capture(cluster: ClusterReader, part: Part, run: str) -> Capture:
         objects=tuple(_plain(obj) for obj in objects.values()),
         absent=tuple(absent),
     )
-
-
-async def helm_records(cluster: ClusterReader, release: str, namespace: str) -> list[Object]:
-    """The release records of either storage driver (helm.sh/helm pkg/storage/driver: labels owner and name)."""
-    records: list[Object] = []
-    denied: AccessDenied | None = None
-    for resource in (SECRETS, CONFIGMAPS):
-        try:
-            found = await cluster.list_all(resource, namespace, labels=f"owner=helm,name={release}")
-        except AccessDenied as error:
-            denied = denied or error
-        else:
-            records += [{**record, "apiVersion": "v1", "kind": resource.kind} for record in found]
-    if denied and not records:
-        raise denied
-    return records
 
 
 def captured_object(captured: Capture, ref: ObjectRef) -> Object:
@@ -222,8 +205,6 @@ def _refs(part: Part) -> Iterable[ObjectRef]:
     seen: set[ObjectRef] = set()
     wanted = [change.ref for change in part.changes.objects]
     wanted += [ref for step in part.steps for ref in step.destroys]
-    if part.target.kind in WORKLOADS:
-        wanted.append(ObjectRef("apps/v1", WORKLOADS[part.target.kind], part.target.name, part.target.namespace))
     for check in part.checks:
         if check.target.kind in WORKLOADS:
             kind = WORKLOADS[check.target.kind]
@@ -241,4 +222,4 @@ def _plain(obj: dict[str, Any]) -> Object:
     return {**obj, "metadata": meta}
 
 
-__all__ = ["Capture", "CaptureReceipt", "CaptureStore", "capture", "captured_object", "helm_records"]
+__all__ = ["Capture", "CaptureReceipt", "CaptureStore", "capture", "captured_object"]

@@ -70,6 +70,8 @@ async def _begin(services: Services, story: Story, run: Run, parts: list[PartSta
 async def _run(context: WorkflowContext, services: Services, story: Story, run: Run, parts: list[PartStages]) -> Json:
     async def check() -> Json:
         document.check(run.operation)
+        for part in run.operation.parts:
+            services.hold(part)
         if run.operation.hash != services.store.get(run.id).operation.hash:
             raise PlanChanged("The plan of run {run} is not the one that was approved.", run=run.id)
         services.captures.check()

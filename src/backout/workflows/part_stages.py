@@ -11,6 +11,7 @@ import msgspec
 from backout.engine.port import PARKING, Json, StepBody
 from backout.engine.wire import decode_error, encode_error, of_house
 from backout.errors import AccessDenied, BackoutError, Interrupted, TimedOut, UnexpectedError
+from backout.mechanisms import registry
 from backout.model.message import Message, msg
 from backout.model.operation import Operation
 from backout.model.part import Access, Part, Step
@@ -106,7 +107,9 @@ class PartStages:
     async def _capture(self) -> Json:
         await self._keep_namespace()
         name = capture_name(self._story.run, self._operation, self.part)
-        taken = await capture(self._scope.cluster, self.part, name)
+        cluster, target = self._scope.cluster, self.part.target
+        more = await registry.get(self.part.mechanism).keep(cluster, target)
+        taken = await capture(cluster, self.part, name, more)
         receipt = await asyncio.to_thread(self._services.captures.save, taken)
         self._story.store.note_capture(self._story.run, self.part.id, receipt.path, receipt.digest)
         self._story.tell(

@@ -22,6 +22,7 @@ from backout.model.settings import Settings
 from backout.model.target import Target
 from backout.planning.choice import Choice, choose
 from backout.planning.document import seal
+from backout.planning.reach import hold
 from backout.verify.stacks import stack_checks
 from backout.workflows.rights import rights
 
@@ -91,6 +92,7 @@ async def make_operation(
         access=rights(draft.access, target, draft.changes, checks),
         soak=settings.verify.soak,
     )
+    hold(part, settings.policy.protected)
     return seal(Operation(made_at=made_at, parts=(part,)))
 
 

@@ -17,6 +17,7 @@ from backout.mechanisms import registry
 from backout.mechanisms.port import Effect
 from backout.model.message import Message
 from backout.model.part import Part, Step
+from backout.planning.reach import hold
 from backout.scopes.port import HeldLock, ScopeHandle, Scopes
 from backout.snapshots.capture import CaptureStore
 from backout.verify.verify import SETTLE
@@ -36,8 +37,8 @@ class Services:
     """The outside, for runs of this process.
 
     ``scopes`` opens where the parts act; ``snapshots`` takes the one before the first write, None none;
-    ``effect_of`` gives the effect of an action; ``life`` names this process in the keys of events, so that another
-    attempt after a crash is another event.
+    ``effect_of`` gives the effect of an action; ``hold`` holds a part to where it may act; ``life`` names this process
+    in the keys of events, so that another attempt after a crash is another event.
     """
 
     store: RunStore
@@ -45,6 +46,7 @@ class Services:
     scopes: Scopes
     snapshots: RunSnapshots | None = None
     effect_of: Callable[[str], Effect] = registry.effect
+    hold: Callable[[Part], None] = hold
     settle: float = SETTLE
     now: Callable[[], datetime] = utc_now
     life: str = field(default_factory=new_process_id)

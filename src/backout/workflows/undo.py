@@ -11,7 +11,7 @@ import msgspec
 
 from backout.errors import NothingToDo, RefusedError
 from backout.mechanisms import registry
-from backout.mechanisms.port import Undoing, as_recorded
+from backout.mechanisms.port import Undoing
 from backout.model.change import Action, Changes, FieldChange, ObjectChange
 from backout.model.message import Message, msg
 from backout.model.operation import Operation
@@ -171,8 +171,10 @@ def _reversed(
 ) -> tuple[Step, tuple[Check, ...]]:
     assert step.compensation is not None
     kind = registry.known_step_kind(step.compensation.action)
-    inverse = kind.inverse if kind is not None else as_recorded
-    params, checks = inverse(undoing, step, {**step.compensation.params, **made})
+    params: dict[str, Any] = {**step.compensation.params, **made}
+    checks: tuple[Check, ...] = ()
+    if kind is not None:
+        params, checks = kind.reverse(undoing, step, params)
     back = Step(
         id=f"undo-{step.id}",
         action=step.compensation.action,

@@ -17,7 +17,7 @@ from backout.cluster.client import connect
 from backout.cluster.port import DEPLOYMENTS, PODS, STATEFULSETS, Object
 from backout.mechanisms import registry
 from backout.mechanisms.objects.history import resource_of
-from backout.mechanisms.port import StepOutcome
+from backout.mechanisms.port import StepOutcome, Undoing
 from backout.model.operation import Operation
 from backout.model.part import Part, Step
 from backout.model.revision import Revision
@@ -91,10 +91,10 @@ class World:
         found = []
         for step in back:
             assert step.compensation is not None
-            params = {**step.compensation.params, "capture": {"run": RUN, "digest": digest}}
-            reverse = Step(
-                id="undo", action=step.compensation.action, target=step.target, title=step.title, params=params
-            )
+            action = step.compensation.action
+            undoing = Undoing(RUN, step.target, CaptureStore(), RUN, digest)
+            params, _ = registry.step_kind(action).reverse(undoing, step, step.compensation.params)
+            reverse = Step(id="undo", action=action, target=step.target, title=step.title, params=params)
             found.append(await registry.effect(reverse.action)(Context(self.port), reverse))
         return found
 

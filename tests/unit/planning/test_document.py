@@ -19,6 +19,7 @@ from backout.model.target import ObjectRef, Target
 from backout.planning import document
 from backout.planning.order import in_order, reversed_needs
 
+ROLLBACK = {"release": "shop", "revision": 2, "digest": "d", "apply": "csa"}
 TARGET = Target("helm", "shop", "store", "east")
 
 
@@ -31,7 +32,7 @@ def part(id: str = "helm/shop", *needs: str) -> Part:
         mechanism="helm",
         cause=msg("{a}: bad", a="한글"),
         revision=Revision(number=2, digest="d", created=datetime(2026, 11, 1, 3, 4, 5, 678901, tzinfo=UTC)),
-        steps=(Step(id="s", action="helm.rollback", target=TARGET, title=msg("go"), params={"revision": 2}),),
+        steps=(Step(id="s", action="helm.rollback", target=TARGET, title=msg("go"), params=ROLLBACK),),
         changes=Changes(
             objects=(
                 ObjectChange(

@@ -491,7 +491,9 @@ def test_undo_of_what_no_revision_holds_is_measured_by_the_capture(tmp_path: Pat
         "parts": ["spec.replicas"],
     }
     lost = {"api_version": "v1", "kind": "ConfigMap", "name": "lost", "namespace": "monitoring"}
-    back = Compensation("helm.restore-live", {"release": "web", "objects": [live], "remove": [lost]})
+    back = Compensation(
+        "helm.restore-live", {"release": "web", "driver": "secret", "expect": "d", "objects": [live], "remove": [lost]}
+    )
     world = World(
         tmp_path,
         sealed(msgspec.structs.replace(wanted, steps=(msgspec.structs.replace(wanted.steps[0], compensation=back),))),

@@ -9,22 +9,22 @@ from backout.cluster.port import Cluster, ClusterReader, Object
 from backout.errors import Conflict, Invalid, PreconditionFailed
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.workloads import partition_of
+from backout.mechanisms.common.params import ObjectParams, PartitionParams, PausedParams
 from backout.mechanisms.common.workloads import load
-from backout.mechanisms.port import StepContext, StepOutcome
+from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import msg
-from backout.model.part import Step
 
 ATTEMPTS = 5
 """Tries against other writers of the spec; each time what must hold is checked anew."""
 
 
-async def set_partition(context: StepContext, step: Step) -> StepOutcome:
+async def set_partition(context: StepContext, step: StepOf[PartitionParams]) -> StepOutcome:
     """Sets ``updateStrategy.rollingUpdate.partition``."""
-    wanted = int(step.params["partition"])
+    wanted = step.params.partition
     for _ in range(ATTEMPTS):
         obj = await subject(context.cluster, step)
         if partition_of(obj) == wanted:
-            return StepOutcome(False, msg("The partition of {ref} is {n} already.", ref=name_of(step), n=wanted))
+            return StepOutcome(False, msg("The partition of {ref} is {n} already.", ref=step.params.label, n=wanted))
         rolling = {**((obj["spec"].get("updateStrategy") or {}).get("rollingUpdate") or {}), "partition": wanted}
         change = {"op": "add", "path": "/spec/updateStrategy/rollingUpdate", "value": rolling}
         await context.guard()
@@ -34,18 +34,18 @@ async def set_partition(context: StepContext, step: Step) -> StepOutcome:
             if await moved(context.cluster, obj):
                 continue
             raise
-        return StepOutcome(True, msg("The partition of {ref} is {n} now.", ref=name_of(step), n=wanted))
+        return StepOutcome(True, msg("The partition of {ref} is {n} now.", ref=step.params.label, n=wanted))
     raise restless(step)
 
 
-async def set_paused(context: StepContext, step: Step) -> StepOutcome:
+async def set_paused(context: StepContext, step: StepOf[PausedParams]) -> StepOutcome:
     """Sets ``spec.paused`` of a Deployment."""
-    wanted = bool(step.params["paused"])
+    wanted = step.params.paused
     for _ in range(ATTEMPTS):
         obj = await subject(context.cluster, step)
         word = "paused" if wanted else "not paused"
         if bool(obj["spec"].get("paused")) == wanted:
-            return StepOutcome(False, msg("The rollout of {ref} is {word} already.", ref=name_of(step), word=word))
+            return StepOutcome(False, msg("The rollout of {ref} is {word} already.", ref=step.params.label, word=word))
         await context.guard()
         try:
             await patched(context.cluster, obj, [*same(obj), {"op": "add", "path": "/spec/paused", "value": wanted}])
@@ -53,23 +53,23 @@ async def set_paused(context: StepContext, step: Step) -> StepOutcome:
             if await moved(context.cluster, obj):
                 continue
             raise
-        return StepOutcome(True, msg("The rollout of {ref} is {word} now.", ref=name_of(step), word=word))
+        return StepOutcome(True, msg("The rollout of {ref} is {word} now.", ref=step.params.label, word=word))
     raise restless(step)
 
 
-async def subject(cluster: ClusterReader, step: Step) -> Object:
+async def subject(cluster: ClusterReader, step: StepOf[ObjectParams]) -> Object:
     """The workload that a step acts on.
 
     Raises:
         PreconditionFailed: it was made anew after the plan was made.
     """
     params = step.params
-    obj = await load(cluster, str(params["kind"]), str(params["name"]), str(params["namespace"]))
+    obj = await load(cluster, params.kind, params.name, params.namespace)
     uid = step.precondition.get("uid")
     if uid and obj["metadata"]["uid"] != uid:
         raise PreconditionFailed(
             "{ref} was deleted and made again after the plan was made.",
-            ref=name_of(step),
+            ref=step.params.label,
             expected="the object with uid {was}",
             found="one with uid {now}",
             was=str(uid),
@@ -102,16 +102,11 @@ async def moved(cluster: ClusterReader, obj: Object) -> bool:
     return bool(now["metadata"].get("generation") != meta.get("generation") or now["metadata"]["uid"] != meta["uid"])
 
 
-def name_of(step: Step) -> str:
-    """``kind/name`` of the workload that a step acts on."""
-    return f"{str(step.params['kind']).lower()}/{step.params['name']}"
-
-
-def restless(step: Step) -> Conflict:
+def restless(step: StepOf[ObjectParams]) -> Conflict:
     """The error of a step that lost every try to another writer."""
     return Conflict(
         "{ref} is changed by somebody else all the time; {count} tries were lost to it.",
-        ref=name_of(step),
+        ref=step.params.label,
         count=ATTEMPTS,
         hint="An operator or a pipeline may own it. Stop that first.",
     )

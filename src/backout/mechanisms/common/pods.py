@@ -16,21 +16,20 @@ from backout.errors import Conflict, NotVerifiedError, ObjectNotFound, TimedOut
 from backout.kube.pod_health import health_of
 from backout.kube.workloads import on_delete, ordered
 from backout.mechanisms.common.live import Live, following
+from backout.mechanisms.common.params import ObjectParams, ReadyParams
 from backout.mechanisms.common.ready import assess, gave_up, outdated_pods, stuck_pods
 from backout.mechanisms.common.workloads import load
-from backout.mechanisms.port import StepContext, StepOutcome
+from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import Message, msg
-from backout.model.part import Step
 
 PATIENCE = 30.0
-"""Seconds for which pods of the revision in force may fail before it is clear that they won't get ready: what they
-depend on may be on its way back as well."""
+"""Seconds for which pods that replace others may fail; see `ReadyParams`."""
 SHOWN_WITHIN = 30.0
 
 Choose = Callable[[Object, list[Object], str], list[Object]]
 
 
-async def replace_stuck(context: StepContext, step: Step) -> StepOutcome:
+async def replace_stuck(context: StepContext, step: StepOf[ObjectParams]) -> StepOutcome:
     """Deletes the pods that an OrderedReady (or OnDelete) set would wait for in vain; highest ordinal first.
 
     Raises:
@@ -39,11 +38,11 @@ async def replace_stuck(context: StepContext, step: Step) -> StepOutcome:
     """
     async with _watched(context, step) as live:
         if not ordered(live.obj) and not on_delete(live.obj):
-            return StepOutcome(False, msg("{ref} replaces such pods by itself.", ref=_name(step)))
+            return StepOutcome(False, msg("{ref} replaces such pods by itself.", ref=step.params.label))
         return await _replace(context, step, live, stuck_pods)
 
 
-async def delete_outdated(context: StepContext, step: Step) -> StepOutcome:
+async def delete_outdated(context: StepContext, step: StepOf[ObjectParams]) -> StepOutcome:
     """Replaces the pods of an OnDelete set that are not of the revision in force, one at a time.
 
     Raises:
@@ -54,9 +53,9 @@ async def delete_outdated(context: StepContext, step: Step) -> StepOutcome:
         return await _replace(context, step, live, outdated_pods)
 
 
-async def _replace(context: StepContext, step: Step, live: Live, choose: Choose) -> StepOutcome:
+async def _replace(context: StepContext, step: StepOf[ObjectParams], live: Live, choose: Choose) -> StepOutcome:
     deleted: list[str] = []
-    patience = _Patience(step)
+    patience = _Patience(step, PATIENCE)
     while True:
         label = await live.current_label()
         waiting = None if label else msg("the controller has not made the revision yet")
@@ -82,9 +81,9 @@ async def _replace(context: StepContext, step: Step, live: Live, choose: Choose)
             )
         await _until_shown(live, str(pod["metadata"]["uid"]))
     if not deleted:
-        return StepOutcome(False, msg("No pod of {ref} is stuck on another revision.", ref=_name(step)))
+        return StepOutcome(False, msg("No pod of {ref} is stuck on another revision.", ref=step.params.label))
     return StepOutcome(
-        True, msg("Replaced pods of {ref}: {pods}.", ref=_name(step), pods=", ".join(deleted)), {"pods": deleted}
+        True, msg("Replaced pods of {ref}: {pods}.", ref=step.params.label, pods=", ".join(deleted)), {"pods": deleted}
     )
 
 
@@ -110,14 +109,14 @@ async def _unfinished(live: Live, name: str) -> Message | None:
     return None
 
 
-async def wait_ready(context: StepContext, step: Step) -> StepOutcome:
+async def wait_ready(context: StepContext, step: StepOf[ReadyParams]) -> StepOutcome:
     """Waits until every pod is ready at the revision in force.
 
     Raises:
         NotVerifiedError: pods of that revision fail for good; says why.
         TimedOut: not in time; says for what it waited.
     """
-    watch = _Patience(step)
+    watch = _Patience(step, step.params.patience)
     told: tuple[int, str] | None = None
     async with _watched(context, step) as live:
         while True:
@@ -127,7 +126,7 @@ async def wait_ready(context: StepContext, step: Step) -> StepOutcome:
                     False,
                     msg(
                         "{ref}: {ready} of {desired} pods are ready.",
-                        ref=_name(step),
+                        ref=step.params.label,
                         ready=state.ready,
                         desired=state.desired,
                     ),
@@ -136,7 +135,7 @@ async def wait_ready(context: StepContext, step: Step) -> StepOutcome:
             if told != (state.ready, state.why.text):
                 told = state.ready, state.why.text
                 context.progress(
-                    msg("{ref}: {waiting}.", ref=_name(step), waiting=state.why),
+                    msg("{ref}: {waiting}.", ref=step.params.label, waiting=state.why),
                     ready=state.ready,
                     desired=state.desired,
                 )
@@ -146,11 +145,11 @@ async def wait_ready(context: StepContext, step: Step) -> StepOutcome:
 class _Patience:
     """Waits for changes, but not for ever: neither for the step's time, nor for pods that fail steadily."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: StepOf[ObjectParams], patience: float) -> None:
         loop = asyncio.get_running_loop()
         self._loop, self._step = loop, step
         self._until = loop.time() + step.timeout
-        self._patience = float(step.params.get("patience", PATIENCE))
+        self._patience = patience
         self._failing: dict[str, float] = {}
 
     async def next(self, live: Live, waiting: Message) -> None:
@@ -175,11 +174,11 @@ class _Patience:
         if now >= self._until:
             raise TimedOut(
                 "{ref} was not ready within {seconds} s: {waiting}.",
-                ref=_name(self._step),
+                ref=self._step.params.label,
                 seconds=round(self._step.timeout),
                 waiting=waiting.text,
                 hint="`backout diagnose {ref} -n {namespace}` says what is wrong with it.",
-                namespace=str(self._step.params["namespace"]),
+                namespace=self._step.params.namespace,
             )
         marks = [since + self._patience for since in self._failing.values() if since + self._patience > now]
         await live.changed(max(0.01, min([self._until, *marks]) - now))
@@ -190,23 +189,19 @@ class _Patience:
     def _fails(self, why: Message) -> NotVerifiedError:
         return NotVerifiedError(
             "{ref} does not get ready at the revision that was put back: {why}.",
-            ref=_name(self._step),
+            ref=self._step.params.label,
             why=why.text,
             expected="pods that become ready",
             found="pods that have failed for {seconds} s",
             seconds=round(self._patience),
             hint="`backout diagnose {ref} -n {namespace}` shows the evidence; another revision may be the good one.",
-            namespace=str(self._step.params["namespace"]),
+            namespace=self._step.params.namespace,
         )
 
 
 @asynccontextmanager
-async def _watched(context: StepContext, step: Step) -> AsyncIterator[Live]:
+async def _watched(context: StepContext, step: StepOf[ObjectParams]) -> AsyncIterator[Live]:
     params = step.params
-    obj = await load(context.cluster, str(params["kind"]), str(params["name"]), str(params["namespace"]))
+    obj = await load(context.cluster, params.kind, params.name, params.namespace)
     async with following(context.cluster, obj) as live:
         yield live
-
-
-def _name(step: Step) -> str:
-    return f"{str(step.params['kind']).lower()}/{step.params['name']}"

@@ -7,16 +7,19 @@ from typing import Any
 
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS
 from backout.kube.resources import WORKLOAD_RESOURCES
+from backout.mechanisms.common.params import PartitionParams, PausedParams, ReadyParams, named
+from backout.mechanisms.port import wire
 from backout.model.message import msg
 from backout.model.part import Access, Compensation, Step
 from backout.model.target import ObjectRef, Target
 
 TIMEOUT = 300.0
+PATIENCE = 30.0
 
 
 def params_of(ref: ObjectRef) -> dict[str, Any]:
     """How a step names its object."""
-    return {"api_version": ref.api_version, "kind": ref.kind, "name": ref.name, "namespace": ref.namespace}
+    return wire(named(ref))
 
 
 def writing(ref: ObjectRef) -> tuple[Access, ...]:
@@ -32,7 +35,10 @@ def writing(ref: ObjectRef) -> tuple[Access, ...]:
 
 def set_partition(ref: ObjectRef, target: Target, before: int, after: int) -> Step:
     """Lets the update go below the ordinals that a left-over partition holds back."""
-    base = params_of(ref)
+
+    def params(partition: int) -> dict[str, Any]:
+        return wire(PartitionParams(**params_of(ref), partition=partition))
+
     return Step(
         id="partition",
         action="workload.set-partition",
@@ -42,26 +48,29 @@ def set_partition(ref: ObjectRef, target: Target, before: int, after: int) -> St
             before=before,
             after=after,
         ),
-        params={**base, "partition": after},
+        params=params(after),
         precondition={"uid": ref.uid},
         effect=msg("Every ordinal gets the revision in force."),
-        compensation=Compensation("workload.set-partition", {**base, "partition": before}, writing(ref)),
+        compensation=Compensation("workload.set-partition", params(before), writing(ref)),
         timeout=60.0,
     )
 
 
 def set_paused(ref: ObjectRef, target: Target, *, before: bool, after: bool) -> Step:
     """Resumes a paused rollout (the template is good again by then), or pauses it as it was."""
-    base = params_of(ref)
+
+    def params(paused: bool) -> dict[str, Any]:
+        return wire(PausedParams(**params_of(ref), paused=paused))
+
     title = msg("Pause the rollout again, as it was") if after else msg("Resume the rollout, so that bad pods go")
     return Step(
         id="pause" if after else "resume",
         action="workload.set-paused",
         target=target,
         title=title,
-        params={**base, "paused": after},
+        params=params(after),
         precondition={"uid": ref.uid},
-        compensation=Compensation("workload.set-paused", {**base, "paused": before}, writing(ref)),
+        compensation=Compensation("workload.set-paused", params(before), writing(ref)),
         timeout=60.0,
     )
 
@@ -92,13 +101,15 @@ def delete_outdated(ref: ObjectRef, target: Target, *, id: str = "delete-outdate
     )
 
 
-def wait_ready(ref: ObjectRef, target: Target, *, id: str = "wait-ready", timeout: float = TIMEOUT) -> Step:
+def wait_ready(
+    ref: ObjectRef, target: Target, *, id: str = "wait-ready", timeout: float = TIMEOUT, patience: float = PATIENCE
+) -> Step:
     """Waits until all pods are ready at the revision in force, or it is clear that they will not be."""
     return Step(
         id=id,
         action="workload.wait-ready",
         target=target,
-        params=params_of(ref),
+        params=wire(ReadyParams(**params_of(ref), patience=patience)),
         title=msg("Wait until {ref} is ready", ref=str(ref)),
         effect=msg("All pods of {ref} are ready, at the revision in force.", ref=str(ref)),
         timeout=timeout,

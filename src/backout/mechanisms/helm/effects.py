@@ -18,12 +18,12 @@ from backout.helm.records import PENDING, Record, Records, driver
 from backout.mechanisms.helm import binary
 from backout.mechanisms.helm.failures import error_from
 from backout.mechanisms.helm.obstacles import recreate_needed
+from backout.mechanisms.helm.params import RepairParams, RollbackParams
 from backout.mechanisms.helm.steps import stops_at
 from backout.mechanisms.helm.tool import find_helm
-from backout.mechanisms.port import StepContext, StepOutcome
+from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import msg
-from backout.model.part import Step
-from backout.model.target import ObjectRef
+from backout.model.target import ObjectRef, Target
 from backout.tools.locate import Tool
 from backout.tools.run import environment
 
@@ -31,20 +31,20 @@ _ORPHANING = 60.0
 """Seconds for the garbage collector to let the pods of a deleted set go."""
 
 
-async def repair_pending(context: StepContext, step: Step) -> StepOutcome:
+async def repair_pending(context: StepContext, step: StepOf[RepairParams]) -> StepOutcome:
     """Watches the record of a pending release for a while: one that a living helm works on would change.
 
     Raises:
         PreconditionFailed: the release moved on: whoever started it is still there.
     """
-    release, number = str(step.params["release"]), int(step.params["revision"])
-    records = records_of(context.cluster, step)
+    release, number = step.params.release, step.params.revision
+    records = records_of(context.cluster, step.target, step.params.driver)
     head = await records.head(release)
     if head.revision != number or not head.pending:
         if head.revision > number and head.status == "pending-rollback":
             return StepOutcome(False, msg("helm/{release} went on to revision {n}.", release=release, n=head.revision))
         raise moved_on(release, f"revision {number}, pending", head)
-    seconds = float(step.params.get("observe", 5.0))
+    seconds = step.params.observe
     context.progress(msg("Watching helm/{release} for {seconds} s.", release=release, seconds=round(seconds)))
     changed = await _changes_within(records, release, seconds)
     if changed is not None:
@@ -74,7 +74,7 @@ async def _changes_within(records: Records, release: str, seconds: float) -> str
     return None
 
 
-async def rollback(context: StepContext, step: Step) -> StepOutcome:
+async def rollback(context: StepContext, step: StepOf[RollbackParams]) -> StepOutcome:
     """Brings the release to the content of a revision by the user's helm.
 
     Raises:
@@ -82,8 +82,8 @@ async def rollback(context: StepContext, step: Step) -> StepOutcome:
         LeaseLost: another run took over.
         BackoutError: helm failed; the class says why, and the message what state it left.
     """
-    params, release = step.params, str(step.params["release"])
-    records = records_of(context.cluster, step)
+    params, release = step.params, step.params.release
+    records = records_of(context.cluster, step.target, params.driver)
     identity = await context.cluster.identity()
     key = hashlib.sha256(f"{identity.uid}/{records.namespace}/{release}".encode()).hexdigest()[:24]
     async with binary.lock(key, wait=step.timeout / 2, waiting=context.progress) as handle:
@@ -91,7 +91,7 @@ async def rollback(context: StepContext, step: Step) -> StepOutcome:
         if _arrived(step, head, current):
             return StepOutcome(
                 False,
-                msg("helm/{release} is at the content of revision {n} already.", release=release, n=params["revision"]),
+                msg("helm/{release} is at the content of revision {n} already.", release=release, n=params.revision),
                 {"revision": head.revision},
             )
         _still_as_planned(step, head, current)
@@ -105,26 +105,26 @@ async def rollback(context: StepContext, step: Step) -> StepOutcome:
 
 
 async def _helm(
-    context: StepContext, step: Step, helm: Tool, records: Records, handle: int
+    context: StepContext, step: StepOf[RollbackParams], helm: Tool, records: Records, handle: int
 ) -> tuple[binary.Result | None, BackoutError | None]:
     params = step.params
     arguments = binary.rollback_arguments(
         helm,
-        release=str(params["release"]),
-        revision=int(params["revision"]),
+        release=params.release,
+        revision=params.revision,
         namespace=records.namespace,
         context=context.cluster.context,
-        server_side=params.get("apply") == "ssa",
-        force_conflicts=bool(params.get("force_conflicts")),
-        no_hooks=bool(params.get("no_hooks")),
-        timeout=float(params.get("timeout", 300.0)),
+        server_side=params.apply == "ssa",
+        force_conflicts=params.force_conflicts,
+        no_hooks=params.no_hooks,
+        timeout=params.timeout,
     )
     context.progress(
         msg(
             "helm {version}: rollback of {release} to revision {n}.",
             version=helm.version,
-            release=str(params["release"]),
-            n=int(params["revision"]),
+            release=params.release,
+            n=params.revision,
         )
     )
     try:
@@ -141,9 +141,13 @@ async def _helm(
 
 
 async def _confirm(
-    step: Step, records: Records, before: Record, result: binary.Result | None, failure: BackoutError | None
+    step: StepOf[RollbackParams],
+    records: Records,
+    before: Record,
+    result: binary.Result | None,
+    failure: BackoutError | None,
 ) -> StepOutcome:
-    release, wanted = str(step.params["release"]), str(step.params["digest"])
+    release, wanted = step.params.release, step.params.digest
     head, current = await _head(records, release)
     state = f"revision {head.revision}, {head.status}"
     if head.revision > before.revision and head.status == "deployed" and digest(current.manifest) == wanted:
@@ -153,7 +157,7 @@ async def _confirm(
                 "helm/{release} is at revision {n} now, with the content of revision {target}.",
                 release=release,
                 n=head.revision,
-                target=int(step.params["revision"]),
+                target=step.params.revision,
             ),
             {"revision": head.revision, "previous": before.revision},
         )
@@ -165,46 +169,42 @@ async def _confirm(
         "helm ended without an error, but its records do not show the rollback.",
         expected="a new revision, deployed, with the content of revision {target}",
         found="{state}",
-        target=int(step.params["revision"]),
+        target=step.params.revision,
         state=state,
         hint="Somebody else may have changed the release; plan anew.",
     )
 
 
-def _arrived(step: Step, head: Record, current: Release) -> bool:
+def _arrived(step: StepOf[RollbackParams], head: Record, current: Release) -> bool:
     """True when the effect is there: deployed with the target's content, by us or all along."""
-    if head.status != "deployed" or digest(current.manifest) != step.params["digest"]:
+    if head.status != "deployed" or digest(current.manifest) != step.params.digest:
         return False
     planned = step.precondition.get("head")
     ours = isinstance(planned, int) and head.revision > planned
-    return ours or not step.params.get("reapply")
+    return ours or not step.params.reapply
 
 
-def _still_as_planned(step: Step, head: Record, current: Release) -> None:
+def _still_as_planned(step: StepOf[RollbackParams], head: Record, current: Release) -> None:
     content, planned = digest(current.manifest), step.precondition
-    expected = planned.get("digest") or step.params.get("expect")
+    expected = planned.get("digest") or step.params.expect
     if isinstance(planned.get("head"), int) and head.revision != planned["head"]:
         # A rollback of ours that was killed, or that failed, leaves a newer head with the target's content.
         if (
             head.revision > planned["head"]
-            and content == step.params["digest"]
+            and content == step.params.digest
             and head.status in {"pending-rollback", "failed"}
         ):
             return
-        raise moved_on(str(step.params["release"]), f"revision {planned['head']}", head)
-    if (
-        expected
-        and content != expected
-        and not (content == step.params["digest"] and head.status in PENDING | {"failed"})
-    ):
-        raise moved_on(str(step.params["release"]), "the content that the plan was made for", head)
+        raise moved_on(step.params.release, f"revision {planned['head']}", head)
+    if expected and content != expected and not (content == step.params.digest and head.status in PENDING | {"failed"}):
+        raise moved_on(step.params.release, "the content that the plan was made for", head)
     if planned.get("status") and head.status != planned["status"]:
-        raise moved_on(str(step.params["release"]), f"revision {head.revision}, {planned['status']}", head)
+        raise moved_on(step.params.release, f"revision {head.revision}, {planned['status']}", head)
 
 
-async def _same_target(records: Records, step: Step) -> Release:
+async def _same_target(records: Records, step: StepOf[RollbackParams]) -> Release:
     """The revision that was approved must still be there, and still say the same."""
-    release, number = str(step.params["release"]), int(step.params["revision"])
+    release, number = step.params.release, step.params.revision
     record = next((r for r in await records.history(release) if r.revision == number), None)
     if record is None:
         raise PreconditionFailed(
@@ -216,7 +216,7 @@ async def _same_target(records: Records, step: Step) -> Release:
             hint="Plan anew.",
         )
     wanted = await records.load(record)
-    if digest(wanted.manifest) != step.params["digest"]:
+    if digest(wanted.manifest) != step.params.digest:
         raise PreconditionFailed(
             "Revision {n} of helm/{release} does not say what it said when the plan was made.",
             n=number,
@@ -246,9 +246,9 @@ async def _exists(cluster: ClusterReader, ref: ObjectRef) -> bool:
     return True
 
 
-async def _recreate(context: StepContext, step: Step, wanted: Release) -> None:
+async def _recreate(context: StepContext, step: StepOf[RollbackParams], wanted: Release) -> None:
     """Deletes StatefulSets that must be made anew, and leaves their pods and claims alone."""
-    names = [str(name) for name in step.params.get("recreate") or ()]
+    names = step.params.recreate
     if not names:
         return
     namespace = step.target.namespace
@@ -296,9 +296,9 @@ async def _head(records: Records, release: str) -> tuple[Record, Release]:
     return head, await records.load(head)
 
 
-def records_of(cluster: ClusterReader, step: Step) -> Records:
+def records_of(cluster: ClusterReader, target: Target, where: str) -> Records:
     """The release records where the plan found them."""
-    return Records(cluster, step.target.namespace, driver({"HELM_DRIVER": str(step.params.get("driver", ""))}))
+    return Records(cluster, target.namespace, driver({"HELM_DRIVER": where}))
 
 
 def moved_on(release: str, expected: str, head: Record) -> PreconditionFailed:

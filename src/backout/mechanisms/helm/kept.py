@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plan that needs a release record from a snapshot: its step, the change that it is, and what to know of it. Pure."""
+"""A plan that needs a release record from a snapshot: its step, the change that it is, and what to know of it.
+
+And all records of a release, as a capture keeps them."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader, Object
+from backout.errors import AccessDenied
 from backout.helm.records import Record
 from backout.mechanisms.helm.analysis import Analysis
+from backout.mechanisms.helm.params import RecordParams
+from backout.mechanisms.port import wire
 from backout.model.change import ObjectChange
 from backout.model.message import msg
 from backout.model.part import Access, Compensation, Risk, Step
@@ -23,15 +27,17 @@ def restore_step(analysis: Analysis, target: Target, driver: str) -> list[Step]:
     if record.kept is None:
         return []
     kept = record.kept
-    params = {
-        "release": target.name,
-        "driver": driver,
-        "revision": record.revision,
-        "record": record.name,
-        "repository": kept.repository,
-        "snapshot": kept.snapshot,
-        "address": kept.address,
-    }
+    params = wire(
+        RecordParams(
+            release=target.name,
+            driver=driver,
+            revision=record.revision,
+            record=record.name,
+            repository=kept.repository,
+            snapshot=kept.snapshot,
+            address=kept.address,
+        )
+    )
     plural = "configmaps" if driver == "configmap" else "secrets"
     rights = tuple(Access(verb, "", plural, record.namespace, record.name) for verb in ("get", "delete"))
     return [
@@ -65,12 +71,6 @@ def record_change(record: Record, driver: str) -> list[ObjectChange]:
     return [ObjectChange(ref=ref, action="create", notes=(note,))]
 
 
-def record_named(params: dict[str, Any], namespace: str) -> dict[str, Any]:
-    """The object of a step's record."""
-    kind = "ConfigMap" if params["driver"] == "configmap" else "Secret"
-    return {"api_version": "v1", "kind": kind, "name": params["record"], "namespace": namespace}
-
-
 def record_risk(record: Record) -> list[Risk]:
     """What one must know of a record that comes from elsewhere."""
     if record.kept is None:
@@ -87,3 +87,19 @@ def record_risk(record: Record) -> list[Risk]:
             ),
         )
     ]
+
+
+async def every_record(cluster: ClusterReader, release: str, namespace: str) -> list[Object]:
+    """The release records of either storage driver (helm.sh/helm pkg/storage/driver: labels owner and name)."""
+    records: list[Object] = []
+    denied: AccessDenied | None = None
+    for resource in (SECRETS, CONFIGMAPS):
+        try:
+            found = await cluster.list_all(resource, namespace, labels=f"owner=helm,name={release}")
+        except AccessDenied as error:
+            denied = denied or error
+        else:
+            records += [{**record, "apiVersion": "v1", "kind": resource.kind} for record in found]
+    if denied and not records:
+        raise denied
+    return records

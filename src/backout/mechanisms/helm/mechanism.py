@@ -5,21 +5,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader
+from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader, Object
 from backout.errors import ToolMissing
 from backout.helm.records import Records
 from backout.helm.unfinished import never_installed, refusal
 from backout.locales import N_
 from backout.mechanisms.common.owned import Keeper
+from backout.mechanisms.common.params import nothing as looking
 from backout.mechanisms.helm import checks as checking
 from backout.mechanisms.helm import undoing
 from backout.mechanisms.helm.analysis import Analysis, analyse
 from backout.mechanisms.helm.checks import bound_claims
 from backout.mechanisms.helm.effects import repair_pending, rollback
 from backout.mechanisms.helm.history import History, read_history
+from backout.mechanisms.helm.kept import every_record
 from backout.mechanisms.helm.measure import as_captured, release_deployed
+from backout.mechanisms.helm.params import (
+    RecordParams,
+    RepairParams,
+    RestoreLiveParams,
+    RollbackParams,
+    captured,
+    record_of,
+    recreated,
+)
 from backout.mechanisms.helm.reading import HelmReading, release_of
 from backout.mechanisms.helm.record_effects import remove_record, restore_record
 from backout.mechanisms.helm.restore import restore_live
@@ -87,15 +98,15 @@ class HelmMechanism:
             keeper=keeper,
         )
 
-    def step_kinds(self) -> Mapping[str, StepKind]:
+    def step_kinds(self) -> Mapping[str, StepKind[Any]]:
         """The compensation of ``helm.rollback`` is itself, or ``helm.restore-live`` where no revision was live; that
         of ``helm.restore-record`` is ``helm.remove-record``."""
         return {
-            "helm.repair-pending": StepKind(repair_pending),
-            "helm.restore-record": StepKind(restore_record),
-            "helm.remove-record": StepKind(remove_record, inverse=undoing.record_gone),
-            "helm.rollback": StepKind(rollback),
-            "helm.restore-live": StepKind(restore_live, inverse=undoing.as_captured),
+            "helm.repair-pending": StepKind(repair_pending, RepairParams, looking),
+            "helm.restore-record": StepKind(restore_record, RecordParams, record_of),
+            "helm.remove-record": StepKind(remove_record, RecordParams, record_of, inverse=undoing.record_gone),
+            "helm.rollback": StepKind(rollback, RollbackParams, recreated),
+            "helm.restore-live": StepKind(restore_live, RestoreLiveParams, captured, inverse=undoing.as_captured),
         }
 
     def measurements(self) -> Mapping[str, Measure]:
@@ -118,6 +129,10 @@ class HelmMechanism:
         if any(access.verb == "list" and access.resource in records for access in granted):
             return ()
         return (Access("list", "", SECRETS.plural, target.namespace),)
+
+    async def keep(self, reader: ClusterReader, target: Target) -> Sequence[Object]:
+        """All of its records, of either storage driver."""
+        return await every_record(reader, target.name, target.namespace)
 
     def undo_risks(self, before: Revision) -> Iterable[Risk]:
         """A status that would block the next helm is not put back."""

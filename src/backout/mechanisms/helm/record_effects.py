@@ -21,23 +21,23 @@ from backout.errors import (
 from backout.helm.records import Records, record_of
 from backout.kube.sanitise import sanitise
 from backout.mechanisms.helm.effects import records_of
-from backout.mechanisms.port import StepContext, StepOutcome
+from backout.mechanisms.helm.params import RecordParams
+from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.decoding import UNREADABLE
 from backout.model.message import msg
-from backout.model.part import Step
 from backout.snapshots import source
 from backout.snapshots.collect import encode
 
 
-async def restore_record(context: StepContext, step: Step) -> StepOutcome:
+async def restore_record(context: StepContext, step: StepOf[RecordParams]) -> StepOutcome:
     """Creates the record, unless exactly that one is there already.
 
     Raises:
         PreconditionFailed: another record of that revision is there, or the API server stored something else.
         RepositoryNotFound, RepositoryChanged, RepositoryDamaged, KeyMissing, StorageError: it can't be read.
     """
-    records, wanted = records_of(context.cluster, step), await _wanted(step)
-    number, snapshot = int(step.params["revision"]), str(step.params["snapshot"])[:8]
+    records, wanted = records_of(context.cluster, step.target, step.params.driver), await _wanted(step)
+    number, snapshot = step.params.revision, step.params.snapshot[:8]
     found = await _present(records, step)
     if found is None:
         await context.guard()
@@ -66,7 +66,7 @@ async def restore_record(context: StepContext, step: Step) -> StepOutcome:
             n=number,
             expected="none, as when the plan was made",
             found="{record}",
-            record=str(step.params["record"]),
+            record=step.params.record,
             hint="Somebody works on this release. Look at `backout history {target}`, then plan anew.",
             target=str(step.target),
         )
@@ -75,7 +75,7 @@ async def restore_record(context: StepContext, step: Step) -> StepOutcome:
     )
 
 
-async def remove_record(context: StepContext, step: Step) -> StepOutcome:
+async def remove_record(context: StepContext, step: StepOf[RecordParams]) -> StepOutcome:
     """Deletes the record that a run brought back, and no other.
 
     It is known by the uid that the run noted. A run that was cut off before that cannot have rolled back, so the record
@@ -84,12 +84,12 @@ async def remove_record(context: StepContext, step: Step) -> StepOutcome:
     Raises:
         PreconditionFailed: what is there is another record.
     """
-    records = records_of(context.cluster, step)
-    number = int(step.params["revision"])
+    records = records_of(context.cluster, step.target, step.params.driver)
+    number = step.params.revision
     found = await _present(records, step)
     if found is None:
         return StepOutcome(False, msg("Revision {n} is not in Helm's history.", n=number))
-    uid = str((step.params.get("made") or {}).get("uid", ""))
+    uid = step.params.made.uid if step.params.made else ""
     if found["metadata"]["uid"] != uid if uid else not _same(found, await _wanted(step)):
         raise PreconditionFailed(
             "The record of revision {n} in Helm's history is not the one that the run brought back.",
@@ -101,43 +101,43 @@ async def remove_record(context: StepContext, step: Step) -> StepOutcome:
     return StepOutcome(True, msg("Revision {n} is not in Helm's history any more, as before.", n=number))
 
 
-async def _wanted(step: Step) -> Object:
+async def _wanted(step: StepOf[RecordParams]) -> Object:
     """The record as it is kept."""
     params = step.params
-    name, id_ = str(params["record"]), str(params["repository"])
+    name, id_ = params.record, params.repository
     async with source.opened() as repository:
         if repository is None:
             raise RepositoryNotFound(
                 "The snapshots are not here, and the record of revision {n} is in them.",
-                n=int(params["revision"]),
+                n=params.revision,
                 expected="snapshot {id}",
-                id=str(params["snapshot"]),
+                id=params.snapshot,
                 hint="Set snapshots.repository to where the plan was made.",
             )
         if repository.id != id_:
             raise RepositoryChanged(
                 "The record of revision {n} is in another repository than the one that is configured here.",
-                n=int(params["revision"]),
+                n=params.revision,
                 expected="{wanted}",
                 found="{here}",
                 wanted=id_,
                 here=repository.id,
             )
-        content = await repository.get(str(params["address"]), name)
+        content = await repository.get(params.address, name)
     try:
         obj = msgspec.json.decode(content)
         record = record_of(obj, step.target.namespace)
     except UNREADABLE as error:
         raise RepositoryDamaged("What snapshots keep as {name} is no release record.", name=name) from error
     named = (record.name, record.release, record.revision) if record else None
-    if named != (name, params["release"], params["revision"]):
+    if named != (name, params.release, params.revision):
         raise RepositoryDamaged("What snapshots keep as {name} is another record.", name=name)
     return dict(obj)
 
 
-async def _present(records: Records, step: Step) -> Object | None:
+async def _present(records: Records, step: StepOf[RecordParams]) -> Object | None:
     try:
-        found = await records.cluster.get(records.resource, str(step.params["record"]), records.namespace)
+        found = await records.cluster.get(records.resource, step.params.record, records.namespace)
     except ObjectNotFound:
         return None
     return {"apiVersion": records.resource.api_version, "kind": records.resource.kind, **found}
@@ -147,7 +147,5 @@ def _same(live: Object, wanted: Object) -> bool:
     return encode(sanitise(live)) == encode(sanitise(wanted))
 
 
-async def _delete(context: StepContext, records: Records, step: Step, obj: Object) -> None:
-    await context.cluster.delete(
-        records.resource, str(step.params["record"]), records.namespace, uid=obj["metadata"]["uid"]
-    )
+async def _delete(context: StepContext, records: Records, step: StepOf[RecordParams], obj: Object) -> None:
+    await context.cluster.delete(records.resource, step.params.record, records.namespace, uid=obj["metadata"]["uid"])

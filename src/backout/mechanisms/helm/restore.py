@@ -12,22 +12,22 @@ from typing import Any
 import msgspec
 
 from backout.cluster.port import ClusterReader, Object, Resource
-from backout.errors import Conflict, Invalid, ObjectNotFound, PreconditionFailed
+from backout.errors import CaptureError, Conflict, Invalid, ObjectNotFound, PreconditionFailed
 from backout.helm.manifest import digest
 from backout.kube.names import HELM_RELEASE
 from backout.mechanisms.helm.effects import moved_on, records_of, rollback
+from backout.mechanisms.helm.params import RestoreLiveParams
 from backout.mechanisms.helm.strays import part
-from backout.mechanisms.port import StepContext, StepOutcome
+from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import msg
-from backout.model.part import Step
 from backout.model.target import ObjectRef
-from backout.snapshots.capture import CaptureStore, captured_object
+from backout.snapshots.capture import captured_object
 
 ATTEMPTS = 5
 """Tries against controllers that write the same object."""
 
 
-async def restore_live(context: StepContext, step: Step) -> StepOutcome:
+async def restore_live(context: StepContext, step: StepOf[RestoreLiveParams]) -> StepOutcome:
     """Puts the revision from before back where its content differs, then the captured parts of the live objects.
 
     Raises:
@@ -35,34 +35,38 @@ async def restore_live(context: StepContext, step: Step) -> StepOutcome:
         PreconditionFailed: the release, or an object, is not what the run left behind.
         BackoutError: helm or the API server refused.
     """
-    captured = CaptureStore().load(str(step.params["capture"]["run"]), str(step.params["capture"]["digest"]))
-    wanted = [(_ref(entry), list(entry["parts"])) for entry in step.params.get("objects") or ()]
+    if step.params.capture is None:
+        raise CaptureError(
+            "The step does not say which capture helm/{release} is put back from.", release=step.params.release
+        )
+    captured = step.params.capture.load()
+    wanted = [(msgspec.structs.replace(entry.ref, uid=entry.uid), list(entry.parts)) for entry in step.params.objects]
     former = [captured_object(captured, ref) for ref, _ in wanted]
     changed = await _release(context, step)
     names = []
     for (ref, parts), before in zip(wanted, former, strict=True):
         if await _restore(context, ref, parts, before):
             names.append(str(ref))
-    for entry in step.params.get("remove") or ():
-        if await _remove(context, _ref(entry), str(step.params["release"])):
-            names.append(str(_ref(entry)))
+    for entry in step.params.remove:
+        if await _remove(context, entry.ref, step.params.release):
+            names.append(entry.label)
     if not (changed or names):
         return StepOutcome(False, msg("Everything is as it was captured already."))
     return StepOutcome(
         True,
         msg("As they were before the run again: {objects}.", objects=", ".join(names))
         if names
-        else msg("helm/{release} is as it was; its objects had not to be changed.", release=step.params["release"]),
+        else msg("helm/{release} is as it was; its objects had not to be changed.", release=step.params.release),
     )
 
 
-async def _release(context: StepContext, step: Step) -> bool:
-    if (params := step.params.get("rollback")) is not None:
-        mine = msgspec.structs.replace(step, action="helm.rollback", params=dict(params))
-        return (await rollback(context, mine)).changed
-    records, release = records_of(context.cluster, step), str(step.params["release"])
+async def _release(context: StepContext, step: StepOf[RestoreLiveParams]) -> bool:
+    if step.params.rollback is not None:
+        return (await rollback(context, StepOf(step.step, step.params.rollback))).changed
+    records = records_of(context.cluster, step.target, step.params.driver)
+    release = step.params.release
     head = await records.head(release)
-    if head.status != "deployed" or digest((await records.load(head)).manifest) != step.params["expect"]:
+    if head.status != "deployed" or digest((await records.load(head)).manifest) != step.params.expect:
         raise moved_on(release, "the content that the run put back", head)
     return False
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+
+import msgspec
 
 from backout.errors import Conflict, Invalid, PreconditionFailed, RefusedError
 from backout.helm.manifest import digest
 from backout.helm.text import duration
 from backout.helm.unfinished import refusal
+from backout.mechanisms.common.params import named
+from backout.mechanisms.common.steps import params_of
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis
 from backout.mechanisms.helm.checks import access_back
 from backout.mechanisms.helm.kept import restore_step
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
+from backout.mechanisms.helm.params import Parts, RepairParams, RestoreLiveParams, RollbackParams
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.strays import missing, strays
+from backout.mechanisms.port import wire
 from backout.model.message import msg
 from backout.model.part import Compensation, Step
 from backout.model.target import ObjectRef, Target
@@ -118,7 +123,9 @@ def _repair(analysis: Analysis, target: Target, driver: str, now: datetime) -> S
             status=head.status,
             age=duration(age) if age else "an unknown time",
         ),
-        params={"release": target.name, "revision": head.revision, "driver": driver, "observe": observe(analysis, now)},
+        params=wire(
+            RepairParams(release=target.name, revision=head.revision, driver=driver, observe=observe(analysis, now))
+        ),
         precondition={"head": head.revision, "status": head.status},
         effect=msg("The record does not change while it is watched."),
         timeout=60.0,
@@ -131,16 +138,18 @@ def _rollback(
     head, revision = analysis.head, analysis.target.revision
     wanted, present = digest(analysis.target_release.manifest), digest(analysis.head_release.manifest)
     names = [obstacle.item.ref.name for obstacle in recreate]
-    common: dict[str, Any] = {"release": target.name, "driver": driver, "timeout": HELM_TIMEOUT}
-    if names:
-        common["recreate"] = names
-    if not analysis.hooks:
-        common["no_hooks"] = True
-    forward = {**common, "revision": revision, "digest": wanted, "apply": "ssa" if analysis.server_side else "csa"}
-    if force_conflicts:
-        forward["force_conflicts"] = True
-    if wanted == present and any(item.fields or item.live is None for item in analysis.items):
-        forward["reapply"] = True
+    forward = RollbackParams(
+        release=target.name,
+        driver=driver,
+        timeout=HELM_TIMEOUT,
+        recreate=tuple(names),
+        no_hooks=not analysis.hooks,
+        revision=revision,
+        digest=wanted,
+        apply="ssa" if analysis.server_side else "csa",
+        force_conflicts=force_conflicts,
+        reapply=wanted == present and any(item.fields or item.live is None for item in analysis.items),
+    )
     destroys = [i.ref for i in analysis.items if i.gone and not i.kept and i.live is not None]
     return Step(
         id="rollback",
@@ -149,49 +158,46 @@ def _rollback(
         title=msg("Roll the release back from revision {head} to revision {n}", head=head.revision, n=revision)
         if head.revision != revision
         else msg("Apply revision {n} of the release again", n=revision),
-        params=forward,
+        params=wire(forward),
         precondition={"head": head.revision, "status": head.status, "digest": present},
         effect=msg(
             "A new revision {n}, deployed, with the content of revision {target}.", n=head.revision + 1, target=revision
         ),
-        compensation=_compensation(analysis, driver, common, recreate),
+        compensation=_compensation(analysis, forward, recreate),
         destroys=(*destroys, *(obstacle.item.ref for obstacle in recreate)),
         # each hook may take Helm's own timeout, and a helm of an earlier attempt may have to be waited for
         timeout=HELM_TIMEOUT * (2 + (len(rollback_hooks(analysis)) if analysis.hooks else 0)),
     )
 
 
-def _compensation(
-    analysis: Analysis, driver: str, common: dict[str, Any], recreate: list[Obstacle]
-) -> Compensation | None:
+def _compensation(analysis: Analysis, forward: RollbackParams, recreate: list[Obstacle]) -> Compensation | None:
     """Helm goes to the revision from before; where the objects were not what that says, the capture is needed, too."""
     wanted, present = digest(analysis.target_release.manifest), digest(analysis.head_release.manifest)
-    rights = tuple(access_back(analysis, driver))
-    back: dict[str, Any] | None = None
+    rights = tuple(access_back(analysis, forward.driver))
+    back: RollbackParams | None = None
     if wanted != present:
-        back = {
-            **common,
-            "revision": analysis.head.revision,
-            "digest": present,
-            "expect": wanted,
-            "apply": "ssa" if analysis.head_release.server_side and analysis.server_side else "csa",
-        }
+        back = msgspec.structs.replace(
+            forward,
+            revision=analysis.head.revision,
+            digest=present,
+            expect=wanted,
+            apply="ssa" if analysis.head_release.server_side and analysis.server_side else "csa",
+            force_conflicts=False,
+            reapply=False,
+        )
     astray = strays(analysis, [obstacle.item.ref for obstacle in recreate])
     absent = [ref for ref in missing(analysis) if ref.kind not in HOLDS_DATA]
     if not astray and not absent:
-        return Compensation("helm.rollback", back, rights) if back else None
-    params: dict[str, Any] = {
-        "release": common["release"],
-        "driver": driver,
-        "expect": wanted,
-        "objects": [{**_named(stray.ref, uid=not stray.remade), "parts": list(stray.parts)} for stray in astray],
-        "remove": [_named(ref) for ref in absent],
-    }
-    if back:
-        params["rollback"] = back
-    return Compensation("helm.restore-live", params, rights)
-
-
-def _named(ref: ObjectRef, *, uid: bool = False) -> dict[str, Any]:
-    found = {"api_version": ref.api_version, "kind": ref.kind, "name": ref.name, "namespace": ref.namespace}
-    return {**found, "uid": ref.uid} if uid else found
+        return Compensation("helm.rollback", wire(back), rights) if back else None
+    params = RestoreLiveParams(
+        release=forward.release,
+        driver=forward.driver,
+        expect=wanted,
+        objects=tuple(
+            Parts(**params_of(stray.ref), uid="" if stray.remade else stray.ref.uid, parts=stray.parts)
+            for stray in astray
+        ),
+        remove=tuple(named(ref) for ref in absent),
+        rollback=back,
+    )
+    return Compensation("helm.restore-live", wire(params), rights)

@@ -3,23 +3,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import msgspec
 
-from backout.mechanisms.helm.kept import record_named
+from backout.mechanisms.common.params import named
+from backout.mechanisms.helm.params import RecordParams, RestoreLiveParams
 from backout.mechanisms.helm.strays import part_digest
-from backout.mechanisms.port import Undoing
+from backout.mechanisms.port import Undoing, wire
 from backout.model.message import msg
 from backout.model.part import Check, Step
 from backout.model.target import ObjectRef
 from backout.snapshots.capture import captured_object
 
 
-def record_gone(undoing: Undoing, step: Step, params: dict[str, Any]) -> tuple[dict[str, Any], tuple[Check, ...]]:
+def record_gone(undoing: Undoing, step: Step, params: RecordParams) -> tuple[RecordParams, tuple[Check, ...]]:
     """The record that the run brought back goes again."""
-    return params, (_gone_again(undoing, record_named(params, step.target.namespace)),)
+    return params, (_gone_again(undoing, params.ref(step.target.namespace)),)
 
 
-def as_captured(undoing: Undoing, step: Step, params: dict[str, Any]) -> tuple[dict[str, Any], tuple[Check, ...]]:
+def as_captured(undoing: Undoing, step: Step, params: RestoreLiveParams) -> tuple[RestoreLiveParams, tuple[Check, ...]]:
     """The live objects as they were right before the run, whatever their revision says.
 
     By digests; what a Secret holds is not even digested, the step itself confirms that.
@@ -28,13 +29,12 @@ def as_captured(undoing: Undoing, step: Step, params: dict[str, Any]) -> tuple[d
         CaptureError: an object that is needed was not captured.
     """
     captured, objects = undoing.captured(), []
-    for entry in params["objects"]:
-        ref = ObjectRef(entry["api_version"], entry["kind"], entry["name"], entry["namespace"])
-        former = captured_object(captured, ref)
-        if ref.kind != "Secret":
-            parts = {name: part_digest(former, name) for name in entry["parts"]}
-            objects.append({key: value for key, value in entry.items() if key != "uid"} | {"parts": parts})
-    checks = [_gone_again(undoing, entry) for entry in params["remove"]]
+    for entry in params.objects:
+        former = captured_object(captured, entry.ref)
+        if entry.kind != "Secret":
+            parts = {name: part_digest(former, name) for name in entry.parts}
+            objects.append({**wire(named(entry.ref)), "parts": parts})
+    checks = [_gone_again(undoing, entry.ref) for entry in params.remove]
     if objects:
         names = ", ".join(f"{entry['kind'].lower()}/{entry['name']}" for entry in objects)
         checks.insert(
@@ -46,13 +46,13 @@ def as_captured(undoing: Undoing, step: Step, params: dict[str, Any]) -> tuple[d
                 params={"objects": objects},
             ),
         )
-    return {**params, "capture": undoing.source}, tuple(checks)
+    return msgspec.structs.replace(params, capture=undoing.source), tuple(checks)
 
 
-def _gone_again(undoing: Undoing, entry: dict[str, Any]) -> Check:
+def _gone_again(undoing: Undoing, ref: ObjectRef) -> Check:
     return Check(
         code="object-absent",
         target=undoing.target,
-        title=msg("{object} is missing, as it was", object=f"{entry['kind'].lower()}/{entry['name']}"),
-        params=entry,
+        title=msg("{object} is missing, as it was", object=str(ref)),
+        params=wire(named(ref)),
     )

@@ -33,7 +33,7 @@ async def object_restored(check: Check, cluster: ClusterReader) -> Measured:
     params = check.params
     ref = ObjectRef(str(params.get("api_version", "v1")), str(params["kind"]), str(params["name"]), namespace_of(check))
     live = await live_object(cluster, resource_of(ref), ref)
-    content, _ = await content_of(params)
+    content, _ = await content_of(str(params["repository"]), str(params["address"]))
     if live is None:
         return failed(msg("{object} does not exist", object=str(ref)))
     if live["metadata"].get("deletionTimestamp"):

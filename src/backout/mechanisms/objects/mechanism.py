@@ -4,12 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from backout.cluster.port import ClusterReader
+from backout.cluster.port import ClusterReader, Object
 from backout.errors import RefusedError
 from backout.locales import N_
+from backout.mechanisms.common.params import itself
+from backout.mechanisms.common.params import nothing as looking
 from backout.mechanisms.objects import advice, history, measure, planning, pods, reload, undoing, write
+from backout.mechanisms.objects.params import (
+    PutBackParams,
+    ReloadParams,
+    ReplacePodsParams,
+    RestartParams,
+    RestoreParams,
+    ScaleParams,
+)
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.objects.reading import ObjectReading
 from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
@@ -57,19 +67,21 @@ class ObjectsMechanism:
         present = await planning.present_readers(reader, target, seen) if options.present else None
         return ObjectReading(target=target, seen=seen, revisions=revisions, planned=planned, present=present)
 
-    def step_kinds(self) -> Mapping[str, StepKind]:
+    def step_kinds(self) -> Mapping[str, StepKind[Any]]:
         """By action."""
         return {
-            "objects.restore": StepKind(write.restore),
-            "objects.put-back": StepKind(write.put_back, inverse=undoing.from_capture),
-            "objects.scale": StepKind(pods.scale),
+            "objects.restore": StepKind(write.restore, RestoreParams, itself),
+            "objects.put-back": StepKind(write.put_back, PutBackParams, itself, inverse=undoing.from_capture),
+            "objects.scale": StepKind(pods.scale, ScaleParams, itself),
             # What only reads an object is restarted when that is what it was.
-            "objects.restart": StepKind(pods.restart, undone_last=True),
+            "objects.restart": StepKind(pods.restart, RestartParams, itself, undone_last=True),
             "objects.replace-pods": StepKind(
                 pods.replace_pods,
+                ReplacePodsParams,
+                itself,
                 remains=msg("Pods that the run made anew keep what they have read until they are made anew again."),
             ),
-            "objects.await-reload": StepKind(reload.await_reload),
+            "objects.await-reload": StepKind(reload.await_reload, ReloadParams, looking),
         }
 
     def measurements(self) -> Mapping[str, Measure]:
@@ -93,6 +105,10 @@ class ObjectsMechanism:
 
     def again_access(self, target: Target, granted: Collection[Access]) -> Iterable[Access]:
         """The plan names it already: what changes is read."""
+        return ()
+
+    async def keep(self, reader: ClusterReader, target: Target) -> Sequence[Object]:
+        """Nothing more."""
         return ()
 
     def undo_risks(self, before: Revision) -> Iterable[Risk]:

@@ -18,22 +18,20 @@ from backout.kube.workloads import desired
 from backout.mechanisms.common.live import Live, following
 from backout.mechanisms.common.patching import ATTEMPTS, moved, patched, restless, same, subject
 from backout.mechanisms.objects.history import live_object, resource_of, written_at
-from backout.mechanisms.objects.steps import describe
-from backout.mechanisms.port import StepContext, StepOutcome
+from backout.mechanisms.objects.params import ReplacePodsParams, RestartParams, ScaleParams
+from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import Message, msg
-from backout.model.part import Step
-from backout.model.target import ObjectRef
 
 _ANNOTATIONS = "/spec/template/metadata/annotations"
 
 
-async def restart(context: StepContext, step: Step) -> StepOutcome:
+async def restart(context: StepContext, step: StepOf[RestartParams]) -> StepOutcome:
     """Sets (or takes away) the annotation by which a workload's pods are replaced.
 
     Raises:
         PreconditionFailed: the workload was made anew since, or its rollout is paused.
     """
-    value, name = step.params.get("value"), describe(step.params)
+    value, name = step.params.value, step.params.label
     for _ in range(ATTEMPTS):
         obj = await subject(context.cluster, step)
         found = _annotation(obj)
@@ -44,7 +42,7 @@ async def restart(context: StepContext, step: Step) -> StepOutcome:
                 "The rollout of {ref} is paused, so its pods would not be replaced.",
                 ref=name,
                 hint="kubectl rollout resume {ref} -n {namespace}",
-                namespace=str(step.params["namespace"]),
+                namespace=step.params.namespace,
             )
         await context.guard()
         try:
@@ -72,13 +70,13 @@ def _restarting(obj: Object, value: Any) -> list[dict[str, Any]]:
     return patch
 
 
-async def scale(context: StepContext, step: Step) -> StepOutcome:
+async def scale(context: StepContext, step: StepOf[ScaleParams]) -> StepOutcome:
     """Sets ``spec.replicas``, and waits until the pods are gone, or run, where the step says so.
 
     Raises:
         TimedOut: the pods are still there, or still not there.
     """
-    wanted, name = int(step.params["replicas"]), describe(step.params)
+    wanted, name = step.params.replicas, step.params.label
     changed = False
     for _ in range(ATTEMPTS):
         obj = await subject(context.cluster, step)
@@ -95,7 +93,7 @@ async def scale(context: StepContext, step: Step) -> StepOutcome:
         break
     else:
         raise restless(step)
-    until = str(step.params.get("until") or "")
+    until = step.params.until
     if until:
         await _until(context, step, wanted, until)
     if not changed:
@@ -103,18 +101,18 @@ async def scale(context: StepContext, step: Step) -> StepOutcome:
     return StepOutcome(True, msg("{ref} was scaled to {count} pods.", ref=name, count=wanted))
 
 
-async def _until(context: StepContext, step: Step, wanted: int, until: str) -> None:
+async def _until(context: StepContext, step: StepOf[ScaleParams], wanted: int, until: str) -> None:
     end = asyncio.get_running_loop().time() + step.timeout
     told = ""
     async with following(context.cluster, await subject(context.cluster, step)) as live:
         while (waiting := _missing(live, wanted, until)) is not None:
             if waiting.text != told:
                 told = waiting.text
-                context.progress(msg("{ref}: {waiting}.", ref=describe(step.params), waiting=waiting))
+                context.progress(msg("{ref}: {waiting}.", ref=step.params.label, waiting=waiting))
             if not await live.changed(max(0.01, end - asyncio.get_running_loop().time())):
                 raise TimedOut(
                     "{ref} was scaled to {count}, but after {seconds} s {waiting}.",
-                    ref=describe(step.params),
+                    ref=step.params.label,
                     count=wanted,
                     seconds=round(step.timeout),
                     waiting=waiting.text,
@@ -133,16 +131,15 @@ def _missing(live: Live, wanted: int, until: str) -> Message | None:
     return msg("{count} of {wanted} pods run", count=running, wanted=wanted) if running < wanted else None
 
 
-async def replace_pods(context: StepContext, step: Step) -> StepOutcome:
+async def replace_pods(context: StepContext, step: StepOf[ReplacePodsParams]) -> StepOutcome:
     """Deletes pods that were made before the object was written: those that fail, or every one.
 
     Pods that were made after it are left alone, so that a process that starts over deletes nothing twice.
     """
-    given = step.params["object"]
-    ref = ObjectRef(str(given["api_version"]), str(given["kind"]), str(given["name"]), str(given["namespace"]))
+    ref = step.params.object.ref
     content = await live_object(context.cluster, resource_of(ref), ref)
     written = written_at(content) if content is not None else None
-    every = bool(step.params.get("every"))
+    every = step.params.every
     deleted = []
     async with following(context.cluster, await subject(context.cluster, step)) as live:
         for pod in sorted(live.pods, key=lambda pod: str(pod["metadata"]["name"])):
@@ -164,9 +161,7 @@ async def replace_pods(context: StepContext, step: Step) -> StepOutcome:
                     pod=meta["name"],
                 )
     if not deleted:
-        return StepOutcome(False, msg("No pod of {ref} had to be replaced.", ref=describe(step.params)))
+        return StepOutcome(False, msg("No pod of {ref} had to be replaced.", ref=step.params.label))
     return StepOutcome(
-        True,
-        msg("Replaced pods of {ref}: {pods}.", ref=describe(step.params), pods=", ".join(deleted)),
-        {"pods": deleted},
+        True, msg("Replaced pods of {ref}: {pods}.", ref=step.params.label, pods=", ".join(deleted)), {"pods": deleted}
     )

@@ -14,11 +14,10 @@ from backout.kube.references import references
 from backout.mechanisms.common.live import following
 from backout.mechanisms.common.workloads import load
 from backout.mechanisms.objects.history import live_object, resource_of, written_at
-from backout.mechanisms.objects.steps import describe
+from backout.mechanisms.objects.params import ReloadParams
 from backout.mechanisms.objects.write import content_of
-from backout.mechanisms.port import StepContext, StepOutcome
+from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import Message, msg
-from backout.model.part import Step
 from backout.model.target import ObjectRef
 
 if TYPE_CHECKING:
@@ -32,17 +31,16 @@ SYNCED = timedelta(seconds=150)
 60 s between syncs by default, as long again for the kubelet's cache, and the jitter of both."""
 
 
-async def await_reload(context: StepContext, step: Step) -> StepOutcome:
+async def await_reload(context: StepContext, step: StepOf[ReloadParams]) -> StepOutcome:
     """Until every pod has loaded it. What can't be proven is said, and left to the checks.
 
     Raises:
         NotVerifiedError: a program refuses the content.
         TimedOut: a program still works with something else.
     """
-    params, name = step.params, describe(step.params)
-    given = params["object"]
-    ref = ObjectRef(str(given["api_version"]), str(given["kind"]), str(given["name"]), str(given["namespace"]))
-    content, _ = await content_of(params)
+    params, name = step.params, step.params.label
+    ref = params.object.ref
+    content, _ = await content_of(params.repository, params.address)
     data = data_of(content)
     live_now = await live_object(context.cluster, resource_of(ref), ref)
     since = (written_at(live_now) if live_now is not None else None) or await context.cluster.server_time()
@@ -52,10 +50,10 @@ async def await_reload(context: StepContext, step: Step) -> StepOutcome:
     behind = await context.cluster.server_time() - since
     settled = loop.time() + max(0.0, min(SYNCED, SYNCED - behind).total_seconds())
     told = ""
-    obj = await load(context.cluster, str(params["kind"]), str(params["name"]), str(params["namespace"]))
+    obj = await load(context.cluster, params.kind, params.name, params.namespace)
     async with following(context.cluster, obj) as live:
         while True:
-            states = await _ask(context.cluster, ref, live.pods, list(params["containers"]), data, since)
+            states = await _ask(context.cluster, ref, live.pods, list(params.containers), data, since)
             open_ = {pod: state for pod, state in states.items() if state.state != "loaded"}
             if not open_:
                 return StepOutcome(

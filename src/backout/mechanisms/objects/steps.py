@@ -4,27 +4,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from backout.kube.names import RESTARTED_AT
 from backout.kube.workloads import desired, on_delete, ordered
 from backout.mechanisms.common import steps as workloads
+from backout.mechanisms.common.params import named
 from backout.mechanisms.common.steps import params_of
 from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.hashring import Growth
+from backout.mechanisms.objects.params import (
+    How,
+    PutBackParams,
+    ReloadParams,
+    ReplacePodsParams,
+    RestartParams,
+    RestoreParams,
+    ScaleParams,
+    Written,
+)
+from backout.mechanisms.port import wire
 from backout.model.message import Message, msg
 from backout.model.part import Access, Compensation, Step
 from backout.model.target import ObjectRef, Target
 
-"""The annotation of a pod template by which `kubectl rollout restart` works; operators carry it over."""
 TIMEOUT = 300.0
 PATIENCE = 90.0
 """Seconds for which pods may go on failing: nodes look again at what was missing only from time to time."""
 
 PUT_BACK = "objects.put-back"
 """The compensation that reads the capture of the run."""
+
+Until = Literal["gone", "running", ""]
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,25 +65,25 @@ def restore(content: Content, target: Target, access: tuple[Access, ...]) -> Ste
             id=content.snapshot[:8],
         ),
     }
-    params = {
+    params = RestoreParams(
         **base,
-        "how": content.how,
-        "repository": content.repository,
-        "snapshot": content.snapshot,
-        "address": content.address,
-    }
-    params |= {"keep_node_ports": True} if content.keep_node_ports else {}
-    params |= {"new_addresses": True} if content.new_addresses else {}
-    back = {**base, "written": {"repository": content.repository, "address": content.address}}
+        how=msgspec.convert(content.how, How),
+        repository=content.repository,
+        snapshot=content.snapshot,
+        address=content.address,
+        keep_node_ports=content.keep_node_ports,
+        new_addresses=content.new_addresses,
+    )
+    back = PutBackParams(**base, written=Written(content.repository, content.address))
     return Step(
         id="restore",
         action="objects.restore",
         target=target,
         title=titles[content.how],
-        params=params,
+        params=wire(params),
         precondition={"uid": ref.uid, "found": content.found},
         effect=_effect(content),
-        compensation=Compensation(PUT_BACK, back, access),
+        compensation=Compensation(PUT_BACK, wire(back), access),
         destroys=(ref,) if content.how == "recreate" else (),
         timeout=120.0,
     )
@@ -133,17 +146,20 @@ def scale_back(care: Care, target: Target) -> Step:
     )
 
 
-def _scale(id: str, ref: ObjectRef, target: Target, to: int, back: int, until: str, title: Message) -> Step:
-    base = params_of(ref)
-    undone = {"running": "", "gone": "", "": "gone"}[until]
+def _scale(id: str, ref: ObjectRef, target: Target, to: int, back: int, until: Until, title: Message) -> Step:
+
+    def params(replicas: int, until: Until) -> dict[str, Any]:
+        return wire(ScaleParams(**params_of(ref), replicas=replicas, until=until))
+
+    undone: dict[Until, Until] = {"running": "", "gone": "", "": "gone"}
     return Step(
         id=id,
         action="objects.scale",
         target=target,
         title=title,
-        params={**base, "replicas": to, "until": until},
+        params=params(to, until),
         precondition={"uid": ref.uid} if ref.uid else {},
-        compensation=Compensation("objects.scale", {**base, "replicas": back, "until": undone}, _patching(ref)),
+        compensation=Compensation("objects.scale", params(back, undone[until]), _patching(ref)),
         timeout=TIMEOUT,
     )
 
@@ -153,17 +169,20 @@ def restart(care: Care, target: Target, value: str) -> list[Step]:
     ref = care.ref
     template = care.workload.obj["spec"]["template"]
     former = ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED_AT)
-    base = params_of(ref)
+
+    def params(value: str | None) -> dict[str, Any]:
+        return wire(RestartParams(**params_of(ref), value=value))
+
     found = [
         Step(
             id=f"restart-{_id(ref)}",
             action="objects.restart",
             target=target,
             title=msg("Restart {ref}: {why}", ref=str(ref), why=care.why),
-            params={**base, "value": value},
+            params=params(value),
             precondition={"uid": ref.uid},
             effect=msg("Its pods are replaced as its update strategy says."),
-            compensation=Compensation("objects.restart", {**base, "value": former}, _patching(ref)),
+            compensation=Compensation("objects.restart", params(former), _patching(ref)),
             timeout=60.0,
         )
     ]
@@ -187,7 +206,7 @@ def replace(care: Care, target: Target, content: ObjectRef, *, every: bool = Fal
         action="objects.replace-pods",
         target=target,
         title=title,
-        params={**params_of(ref), "every": every, "object": params_of(content)},
+        params=wire(ReplacePodsParams(**params_of(ref), every=every, object=named(content))),
         precondition={"uid": ref.uid},
         timeout=TIMEOUT,
     )
@@ -195,8 +214,7 @@ def replace(care: Care, target: Target, content: ObjectRef, *, every: bool = Fal
 
 def ready(care: Care, target: Target) -> Step:
     """Waits until a reader is ready."""
-    step = workloads.wait_ready(care.ref, target, id=f"ready-{_id(care.ref)}")
-    return msgspec.structs.replace(step, params={**step.params, "patience": PATIENCE})
+    return workloads.wait_ready(care.ref, target, id=f"ready-{_id(care.ref)}", patience=PATIENCE)
 
 
 def reload(care: Care, target: Target, content: Content) -> Step:
@@ -207,13 +225,15 @@ def reload(care: Care, target: Target, content: Content) -> Step:
         action="objects.await-reload",
         target=target,
         title=msg("Wait until {ref} has loaded it from its file; its pods stay as they are", ref=str(ref)),
-        params={
-            **params_of(ref),
-            "containers": list(care.containers),
-            "object": params_of(content.ref),
-            "repository": content.repository,
-            "address": content.address,
-        },
+        params=wire(
+            ReloadParams(
+                **params_of(ref),
+                containers=care.containers,
+                object=named(content.ref),
+                repository=content.repository,
+                address=content.address,
+            )
+        ),
         effect=msg("Every pod of {ref} works with the content that was put back.", ref=str(ref)),
         timeout=TIMEOUT,
     )
@@ -248,8 +268,3 @@ def _id(ref: ObjectRef) -> str:
 
 def _patching(ref: ObjectRef) -> tuple[Access, ...]:
     return workloads.writing(ref)
-
-
-def describe(params: dict[str, Any]) -> str:
-    """``configmap/web`` of a step's parameters."""
-    return f"{str(params['kind']).lower()}/{params['name']}"

@@ -6,7 +6,7 @@ What is written never stands in a step: it is read from the repository, or the c
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import msgspec
 
@@ -16,6 +16,7 @@ from backout.errors import (
     AccessDenied,
     AlreadyExists,
     BackoutError,
+    CaptureError,
     Conflict,
     Invalid,
     ObjectNotFound,
@@ -23,14 +24,14 @@ from backout.errors import (
     RepositoryNotFound,
 )
 from backout.kube.sanitise import sanitise
+from backout.mechanisms.common.params import ObjectParams
 from backout.mechanisms.objects.history import found_as, holds, live_object, resource_of
-from backout.mechanisms.objects.steps import describe
-from backout.mechanisms.port import StepContext, StepOutcome
+from backout.mechanisms.objects.params import PutBackParams, RestoreParams
+from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import msg
-from backout.model.part import Step
 from backout.model.target import ObjectRef
 from backout.snapshots import source
-from backout.snapshots.capture import CaptureStore, captured_object
+from backout.snapshots.capture import captured_object
 from backout.snapshots.desired import must_recreate, update, without_addresses, without_node_ports
 from backout.snapshots.repository import Repository
 
@@ -47,7 +48,7 @@ class Way(msgspec.Struct, frozen=True):
     """It may have been deleted already, to be made anew."""
 
 
-async def restore(context: StepContext, step: Step) -> StepOutcome:
+async def restore(context: StepContext, step: StepOf[RestoreParams]) -> StepOutcome:
     """Writes the content that the step names.
 
     Raises:
@@ -55,17 +56,15 @@ async def restore(context: StepContext, step: Step) -> StepOutcome:
         RepositoryNotFound, RepositoryDamaged: the content can't be read any more.
     """
     params = step.params
-    ref, resource = _place(step)
-    content, repository = await content_of(params)
+    ref, resource = params.ref, resource_of(params.ref)
+    content, repository = await content_of(params.repository, params.address)
     way = Way(
-        keep_node_ports=bool(params.get("keep_node_ports")),
-        new_addresses=bool(params.get("new_addresses")),
-        half_done=params.get("how") == "recreate",
+        keep_node_ports=params.keep_node_ports, new_addresses=params.new_addresses, half_done=params.how == "recreate"
     )
     for _ in range(ATTEMPTS):
         live = await live_object(context.cluster, resource, ref)
         if live is not None and _reached(live, content, way):
-            return StepOutcome(False, msg("{ref} holds that already.", ref=describe(params)))
+            return StepOutcome(False, msg("{ref} holds that already.", ref=params.label))
         if live is not None and live["metadata"].get("deletionTimestamp"):
             await until_gone(context.cluster, resource, ref, str(live["metadata"]["uid"]))
             continue
@@ -76,37 +75,36 @@ async def restore(context: StepContext, step: Step) -> StepOutcome:
         except (Conflict, ObjectNotFound):
             continue
         return StepOutcome(
-            True,
-            msg(
-                "{ref} holds what it held in snapshot {id} again.", ref=describe(params), id=str(params["snapshot"])[:8]
-            ),
+            True, msg("{ref} holds what it held in snapshot {id} again.", ref=params.label, id=params.snapshot[:8])
         )
     raise _restless(step)
 
 
-async def put_back(context: StepContext, step: Step) -> StepOutcome:
+async def put_back(context: StepContext, step: StepOf[PutBackParams]) -> StepOutcome:
     """Takes `restore` back: the object is as the run found it, or gone again if it was missing.
 
     Raises:
         CaptureError: the capture is missing, damaged, or does not hold the object.
         PreconditionFailed: the object is not what the run left behind.
     """
-    captured = CaptureStore().load(str(step.params["capture"]["run"]), str(step.params["capture"]["digest"]))
-    ref, resource = _place(step)
+    params = step.params
+    if params.capture is None:
+        raise CaptureError("The step does not say which capture {ref} is put back from.", ref=params.label)
+    captured, ref, resource = params.capture.load(), params.ref, resource_of(params.ref)
     missing = any(msgspec.structs.replace(entry.ref, uid="") == ref for entry in captured.absent)
     former = None if missing else sanitise(captured_object(captured, ref))
-    written, _ = await content_of(step.params["written"])
+    written, _ = await content_of(params.written.repository, params.written.address)
     for _ in range(ATTEMPTS):
         live = await live_object(context.cluster, resource, ref)
         if former is None and live is None:
-            return StepOutcome(False, msg("{ref} is missing, as it was before the run.", ref=describe(step.params)))
+            return StepOutcome(False, msg("{ref} is missing, as it was before the run.", ref=step.params.label))
         if former is not None and live is not None and _reached(live, former, Way()):
-            return StepOutcome(False, msg("{ref} is as it was before the run.", ref=describe(step.params)))
+            return StepOutcome(False, msg("{ref} is as it was before the run.", ref=step.params.label))
         half_done = live is None and former is not None and must_recreate(former, {**written, "metadata": {}})
         if not half_done and (live is None or not holds(live, written)):
             raise PreconditionFailed(
                 "{ref} was changed after the run.",
-                ref=describe(step.params),
+                ref=step.params.label,
                 expected="the content that the run put back",
                 found="another one, or none",
                 hint="Somebody works on it. Look at `backout changes`, then mend it by hand.",
@@ -120,34 +118,34 @@ async def put_back(context: StepContext, step: Step) -> StepOutcome:
         except (Conflict, ObjectNotFound):
             continue
         if former is None:
-            return StepOutcome(True, msg("{ref} is gone again, as it was before the run.", ref=describe(step.params)))
-        return StepOutcome(True, msg("{ref} is as it was before the run again.", ref=describe(step.params)))
+            return StepOutcome(True, msg("{ref} is gone again, as it was before the run.", ref=step.params.label))
+        return StepOutcome(True, msg("{ref} is as it was before the run again.", ref=step.params.label))
     raise _restless(step)
 
 
-async def content_of(params: dict[str, Any]) -> tuple[Object, Repository]:
-    """The content of an address, and the repository, closed: it still names contents."""
+async def content_of(id: str, address: str) -> tuple[Object, Repository]:
+    """The content at an address of the repository of that id, and the repository, closed: it still names contents."""
     async with source.opened() as repository:
-        if repository is None or repository.id != params["repository"]:
+        if repository is None or repository.id != id:
             raise RepositoryNotFound(
                 "The repository of snapshots that the plan was made with is not the configured one.",
                 expected="repository {wanted}",
                 found="{other}",
-                wanted=str(params["repository"])[:8],
+                wanted=id[:8],
                 other=f"repository {repository.id[:8]}" if repository is not None else "none",
                 hint="use the same configuration as for the plan",
             )
-        content = await repository.get(str(params["address"]))
+        content = await repository.get(address)
         decoded: Object = msgspec.json.decode(content)
         return decoded, repository
 
 
-def _as_planned(step: Step, live: Object | None, repository: Repository) -> None:
+def _as_planned(step: StepOf[RestoreParams], live: Object | None, repository: Repository) -> None:
     planned, uid = step.precondition.get("found"), step.precondition.get("uid")
     if live is not None and uid and live["metadata"]["uid"] != uid:
         raise PreconditionFailed(
             "{ref} was deleted and made again after the plan was made.",
-            ref=describe(step.params),
+            ref=step.params.label,
             expected="the object with uid {was}",
             found="one with uid {now}",
             was=str(uid),
@@ -159,7 +157,7 @@ def _as_planned(step: Step, live: Object | None, repository: Repository) -> None
             "{ref} was changed after the plan was made."
             if live is not None
             else "{ref} was deleted after the plan was made.",
-            ref=describe(step.params),
+            ref=step.params.label,
             expected="what the plan was made for",
             found="something else",
             hint="Somebody works on it. Look at `backout changes`, then plan anew.",
@@ -268,16 +266,10 @@ def _require_stored(ref: ObjectRef, stored: Object, body: Object) -> None:
         )
 
 
-def _place(step: Step) -> tuple[ObjectRef, Resource]:
-    params = step.params
-    ref = ObjectRef(str(params["api_version"]), str(params["kind"]), str(params["name"]), str(params["namespace"]))
-    return ref, resource_of(ref)
-
-
-def _restless(step: Step) -> Conflict:
+def _restless(step: StepOf[ObjectParams]) -> Conflict:
     return Conflict(
         "{ref} is changed by somebody else all the time; {count} tries were lost to it.",
-        ref=describe(step.params),
+        ref=step.params.label,
         count=ATTEMPTS,
         hint="An operator or a pipeline may own it. Stop that first.",
     )

@@ -11,38 +11,36 @@ from backout.kube.names import CHANGE_CAUSE
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.templates import digest_of, plain_template
 from backout.kube.workloads import template_digest, template_in
-from backout.mechanisms.common.patching import ATTEMPTS, moved, name_of, patched, restless, same, subject
+from backout.mechanisms.common.patching import ATTEMPTS, moved, patched, restless, same, subject
 from backout.mechanisms.common.workloads import revisions_of
-from backout.mechanisms.port import StepContext, StepOutcome
+from backout.mechanisms.port import StepContext, StepOf, StepOutcome
+from backout.mechanisms.workload.params import TemplateParams
 from backout.model.message import msg
-from backout.model.part import Step
 
 
-async def undo(context: StepContext, step: Step) -> StepOutcome:
+async def undo(context: StepContext, step: StepOf[TemplateParams]) -> StepOutcome:
     """Puts a pod template back.
 
     Raises:
         PreconditionFailed: the workload is not what it was when the plan was made.
         RevisionNotFound: the template was pruned from the history meanwhile.
     """
-    wanted = str(step.params["digest"])
+    wanted = step.params.digest
     for _ in range(ATTEMPTS):
         obj = await subject(context.cluster, step)
         found = template_digest(obj)
         if found == wanted:
-            return StepOutcome(False, msg("{ref} has that pod template already.", ref=name_of(step)))
-        planned = step.precondition.get("digest") or step.params.get("expect")
+            return StepOutcome(False, msg("{ref} has that pod template already.", ref=step.params.label))
+        planned = step.precondition.get("digest") or step.params.expect
         if planned and found != planned:
             raise PreconditionFailed(
                 "The pod template of {ref} was changed after the plan was made.",
-                ref=name_of(step),
+                ref=step.params.label,
                 expected="the template that the plan was made for",
                 found="another one",
                 hint="Somebody works on it. Look at `backout history {ref}`, then plan anew.",
             )
-        patch = template_patch(
-            obj, await _template(context.cluster, obj, step), str(step.params.get("change_cause", ""))
-        )
+        patch = template_patch(obj, await _template(context.cluster, obj, step), step.params.change_cause)
         await context.guard()
         try:
             changed = await patched(context.cluster, obj, patch)
@@ -53,36 +51,31 @@ async def undo(context: StepContext, step: Step) -> StepOutcome:
         if template_digest(changed) != wanted:
             raise PreconditionFailed(
                 "The API server stored another pod template for {ref} than the one that was sent.",
-                ref=name_of(step),
+                ref=step.params.label,
                 expected="the template of revision {number}",
-                number=int(step.params.get("number") or 0),
+                number=step.params.number,
                 found="one that an admission webhook changed, it seems",
                 hint="Look at what it does, then plan anew.",
             )
         return StepOutcome(
-            True,
-            msg(
-                "{ref} has the pod template of revision {n} again.",
-                ref=name_of(step),
-                n=int(step.params.get("number") or 0),
-            ),
+            True, msg("{ref} has the pod template of revision {n} again.", ref=step.params.label, n=step.params.number)
         )
     raise restless(step)
 
 
-async def _template(cluster: ClusterReader, obj: Object, step: Step) -> dict[str, Any]:
+async def _template(cluster: ClusterReader, obj: Object, step: StepOf[TemplateParams]) -> dict[str, Any]:
     """From the revision that keeps it; by content, since numbers and names of revisions move."""
-    if (given := step.params.get("template")) is not None:
+    if (given := step.params.template) is not None:
         return plain_template(given)
     kept = await revisions_of(cluster, obj)
-    for item in sorted(kept, key=lambda item: item["metadata"]["name"] != step.params.get("source")):
+    for item in sorted(kept, key=lambda item: item["metadata"]["name"] != step.params.source):
         template = template_in(item)
-        if digest_of(template) == step.params["digest"]:
+        if digest_of(template) == step.params.digest:
             return template
     raise RevisionNotFound(
         "Revision {n} of {ref} is not in its history any more.",
-        n=int(step.params.get("number") or 0),
-        ref=name_of(step),
+        n=step.params.number,
+        ref=step.params.label,
         expected="a ReplicaSet or ControllerRevision with that template",
         hint="revisionHistoryLimit may have pruned it. Plan anew.",
     )

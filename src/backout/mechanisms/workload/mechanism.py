@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from backout.cluster.port import PODS, ClusterReader
+from backout.cluster.port import PODS, ClusterReader, Object
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.locales import N_
 from backout.mechanisms.common import patching, pods
+from backout.mechanisms.common.params import ObjectParams, PartitionParams, PausedParams, ReadyParams, itself
+from backout.mechanisms.common.params import nothing as looking
 from backout.mechanisms.common.steps import writing
 from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
 from backout.mechanisms.workload import change, history
+from backout.mechanisms.workload.params import TemplateParams
 from backout.mechanisms.workload.reading import Ground, WorkloadReading, look_around
 from backout.model.part import Access, Risk
 from backout.model.revision import Revision
@@ -49,15 +52,17 @@ class WorkloadMechanism:
             ground = await look_around(reader, target, snapshot, wanted)
         return WorkloadReading(target=target, snapshot=snapshot, revisions=revisions, ground=ground)
 
-    def step_kinds(self) -> Mapping[str, StepKind]:
+    def step_kinds(self) -> Mapping[str, StepKind[Any]]:
         """By action; other ways back draft those on pods as well."""
         return {
-            "workload.undo": StepKind(change.undo),
-            "workload.set-partition": StepKind(patching.set_partition),
-            "workload.set-paused": StepKind(patching.set_paused),
-            "workload.replace-stuck-pods": StepKind(pods.replace_stuck, told=N_("Stuck pods replaced")),
-            "workload.delete-outdated-pods": StepKind(pods.delete_outdated),
-            "workload.wait-ready": StepKind(pods.wait_ready),
+            "workload.undo": StepKind(change.undo, TemplateParams, itself),
+            "workload.set-partition": StepKind(patching.set_partition, PartitionParams, itself),
+            "workload.set-paused": StepKind(patching.set_paused, PausedParams, itself),
+            "workload.replace-stuck-pods": StepKind(
+                pods.replace_stuck, ObjectParams, itself, told=N_("Stuck pods replaced")
+            ),
+            "workload.delete-outdated-pods": StepKind(pods.delete_outdated, ObjectParams, itself),
+            "workload.wait-ready": StepKind(pods.wait_ready, ReadyParams, looking),
         }
 
     def measurements(self) -> Mapping[str, Measure]:
@@ -75,6 +80,10 @@ class WorkloadMechanism:
 
     def again_access(self, target: Target, granted: Collection[Access]) -> Iterable[Access]:
         """Its steps read the same."""
+        return ()
+
+    async def keep(self, reader: ClusterReader, target: Target) -> Sequence[Object]:
+        """Nothing more: the workload is what the plan changes."""
         return ()
 
     def undo_risks(self, before: Revision) -> Iterable[Risk]:

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from backout.kube.names import CHANGE_CAUSE
 from backout.kube.workloads import on_delete, ordered, partition_of
 from backout.mechanisms.common.steps import (
@@ -18,7 +20,9 @@ from backout.mechanisms.common.steps import (
     wait_ready,
     writing,
 )
+from backout.mechanisms.port import wire
 from backout.mechanisms.workload.history import Snapshot
+from backout.mechanisms.workload.params import TemplateParams
 from backout.model.message import msg
 from backout.model.part import Compensation, Step
 from backout.model.redaction import asks_for_secret, names_secret, redact_text
@@ -62,39 +66,39 @@ def undo(snapshot: Snapshot, target: Target, revision: Revision) -> Step:
     wanted = snapshot.past_of(revision.digest)
     present = snapshot.past_of(snapshot.digest)
     annotations = snapshot.obj["metadata"].get("annotations") or {}
-    forward = {
+    forward = TemplateParams(
         **base,
-        "number": revision.number,
-        "digest": revision.digest,
-        "source": wanted.source if wanted else "",
-        "change_cause": revision.change_cause or f"backout: back to revision {revision.number}",
-    }
-    back: dict[str, Any] | None = {
+        number=revision.number,
+        digest=revision.digest,
+        source=wanted.source if wanted else "",
+        change_cause=revision.change_cause or f"backout: back to revision {revision.number}",
+    )
+    now = TemplateParams(
         **base,
-        "digest": snapshot.digest,
-        "expect": revision.digest,
-        "change_cause": annotations.get(CHANGE_CAUSE, ""),
-    }
-    assert back is not None
-    if present is not None:
-        back |= {"number": present.number, "source": present.source}
-    else:
+        number=present.number if present else 0,
+        source=present.source if present else "",
+        digest=snapshot.digest,
+        expect=revision.digest,
+        change_cause=annotations.get(CHANGE_CAUSE, ""),
+    )
+    back: TemplateParams | None = now
+    if present is None:
         # No revision keeps a template that was never rolled out; it may go into the plan only if it holds no secret.
         template = snapshot.obj["spec"]["template"]
-        back = {**back, "template": template} if _shows_no_secret(template) else None
+        back = msgspec.structs.replace(now, template=template) if _shows_no_secret(template) else None
     return Step(
         id="undo",
         action="workload.undo",
         target=target,
         title=msg("Put the pod template of revision {n} back", n=revision.number),
-        params=forward,
+        params=wire(forward),
         precondition={"uid": ref.uid, "digest": snapshot.digest},
         effect=msg(
             "{ref} has the pod template of revision {n}; all else but the change-cause stays.",
             ref=str(ref),
             n=revision.number,
         ),
-        compensation=Compensation("workload.undo", back, writing(ref)) if back else None,
+        compensation=Compensation("workload.undo", wire(back), writing(ref)) if back else None,
         timeout=60.0,
     )
 

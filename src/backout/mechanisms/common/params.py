@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of steps on single objects and on workloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from backout.model.target import ObjectRef, Target
+
+
+class ObjectParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How a step names its object."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The object."""
+        return ObjectRef(self.api_version, self.kind, self.name, self.namespace)
+
+    @property
+    def label(self) -> str:
+        """``kind/name``."""
+        return str(self.ref)
+
+
+def named(ref: ObjectRef) -> ObjectParams:
+    """The parameters that name an object."""
+    return ObjectParams(api_version=ref.api_version, kind=ref.kind, name=ref.name, namespace=ref.namespace)
+
+
+def itself(target: Target, params: ObjectParams) -> Iterable[ObjectRef]:
+    """The one object that parameters name."""
+    return (params.ref,)
+
+
+def nothing(target: Target, params: msgspec.Struct) -> Iterable[ObjectRef]:
+    """For steps that only look."""
+    return ()
+
+
+class PartitionParams(ObjectParams, frozen=True, kw_only=True):
+    """``workload.set-partition``."""
+
+    partition: int
+
+
+class PausedParams(ObjectParams, frozen=True, kw_only=True):
+    """``workload.set-paused``."""
+
+    paused: bool
+
+
+class ReadyParams(ObjectParams, frozen=True, kw_only=True):
+    """``workload.wait-ready``. ``patience``: seconds for which pods of the revision in force may fail before it is clear
+    that they won't get ready: what they depend on may be on its way back as well."""
+
+    patience: float = 30.0
