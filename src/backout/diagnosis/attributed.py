@@ -97,7 +97,7 @@ async def _of_namespace(
         if obj is None:
             continue
         owner = await ownership.of(obj)
-        if owner.kind in ("controller", "operator"):
+        if owner.kind == "controller" or (owner.kind == "operator" and owner.target is None):
             # What made it is what has to be changed, and that is no template of its own.
             continue
         history = await read_history(namespace, state, key, owner)
@@ -112,6 +112,6 @@ async def _of_namespace(
 
 def _owner(owner: Owner, key: WorkloadKey, cluster: str) -> tuple[Target, tuple[Message, ...]]:
     itself = Target(key[1].lower(), key[2], key[0], cluster)
-    if owner.kind in ("none", "helm"):
+    if owner.kind in ("none", "helm") or (owner.target is not None and owner.target.kind == "helm"):
         return owner.target or itself, ()
     return owner.target or itself, (owner.message,)

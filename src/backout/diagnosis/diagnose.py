@@ -167,7 +167,7 @@ async def _owner(cluster: ClusterReader, key: WorkloadKey) -> tuple[Owner, Targe
     except (ObjectNotFound, AccessDenied):
         return Owner(kind="none", message=msg("It can't be read, so nothing is known of its owner.")), itself, ""
     owner = await owner_of(cluster, {"apiVersion": resource.api_version, "kind": resource.kind, **obj})
-    if owner.kind == "helm" and owner.target is not None:
+    if owner.target is not None and owner.target.kind == "helm" and owner.kind in ("helm", "operator"):
         return owner, owner.target, "helm"
     if owner.kind == "none" and itself.kind in WORKLOADS:
         return owner, itself, "workload"

@@ -64,10 +64,9 @@ class Ownership:
         ref = ObjectRef.of(top)
         found = await self._manager(top)
         if top is not obj and _custom(ref):
+            release = found.target if found and found.kind == "helm" else None
             return msgspec.structs.replace(
-                _made_by(ref, sure),
-                target=found.target if found and found.kind == "helm" else None,
-                manager=found.manager if found else None,
+                _made_by(ref, sure, release), target=release, manager=found.manager if found else None
             )
         if found is not None:
             return found
@@ -197,12 +196,19 @@ async def owner_of(reader: ClusterReader, obj: dict[str, Any]) -> Owner:
     return await Ownership(reader).of(obj)
 
 
-def _made_by(ref: ObjectRef, sure: bool) -> Owner:
+def _made_by(ref: ObjectRef, sure: bool, release: Target | None) -> Owner:
     return Owner(
         kind="operator",
         ref=ref,
         sure=sure,
         message=msg(
+            "{kind} {name} made it, and that is part of the Helm release {release}: go back by the release.",
+            kind=ref.kind,
+            name=ref.name,
+            release=release.name,
+        )
+        if release is not None
+        else msg(
             "{kind} {name} made it, and its operator would undo any change: change the {kind} instead.",
             kind=ref.kind,
             name=ref.name,

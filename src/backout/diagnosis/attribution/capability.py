@@ -104,8 +104,10 @@ def can_cause(path: str, failure: Failure) -> bool:
     if path in ("", "metadata.name"):
         return True
     other = re.match(r"^([a-z]+)/\S+ ", path)
+    if other is not None and other.group(1) not in OBJECTS:
+        return _custom(path[other.end() :], failure)
     if other is not None:
-        return bool(OBJECTS.get(other.group(1), frozenset()) & failure.kinds)
+        return bool(OBJECTS[other.group(1)] & failure.kinds)
     if Kind.HELD in failure.kinds and path.startswith("spec.template."):
         return True
     inner = path.removeprefix("spec.template.") if path.startswith("spec.template.") else None
@@ -122,6 +124,18 @@ def can_cause(path: str, failure: Failure) -> bool:
         # A port that another container of the pod takes ends the one that had it.
         return ".ports" in inner and bool(failure.kinds & {Kind.CRASH})
     return bool(allowed & failure.kinds)
+
+
+def _custom(path: str, failure: Failure) -> bool:
+    """Of a custom resource that an operator makes a workload from: its fields are called as those of pods and containers mostly
+    are; what others do only the operator knows."""
+    if not path.startswith("spec"):
+        return False
+    for table in (WORKLOAD, POD, TABLE):
+        row = next((kinds for pattern, kinds in table if re.search(pattern, path)), None)
+        if row is not None:
+            return bool(row & failure.kinds)
+    return bool(failure.kinds - SCHEDULING - PULLING)
 
 
 def able(fields: Iterable[FieldChange], failure: Failure) -> tuple[FieldChange, ...]:

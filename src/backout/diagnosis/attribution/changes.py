@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -27,6 +27,8 @@ from backout.model.message import Message, msg
 from backout.model.target import ObjectRef, Target
 
 SHOWN = 3
+SKEW = timedelta(seconds=2)
+FOLLOWED = timedelta(seconds=60)
 _READ = ("ConfigMap", "Secret")
 _AROUND = (
     "ServiceAccount",
@@ -83,7 +85,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 async def changes_of(history: WorkloadHistory, namespace: Namespace) -> list[Change]:
     """Everything that changed the workload, or what it reads, as far as something tells; the newest last."""
     found = [*_by_hand(history), *_past_helm(history)]
-    if history.release is not None and history.versions:
+    if history.release is not None and (history.versions or history.maker is not None):
         found += await _by_releases(history, namespace)
     else:
         found += _by_templates(history)
@@ -94,10 +96,13 @@ async def changes_of(history: WorkloadHistory, namespace: Namespace) -> list[Cha
 def _past_helm(history: WorkloadHistory) -> Iterator[Change]:
     """What is live and is not what the release says: fields that contradict it, and fields that somebody added."""
     declared = history.declared
-    if declared is None or declared.content is None:
+    if declared is None or declared.content is None or "spec" not in history.subject:
         return
-    found = list(_spec_alone(drift(declared.content, history.obj)))
-    if history.kept is not None:
+    found = list(_spec_alone(drift(declared.content, history.subject, schema=history.schema)))
+    if history.maker is not None:
+        # What an operator or its webhooks fill in is no hand's; what contradicts the release is somebody's.
+        found = [field for field in found if field.before is not None or history.schema is not None]
+    elif history.kept is not None:
         # What was so when all was well is not what broke it.
         fresh = {field.path for field in _spec_alone(diff_objects(history.kept, history.obj))}
         found = [field for field in found if any(_overlap(field.path, one) for one in fresh)]
@@ -107,7 +112,7 @@ def _past_helm(history: WorkloadHistory) -> Iterator[Change]:
 
 def _by_hand(history: WorkloadHistory) -> Iterator[Change]:
     """What was changed of a workload that no release declares, beside its template: against the last good snapshot."""
-    if history.declared is not None or history.kept is None:
+    if history.declared is not None or history.kept is None or history.maker is not None:
         return
     snapshot = msg("snapshot {snapshot}", snapshot=history.kept_as)
     live, kept = _without_template(history.obj), _without_template(history.kept)
@@ -144,15 +149,18 @@ def _authored(history: WorkloadHistory, fields: Iterable[FieldChange], source: M
             at=at,
             actor=manager,
             source="managedfields",
-            target=_itself(history),
+            target=_to_act_on(history),
             mechanism=_mechanism(history),
-            touches=(history.ref,),
+            touches=(ObjectRef.of(history.subject),),
             fields=tuple(changed),
             generation=_brought(history, changed),
             before=source,
             by_hand=True,
             summary=msg(
-                "{manager} changed {fields} of {object}", manager=manager or "?", fields=names, object=str(history.ref)
+                "{manager} changed {fields} of {object}",
+                manager=manager or "?",
+                fields=names,
+                object=str(ObjectRef.of(history.subject)),
             ),
         )
 
@@ -269,7 +277,8 @@ async def _by_releases(history: WorkloadHistory, namespace: Namespace) -> list[C
 async def _of_release(
     history: WorkloadHistory, release: ReleaseHistory, read: set[tuple[str, str]], own: bool
 ) -> list[Change]:
-    mine = (history.key[1], history.key[2])
+    subject = ObjectRef.of(history.subject)
+    mine = (subject.kind, subject.name)
     keys = {mine, *read} if own else set(read)
     records = await release.every()
     found: list[Change] = []
@@ -296,9 +305,10 @@ async def _of_release(
                     ),
                 )
             )
-            ref = history.ref if key == mine else _ref(one or other or {}, history.key[0])
+            ref = subject if key == mine else _ref(one or other or {}, history.key[0])
             touches.append(ref)
-            fields += [f if key == mine else msgspec.structs.replace(f, path=f"{ref} {f.path}") for f in changed]
+            itself = key == mine and history.maker is None
+            fields += [f if itself else msgspec.structs.replace(f, path=f"{ref} {f.path}") for f in changed]
         if touches:
             found.append(
                 _release_change(
@@ -324,6 +334,8 @@ def _release_change(
     if own and content is not None:
         template = plain_template((content.get("spec") or {}).get("template") or {})
     generation = next((g.name for g in reversed(history.generations) if template and covers(g.template, template)), "")
+    if history.maker is not None:
+        generation = _made_after(history, after.at)
     image = next((f for f in fields if f.path.endswith(".image") and f.after is not None), None)
     what = after.chart if image is None else f"{after.chart}, {image.after}"
     return Change(
@@ -336,7 +348,7 @@ def _release_change(
         fields=tuple(fields),
         revision=after.revision,
         previous=previous,
-        generation=generation if history.ref in touches else "",
+        generation=generation if ObjectRef.of(history.subject) in touches else "",
         before=msg("revision {number} of {release}", number=previous, release=str(release.target))
         if previous
         else None,
@@ -351,6 +363,15 @@ def _release_change(
     )
 
 
+def _made_after(history: WorkloadHistory, at: datetime | None) -> str:
+    """The template that an operator made when a release changed what it makes it from: it follows within moments."""
+    if at is None:
+        return ""
+    return next(
+        (one.name for one in history.generations if one.created and at - SKEW <= one.created <= at + FOLLOWED), ""
+    )
+
+
 def short(path: str) -> str:
     """A field as people say it: without what all paths of templates begin with."""
     return path.removeprefix("spec.template.spec.").removeprefix("spec.template.").removeprefix("spec.")
@@ -360,7 +381,16 @@ def _itself(history: WorkloadHistory) -> Target:
     return Target(history.key[1].lower(), history.key[2], history.key[0], history.cluster)
 
 
+def _to_act_on(history: WorkloadHistory) -> Target:
+    """What takes a change back that was made by hand: of what an operator makes it from, the release that has that."""
+    if history.maker is not None and history.release is not None:
+        return history.release.target
+    return _itself(history)
+
+
 def _mechanism(history: WorkloadHistory) -> str:
+    if history.maker is not None and history.release is not None:
+        return "helm"
     kind = history.key[1].lower()
     if history.owner.kind not in ("none", "helm"):
         return ""

@@ -10,11 +10,13 @@ from typing import Any
 import msgspec
 
 from backout.changes.authors import Author, authors
-from backout.cluster.port import Object
+from backout.cluster.port import Object, find
 from backout.diagnosis.evidence.collect import PodMark, State, WorkloadKey
 from backout.diagnosis.evidence.events import Events
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.diagnosis.evidence.releases import ReleaseHistory, Version
+from backout.errors import AccessDenied, ServerError
+from backout.kube.definitions import schema_of
 from backout.kube.names import HELM_RELEASE, REVISION_NUMBER
 from backout.kube.projections import ContainerStatus, Pod
 from backout.kube.templates import digest_of, plain_template
@@ -58,11 +60,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkloadHistory(msgspec.Struct, kw_only=True):
-    """One workload with its past, as read at one time."""
+    """One workload with its past, as read at one time.
+
+    ``maker``: the custom resource that an operator makes it from, where a release has that; ``schema``: of its version.
+    """
 
     key: WorkloadKey
     obj: Object
     owner: Owner
+    maker: Object | None = None
+    schema: dict[str, Any] | None = None
     cluster: str = ""
     generations: tuple[Generation, ...] = ()
     marks: tuple[PodMark, ...] = ()
@@ -77,6 +84,11 @@ class WorkloadHistory(msgspec.Struct, kw_only=True):
     def ref(self) -> ObjectRef:
         """The workload."""
         return ObjectRef.of(self.obj)
+
+    @property
+    def subject(self) -> Object:
+        """What people change: the workload itself, or what its operator makes it from."""
+        return self.maker or self.obj
 
     @property
     def created(self) -> datetime | None:
@@ -99,7 +111,7 @@ class WorkloadHistory(msgspec.Struct, kw_only=True):
 
     @property
     def declared(self) -> Version | None:
-        """What the release says that the workload is, in the revision that is in force."""
+        """What the release says of the workload, or of what it is made from, in the revision that is in force."""
         if self.release is None:
             return None
         number = self.release.in_force.revision
@@ -144,6 +156,7 @@ async def read_history(namespace: Namespace, state: State, key: WorkloadKey, own
     if obj is None:
         return None
     uid = obj["metadata"].get("uid", "")
+    maker = await _maker(namespace, owner)
     generations = tuple(sorted(await _generations(namespace, key, uid), key=lambda one: one.order))
     names = {one.name for one in generations} if key[1] == "Deployment" else {key[2]}
     baseline = await namespace.baseline()
@@ -151,6 +164,8 @@ async def read_history(namespace: Namespace, state: State, key: WorkloadKey, own
         key=key,
         obj=obj,
         owner=owner,
+        maker=maker,
+        schema=await schema_of(namespace.cluster, maker) if maker is not None else None,
         cluster=namespace.cluster.name,
         generations=generations,
         marks=tuple(m for m in state.marks if m.namespace == key[0] and m.owner in names and _made(key, m.owner_kind)),
@@ -164,7 +179,7 @@ async def read_history(namespace: Namespace, state: State, key: WorkloadKey, own
         ),
         kept=baseline.kept(ObjectRef("apps/v1", key[1], key[2], key[0])),
         kept_as=baseline.good.short if baseline.good else "",
-        authors=authors(obj),
+        authors=authors(maker or obj),
     )
     name = (obj["metadata"].get("annotations") or {}).get(HELM_RELEASE, "")
     release = (await namespace.releases()).get(name) if name and owner.kind in ("helm", "flux", "none") else None
@@ -172,8 +187,20 @@ async def read_history(namespace: Namespace, state: State, key: WorkloadKey, own
         release = (await namespace.releases()).get(owner.target.name)
     if release is not None:
         history.release = release
-        history.versions = tuple(await release.versions(key[1], key[2]))
+        subject = ObjectRef.of(history.subject)
+        history.versions = tuple(await release.versions(subject.kind, subject.name))
     return history
+
+
+async def _maker(namespace: Namespace, owner: Owner) -> Object | None:
+    if owner.kind != "operator" or owner.ref is None or owner.target is None or owner.target.kind != "helm":
+        return None
+    ref = owner.ref
+    stub = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": {"name": ref.name, "namespace": ref.namespace}}
+    try:
+        return {**stub, **(await find(namespace.cluster, msgspec.structs.replace(ref, uid="")) or {})}
+    except (AccessDenied, ServerError):
+        return stub
 
 
 def _made(key: WorkloadKey, kind: str) -> bool:
