@@ -13,7 +13,7 @@ from backout.helm.manifest import digest
 from backout.helm.payload import Hook, Info, Release
 from backout.helm.records import Record
 from backout.helm.workloads import workloads
-from backout.mechanisms.common.evidence import Evidence, Generation, Seen, SeenPod
+from backout.mechanisms.common.evidence import Evidence, Generation, LivePod, LiveWorkload
 from backout.mechanisms.helm.judgement import Facts, Judged, judge
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -88,19 +88,19 @@ def fact(
     )
 
 
-def judged(facts: list[Facts], seen: Seen | None = None) -> list[Judged]:
+def judged(facts: list[Facts], seen: LiveWorkload | None = None) -> list[Judged]:
     linked = [msgspec.structs.replace(one, ended=following.started) for one, following in itertools.pairwise(facts)]
     evidence = Evidence(workloads={(seen.kind, NS, "web"): seen} if seen else {})
     return judge([*linked, facts[-1]], evidence)
 
 
-def goodness(facts: list[Facts], seen: Seen | None = None) -> str:
+def goodness(facts: list[Facts], seen: LiveWorkload | None = None) -> str:
     """One letter for each revision: g, b or u."""
     return "".join(verdict.goodness[0] for verdict in judged(facts, seen))
 
 
-def pod(name: str, generation: str, *, steady: bool = True, failing: str = "", at: float = 0) -> SeenPod:
-    return SeenPod(
+def pod(name: str, generation: str, *, steady: bool = True, failing: str = "", at: float = 0) -> LivePod:
+    return LivePod(
         name=name,
         generation=generation,
         created=minutes(at),
@@ -115,10 +115,10 @@ def generation(name: str, image: str, order: int, *, at: float, ready: int = 0, 
 
 
 def statefulset(
-    generations: list[Generation], pods: list[SeenPod], *, current: str, update: str, ordered: bool = True
-) -> Seen:
+    generations: list[Generation], pods: list[LivePod], *, current: str, update: str, ordered: bool = True
+) -> LiveWorkload:
     newest = next(g for g in generations if g.name == update)
-    return Seen(
+    return LiveWorkload(
         kind="StatefulSet",
         name="web",
         created=minutes(0),
@@ -135,13 +135,13 @@ def statefulset(
 
 def deployment(
     generations: list[Generation],
-    pods: list[SeenPod],
+    pods: list[LivePod],
     *,
     recreate: bool = False,
     unavailable_since: datetime | None = None,
-) -> Seen:
+) -> LiveWorkload:
     newest = max(generations, key=lambda g: g.order)
-    return Seen(
+    return LiveWorkload(
         kind="Deployment",
         name="web",
         created=minutes(0),

@@ -11,7 +11,7 @@ from helm_histories import NS, fact, manifest, minutes
 
 from backout.helm.customs import CustomResource, custom_resources
 from backout.kube.custom_status import CustomHealth, CustomState
-from backout.mechanisms.common.evidence import Evidence, Generation, Seen, SeenPod
+from backout.mechanisms.common.evidence import Evidence, Generation, LivePod, LiveWorkload
 from backout.mechanisms.common.findings import Span, Verdicts
 from backout.mechanisms.helm.children import Child, Custom, custom_findings
 from backout.mechanisms.helm.judgement import judge
@@ -26,15 +26,17 @@ def described(image: str) -> CustomResource:
     )
 
 
-def pod(generation: str, *, failing: str = "", ready: float | None = None) -> SeenPod:
+def pod(generation: str, *, failing: str = "", ready: float | None = None) -> LivePod:
     since = minutes(ready) if ready is not None else None
-    return SeenPod(
+    return LivePod(
         name=f"pod-{generation}", generation=generation, steady=not failing, failing=failing, ready_since=since
     )
 
 
-def seen(*generations: tuple[str, float], pods: tuple[SeenPod, ...] = (), current: str = "", update: str = "") -> Seen:
-    return Seen(
+def seen(
+    *generations: tuple[str, float], pods: tuple[LivePod, ...] = (), current: str = "", update: str = ""
+) -> LiveWorkload:
+    return LiveWorkload(
         kind="StatefulSet",
         name="prometheus-main",
         pods=pods,
@@ -47,7 +49,7 @@ def seen(*generations: tuple[str, float], pods: tuple[SeenPod, ...] = (), curren
     )
 
 
-def found(live: Seen, health: CustomHealth = READY, *images: str, created: float = 0) -> Verdicts:
+def found(live: LiveWorkload, health: CustomHealth = READY, *images: str, created: float = 0) -> Verdicts:
     versions = [described(image) for image in images]
     spans = [Span(number=n, started=minutes(10 * n), ended=None) for n in range(1, len(images) + 1)]
     custom = Custom(resource=versions[-1], children=(CHILD,), health=health, created=minutes(created))
@@ -115,13 +117,13 @@ def test_a_release_whose_resource_fails_is_bad_and_the_one_before_good_with_what
     live = seen(("a", 1), ("b", 2), pods=(pod("b", failing="CrashLoopBackOff"),), current="a", update="b")
     web = ("Deployment", NS, "web")
     template = facts[0].workloads[0].template
-    serving = Seen(
+    serving = LiveWorkload(
         kind="Deployment",
         name="web",
         template=template,
         at=minutes(60),
         generations=(Generation(name="r", template=template, order=1, created=minutes(1), ready=1),),
-        pods=(SeenPod(name="web-1", generation="r", created=minutes(1), steady=True, ready_since=minutes(2)),),
+        pods=(LivePod(name="web-1", generation="r", created=minutes(1), steady=True, ready_since=minutes(2)),),
     )
     evidence = Evidence(workloads={CHILD.id: live, web: serving})
     verdicts = judge(facts, evidence, {custom.resource.id: custom})

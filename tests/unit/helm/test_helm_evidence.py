@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helm_fakes import Shelf
 
-from backout.mechanisms.common.evidence import Seen, gather
+from backout.mechanisms.common.evidence import LiveWorkload, gather
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 BEFORE = "2026-11-22T11:00:00Z"
@@ -28,7 +28,7 @@ def pod(name: str, *, phase: str = "Running", ready: bool = True, reason: str = 
     return owned("Pod", name, "ReplicaSet", "web-a", "web-a", status=status)
 
 
-def seen(*pods: dict[str, Any]) -> Seen:
+def seen(*pods: dict[str, Any]) -> LiveWorkload:
     template = {"spec": {"containers": [{"name": "app", "image": "app:1"}]}}
     spec = {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template}
     meta = {"name": "web", "namespace": "shop", "uid": "web", "creationTimestamp": BEFORE}

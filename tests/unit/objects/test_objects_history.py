@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from backout import errors
-from backout.mechanisms.objects.history import ABSENT, Past, Seen, holds, ref_of, resource_of, revisions
+from backout.mechanisms.objects.history import (
+    ABSENT,
+    ContentRevision,
+    ObjectHistory,
+    holds,
+    ref_of,
+    resource_of,
+    revisions,
+)
 from backout.mechanisms.objects.preview import between
 from backout.model.revision import Revision
 from backout.model.scope import ClusterIdentity
@@ -37,12 +45,12 @@ def content(**data: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web", "namespace": "x"}, "data": data}
 
 
-def past(number: int, digest: str, *snapshots: Snapshot, **data: str) -> Past:
-    return Past(number=number, digest=digest, content=content(**data), snapshots=snapshots, created=AT)
+def past(number: int, digest: str, *snapshots: Snapshot, **data: str) -> ContentRevision:
+    return ContentRevision(number=number, digest=digest, content=content(**data), snapshots=snapshots, created=AT)
 
 
-def seen(*entries: Past, good: set[str], repository: str = "r") -> Seen:
-    return Seen(
+def seen(*entries: ContentRevision, good: set[str], repository: str = "r") -> ObjectHistory:
+    return ObjectHistory(
         ref=REF, resource=resource_of(REF), live=None, past=entries, good=frozenset(good), repository=repository
     )
 
@@ -104,7 +112,7 @@ def test_an_archive_from_elsewhere_makes_nothing_good_and_gives_no_tags() -> Non
 
 
 def test_what_is_gone_is_a_revision_of_its_own() -> None:
-    gone = Past(number=2, digest=ABSENT, content=None)
+    gone = ContentRevision(number=2, digest=ABSENT, content=None)
     found = revisions(seen(past(1, "a", snapshot("1"), v="1"), gone, good={"a"}))
     assert (found[1].digest, found[1].status, found[1].current) == ("absent", "missing", True)
     assert choose(TARGET, found).revision.number == 1
@@ -120,9 +128,9 @@ def test_without_snapshots_nothing_is_known() -> None:
 def test_a_content_is_found_by_number_and_by_digest() -> None:
     one, two = past(1, "a", v="1"), past(3, "a", v="1")
     state = seen(one, past(2, "b", v="2"), two, good=set())
-    assert state.past_of(Revision(number=1, digest="a")) is one
-    assert state.past_of(Revision(number=7, digest="a")) is two
-    assert state.past_of(Revision(number=1, digest="z")) is None
+    assert state.find(Revision(number=1, digest="a")) is one
+    assert state.find(Revision(number=7, digest="a")) is two
+    assert state.find(Revision(number=1, digest="z")) is None
 
 
 def test_addresses_that_the_cluster_gave_do_not_count() -> None:
@@ -151,10 +159,10 @@ def test_a_change_is_told_in_lines_and_secrets_are_not() -> None:
     assert "+b: 3" in by_path["data.v"].lines
     ref = ObjectRef("v1", "Secret", "web", "x")
     secret = [
-        Past(number=n, digest=str(n), content={**content(p=value), "kind": "Secret"})
+        ContentRevision(number=n, digest=str(n), content={**content(p=value), "kind": "Secret"})
         for n, value in enumerate(("aHVudGVyMg==", "aHVudGVyMw=="))
     ]
-    state = Seen(ref=ref, resource=resource_of(ref), live=None, past=tuple(secret), good=frozenset())
+    state = ObjectHistory(ref=ref, resource=resource_of(ref), live=None, past=tuple(secret), good=frozenset())
     field = between(state, *secret).fields[0]
     assert field.secret
     assert "aHVudGVy" not in repr(field)

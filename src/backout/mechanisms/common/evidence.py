@@ -26,7 +26,7 @@ WorkloadId = tuple[str, str, str]
 _T = TypeVar("_T")
 
 
-class SeenPod(msgspec.Struct, frozen=True, kw_only=True):
+class LivePod(msgspec.Struct, frozen=True, kw_only=True):
     """One pod: ``steady`` when it is ready and did not crash lately, ``failing`` with the reason when it does."""
 
     name: str
@@ -47,7 +47,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     ready: int = 0
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class LiveWorkload(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one live workload."""
 
     kind: str
@@ -55,7 +55,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     created: datetime | None = None
     template: dict[str, Any] = {}
     generations: tuple[Generation, ...] = ()
-    pods: tuple[SeenPod, ...] = ()
+    pods: tuple[LivePod, ...] = ()
     current_revision: str = ""
     update_revision: str = ""
     ordered: bool = False
@@ -73,7 +73,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Live workloads by id, and what could not be read."""
 
-    workloads: dict[WorkloadId, Seen] = {}
+    workloads: dict[WorkloadId, LiveWorkload] = {}
     blind: tuple[Message, ...] = ()
 
 
@@ -84,7 +84,7 @@ FEW = 12
 async def gather(cluster: ClusterReader, wanted: Iterable[WorkloadId], now: datetime) -> Evidence:
     """Reads the workloads in ``wanted`` with their generations and pods: a few lists for each namespace."""
     ids = set(wanted)
-    seen: dict[WorkloadId, Seen] = {}
+    seen: dict[WorkloadId, LiveWorkload] = {}
     blind: list[Message] = []
     for namespace in sorted({namespace for _, namespace, _ in ids}):
         found = await _read(cluster, namespace, {entry for entry in ids if entry[1] == namespace}, blind)
@@ -161,10 +161,10 @@ def _seen(
     revisions: dict[str, list[ControllerRevision]],
     pods: dict[str, list[Pod]],
     now: datetime,
-) -> Seen:
+) -> LiveWorkload:
     uid = item.metadata.uid
     generations: list[Generation] = []
-    found: list[SeenPod] = []
+    found: list[LivePod] = []
     if kind == "Deployment":
         for owned in replicasets.get(uid, []):
             name = owned.metadata.name
@@ -197,7 +197,7 @@ def _seen(
             found += _judged([pod], name, now)
     available = next((c for c in item.status.conditions if c.type == "Available" and c.status == "False"), None)
     strategy = item.spec.strategy or item.spec.update_strategy
-    return Seen(
+    return LiveWorkload(
         kind=kind,
         name=item.metadata.name,
         created=item.metadata.creation_timestamp,
@@ -214,13 +214,13 @@ def _seen(
     )
 
 
-def _judged(pods: Iterable[Pod], generation: str, now: datetime) -> Iterator[SeenPod]:
+def _judged(pods: Iterable[Pod], generation: str, now: datetime) -> Iterator[LivePod]:
     """Those that speak for or against their template: a finished pod (evicted, preempted) does neither."""
     for pod in pods:
         found = health(pod, now)
         if found.state is PodState.FINISHED:
             continue
-        yield SeenPod(
+        yield LivePod(
             name=pod.metadata.name,
             generation=generation,
             created=pod.metadata.creation_timestamp,

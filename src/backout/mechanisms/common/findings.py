@@ -21,7 +21,7 @@ import msgspec
 
 from backout.helm.workloads import Workload
 from backout.kube.templates import best_match
-from backout.mechanisms.common.evidence import Generation, Seen, SeenPod
+from backout.mechanisms.common.evidence import Generation, LivePod, LiveWorkload
 from backout.model.message import Message, msg
 
 AT_ONCE = timedelta(seconds=60)
@@ -47,7 +47,7 @@ Versions = Sequence[Workload | None]
 Verdicts = dict[tuple[int, str], Finding]
 
 
-def findings(seen: Seen, versions: Versions, spans: Sequence[Span]) -> Verdicts:
+def findings(seen: LiveWorkload, versions: Versions, spans: Sequence[Span]) -> Verdicts:
     """Findings by (revision, key of the workload in it); what is not there is not known."""
     case = _Case(seen, versions, spans)
     # Later rules only fill what the stronger ones left open.
@@ -62,7 +62,7 @@ def findings(seen: Seen, versions: Versions, spans: Sequence[Span]) -> Verdicts:
 
 
 class _Case:
-    def __init__(self, seen: Seen, versions: Versions, spans: Sequence[Span]) -> None:
+    def __init__(self, seen: LiveWorkload, versions: Versions, spans: Sequence[Span]) -> None:
         self.seen, self.versions, self.spans = seen, versions, spans
         self.verdicts: Verdicts = {}
         templates = {w.template_digest: w.template for w in versions if w is not None}
@@ -209,7 +209,7 @@ class _Case:
         newest = max(self.seen.generations, key=lambda generation: generation.order, default=None)
         return newest is not None and newest.name == name
 
-    def _is_fresh(self, pod: SeenPod) -> bool:
+    def _is_fresh(self, pod: LivePod) -> bool:
         """True for a pod of the template that is wanted now, born in the newest revision."""
         began = self.spans[-1].started if self.spans else None
         older = began is not None and pod.created is not None and pod.created < began

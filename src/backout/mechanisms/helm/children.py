@@ -19,7 +19,7 @@ from backout.errors import AccessDenied, NotFoundError, ServerError
 from backout.helm.customs import CustomId, CustomResource
 from backout.kube.custom_status import CustomHealth, CustomState, custom_health
 from backout.kube.projections import AnnotatedMeta
-from backout.mechanisms.common.evidence import Evidence, Seen, SeenPod, WorkloadId, gather
+from backout.mechanisms.common.evidence import Evidence, LivePod, LiveWorkload, WorkloadId, gather
 from backout.mechanisms.common.findings import Finding, Span, Verdicts
 from backout.model.message import msg
 
@@ -170,11 +170,11 @@ def custom_findings(
 
 
 def _of_child(
-    label: str, seen: Seen, versions: Sequence[CustomResource | None], spans: Sequence[Span]
+    label: str, seen: LiveWorkload, versions: Sequence[CustomResource | None], spans: Sequence[Span]
 ) -> Iterable[tuple[str, Finding]]:
     keys = {g.name: key for g in seen.generations if (key := _key_at(g.created, versions, spans)) is not None}
-    failing: dict[str, list[SeenPod]] = {}
-    steady: dict[str, list[SeenPod]] = {}
+    failing: dict[str, list[LivePod]] = {}
+    steady: dict[str, list[LivePod]] = {}
     for pod in seen.pods:
         key = keys.get(pod.generation)
         if key is None:

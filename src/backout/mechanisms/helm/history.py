@@ -22,8 +22,8 @@ from backout.helm.workloads import workloads
 from backout.mechanisms.common.evidence import Evidence, gather
 from backout.mechanisms.helm.children import Custom, read_customs
 from backout.mechanisms.helm.judgement import Facts, Judged, judge
-from backout.mechanisms.helm.past import Past, past_of
 from backout.mechanisms.helm.settled import drifted, unsettled
+from backout.mechanisms.helm.snapshots import SnapshotRecords, records_in_snapshots
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.target import Target
@@ -41,7 +41,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Judged, ...]
     unsettled: tuple[Message, ...] = ()
     """Why the cluster is not at the newest revision, although that is the current one."""
-    past: Past = Past()
+    kept: SnapshotRecords = SnapshotRecords()
     customs: dict[CustomId, Custom] = {}
     """What is live of its custom resources of which something was made."""
     now: datetime
@@ -77,10 +77,10 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
             _revision(facts, verdict, facts.record.revision == head, self.unsettled)
             for facts, verdict in zip(self.facts, self.verdicts, strict=True)
         ]
-        found = [msgspec.structs.replace(r, names=self.past.names.get(r.number, ())) for r in found]
+        found = [msgspec.structs.replace(r, names=self.kept.names.get(r.number, ())) for r in found]
         oldest = found[0]
-        if self.past.blind is not None and oldest.number > 1:
-            note = msg("Revisions before it were pruned from Helm's history. {why}", why=self.past.blind)
+        if self.kept.blind is not None and oldest.number > 1:
+            note = msg("Revisions before it were pruned from Helm's history. {why}", why=self.kept.blind)
             found[0] = msgspec.structs.replace(oldest, reasons=(*oldest.reasons, note))
         return found
 
@@ -92,14 +92,14 @@ async def read_history(cluster: ClusterReader, records: Records, release: str) -
         ReleaseNotFound: the namespace holds no record of it.
     """
     listed = await records.history(release)
-    past, now = await asyncio.gather(past_of(records, release, listed), cluster.server_time())
-    every = sorted([*past.records, *listed], key=lambda record: record.revision)
+    kept, now = await asyncio.gather(records_in_snapshots(records, release, listed), cluster.server_time())
+    every = sorted([*kept.records, *listed], key=lambda record: record.revision)
     loaded = await records.load_all(every)
     facts = [
         _facts(record, loaded[record.revision], records.namespace) for record in every if record.revision in loaded
     ]
     facts = [
-        msgspec.structs.replace(fact, vouched=past.vouched.get(fact.record.revision)) if fact.release else fact
+        msgspec.structs.replace(fact, vouched=kept.vouched.get(fact.record.revision)) if fact.release else fact
         for fact in _with_ends(facts)
     ]
     evidence, (customs, made) = await asyncio.gather(
@@ -122,7 +122,7 @@ async def read_history(cluster: ClusterReader, records: Records, release: str) -
         verdicts=tuple(judge(facts, evidence, customs)),
         customs=customs,
         unsettled=tuple(reasons),
-        past=past,
+        kept=kept,
         now=now,
     )
 

@@ -19,7 +19,7 @@ from backout.helm.payload import Release
 from backout.helm.records import PENDING, Record
 from backout.helm.text import duration, first_line
 from backout.helm.workloads import Workload
-from backout.mechanisms.common.evidence import Evidence, Seen, WorkloadId
+from backout.mechanisms.common.evidence import Evidence, LiveWorkload, WorkloadId
 from backout.mechanisms.common.findings import Finding, Span, findings
 from backout.mechanisms.helm.children import Custom, custom_findings
 from backout.model.message import Message, msg
@@ -96,7 +96,7 @@ def _one(
     is_head: bool,
     head: dict[WorkloadId, str],
     found: dict[WorkloadId, dict[tuple[int, str], Finding]],
-    live: dict[WorkloadId, Seen],
+    live: dict[WorkloadId, LiveWorkload],
 ) -> Judged:
     if facts.release is None:
         return Judged(

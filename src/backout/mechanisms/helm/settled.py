@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from backout.kube.templates import best_match, fits
-from backout.mechanisms.common.evidence import Evidence, Seen
+from backout.mechanisms.common.evidence import Evidence, LiveWorkload
 from backout.mechanisms.helm.judgement import Facts
 from backout.model.message import Message, msg
 
@@ -54,5 +54,5 @@ def unsettled(facts: Sequence[Facts], evidence: Evidence) -> list[Message]:
     return found
 
 
-def _newest(seen: Seen) -> datetime | None:
+def _newest(seen: LiveWorkload) -> datetime | None:
     return max((g.created for g in seen.generations if g.created), default=None)

@@ -9,8 +9,8 @@ from backout.cluster.port import PODS, Object
 from backout.kube.resources import OBJECT_RESOURCES, WORKLOAD_RESOURCES
 from backout.kube.workloads import desired
 from backout.mechanisms.common.steps import writing as changing
-from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.helm import consequence
+from backout.mechanisms.objects.needs import Need
 from backout.mechanisms.objects.planning import Planned, writing
 from backout.model.message import Message, msg
 from backout.model.part import Access, Risk, Step
@@ -24,21 +24,21 @@ def risks(planned: Planned) -> list[Risk]:
     """In the order of their weight."""
     found: list[Risk] = []
     ref = str(planned.seen.ref)
-    scaled = [care for care in planned.cares if care.what == "scale"]
-    restarted = [care for care in planned.cares if care.what == "restart"]
+    scaled = [need for need in planned.needs if need.what == "scale"]
+    restarted = [need for need in planned.needs if need.what == "restart"]
     if planned.anew:
         found.append(_recreate(planned, scaled))
     if restarted:
-        names = ", ".join(str(care.ref) for care in restarted)
+        names = ", ".join(str(need.ref) for need in restarted)
         found.append(_risk("restart", msg("{readers} must be restarted to read {ref}.", readers=names, ref=ref)))
-    alone = [care for care in restarted if _interrupts(care.workload.obj)]
+    alone = [need for need in restarted if _interrupts(need.workload.obj)]
     if alone:
         found.append(
             _risk(
                 "interruption",
                 msg(
                     "{readers} can't be restarted without an interruption: one pod, or strategy Recreate.",
-                    readers=", ".join(str(care.ref) for care in alone),
+                    readers=", ".join(str(need.ref) for need in alone),
                 ),
             )
         )
@@ -82,7 +82,7 @@ def risks(planned: Planned) -> list[Risk]:
     return found
 
 
-def _recreate(planned: Planned, scaled: Sequence[Care]) -> Risk:
+def _recreate(planned: Planned, scaled: Sequence[Need]) -> Risk:
     ref = str(planned.seen.ref)
     message = msg("{ref} can't be changed, only deleted and created anew.", ref=ref)
     if scaled:
@@ -90,7 +90,7 @@ def _recreate(planned: Planned, scaled: Sequence[Care]) -> Risk:
             "{ref} can't be changed, only deleted and created anew. Nodes keep the old content while pods use it, so "
             "all pods of {readers} end first: an interruption.",
             ref=ref,
-            readers=", ".join(str(care.ref) for care in scaled),
+            readers=", ".join(str(need.ref) for need in scaled),
         )
     elif planned.seen.ref.kind == "Service":
         message = msg("{ref} can't be changed, only deleted and created anew: it may get other addresses.", ref=ref)
@@ -102,7 +102,7 @@ def _interrupts(obj: Object) -> bool:
     return recreates or (desired(obj) == 1 and obj["kind"] != "Deployment")
 
 
-def _scaling(planned: Planned, scaled: Sequence[Care]) -> Iterable[Message]:
+def _scaling(planned: Planned, scaled: Sequence[Need]) -> Iterable[Message]:
     for growth in planned.ring.growth:
         yield msg(
             "statefulset/{name} grows from {now} to {wanted} pods first: the hashring of that time names them. "

@@ -10,8 +10,8 @@ from typing import Any
 from backout.cluster.port import Object
 from backout.kube.consumers import Consumer
 from backout.mechanisms.common.steps import params_of
-from backout.mechanisms.objects.care import Care
-from backout.mechanisms.objects.history import Past, Seen
+from backout.mechanisms.objects.history import ContentRevision, ObjectHistory
+from backout.mechanisms.objects.needs import Need
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.objects.steps import acting
 from backout.model.message import msg
@@ -31,11 +31,11 @@ def after(planned: Planned, target: Target) -> list[Check]:
         target,
         other_ports=content.keep_node_ports or content.new_addresses,
     )
-    readers = _readers(planned.seen, acting(planned.cares), target)
+    readers = _readers(planned.seen, acting(planned.needs), target)
     return [restored, *readers, *_reached(planned.past.content or {}, target)]
 
 
-def present(seen: Seen, cares: Sequence[Care], target: Target) -> list[Check]:
+def present(seen: ObjectHistory, needs: Sequence[Need], target: Target) -> list[Check]:
     """Of the object as it is now, whatever was put back when."""
     content = seen.current.content
     exists = Check(
@@ -46,11 +46,17 @@ def present(seen: Seen, cares: Sequence[Care], target: Target) -> list[Check]:
     first = exists
     if seen.current.address:
         first = _restored(seen, seen.current, seen.current.address, seen.repository, target)
-    return [first, *_readers(seen, [care for care in cares if care.what != "none"], target), *_reached(content, target)]
+    return [first, *_readers(seen, [need for need in needs if need.what != "none"], target), *_reached(content, target)]
 
 
 def _restored(
-    seen: Seen, past: Past, address: str, repository: str, target: Target, *, other_ports: bool = False
+    seen: ObjectHistory,
+    past: ContentRevision,
+    address: str,
+    repository: str,
+    target: Target,
+    *,
+    other_ports: bool = False,
 ) -> Check:
     return Check(
         code="object-restored",
@@ -65,13 +71,13 @@ def _restored(
     )
 
 
-def _readers(seen: Seen, cares: Sequence[Care], target: Target) -> list[Check]:
+def _readers(seen: ObjectHistory, needs: Sequence[Need], target: Target) -> list[Check]:
     base, found = params_of(seen.ref), []
     hot = [
-        {"workload": str(care.ref), "container": container}
-        for care in cares
-        if care.what == "reload"
-        for container in care.containers
+        {"workload": str(need.ref), "container": container}
+        for need in needs
+        if need.what == "reload"
+        for container in need.containers
     ]
     if hot:
         found.append(
@@ -83,11 +89,11 @@ def _readers(seen: Seen, cares: Sequence[Care], target: Target) -> list[Check]:
             )
         )
     rings = [
-        {"workload": str(care.ref), "container": container}
-        for care in cares
-        if care.what == "reload"
-        for container in care.containers
-        if _receives(care, container)
+        {"workload": str(need.ref), "container": container}
+        for need in needs
+        if need.what == "reload"
+        for container in need.containers
+        if _receives(need, container)
     ]
     if rings:
         found.append(
@@ -100,9 +106,9 @@ def _readers(seen: Seen, cares: Sequence[Care], target: Target) -> list[Check]:
         )
     stored = [
         {"workload": str(reader.workload), "container": reader.container}
-        for care in cares
-        for reader in care.workload.readers
-        if _stores(care, reader)
+        for need in needs
+        for reader in need.workload.readers
+        if _stores(need, reader)
     ]
     if stored:
         found.append(
@@ -113,8 +119,8 @@ def _readers(seen: Seen, cares: Sequence[Care], target: Target) -> list[Check]:
                 title=msg("Requests to the object storage succeed"),
             )
         )
-    for care in cares:
-        name, params = str(care.ref), params_of(care.ref)
+    for need in needs:
+        name, params = str(need.ref), params_of(need.ref)
         found.append(Check(code="workload-ready", target=target, params=params, title=msg("{ref} is ready", ref=name)))
         found.append(
             Check(
@@ -131,14 +137,14 @@ def _names(readers: Iterable[dict[str, Any]]) -> str:
     return ", ".join(dict.fromkeys(entry["workload"] for entry in readers))
 
 
-def _receives(care: Care, container: str) -> bool:
-    program = recognise(care.workload.spec, container)
+def _receives(need: Need, container: str) -> bool:
+    program = recognise(need.workload.spec, container)
     return program is not None and bool(program.hashring)
 
 
-def _stores(care: Care, reader: Consumer) -> bool:
+def _stores(need: Need, reader: Consumer) -> bool:
     """Whether that is where a program has its object storage configuration from."""
-    program = recognise(care.workload.spec, reader.container)
+    program = recognise(need.workload.spec, reader.container)
     if program is None or program.storage is None:
         return False
     where = program.storage.where

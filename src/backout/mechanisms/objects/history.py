@@ -34,7 +34,7 @@ LIVE = "live"
 _PLURALS = {"ConfigMap": "configmaps", "Secret": "secrets", "Service": "services"}
 
 
-class Past(msgspec.Struct, frozen=True, kw_only=True):
+class ContentRevision(msgspec.Struct, frozen=True, kw_only=True):
     """One content that the object had, and the snapshots in a row that hold it, oldest first. Holds secrets.
 
     ``digest`` names the content under the repository's present key; ``address`` is where it is found. ``snapshots`` are
@@ -55,24 +55,24 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.number}:{self.digest}"
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class ObjectHistory(msgspec.Struct, frozen=True, kw_only=True):
     """An object with all of its past, as read at one time. Holds secrets: never print it."""
 
     ref: ObjectRef
     resource: Resource
     live: Object | None
-    past: tuple[Past, ...]
+    past: tuple[ContentRevision, ...]
     good: frozenset[str]
     repository: str = ""
     found: str = ""
     """What `found_as` says of ``live``."""
 
     @property
-    def current(self) -> Past:
+    def current(self) -> ContentRevision:
         """What is in force."""
         return self.past[-1]
 
-    def past_of(self, revision: Revision) -> Past | None:
+    def find(self, revision: Revision) -> ContentRevision | None:
         """The revision of that number, if it still has that content; else the newest one with it."""
         same = [entry for entry in self.past if entry.digest == revision.digest]
         return next((entry for entry in same if entry.number == revision.number), same[-1] if same else None)
@@ -99,7 +99,7 @@ def resource_of(ref: ObjectRef) -> Resource:
     return INGRESSES if ref.kind == "Ingress" else Resource(ref.api_version, ref.kind, _PLURALS[ref.kind])
 
 
-async def read(cluster: ClusterReader, target: Target) -> Seen:
+async def read(cluster: ClusterReader, target: Target) -> ObjectHistory:
     """Reads the object, and its past in the configured repository.
 
     Raises:
@@ -120,7 +120,7 @@ async def read(cluster: ClusterReader, target: Target) -> Seen:
     if not past or past[-1] is not present:
         past = [*past, present]
     uid = live["metadata"]["uid"] if live is not None else ""
-    return Seen(
+    return ObjectHistory(
         ref=msgspec.structs.replace(ref, uid=uid),
         resource=resource,
         live=live,
@@ -133,7 +133,7 @@ async def read(cluster: ClusterReader, target: Target) -> Seen:
 
 async def _read(
     cluster: ClusterReader, ref: ObjectRef, resource: Resource
-) -> tuple[Object | None, list[Past], set[str], Repository | None]:
+) -> tuple[Object | None, list[ContentRevision], set[str], Repository | None]:
     async with source.opened() as repository:
         if repository is None:
             return await live_object(cluster, resource, ref), [], set(), None
@@ -141,7 +141,7 @@ async def _read(
         snapshots = await repository.snapshots(identity, ref.namespace)
         found = await entries_of(repository, list(reversed(snapshots)), ref)
         contents = await _contents(repository, found)
-    past: list[Past] = []
+    past: list[ContentRevision] = []
     good: set[str] = set()
     for snapshot, entry in found:
         digest, content = contents[entry.address]
@@ -154,7 +154,7 @@ async def _read(
             )
         else:
             past.append(
-                Past(
+                ContentRevision(
                     number=len(past) + 1,
                     digest=digest,
                     address=entry.address,
@@ -237,11 +237,11 @@ def _digest(repository: Repository, content: Object) -> str:
     return repository.address(encode({**content, "spec": kept}))
 
 
-def _present(live: Object | None, past: list[Past], repository: Repository | None) -> Past:
+def _present(live: Object | None, past: list[ContentRevision], repository: Repository | None) -> ContentRevision:
     """What is in force: the last of ``past`` itself where the cluster still holds that, else one of its own."""
     number = len(past) + 1
     if live is None:
-        return Past(number=number, digest=ABSENT, content=None)
+        return ContentRevision(number=number, digest=ABSENT, content=None)
     same = next((entry for entry in reversed(past) if holds(live, entry.content)), None)
     if same is not None and same is past[-1]:
         return same
@@ -249,7 +249,7 @@ def _present(live: Object | None, past: list[Past], repository: Repository | Non
         return msgspec.structs.replace(same, number=number, snapshots=(), created=written_at(live))
     plain = sanitise(live)
     digest = _digest(repository, plain) if repository is not None else LIVE
-    return Past(number=number, digest=digest, content=plain, created=written_at(live))
+    return ContentRevision(number=number, digest=digest, content=plain, created=written_at(live))
 
 
 def holds(live: Object, content: Object | None) -> bool:
@@ -264,7 +264,7 @@ def written_at(live: Object) -> datetime | None:
     return msgspec.convert(newest, datetime) if newest else None
 
 
-def revisions(seen: Seen, more: tuple[Message, ...] = (), *, stale: str = "") -> list[Revision]:
+def revisions(seen: ObjectHistory, more: tuple[Message, ...] = (), *, stale: str = "") -> list[Revision]:
     """All of them, oldest first; ``more`` is told of the one in force, which is not settled while readers are
     ``stale``: going to it once more restarts them."""
     found = [_revision(seen, entry, more if entry is seen.current else ()) for entry in seen.past]
@@ -276,7 +276,7 @@ def revisions(seen: Seen, more: tuple[Message, ...] = (), *, stale: str = "") ->
     return found
 
 
-def _revision(seen: Seen, entry: Past, more: tuple[Message, ...]) -> Revision:
+def _revision(seen: ObjectHistory, entry: ContentRevision, more: tuple[Message, ...]) -> Revision:
     current = entry is seen.current
     good = entry.digest in seen.good
     # The last one is told of, and it is the one that a plan writes from.
@@ -294,13 +294,13 @@ def _revision(seen: Seen, entry: Past, more: tuple[Message, ...]) -> Revision:
     )
 
 
-def _status(entry: Past, *, current: bool) -> str:
+def _status(entry: ContentRevision, *, current: bool) -> str:
     if entry.content is None:
         return "missing"
     return "in force" if current else ""
 
 
-def _reason(seen: Seen, entry: Past, *, good: bool) -> Message:
+def _reason(seen: ObjectHistory, entry: ContentRevision, *, good: bool) -> Message:
     if entry.content is None:
         return msg("It does not exist now.")
     if good:

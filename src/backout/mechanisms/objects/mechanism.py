@@ -55,10 +55,10 @@ class ObjectsMechanism:
         seen = await history.read(reader, target)
         stale = await planning.stale_readers(reader, target, seen) if seen.good else ()
         more = () if seen.good else await planning.alternatives(reader, seen)
-        revisions = tuple(history.revisions(seen, more, stale=", ".join(str(care.ref) for care in stale)))
+        revisions = tuple(history.revisions(seen, more, stale=", ".join(str(need.ref) for need in stale)))
         planned: dict[str, Planned | RefusedError] = {}
         for revision in prepare(revisions):
-            if (past := seen.past_of(revision)) is None or past.key in planned:
+            if (past := seen.find(revision)) is None or past.key in planned:
                 continue
             try:
                 planned[past.key] = await planning.work_out(reader, target, seen, past, stale)

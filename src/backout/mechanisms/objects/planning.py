@@ -17,12 +17,12 @@ from backout.kube.consumers import Consumer
 from backout.kube.find_consumers import find_consumers
 from backout.kube.sanitise import sanitise
 from backout.mechanisms.common.owned import Keeper
-from backout.mechanisms.objects import care as caring
 from backout.mechanisms.objects import hashring, steps
-from backout.mechanisms.objects.care import Care
+from backout.mechanisms.objects import needs as needing
 from backout.mechanisms.objects.hashring import Around, Ring
 from backout.mechanisms.objects.helm import HelmSays, helm_says
-from backout.mechanisms.objects.history import Past, Seen, written_at
+from backout.mechanisms.objects.history import ContentRevision, ObjectHistory, written_at
+from backout.mechanisms.objects.needs import Need
 from backout.mechanisms.objects.reload import data_of
 from backout.mechanisms.objects.steps import Content
 from backout.model.message import Message, msg
@@ -42,14 +42,14 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     ``mute``: programs must be asked afterwards, and this user may not.
     """
 
-    seen: Seen
-    past: Past
+    seen: ObjectHistory
+    past: ContentRevision
     snapshot: Snapshot
     item: RestoreItem
     content: Content
     owner: Owned
     helm: HelmSays | None
-    cares: tuple[Care, ...]
+    needs: tuple[Need, ...]
     others: tuple[Consumer, ...]
     ring: Ring
     blind: tuple[Message, ...]
@@ -64,7 +64,9 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
         return self.item.action == "recreate"
 
 
-async def work_out(cluster: ClusterReader, target: Target, seen: Seen, past: Past, stale: tuple[Care, ...]) -> Planned:
+async def work_out(
+    cluster: ClusterReader, target: Target, seen: ObjectHistory, past: ContentRevision, stale: tuple[Need, ...]
+) -> Planned:
     """The whole way back to one content; ``stale`` are the readers that `stale_readers` gave.
 
     Raises:
@@ -103,12 +105,12 @@ async def work_out(cluster: ClusterReader, target: Target, seen: Seen, past: Pas
             why=item.reason.text if item.reason else "it is left alone",
         )
     if seen.ref.kind in ("ConfigMap", "Secret"):
-        cares, others, ring, blind = await _around(cluster, target, seen, past, anew=item.action == "recreate")
+        needs, others, ring, blind = await _around(cluster, target, seen, past, anew=item.action == "recreate")
     else:
-        cares, others, ring, blind = (), (), Ring(), ()
+        needs, others, ring, blind = (), (), Ring(), ()
     content = _content(seen, past, snapshot, work)
     value, helm, mute = await asyncio.gather(
-        _restart_value(cluster), helm_says(cluster, owner, past.content), _mute(cluster, target, cares)
+        _restart_value(cluster), helm_says(cluster, owner, past.content), _mute(cluster, target, needs)
     )
     return Planned(
         seen=seen,
@@ -119,16 +121,16 @@ async def work_out(cluster: ClusterReader, target: Target, seen: Seen, past: Pas
         owner=owner,
         keeper=keeper,
         helm=helm,
-        cares=cares,
+        needs=needs,
         others=others,
         ring=ring,
         blind=blind,
         mute=mute,
-        steps=tuple(_steps(target, content, cares, ring, value)),
+        steps=tuple(_steps(target, content, needs, ring, value)),
     )
 
 
-async def stale_readers(cluster: ClusterReader, target: Target, seen: Seen) -> tuple[Care, ...]:
+async def stale_readers(cluster: ClusterReader, target: Target, seen: ObjectHistory) -> tuple[Need, ...]:
     """Readers that may still work with what the object held meanwhile, now that it is good again."""
     good = [
         s
@@ -143,16 +145,18 @@ async def stale_readers(cluster: ClusterReader, target: Target, seen: Seen) -> t
     if written is None or written <= held:
         return ()
     readers = await find_consumers(cluster, target.namespace, custom=False)
-    workloads, _ = await caring.look(cluster, readers.of(seen.ref.kind, seen.ref.name))
+    workloads, _ = await needing.look(cluster, readers.of(seen.ref.kind, seen.ref.name))
     keys = _changed(seen.live, None)
-    found = [caring.stale(workload, keys, _watches, held, written) for workload in workloads]
-    return tuple(caring.in_order([care for care in found if care], await _listed(cluster, target.namespace)))
+    found = [needing.stale(workload, keys, _watches, held, written) for workload in workloads]
+    return tuple(needing.in_order([need for need in found if need], await _listed(cluster, target.namespace)))
 
 
-async def _readers_alone(cluster: ClusterReader, target: Target, seen: Seen, cares: tuple[Care, ...]) -> Planned:
+async def _readers_alone(
+    cluster: ClusterReader, target: Target, seen: ObjectHistory, needs: tuple[Need, ...]
+) -> Planned:
     """The content is back already; who has read another one meanwhile is restarted."""
-    for care in cares:
-        _refuse_unrestartable(target, care)
+    for need in needs:
+        _refuse_unrestartable(target, need)
     past = next(other for other in reversed(seen.past) if other.digest == seen.current.digest and other.snapshots)
     content = Content(
         ref=seen.ref,
@@ -171,16 +175,16 @@ async def _readers_alone(cluster: ClusterReader, target: Target, seen: Seen, car
         owner=Owned(),
         helm=None,
         item=RestoreItem(ref=seen.ref, action="unchanged"),
-        cares=cares,
+        needs=needs,
         others=(),
         ring=Ring(),
         blind=(),
         mute=False,
-        steps=tuple(step for care in cares for step in steps.of_reader(care, target, content, value)),
+        steps=tuple(step for need in needs for step in steps.of_reader(need, target, content, value)),
     )
 
 
-def _holds_it(target: Target, past: Past) -> NothingToDo:
+def _holds_it(target: Target, past: ContentRevision) -> NothingToDo:
     return NothingToDo(
         "{target} holds the content of revision {number} already.",
         target=str(target),
@@ -189,14 +193,14 @@ def _holds_it(target: Target, past: Past) -> NothingToDo:
     )
 
 
-async def _owner(cluster: ClusterReader, seen: Seen, past: Past) -> Owned:
+async def _owner(cluster: ClusterReader, seen: ObjectHistory, past: ContentRevision) -> Owned:
     if seen.live is not None:
         return await Owners(cluster).of(seen.live)
     entry = past.entry or next((other.entry for other in reversed(seen.past) if other.entry is not None), None)
     return Owned(entry.owner, entry.owner_kind) if entry is not None else Owned()
 
 
-async def _keeper(cluster: ClusterReader, seen: Seen) -> Keeper | None:
+async def _keeper(cluster: ClusterReader, seen: ObjectHistory) -> Keeper | None:
     """The controller that would write its own state back, above a Helm release too."""
     if seen.live is None:
         return None
@@ -206,7 +210,7 @@ async def _keeper(cluster: ClusterReader, seen: Seen) -> Keeper | None:
     return Keeper(manager=manager, state=await state_of(cluster, manager)) if manager is not None else None
 
 
-async def alternatives(cluster: ClusterReader, seen: Seen) -> tuple[Message, ...]:
+async def alternatives(cluster: ClusterReader, seen: ObjectHistory) -> tuple[Message, ...]:
     """Another way back where no snapshot knows one: what the Helm release says that the object belongs to."""
     if seen.live is None:
         return ()
@@ -239,7 +243,7 @@ def _refuse_owned(target: Target, owner: Owned) -> None:
     )
 
 
-def _content(seen: Seen, past: Past, snapshot: Snapshot, work: Work) -> Content:
+def _content(seen: ObjectHistory, past: ContentRevision, snapshot: Snapshot, work: Work) -> Content:
     body, wanted = work.body or {}, past.content or {}
     ports = {port.get("nodePort") for port in (body.get("spec") or {}).get("ports") or ()}
     lost = [
@@ -263,33 +267,33 @@ def _content(seen: Seen, past: Past, snapshot: Snapshot, work: Work) -> Content:
 
 
 async def _around(
-    cluster: ClusterReader, target: Target, seen: Seen, past: Past, *, anew: bool
-) -> tuple[tuple[Care, ...], tuple[Consumer, ...], Ring, tuple[Message, ...]]:
+    cluster: ClusterReader, target: Target, seen: ObjectHistory, past: ContentRevision, *, anew: bool
+) -> tuple[tuple[Need, ...], tuple[Consumer, ...], Ring, tuple[Message, ...]]:
     readers = await find_consumers(cluster, target.namespace)
     (workloads, others), services = await asyncio.gather(
-        caring.look(cluster, readers.of(seen.ref.kind, seen.ref.name)), _listed(cluster, target.namespace)
+        needing.look(cluster, readers.of(seen.ref.kind, seen.ref.name)), _listed(cluster, target.namespace)
     )
     changed = _changed(seen.live, past.content)
     held = max((s.taken_at for s in past.snapshots if s.good and not s.imported_from), default=None)
-    cares = caring.in_order([caring.decide(w, changed, _watches, anew=anew, held=held) for w in workloads], services)
-    for care in cares:
-        _refuse_unrestartable(target, care)
-    ring = await _ring(cluster, target, past, cares, services)
-    return tuple(cares), others, ring, readers.blind
+    needs = needing.in_order([needing.decide(w, changed, _watches, anew=anew, held=held) for w in workloads], services)
+    for need in needs:
+        _refuse_unrestartable(target, need)
+    ring = await _ring(cluster, target, past, needs, services)
+    return tuple(needs), others, ring, readers.blind
 
 
-async def present_readers(cluster: ClusterReader, target: Target, seen: Seen) -> tuple[Care, ...]:
+async def present_readers(cluster: ClusterReader, target: Target, seen: ObjectHistory) -> tuple[Need, ...]:
     """Who reads the object as it is now; what each would need if all of it changed."""
     if seen.live is None or seen.ref.kind not in ("ConfigMap", "Secret"):
         return ()
     readers = await find_consumers(cluster, target.namespace, custom=False)
-    workloads, _ = await caring.look(cluster, readers.of(seen.ref.kind, seen.ref.name))
-    return tuple(caring.decide(workload, _changed(seen.live, None), _watches) for workload in workloads)
+    workloads, _ = await needing.look(cluster, readers.of(seen.ref.kind, seen.ref.name))
+    return tuple(needing.decide(workload, _changed(seen.live, None), _watches) for workload in workloads)
 
 
-async def _mute(cluster: ClusterReader, target: Target, cares: Sequence[Care]) -> bool:
+async def _mute(cluster: ClusterReader, target: Target, needs: Sequence[Need]) -> bool:
     """Whether what the programs say is needed as a proof, and can't be had."""
-    if not any(care.what == "reload" for care in cares):
+    if not any(need.what == "reload" for need in needs):
         return False
     answers = await cluster.may((Access("get", "", "pods/proxy", target.namespace),))
     return not all(answer.allowed for answer in answers)
@@ -313,11 +317,11 @@ def _changed(live: Object | None, content: Object | None) -> frozenset[str]:
     return frozenset(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
 
 
-def _refuse_unrestartable(target: Target, care: Care) -> None:
-    if care.what not in ("restart", "scale"):
+def _refuse_unrestartable(target: Target, need: Need) -> None:
+    if need.what not in ("restart", "scale"):
         return
-    spec, reader = care.workload.obj["spec"], str(care.ref)
-    if care.what == "restart" and care.workload.obj["kind"] == "Deployment" and spec.get("paused"):
+    spec, reader = need.workload.obj["spec"], str(need.ref)
+    if need.what == "restart" and need.workload.obj["kind"] == "Deployment" and spec.get("paused"):
         raise RefusedError(
             "{reader} must be restarted to read {target}, but its rollout is paused.",
             reader=reader,
@@ -326,7 +330,7 @@ def _refuse_unrestartable(target: Target, care: Care) -> None:
             namespace=target.namespace,
         )
     partition = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition")
-    if care.what == "restart" and care.workload.obj["kind"] == "StatefulSet" and partition:
+    if need.what == "restart" and need.workload.obj["kind"] == "StatefulSet" and partition:
         raise RefusedError(
             "{reader} must be restarted to read {target}, but its partition {partition} keeps the pods below that "
             "number from being replaced.",
@@ -338,9 +342,9 @@ def _refuse_unrestartable(target: Target, care: Care) -> None:
 
 
 async def _ring(
-    cluster: ClusterReader, target: Target, past: Past, cares: Sequence[Care], services: Sequence[Object]
+    cluster: ClusterReader, target: Target, past: ContentRevision, needs: Sequence[Need], services: Sequence[Object]
 ) -> Ring:
-    texts = _hashrings(past.content or {}, cares)
+    texts = _hashrings(past.content or {}, needs)
     if not texts:
         return Ring()
     try:
@@ -366,13 +370,13 @@ async def _ring(
     )
 
 
-def _hashrings(content: Object, cares: Sequence[Care]) -> list[str]:
+def _hashrings(content: Object, needs: Sequence[Need]) -> list[str]:
     """The values that receivers take for their hashring."""
     data = data_of(content)
     keys = set()
-    for care in cares:
-        for reader in care.workload.readers:
-            program = recognise(care.workload.spec, reader.container)
+    for need in needs:
+        for reader in need.workload.readers:
+            program = recognise(need.workload.spec, reader.container)
             if program is not None and program.hashring:
                 keys |= {key for key in data if reader.file(key) == program.hashring}
     return [data[key].decode("utf-8", "replace") for key in sorted(keys)]
@@ -382,13 +386,13 @@ async def _restart_value(cluster: ClusterReader) -> str:
     return (await cluster.server_time()).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _steps(target: Target, content: Content, cares: Sequence[Care], ring: Ring, value: str) -> list[Step]:
+def _steps(target: Target, content: Content, needs: Sequence[Need], ring: Ring, value: str) -> list[Step]:
     """Receivers before the ring that names them; readers of an immutable object away before it is made anew."""
     found = [steps.grow(growth, target) for growth in ring.growth]
-    found += [steps.scale_away(care, target) for care in cares if care.what == "scale"]
+    found += [steps.scale_away(need, target) for need in needs if need.what == "scale"]
     found.append(steps.restore(content, target, writing(content)))
-    for care in cares:
-        found += steps.of_reader(care, target, content, value)
+    for need in needs:
+        found += steps.of_reader(need, target, content, value)
     return found
 
 

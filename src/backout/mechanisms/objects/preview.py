@@ -11,7 +11,7 @@ from backout.cluster.port import Object
 from backout.kube.diff import diff_objects, render
 from backout.kube.names import RESTARTED_AT
 from backout.kube.workloads import desired
-from backout.mechanisms.objects.history import Past, Seen
+from backout.mechanisms.objects.history import ContentRevision, ObjectHistory
 from backout.mechanisms.objects.planning import Planned
 from backout.model.change import Changes, FieldChange, ObjectChange
 from backout.model.message import Message, msg
@@ -64,23 +64,23 @@ def _workloads(planned: Planned) -> list[ObjectChange]:
     for step in planned.steps:
         if step.action in ("objects.restart", "objects.scale"):
             found.setdefault((step.params["kind"], step.params["name"]), []).append(step)
-    cares = {(care.ref.kind, care.ref.name): care for care in planned.cares}
+    needs = {(need.ref.kind, need.ref.name): need for need in planned.needs}
     changes = []
     for key, some in found.items():
-        care = cares.get(key)
+        need = needs.get(key)
         fields, notes = [], []
         for step in some:
-            if step.action == "objects.restart" and care is not None:
+            if step.action == "objects.restart" and need is not None:
                 path = render(("spec", "template", "metadata", "annotations", RESTARTED_AT))
                 former = step.compensation.params.get("value") if step.compensation else None
                 fields.append(FieldChange(path, former, step.params["value"]))
         if any(step.params.get("until") == "gone" for step in some):
-            count = desired(care.workload.obj) if care is not None else 0
+            count = desired(need.workload.obj) if need is not None else 0
             notes.append(_there_and_back(count))
         elif some[0].action == "objects.scale":
             before = some[0].compensation.params["replicas"] if some[0].compensation else None
             fields.append(FieldChange("spec.replicas", before, some[0].params["replicas"]))
-        ref = care.ref if care is not None else _ref_of(some[0])
+        ref = need.ref if need is not None else _ref_of(some[0])
         changes.append(ObjectChange(ref=ref, action="update", fields=tuple(fields), notes=tuple(notes)))
     return changes
 
@@ -96,7 +96,7 @@ def _ref_of(step: Step) -> Any:
     return ObjectRef(str(params["api_version"]), str(params["kind"]), str(params["name"]), str(params["namespace"]))
 
 
-def between(seen: Seen, before: Past | None, after: Past) -> ObjectChange:
+def between(seen: ObjectHistory, before: ContentRevision | None, after: ContentRevision) -> ObjectChange:
     """How the content changed from one revision to another."""
     ref = msgspec.structs.replace(seen.ref, uid="")
     old = before.content if before is not None else None

@@ -12,8 +12,8 @@ from backout.mechanisms.common.owned import owner_checks, owner_risks
 from backout.mechanisms.objects import advice
 from backout.mechanisms.objects import checks as checking
 from backout.mechanisms.objects import preview as previews
-from backout.mechanisms.objects.care import Care
-from backout.mechanisms.objects.history import Seen
+from backout.mechanisms.objects.history import ObjectHistory
+from backout.mechanisms.objects.needs import Need
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.port import Draft, unprepared
 from backout.model.change import ObjectChange
@@ -30,15 +30,15 @@ class ObjectReading(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     target: Target
-    seen: Seen
+    seen: ObjectHistory
     revisions: tuple[Revision, ...]
     planned: dict[str, Planned | RefusedError]
-    present: tuple[Care, ...] | None
+    present: tuple[Need, ...] | None
 
     def between(self, earlier: Revision | None, later: Revision) -> tuple[ObjectChange, ...]:
         """How the content changed from one revision to another."""
-        after = self.seen.past_of(later) or _gone(self.target, later)
-        before = self.seen.past_of(earlier) if earlier else None
+        after = self.seen.find(later) or _gone(self.target, later)
+        before = self.seen.find(earlier) if earlier else None
         return (previews.between(self.seen, before, after),)
 
     def draft(self, revision: Revision) -> Draft:
@@ -48,7 +48,7 @@ class ObjectReading(msgspec.Struct, frozen=True, kw_only=True):
             NothingToDo: the object holds that content already.
             RefusedError: somebody else owns it, the server would not take it, or it would do harm.
         """
-        past = self.seen.past_of(revision) or _gone(self.target, revision)
+        past = self.seen.find(revision) or _gone(self.target, revision)
         planned = self.planned.get(past.key)
         if planned is None:
             raise unprepared(self.target, f"revision {revision.number}")

@@ -13,8 +13,8 @@ from backout.kube.workloads import desired, on_delete, ordered
 from backout.mechanisms.common import steps as workloads
 from backout.mechanisms.common.params import named
 from backout.mechanisms.common.steps import params_of
-from backout.mechanisms.objects.care import Care
 from backout.mechanisms.objects.hashring import Growth
+from backout.mechanisms.objects.needs import Need
 from backout.mechanisms.objects.params import (
     How,
     PutBackParams,
@@ -118,31 +118,31 @@ def grow(growth: Growth, target: Target) -> Step:
     )
 
 
-def scale_away(care: Care, target: Target) -> Step:
+def scale_away(need: Need, target: Target) -> Step:
     """Ends all pods of a reader, so that its nodes forget the old content."""
-    now = desired(care.workload.obj)
+    now = desired(need.workload.obj)
     return _scale(
-        f"scale-down-{_id(care.ref)}",
-        care.ref,
+        f"scale-down-{_id(need.ref)}",
+        need.ref,
         target,
         0,
         now,
         "gone",
-        msg("Scale {ref} from {now} to 0 pods, so that its nodes forget the old content", ref=str(care.ref), now=now),
+        msg("Scale {ref} from {now} to 0 pods, so that its nodes forget the old content", ref=str(need.ref), now=now),
     )
 
 
-def scale_back(care: Care, target: Target) -> Step:
+def scale_back(need: Need, target: Target) -> Step:
     """As many pods as before."""
-    wanted = desired(care.workload.obj)
+    wanted = desired(need.workload.obj)
     return _scale(
-        f"scale-up-{_id(care.ref)}",
-        care.ref,
+        f"scale-up-{_id(need.ref)}",
+        need.ref,
         target,
         wanted,
         0,
         "",
-        msg("Scale {ref} back to {wanted} pods", ref=str(care.ref), wanted=wanted),
+        msg("Scale {ref} back to {wanted} pods", ref=str(need.ref), wanted=wanted),
     )
 
 
@@ -164,10 +164,10 @@ def _scale(id: str, ref: ObjectRef, target: Target, to: int, back: int, until: U
     )
 
 
-def restart(care: Care, target: Target, value: str) -> list[Step]:
+def restart(need: Need, target: Target, value: str) -> list[Step]:
     """Restarts a reader by its template, and waits until it is ready."""
-    ref = care.ref
-    template = care.workload.obj["spec"]["template"]
+    ref = need.ref
+    template = need.workload.obj["spec"]["template"]
     former = ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED_AT)
 
     def params(value: str | None) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def restart(care: Care, target: Target, value: str) -> list[Step]:
             id=f"restart-{_id(ref)}",
             action="objects.restart",
             target=target,
-            title=msg("Restart {ref}: {why}", ref=str(ref), why=care.why),
+            title=msg("Restart {ref}: {why}", ref=str(ref), why=need.why),
             params=params(value),
             precondition={"uid": ref.uid},
             effect=msg("Its pods are replaced as its update strategy says."),
@@ -186,16 +186,16 @@ def restart(care: Care, target: Target, value: str) -> list[Step]:
             timeout=60.0,
         )
     ]
-    if on_delete(care.workload.obj):
+    if on_delete(need.workload.obj):
         found.append(workloads.delete_outdated(ref, target, id=f"delete-outdated-{_id(ref)}"))
-    elif ordered(care.workload.obj):
+    elif ordered(need.workload.obj):
         found.append(workloads.replace_stuck(ref, target, id=f"replace-stuck-{_id(ref)}"))
-    return [*found, ready(care, target)]
+    return [*found, ready(need, target)]
 
 
-def replace(care: Care, target: Target, content: ObjectRef, *, every: bool = False) -> Step:
+def replace(need: Need, target: Target, content: ObjectRef, *, every: bool = False) -> Step:
     """Deletes pods that fail over the old content, since their next start may be minutes away; or all of them."""
-    ref = care.ref
+    ref = need.ref
     title = (
         msg("Delete the pods of {ref}, so that its nodes forget the old content", ref=str(ref))
         if every
@@ -212,14 +212,14 @@ def replace(care: Care, target: Target, content: ObjectRef, *, every: bool = Fal
     )
 
 
-def ready(care: Care, target: Target) -> Step:
+def ready(need: Need, target: Target) -> Step:
     """Waits until a reader is ready."""
-    return workloads.wait_ready(care.ref, target, id=f"ready-{_id(care.ref)}", patience=PATIENCE)
+    return workloads.wait_ready(need.ref, target, id=f"ready-{_id(need.ref)}", patience=PATIENCE)
 
 
-def reload(care: Care, target: Target, content: Content) -> Step:
+def reload(need: Need, target: Target, content: Content) -> Step:
     """Waits until the programs say that they have loaded the content from their files."""
-    ref = care.ref
+    ref = need.ref
     return Step(
         id=f"reload-{_id(ref)}",
         action="objects.await-reload",
@@ -228,7 +228,7 @@ def reload(care: Care, target: Target, content: Content) -> Step:
         params=wire(
             ReloadParams(
                 **params_of(ref),
-                containers=care.containers,
+                containers=need.containers,
                 object=named(content.ref),
                 repository=content.repository,
                 address=content.address,
@@ -239,27 +239,27 @@ def reload(care: Care, target: Target, content: Content) -> Step:
     )
 
 
-def of_reader(care: Care, target: Target, content: Content, value: str) -> list[Step]:
+def of_reader(need: Need, target: Target, content: Content, value: str) -> list[Step]:
     """What is done for one reader after the content is back."""
-    settle = [*([replace(care, target, content.ref)] if care.failing else []), ready(care, target)]
-    if care.what == "restart":
-        return restart(care, target, value)
-    if care.what == "reload":
-        return [*([] if care.settled else settle), reload(care, target, content)]
-    if care.what == "replace":
+    settle = [*([replace(need, target, content.ref)] if need.failing else []), ready(need, target)]
+    if need.what == "restart":
+        return restart(need, target, value)
+    if need.what == "reload":
+        return [*([] if need.settled else settle), reload(need, target, content)]
+    if need.what == "replace":
         return settle
-    if care.what == "wait":
-        return [] if care.settled else [ready(care, target)]
-    if care.what == "scale":
-        return [scale_back(care, target), ready(care, target)]
-    if care.what == "delete-pods":
-        return [replace(care, target, content.ref, every=True), ready(care, target)]
+    if need.what == "wait":
+        return [] if need.settled else [ready(need, target)]
+    if need.what == "scale":
+        return [scale_back(need, target), ready(need, target)]
+    if need.what == "delete-pods":
+        return [replace(need, target, content.ref, every=True), ready(need, target)]
     return []
 
 
-def acting(cares: Sequence[Care]) -> list[Care]:
+def acting(needs: Sequence[Need]) -> list[Need]:
     """The readers for which something is done."""
-    return [care for care in cares if care.what != "none" and not (care.what == "wait" and care.settled)]
+    return [need for need in needs if need.what != "none" and not (need.what == "wait" and need.settled)]
 
 
 def _id(ref: ObjectRef) -> str:

@@ -10,13 +10,13 @@ from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.templates import references
 from backout.kube.workloads import desired, on_delete, ordered
 from backout.mechanisms.common.steps import params_of
-from backout.mechanisms.workload.history import Past, Snapshot
+from backout.mechanisms.workload.history import TemplateRevision, WorkloadHistory
 from backout.model.message import Message, msg
 from backout.model.part import Access, Check, Risk, Step
 from backout.model.target import ObjectRef, Target
 
 
-def risks(snapshot: Snapshot, wanted: Past, steps: list[Step]) -> list[Risk]:
+def risks(snapshot: WorkloadHistory, wanted: TemplateRevision, steps: list[Step]) -> list[Risk]:
     """What a template does not cover, and what the steps do besides."""
     obj, name = snapshot.obj, str(ObjectRef.of(snapshot.obj))
     found: list[Risk] = []
@@ -104,7 +104,7 @@ def _risk(code: str, message: Message) -> Risk:
     return Risk(code=code, message=message)
 
 
-def checks(snapshot: Snapshot, target: Target, wanted: Past, services: list[Object]) -> list[Check]:
+def checks(snapshot: WorkloadHistory, target: Target, wanted: TemplateRevision, services: list[Object]) -> list[Check]:
     """The right template, ready pods, no restarts, endpoints, claims."""
     ref = ObjectRef.of(snapshot.obj)
     params: dict[str, Any] = params_of(ref)

@@ -21,7 +21,7 @@ from backout.helm.workloads import Workload
 from backout.kube.names import CHANGE_CAUSE
 from backout.kube.templates import digest_of, images, plain_template
 from backout.kube.workloads import template_digest
-from backout.mechanisms.common.evidence import Generation, Seen, gather
+from backout.mechanisms.common.evidence import Generation, LiveWorkload, gather
 from backout.mechanisms.common.findings import Finding, Span, findings
 from backout.mechanisms.common.workloads import load, revisions_of
 from backout.model.message import Message, msg
@@ -43,7 +43,7 @@ def ref_of(target: Target) -> ObjectRef:
     return ObjectRef("apps/v1", kind, target.name, target.namespace)
 
 
-class Past(msgspec.Struct, frozen=True, kw_only=True):
+class TemplateRevision(msgspec.Struct, frozen=True, kw_only=True):
     """One template that the workload had: ``source`` is the ReplicaSet or ControllerRevision that keeps it."""
 
     number: int
@@ -57,14 +57,14 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     pods: int = 0
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class WorkloadHistory(msgspec.Struct, frozen=True, kw_only=True):
     """A workload with all of its past, as read at one time."""
 
     obj: dict[str, Any]
     digest: str
-    past: tuple[Past, ...]
+    past: tuple[TemplateRevision, ...]
     verdicts: dict[int, Finding]
-    seen: Seen
+    seen: LiveWorkload
     blind: tuple[Message, ...] = ()
 
     @property
@@ -72,14 +72,16 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         """True when the template in force was never rolled out: no revision keeps it."""
         return all(entry.digest != self.digest for entry in self.past)
 
-    def past_of(self, digest: str) -> Past | None:
+    def find(self, digest: str) -> TemplateRevision | None:
         """The newest revision with that content."""
         return next((entry for entry in reversed(self.past) if entry.digest == digest), None)
 
-    def state_of(self, digest: str) -> Past | None:
+    def state_of(self, digest: str) -> TemplateRevision | None:
         """The same, or what is in force without being kept by a revision."""
-        if (kept := self.past_of(digest)) is None and digest == self.digest:
-            return Past(number=0, source="", digest=digest, template=plain_template(self.obj["spec"]["template"]))
+        if (kept := self.find(digest)) is None and digest == self.digest:
+            return TemplateRevision(
+                number=0, source="", digest=digest, template=plain_template(self.obj["spec"]["template"])
+            )
         return kept
 
     @property
@@ -88,7 +90,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(name for entry in self.past if entry.digest != self.digest for name in entry.failing)
 
 
-async def read(cluster: ClusterReader, target: Target) -> Snapshot:
+async def read(cluster: ClusterReader, target: Target) -> WorkloadHistory:
     """Reads the workload, its revisions and its pods.
 
     Raises:
@@ -109,12 +111,12 @@ async def read(cluster: ClusterReader, target: Target) -> Snapshot:
             hint="`backout doctor` prints the missing rights as a Role to apply.",
         )
     past = _past(seen, kept)
-    return Snapshot(
+    return WorkloadHistory(
         obj=obj, digest=template_digest(obj), past=past, verdicts=_judge(seen, past), seen=seen, blind=evidence.blind
     )
 
 
-def _past(seen: Seen, kept: list[Object]) -> tuple[Past, ...]:
+def _past(seen: LiveWorkload, kept: list[Object]) -> tuple[TemplateRevision, ...]:
     causes = {
         item["metadata"]["name"]: (item["metadata"].get("annotations") or {}).get(CHANGE_CAUSE, "") for item in kept
     }
@@ -122,10 +124,10 @@ def _past(seen: Seen, kept: list[Object]) -> tuple[Past, ...]:
     return tuple(sorted(found, key=lambda entry: entry.number))
 
 
-def _one(seen: Seen, generation: Generation, cause: str) -> Past:
+def _one(seen: LiveWorkload, generation: Generation, cause: str) -> TemplateRevision:
     template = plain_template(generation.template)
     mine = [pod for pod in seen.pods if pod.generation == generation.name]
-    return Past(
+    return TemplateRevision(
         number=generation.order,
         source=generation.name,
         digest=digest_of(template),
@@ -138,7 +140,7 @@ def _one(seen: Seen, generation: Generation, cause: str) -> Past:
     )
 
 
-def _judge(seen: Seen, past: tuple[Past, ...]) -> dict[int, Finding]:
+def _judge(seen: LiveWorkload, past: tuple[TemplateRevision, ...]) -> dict[int, Finding]:
     versions = [
         Workload(
             kind=seen.kind,
@@ -160,7 +162,7 @@ def _judge(seen: Seen, past: tuple[Past, ...]) -> dict[int, Finding]:
     return {number: finding for (number, _), finding in findings(seen, versions, spans).items()}
 
 
-def revisions(snapshot: Snapshot) -> list[Revision]:
+def revisions(snapshot: WorkloadHistory) -> list[Revision]:
     """All revisions, oldest first; a template that a paused Deployment holds back comes last, as the one in force."""
     found = [_revision(snapshot, entry) for entry in snapshot.past]
     if snapshot.held:
@@ -168,8 +170,8 @@ def revisions(snapshot: Snapshot) -> list[Revision]:
     return found
 
 
-def _revision(snapshot: Snapshot, entry: Past) -> Revision:
-    current = entry is snapshot.past_of(snapshot.digest)
+def _revision(snapshot: WorkloadHistory, entry: TemplateRevision) -> Revision:
+    current = entry is snapshot.find(snapshot.digest)
     finding = snapshot.verdicts.get(entry.number)
     reasons = [finding.message] if finding else [_unknown(snapshot, entry, current)]
     if current and snapshot.stuck:
@@ -189,12 +191,12 @@ def _revision(snapshot: Snapshot, entry: Past) -> Revision:
     )
 
 
-def _status(snapshot: Snapshot, entry: Past, current: bool) -> str:
+def _status(snapshot: WorkloadHistory, entry: TemplateRevision, current: bool) -> str:
     pods = f"{entry.ready} of {entry.pods} pods ready" if entry.pods else "no pods"
     return f"in force, {pods}" if current else pods
 
 
-def _unknown(snapshot: Snapshot, entry: Past, current: bool) -> Message:
+def _unknown(snapshot: WorkloadHistory, entry: TemplateRevision, current: bool) -> Message:
     if snapshot.blind:
         return msg("Not enough can be read to judge it: {why}", why="; ".join(map(str, snapshot.blind)))
     if entry.pods and current:
@@ -204,7 +206,7 @@ def _unknown(snapshot: Snapshot, entry: Past, current: bool) -> Message:
     return msg("None of its pods run any more, and nothing in the cluster says whether they were ever all ready.")
 
 
-def _held(snapshot: Snapshot) -> Revision:
+def _held(snapshot: WorkloadHistory) -> Revision:
     annotations = snapshot.obj["metadata"].get("annotations") or {}
     paused = bool(snapshot.obj["spec"].get("paused"))
     why = (

@@ -46,7 +46,7 @@ class WorkloadMechanism:
         """
         snapshot = await history.read(reader, target)
         revisions = tuple(history.revisions(snapshot))
-        wanted = [past for one in prepare(revisions) if (past := snapshot.past_of(one.digest)) is not None]
+        wanted = [past for one in prepare(revisions) if (past := snapshot.find(one.digest)) is not None]
         ground = Ground()
         if wanted or options.present:
             ground = await look_around(reader, target, snapshot, wanted)

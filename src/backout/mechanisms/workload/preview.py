@@ -12,7 +12,7 @@ from backout.kube.names import CHANGE_CAUSE
 from backout.kube.templates import plain_template
 from backout.mechanisms.common.patching import moved
 from backout.mechanisms.workload.change import dry_run
-from backout.mechanisms.workload.history import Past, Snapshot
+from backout.mechanisms.workload.history import TemplateRevision, WorkloadHistory
 from backout.model.change import Action, Changes, ObjectChange
 from backout.model.message import Message, msg
 from backout.model.part import Step
@@ -22,7 +22,7 @@ Asked = tuple[Object | None, BackoutError | None]
 """What the API server would store, or why it would not."""
 
 
-def preview(snapshot: Snapshot, wanted: Past, steps: list[Step], asked: Asked | None) -> Changes:
+def preview(snapshot: WorkloadHistory, wanted: TemplateRevision, steps: list[Step], asked: Asked | None) -> Changes:
     """The fields that change on the workload, as the API server would store them where it could be asked."""
     obj, ref = snapshot.obj, ObjectRef.of(snapshot.obj)
     notes: list[Message] = []
@@ -49,7 +49,7 @@ def preview(snapshot: Snapshot, wanted: Past, steps: list[Step], asked: Asked | 
     return Changes(objects=(ObjectChange(ref=ref, action=action, fields=fields, notes=tuple(notes)),))
 
 
-def between(snapshot: Snapshot, before: Past | None, after: Past) -> ObjectChange:
+def between(snapshot: WorkloadHistory, before: TemplateRevision | None, after: TemplateRevision) -> ObjectChange:
     """How the pod template changed from ``before`` (None: no such workload) to ``after``."""
     fields = diff_objects(
         _changed(snapshot.obj, {"template": before.template}) if before else None,
@@ -58,7 +58,7 @@ def between(snapshot: Snapshot, before: Past | None, after: Past) -> ObjectChang
     return ObjectChange(ref=ObjectRef.of(snapshot.obj), action="update" if before else "create", fields=fields)
 
 
-async def ask(cluster: ClusterReader, snapshot: Snapshot, wanted: Past) -> Asked:
+async def ask(cluster: ClusterReader, snapshot: WorkloadHistory, wanted: TemplateRevision) -> Asked:
     """The answer of a dry run, or why there is none."""
     try:
         return await dry_run(cluster, snapshot.obj, wanted.template, _cause(snapshot)), None
@@ -69,7 +69,7 @@ async def ask(cluster: ClusterReader, snapshot: Snapshot, wanted: Past) -> Asked
         return None, error
 
 
-def _cause(snapshot: Snapshot) -> str:
+def _cause(snapshot: WorkloadHistory) -> str:
     return str((snapshot.obj["metadata"].get("annotations") or {}).get(CHANGE_CAUSE, ""))
 
 

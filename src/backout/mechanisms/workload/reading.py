@@ -17,7 +17,7 @@ from backout.mechanisms.port import Draft, unprepared
 from backout.mechanisms.workload import advice
 from backout.mechanisms.workload import preview as previews
 from backout.mechanisms.workload import steps as stepping
-from backout.mechanisms.workload.history import Past, Snapshot, ref_of
+from backout.mechanisms.workload.history import TemplateRevision, WorkloadHistory, ref_of
 from backout.mechanisms.workload.preview import Asked
 from backout.model.change import ObjectChange
 from backout.model.part import Access, Check
@@ -37,7 +37,9 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     asked: dict[str, Asked | None] = {}
 
 
-async def look_around(reader: ClusterReader, target: Target, snapshot: Snapshot, wanted: Sequence[Past]) -> Ground:
+async def look_around(
+    reader: ClusterReader, target: Target, snapshot: WorkloadHistory, wanted: Sequence[TemplateRevision]
+) -> Ground:
     """Reads it, with a dry run for each template."""
     differing = {past.digest: past for past in wanted if past.digest != snapshot.digest}
     if not wanted:
@@ -59,7 +61,7 @@ class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
     """See `mechanisms.port.Reading`."""
 
     target: Target
-    snapshot: Snapshot
+    snapshot: WorkloadHistory
     revisions: tuple[Revision, ...]
     ground: Ground
 
@@ -76,7 +78,7 @@ class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
             RefusedError: somebody else owns the workload and would undo it; or the API server would not accept it.
         """
         snapshot, target, ground = self.snapshot, self.target, self.ground
-        wanted = snapshot.past_of(revision.digest) or _gone(target, revision)
+        wanted = snapshot.find(revision.digest) or _gone(target, revision)
         if wanted.digest not in ground.asked or ground.owner is None:
             raise unprepared(target, f"revision {revision.number}")
         refuse_owned(target, ground.owner)

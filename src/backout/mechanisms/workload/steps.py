@@ -21,7 +21,7 @@ from backout.mechanisms.common.steps import (
     writing,
 )
 from backout.mechanisms.port import wire
-from backout.mechanisms.workload.history import Snapshot
+from backout.mechanisms.workload.history import WorkloadHistory
 from backout.mechanisms.workload.params import TemplateParams
 from backout.model.message import msg
 from backout.model.part import Compensation, Step
@@ -32,7 +32,7 @@ from backout.model.target import ObjectRef, Target
 TEMPLATE_LIMIT = 64 * 1024
 
 
-def steps(snapshot: Snapshot, target: Target, revision: Revision) -> list[Step]:
+def steps(snapshot: WorkloadHistory, target: Target, revision: Revision) -> list[Step]:
     """All steps in order. Nothing is left out because it seems done: each step looks first."""
     obj, ref = snapshot.obj, ObjectRef.of(snapshot.obj)
     result = [undo(snapshot, target, revision)]
@@ -53,18 +53,18 @@ def steps(snapshot: Snapshot, target: Target, revision: Revision) -> list[Step]:
     return result
 
 
-def _canary(snapshot: Snapshot, revision: Revision) -> bool:
+def _canary(snapshot: WorkloadHistory, revision: Revision) -> bool:
     """Below the partition the pods are at the target already, so that it holds nothing back."""
     current = next((entry for entry in snapshot.past if entry.source == snapshot.seen.current_revision), None)
     return current is not None and current.digest == revision.digest
 
 
-def undo(snapshot: Snapshot, target: Target, revision: Revision) -> Step:
+def undo(snapshot: WorkloadHistory, target: Target, revision: Revision) -> Step:
     """Puts the pod template of a revision back, and nothing else."""
     ref = ObjectRef.of(snapshot.obj)
     base = params_of(ref)
-    wanted = snapshot.past_of(revision.digest)
-    present = snapshot.past_of(snapshot.digest)
+    wanted = snapshot.find(revision.digest)
+    present = snapshot.find(snapshot.digest)
     annotations = snapshot.obj["metadata"].get("annotations") or {}
     forward = TemplateParams(
         **base,

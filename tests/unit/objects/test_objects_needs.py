@@ -10,7 +10,7 @@ import pytest
 
 from backout.kube.consumers import Consumer
 from backout.kube.references import references
-from backout.mechanisms.objects.care import Care, Workload, decide, in_order
+from backout.mechanisms.objects.needs import Need, Workload, decide, in_order
 from backout.model.target import ObjectRef
 
 HASH = "controller-revision-hash"
@@ -82,8 +82,8 @@ CRASHING = {"waiting": {"reason": "CrashLoopBackOff"}}
 
 
 def test_a_program_that_follows_its_file_is_only_waited_for() -> None:
-    care = decide(workload(MOUNTED, pod(0), pod(1)), A, follows)
-    assert (care.what, care.containers, care.settled) == ("reload", ("app",), True)
+    need = decide(workload(MOUNTED, pod(0), pod(1)), A, follows)
+    assert (need.what, need.containers, need.settled) == ("reload", ("app",), True)
 
 
 def test_a_key_that_it_does_not_follow_needs_a_restart() -> None:
@@ -92,9 +92,9 @@ def test_a_key_that_it_does_not_follow_needs_a_restart() -> None:
 
 @pytest.mark.parametrize(("pod_spec", "word"), [(SUB_PATH, "subPath"), (VARIABLE, "environment"), (MOUNTED, "once")])
 def test_what_is_read_once_needs_a_restart(pod_spec: dict[str, Any], word: str) -> None:
-    care = decide(workload(pod_spec, pod(0)), A, never)
-    assert care.what == "restart"
-    assert word in care.why.text
+    need = decide(workload(pod_spec, pod(0)), A, never)
+    assert need.what == "restart"
+    assert word in need.why.text
 
 
 def test_a_sub_path_is_never_followed() -> None:
@@ -107,8 +107,8 @@ def test_a_reader_of_other_keys_is_left_alone() -> None:
 
 
 def test_pods_that_wait_for_the_object_need_nothing_but_waiting() -> None:
-    care = decide(workload(VARIABLE, pod(0, ready=False, state=WAITING)), A, never)
-    assert (care.what, care.settled, care.failing) == ("wait", False, False)
+    need = decide(workload(VARIABLE, pod(0, ready=False, state=WAITING)), A, never)
+    assert (need.what, need.settled, need.failing) == ("wait", False, False)
 
 
 def test_pods_that_crash_over_it_are_replaced_since_their_next_start_may_be_far_away() -> None:
@@ -124,8 +124,8 @@ def test_pods_of_the_former_revision_do_not_count_while_a_rollout_hangs() -> Non
 
 
 def test_a_program_that_follows_is_settled_first_where_some_pods_wait() -> None:
-    care = decide(workload(MOUNTED, pod(0, ready=False, state=WAITING), pod(1)), A, follows)
-    assert (care.what, care.settled, care.failing) == ("reload", False, False)
+    need = decide(workload(MOUNTED, pod(0, ready=False, state=WAITING), pod(1)), A, follows)
+    assert (need.what, need.settled, need.failing) == ("reload", False, False)
 
 
 def test_a_reader_without_pods_is_left_alone() -> None:
@@ -156,7 +156,7 @@ def service(name: str, app: str) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {"selector": {"app": app}}}
 
 
-def restarting(name: str, *args: str) -> Care:
+def restarting(name: str, *args: str) -> Need:
     return decide(
         workload({**VARIABLE, "containers": [{**VARIABLE["containers"][0], "args": list(args)}]}, pod(0), name=name),
         A,
@@ -169,13 +169,13 @@ def test_what_others_depend_on_is_restarted_first() -> None:
     a = restarting("a", "--query=http://query:9090")
     query = restarting("query", "--endpoint=dnssrv+_grpc._tcp.store.x.svc")
     store = restarting("store", "--data=/var/my-store-dir")
-    assert [care.ref.name for care in in_order([a, query, store], services)] == ["store", "query", "a"]
+    assert [need.ref.name for need in in_order([a, query, store], services)] == ["store", "query", "a"]
 
 
 def test_names_within_longer_names_are_no_dependency_and_circles_end() -> None:
     services = [service("store", "store"), service("a", "a")]
     a, store = restarting("a", "--x=store-gateway:1"), restarting("store", "--y=http://a:1")
-    assert [care.ref.name for care in in_order([store, a], services)] == ["a", "store"]
+    assert [need.ref.name for need in in_order([store, a], services)] == ["a", "store"]
     both = [restarting("a", "store:1"), restarting("store", "a:1")]
     assert len(in_order(both, services)) == 2
 

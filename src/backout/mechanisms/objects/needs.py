@@ -63,7 +63,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         return len(fresh) == len(self.pods) == desired(self.obj) and all(health_of(pod).ready for pod in fresh)
 
 
-class Care(msgspec.Struct, frozen=True, kw_only=True):
+class Need(msgspec.Struct, frozen=True, kw_only=True):
     """What one reader needs, and why. ``containers`` are those that read the object by themselves."""
 
     workload: Workload
@@ -114,50 +114,50 @@ async def look(
 
 def decide(
     workload: Workload, changed: frozenset[str], watches: Watches, *, anew: bool = False, held: datetime | None = None
-) -> Care:
+) -> Need:
     """What to do about one reader. ``changed`` are the keys that change; ``anew``: the object can only be
     deleted and made anew, while pods of this workload make the kubelets keep its old content; ``held``: when all was
     healthy with the content that is put back, so that what has only read it before that is as it was then."""
     mine = [reader for reader in workload.readers if _touched(reader, changed)]
 
-    def care(what: What, why: Message, containers: Iterable[str] = ()) -> Care:
-        return Care(workload=workload, what=what, why=why, containers=tuple(sorted(set(containers))))
+    def need(what: What, why: Message, containers: Iterable[str] = ()) -> Need:
+        return Need(workload=workload, what=what, why=why, containers=tuple(sorted(set(containers))))
 
     if not mine:
-        return care("none", msg("it reads other keys"))
+        return need("none", msg("it reads other keys"))
     if not workload.pods and not desired(workload.obj):
-        return care("none", msg("it has no pods"))
+        return need("none", msg("it has no pods"))
     if anew and workload.pods:
-        return _anew(care, workload)
+        return _anew(need, workload)
     reading = [reader for reader in mine if reader.how != "pullSecret"]
     once = {r.container for r in reading if not _follows(r, workload, watches, changed)}
     hot = {r.container for r in reading} - once
     kept = {name for name in once if all(r.how in ("env", "subPath") for r in reading if r.container == name)}
     if any(_runs(pod, once - kept) or _runs(pod, kept, held) for pod in workload.fresh):
-        return care("restart", _once(reading, once), once)
+        return need("restart", _once(reading, once), once)
     if hot and any(_runs(pod, hot) for pod in workload.fresh):
-        return care("reload", msg("it reads its file again by itself"), hot)
+        return need("reload", msg("it reads its file again by itself"), hot)
     if any(health_of(pod).failure is not None for pod in workload.fresh):
-        return care("replace", msg("its pods fail, and read the content when they are made anew"))
+        return need("replace", msg("its pods fail, and read the content when they are made anew"))
     if workload.fresh and all(_runs(pod, kept) for pod in workload.fresh):
-        return care("none", msg("its pods run since all was healthy, and have not read it again"))
-    return care("wait", msg("its pods wait for it"))
+        return need("none", msg("its pods run since all was healthy, and have not read it again"))
+    return need("wait", msg("its pods wait for it"))
 
 
-def stale(workload: Workload, keys: frozenset[str], watches: Watches, held: datetime, written: datetime) -> Care | None:
+def stale(workload: Workload, keys: frozenset[str], watches: Watches, held: datetime, written: datetime) -> Need | None:
     """A restart for a reader that began to run while the object held something else: after ``held``, when all was well,
     and not after ``written``, when it came back; None when there is no such pod."""
     reading = [reader for reader in workload.readers if _touched(reader, keys) and reader.how != "pullSecret"]
     once = {r.container for r in reading if not _follows(r, workload, watches, keys)}
     if not any(_runs(pod, once, held, written) for pod in workload.fresh):
         return None
-    return Care(workload=workload, what="restart", why=_once(reading, once), containers=tuple(sorted(once)))
+    return Need(workload=workload, what="restart", why=_once(reading, once), containers=tuple(sorted(once)))
 
 
-def _anew(care: Callable[..., Care], workload: Workload) -> Care:
+def _anew(need: Callable[..., Need], workload: Workload) -> Need:
     if workload.obj["kind"] == "DaemonSet" or controller_uid(workload.obj):
-        return care("delete-pods", msg("nodes keep the old content while its pods run"))
-    return care("scale", msg("nodes keep the old content while its pods run"))
+        return need("delete-pods", msg("nodes keep the old content while its pods run"))
+    return need("scale", msg("nodes keep the old content while its pods run"))
 
 
 def _once(readers: Sequence[Consumer], containers: set[str]) -> Message:
@@ -212,25 +212,25 @@ def _crashed(entry: dict[str, Any]) -> bool:
     return bool((entry.get("lastState") or {}).get("terminated"))
 
 
-def in_order(cares: Sequence[Care], services: Sequence[Object]) -> list[Care]:
+def in_order(needs: Sequence[Need], services: Sequence[Object]) -> list[Need]:
     """What names a Service of another one comes after it; otherwise by kind and name."""
-    left = sorted(cares, key=lambda care: care.ref)
-    behind = {care.ref: _behind(care, left, services) for care in left}
-    done: list[Care] = []
+    left = sorted(needs, key=lambda need: need.ref)
+    behind = {need.ref: _behind(need, left, services) for need in left}
+    done: list[Need] = []
     while left:
-        free = [care for care in left if not behind[care.ref] & {other.ref for other in left}]
+        free = [need for need in left if not behind[need.ref] & {other.ref for other in left}]
         following = (free or left)[0]
         done.append(following)
         left.remove(following)
     return done
 
 
-def _behind(care: Care, all_: Sequence[Care], services: Sequence[Object]) -> set[ObjectRef]:
+def _behind(need: Need, all_: Sequence[Need], services: Sequence[Object]) -> set[ObjectRef]:
     """The other readers whose Services the arguments or variables of this one name."""
-    words = [word for _, word in words_of(care.workload.spec)]
+    words = [word for _, word in words_of(need.workload.spec)]
     found = set()
     for other in all_:
-        if other.ref == care.ref:
+        if other.ref == need.ref:
             continue
         labels = (other.workload.obj["spec"]["template"].get("metadata") or {}).get("labels") or {}
         for service in services:

@@ -40,7 +40,7 @@ MOST = 10
 """Revisions that are read of a release, the newest first."""
 
 
-class Past(msgspec.Struct, frozen=True, kw_only=True):
+class SnapshotRecords(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. ``names``: ids and tags of the snapshots in which a revision was the deployed one; ``vouched``:
     for a revision that was deployed, newest and in force in a good snapshot, the sentence that says so; ``blind``: why
     nothing is known."""
@@ -59,19 +59,19 @@ class _Held(msgspec.Struct, frozen=True):
     deployed: list[Snapshot]
 
 
-async def past_of(records: Records, release: str, listed: Sequence[Record]) -> Past:
-    """Looks a release up in the snapshots. A repository that can't be read is no error here, but `Past.blind`."""
+async def records_in_snapshots(records: Records, release: str, listed: Sequence[Record]) -> SnapshotRecords:
+    """Looks a release up in the snapshots. A repository that can't be read is no error here, but `SnapshotRecords.blind`."""
     try:
         async with asyncio.timeout(PATIENCE), source.opened() as repository:
             if repository is None:
-                return Past()
+                return SnapshotRecords()
             return await _look(repository, records, release, listed)
     except BackoutError as error:
-        return Past(
+        return SnapshotRecords(
             blind=msg("Whether a snapshot has more is not known, since they can't be read: {why}", why=error.message)
         )
     except TimeoutError:
-        return Past(
+        return SnapshotRecords(
             blind=msg(
                 "Whether a snapshot has more is not known: their repository gave no answer within {seconds} s.",
                 seconds=round(PATIENCE),
@@ -79,7 +79,7 @@ async def past_of(records: Records, release: str, listed: Sequence[Record]) -> P
         )
 
 
-async def _look(repository: Repository, records: Records, release: str, listed: Sequence[Record]) -> Past:
+async def _look(repository: Repository, records: Records, release: str, listed: Sequence[Record]) -> SnapshotRecords:
     identity = await records.cluster.identity()
     life = await _life(records, listed)
     snapshots = [
@@ -112,7 +112,7 @@ async def _look(repository: Repository, records: Records, release: str, listed: 
                 id=witness.short,
                 time=witness.taken_at.strftime("%Y-%m-%d %H:%M UTC"),
             )
-    return Past(records=tuple(sorted(found, key=lambda r: r.revision)), names=names, vouched=vouched)
+    return SnapshotRecords(records=tuple(sorted(found, key=lambda r: r.revision)), names=names, vouched=vouched)
 
 
 async def _find(
@@ -228,4 +228,4 @@ def _id(ref: ObjectRef) -> tuple[str, str, str]:
     return (ref.kind if ref.kind in WORKLOAD_RESOURCES else "", ref.namespace, ref.name)
 
 
-__all__ = ["Past", "kept_record", "past_of"]
+__all__ = ["SnapshotRecords", "kept_record", "records_in_snapshots"]
