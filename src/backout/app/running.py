@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from backout.scopes.port import Scopes
 
 STOPPED = 130
-WORST = (8, 7, 9, 1, STOPPED)
+PARTLY = 8
+WORST = (PARTLY, 7, 9, 1, STOPPED)
 """Exit codes in the order of how much a person must do about them; of all others the highest counts."""
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from backout.app.running import exit_code_of, worst
+from backout.app.running import PARTLY, WORST, exit_code_of, worst
 
 if TYPE_CHECKING:
     from backout.app.events import Failed
@@ -44,6 +44,9 @@ def report(session: Session, runs: Sequence[Run], failures: Sequence[Failed], *,
     if len(runs) == 1 and not failures:
         return conclude(session, runs[0])
     code = worst([*(exit_code_of(run) for run in runs), *(failed.error.exit_code for failed in failures)])
+    if runs and failures and code not in WORST:
+        # Something was written, and something was left out: that is neither a refusal nor a success.
+        code = PARTLY
     if not session.text:
         items = [*(run_document(session, run) for run in runs), *(failed_document(failed) for failed in failures)]
         session.document(versioned("RunList", items=items, exitCode=code))

@@ -16,6 +16,7 @@ SHOWN_PODS = 3
 LABEL = 7
 """Columns of "Changed"; what belongs to it is indented as far."""
 SHOWN_READERS = 4
+SHOWN_CONSIDERED = 3
 NEAR = 90
 """Characters that are shown of a long value."""
 HOW = {
@@ -87,10 +88,22 @@ def show_problem(page: Page, problem: Problem, *, namespaced: bool = False) -> N
         page.line(f"{page.label('Certainty', LABEL)}{page.say(problem.confidence)}", 4)
         for reason in problem.why:
             page.line(f"· {page.say(reason)}", 13)
+    _doubts(page, problem)
     for note in problem.notes:
         page.line(f"{page.mark('warn')} {page.say(note)}", 4)
     if problem.mechanism and (problem.mechanism != "objects" or problem.snapshot):
         page.line(paint(f"→ backout run {problem.target} -n {problem.target.namespace}", "dim"), 4)
+
+
+def _doubts(page: Page, problem: Problem) -> None:
+    """What speaks against the suspect, and the other changes that were thought of."""
+    for reason in problem.against:
+        page.told("· against it: {reason}", 13, reason=page.say(reason))
+    for number, other in enumerate(problem.considered[:SHOWN_CONSIDERED]):
+        label = page.label("Or not", LABEL) if not number else " " * (LABEL + 2)
+        page.line(paint(f"{label}{page.ago(other.change.at)}: {page.say(other.change.summary)}", "dim"), 4)
+        for reason in other.against:
+            page.line(paint("· " + page.say("against it: {reason}", reason=page.say(reason)), "dim"), 13)
 
 
 def _near(field: FieldChange) -> FieldChange:

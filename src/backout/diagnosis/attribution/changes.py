@@ -29,6 +29,9 @@ from backout.model.target import ObjectRef, Target
 SHOWN = 3
 SKEW = timedelta(seconds=2)
 FOLLOWED = timedelta(seconds=60)
+SCALED = "kubectl scale"
+"""Who sets replicas to 0 through the scale subresource leaves no trace but that nobody owns the field any more: the Scale
+of the request drops a zero (autoscaling/v1 ScaleSpec, omitempty)."""
 _READ = ("ConfigMap", "Secret")
 _AROUND = (
     "ServiceAccount",
@@ -137,10 +140,11 @@ def _authored(history: WorkloadHistory, fields: Iterable[FieldChange], source: M
             continue
         people: list[Author] = [a for a in history.authors if a.by == "other"]
         author = author_of(people, field.path, _newest(history)) if people else None
-        if author is None:
-            author = author_of(history.authors, field.path)
-        if author is not None and author.by == "helm" and any(a.owns(field.path) for a in [author]):
+        if author is None and any(a.by == "helm" for a in owning):
             # Helm wrote it itself: what its record says is not all that it was told (post-renderers).
+            continue
+        if not owning and field.path == "spec.replicas" and field.after == 0:
+            groups.setdefault((SCALED, None), []).append(field)
             continue
         groups.setdefault((author.manager, author.at) if author else ("", None), []).append(field)
     for (manager, at), changed in groups.items():
@@ -156,13 +160,14 @@ def _authored(history: WorkloadHistory, fields: Iterable[FieldChange], source: M
             generation=_brought(history, changed),
             before=source,
             by_hand=True,
-            summary=msg(
-                "{manager} changed {fields} of {object}",
-                manager=manager or "?",
-                fields=names,
-                object=str(ObjectRef.of(history.subject)),
-            ),
+            summary=_edited(manager, names, ObjectRef.of(history.subject)),
         )
+
+
+def _edited(manager: str, names: str, ref: ObjectRef) -> Message:
+    if not manager:
+        return msg("{fields} of {object} were changed; by whom is not recorded", fields=names, object=str(ref))
+    return msg("{manager} changed {fields} of {object}", manager=manager, fields=names, object=str(ref))
 
 
 def _brought(history: WorkloadHistory, fields: Iterable[FieldChange]) -> str:

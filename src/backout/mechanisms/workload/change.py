@@ -9,12 +9,12 @@ from backout.cluster.port import ClusterReader, Object
 from backout.errors import Conflict, Invalid, PreconditionFailed, RevisionNotFound
 from backout.kube.names import CHANGE_CAUSE
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.kube.templates import digest_of, plain_template
+from backout.kube.templates import covers, digest_of, plain_template
 from backout.kube.workloads import template_digest, template_in
 from backout.mechanisms.common.patching import ATTEMPTS, moved, patched, restless, same, subject
 from backout.mechanisms.common.workloads import revisions_of
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
-from backout.mechanisms.workload.params import TemplateParams
+from backout.mechanisms.workload.params import SpecParams, TemplateParams
 from backout.model.message import msg
 
 
@@ -67,6 +67,8 @@ async def _template(cluster: ClusterReader, obj: Object, step: StepOf[TemplatePa
     """From the revision that keeps it; by content, since numbers and names of revisions move."""
     if (given := step.params.template) is not None:
         return plain_template(given)
+    if (origin := step.params.declared) is not None:
+        return await _declared(cluster, obj, origin)
     kept = await revisions_of(cluster, obj)
     for item in sorted(kept, key=lambda item: item["metadata"]["name"] != step.params.source):
         template = template_in(item)
@@ -79,6 +81,65 @@ async def _template(cluster: ClusterReader, obj: Object, step: StepOf[TemplatePa
         expected="a ReplicaSet or ControllerRevision with that template",
         hint="revisionHistoryLimit may have pruned it. Plan anew.",
     )
+
+
+async def _declared(cluster: ClusterReader, obj: Object, origin: dict[str, Any]) -> dict[str, Any]:
+    from backout.mechanisms.workload.declared import release_object, snapshot_object
+
+    if release := origin.get("release"):
+        found, number = await release_object(cluster, obj, str(release))
+        same_one = number == origin.get("revision")
+    else:
+        found, snapshot = await snapshot_object(cluster, obj)
+        same_one = snapshot == origin.get("snapshot")
+    if found is None or not same_one:
+        raise PreconditionFailed(
+            "What {ref} is declared to be was changed after the plan was made.",
+            ref=f"{obj['kind'].lower()}/{obj['metadata']['name']}",
+            expected="the release revision, or the snapshot, that the plan was made by",
+            found="another one",
+            hint="Plan anew.",
+        )
+    return plain_template((found.get("spec") or {}).get("template") or {})
+
+
+async def set_spec(context: StepContext, step: StepOf[SpecParams]) -> StepOutcome:
+    """Sets parts of the spec beside the template.
+
+    Raises:
+        PreconditionFailed: the workload was made anew after the plan was made.
+    """
+    parts = step.params.parts
+    for _ in range(ATTEMPTS):
+        obj = await subject(context.cluster, step)
+        patch = [change for part, value in parts.items() for change in _set(obj, part, value)]
+        if not patch:
+            return StepOutcome(False, msg("{ref} is as declared already.", ref=step.params.label))
+        await context.guard()
+        try:
+            await patched(context.cluster, obj, [*same(obj), *patch])
+        except (Invalid, Conflict):
+            if await moved(context.cluster, obj):
+                continue
+            raise
+        return StepOutcome(True, msg("{ref} has {parts} as declared.", ref=step.params.label, parts=", ".join(parts)))
+    raise restless(step)
+
+
+def _set(obj: Object, part: str, value: Any) -> list[dict[str, Any]]:
+    now = obj["spec"].get(part)
+    if now == value or (
+        isinstance(value, dict) and isinstance(now, dict) and covers(now, value) and not _more(now, value)
+    ):
+        return []
+    if value is None:
+        return [{"op": "remove", "path": f"/spec/{part}"}]
+    return [{"op": "add", "path": f"/spec/{part}", "value": value}]
+
+
+def _more(now: dict[str, Any], value: dict[str, Any]) -> bool:
+    """True when a strategy of another type than the declared one is in force, whose fields would stay."""
+    return str(now.get("type") or "RollingUpdate") != str(value.get("type") or "RollingUpdate")
 
 
 def template_patch(obj: Object, template: dict[str, Any], cause: str) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from backout.kube.workloads import template_digest
 from backout.mechanisms.common.evidence import Generation, LiveWorkload, gather
 from backout.mechanisms.common.findings import Finding, Span, findings
 from backout.mechanisms.common.workloads import load, revisions_of
+from backout.mechanisms.workload.declared import Declared, declared
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.target import WORKLOADS, ObjectRef, Target
@@ -66,6 +67,7 @@ class WorkloadHistory(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: dict[int, Finding]
     seen: LiveWorkload
     blind: tuple[Message, ...] = ()
+    declared: Declared | None = None
 
     @property
     def held(self) -> bool:
@@ -110,10 +112,27 @@ async def read(cluster: ClusterReader, target: Target) -> WorkloadHistory:
             why="; ".join(map(str, evidence.blind)) or "it vanished while it was being read.",
             hint="`backout doctor` prints the missing rights as a Role to apply.",
         )
-    past = _past(seen, kept)
+    past, digest = _past(seen, kept), template_digest(obj)
+    verdicts = _judge(seen, past)
+    said = await declared(cluster, obj, digest, [entry.digest for entry in past])
+    if said is not None:
+        past, verdicts = _with_declared(past, verdicts, said, digest)
     return WorkloadHistory(
-        obj=obj, digest=template_digest(obj), past=past, verdicts=_judge(seen, past), seen=seen, blind=evidence.blind
+        obj=obj, digest=digest, past=past, verdicts=verdicts, seen=seen, blind=evidence.blind, declared=said
     )
+
+
+def _with_declared(
+    past: tuple[TemplateRevision, ...], verdicts: dict[int, Finding], said: Declared, digest: str
+) -> tuple[tuple[TemplateRevision, ...], dict[int, Finding]]:
+    """What the workload is declared to be is a revision as well: the one of that content, or one of its own."""
+    number = next((entry.number for entry in reversed(past) if entry.digest == said.digest), 0)
+    if not number and said.digest != digest:
+        number = max((entry.number for entry in past), default=0) + 1
+        past = (*past, TemplateRevision(number=number, source="", digest=said.digest, template=said.template))
+    if number and number not in verdicts:
+        verdicts = {**verdicts, number: Finding(True, said.label)}
+    return past, verdicts
 
 
 def _past(seen: LiveWorkload, kept: list[Object]) -> tuple[TemplateRevision, ...]:
@@ -176,6 +195,11 @@ def _revision(snapshot: WorkloadHistory, entry: TemplateRevision) -> Revision:
     reasons = [finding.message] if finding else [_unknown(snapshot, entry, current)]
     if current and snapshot.stuck:
         reasons.append(msg("Pods are stuck on another revision: {pods}.", pods=", ".join(snapshot.stuck)))
+    said = snapshot.declared
+    strayed = current and said is not None and bool(said.parts)
+    if strayed and said is not None:
+        parts = ", ".join(said.parts)
+        reasons.append(msg("Its {parts} were changed by hand. {source}", parts=parts, source=said.label))
     return Revision(
         number=entry.number,
         digest=entry.digest,
@@ -185,13 +209,15 @@ def _revision(snapshot: WorkloadHistory, entry: TemplateRevision) -> Revision:
         change_cause=entry.cause,
         images=tuple(images(entry.template)),
         current=current,
-        settled=not (current and snapshot.stuck),
+        settled=not (current and snapshot.stuck) and not strayed,
         goodness=("good" if finding.good else "bad") if finding else "unknown",
         reasons=tuple(reasons),
     )
 
 
 def _status(snapshot: WorkloadHistory, entry: TemplateRevision, current: bool) -> str:
+    if not entry.source and not current:
+        return "declared"
     pods = f"{entry.ready} of {entry.pods} pods ready" if entry.pods else "no pods"
     return f"in force, {pods}" if current else pods
 

@@ -15,7 +15,7 @@ from backout.mechanisms.common.params import nothing as looking
 from backout.mechanisms.common.steps import writing
 from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
 from backout.mechanisms.workload import change, history
-from backout.mechanisms.workload.params import TemplateParams
+from backout.mechanisms.workload.params import SpecParams, TemplateParams
 from backout.mechanisms.workload.reading import Ground, WorkloadReading, look_around
 from backout.model.part import Access, Risk
 from backout.model.revision import Revision
@@ -23,7 +23,8 @@ from backout.model.target import ObjectRef, Target
 
 
 class WorkloadMechanism:
-    """Goes back by ReplicaSets and ControllerRevisions. Only the pod template changes; replicas stay."""
+    """Goes back by ReplicaSets and ControllerRevisions, or to what a release or a good snapshot declares, where somebody
+    edited the workload by hand. Only the pod template changes, and what was edited beside it; replicas stay else."""
 
     name: ClassVar[str] = "workload"
     programs: ClassVar[tuple[str, ...]] = ()
@@ -56,6 +57,7 @@ class WorkloadMechanism:
         """By action; other ways back draft those on pods as well."""
         return {
             "workload.undo": StepKind(change.undo, TemplateParams, itself),
+            "workload.set-spec": StepKind(change.set_spec, SpecParams, itself),
             "workload.set-partition": StepKind(patching.set_partition, PartitionParams, itself),
             "workload.set-paused": StepKind(patching.set_paused, PausedParams, itself),
             "workload.replace-stuck-pods": StepKind(

@@ -18,3 +18,11 @@ class TemplateParams(ObjectParams, frozen=True, kw_only=True):
     change_cause: str = ""
     expect: str = ""
     template: dict[str, Any] | None = None
+    declared: dict[str, Any] | None = None
+    """Where what the workload is declared to be is found: ``release`` and ``revision``, or ``snapshot``."""
+
+
+class SpecParams(ObjectParams, frozen=True, kw_only=True):
+    """``workload.set-spec``: parts of the spec beside the template; None takes one away."""
+
+    parts: dict[str, Any]

@@ -34,6 +34,9 @@ def preview(snapshot: WorkloadHistory, wanted: TemplateRevision, steps: list[Ste
         elif problem is not None:
             notes.append(msg("The API server was asked whether it would accept this: {words}", words=problem.message))
     for step in steps:
+        if step.action == "workload.set-spec":
+            parts = dict(step.params["parts"])
+            after["spec"] = {k: v for k, v in {**after["spec"], **parts}.items() if v is not None}
         if step.action == "workload.set-partition":
             rolling = {"rollingUpdate": {"partition": step.params["partition"]}}
             after["spec"]["updateStrategy"] = {**(obj["spec"].get("updateStrategy") or {}), **rolling}

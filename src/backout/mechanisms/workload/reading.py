@@ -20,7 +20,8 @@ from backout.mechanisms.workload import steps as stepping
 from backout.mechanisms.workload.history import TemplateRevision, WorkloadHistory, ref_of
 from backout.mechanisms.workload.preview import Asked
 from backout.model.change import ObjectChange
-from backout.model.part import Access, Check
+from backout.model.message import msg
+from backout.model.part import Access, Check, Risk
 from backout.model.revision import Revision
 from backout.model.target import Target
 from backout.ownership.owner import Owner, owner_of
@@ -81,7 +82,9 @@ class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
         wanted = snapshot.find(revision.digest) or _gone(target, revision)
         if wanted.digest not in ground.asked or ground.owner is None:
             raise unprepared(target, f"revision {revision.number}")
-        refuse_owned(target, ground.owner)
+        agreed = _agrees(snapshot, wanted, ground.owner)
+        if not agreed:
+            refuse_owned(target, ground.owner)
         if snapshot.obj["metadata"].get("deletionTimestamp"):
             raise RefusedError("{target} is being deleted.", target=str(target), hint="Wait, then make it again.")
         asked = ground.asked[wanted.digest]
@@ -91,7 +94,11 @@ class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
         return Draft(
             steps=tuple(steps),
             changes=previews.preview(snapshot, wanted, steps, asked),
-            risks=(*owner_risks(target, ground.keeper, ground.owner), *advice.risks(snapshot, wanted, steps)),
+            risks=(
+                *owner_risks(target, ground.keeper, ground.owner),
+                *((_as_declared(target, ground.owner),) if agreed else ()),
+                *advice.risks(snapshot, wanted, steps),
+            ),
             checks=(
                 *advice.checks(snapshot, target, wanted, list(ground.services or ())),
                 *owner_checks(target, ground.keeper),
@@ -109,6 +116,25 @@ class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
             return ()
         past = msgspec.structs.replace(past, number=current.number)
         return tuple(advice.checks(self.snapshot, self.target, past, list(self.ground.services)))
+
+
+def _agrees(snapshot: WorkloadHistory, wanted: TemplateRevision, owner: Owner) -> bool:
+    """True when the release that owns it says the same: it would undo nothing of the way back."""
+    said = snapshot.declared
+    if said is None or owner.kind != "helm" or owner.target is None:
+        return False
+    return said.release == owner.target.name and said.digest == wanted.digest
+
+
+def _as_declared(target: Target, owner: Owner) -> Risk:
+    return Risk(
+        code="edits-taken-back",
+        message=msg(
+            "What was edited by hand of {target} is taken back to what {owner} says; {owner} itself stays as it is.",
+            target=str(target),
+            owner=str(owner.target),
+        ),
+    )
 
 
 def _access(target: Target) -> tuple[Access, ...]:

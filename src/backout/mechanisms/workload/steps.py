@@ -22,7 +22,7 @@ from backout.mechanisms.common.steps import (
 )
 from backout.mechanisms.port import wire
 from backout.mechanisms.workload.history import WorkloadHistory
-from backout.mechanisms.workload.params import TemplateParams
+from backout.mechanisms.workload.params import SpecParams, TemplateParams
 from backout.model.message import msg
 from backout.model.part import Compensation, Step
 from backout.model.redaction import asks_for_secret, names_secret, redact_text
@@ -36,6 +36,9 @@ def steps(snapshot: WorkloadHistory, target: Target, revision: Revision) -> list
     """All steps in order. Nothing is left out because it seems done: each step looks first."""
     obj, ref = snapshot.obj, ObjectRef.of(snapshot.obj)
     result = [undo(snapshot, target, revision)]
+    said = snapshot.declared
+    if said is not None and said.parts and revision.digest == said.digest:
+        result.append(set_spec(snapshot, target, said.parts))
     partition = partition_of(obj)
     if partition and not _canary(snapshot, revision):
         result.append(set_partition(ref, target, partition, 0))
@@ -73,6 +76,12 @@ def undo(snapshot: WorkloadHistory, target: Target, revision: Revision) -> Step:
         source=wanted.source if wanted else "",
         change_cause=revision.change_cause or f"backout: back to revision {revision.number}",
     )
+    if wanted is not None and not wanted.source and snapshot.declared is not None:
+        # No revision keeps it: where to find it again, or what it is where that shows no secret.
+        if _shows_no_secret(wanted.template):
+            forward = msgspec.structs.replace(forward, template=wanted.template)
+        else:
+            forward = msgspec.structs.replace(forward, declared=snapshot.declared.origin)
     now = TemplateParams(
         **base,
         number=present.number if present else 0,
@@ -99,6 +108,25 @@ def undo(snapshot: WorkloadHistory, target: Target, revision: Revision) -> Step:
             n=revision.number,
         ),
         compensation=Compensation("workload.undo", wire(back), writing(ref)) if back else None,
+        timeout=60.0,
+    )
+
+
+def set_spec(snapshot: WorkloadHistory, target: Target, parts: dict[str, Any]) -> Step:
+    """Sets parts of the spec beside the template as they are declared; None takes one away."""
+    ref = ObjectRef.of(snapshot.obj)
+    former = {part: snapshot.obj["spec"].get(part) for part in parts}
+    base = params_of(ref)
+    forward, back = SpecParams(**base, parts=parts), SpecParams(**base, parts=former)
+    return Step(
+        id="spec",
+        action="workload.set-spec",
+        target=target,
+        title=msg("Set {parts} as declared", parts=", ".join(parts)),
+        params=wire(forward),
+        precondition={"uid": ref.uid},
+        effect=msg("{ref} has {parts} as declared; all else stays.", ref=str(ref), parts=", ".join(parts)),
+        compensation=Compensation("workload.set-spec", wire(back), writing(ref)),
         timeout=60.0,
     )
 
