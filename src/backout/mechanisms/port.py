@@ -76,8 +76,52 @@ Effect = Callable[[StepContext, Step], Awaitable[StepOutcome]]
 """Look, act only if the effect is absent, confirm. Can be killed at any instant and called again."""
 
 
-Measure = Callable[[Check, ClusterReader], Awaitable[Measured]]
-"""Measures a check once. Raises errors of the house where that can't be done: the check is unknown then."""
+@dataclass(frozen=True, slots=True)
+class CheckOf(Generic[P_co]):
+    """A check with its parameters as the type that its code declares."""
+
+    check: Check
+    params: P_co
+
+    @property
+    def target(self) -> Target:
+        """See `Check`."""
+        return self.check.target
+
+
+@dataclass(frozen=True, slots=True)
+class Measure(Generic[P]):
+    """Measures checks of one code, once. ``ask`` raises errors of the house where that can't be done: the check is
+    unknown then."""
+
+    ask: Callable[[CheckOf[P], ClusterReader], Awaitable[Measured]]
+    params: type[P]
+
+    async def __call__(self, check: Check, reader: ClusterReader) -> Measured:
+        """
+        Raises:
+            PlanChanged: the parameters are not those of the code.
+            BackoutError: it can't be measured.
+        """
+        return await self.ask(CheckOf(check, typed(self.params, check.code, check.params)), reader)
+
+
+def typed(kind: type[P], name: str, params: dict[str, Any]) -> P:
+    """Parameters as they stand in a plan, strictly: nothing missing, nothing that is not known.
+
+    Raises:
+        PlanChanged: they are not those of the action or the check called ``name``.
+    """
+    try:
+        return msgspec.convert(params, kind)
+    except msgspec.ValidationError as error:
+        raise PlanChanged(
+            "The parameters of {name} are not as this version knows them: {problem}.",
+            name=name,
+            problem=str(error),
+            hint="the plan was made by another version of Backout, or edited; make it again",
+        ) from error
+
 
 Prepare = Callable[[Sequence[Revision]], Sequence[Revision]]
 """The planning choice, pure: given all revisions, judged, those that drafts will be asked of."""
@@ -223,15 +267,7 @@ class StepKind(Generic[P]):
         Raises:
             PlanChanged: they are not those of the action.
         """
-        try:
-            return msgspec.convert(params, self.params)
-        except msgspec.ValidationError as error:
-            raise PlanChanged(
-                "The parameters of {action} are not as this version knows them: {problem}.",
-                action=action,
-                problem=str(error),
-                hint="the plan was made by another version of Backout, or edited; make it again",
-            ) from error
+        return typed(self.params, action, params)
 
     async def effect(self, context: StepContext, step: Step) -> StepOutcome:
         """Carries a step out: an `Effect`."""
@@ -311,7 +347,7 @@ class Mechanism(Protocol):
     def step_kinds(self) -> Mapping[str, StepKind[Any]]:
         """By the ``action`` of steps, compensations included."""
 
-    def measurements(self) -> Mapping[str, Measure]:
+    def measurements(self) -> Mapping[str, Measure[Any]]:
         """By code, what its checks ask for beside that which `verify` measures for every way back."""
 
     def rules(self, target: Target, revisions: Sequence[Revision]) -> ChoiceRules:

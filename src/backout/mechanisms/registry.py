@@ -111,7 +111,7 @@ def effect(action: str) -> Effect:
     return step_kind(action).effect
 
 
-def measurement(code: str) -> Measure | None:
+def measurement(code: str) -> Measure[Any] | None:
     """What measures a check that a mechanism asks for; None where none has one of that code."""
     return next((found for one in every() if (found := one.measurements().get(code)) is not None), None)
 

@@ -10,15 +10,15 @@ from backout.cluster.port import INGRESSES, SECRETS, SERVICES, ClusterReader, Ob
 from backout.errors import AccessDenied
 from backout.kube.projections import Named
 from backout.kube.references import of_ingress
-from backout.mechanisms.common.measuring import namespace_of
+from backout.mechanisms.common.measuring import Placed, namespace_of
+from backout.mechanisms.port import CheckOf
 from backout.model.measured import Measured, failed, listed, passed
 from backout.model.message import msg
-from backout.model.part import Check
 
 _ISSUED = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer", "kubernetes.io/tls-acme")
 
 
-async def references_exist(check: Check, cluster: ClusterReader) -> Measured:
+async def references_exist(check: CheckOf[Placed], cluster: ClusterReader) -> Measured:
     """The Services and ports, and the TLS Secrets, that the Ingresses of a namespace name are there."""
     namespace = namespace_of(check)
     ingresses, services = await asyncio.gather(

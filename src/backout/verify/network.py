@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from backout.cluster.port import INGRESSES, SERVICES, ClusterReader, Object
 from backout.errors import BackoutError, ObjectNotFound
 from backout.mechanisms.common.measuring import namespace_of
+from backout.mechanisms.port import CheckOf
 from backout.model.measured import Measured, failed, passed, unknown
 from backout.model.message import Message, msg
-from backout.model.part import Check
 from backout.probes.ingress import Answer, ask
 from backout.probes.service import Connection, connection, port_of
+from backout.verify.params import IngressParams, Route, ServicesParams
 
 AT_ONCE = 16
 MOMENT = 2.5
@@ -32,10 +33,10 @@ class _Asked(NamedTuple):
     connection: Connection
 
 
-async def service_answers(check: Check, cluster: ClusterReader) -> Measured:
+async def service_answers(check: CheckOf[ServicesParams], cluster: ClusterReader) -> Measured:
     """Every TCP port of ``services`` accepts a connection (with ``any``: one port that speaks HTTP does)."""
-    namespace, only_any = namespace_of(check), bool(check.params.get("any"))
-    names = [str(name) for name in check.params.get("services") or ()]
+    namespace, only_any = namespace_of(check), check.params.any
+    names = check.params.services
     services = {service["metadata"]["name"]: service for service in await cluster.list_all(SERVICES, namespace)}
     if missing := sorted(set(names) - services.keys()):
         return failed(msg("no such Service: {names}", names=", ".join(missing)))
@@ -134,10 +135,10 @@ def _told(entries: list[_Asked]) -> Message:
 # -- Ingresses ---------------------------------------------------------------------------------------------------------
 
 
-async def ingress_answers(check: Check, cluster: ClusterReader) -> Measured:
+async def ingress_answers(check: CheckOf[IngressParams], cluster: ClusterReader) -> Measured:
     """Every route answers as ``expect`` says, else as the Service that it names answers by itself."""
     namespace = namespace_of(check)
-    name = str(check.params.get("ingress") or check.target.name)
+    name = check.params.ingress or check.target.name
     try:
         ingress = await cluster.get(INGRESSES, name, namespace)
     except ObjectNotFound:
@@ -145,7 +146,7 @@ async def ingress_answers(check: Check, cluster: ClusterReader) -> Measured:
     answers = await ask(cluster, ingress)
     if not answers:
         return unknown(msg("it has no route that could be asked"))
-    expected = {(str(e.get("host", "")), str(e.get("path", "/"))): e for e in check.params.get("expect") or ()}
+    expected = {(route.host, route.path): route for route in check.params.expect}
     gone = sorted(f"{host}{path}" for host, path in set(expected) - {(a.host, a.path) for a in answers})
     if gone:
         return failed(msg("it has no route {routes}", routes=", ".join(gone[:5])))
@@ -173,7 +174,7 @@ async def ingress_answers(check: Check, cluster: ClusterReader) -> Measured:
     return passed(msg("all {count} routes answer; {first}", count=len(judged), first=judged[0].value), **data)
 
 
-async def _judged(cluster: ClusterReader, ingress: Object, answer: Answer, expected: dict[str, Any] | None) -> Measured:
+async def _judged(cluster: ClusterReader, ingress: Object, answer: Answer, expected: Route | None) -> Measured:
     where = f"{answer.host or '*'}{answer.path}"
     if answer.error is not None:
         if not answer.address and not (ingress.get("status") or {}).get("loadBalancer"):
@@ -188,9 +189,7 @@ async def _judged(cluster: ClusterReader, ingress: Object, answer: Answer, expec
             again=True,
         )
     if expected is not None:
-        return _against(
-            where, answer, int(expected.get("status") or 0), str(expected.get("marker") or ""), msg("expected")
-        )
+        return _against(where, answer, expected.status or 0, expected.marker, msg("expected"))
     service, why = await _of_service(cluster, ingress, answer)
     if service is None:
         return _by_itself(where, answer, why)

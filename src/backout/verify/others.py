@@ -5,16 +5,17 @@ from __future__ import annotations
 
 from backout.cluster.port import ENDPOINTSLICES, PODS, PVCS, SERVICES, ClusterReader, Object, find
 from backout.kube.names import SERVICE_OF_SLICE
-from backout.mechanisms.common.measuring import namespace_of, revision_in_force
+from backout.mechanisms.common.measuring import ByDigest, Named, namespace_of, revision_in_force
+from backout.mechanisms.port import CheckOf
 from backout.model.measured import Measured, failed, listed, passed, unknown
 from backout.model.message import msg
-from backout.model.part import Check
 from backout.model.target import ObjectRef
+from backout.verify.params import ClaimsParams, EndpointsParams, OnPods, OwnerParams
 from backout.verify.pods import find_workload, matches, selected, terminating, workload_of
 from backout.verify.scene import Scene, restart_counts
 
 
-def no_new_restarts(check: Check, scene: Scene) -> Measured:
+def no_new_restarts(check: CheckOf[OnPods], scene: Scene) -> Measured:
     """Restart counts against those at the start of the soak, by pod uid; a pod born since then starts at 0."""
     if scene.restarts is None:
         return unknown(msg("not watched yet"))
@@ -40,14 +41,14 @@ def no_new_restarts(check: Check, scene: Scene) -> Measured:
     return passed(msg("0 restarts of {count} containers", count=watched), containers=watched)
 
 
-def _whole_namespace(check: Check) -> bool:
-    return not check.params.get("workloads") and workload_of(check) is None
+def _whole_namespace(check: CheckOf[OnPods]) -> bool:
+    return not check.params.workloads and workload_of(check) is None
 
 
-def endpoints(check: Check, scene: Scene) -> Measured:
+def endpoints(check: CheckOf[EndpointsParams], scene: Scene) -> Measured:
     """Ready addresses behind Services. ``ready`` unset counts as ready (discovery.k8s.io/v1 EndpointConditions)."""
     namespace = namespace_of(check)
-    names = check.params.get("services")
+    names = check.params.services
     services = [
         service for service in scene.objects(SERVICES, namespace) if (service.get("spec") or {}).get("selector")
     ]
@@ -79,12 +80,12 @@ def endpoints(check: Check, scene: Scene) -> Measured:
     return passed(msg("ready addresses: {addresses}", addresses=said), services=ready)
 
 
-def pvc_bound(check: Check, scene: Scene) -> Measured:
+def pvc_bound(check: CheckOf[ClaimsParams], scene: Scene) -> Measured:
     """Claims are Bound. One that no pod mounts may be Pending for good (WaitForFirstConsumer): it is not counted."""
     namespace = namespace_of(check)
     claims = {claim["metadata"]["name"]: claim for claim in scene.objects(PVCS, namespace)}
     mounted = _mounted(scene, check, namespace)
-    names = check.params.get("names")
+    names = check.params.names
     if names:
         wanted = {str(name) for name in names}
     elif _whole_namespace(check):
@@ -111,7 +112,7 @@ def pvc_bound(check: Check, scene: Scene) -> Measured:
     return passed(msg("{bound} of {count} claims Bound", bound=len(wanted), count=len(wanted)), claims=len(wanted))
 
 
-def _mounted(scene: Scene, check: Check, namespace: str) -> set[str]:
+def _mounted(scene: Scene, check: CheckOf[OnPods], namespace: str) -> set[str]:
     pods: list[Object] = scene.objects(PODS, namespace) if _whole_namespace(check) else selected(scene, check)
     return {
         volume["persistentVolumeClaim"]["claimName"]
@@ -122,18 +123,18 @@ def _mounted(scene: Scene, check: Check, namespace: str) -> set[str]:
     }
 
 
-async def at_revision(check: Check, cluster: ClusterReader) -> Measured:
+async def at_revision(check: CheckOf[ByDigest], cluster: ClusterReader) -> Measured:
     """The revision in force has the digest, whatever its status."""
     from backout.mechanisms import registry
 
-    digest = check.params.get("digest")
+    digest = check.params.digest
     if not digest:
         return unknown(msg("the plan does not say which content to expect"))
     reading = await registry.of_kind(check.target.kind).read(cluster, check.target)
     return revision_in_force(reading.revisions, str(digest))
 
 
-async def present(check: Check, cluster: ClusterReader) -> Measured:
+async def present(check: CheckOf[Named], cluster: ClusterReader) -> Measured:
     """The object exists (with that uid)."""
     ref = _ref(check)
     found = await find(cluster, ref)
@@ -142,7 +143,7 @@ async def present(check: Check, cluster: ClusterReader) -> Measured:
     return passed(msg("{object} exists", object=str(ref)))
 
 
-async def absent(check: Check, cluster: ClusterReader) -> Measured:
+async def absent(check: CheckOf[Named], cluster: ClusterReader) -> Measured:
     """The object does not exist (or has another uid)."""
     ref = _ref(check)
     if await find(cluster, ref) is not None:
@@ -150,20 +151,14 @@ async def absent(check: Check, cluster: ClusterReader) -> Measured:
     return passed(msg("{object} does not exist", object=str(ref)))
 
 
-def _ref(check: Check) -> ObjectRef:
+def _ref(check: CheckOf[Named]) -> ObjectRef:
     params = check.params
-    return ObjectRef(
-        str(params.get("api_version", "v1")),
-        str(params["kind"]),
-        str(params["name"]),
-        namespace_of(check),
-        str(params.get("uid", "")),
-    )
+    return ObjectRef(params.api_version or "v1", params.kind, params.name, namespace_of(check), params.uid)
 
 
-def owner_quiet(check: Check, watched: float) -> Measured:
+def owner_quiet(check: CheckOf[OwnerParams], watched: float) -> Measured:
     """Whether what keeps the target had its turn and left it alone; before its interval is over nobody knows."""
-    needed, owner = float(check.params.get("seconds") or 0.0), str(check.params.get("owner") or "")
+    needed, owner = check.params.seconds, check.params.owner
     if not needed:
         return unknown(msg("{owner} does not say when it looks again", owner=owner))
     if watched < needed:

@@ -9,17 +9,18 @@ from backout.cluster.port import PODS, REPLICASETS, Object
 from backout.kube.pod_health import finished_of
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.workloads import controller_uid
-from backout.mechanisms.common.measuring import namespace_of
-from backout.model.part import Check
+from backout.mechanisms.common.measuring import Named, namespace_of
+from backout.mechanisms.port import CheckOf
+from backout.verify.params import OnPods
 from backout.verify.scene import Scene
 
 _KINDS = {kind.lower(): kind for kind in WORKLOAD_RESOURCES}
 
 
-def workload_of(check: Check) -> tuple[str, str] | None:
+def workload_of(check: CheckOf[Named]) -> tuple[str, str] | None:
     """Kind and name of the workload that a check is about; None for a whole namespace."""
-    kind = _KINDS.get(str(check.params.get("kind") or check.target.kind).lower())
-    name = str(check.params.get("name") or check.target.name)
+    kind = _KINDS.get((check.params.kind or check.target.kind).lower())
+    name = check.params.name or check.target.name
     return (kind, name) if kind else None
 
 
@@ -33,10 +34,10 @@ def pods_of(scene: Scene, workload: Object, namespace: str) -> list[Object]:
     return [pod for pod in scene.objects(PODS, namespace) if controller_uid(pod) in owners and not finished_of(pod)]
 
 
-def selected(scene: Scene, check: Check) -> list[Object]:
+def selected(scene: Scene, check: CheckOf[OnPods]) -> list[Object]:
     """The pods that a check is about: of ``workloads``, of the target, or of the namespace; without finished ones."""
     namespace = namespace_of(check)
-    wanted = [(_KINDS.get(str(w["kind"]).lower(), ""), str(w["name"])) for w in check.params.get("workloads") or ()]
+    wanted = [(_KINDS.get(w.kind.lower(), ""), w.name) for w in check.params.workloads]
     if not wanted and (single := workload_of(check)):
         wanted = [single]
     if not wanted:
@@ -46,7 +47,7 @@ def selected(scene: Scene, check: Check) -> list[Object]:
         for kind, name in wanted:
             workload = find_workload(scene, kind, name, namespace)
             found += pods_of(scene, workload, namespace) if workload else []
-    labels = check.params.get("labels")
+    labels = check.params.labels
     if labels:
         found = [pod for pod in found if matches(labels, pod["metadata"].get("labels") or {})]
     return [pod for pod in found if not finished_of(pod)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 from backout.cluster.port import INGRESSES, SERVICES, ClusterReader
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.mechanisms.common.measuring import namespace_of
+from backout.mechanisms.port import CheckOf
 from backout.model.measured import Measured, failed, passed, unknown
 from backout.model.message import Message, msg
 from backout.model.part import Check
@@ -13,6 +14,7 @@ from backout.model.settings import CheckSettings, Settings
 from backout.model.target import Target
 from backout.probes.ingress import fetch
 from backout.probes.service import LIMIT, port_of
+from backout.verify.params import HttpParams
 
 
 def stack_checks(settings: Settings, cluster: str, namespace: str) -> tuple[Check, ...]:
@@ -45,11 +47,11 @@ def _check(wanted: CheckSettings, cluster: str, namespace: str) -> Check:
     )
 
 
-async def http_answer(check: Check, cluster: ClusterReader) -> Measured:
+async def http_answer(check: CheckOf[HttpParams], cluster: ClusterReader) -> Measured:
     """A GET is answered with ``status``, and its body holds ``contains``."""
     params = check.params
-    path, status, text = str(params.get("path", "/")), int(params.get("status") or 200), str(params.get("contains", ""))
-    if params.get("ingress"):
+    path, status, text = params.path, params.status or 200, params.contains
+    if params.ingress:
         found, body, why = await _of_ingress(check, cluster, path)
     else:
         found, body, why = await _of_service(check, cluster, path)
@@ -73,25 +75,25 @@ async def http_answer(check: Check, cluster: ClusterReader) -> Measured:
     return passed(msg("it answers {status}", status=found), status=found)
 
 
-async def _of_ingress(check: Check, cluster: ClusterReader, path: str) -> tuple[int, bytes, Message]:
+async def _of_ingress(check: CheckOf[HttpParams], cluster: ClusterReader, path: str) -> tuple[int, bytes, Message]:
     """Status (0: not measured, -1: it can't be right), body, and why."""
-    name = str(check.params["ingress"])
+    name = check.params.ingress
     try:
         ingress = await cluster.get(INGRESSES, name, namespace_of(check))
     except ObjectNotFound:
         return -1, b"", msg("{object} does not exist", object=f"ingress/{name}")
-    answer, body = await fetch(cluster, ingress, path, host=str(check.params.get("host", "")))
+    answer, body = await fetch(cluster, ingress, path, host=check.params.host)
     return answer.status, body, answer.error or msg("")
 
 
-async def _of_service(check: Check, cluster: ClusterReader, path: str) -> tuple[int, bytes, Message]:
-    name, namespace = str(check.params["service"]), namespace_of(check)
+async def _of_service(check: CheckOf[HttpParams], cluster: ClusterReader, path: str) -> tuple[int, bytes, Message]:
+    name, namespace = check.params.service, namespace_of(check)
     try:
         service = await cluster.get(SERVICES, name, namespace)
     except ObjectNotFound:
         return -1, b"", msg("{object} does not exist", object=f"service/{name}")
     ports = (service.get("spec") or {}).get("ports") or ()
-    wanted = check.params.get("port") or (ports[0].get("name") or ports[0].get("port") if ports else "")
+    wanted = check.params.port or (ports[0].get("name") or ports[0].get("port") if ports else "")
     port = port_of(service, wanted)
     if port is None:
         return -1, b"", msg("Service {service} has no port {port}", service=name, port=str(wanted))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,40 +20,58 @@ from backout.cluster.port import (
     ClusterReader,
     Resource,
 )
-from backout.errors import BackoutError
+from backout.errors import BackoutError, PlanChanged
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.mechanisms import registry
-from backout.mechanisms.common.measuring import namespace_of
-from backout.mechanisms.port import Measure
+from backout.mechanisms.common.measuring import ByDigest, Named, Placed, namespace_of
+from backout.mechanisms.port import CheckOf, Measure, typed
 from backout.model.measured import Measured, unknown, unmeasured
 from backout.model.message import msg
 from backout.model.part import Access, Check
 from backout.model.verdict import CheckResult, Verdict, judge
 from backout.verify import ingresses, network, others, stacks, workloads
+from backout.verify.params import (
+    ClaimsParams,
+    EndpointsParams,
+    HttpParams,
+    IngressParams,
+    OnPods,
+    OwnerParams,
+    ServicesParams,
+    WorkloadParams,
+)
 from backout.verify.pods import workload_of
 from backout.verify.scene import Scene, View, watching
 
 SETTLE = 60.0
 """Seconds within which a state that is still arriving may arrive before it counts as a failure."""
 
-_WATCHED: dict[str, tuple[Callable[[Check, Scene], Measured], tuple[Resource, ...]]] = {
-    "workload-ready": (workloads.workload_ready, (PODS,)),
-    "pods-ready": (workloads.pods_ready, (PODS,)),
-    "no-new-restarts": (others.no_new_restarts, (PODS,)),
-    "endpoints": (others.endpoints, (SERVICES, ENDPOINTSLICES)),
-    "pvc-bound": (others.pvc_bound, (PVCS, PODS)),
+
+class _Watched(NamedTuple):
+    """What is measured of what is listed and watched; ``needs`` beside the workloads that a check is about."""
+
+    measure: Callable[[Any, Scene], Measured]
+    params: type[OnPods]
+    needs: tuple[Resource, ...]
+
+
+_WATCHED = {
+    "workload-ready": _Watched(workloads.workload_ready, WorkloadParams, (PODS,)),
+    "pods-ready": _Watched(workloads.pods_ready, OnPods, (PODS,)),
+    "no-new-restarts": _Watched(others.no_new_restarts, OnPods, (PODS,)),
+    "endpoints": _Watched(others.endpoints, EndpointsParams, (SERVICES, ENDPOINTSLICES)),
+    "pvc-bound": _Watched(others.pvc_bound, ClaimsParams, (PVCS, PODS)),
 }
-_ASKED: dict[str, Measure] = {
-    "revision-restored": others.at_revision,
-    "object-present": others.present,
-    "object-absent": others.absent,
-    "references-exist": ingresses.references_exist,
-    "service-answers": network.service_answers,
-    "ingress-answers": network.ingress_answers,
-    "http-answer": stacks.http_answer,
+_ASKED: dict[str, Measure[Any]] = {
+    "revision-restored": Measure(others.at_revision, ByDigest),
+    "object-present": Measure(others.present, Named),
+    "object-absent": Measure(others.absent, Named),
+    "references-exist": Measure(ingresses.references_exist, Placed),
+    "service-answers": Measure(network.service_answers, ServicesParams),
+    "ingress-answers": Measure(network.ingress_answers, IngressParams),
+    "http-answer": Measure(stacks.http_answer, HttpParams),
 }
-_TIMED: dict[str, Callable[[Check, float], Measured]] = {"owner-quiet": others.owner_quiet}
-"""Told by how many seconds everything held, when the soak is over."""
+_TIMED: dict[str, Callable[[CheckOf[OwnerParams], float], Measured]] = {"owner-quiet": others.owner_quiet}
 CODES = frozenset({*_WATCHED, *_ASKED, *_TIMED})
 """The checks that any way back may ask for; each has more of its own."""
 _OVER_TIME = "no-new-restarts"
@@ -112,9 +131,7 @@ async def verify(
         late = loop.time() + min(settle, _LATE)
         answers = await asyncio.gather(*(_ask(checks[number], cluster, late) for number in asked))
         results.update(zip(asked, answers, strict=True))
-        results.update(
-            {n: _TIMED[check.code](check, watched) for n, check in enumerate(checks) if check.code in _TIMED}
-        )
+        results.update({n: _timed(check, watched) for n, check in enumerate(checks) if check.code in _TIMED})
     return _verdict(checks, results, watched, soak, on_result)
 
 
@@ -156,9 +173,37 @@ def _verdict(
     return judge(tuple(kept), at, round(watched, 1))
 
 
+def hold(checks: Sequence[Check]) -> None:
+    """Reads the parameters of checks strictly. A code that is not known is no error: its check will be unknown.
+
+    Raises:
+        PlanChanged: they are not those of the code.
+    """
+    for check in checks:
+        measure = _ASKED.get(check.code) or registry.measurement(check.code)
+        if check.code in _WATCHED:
+            _read(check)
+        elif check.code in _TIMED:
+            typed(OwnerParams, check.code, check.params)
+        elif measure is not None:
+            typed(measure.params, check.code, check.params)
+
+
+def _read(check: Check) -> CheckOf[OnPods]:
+    return CheckOf(check, typed(_WATCHED[check.code].params, check.code, check.params))
+
+
+def _timed(check: Check, watched: float) -> Measured:
+    try:
+        return _TIMED[check.code](CheckOf(check, typed(OwnerParams, check.code, check.params)), watched)
+    except BackoutError as error:
+        return unmeasured(error)
+
+
 def _measure(check: Check, scene: Scene) -> Measured:
     try:
-        return _WATCHED[check.code][0](check, scene)
+        kind = _WATCHED[check.code]
+        return kind.measure(_read(check), scene)
     except BackoutError as error:
         return unmeasured(error)
 
@@ -180,7 +225,7 @@ async def _ask(check: Check, cluster: ClusterReader, late: float) -> Measured:
 
 def usual_access(namespace: str) -> set[Access]:
     """The rights to list and to watch all that checks may be about."""
-    resources = {resource for _, watched in _WATCHED.values() for resource in watched}
+    resources = {resource for kind in _WATCHED.values() for resource in kind.needs}
     resources |= {*WORKLOAD_RESOURCES.values(), REPLICASETS, CONTROLLERREVISIONS}
     return {Access(verb, one.group, one.plural, namespace) for one in resources for verb in ("list", "watch")}
 
@@ -191,10 +236,15 @@ def views(checks: Sequence[Check]) -> list[View]:
     for check in checks:
         if check.code not in _WATCHED:
             continue
-        namespace = namespace_of(check)
-        found += [(resource, namespace) for resource in _WATCHED[check.code][1]]
-        kinds = {str(entry["kind"]) for entry in check.params.get("workloads") or ()}
-        if wanted := workload_of(check):
+        try:
+            mine = _read(check)
+        except PlanChanged:
+            # Told when it is measured: unknown.
+            continue
+        namespace = namespace_of(mine)
+        found += [(resource, namespace) for resource in _WATCHED[check.code].needs]
+        kinds = {entry.kind for entry in mine.params.workloads}
+        if wanted := workload_of(mine):
             kinds.add(wanted[0])
         by_lower = {kind.lower(): kind for kind in WORKLOAD_RESOURCES}
         for kind in sorted({by_lower.get(kind.lower(), "") for kind in kinds} - {""}):

@@ -13,14 +13,15 @@ from backout.kube.pod_health import health_of
 from backout.kube.rollout import Rollout, rollout_with_pods
 from backout.kube.workloads import revision_in_force
 from backout.mechanisms.common.measuring import namespace_of
+from backout.mechanisms.port import CheckOf
 from backout.model.measured import Measured, failed, listed, passed, unknown
 from backout.model.message import msg
-from backout.model.part import Check
+from backout.verify.params import OnPods, WorkloadParams
 from backout.verify.pods import find_workload, pods_of, selected, terminating, workload_of
 from backout.verify.scene import Scene
 
 
-def workload_ready(check: Check, scene: Scene) -> Measured:
+def workload_ready(check: CheckOf[WorkloadParams], scene: Scene) -> Measured:
     """See the module."""
     wanted = workload_of(check)
     if wanted is None:
@@ -42,7 +43,7 @@ def workload_ready(check: Check, scene: Scene) -> Measured:
         )
     if found.reason == "no-revision":
         return failed(msg("the controller has made no revision for the template yet"))
-    pinned = check.params.get("hash")
+    pinned = check.params.hash
     if pinned and pinned != current:
         return failed(
             msg("the revision in force is {current}", current=current), msg("revision {pinned}", pinned=str(pinned))
@@ -50,9 +51,9 @@ def workload_ready(check: Check, scene: Scene) -> Measured:
     return _short_of(found, workload, current) or _complete(found, workload, current)
 
 
-def _template(check: Check, workload: Object) -> Measured | None:
+def _template(check: CheckOf[WorkloadParams], workload: Object) -> Measured | None:
     """The images that the template must name."""
-    images = check.params.get("images")
+    images = check.params.images
     if not images:
         return None
     spec = workload["spec"]["template"]["spec"]
@@ -131,7 +132,7 @@ def _complete(found: Rollout, workload: Object, current: str) -> Measured:
     return passed(words, revision=current, ready=found.ready, desired=found.desired)
 
 
-def pods_ready(check: Check, scene: Scene) -> Measured:
+def pods_ready(check: CheckOf[OnPods], scene: Scene) -> Measured:
     """Every selected pod is Ready; none is a failure, since nothing was proven."""
     pods = [(pod["metadata"]["name"], health_of(pod)) for pod in selected(scene, check) if not terminating(pod)]
     sick = sorted(f"{name} ({found.word})" for name, found in pods if not found.ready)

@@ -17,10 +17,11 @@ from backout.mechanisms import registry
 from backout.mechanisms.port import Effect
 from backout.model.message import Message
 from backout.model.part import Part, Step
-from backout.planning.reach import hold
+from backout.planning import reach
 from backout.scopes.port import HeldLock, ScopeHandle, Scopes
 from backout.snapshots.capture import CaptureStore
 from backout.verify.verify import SETTLE
+from backout.verify.verify import hold as hold_checks
 from backout.workflows.before import RunSnapshots
 
 if TYPE_CHECKING:
@@ -30,6 +31,16 @@ if TYPE_CHECKING:
 def utc_now() -> datetime:
     """The clock of this machine."""
     return datetime.now(UTC)
+
+
+def hold_part(part: Part) -> None:
+    """Holds a part to where it may act, and its checks to what can be measured.
+
+    Raises:
+        PlanChanged, RefusedError: see `backout.planning.reach` and `backout.verify.verify`.
+    """
+    reach.hold(part)
+    hold_checks(part.checks)
 
 
 @dataclass
@@ -46,7 +57,7 @@ class Services:
     scopes: Scopes
     snapshots: RunSnapshots | None = None
     effect_of: Callable[[str], Effect] = registry.effect
-    hold: Callable[[Part], None] = hold
+    hold: Callable[[Part], None] = hold_part
     settle: float = SETTLE
     now: Callable[[], datetime] = utc_now
     life: str = field(default_factory=new_process_id)

@@ -6,15 +6,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
+from backout.mechanisms.port import CheckOf
 from backout.model.measured import Measured, failed, passed
 from backout.model.message import msg
-from backout.model.part import Check
 from backout.model.revision import Revision
 
 
-def namespace_of(check: Check) -> str:
+class Placed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of a check in a namespace: that of its target, where it says none."""
+
+    namespace: str = ""
+
+
+class Named(Placed, frozen=True, kw_only=True):
+    """Parameters of a check on one object, as far as they name it; what they leave out is the target's."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+class ByDigest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of a check that a revision is in force."""
+
+    digest: str = ""
+    number: int = 0
+
+
+def namespace_of(check: CheckOf[Placed]) -> str:
     """The namespace that a check is about."""
-    return str(check.params.get("namespace") or check.target.namespace)
+    return check.params.namespace or check.target.namespace
 
 
 def revision_in_force(revisions: Sequence[Revision], digest: str = "", status: str = "") -> Measured:

@@ -12,6 +12,7 @@ from backout.errors import ToolMissing
 from backout.helm.records import Records
 from backout.helm.unfinished import never_installed, refusal
 from backout.locales import N_
+from backout.mechanisms.common.measuring import ByDigest
 from backout.mechanisms.common.owned import Keeper
 from backout.mechanisms.common.params import nothing as looking
 from backout.mechanisms.helm import checks as checking
@@ -21,7 +22,7 @@ from backout.mechanisms.helm.checks import bound_claims
 from backout.mechanisms.helm.effects import repair_pending, rollback
 from backout.mechanisms.helm.history import History, read_history
 from backout.mechanisms.helm.kept import every_record
-from backout.mechanisms.helm.measure import as_captured, release_deployed
+from backout.mechanisms.helm.measure import LiveParams, as_captured, release_deployed
 from backout.mechanisms.helm.params import (
     RecordParams,
     RepairParams,
@@ -109,9 +110,12 @@ class HelmMechanism:
             "helm.restore-live": StepKind(restore_live, RestoreLiveParams, captured, inverse=undoing.as_captured),
         }
 
-    def measurements(self) -> Mapping[str, Measure]:
+    def measurements(self) -> Mapping[str, Measure[Any]]:
         """By code."""
-        return {"release-deployed": release_deployed, "live-restored": as_captured}
+        return {
+            "release-deployed": Measure(release_deployed, ByDigest),
+            "live-restored": Measure(as_captured, LiveParams),
+        }
 
     def rules(self, target: Target, revisions: Sequence[Revision]) -> ChoiceRules:
         """An install that never ended; a history that Helm pruned (its numbers begin at 1)."""

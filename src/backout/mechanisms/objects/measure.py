@@ -15,30 +15,57 @@ from backout.errors import ObjectNotFound
 from backout.kube.find_consumers import find_consumers
 from backout.kube.pod_health import health_of
 from backout.kube.references import references
-from backout.mechanisms.common.measuring import namespace_of
+from backout.mechanisms.common.measuring import Named, namespace_of
 from backout.mechanisms.objects.history import holds, live_object, resource_of, written_at
 from backout.mechanisms.objects.reload import data_of
 from backout.mechanisms.objects.write import content_of
+from backout.mechanisms.port import CheckOf
 from backout.model.measured import Measured, failed, listed, passed, unknown
 from backout.model.message import Message, msg
-from backout.model.part import Check
 from backout.model.target import ObjectRef
 from backout.snapshots.desired import update, without_node_ports
 
 AT_ONCE = 16
 
 
-async def object_restored(check: Check, cluster: ClusterReader) -> Measured:
+class RestoredParams(Named, frozen=True, kw_only=True):
+    """``object-restored``; with ``other_ports``, its addresses belong to others by now."""
+
+    address: str
+    repository: str
+    other_ports: bool = False
+
+
+class ReadingContainer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A container that reads an object: ``kind/name`` of its workload, and its name."""
+
+    workload: str
+    container: str
+
+
+class ReadersParams(Named, frozen=True, kw_only=True):
+    """``object-storage``, ``requests-forwarded``: of the object, those who read it."""
+
+    readers: tuple[ReadingContainer, ...] = ()
+
+
+class ReloadedParams(ReadersParams, frozen=True, kw_only=True):
+    """``config-reloaded``: ``since`` when it was written, if that is known."""
+
+    since: datetime | None = None
+
+
+async def object_restored(check: CheckOf[RestoredParams], cluster: ClusterReader) -> Measured:
     """The live object holds the content of the snapshot; of differences only the places are named, never the values."""
     params = check.params
-    ref = ObjectRef(str(params.get("api_version", "v1")), str(params["kind"]), str(params["name"]), namespace_of(check))
+    ref = ObjectRef(params.api_version or "v1", params.kind, params.name, namespace_of(check))
     live = await live_object(cluster, resource_of(ref), ref)
-    content, _ = await content_of(str(params["repository"]), str(params["address"]))
+    content, _ = await content_of(params.repository, params.address)
     if live is None:
         return failed(msg("{object} does not exist", object=str(ref)))
     if live["metadata"].get("deletionTimestamp"):
         return failed(msg("{object} is being deleted", object=str(ref)))
-    if params.get("other_ports"):
+    if params.other_ports:
         # They belong to another Service by now, as the plan said.
         content = without_node_ports(content, live)
     if not holds(live, content):
@@ -51,7 +78,7 @@ async def object_restored(check: Check, cluster: ClusterReader) -> Measured:
     if ref.kind in ("ConfigMap", "Secret"):
         keys = len(content.get("data") or {}) + len(content.get("binaryData") or {})
         return passed(msg("it holds exactly what the snapshot holds (keys: {count})", count=keys), keys=keys)
-    if params.get("other_ports"):
+    if params.other_ports:
         return passed(msg("it is as in the snapshot, but for its addresses"))
     return passed(msg("it is exactly as in the snapshot"))
 
@@ -72,19 +99,19 @@ def _differing(live: Object, content: Object) -> list[str]:
     return places or ["other fields"]
 
 
-async def config_reloaded(check: Check, cluster: ClusterReader) -> Measured:
+async def config_reloaded(check: CheckOf[ReloadedParams], cluster: ClusterReader) -> Measured:
     """Every container of ``readers`` works with the content that the object holds now, by its own word."""
     from backout.probes.programs import recognise
     from backout.probes.reload import Reload, reload_state
 
     params, namespace = check.params, namespace_of(check)
-    kind, name = str(params["kind"]), str(params["name"])
+    kind, name = params.kind, params.name
     try:
         live = await cluster.get(SECRETS if kind == "Secret" else CONFIGMAPS, name, namespace)
     except ObjectNotFound:
         return failed(msg("{object} does not exist", object=f"{kind.lower()}/{name}"))
     data = data_of({**live, "kind": kind})
-    since = msgspec.convert(params["since"], datetime) if params.get("since") else written_at(live)
+    since = params.since or written_at(live)
 
     async def ask(pod: Object, container: str) -> Reload:
         files = {
@@ -116,7 +143,7 @@ async def config_reloaded(check: Check, cluster: ClusterReader) -> Measured:
     )
 
 
-async def object_storage(check: Check, cluster: ClusterReader) -> Measured:
+async def object_storage(check: CheckOf[ReadersParams], cluster: ClusterReader) -> Measured:
     """Requests to the object storage succeed, and none of any container of ``readers`` fails."""
     from backout.probes.objectstorage import StorageState, storage_state
     from backout.probes.programs import recognise
@@ -130,7 +157,7 @@ async def object_storage(check: Check, cluster: ClusterReader) -> Measured:
             return StorageState("unknown", msg("it is not known what runs in {container}", container=container))
         return await storage_state(cluster, namespace, pod, container, program, now=now)
 
-    ref = ObjectRef("v1", str(params.get("kind", "")), str(params.get("name", "")), namespace)
+    ref = ObjectRef("v1", params.kind, params.name, namespace)
     found = await _each(cluster, check, ref, ask)
     if not found:
         return failed(msg("none of its readers has a pod"), again=True)
@@ -154,7 +181,7 @@ async def object_storage(check: Check, cluster: ClusterReader) -> Measured:
     )
 
 
-async def requests_forwarded(check: Check, cluster: ClusterReader) -> Measured:
+async def requests_forwarded(check: CheckOf[ReadersParams], cluster: ClusterReader) -> Measured:
     """No request of the receivers among ``readers`` to another receiver fails now.
 
     Where they can't be asked, every endpoint of the hashring has to be a pod that is ready.
@@ -170,7 +197,7 @@ async def requests_forwarded(check: Check, cluster: ClusterReader) -> Measured:
             return Forwarding("unknown", msg("it is not known what runs in {container}", container=container))
         return await forwarding(cluster, namespace, pod, program)
 
-    ref = ObjectRef("v1", str(params.get("kind", "")), str(params.get("name", "")), namespace)
+    ref = ObjectRef("v1", params.kind, params.name, namespace)
     found = await _each(cluster, check, ref, ask)
     if not found:
         return failed(msg("none of its readers has a pod"), again=True)
@@ -186,7 +213,9 @@ async def requests_forwarded(check: Check, cluster: ClusterReader) -> Measured:
     )
 
 
-async def _endpoints_ready(cluster: ClusterReader, check: Check, ref: ObjectRef, why: Message) -> Measured:
+async def _endpoints_ready(
+    cluster: ClusterReader, check: CheckOf[ReadersParams], ref: ObjectRef, why: Message
+) -> Measured:
     """By the objects alone. An endpoint that is no ``POD.SERVICE…`` of this namespace can't be judged."""
     from backout.probes import hashring
 
@@ -216,10 +245,10 @@ async def _endpoints_ready(cluster: ClusterReader, check: Check, ref: ObjectRef,
 
 
 async def _each(
-    cluster: ClusterReader, check: Check, ref: ObjectRef, ask: Callable[[Object, str], Awaitable[Any]]
+    cluster: ClusterReader, check: CheckOf[ReadersParams], ref: ObjectRef, ask: Callable[[Object, str], Awaitable[Any]]
 ) -> dict[str, Any]:
     """Asks each container of ``readers`` in each of its pods: ``pod`` (or ``pod/container``) → the answer."""
-    wanted = {(str(entry["workload"]), str(entry["container"])) for entry in check.params.get("readers") or ()}
+    wanted = {(entry.workload, entry.container) for entry in check.params.readers}
     pods, readers = await asyncio.gather(
         cluster.list_all(PODS, ref.namespace), find_consumers(cluster, ref.namespace, custom=False)
     )

@@ -84,13 +84,13 @@ class ObjectsMechanism:
             "objects.await-reload": StepKind(reload.await_reload, ReloadParams, looking),
         }
 
-    def measurements(self) -> Mapping[str, Measure]:
+    def measurements(self) -> Mapping[str, Measure[Any]]:
         """By code."""
         return {
-            "object-restored": measure.object_restored,
-            "config-reloaded": measure.config_reloaded,
-            "object-storage": measure.object_storage,
-            "requests-forwarded": measure.requests_forwarded,
+            "object-restored": Measure(measure.object_restored, measure.RestoredParams),
+            "config-reloaded": Measure(measure.config_reloaded, measure.ReloadedParams),
+            "object-storage": Measure(measure.object_storage, measure.ReadersParams),
+            "requests-forwarded": Measure(measure.requests_forwarded, measure.ReadersParams),
         }
 
     def rules(self, target: Target, revisions: Sequence[Revision]) -> ChoiceRules:

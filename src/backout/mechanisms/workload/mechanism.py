@@ -67,7 +67,7 @@ class WorkloadMechanism:
             "workload.wait-ready": StepKind(pods.wait_ready, ReadyParams, looking),
         }
 
-    def measurements(self) -> Mapping[str, Measure]:
+    def measurements(self) -> Mapping[str, Measure[Any]]:
         """None of its own."""
         return {}
 
