@@ -15,7 +15,7 @@ from backout.app.unfinished import tell_unfinished
 from backout.app.workspace import Where, Workspace
 from backout.cli.console import Console
 from backout.cli.options import GlobalOptions
-from backout.engine.store.port import RunSummary
+from backout.engine.store.port import Aim, RunSummary
 from backout.model.message import msg
 from backout.model.settings import Settings
 
@@ -44,12 +44,13 @@ def test_it_is_named_once_and_where_it_matters(
         id="r1",
         state=state,
         target="secret/s",
-        cluster="c1",
+        cluster="c0, c1",
         namespace="shop",
         revision=1,
         cause=msg("x"),
         started=datetime.now(UTC),
         undone_by=undone,
+        aims=(Aim("c0", "shop", "secret/s"), Aim("c1", "shop", "secret/s")),
     )
 
     @contextmanager
@@ -60,7 +61,7 @@ def test_it_is_named_once_and_where_it_matters(
     where = Where(contexts=tuple(contexts), namespace=namespace or "")
     tell_unfinished(Workspace(Settings(), where, Console(GlobalOptions(lang="en"))))
     wanted = (
-        "Run r1 on secret/s in shop of c1 stopped half-way. `backout resume r1` finishes it; "
+        "Run r1 on secret/s in shop of c0, c1 stopped half-way. `backout resume r1` finishes it; "
         "when it is over, `backout undo r1` takes it back."
     )
     assert capsys.readouterr().err == (wanted + "\n" if told else "")

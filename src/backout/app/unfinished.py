@@ -22,6 +22,6 @@ def tell_unfinished(workspace: Workspace) -> None:
     given = workspace.where.namespace
     with suppress(BackoutError), store.open_store(workspace) as runs:
         for run in runs.summaries(LOOKED_BACK):
-            here = {run.cluster, ""} & set(workspace.contexts) and given in ("", run.namespace)
+            here = any({aim.cluster, ""} & set(workspace.contexts) and given in ("", aim.namespace) for aim in run.aims)
             if run.state == "interrupted" and not run.undone_by and here:
                 workspace.tell(Unfinished(run))
