@@ -145,7 +145,6 @@ def test_nobody_listens_for_what_does_not_run() -> None:
             await n.create("slow", f"{IMAGE}-slow30m")
             await n.create("late", f"{IMAGE}-slow1s")
             await n.create("unready", f"{IMAGE}-unready", readinessProbe={"httpGet": {"path": "/", "port": HTTP}})
-            await n.create("host", spec={"hostNetwork": True})
             assert await refused(await n.ready("slow"))
             late = await n.ready("late")
             async with asyncio.timeout(PATIENCE):
@@ -158,10 +157,29 @@ def test_nobody_listens_for_what_does_not_run() -> None:
             assert await refused(n.get("crash")["status"]["podIP"])
             await n.until(lambda: status_of(n.get("unready")).get("podIP"))
             assert await get(n.get("unready")["status"]["podIP"], "/-/ready") == (503, "Service Unavailable\n")
-            assert await n.ready("host") == "127.0.0.1"
-            assert await refused("127.0.0.1")
 
     asyncio.run(main())
+
+
+@linux_only
+def test_pods_of_the_hosts_network_are_at_the_nodes_own_address() -> None:
+    """Not on 127.0.0.1: API servers refuse it as an endpoint, and a Service of such pods would have none for ever."""
+
+    async def main() -> None:
+        async with node() as n:
+            await n.create("host", spec={"hostNetwork": True})
+            ip = await n.ready("host")
+            assert ip == str(OWN[1])
+            assert await get(ip, "/-/ready") == (200, "OK")
+            assert await refused("127.0.0.1")
+            await n.create("other")
+            assert await n.ready("other") == str(OWN[2])
+
+    asyncio.run(main())
+
+
+def test_a_node_with_an_address_of_its_own_gives_it_to_the_hosts_network() -> None:
+    assert SimulatedNode("n", 0, "172.18.0.2").host_network_ip == "172.18.0.2"
 
 
 @linux_only

@@ -55,6 +55,10 @@ class _Node:
     def host_ip(self) -> str:
         return self.node.address
 
+    @property
+    def host_network_ip(self) -> str:
+        return self.node.host_network_ip
+
     def lookup(self, kind: str, namespace: str, name: str) -> Obj | None:
         return self.cache.get(kind, namespace, name)
 

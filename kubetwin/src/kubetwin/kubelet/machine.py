@@ -30,6 +30,9 @@ class NodePort(Protocol):
     @property
     def host_ip(self) -> str: ...
 
+    @property
+    def host_network_ip(self) -> str: ...
+
     def lookup(self, kind: str, namespace: str, name: str, /) -> Obj | None: ...
 
     def fault(self, pod: Obj, container: Obj) -> Fault: ...
@@ -215,7 +218,7 @@ class PodMachine:
             self._mounted_at = now + self.settings.start_delay
         if now < self._mounted_at:
             return self._mounted_at
-        self.pod_ip = self.node.host_ip if self.pod["spec"].get("hostNetwork") else self.node.allocate_ip()
+        self.pod_ip = self.node.host_network_ip if self.pod["spec"].get("hostNetwork") else self.node.allocate_ip()
         self.sandbox = True
         return now
 

@@ -55,6 +55,15 @@ class SimulatedNode:
         self._free_ips.insert(0, ip)
 
     @property
+    def host_network_ip(self) -> str:
+        """What pods of the host's network report: the node's own address.
+
+        API servers take no loopback address for an endpoint; there it is the first of the pods' range, which pods
+        never get and a real node gives to its own bridge.
+        """
+        return str(self.pods[1]) if IPv4Address(self.address).is_loopback else self.address
+
+    @property
     def pods(self) -> IPv4Network:
         """The addresses of its pods."""
         if self.pod_range is None:

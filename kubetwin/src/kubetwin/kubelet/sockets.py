@@ -153,8 +153,8 @@ class _Http2Server:
 
 
 def _endpoints(machine: PodMachine, now: float) -> Iterator[_Endpoint]:
-    """Where the programs of a pod listen. None for the host's network: the host is no simulation."""
-    if not machine.pod_ip or not machine.sandbox or machine.pod["spec"].get("hostNetwork"):
+    """Where the programs of a pod listen."""
+    if not machine.pod_ip or not machine.sandbox:
         return
     taken: set[int] = set()
     for container in (*machine.mains, *machine.inits):
