@@ -122,7 +122,7 @@ def _diagnosed(env: dict[str, str]) -> tuple[int, set[tuple[str, str]], int]:
     document = json.loads(look.run().out)
     symptoms = [symptom for problem in document["problems"] for symptom in problem["symptoms"]]
     broken = {(symptom["ref"]["namespace"], pod) for symptom in symptoms for pod in symptom.get("pods", ())}
-    return document["looked_at"]["pods"], broken, len(document["problems"])
+    return document["items"][0]["lookedAt"]["pods"], broken, len(document["problems"])
 
 
 def _targets(samples: list[list[Sample]], pods: int, words: str) -> list[Target]:

@@ -22,7 +22,8 @@ Made from the commands themselves by `tools/command_docs.py`.
 
 Targets are written `kind/name`: `helm/thanos`, `deployment/thanos-query`, `statefulset/thanos-receive`,
 `daemonset/node-exporter`; kubectl's short names work too. Progress goes to stderr, data to stdout. `-o json` and
-`-o yaml` give versioned documents (`apiVersion: backout.dev/v1`) that are never translated. Exit codes:
+`-o yaml` give versioned documents (`apiVersion: backout.dev/v1`) that are never
+translated: [documents.md](documents.md). Exit codes:
 [exit-and-error-codes.md](exit-and-error-codes.md).
 """
 

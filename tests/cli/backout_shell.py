@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from held import hold
+
 
 @dataclass
 class Answer:
@@ -21,9 +23,9 @@ class Answer:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Its JSON."""
+        """Its JSON, which is as the schema of its kind says."""
         found: dict[str, Any] = json.loads(self.out)
-        return found
+        return hold(found)
 
 
 @dataclass

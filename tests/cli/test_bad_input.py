@@ -73,8 +73,10 @@ def test_a_cluster_without_an_authority_is_a_risk_in_the_plan(
     (tmp_path / "kc").write_text(json.dumps(document))
     arguments = ("plan", "helm/tiny", "--to", "4", "-n", release, "-o", "json")
     weak = backout(*arguments, "--kubeconfig", str(tmp_path / "kc"))
-    assert "weak-identity" in {risk["code"] for risk in weak.document["parts"][0]["risks"]}
-    assert "weak-identity" not in {risk["code"] for risk in backout(*arguments).document["parts"][0]["risks"]}
+    assert "weak-identity" in {risk["code"] for risk in weak.document["items"][0]["parts"][0]["risks"]}
+    assert "weak-identity" not in {
+        risk["code"] for risk in backout(*arguments).document["items"][0]["parts"][0]["risks"]
+    }
 
 
 def test_missing_helm_is_found_before_the_first_write(backout: Shell, release: str, helm: Any) -> None:
@@ -128,7 +130,7 @@ def test_a_plan_that_was_edited_is_not_run(backout: Shell, plan: Path, release: 
 def test_a_plan_for_another_cluster_is_not_run(backout: Shell, plan: Path) -> None:
     answer = backout("run", str(plan), "--yes", "--context", "cluster-02", "-o", "json")
     assert answer.code == 5
-    assert answer.document["failure"]["code"] == "wrong-cluster"
+    assert answer.document["items"][0]["failure"]["code"] == "wrong-cluster"
 
 
 def test_a_plan_that_is_late_is_not_run(backout: Shell, plan: Path, release: str, helm: Any) -> None:
@@ -145,7 +147,7 @@ def test_a_plan_that_is_late_is_not_run(backout: Shell, plan: Path, release: str
     )
     answer = backout("run", str(plan), "--yes", "-o", "json")
     assert answer.code == 5
-    assert answer.document["failure"]["code"] == "precondition-failed"
+    assert answer.document["items"][0]["failure"]["code"] == "precondition-failed"
 
 
 def test_a_malformed_configuration(backout: Shell) -> None:
@@ -168,7 +170,7 @@ def test_a_namespace_without_rights(backout: Shell, twin: Twin, tools: dict[str,
     seen = backout("diagnose", "-n", "default", "--kubeconfig", path, "-o", "json")
     assert seen.code == 10
     assert seen.document["healthy"] is False
-    assert "no permission" in json.dumps(seen.document["blind"])
+    assert "no permission" in json.dumps(seen.document["items"][0]["blind"])
     examined = backout("doctor", "-n", "default", "--kubeconfig", path, "-o", "json")
     assert examined.code == 5
     assert examined.document["roles"][0]["kind"] == "Role"

@@ -70,7 +70,9 @@ def test_a_run_is_one_document(quick: Shell, release: str) -> None:
     answer = quick(*arguments(release, *APPROVED, "-o", "json"))
     # The first use of a key is explained, whatever the format.
     assert answer.code == 0 and answer.err.startswith(KEY)
-    assert (answer.document["kind"], answer.document["state"], answer.document["exitCode"]) == ("Run", "recovered", 0)
+    (run,) = answer.document["items"]
+    assert (answer.document["kind"], answer.document["exitCode"]) == ("RunOutcomeList", 0)
+    assert (run["kind"], run["state"], run["exitCode"]) == ("Run", "recovered", 0)
     undone = quick("undo", "--yes", "-o", "json")
     assert (undone.code, undone.err, undone.document["kind"]) == (0, "", "Run")
 
@@ -78,7 +80,7 @@ def test_a_run_is_one_document(quick: Shell, release: str) -> None:
 def test_the_namespace_is_kept_before_each_run_and_the_run_says_where(quick: Shell, release: str) -> None:
     assert quick(*arguments(release, "--dry-run", "-o", "json")).code == 0
     assert not (quick.home / "data" / "snapshots").exists()
-    run = quick(*arguments(release, *APPROVED, "-o", "json")).document
+    (run,) = quick(*arguments(release, *APPROVED, "-o", "json")).document["items"]
     event = next(event for event in run["events"] if event["type"] == "snapshot")
     undone = quick("undo", "--yes", "-o", "json").document
     kept = quick("snapshot", "list", "-n", release, "-o", "json").document["items"]
@@ -92,7 +94,7 @@ def test_the_namespace_is_kept_before_each_run_and_the_run_says_where(quick: She
     assert quick("snapshot", "diff", short, "live", "-n", release).code == 10
     # The id of a snapshot is a place to go back to.
     back = quick("plan", f"helm/{release}", "--to", short, "-n", release, "-o", "json")
-    assert back.document["parts"][0]["revision"]["number"] == 2
+    assert back.document["items"][0]["parts"][0]["revision"]["number"] == 2
 
 
 def test_a_repository_that_can_not_be_used_stops_a_run_only_where_that_is_wanted(
@@ -103,7 +105,7 @@ def test_a_repository_that_can_not_be_used_stops_a_run_only_where_that_is_wanted
     must = "apiVersion: backout.dev/v1\nverify: {soak: 0}\nsnapshots: {before_run: always}\n"
     (quick.home / "must.yaml").write_text(must)
     refused = quick(*arguments(release, *APPROVED, "-o", "json", "--config", str(quick.home / "must.yaml")))
-    assert refused.code == 5 and refused.document["failure"]["code"] == "capture"
+    assert refused.code == 5 and refused.document["items"][0]["failure"]["code"] == "capture"
     assert head(helm, release) == 2
     done = quick(*arguments(release, *APPROVED))
     assert done.code == 0 and "No snapshot of the namespace was taken" in done.err
@@ -114,8 +116,8 @@ def test_one_cluster_that_fails_does_not_stop_the_other(quick: Shell, release: s
     both = ("--context", "cluster-01", "--context", "cluster-02", "-o", "json")
     answer = quick(*arguments(release, *APPROVED, *both))
     assert answer.code == 4 and answer.err.startswith(KEY)
-    assert answer.document["kind"] == "RunList" and answer.document["exitCode"] == 4
-    run, error = answer.document["items"]
+    assert answer.document["kind"] == "RunOutcomeList" and answer.document["exitCode"] == 4
+    ((run,), (error,)) = answer.document["items"], answer.document["failed"]
     assert (run["kind"], run["state"], run["operation"]["parts"][0]["scope"]["cluster"]) == (
         "Run",
         "recovered",
@@ -133,7 +135,7 @@ def test_people_are_told_of_both(quick: Shell, release: str) -> None:
 
 def test_a_context_that_does_not_exist_leaves_the_other_to_be_tried(quick: Shell, release: str) -> None:
     answer = quick(*arguments(release, *APPROVED, "--context", "cluster-01", "--context", "cluster-09", "-o", "json"))
-    run, error = answer.document["items"]
+    ((run,), (error,)) = answer.document["items"], answer.document["failed"]
     assert (run["state"], error["error"]["code"], answer.code) == ("recovered", "unknown-context", 3)
 
 
@@ -143,9 +145,9 @@ def test_a_context_that_does_not_exist_leaves_the_other_to_be_tried(quick: Shell
         (("--yes",), "Error", 5),
         (("--yes", "--to", "7"), "Error", 4),
         ((), "Error", 5),
-        (("--dry-run",), "DryRun", 0),
-        (("--dry-run", "--context", "cluster-01", "--context", "cluster-02"), "DryRun", 4),
-        (("--yes", "--context", "cluster-01", "--context", "cluster-02"), "RunList", 5),
+        (("--dry-run",), "DryRunList", 0),
+        (("--dry-run", "--context", "cluster-01", "--context", "cluster-02"), "DryRunList", 4),
+        (("--yes", "--context", "cluster-01", "--context", "cluster-02"), "RunOutcomeList", 5),
     ],
 )
 def test_what_is_not_carried_out_is_one_document_too(
@@ -172,8 +174,8 @@ def two_stuck(helm: Any, tools: dict[str, Path], twin: Twin) -> Iterator[None]:
 
 def test_all_that_is_broken_is_reported_though_nothing_of_it_can_go_back(quick: Shell, two_stuck: None) -> None:
     answer = quick("run", "-A", "--yes", "-o", "json", "--context", "cluster-02")
-    assert (answer.code, answer.err, answer.document["kind"]) == (5, "", "RunList")
-    assert [(item["target"], item["namespace"], item["error"]["code"]) for item in answer.document["items"]] == [
+    assert (answer.code, answer.err, answer.document["kind"]) == (5, "", "RunOutcomeList")
+    assert [(item["target"], item["namespace"], item["error"]["code"]) for item in answer.document["failed"]] == [
         ("helm/stuck-a", "stuck-a", "no-good-revision"),
         ("helm/stuck-b", "stuck-b", "no-good-revision"),
     ]
@@ -210,8 +212,10 @@ def test_a_risk_is_accepted_by_a_typed_yes(
 
 
 def test_hooks_are_a_matter_of_the_plan(quick: Shell, release: str, tmp_path: Path) -> None:
-    document = quick("plan", f"helm/{release}", "--to", "1", "-n", release, "--no-hooks", "-o", "json").document
-    rollback = next(step for step in document["parts"][0]["steps"] if step["action"] == "helm.rollback")
+    document = quick("plan", f"helm/{release}", "--to", "1", "-n", release, "--no-hooks", "-o", "json").document[
+        "items"
+    ][0]["parts"][0]
+    rollback = next(step for step in document["steps"] if step["action"] == "helm.rollback")
     assert rollback["params"]["no_hooks"] is True
     quick("plan", f"helm/{release}", "--to", "1", "-n", release, "--out", str(tmp_path / "plan.yaml"))
     assert quick.error("run", str(tmp_path / "plan.yaml"), "--no-hooks", "--yes")["code"] == "usage"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyrage
 import pytest
+from held import hold
 
 from backout.model.message import msg
 from backout.model.scope import ClusterIdentity
@@ -51,7 +52,7 @@ class Command:
 
     def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self(*arguments, "-o", "json", code=code))
-        return found
+        return hold(found)
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_list_show_and_names(snapshot: Command) -> None:
 def test_verify_says_what_is_damaged_and_exits_10(snapshot: Command) -> None:
     assert "Every snapshot is whole" in snapshot("verify", "--read-data")
     assert snapshot.json("verify")["ok"] is True
-    assert snapshot.json("verify", "--read-data-subset", "1/2")["packs_read"] <= 4
+    assert snapshot.json("verify", "--read-data-subset", "1/2")["packsRead"] <= 4
     assert snapshot.json("verify", "--read-data-subset", "half", code=2)["error"]["code"] == "usage"
     snapshot("verify", "--read-data", "--read-data-subset", "10%", code=2)
     pack = max((snapshot.home / "data" / "snapshots" / "packs").iterdir(), key=lambda path: path.stat().st_size)
@@ -122,7 +123,7 @@ def test_verify_says_what_is_damaged_and_exits_10(snapshot: Command) -> None:
     assert snapshot.json("verify")["ok"] is True
     report = snapshot.json("verify", "--read-data", code=10)
     assert any(pack.name in problem["name"] for problem in report["problems"])
-    assert any("thing-0" in name for problem in report["problems"] for name in problem["needed_by"])
+    assert any("thing-0" in name for problem in report["problems"] for name in problem["neededBy"])
     assert pack.name in snapshot("verify", "--read-data", code=10)
 
 

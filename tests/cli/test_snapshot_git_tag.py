@@ -26,11 +26,11 @@ def there(backout: Shell, release: str) -> Path:
 
 def test_the_commit_is_noted_and_tagged_on_request(backout: Shell, there: Path) -> None:
     first = git(there, "rev-parse", "main")
-    plain = backout("snapshot", "create", "-o", "json").document
+    (plain,) = backout("snapshot", "create", "-o", "json").document["items"]
     assert plain["git"] == [{"url": f"file://{there}", "commit": first}]
     assert git(there, "tag") == ""
     tagged = backout("snapshot", "create", "--tag", "v1", "--git-tag", "-o", "json")
-    assert tagged.document["git"][0]["tag"] == "v1"
+    assert tagged.document["items"][0]["git"][0]["tag"] == "v1"
     assert "was not pushed" in tagged.err
     assert git(there, "tag") == ""
     pushed = backout("snapshot", "create", "--git-tag", "v2", "--push")
@@ -51,7 +51,7 @@ def test_a_repository_that_can_not_be_read_takes_no_snapshot_down(backout: Shell
     found = backout("snapshot", "create")
     assert found.code == 0
     assert "The Git commit is not in the snapshot" in found.err
-    assert backout("snapshot", "create", "-o", "json").document["git"] == []
+    assert backout("snapshot", "create", "-o", "json").document["items"][0]["git"] == []
     assert backout.error("snapshot", "create", "--git-tag", "v1")["code"] == "refused"
 
 

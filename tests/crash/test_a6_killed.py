@@ -46,7 +46,7 @@ def test_a_record_that_comes_back_under_fire(world: World, tmp_path: Path) -> No
     assert found.state == "recovered" and found.operation.parts[0].revision.number == 2
     done = [event for event in events if event.type == "step-done" and event.step == "restore-record"]
     assert len(done) == 1 and done[0].data["made"]["uid"]
-    assert done[0].data["changed"] or done[0].data["earlier_attempt"]
+    assert done[0].data["changed"] or done[0].data["earlierAttempt"]
     after = in_lab(world, look)
     assert after["leases"] == [] and [n for n, _, _ in after["revisions"]] == [2, *before, before[-1] + 1]
     assert [status for _, status, _ in after["revisions"]].count("deployed") == 1

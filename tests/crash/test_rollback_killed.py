@@ -89,7 +89,7 @@ def _invariants(folder: Path, gate: str) -> None:
             assert sum(event.type == "step-done" for event in of_step) == 1, gate
             assert sum(event.type == "step-started" for event in of_step) >= 1, gate
             done = next(event for event in of_step if event.type == "step-done")
-            assert done.data["changed"] or done.data["earlier_attempt"], gate
+            assert done.data["changed"] or done.data["earlierAttempt"], gate
         # no effect is done twice
         for name in NAMES:
             assert (folder / "files" / name).read_text().split() == ["old", "new"], gate

@@ -9,26 +9,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from backout.app.events import Watching
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
 from backout.errors import BackoutError, UsageError
-from backout.model.target import OBJECTS
+from backout.model.change import LedgerEntry
+from backout.model.message import Message
+from backout.model.revision import Revision
+from backout.model.target import OBJECTS, Target
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
     from backout.cluster.port import Cluster
-    from backout.model.change import LedgerEntry
     from backout.model.diagnosis import Diagnosis, Problem
-    from backout.model.message import Message
     from backout.model.part import Check
-    from backout.model.revision import Revision
-    from backout.model.target import Target
     from backout.model.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetStatus:
+class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One target as it is: the revision in force, what one could go back to, and what is wrong with it.
 
     ``healthy`` is None where it could not be told; ``note`` says why there is nothing to go back to.
@@ -42,16 +42,14 @@ class TargetStatus:
     problem: Message | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterStatus:
+class ClusterStatus(msgspec.Struct, frozen=True):
     """The targets of one cluster."""
 
     cluster: str
     targets: tuple[TargetStatus, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
+class Ledger(msgspec.Struct, frozen=True):
     """What changed on one cluster since then."""
 
     cluster: str

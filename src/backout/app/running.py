@@ -38,6 +38,13 @@ def exit_code_of(run: Run) -> int:
     return run.failure.exit_code if run.failure else 0 if run.state == "recovered" else STOPPED
 
 
+def exit_code_of_all(runs: Sequence[Run], failures: Sequence[Failed]) -> int:
+    """What a command ends with that carried ``runs`` out and left the ``failures`` out."""
+    code = worst([*(exit_code_of(run) for run in runs), *(failed.error.exit_code for failed in failures)])
+    # Something was written, and something was left out: that is neither a refusal nor a success.
+    return PARTLY if runs and failures and code not in WORST else code
+
+
 def preload() -> None:
     """Begins the import of the engine (about half a second) beside whatever is done next."""
     from backout.engine.dbos_engine import preload as begin

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from backout.app.running import PARTLY, WORST, exit_code_of, worst
+from backout.app.running import exit_code_of, exit_code_of_all
+from backout.app.runs import run as kept
+from backout.cli.failures import show_failure
+from backout.documents.running import outcome_list, run_document
 
 if TYPE_CHECKING:
     from backout.app.events import Failed
@@ -14,23 +17,19 @@ if TYPE_CHECKING:
     from backout.model.run import Run
 
 
-def run_document(session: Session, run: Run) -> dict[str, Any]:
-    """The run with its events, for JSON and YAML."""
-    from backout.app.runs import run as kept
-    from backout.cli.output import with_kind
-
-    return with_kind("Run", run, events=kept(session.workspace, run.id).events, exitCode=exit_code_of(run))
-
-
 def conclude(session: Session, run: Run) -> int:
     """Says how the run ended, and what can be done now; returns the exit code."""
+    if session.text:
+        _show(session, run)
+    else:
+        session.document(run_document(kept(session.workspace, run.id)))
+    return exit_code_of(run)
+
+
+def _show(session: Session, run: Run) -> None:
     from backout.cli.render.run import show_outcome
 
-    if session.text:
-        session.show(lambda page: show_outcome(page, run))
-    else:
-        session.document(run_document(session, run))
-    return exit_code_of(run)
+    session.show(lambda page: show_outcome(page, run))
 
 
 def report(session: Session, runs: Sequence[Run], failures: Sequence[Failed], *, told: int = 0) -> int:
@@ -38,25 +37,16 @@ def report(session: Session, runs: Sequence[Run], failures: Sequence[Failed], *,
 
     The first ``told`` failures were told to people before.
     """
-    from backout.cli.failures import failed_document, show_failure
-    from backout.cli.output import versioned
-
-    if len(runs) == 1 and not failures:
-        return conclude(session, runs[0])
-    code = worst([*(exit_code_of(run) for run in runs), *(failed.error.exit_code for failed in failures)])
-    if runs and failures and code not in WORST:
-        # Something was written, and something was left out: that is neither a refusal nor a success.
-        code = PARTLY
     if not session.text:
-        items = [*(run_document(session, run) for run in runs), *(failed_document(failed) for failed in failures)]
-        session.document(versioned("RunList", items=items, exitCode=code))
-        return code
+        document = outcome_list([kept(session.workspace, run.id) for run in runs], failures)
+        session.document(document)
+        return document.exit_code
     for run in runs:
-        conclude(session, run)
+        _show(session, run)
     for failed in failures[told:]:
         session.note("")
         session.note("{target} on {cluster}:", target=str(failed.target or "?"), cluster=failed.cluster)
         show_failure(failed.error, session.options)
     if failures:
         session.note("{done} of {all} were carried out.", done=len(runs), all=len(runs) + len(failures))
-    return code
+    return exit_code_of_all(runs, failures)

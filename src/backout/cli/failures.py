@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backout.errors import BackoutError, UnexpectedError, UsageError, fill
+from backout.errors import BackoutError, UnexpectedError, UsageError
 
 if TYPE_CHECKING:
-    from backout.app.events import Failed
     from backout.cli.options import GlobalOptions
     from backout.cli.render.page import Page
 
@@ -53,21 +52,6 @@ def misused(error: click.ClickException) -> BackoutError:
     return UsageError("{problem}.", problem=problem, hint=hint, command=command)
 
 
-def as_document(error: BackoutError) -> dict[str, object]:
-    """The error in JSON: stable code, English sentences."""
-    parts = {name: fill(getattr(error, name), error.arguments) for name in ("expected", "found", "hint")}
-    body = {"code": error.code, "exitCode": error.exit_code, "retryable": error.retryable, "message": error.message}
-    return {"apiVersion": "backout.dev/v1", "kind": "Error", "error": {**body, **{k: v for k, v in parts.items() if v}}}
-
-
-def failed_document(failed: Failed) -> dict[str, object]:
-    """The error, with where it happened."""
-    where = {"cluster": failed.cluster}
-    if failed.target is not None:
-        where |= {"namespace": failed.target.namespace, "target": str(failed.target)}
-    return {**as_document(failed.error), **where}
-
-
 def show_failure(error: BackoutError, options: GlobalOptions) -> None:
     """Prints the error: text to stderr, or a document to stdout when JSON or YAML was asked for.
 
@@ -77,8 +61,9 @@ def show_failure(error: BackoutError, options: GlobalOptions) -> None:
         traceback.print_exception(error.__cause__)
     if not options.text:
         from backout.cli.output import print_document
+        from backout.documents.failing import error_document
 
-        print_document(as_document(error), options.output)
+        print_document(error_document(error), options.output)
         return
     from backout.cli.render.page import Page
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "doctor": "Tools, versions, and access rights for every verb of a plan.",
     "twin": "Embedded clusters on this machine.",
     "demo": "The main job on embedded clusters, start to report.",
+    "schema": "The JSON Schemas of what -o json gives.",
     "version": "The version, and what Backout works with here.",
 }
 

@@ -16,6 +16,8 @@ from backout.cli.options import GlobalOptions, current_options
 
 if TYPE_CHECKING:
     from backout.cli.render.page import Page
+    from backout.documents.base import Document
+    from backout.documents.snapshots import SnapshotDocument
     from backout.model.message import Message
 
 
@@ -51,7 +53,7 @@ class Session:
         """Progress for people, on stderr; nothing when the output is a document."""
         self.console.note(text, **args)
 
-    def document(self, document: Any) -> None:
+    def document(self, document: Document | SnapshotDocument) -> None:
         """The data, on stdout, as JSON or YAML."""
         from backout.cli.output import print_document
 

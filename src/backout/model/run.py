@@ -53,7 +53,7 @@ def changed_steps(events: Iterable[RunEvent]) -> set[tuple[str, str]]:
         if event.type == "step-started":
             begun.add(step)
         elif event.type in ("step-done", "step-failed"):
-            if any(event.data.get(word) for word in ("changed", "wrote", "earlier_attempt")):
+            if any(event.data.get(word) for word in ("changed", "wrote", "earlierAttempt")):
                 changed.add(step)
             begun.discard(step)
     return changed | begun

@@ -10,6 +10,7 @@ import msgspec
 
 from backout.errors import PlanChanged, UsageError
 from backout.model.operation import API_VERSION, Operation
+from backout.model.spelling import read, written
 from backout.planning.order import in_order
 from backout.planning.reach import hold
 
@@ -61,7 +62,7 @@ def dump(operations: list[Operation]) -> str:
     """One YAML document an operation."""
     import yaml
 
-    documents = [msgspec.to_builtins(operation) for operation in operations]
+    documents = [written(operation) for operation in operations]
     return yaml.dump_all(
         documents,
         Dumper=yaml.CSafeDumper,
@@ -116,7 +117,7 @@ def _operation(document: Any, filename: str) -> Operation:
             version=str(document.get("apiVersion"))[:60],
         )
     try:
-        operation = msgspec.convert(document, Operation)
+        operation = msgspec.convert(read(document, Operation), Operation)
     except msgspec.ValidationError as error:
         raise PlanChanged(
             "{file} is not a plan as it was made: {problem}.",

@@ -132,7 +132,7 @@ class Facts:
         elif last.data.get("changed"):
             state = "changed"
         else:
-            state = "earlier" if last.data.get("earlier_attempt") else "already"
+            state = "earlier" if last.data.get("earlierAttempt") else "already"
         return StepFact(step, state, last.message, last.at, last.at - begun[0].at)
 
     def _last(self, kind: str) -> RunEvent | None:

@@ -207,7 +207,7 @@ class PartStages:
                 key=f"{step.id}:done",
                 step=step.id,
                 changed=outcome.changed,
-                earlier_attempt=before > 0 and not outcome.changed,
+                earlierAttempt=before > 0 and not outcome.changed,
                 **outcome.data,
             )
             return {"changed": outcome.changed, "again": before > 0}

@@ -351,8 +351,8 @@ def test_no_secret_reaches_outputs_or_files(cluster: Harness, ns: str, tmp_path:
             assert "Y2FuYXJ5" not in text  # its start in base64
         return result.stdout
 
-    made = json.loads(backout("create", "--tag", "v1", "-m", "before", "-o", "json"))
-    assert made["kind"] == "SnapshotCreated"
+    (made,) = json.loads(backout("create", "--tag", "v1", "-m", "before", "-o", "json"))["items"]
+    assert made["tags"] == ["v1"]
     backout("diff", "v1")
     cluster.patch(f"/api/v1/namespaces/{ns}/secrets/db", {"stringData": {"password": CANARY + "2"}}).ok()
     for output in ("text", "json", "yaml"):

@@ -333,7 +333,7 @@ def test_which_steps_may_have_changed_something() -> None:
         step("step-started", "failed"),
         step("step-failed", "failed", wrote=False),
         step("step-started", "again"),
-        step("step-done", "again", changed=False, earlier_attempt=True),
+        step("step-done", "again", changed=False, earlierAttempt=True),
         step("step-started", "cut-off"),
         step("step-done", "looked", "q", changed=True),
     ]

@@ -122,8 +122,7 @@ def test_a_cut_off_step_is_unknown_and_an_earlier_attempt_is_told_apart() -> Non
     cut = [e for e in events if e.seq <= 5]
     assert "cut off, outcome unknown" in render(changed(run, state="interrupted", verdict=None), cut)
     again = [
-        msgspec.structs.replace(e, data={"changed": False, "earlier_attempt": True}) if e.seq == 6 else e
-        for e in events
+        msgspec.structs.replace(e, data={"changed": False, "earlierAttempt": True}) if e.seq == 6 else e for e in events
     ]
     again.append(event("resumed", 203, msg("Going on after an interruption."), 20))
     text = render(run, again)

@@ -14,11 +14,11 @@ from backout.cli.session import open_session
 def command(run: str) -> None:
     """Asks RUN to stop at its next step. What it has done stays; `undo` takes it back."""
     from backout.app.runs import abort
-    from backout.cli.output import versioned
+    from backout.documents.running import RunAbort
 
     session = open_session()
     found = abort(session.workspace, run)
     if session.text:
         session.note("Run {run} stops at its next step.", run=found.id)
     else:
-        session.document(versioned("Abort", run=found.id, requested=True))
+        session.document(RunAbort(run=found.id, requested=True))

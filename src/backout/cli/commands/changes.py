@@ -36,12 +36,11 @@ def read_span(text: str) -> timedelta:
 async def command(session: Session, since: str) -> None:
     """Lists what changed in a namespace: Helm releases, rollouts, and edits of objects."""
     from backout.app.reading import changes
-    from backout.cli.output import versioned
     from backout.cli.render.changes import show_ledgers
+    from backout.documents.reading import ChangesList
 
     found = await changes(session.workspace, read_span(since))
     if session.text:
         session.show(lambda page: show_ledgers(page, found))
-        return
-    items = [{"cluster": one.cluster, "since": one.since, "changes": one.changes} for one in found]
-    session.document(versioned("Changes", **items[0]) if len(items) == 1 else versioned("ChangesList", items=items))
+    else:
+        session.document(ChangesList(items=tuple(found)))

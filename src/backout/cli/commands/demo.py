@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +16,6 @@ from backout.lab.embedded import require_kubetwin, twin_errors
 if TYPE_CHECKING:
     from backout.cli.session import Session
     from backout.lab.places import Place
-    from backout.lab.player import Outcome
     from backout.model.settings import Settings
 
 FAILED = 1
@@ -50,6 +48,7 @@ async def command(session: Session, scenario: str, list_them: bool, clusters: in
     from backout.app.programs import program
     from backout.app.running import preload
     from backout.cli.stage import TerminalStage
+    from backout.documents.machine import rehearsal
     from backout.lab.player import Props, rehearse
 
     preload()
@@ -58,7 +57,7 @@ async def command(session: Session, scenario: str, list_them: bool, clusters: in
         helm = await program("helm", say=session.note)
         outcome = await rehearse(stage, chosen, place, Props(helm, settings), undo=undo)
     if not session.text:
-        session.document(as_document(outcome))
+        session.document(rehearsal(outcome))
     return 0 if outcome.good else FAILED
 
 
@@ -83,16 +82,11 @@ async def _place(session: Session, *, clusters: int, keep: bool) -> AsyncIterato
         yield place, settings
 
 
-def as_document(outcome: Outcome) -> dict[str, Any]:
-    """The answer of `demo -o json`."""
-    return {name: value for name, value in asdict(outcome).items() if value or name not in ("why", "code")}
-
-
 def _list(session: Session, scenarios: Any) -> None:
-    from backout.cli.output import versioned
+    from backout.documents.machine import Listed, ScenarioList
 
     if not session.text:
-        session.document(versioned("ScenarioList", items=[{"scenario": s.id, "title": s.title} for s in scenarios]))
+        session.document(ScenarioList(items=tuple(Listed(scenario=s.id, title=s.title) for s in scenarios)))
         return
     page = session.page()
     page.table(("scenario", "broken by"), [(scenario.id, page.say(scenario.title)) for scenario in scenarios])

@@ -12,7 +12,6 @@ from backout.cli.session import with_session
 
 if TYPE_CHECKING:
     from backout.cli.session import Session
-    from backout.model.diagnosis import Diagnosis
 
 FOUND = 10
 
@@ -28,19 +27,12 @@ async def command(session: Session, targets: tuple[str, ...]) -> int:
     from backout.app.reading import diagnose
     from backout.app.unfinished import tell_unfinished
     from backout.cli.render.diagnosis import show_diagnoses
+    from backout.documents.reading import diagnosis_list
 
     found = await diagnose(session.workspace, targets)
     if session.text:
         session.show(lambda page: show_diagnoses(page, found))
         tell_unfinished(session.workspace)
     else:
-        session.document(documents(found))
+        session.document(diagnosis_list(found))
     return FOUND if any(not diagnosis.healthy for diagnosis in found) else 0
-
-
-def documents(found: list[Diagnosis]) -> dict[str, object]:
-    """One document for one cluster, a list of them for several."""
-    from backout.cli.output import versioned, with_kind
-
-    each = [with_kind("Diagnosis", diagnosis, healthy=diagnosis.healthy) for diagnosis in found]
-    return each[0] if len(each) == 1 else versioned("DiagnosisList", items=each)

@@ -27,13 +27,12 @@ async def command(session: Session, targets: tuple[str, ...], install: bool) -> 
     namespace. Missing rights are printed as a Role to apply. Exit code 5 when something is missing.
     """
     from backout.app.doctor import examine
-    from backout.cli.render.doctor import as_document, show_examination
+    from backout.cli.render.doctor import show_examination
+    from backout.documents.reading import doctor_document
 
     found = await examine(session.workspace, targets, install=install)
     if session.text:
         session.show(lambda page: show_examination(page, found))
     else:
-        from backout.cli.output import versioned
-
-        session.document(versioned("Doctor", **as_document(found)))
+        session.document(doctor_document(found))
     return 0 if found.ok else REFUSED

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 async def command(session: Session, target: str) -> None:
     """Lists the revisions of TARGET, and says which of them are proven good, and why."""
     from backout.app.reading import history
-    from backout.cli.output import versioned
     from backout.cli.render.plan import show_history
+    from backout.documents.reading import history_document
 
     found = await history(session.workspace, target)
     if session.text:
         session.show(lambda page: show_history(page, found.revisions, verbose=session.options.verbose))
     else:
-        session.document(versioned("History", target=found.target, revisions=found.revisions))
+        session.document(history_document(found))

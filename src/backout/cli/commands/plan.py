@@ -27,9 +27,8 @@ async def command(session: Session, targets: tuple[str, ...], to: str, no_hooks:
     """
     from backout.app.planning import plans_for, write_plans
     from backout.app.running import worst
-    from backout.cli.failures import failed_document
-    from backout.cli.output import versioned
     from backout.cli.render.plan import show_plans
+    from backout.documents.running import operation_list
 
     planned = await plans_for(session.workspace, targets, to, hooks=not no_hooks)
     plans = planned.plans
@@ -39,6 +38,5 @@ async def command(session: Session, targets: tuple[str, ...], to: str, no_hooks:
     if session.text:
         session.show(lambda page: show_plans(page, plans, file))
     else:
-        more = {"failed": [failed_document(failed) for failed in planned.failures]} if planned.failures else {}
-        session.document(plans[0] if len(plans) == 1 and not more else versioned("PlanList", items=plans, **more))
+        session.document(operation_list(plans, planned.failures))
     return worst([failed.error.exit_code for failed in planned.failures])

@@ -20,12 +20,11 @@ def command(run: str, out: str | None) -> None:
     from backout.app.files import write_private
     from backout.app.runs import report
     from backout.app.runs import run as kept
-    from backout.cli.output import with_kind
+    from backout.documents.running import run_document
 
     session = open_session()
     if not session.text:
-        found = kept(session.workspace, run)
-        session.document(with_kind("Run", found.run, events=found.events))
+        session.document(run_document(kept(session.workspace, run)))
         return
     text = report(session.workspace, run, session.lang)
     if out:

@@ -67,9 +67,9 @@ async def _run(session: Session, planned: Planned, approve: tuple[str, ...], *, 
 async def _dry_run(session: Session, planned: Planned) -> int:
     from backout.app.dryrun import REFUSED, dry_run
     from backout.app.running import worst
-    from backout.cli.failures import failed_document, show_failure
-    from backout.cli.output import versioned
-    from backout.cli.render.dryrun import as_document, show_dry_runs
+    from backout.cli.failures import show_failure
+    from backout.cli.render.dryrun import show_dry_runs
+    from backout.documents.running import dry_run_list
 
     items, failures = await dry_run(session.workspace, planned)
     every = [*planned.failures, *failures]
@@ -78,8 +78,7 @@ async def _dry_run(session: Session, planned: Planned) -> int:
         for failed in failures:
             show_failure(failed.error, session.options)
     else:
-        more = {"failed": [failed_document(failed) for failed in every]} if every else {}
-        session.document(versioned("DryRun", items=[as_document(item) for item in items], **more))
+        session.document(dry_run_list(items, every))
     codes = [failed.error.exit_code for failed in every]
     return worst([*codes, REFUSED if any(item.missing for item in items) else 0])
 

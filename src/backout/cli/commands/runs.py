@@ -35,12 +35,12 @@ def command(context: click.Context, limit: int) -> None:
     if context.invoked_subcommand is not None:
         return
     from backout.app.runs import runs
-    from backout.cli.output import versioned
     from backout.cli.render.run import show_runs
+    from backout.documents.running import RunList
 
     session = open_session()
     found = runs(session.workspace, limit)
     if session.text:
         session.show(lambda page: show_runs(page, found))
     else:
-        session.document(versioned("RunList", items=found))
+        session.document(RunList(items=tuple(found)))

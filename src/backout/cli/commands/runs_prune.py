@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -47,6 +47,7 @@ def command(keep_last: int, older_than: timedelta | None, undoable: bool, dry_ru
     from backout.app.runs import prune
     from backout.cli.questions import ask
     from backout.cli.render.run import show_pruned_runs
+    from backout.documents.running import prune_document
 
     session = open_session()
 
@@ -65,20 +66,4 @@ def command(keep_last: int, older_than: timedelta | None, undoable: bool, dry_ru
     elif session.text:
         session.show(lambda page: show_pruned_runs(page, found))
     else:
-        session.document(_document(found))
-
-
-def _document(found: Pruning) -> dict[str, Any]:
-    from backout.cli.output import versioned
-
-    chosen, done = found.chosen, found.done
-    return versioned(
-        "RunPrune",
-        dryRun=done is None,
-        removed=[run.id for run in (chosen.going if done is None else done.runs)],
-        unfinished=[run.id for run in chosen.unfinished],
-        undoable=[run.id for run in chosen.undoable],
-        recent=chosen.recent,
-        captures=done.captures if done else 0,
-        freed=done.freed if done else 0,
-    )
+        session.document(prune_document(found))

@@ -14,12 +14,12 @@ from backout.cli.session import open_session
 def command(run: str) -> None:
     """Shows RUN (its id, the beginning of it, or "latest") event by event."""
     from backout.app.runs import run as kept
-    from backout.cli.output import with_kind
     from backout.cli.render.run import show_run
+    from backout.documents.running import run_document
 
     session = open_session()
     found = kept(session.workspace, run)
     if session.text:
         session.show(lambda page: show_run(page, found.run, found.events))
     else:
-        session.document(with_kind("Run", found.run, events=found.events))
+        session.document(run_document(found))

@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 async def command(session: Session, targets: tuple[str, ...]) -> None:
     """Shows every release and unmanaged workload: its revision, its health, and the last good revision before it."""
     from backout.app.reading import status
-    from backout.cli.output import versioned
-    from backout.cli.render.status import as_document, show_status
+    from backout.cli.render.status import show_status
+    from backout.documents.reading import StatusList
 
     found = await status(session.workspace, targets)
     if session.text:
         session.show(lambda page: show_status(page, found))
-        return
-    items = [as_document(one) for one in found]
-    session.document(versioned("Status", **items[0]) if len(items) == 1 else versioned("StatusList", items=items))
+    else:
+        session.document(StatusList(items=tuple(found)))

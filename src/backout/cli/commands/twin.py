@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +14,7 @@ from backout.lab.embedded import embedded
 
 if TYPE_CHECKING:
     from backout.cli.session import Session
+    from backout.documents.base import Document
     from kubetwin.process import Twin
 
 _directory = click.option(
@@ -63,9 +64,9 @@ def down(directory: Path | None) -> None:
     if session.text:
         session.note("The embedded clusters are down.")
     else:
-        from backout.cli.output import versioned
+        from backout.documents.machine import Twin as TwinDocument
 
-        session.document(versioned("Twin", directory=str(where), up=False))
+        session.document(TwinDocument(directory=str(where), up=False))
 
 
 @command.command("status")
@@ -89,15 +90,14 @@ def status(directory: Path | None) -> None:
     page.show()
 
 
-def _document(twin: Twin) -> dict[str, Any]:
-    from backout.cli.output import versioned
+def _document(twin: Twin) -> Document:
+    from backout.documents.machine import Twin as TwinDocument
 
-    return versioned(
-        "Twin",
+    return TwinDocument(
         directory=str(twin.directory),
         up=True,
         pid=twin.pid,
-        clusters=list(twin.clusters),
+        clusters=tuple(twin.clusters),
         kubeconfig=str(twin.kubeconfig),
         keep=twin.keep,
         ingress=twin.ingress,
@@ -141,9 +141,9 @@ async def break_(
     finally:
         await api.close()
     if not session.text:
-        from backout.cli.output import versioned
+        from backout.documents.machine import TwinFault
 
-        session.document(versioned("TwinFault", cluster=context, namespace=namespace, workload=workload, fault=fault))
+        session.document(TwinFault(cluster=context, namespace=namespace, workload=workload, fault=fault))
         return
     if mend:
         session.note("{workload} on {context} is left alone again.", workload=workload, context=context)

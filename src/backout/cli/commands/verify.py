@@ -26,13 +26,12 @@ async def command(session: Session, targets: tuple[str, ...], soak: float | None
     Exit code 7 when they are not, or when it could not be measured.
     """
     from backout.app.reading import verify
-    from backout.cli.output import versioned, with_kind
     from backout.cli.render.run import show_measured
+    from backout.documents.reading import verdict_list
 
     found = await verify(session.workspace, targets, soak)
     if session.text:
         session.show(lambda page: show_measured(page, found))
     else:
-        items = [with_kind("Verdict", one.verdict, cluster=one.cluster) for one in found]
-        session.document(items[0] if len(items) == 1 else versioned("VerdictList", items=items))
+        session.document(verdict_list(found))
     return 0 if all(one.verdict.outcome == "recovered" for one in found) else NOT_VERIFIED

@@ -23,12 +23,12 @@ async def command(session: Session) -> None:
     Asks no cluster. What is not installed is said, and is null in documents; `backout doctor` says what is needed.
     """
     from backout.app.version import version
-    from backout.cli.output import versioned
+    from backout.documents.machine import version_document
     from backout.lab.embedded import kubetwin_version
 
     facts = {**await version(), "kubetwin": kubetwin_version()}
     if not session.text:
-        session.document(versioned("Version", **facts))
+        session.document(version_document(facts))
         return
     page = session.page()
     for name, fact in facts.items():

@@ -1,24 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `doctor` found, as text and as a document."""
+"""What `doctor` found, as text."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from backout.cli.render.page import Page, paint
 
 if TYPE_CHECKING:
-    from backout.app.doctor import Examination, Finding
-
-
-def as_document(found: Examination) -> dict[str, Any]:
-    """The findings with texts instead of messages."""
-    return {"ok": found.ok, "checks": [_check(check) for check in found.checks], "roles": found.roles}
-
-
-def _check(check: Finding) -> dict[str, Any]:
-    detail = f"{check.detail} ({check.code})" if check.code else str(check.detail)
-    return {"name": check.name, "ok": check.ok, "detail": detail, **({"hint": str(check.hint)} if check.hint else {})}
+    from backout.app.doctor import Examination
 
 
 def show_examination(page: Page, found: Examination) -> None:

@@ -1,26 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cluster would answer to a plan, as text and as a document."""
+"""What the cluster would answer to a plan, as text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from backout.cli.render.page import Page
 
 if TYPE_CHECKING:
     from backout.app.dryrun import DryRun
-
-
-def as_document(item: DryRun) -> dict[str, Any]:
-    """One plan."""
-    return {
-        "plan": item.plan,
-        "rights": item.rights,
-        "missing": item.missing,
-        "roles": item.roles,
-        "approvals": item.approvals,
-    }
 
 
 def show_dry_runs(page: Page, items: Sequence[DryRun]) -> None:

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Snapshots as text and as documents. Names in them come from clusters and archives: never trusted by a terminal."""
+"""Snapshots as text. Names in them come from clusters and archives: never trusted by a terminal."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from backout.cli.render.page import Page, paint
 from backout.locales import N_
@@ -24,34 +22,6 @@ KINDS = {"manual": N_("manual"), "run": N_("before a run"), "incident": N_("inci
 def clean(text: str) -> str:
     """Without anything that a terminal would obey."""
     return "".join("?" if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") else letter for letter in text)
-
-
-def as_item(snapshot: Snapshot) -> dict[str, Any]:
-    """A snapshot as document, without entries and pointers."""
-    return {
-        "id": snapshot.id,
-        "type": snapshot.kind,
-        "cluster": snapshot.cluster,
-        "namespace": snapshot.namespace,
-        "taken_at": snapshot.taken_at,
-        "tags": snapshot.tags,
-        "message": snapshot.message,
-        "healthy": snapshot.healthy,
-        "incident": snapshot.incident,
-        "good": snapshot.good,
-        "objects": snapshot.objects,
-        "size": snapshot.size,
-        "actor": snapshot.actor,
-        "run": snapshot.run,
-        "parent": snapshot.parent,
-        "identity": snapshot.identity,
-        "imported_from": snapshot.imported_from,
-    }
-
-
-def as_entry(entry: Entry) -> dict[str, Any]:
-    """An entry as document."""
-    return {"ref": msgspec.to_builtins(entry.ref), "size": entry.size, "owner": entry.owner, "address": entry.address}
 
 
 def bytes_(count: int) -> str:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is deployed, as text and as a document."""
+"""What is deployed, as text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from backout.cli.render.page import Page
 
@@ -12,20 +12,6 @@ if TYPE_CHECKING:
     from backout.app.reading import ClusterStatus, TargetStatus
 
 MARKS = {True: "good", False: "bad", None: "unknown"}
-
-
-def as_document(found: ClusterStatus) -> dict[str, Any]:
-    """One cluster."""
-    return {"cluster": found.cluster, "targets": [_target(row) for row in found.targets]}
-
-
-def _target(row: TargetStatus) -> dict[str, Any]:
-    more = {"current": row.current, "backTo": row.back_to, "note": row.note or None, "problem": row.problem}
-    return {
-        "target": row.target,
-        "healthy": row.healthy,
-        **{name: value for name, value in more.items() if value is not None},
-    }
 
 
 def show_status(page: Page, found: Sequence[ClusterStatus]) -> None:

@@ -161,7 +161,7 @@ def _sentence(trouble: Trouble, code: str, events: list[Event]) -> Message:
 def _state_evidence(trouble: Trouble, code: str) -> Evidence:
     data: dict[str, object] = {"code": code, "restarts": trouble.problem.restarts}
     if trouble.problem.exit_code is not None:
-        data["exit_code"] = trouble.problem.exit_code
+        data["exitCode"] = trouble.problem.exit_code
     if trouble.problem.image:
         data["image"] = trouble.problem.image
     if trouble.problem.container:

@@ -30,20 +30,11 @@ async def command(session: Session, tags: tuple[str, ...], message: str, git_tag
     Where the configuration names the stack's Git repository, the newest commit of its branch is noted down.
     """
     from backout.app.snapshots.taking import create
-    from backout.cli.output import versioned
-    from backout.cli.render.snapshot import as_item
     from backout.cli.render.snapshot_work import show_all_taken
+    from backout.documents.snapshots import created_list
 
     found = await create(session.workspace, tags=tags, message=message, git_tag=git_tag, push=push)
     if session.text:
         session.show(lambda page: show_all_taken(page, found))
-        return
-    items = [
-        as_item(one.snapshot)
-        | {"written": one.written, "kinds": one.kinds, "skipped": one.snapshot.skipped}
-        | {"git": one.snapshot.pointers.git}
-        for one in found
-    ]
-    session.document(
-        versioned("SnapshotCreated", **items[0]) if len(items) == 1 else versioned("SnapshotCreatedList", items=items)
-    )
+    else:
+        session.document(created_list(found))

@@ -22,22 +22,13 @@ async def command(session: Session, before: str, after: str, kinds: tuple[str, .
     Values of Secrets are never shown, only that they changed. Exit code 10 when there is a difference.
     """
     from backout.app.snapshots.reading import diff
-    from backout.cli.output import versioned
     from backout.cli.render.snapshot_work import show_comparison
+    from backout.documents.snapshots import diff_document
 
     found = await diff(session.workspace, before, after, kinds)
     result = found.comparison
     if session.text:
         session.show(lambda page: show_comparison(page, result))
     else:
-        session.document(
-            versioned(
-                "SnapshotDiff",
-                before=found.before.id,
-                after=after,
-                differences=result.differences,
-                compared=result.compared,
-                notes=result.notes,
-            )
-        )
+        session.document(diff_document(found))
     return DIFFERENT if result.differences else 0

@@ -22,11 +22,11 @@ async def command(
 ) -> None:
     """Writes SNAPSHOTS into a new FILE, encrypted with a key of its own for the recipients of the repository."""
     from backout.app.snapshots.keeping import export
-    from backout.cli.output import with_kind
     from backout.cli.render.snapshot_work import show_exported
+    from backout.documents.snapshots import export_document
 
     result = await export(session.workspace, file, snapshots, everything=everything, recipients=recipients)
     if session.text:
         session.show(lambda page: show_exported(page, result))
     else:
-        session.document(with_kind("SnapshotExport", result))
+        session.document(export_document(result))

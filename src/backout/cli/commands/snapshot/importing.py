@@ -18,20 +18,11 @@ from backout.cli.session import Session, with_session
 async def command(session: Session, file: Path, foreign: bool) -> None:
     """Takes over the snapshots of an archive FILE that are not here yet. All of it is checked first."""
     from backout.app.snapshots.keeping import import_
-    from backout.cli.output import versioned
-    from backout.cli.render.snapshot import as_item
     from backout.cli.render.snapshot_work import show_imported
+    from backout.documents.snapshots import import_document
 
     result = await import_(session.workspace, file, foreign=foreign)
     if session.text:
         session.show(lambda page: show_imported(page, result))
-        return
-    session.document(
-        versioned(
-            "SnapshotImport",
-            imported=[as_item(snapshot) for snapshot in result.snapshots],
-            present=result.present,
-            source=result.source,
-            foreign=result.foreign,
-        )
-    )
+    else:
+        session.document(import_document(result))

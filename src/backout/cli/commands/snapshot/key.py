@@ -63,22 +63,10 @@ async def rotate(session: Session, own: bool) -> None:
 
 
 def _shown(session: Session, keys: Keys) -> None:
-    from backout.cli.output import versioned
     from backout.cli.render.snapshot import show_keys
+    from backout.documents.snapshots import keys_document
 
     if session.text:
         session.show(lambda page: show_keys(page, keys))
-        return
-    session.document(
-        versioned(
-            "SnapshotKey",
-            repository=keys.repository,
-            where=keys.where,
-            fingerprint=keys.fingerprint,
-            generations=keys.generations,
-            identity=keys.identity,
-            own=keys.own,
-            recipients=keys.recipients,
-            not_yet_added=keys.missing,
-        )
-    )
+    else:
+        session.document(keys_document(keys))

@@ -16,12 +16,11 @@ from backout.cli.session import Session, with_session
 async def command(session: Session, tag: str, limit: int) -> None:
     """Lists the snapshots, newest first; with -n and --context only those of a namespace or cluster."""
     from backout.app.snapshots.reading import snapshots
-    from backout.cli.output import versioned
-    from backout.cli.render.snapshot import as_item, show_list
+    from backout.cli.render.snapshot import show_list
+    from backout.documents.snapshots import snapshot_list
 
     found = await snapshots(session.workspace, tag=tag, limit=limit)
     if session.text:
         session.show(lambda page: show_list(page, found.snapshots, found.total))
     else:
-        items = [as_item(snapshot) for snapshot in found.snapshots]
-        session.document(versioned("SnapshotList", items=items, total=found.total, unreadable=found.unreadable))
+        session.document(snapshot_list(found))

@@ -28,9 +28,9 @@ async def command(
     known to be good is always kept.
     """
     from backout.app.snapshots.keeping import Pruning, prune
-    from backout.cli.output import versioned
     from backout.cli.questions import ask
-    from backout.cli.render.snapshot import as_item, show_pruned
+    from backout.cli.render.snapshot import show_pruned
+    from backout.documents.snapshots import prune_document
 
     def confirmed(found: Pruning) -> bool:
         if yes:
@@ -47,24 +47,11 @@ async def command(
         dry_run=dry_run,
         confirm=confirmed,
     )
-    result = found.result
     if found.refused:
         session.note("Nothing was removed.")
         return 0
     if session.text:
-        session.show(lambda page: show_pruned(page, result, done=found.done))
-        return 0
-    session.document(
-        versioned(
-            "SnapshotPrune",
-            dry_run=dry_run,
-            removed=[as_item(snapshot) for snapshot in result.removed],
-            kept=result.kept,
-            packs_removed=result.packs_removed,
-            packs_rewritten=result.packs_rewritten,
-            objects_removed=result.objects_removed,
-            freed=result.freed,
-            left_alone=result.left_alone,
-        )
-    )
+        session.show(lambda page: show_pruned(page, found.result, done=found.done))
+    else:
+        session.document(prune_document(found))
     return 0

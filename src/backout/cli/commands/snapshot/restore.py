@@ -74,18 +74,9 @@ def _show(session: Session, found: Restored, *, err: bool = False) -> None:
 
 
 def _tell(session: Session, found: Restored) -> None:
-    from backout.cli.output import versioned
+    from backout.documents.snapshots import restore_document
 
     if session.text:
         _show(session, found)
-        return
-    session.document(
-        versioned(
-            "SnapshotRestore",
-            snapshot=found.snapshot.id,
-            dryRun=found.dry_run,
-            before=found.before,
-            items=found.items,
-            exitCode=found.exit_code,
-        )
-    )
+    else:
+        session.document(restore_document(found))

@@ -16,14 +16,11 @@ from backout.cli.session import Session, with_session
 async def command(session: Session, snapshot: str, objects: bool) -> None:
     """Shows what SNAPSHOT holds, what was left out and why, and the state around it. Contents are never shown."""
     from backout.app.snapshots.reading import show
-    from backout.cli.output import versioned
-    from backout.cli.render.snapshot import as_entry, as_item, show_snapshot
+    from backout.cli.render.snapshot import show_snapshot
+    from backout.documents.snapshots import snapshot_document
 
     found = await show(session.workspace, snapshot, objects=objects)
     if session.text:
         session.show(lambda page: show_snapshot(page, found.snapshot, found.kinds, found.entries))
-        return
-    fields = as_item(found.snapshot) | {"kinds": found.kinds, "skipped": found.snapshot.skipped}
-    if objects:
-        fields["entries"] = [as_entry(entry) for entry in found.entries]
-    session.document(versioned("Snapshot", **fields, pointers=found.snapshot.pointers))
+    else:
+        session.document(snapshot_document(found))

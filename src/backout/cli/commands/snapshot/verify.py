@@ -19,12 +19,12 @@ async def command(session: Session, read_data: bool, read_data_subset: str) -> i
     Exit code 10 when something is damaged or missing; everything that is affected is named.
     """
     from backout.app.snapshots.reading import verify
-    from backout.cli.output import with_kind
     from backout.cli.render.snapshot import show_verified
+    from backout.documents.snapshots import verification
 
     report = await verify(session.workspace, read_data=read_data, part=read_data_subset)
     if session.text:
         session.show(lambda page: show_verified(page, report))
     else:
-        session.document(with_kind("SnapshotVerification", report, ok=not report.problems))
+        session.document(verification(report))
     return 10 if report.problems else 0

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans, runs, and what is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from backout.app.dryrun import DryRun
+from backout.app.events import Failed
+from backout.app.results import RunSummary
+from backout.app.running import exit_code_of, exit_code_of_all
+from backout.app.runs import Kept, Pruning
+from backout.documents.base import Document
+from backout.documents.failing import Error, failed_document
+from backout.model.operation import Operation
+from backout.model.part import Access
+from backout.model.run import CaptureNote, Failure, Run, RunEvent, RunState
+from backout.model.verdict import Verdict
+
+
+class OperationList(Document, frozen=True, kw_only=True):
+    """`backout plan`: a plan for each target, and what could not be planned."""
+
+    kind: Literal["OperationList"] = "OperationList"
+    items: tuple[Operation, ...]
+    failed: tuple[Error, ...] = ()
+
+
+class RunDocument(Document, frozen=True, kw_only=True):
+    """One run with its events: `backout show`, `report`, `resume`, `undo`, and an item of `RunOutcomeList`.
+
+    ``exitCode`` is what the command that carried it out ended with, or would.
+    """
+
+    kind: Literal["Run"] = "Run"
+    id: str
+    state: RunState
+    operation: Operation
+    started: datetime
+    ended: datetime | None
+    actor: str
+    verdict: Verdict | None
+    failure: Failure | None
+    captures: dict[str, CaptureNote]
+    undo_of: str
+    undone_by: str
+    events: tuple[RunEvent, ...]
+    exit_code: int
+
+
+class RunOutcomeList(Document, frozen=True, kw_only=True):
+    """`backout run`: how each run ended, and what kept others from beginning. ``exitCode`` stands for all."""
+
+    kind: Literal["RunOutcomeList"] = "RunOutcomeList"
+    items: tuple[RunDocument, ...]
+    failed: tuple[Error, ...] = ()
+    exit_code: int
+
+
+class RunList(Document, frozen=True, kw_only=True):
+    """`backout runs`: the latest runs, newest first."""
+
+    kind: Literal["RunList"] = "RunList"
+    items: tuple[RunSummary, ...]
+
+
+class RunAbort(Document, frozen=True, kw_only=True):
+    """`backout abort`: the run that was asked to stop at its next step."""
+
+    kind: Literal["RunAbort"] = "RunAbort"
+    run: str
+    requested: bool
+
+
+class RunPrune(Document, frozen=True, kw_only=True):
+    """`backout runs prune`: ids of what was removed (or would be) and of what stays, and why."""
+
+    kind: Literal["RunPrune"] = "RunPrune"
+    dry_run: bool
+    removed: tuple[str, ...]
+    unfinished: tuple[str, ...]
+    undoable: tuple[str, ...]
+    recent: int
+    captures: int
+    freed: int
+
+
+class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
+    """One plan: how many rights it needs, which are missing with the Roles for them, and which approvals it needs."""
+
+    operation: Operation
+    rights: int
+    missing: tuple[Access, ...]
+    roles: tuple[dict[str, Any], ...]
+    approvals: tuple[str, ...]
+
+
+class DryRunList(Document, frozen=True, kw_only=True):
+    """`backout run --dry-run`: what the cluster would answer to each plan."""
+
+    kind: Literal["DryRunList"] = "DryRunList"
+    items: tuple[Rehearsed, ...]
+    failed: tuple[Error, ...] = ()
+
+
+def operation_list(plans: Sequence[Operation], failures: Sequence[Failed]) -> OperationList:
+    """What was planned, and what was not."""
+    return OperationList(items=tuple(plans), failed=tuple(map(failed_document, failures)))
+
+
+def run_document(kept: Kept) -> RunDocument:
+    """A run as it is."""
+    run: Run = kept.run
+    return RunDocument(
+        id=run.id,
+        state=run.state,
+        operation=run.operation,
+        started=run.started,
+        ended=run.ended,
+        actor=run.actor,
+        verdict=run.verdict,
+        failure=run.failure,
+        captures=run.captures,
+        undo_of=run.undo_of,
+        undone_by=run.undone_by,
+        events=kept.events,
+        exit_code=exit_code_of(run),
+    )
+
+
+def outcome_list(kept: Sequence[Kept], failures: Sequence[Failed]) -> RunOutcomeList:
+    """What was carried out, and what was not."""
+    return RunOutcomeList(
+        items=tuple(map(run_document, kept)),
+        failed=tuple(map(failed_document, failures)),
+        exit_code=exit_code_of_all([one.run for one in kept], failures),
+    )
+
+
+def prune_document(found: Pruning) -> RunPrune:
+    """What goes and what stays."""
+    chosen, done = found.chosen, found.done
+    return RunPrune(
+        dry_run=done is None,
+        removed=tuple(run.id for run in (chosen.going if done is None else done.runs)),
+        unfinished=tuple(run.id for run in chosen.unfinished),
+        undoable=tuple(run.id for run in chosen.undoable),
+        recent=chosen.recent,
+        captures=done.captures if done else 0,
+        freed=done.freed if done else 0,
+    )
+
+
+def dry_run_list(items: Sequence[DryRun], failures: Sequence[Failed]) -> DryRunList:
+    """What the clusters would answer."""
+    return DryRunList(
+        items=tuple(
+            Rehearsed(
+                operation=item.plan,
+                rights=item.rights,
+                missing=item.missing,
+                roles=item.roles,
+                approvals=item.approvals,
+            )
+            for item in items
+        ),
+        failed=tuple(map(failed_document, failures)),
+    )
