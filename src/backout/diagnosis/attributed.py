@@ -15,6 +15,7 @@ from backout.diagnosis.attribution.problems import Owners, problems_of
 from backout.diagnosis.attribution.seen_problems import seen_problems
 from backout.diagnosis.attribution.workloads import attribute
 from backout.diagnosis.detectors.claims import with_claims
+from backout.diagnosis.detectors.creation import refused
 from backout.diagnosis.detectors.registry import detect
 from backout.diagnosis.evidence.caching_reader import CachingReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey
@@ -90,6 +91,8 @@ async def _of_namespace(
     for one in seen:
         if one.workload is not None and one.workload not in broken:
             broken[one.workload] = [one.symptom]
+    for key, symptom in refused(state, events, namespace.name, now).items():
+        broken[key] = [*broken.get(key, ()), symptom]
     owners: Owners = {}
     histories = {}
     for key in broken:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -33,3 +34,8 @@ def msg(template: str, /, **args: Argument | Message) -> Message:
     plain = {name: value.text if isinstance(value, Message) else value for name, value in args.items()}
     kept = {name: msgspec.structs.asdict(v) if isinstance(v, Message) else v for name, v in args.items()}
     return Message(fill(template, plain), template if args else "", kept)
+
+
+def distinct(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Each message once, in their order: two are the same that read the same."""
+    return tuple({message.text: message for message in messages}.values())

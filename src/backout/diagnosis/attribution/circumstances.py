@@ -15,14 +15,16 @@ from typing import Any
 import msgspec
 
 from backout.changes.authors import authors
-from backout.cluster.port import SECRETS, Object
+from backout.cluster.port import PVCS, SECRETS, Object
 from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.failures import RUNNING, Kind
-from backout.diagnosis.attribution.hypotheses import SKEW, Situation
+from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Situation
 from backout.diagnosis.attribution.signals import signals
+from backout.diagnosis.detectors.claims import claims_of
 from backout.diagnosis.evidence.history import generation_of_mark
 from backout.diagnosis.evidence.namespace import (
     LIMITRANGES,
+    NETWORKPOLICIES,
     QUOTAS,
     ROLEBINDINGS,
     ROLES,
@@ -34,7 +36,7 @@ from backout.kube.diff import diff_objects
 from backout.mechanisms import registry
 from backout.model.change import FieldChange
 from backout.model.diagnosis import Confidence
-from backout.model.message import Message, msg
+from backout.model.message import Message, distinct, msg
 from backout.model.target import ObjectRef, Target
 
 LATELY = timedelta(minutes=30)
@@ -378,6 +380,55 @@ async def _gone(
     )
 
 
+async def claims(situation: Situation, namespace: Namespace) -> Circumstance | None:
+    """A claim that the pods mount went away, or is not bound."""
+    if not kinds_of(situation) & {Kind.VOLUME, Kind.MOUNT}:
+        return None
+    live = await namespace.claims()
+    for name in sorted(claims_of(situation.history.template)):
+        if name not in live and (await namespace.objects(PVCS)).readable:
+            return await _gone(
+                situation, namespace, "v1", "PersistentVolumeClaim", name, msg("The pods keep their data in it.")
+            )
+        claim = live.get(name)
+        if claim is not None and (claim.get("status") or {}).get("phase") != "Bound":
+            said = next(
+                (e.message.text for f in situation.failures for e in f.symptom.evidence if e.ref.name == name), ""
+            )
+            return Circumstance(
+                key=f"persistentvolumeclaim/{name}",
+                confidence="unknown",
+                cause=msg("{codes}: persistentvolumeclaim/{name} is not bound", codes=codes_of(situation), name=name),
+                notes=(msg("Look at the claim and its storage class: {said}", said=said or name),),
+            )
+    return None
+
+
+async def policies(situation: Situation, namespace: Namespace) -> Circumstance | None:
+    """A NetworkPolicy for these pods that somebody made or changed shortly before it began."""
+    if not kinds_of(situation) & RUNNING or situation.since is None:
+        return None
+    labels = (situation.history.template.get("metadata") or {}).get("labels") or {}
+    found = []
+    for obj in (await namespace.objects(NETWORKPOLICIES)).items:
+        selector = ((obj.get("spec") or {}).get("podSelector") or {}).get("matchLabels") or {}
+        if not selector.items() <= labels.items():
+            continue
+        change = await _changed(situation, namespace, obj)
+        if change is not None and change.at is not None and situation.since - change.at <= SOON:
+            found.append(change)
+    if not found:
+        return None
+    change = max(found, key=lambda one: one.at.timestamp() if one.at else 0.0)
+    return Circumstance(
+        key=str(change.target),
+        change=change,
+        confidence="likely",
+        cause=msg("{codes}: {what}", codes=codes_of(situation), what=change.summary.text),
+        why=(msg("It selects the pods that fail, and it was written shortly before that began."),),
+    )
+
+
 async def outside(situation: Situation, namespace: Namespace) -> Circumstance | None:
     """Several that nobody changed began to fail at once."""
     since = situation.since
@@ -394,7 +445,7 @@ async def outside(situation: Situation, namespace: Namespace) -> Circumstance | 
             codes=codes_of(situation),
         ),
         notes=(
-            *(signal.message for failure in situation.failures for signal in signals(failure.said)),
+            *distinct(signal.message for failure in situation.failures for signal in signals(failure.said)),
             msg("Look at what they have in common: the network, DNS, a database, a certificate, the nodes."),
         ),
     )
@@ -409,11 +460,11 @@ async def words(situation: Situation, namespace: Namespace) -> Circumstance | No
         key=f"words:{situation.history.key}",
         confidence="unknown",
         cause=msg("{codes}; no change is known that brought it", codes=codes_of(situation)),
-        notes=tuple(dict.fromkeys(signal.message for signal in found)),
+        notes=distinct(signal.message for signal in found),
     )
 
 
-FINDERS: tuple[Finder, ...] = (quota, limit_range, registry_down, nodes, rights, outside, words)
+FINDERS: tuple[Finder, ...] = (quota, limit_range, registry_down, claims, nodes, rights, policies, outside, words)
 
 
 async def circumstance(situation: Situation, namespace: Namespace) -> Circumstance:

@@ -11,7 +11,7 @@ from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.mechanisms import registry
 from backout.model.diagnosis import Problem
-from backout.model.message import Message, msg
+from backout.model.message import Message, distinct, msg
 from backout.model.target import OBJECTS, ObjectRef, Target
 
 
@@ -39,7 +39,7 @@ async def seen_problems(namespace: Namespace, found: Iterable[Seen], told: Colle
                 bad_revision=before.bad_revision,
                 confidence=before.confidence,
                 why=before.why,
-                notes=tuple(dict.fromkeys((*before.notes, *problem.notes))),
+                notes=distinct((*before.notes, *problem.notes)),
             )
         problems[problem.target] = problem
     return list(problems.values())

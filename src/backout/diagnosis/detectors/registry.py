@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from backout.diagnosis.detectors import absent, autoscaling, cronjobs, ingress_class, service_name
+from backout.diagnosis.detectors import absent, autoscaling, cronjobs, ingress_class, selectors, service_name
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.collect import State
 from backout.diagnosis.evidence.events import Events
@@ -20,6 +20,7 @@ Detector = Callable[[Namespace, State, Events], Awaitable[list[Seen]]]
 DETECTORS: tuple[tuple[str, Detector], ...] = (
     ("absent", absent.detect),
     ("service-name", service_name.detect),
+    ("selectors", selectors.detect),
     ("ingress-class", ingress_class.detect),
     ("autoscaling", autoscaling.detect),
     ("cron-jobs", cronjobs.detect),

@@ -51,7 +51,8 @@ def _state(cluster: ClusterReader, records: Records, record: Record, now: dateti
 def _symptom(records: Records, record: Record, now: datetime) -> Symptom | None:
     ref = records.reference(record)
     if record.pending:
-        age = now - record.modified if record.modified else timedelta()
+        began = _began(record)
+        age = now - began if began else timedelta()
         young = age < HELM_TIMEOUT
         sentence = (
             msg(
@@ -68,25 +69,30 @@ def _symptom(records: Records, record: Record, now: datetime) -> Symptom | None:
             code="ReleasePending",
             ref=ref,
             message=sentence,
-            since=record.modified,
+            since=_began(record),
             evidence=(_evidence(records, record),),
         )
     if record.status == "failed":
         return Symptom(
             code="ReleaseFailed",
             ref=ref,
-            since=record.modified,
+            since=_began(record),
             evidence=(_evidence(records, record),),
             message=msg("revision {number} failed", number=record.revision),
         )
     return None
 
 
+def _began(record: Record) -> datetime | None:
+    """By the API server's clock: Helm 4 copies the label ``modifiedAt`` into every later record."""
+    return record.created or record.modified
+
+
 def _evidence(records: Records, record: Record) -> Evidence:
     return Evidence(
         source="release",
         ref=records.reference(record),
-        at=record.modified,
+        at=_began(record),
         message=msg("the record {name} says {status}", name=record.name, status=record.status),
         data={"revision": record.revision, "status": record.status},
     )
