@@ -79,12 +79,16 @@ class CustomState(StrEnum):
 
 
 class CustomHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """What a resource's status says. ``reason`` and ``message`` are the operator's own words; ``since`` when it began."""
+    """What a resource's status says. ``reason`` and ``message`` are the operator's own words; ``since`` when it began.
+
+    ``observed``: the status says that it speaks of the newest spec. False where it says nothing of that either.
+    """
 
     state: CustomState
     reason: str = ""
     message: str = ""
     since: datetime | None = None
+    observed: bool = False
 
 
 def custom_health(obj: Mapping[str, Any]) -> CustomHealth:
@@ -102,11 +106,14 @@ def custom_health(obj: Mapping[str, Any]) -> CustomHealth:
     conditions = [c for c in status.get("conditions") or () if isinstance(c, Mapping) and c.get("type")]
     if any(_behind(c.get("observedGeneration"), generation) for c in conditions if c["type"] in (*_GOOD, *_BAD)):
         return CustomHealth(state=CustomState.UNDER_WAY, reason="NotObserved")
-    return (
+    found = (
         _of_conditions(conditions)
         or _of_phase(status)
         or CustomHealth(state=CustomState.UNKNOWN, reason="NothingTells")
     )
+    told = [status.get("observedGeneration"), *(c.get("observedGeneration") for c in conditions)]
+    seen = any(isinstance(one, int) and not isinstance(one, bool) and one >= generation > 0 for one in told)
+    return msgspec.structs.replace(found, observed=seen)
 
 
 def _paused(obj: Mapping[str, Any]) -> bool:

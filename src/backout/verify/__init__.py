@@ -9,6 +9,8 @@ the target everywhere):
                        counters, every pod Ready, none terminating, none of another revision
     no-new-restarts    no container restarted during the soak; the pods of the target, of ``workloads``
                        (``[{"kind", "name"}]``), or of the namespace
+    custom-resource    the custom resource (``api_version``, ``kind``, ``plural``, ``name``: needed) is as its operator
+                       says, and so are the workloads made of it (``known``: those there were; ``changed``: its spec was)
     release-deployed   the Helm release's head is deployed, with the ``digest`` of the target revision
     revision-restored  the target is at the revision with that ``digest``, healthy or not (for an undo)
     live-restored      parts of ``objects`` have the digests that a run's capture noted (for an undo)

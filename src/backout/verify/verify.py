@@ -24,12 +24,13 @@ from backout.errors import BackoutError, PlanChanged
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.mechanisms import registry
 from backout.mechanisms.common.measuring import ByDigest, Named, Placed, namespace_of
+from backout.mechanisms.common.params import CustomParams
 from backout.mechanisms.port import CheckOf, Measure, typed
 from backout.model.measured import Measured, unknown, unmeasured
 from backout.model.message import msg
 from backout.model.part import Access, Check
 from backout.model.verdict import CheckResult, Verdict, judge
-from backout.verify import ingresses, network, others, stacks, workloads
+from backout.verify import customs, ingresses, network, others, stacks, workloads
 from backout.verify.params import (
     ClaimsParams,
     EndpointsParams,
@@ -51,7 +52,7 @@ class _Watched(NamedTuple):
     """What is measured of what is listed and watched; ``needs`` beside the workloads that a check is about."""
 
     measure: Callable[[Any, Scene], Measured]
-    params: type[OnPods]
+    params: type[Any]
     needs: tuple[Resource, ...]
 
 
@@ -61,6 +62,7 @@ _WATCHED = {
     "no-new-restarts": _Watched(others.no_new_restarts, OnPods, (PODS,)),
     "endpoints": _Watched(others.endpoints, EndpointsParams, (SERVICES, ENDPOINTSLICES)),
     "pvc-bound": _Watched(others.pvc_bound, ClaimsParams, (PVCS, PODS)),
+    "custom-resource": _Watched(customs.custom_resource, CustomParams, (PODS,)),
 }
 _ASKED: dict[str, Measure[Any]] = {
     "revision-restored": Measure(others.at_revision, ByDigest),
@@ -189,7 +191,7 @@ def hold(checks: Sequence[Check]) -> None:
             typed(measure.params, check.code, check.params)
 
 
-def _read(check: Check) -> CheckOf[OnPods]:
+def _read(check: Check) -> CheckOf[Any]:
     return CheckOf(check, typed(_WATCHED[check.code].params, check.code, check.params))
 
 
@@ -240,6 +242,9 @@ def views(checks: Sequence[Check]) -> list[View]:
             mine = _read(check)
         except PlanChanged:
             # Told when it is measured: unknown.
+            continue
+        if isinstance(mine.params, CustomParams):
+            found += customs.views(mine.params)
             continue
         namespace = namespace_of(mine)
         found += [(resource, namespace) for resource in _WATCHED[check.code].needs]

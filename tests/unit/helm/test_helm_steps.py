@@ -13,10 +13,12 @@ from helm_histories import NS, START, fact
 
 from backout.cluster.port import SECRETS, Resource
 from backout.errors import BackoutError, Conflict, Invalid, ObjectNotFound, RefusedError
+from backout.helm.customs import CustomResource
 from backout.helm.payload import Hook
 from backout.kube.diff import diff_objects
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.checks import access, checks
+from backout.mechanisms.helm.children import Child, Custom
 from backout.mechanisms.helm.preview import changes
 from backout.mechanisms.helm.risks import risks
 from backout.mechanisms.helm.steps import steps
@@ -323,3 +325,54 @@ def test_without_hooks_helm_runs_none_and_the_plan_says_which() -> None:
     assert {"hooks", "no-hooks"} & {risk.code for risk in risks(without, None, NOW)} == {"no-hooks"}
     job = Access("create", "batch", "jobs", NS)
     assert job in access(one, "secret") and job not in access(without, "secret")
+
+
+def operated(*children: Child, changed: bool = True, status: dict[str, Any] | None = None) -> Analysis:
+    """The release's custom resource, of which its operator makes ``children``."""
+    thing = item("Thing", {"spec": {"size": 2 if changed else 1}, "status": status or {}}, {"spec": {"size": 1}})
+    described = CustomResource(api_version="example.org/v1", kind="Thing", name="web", namespace=NS, key="1")
+    made = Custom(resource=described, children=children, served=thing.resource)
+    return msgspec.structs.replace(analysis(thing), customs={described.id: made} if children else {})
+
+
+def child(kind: str = "StatefulSet", **more: Any) -> Child:
+    return Child(kind=kind, name="web-set", namespace=NS, uid="u1", generation=3, **more)
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (operated(child()), ["helm.wait-operator"]),
+        (operated(child(ordered=True)), ["helm.wait-operator", "workload.replace-stuck-pods", "helm.wait-operator"]),
+        (
+            operated(child(on_delete=True)),
+            ["helm.wait-operator", "workload.delete-outdated-pods", "helm.wait-operator"],
+        ),
+        (operated(child(ordered=True), changed=False), ["workload.replace-stuck-pods", "helm.wait-operator"]),
+        (operated(status={"phase": "Running"}), ["helm.wait-operator"]),
+        (operated(), []),
+    ],
+)
+def test_what_an_operator_makes_is_waited_for_after_the_rollback(made: Analysis, expected: list[str]) -> None:
+    found = steps(made, TARGET, "secret", NOW)
+    assert [step.action for step in found] == ["helm.rollback", *expected]
+    assert len({step.id for step in found}) == len(found)
+
+
+def test_a_custom_resource_is_measured_where_the_way_back_changes_it_or_something_is_made_of_it() -> None:
+    found = {c.code: c for c in checks(operated(child()), TARGET)}
+    assert found["custom-resource"].params["known"] == [
+        {"kind": "StatefulSet", "name": "web-set", "namespace": NS, "uid": "u1", "generation": 3}
+    ]
+    assert found["custom-resource"].params["changed"] is True
+    assert found["no-new-restarts"].params["workloads"] == [{"kind": "StatefulSet", "name": "web-set"}]
+    assert "custom-resource" in {c.code for c in checks(operated(), TARGET)}
+    assert "custom-resource" not in {c.code for c in checks(operated(changed=False), TARGET)}
+
+
+def test_pods_of_an_operators_set_are_deleted_only_with_the_right_to() -> None:
+    delete = Access("delete", "", "pods", NS)
+    assert delete in access(operated(child(ordered=True)), "secret")
+    plain = access(operated(child()), "secret")
+    assert delete not in plain
+    assert Access("watch", "example.org", "things", NS) in plain

@@ -417,3 +417,64 @@ def test_default_checks_of_a_namespace() -> None:
 def test_every_check_of_a_workload_has_a_measurement() -> None:
     codes = {c.code for c in workload_checks(Target("deployment", "web", NS))}
     assert codes <= verifying.CODES
+
+
+STORE = Resource("data.example/v1", "Store", "stores")
+
+
+def store(*, observed: int = 2, ready: str = "True") -> tuple[Resource, Object]:
+    condition = {"type": "Ready", "status": ready, "message": "no such field", "observedGeneration": observed}
+    spoken = {"observedGeneration": observed, "conditions": [condition]}
+    return STORE, {"metadata": meta("main", generation=2), "spec": {}, "status": spoken}
+
+
+OWNED = [{"controller": True, "uid": "uid-main", "kind": "Store", "name": "main", "apiVersion": "data.example/v1"}]
+
+
+def operated(**more: Any) -> Check:
+    known = [{"kind": "StatefulSet", "name": "db", "namespace": NS, "uid": "uid-db", "generation": 1}]
+    params = {"api_version": "data.example/v1", "kind": "Store", "plural": "stores", "name": "main", "namespace": NS}
+    return check("custom-resource", "store/main", **params, known=known, **more)
+
+
+def test_a_custom_resource_is_held_to_its_operators_word_and_to_what_that_makes() -> None:
+    made = changed(stateful(), 0, metadata__ownerReferences=OWNED)
+    good = one(SmallCluster(store(), *made), operated(changed=True))
+    assert (good.status, good.data["children"]) == ("pass", ["statefulset/db"])
+    refused = one(SmallCluster(store(ready="False"), *made), operated(changed=True))
+    assert (refused.status, refused.measured.text) == ("fail", "its operator says: no such field")
+    assert one(SmallCluster(store(observed=1), *made), operated(changed=True)).status == "fail"
+    crashing = changed(made, 1, status__conditions=[{"type": "Ready", "status": "False"}])
+    result = one(SmallCluster(store(), *crashing), operated(changed=True))
+    assert result.status == "fail" and "statefulset/db: " in result.measured.text
+    assert one(SmallCluster(*made), operated(changed=True)).measured.text == "it does not exist"
+
+
+def test_a_custom_resource_of_which_nobody_tells_leaves_the_verdict_unknown() -> None:
+    silent = STORE, {"metadata": meta("main", generation=2), "spec": {}}
+    made = changed(stateful(), 0, metadata__ownerReferences=OWNED)
+    verdict = measure(SmallCluster(silent, *made), operated(changed=True))
+    assert (verdict.outcome, verdict.checks[0].status) == ("unknown", "unknown")
+    assert one(SmallCluster(silent, *made), operated()).status == "pass"
+
+
+def test_a_pod_that_an_operator_made_and_that_restarts_ends_the_soak() -> None:
+    made = changed(stateful(), 0, metadata__ownerReferences=OWNED)
+    cluster = SmallCluster(store(), *made)
+    workloads = [{"kind": "StatefulSet", "name": "db"}]
+
+    async def scene() -> Verdict:
+        running = asyncio.create_task(
+            verify(
+                cluster,  # type: ignore[arg-type]
+                [operated(), check("no-new-restarts", "store/main", workloads=workloads, namespace=NS)],
+                5.0,
+            )
+        )
+        await asyncio.sleep(0.3)
+        sick = pod("db-1", "uid-db", {"app": "db", "controller-revision-hash": "db-2"}, restarts=1)
+        cluster.put(PODS, sick)
+        return await running
+
+    verdict = asyncio.run(scene())
+    assert (verdict.outcome, verdict.checks[1].status) == ("not-recovered", "fail")

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
+from backout.cluster.port import Resource
+from backout.kube.operated import Known
 from backout.model.target import ObjectRef, Target
 
 
@@ -60,4 +63,34 @@ class ReadyParams(ObjectParams, frozen=True, kw_only=True):
     """``workload.wait-ready``. ``patience``: seconds for which pods of the revision in force may fail before it is clear
     that they won't get ready: what they depend on may be on its way back as well."""
 
+    patience: float = 30.0
+
+
+class CustomParams(ObjectParams, frozen=True, kw_only=True):
+    """Of a custom resource, for steps and checks.
+
+    ``plural``, ``namespaced``: how the API serves its kind. ``changed``: the way back changes its spec. ``known``: the workloads
+    that were made of it when the plan was.
+    """
+
+    plural: str
+    namespaced: bool = True
+    changed: bool = False
+    known: tuple[Known, ...] = ()
+
+    @property
+    def resource(self) -> Resource:
+        """Its kind as the API serves it."""
+        return Resource(self.api_version, self.kind, self.plural, self.namespaced)
+
+    @property
+    def place(self) -> str:
+        """The namespace that it is in; empty for one of the whole cluster."""
+        return self.namespace if self.namespaced else ""
+
+
+class OperatorParams(CustomParams, frozen=True, kw_only=True):
+    """``helm.wait-operator``. ``until``: its operator has taken up the newest spec, or all is as that says."""
+
+    until: Literal["taken-up", "ready"] = "ready"
     patience: float = 30.0

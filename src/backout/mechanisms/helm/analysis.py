@@ -10,12 +10,14 @@ import msgspec
 
 from backout.cluster.port import ClusterReader, Resource
 from backout.errors import AccessDenied, AlreadyExists, BackoutError, Conflict, Invalid, ObjectNotFound
+from backout.helm.customs import CustomId
 from backout.helm.manifest import Entry, Key, entries
 from backout.helm.merge import built_in, owned, three_way, two_way
 from backout.helm.payload import Release
 from backout.helm.records import Record
 from backout.kube.diff import diff_objects
 from backout.kube.names import HELM_KEEP
+from backout.mechanisms.helm.children import Custom
 from backout.model.change import FieldChange
 from backout.model.target import ObjectRef
 
@@ -70,6 +72,8 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[Item, ...]
     hooks: bool = True
     """Whether Helm runs the hooks of the revision."""
+    customs: dict[CustomId, Custom] = {}
+    """The release's custom resources of which something was made, as they are now."""
 
     @property
     def namespace(self) -> str:
@@ -84,6 +88,7 @@ async def analyse(
     *,
     server_side: bool,
     hooks: bool = True,
+    customs: dict[CustomId, Custom] | None = None,
 ) -> Analysis:
     """Compares both manifests and the live objects, and asks the server about each write.
 
@@ -109,6 +114,7 @@ async def analyse(
         server_side=server_side,
         items=tuple(items),
         hooks=hooks,
+        customs=customs or {},
     )
 
 

@@ -26,6 +26,7 @@ from backout.helm.manifest import Entry, digest, entries
 from backout.helm.payload import Release
 from backout.helm.records import Record
 from backout.helm.workloads import Workload, workloads
+from backout.mechanisms.helm import operators
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.obstacles import obstacles
@@ -39,7 +40,8 @@ _READ = ("get", "list", "watch")
 def checks(analysis: Analysis, target: Target) -> list[Check]:
     """What is measured when the release is at the target revision. Claims that are Bound now must stay so."""
     claims = frozenset(item.ref.name for item in analysis.items if _is_bound(item))
-    return of_release(analysis.target_release, analysis.target, claims, target)
+    found = of_release(analysis.target_release, analysis.target, claims, target)
+    return [*found, *operators.checks(operators.subjects(analysis), target)]
 
 
 def of_release(release: Release, record: Record, bound: frozenset[str], target: Target) -> list[Check]:
@@ -167,6 +169,8 @@ def access(analysis: Analysis, driver: str) -> list[Access]:
     for step in aftercare(analysis, Target("helm", analysis.head.release, analysis.namespace)):
         if step.action in {"workload.replace-stuck-pods", "workload.delete-outdated-pods"}:
             rights.need(PODS, step.target.namespace, "delete")
+    for resource, namespace, needed in operators.reads(operators.subjects(analysis)):
+        rights.need(resource, namespace, *needed)
     return sorted(rights.found)
 
 

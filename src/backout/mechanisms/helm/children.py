@@ -14,11 +14,12 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, ClusterReader
+from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, ClusterReader, Resource
 from backout.errors import AccessDenied, NotFoundError, ServerError
 from backout.helm.customs import CustomId, CustomResource
 from backout.kube.custom_status import CustomHealth, CustomState, custom_health
-from backout.kube.projections import AnnotatedMeta
+from backout.kube.projections import Workload as WorkloadShape
+from backout.kube.rollout import ordered
 from backout.mechanisms.common.evidence import Evidence, LivePod, LiveWorkload, WorkloadId, gather
 from backout.mechanisms.common.findings import Finding, Span, Verdicts
 from backout.model.message import msg
@@ -36,6 +37,11 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     name: str
     namespace: str
+    uid: str = ""
+    generation: int = 0
+    ordered: bool = False
+    """It never replaces a pod that is stuck."""
+    on_delete: bool = False
 
     @property
     def id(self) -> WorkloadId:
@@ -51,10 +57,8 @@ class Custom(msgspec.Struct, frozen=True, kw_only=True):
     health: CustomHealth = CustomHealth(state=CustomState.UNKNOWN)
     created: datetime | None = None
     live: bool = True
-
-
-class _Owned(msgspec.Struct, frozen=True):
-    metadata: AnnotatedMeta
+    served: Resource | None = None
+    """Its kind as the API serves it; None where that is not known."""
 
 
 async def children_of(reader: ClusterReader, resources: Iterable[CustomResource]) -> dict[CustomId, tuple[Child, ...]]:
@@ -89,7 +93,7 @@ async def children_of(reader: ClusterReader, resources: Iterable[CustomResource]
     async def listed(namespace: str) -> None:
         for resource in (STATEFULSETS, DEPLOYMENTS, DAEMONSETS):
             try:
-                items = await reader.list_as(_Owned, resource, namespace)
+                items = await reader.list_as(WorkloadShape, resource, namespace)
             except AccessDenied:
                 continue
             for item in items:
@@ -99,7 +103,15 @@ async def children_of(reader: ClusterReader, resources: Iterable[CustomResource]
                 top = await once(controller.api_version, controller.kind, controller.name, namespace)
                 if top is not None:
                     found.setdefault(top, []).append(
-                        Child(kind=resource.kind, name=item.metadata.name, namespace=namespace)
+                        Child(
+                            kind=resource.kind,
+                            name=item.metadata.name,
+                            namespace=namespace,
+                            uid=item.metadata.uid,
+                            generation=item.metadata.generation,
+                            ordered=ordered(resource.kind, item),
+                            on_delete=item.on_delete,
+                        )
                     )
 
     await asyncio.gather(*(listed(namespace) for namespace in sorted({identity[1] for identity in wanted})))
@@ -119,23 +131,25 @@ async def read_customs(
         gather(reader, ids, now), asyncio.gather(*(_live(reader, newest[identity]) for identity in children))
     )
     found = {}
-    for identity, live in zip(children, lives, strict=True):
+    for identity, (served, live) in zip(children, lives, strict=True):
         found[identity] = Custom(
             resource=newest[identity],
             children=children[identity],
             health=custom_health(live) if live else CustomHealth(state=CustomState.UNKNOWN),
             created=_created(live),
             live=live is not None,
+            served=served,
         )
     return found, evidence
 
 
-async def _live(reader: ClusterReader, resource: CustomResource) -> dict[str, Any] | None:
+async def _live(reader: ClusterReader, resource: CustomResource) -> tuple[Resource | None, dict[str, Any] | None]:
+    kind = None
     try:
         kind = await reader.resource(resource.api_version, resource.kind)
-        return await reader.get(kind, resource.name, resource.namespace if kind.namespaced else "")
+        return kind, await reader.get(kind, resource.name, resource.namespace if kind.namespaced else "")
     except (NotFoundError, AccessDenied, ServerError):
-        return None
+        return kind, None
 
 
 def _created(live: dict[str, Any] | None) -> datetime | None:

@@ -14,6 +14,7 @@ from backout.helm.unfinished import never_installed, refusal
 from backout.locales import N_
 from backout.mechanisms.common.measuring import ByDigest
 from backout.mechanisms.common.owned import Keeper
+from backout.mechanisms.common.params import OperatorParams
 from backout.mechanisms.common.params import nothing as looking
 from backout.mechanisms.helm import checks as checking
 from backout.mechanisms.helm import undoing
@@ -36,6 +37,7 @@ from backout.mechanisms.helm.reading import HelmReading, release_of
 from backout.mechanisms.helm.record_effects import remove_record, restore_record
 from backout.mechanisms.helm.restore import restore_live
 from backout.mechanisms.helm.tool import find_helm
+from backout.mechanisms.helm.wait_operator import wait_operator
 from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
 from backout.model.message import msg
 from backout.model.part import Access, Risk
@@ -106,6 +108,7 @@ class HelmMechanism:
             "helm.repair-pending": StepKind(repair_pending, RepairParams, looking),
             "helm.restore-record": StepKind(restore_record, RecordParams, record_of),
             "helm.remove-record": StepKind(remove_record, RecordParams, record_of, inverse=undoing.record_gone),
+            "helm.wait-operator": StepKind(wait_operator, OperatorParams, looking),
             "helm.rollback": StepKind(rollback, RollbackParams, recreated),
             "helm.restore-live": StepKind(restore_live, RestoreLiveParams, captured, inverse=undoing.as_captured),
         }
@@ -160,7 +163,7 @@ async def _analyse(
     wanted = release_of(history, number, target)
     head = release_of(history, history.facts[-1].record.revision, target)
     server_side = wanted[1].server_side and (helm is None or helm.major >= 4)
-    return await analyse(reader, head, wanted, server_side=server_side, hooks=hooks)
+    return await analyse(reader, head, wanted, server_side=server_side, hooks=hooks, customs=history.customs)
 
 
 async def _keeper(reader: ClusterReader, target: Target, analyses: list[Analysis]) -> Keeper | None:

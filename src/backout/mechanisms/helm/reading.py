@@ -10,6 +10,7 @@ from backout.helm.payload import Release
 from backout.helm.records import Record
 from backout.mechanisms.common.owned import Keeper, owner_checks, owner_risks
 from backout.mechanisms.helm import checks as checking
+from backout.mechanisms.helm import operators
 from backout.mechanisms.helm import risks as risking
 from backout.mechanisms.helm import steps as stepping
 from backout.mechanisms.helm.analysis import Analysis
@@ -78,7 +79,9 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
         if self.bound is None:
             raise unprepared(self.target, "checks of the present state")
         record, release = release_of(self.history, self.history.facts[-1].record.revision, self.target)
-        return tuple(checking.of_release(release, record, self.bound, self.target))
+        kept = (custom.id for custom in self.history.facts[-1].customs)
+        made = operators.present(self.history.customs.values(), kept, self.target.namespace)
+        return (*checking.of_release(release, record, self.bound, self.target), *operators.checks(made, self.target))
 
 
 def release_of(history: History, number: int, target: Target) -> tuple[Record, Release]:

@@ -19,6 +19,7 @@ from backout.mechanisms.helm.analysis import Analysis
 from backout.mechanisms.helm.checks import access_back
 from backout.mechanisms.helm.kept import restore_step
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
+from backout.mechanisms.helm.operators import subjects, waiting
 from backout.mechanisms.helm.params import Parts, RepairParams, RestoreLiveParams, RollbackParams
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.strays import missing, strays
@@ -53,6 +54,7 @@ def steps(analysis: Analysis, target: Target, driver: str, now: datetime, helm: 
     result.extend(restore_step(analysis, target, driver))
     result.append(_rollback(analysis, target, driver, recreate, force_conflicts=takeover))
     result.extend(aftercare(analysis, target))
+    result.extend(waiting(subjects(analysis), target))
     return result
 
 
