@@ -15,7 +15,14 @@ from backout.diagnosis.attribution.faults import Fault, Way, way_of
 from backout.diagnosis.attribution.objects import find_faults, take_out
 from backout.diagnosis.attribution.root_cause import Case, conclude
 from backout.diagnosis.detectors.releases import ReleaseState, read_releases
-from backout.diagnosis.detectors.symptoms import find_troubles, held_symptom, rollout_symptoms, serving, symptoms_of
+from backout.diagnosis.detectors.symptoms import (
+    find_troubles,
+    held_symptom,
+    rollout_symptoms,
+    serving,
+    symptoms_of,
+    under_way,
+)
 from backout.diagnosis.evidence.caching_reader import CachingReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey, read_state
 from backout.errors import AccessDenied, ObjectNotFound
@@ -58,6 +65,7 @@ async def diagnose(cluster: ClusterReader, namespace: str, targets: Sequence[Tar
         problems=tuple(sorted(problems, key=_order)),
         looked_at={"pods": state.pods_seen, "workloads": len(state.workloads), "releases": len(releases)},
         blind=tuple(state.blind),
+        under_way=tuple(state.under_way),
     )
 
 
@@ -89,7 +97,17 @@ async def _broken_workloads(cluster: ClusterReader, state: State, now: datetime)
     details = await asyncio.gather(*(symptoms_of(cluster, key, troubles[key], now) for key in keys))
     broken: dict[WorkloadKey, list[Symptom]] = defaultdict(list)
     for key, found in zip(keys, details, strict=True):
-        if found:
+        workload = state.workloads.get(key)
+        if found and workload is not None and under_way(key, workload, found):
+            name = f"{key[1].lower()}/{key[2]}"
+            state.under_way.append(
+                msg(
+                    "{workload} is being rolled out: new pods are not ready yet, {ready} earlier ones serve.",
+                    workload=name,
+                    ready=serving(workload, key[1])[0],
+                )
+            )
+        elif found:
             broken[key] += found
     for key, workload in state.workloads.items():
         found = rollout_symptoms(key, workload)

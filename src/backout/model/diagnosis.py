@@ -74,6 +74,8 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     problems: tuple[Problem, ...] = ()
     looked_at: dict[str, int] = {}
     blind: tuple[Message, ...] = ()
+    under_way: tuple[Message, ...] = ()
+    """Rollouts that have not ended: not broken, and no state to come back to either."""
 
     @property
     def healthy(self) -> bool:

@@ -81,8 +81,8 @@ async def three_bad(lab: Lab) -> None:
 
 
 async def never_ready(lab: Lab) -> None:
-    """The querier runs, but its readiness probe never passes."""
-    await lab.upgrade(query=lab.images.values("0.37.0", Behaviour.UNREADY))
+    """The querier runs, but its readiness probe never passes, and its rollout gives up."""
+    await lab.upgrade(query={**lab.images.values("0.37.0", Behaviour.UNREADY), "progressDeadlineSeconds": 10})
     await lab.until_unready(f"{lab.release}-query", seconds=12)
 
 

@@ -54,6 +54,8 @@ def show_diagnosis(page: Page, diagnosis: Diagnosis) -> None:
         show_problem(page, problem, namespaced=not diagnosis.namespace)
     for blind in diagnosis.blind:
         page.line(f"{page.mark('unknown')} {page.say(blind)}")
+    for rollout in diagnosis.under_way:
+        page.line(f"{page.mark('unknown')} {page.say(rollout)}")
     if diagnosis.healthy:
         page.line(f"{page.mark('good')} {page.say('Nothing is broken.')}")
     elif not diagnosis.problems:

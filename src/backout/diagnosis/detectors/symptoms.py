@@ -15,7 +15,7 @@ from backout.diagnosis.evidence.collect import State, WorkloadKey, read_events, 
 from backout.kube.pod_health import CREATE_REASONS, IMAGE_REASONS, PodProblem, ProblemKind, health
 from backout.kube.projections import Event, PackedWorkload, Pod
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.kube.rollout import rollout
+from backout.kube.rollout import RolloutState, rollout
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.redaction import redact_text
@@ -235,6 +235,21 @@ def rollout_symptoms(key: WorkloadKey, workload: PackedWorkload) -> list[Symptom
         )
         return [Symptom(code="RolloutStuck", ref=_ref(key, workload), since=found.since, message=words)]
     return []
+
+
+def under_way(key: WorkloadKey, workload: PackedWorkload, symptoms: list[Symptom]) -> bool:
+    """True for a Deployment whose new pods are starting while enough of the earlier ones serve: not broken, as long as its
+    progress deadline has not passed and nothing is shown but that new pods are not ready yet.
+    """
+    if key[1] != "Deployment" or any(symptom.code != "NotReady" for symptom in symptoms):
+        return False
+    found = rollout(key[1], workload)
+    return (
+        found.state is RolloutState.UNDER_WAY
+        and not found.rolled_out
+        and found.minimum > 0
+        and found.available >= found.minimum
+    )
 
 
 def held_symptom(key: WorkloadKey, workload: PackedWorkload) -> Symptom | None:

@@ -50,6 +50,7 @@ class State(msgspec.Struct):
     blind: list[Message] = []
     unread: dict[WorkloadKey, set[ObjectRef]] = {}
     marks: list[PodMark] = []
+    under_way: list[Message] = []
 
 
 async def read_state(cluster: ClusterReader, namespace: str, now: datetime) -> State:
