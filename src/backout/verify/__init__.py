@@ -14,7 +14,8 @@ the target everywhere):
     release-deployed   the Helm release's head is deployed, with the ``digest`` of the target revision
     revision-restored  the target is at the revision with that ``digest``, healthy or not (for an undo)
     live-restored      parts of ``objects`` have the digests that a run's capture noted (for an undo)
-    endpoints          Services (``services``; else those that select the workload's pods, or all) have ready addresses
+    endpoints          Services (``services``; else those that select the workload's pods, or all) have ready addresses;
+                       ``idle``: of them those of parts that do not run, which may have none
     pvc-bound          claims (``names``; else those that the workload's pods mount, or all) are Bound
     pods-ready         pods (``labels``: a selector; else of the target or the namespace) are Ready
     object-present     the object (``api_version``, ``kind``, ``name``: needed; ``uid``) exists

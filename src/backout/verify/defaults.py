@@ -10,10 +10,10 @@ from backout.cluster.port import INGRESSES, PVCS, SERVICES, ClusterReader, Resou
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.kube.projections import Meta, Projection, TemplateMeta
 from backout.kube.resources import WORKLOAD_RESOURCES
+from backout.kube.services import Maker, wants_addresses
 from backout.model.message import msg
 from backout.model.part import Check
 from backout.model.target import WORKLOADS, Target
-from backout.verify.pods import matches
 
 
 class _Template(Projection, frozen=True):
@@ -26,9 +26,23 @@ class _Spec(Projection, frozen=True):
     template: _Template = _Template()
 
 
+class _Status(Projection, frozen=True):
+    desired_number_scheduled: int = 0
+
+
 class _Object(Projection, frozen=True):
     metadata: Meta
     spec: _Spec | None = None
+    status: _Status | None = None
+
+    def maker(self, kind: str) -> Maker:
+        """What a workload makes."""
+        spec = self.spec or _Spec()
+        if kind == "DaemonSet":
+            wanted = self.status.desired_number_scheduled if self.status else 0
+        else:
+            wanted = 1 if spec.replicas is None else spec.replicas
+        return Maker(spec.template.metadata.labels or {}, wanted)
 
 
 async def namespace_checks(cluster: ClusterReader, namespace: str) -> tuple[Check, ...]:
@@ -46,12 +60,14 @@ async def namespace_checks(cluster: ClusterReader, namespace: str) -> tuple[Chec
         asyncio.gather(*(_listed(cluster, resource, namespace) for resource in resources)),
     )
     checks: list[Check] = []
-    idle: list[dict[str, str]] = []
+    blind = False
+    makers: list[Maker] = []
     for resource, objects in zip(resources, found, strict=True):
         whole = Target("namespace", namespace, namespace, cluster.name)
         if isinstance(objects, AccessDenied):
             kind = next((short for short, full in WORKLOADS.items() if full == resource.kind), "")
             if kind:
+                blind = True
                 title = msg("{kind}s of {namespace} are ready", kind=resource.kind, namespace=namespace)
                 checks.append(
                     Check(code="workload-ready", target=whole, title=title, params={"kind": kind, "name": "*"})
@@ -60,24 +76,23 @@ async def namespace_checks(cluster: ClusterReader, namespace: str) -> tuple[Chec
         if resource.kind in WORKLOAD_RESOURCES:
             for obj in sorted(objects, key=lambda entry: entry.metadata.name):
                 checks.append(_ready(Target(resource.kind.lower(), obj.metadata.name, namespace, cluster.name)))
-                if obj.spec is not None and obj.spec.replicas == 0:
-                    idle.append(obj.spec.template.metadata.labels or {})
+                makers.append(obj.maker(resource.kind))
         if resource is SERVICES:
-            # Behind a workload that is scaled to zero there is no address by design.
-            names = sorted(
-                obj.metadata.name
-                for obj in objects
-                if obj.spec and obj.spec.selector and not any(matches(obj.spec.selector, labels) for labels in idle)
-            )
+            names = sorted(obj.metadata.name for obj in objects if obj.spec and obj.spec.selector)
+            wanted = {obj.metadata.name for obj in objects if obj.spec and wants_addresses(obj.spec.selector, makers)}
+            idle = [] if blind else [name for name in names if name not in wanted]
             if names:
                 checks.append(
                     Check(
                         code="endpoints",
                         target=whole,
                         title=msg("Services have ready addresses"),
-                        params={"services": names},
+                        params={"services": names, **({"idle": idle} if idle else {})},
                     )
                 )
+            asleep = [maker._replace(pods=1) for maker in makers if maker.pods == 0]
+            stopped = {obj.metadata.name for obj in objects if obj.spec and wants_addresses(obj.spec.selector, asleep)}
+            names = [name for name in names if name not in idle or name not in stopped]
             if asked := sorted(set(names) & set(reachable)):
                 checks.append(
                     Check(

@@ -73,9 +73,21 @@ def endpoints(check: CheckOf[EndpointsParams], scene: Scene) -> Measured:
                 for endpoint in piece.get("endpoints") or ()
                 if (endpoint.get("conditions") or {}).get("ready") is not False
             )
-    empty = sorted(name for name, count in ready.items() if not count)
+    idle = sorted(name for name in check.params.idle if not ready.get(name))
+    empty = sorted(name for name, count in ready.items() if not count and name not in idle)
     if empty:
         return failed(msg("no ready address behind {services}", services=listed(empty)), services=ready)
+    ready = {name: count for name, count in ready.items() if name not in idle}
+    if idle:
+        return passed(
+            msg(
+                "ready addresses: {addresses}; of parts that do not run: {idle}",
+                addresses=", ".join(f"{name}: {count}" for name, count in sorted(ready.items())[:5]) or "none",
+                idle=listed(idle),
+            ),
+            services=ready,
+            idle=idle,
+        )
     said = ", ".join(f"{name}: {count}" for name, count in sorted(ready.items())[:5])
     return passed(msg("ready addresses: {addresses}", addresses=said), services=ready)
 

@@ -30,9 +30,10 @@ class WorkloadParams(OnPods, frozen=True, kw_only=True):
 
 
 class EndpointsParams(OnPods, frozen=True, kw_only=True):
-    """``endpoints``."""
+    """``endpoints``. ``idle``: of them, those of parts that do not run, which may be empty."""
 
     services: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
 
 
 class ClaimsParams(OnPods, frozen=True, kw_only=True):

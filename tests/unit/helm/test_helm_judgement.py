@@ -10,6 +10,7 @@ from helm_histories import deployment, fact, generation, goodness, judged, manif
 from backout.errors import Invalid
 from backout.helm.payload import Hook, HookRun
 from backout.mechanisms.common.evidence import Evidence
+from backout.mechanisms.helm.history import with_ends
 from backout.mechanisms.helm.judgement import Facts
 from backout.mechanisms.helm.settled import drifted, unsettled
 from backout.model.message import msg
@@ -300,3 +301,16 @@ def test_how_long_a_pruned_revision_was_in_force_is_not_known_past_a_gap() -> No
     apart = [msgspec.structs.replace(history[0], gap=True), history[1]]
     assert judged(apart)[0].goodness == "unknown"
     assert "in force for" not in str(judged(apart)[0].reasons[0])
+
+
+def test_a_rollback_that_was_taken_back_is_not_called_left_by_somebody() -> None:
+    back = "Rollback to {}"
+    history = [
+        fact(1, "web:1"),
+        fact(2, "web:2"),
+        fact(3, "web:1", description=back.format(1)),
+        fact(4, "web:2", description=back.format(2)),
+        fact(5, "web:1", description=back.format(1)),
+    ]
+    ends = {one.record.revision: one.left_for for one in with_ends(history)}
+    assert ends == {1: 0, 2: 1, 3: 0, 4: 1, 5: 0}

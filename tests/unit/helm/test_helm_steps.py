@@ -22,6 +22,7 @@ from backout.mechanisms.helm.children import Child, Custom
 from backout.mechanisms.helm.preview import changes
 from backout.mechanisms.helm.risks import risks
 from backout.mechanisms.helm.steps import steps
+from backout.mechanisms.helm.strays import strays
 from backout.model.part import Access
 from backout.model.target import ObjectRef, Target
 from backout.tools.locate import Tool
@@ -376,3 +377,26 @@ def test_pods_of_an_operators_set_are_deleted_only_with_the_right_to() -> None:
     plain = access(operated(child()), "secret")
     assert delete not in plain
     assert Access("watch", "example.org", "things", NS) in plain
+
+
+@pytest.mark.parametrize(
+    ("said", "live", "astray"),
+    [
+        ({"replicas": 1, "template": {"spec": {"hostNetwork": False}}}, {"replicas": 1, "template": {"spec": {}}}, ()),
+        ({"replicas": 1, "paused": False}, {"replicas": 1}, ()),
+        ({"replicas": 1, "paused": False}, {"replicas": 1, "paused": True}, ("spec.paused",)),
+        ({"replicas": 1}, {"replicas": 1, "minReadySeconds": 5}, ()),
+        ({"replicas": 1}, {"replicas": 2}, ("spec.replicas",)),
+    ],
+)
+def test_zero_values_of_a_manifest_are_no_difference_for_an_undo(
+    said: dict[str, Any], live: dict[str, Any], astray: tuple[str, ...]
+) -> None:
+    thing = item(
+        "Deployment",
+        {"spec": live},
+        {"spec": {"replicas": 3}},
+        base={"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": said},
+    )
+    found = strays(analysis(thing))
+    assert (found[0].parts if found else ()) == astray

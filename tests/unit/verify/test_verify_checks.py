@@ -406,9 +406,13 @@ def test_default_checks_of_a_namespace() -> None:
         ("pvc-bound", f"namespace/{NS}"),
         ("no-new-restarts", f"namespace/{NS}"),
     ]
-    assert checks[2].params["services"] == ["lost", "web"]
+    assert checks[2].params == {"services": ["lost", "web"], "idle": ["lost"]}
+    ready = one(SmallCluster(*objects), checks[2])
+    assert (ready.status, ready.measured.text) == ("pass", "ready addresses: web: 1; of parts that do not run: lost")
     idle = asyncio.run(namespace_checks(SmallCluster(*deployment(0), *services), NS))  # type: ignore[arg-type]
-    assert idle[1].params["services"] == ["lost"], "a Service before a workload scaled to zero has no address by design"
+    assert idle[1].params["idle"] == ["lost", "web"], (
+        "a Service before a workload scaled to zero has no address by design"
+    )
     blind = SmallCluster(*deployment(), denied={"Deployment": AccessDenied("No.")})
     verdict = measure(blind, *asyncio.run(namespace_checks(blind, NS)), soak=0.05)  # type: ignore[arg-type]
     assert verdict.outcome == "unknown"

@@ -20,6 +20,7 @@ from backout.diagnosis.evidence.baseline import Baseline
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.metadata import reference
 from backout.diagnosis.evidence.network import Labelled, Network, Service, declared, selected
+from backout.kube.services import Maker, wants_addresses
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
@@ -63,7 +64,7 @@ def loose(state: State, network: Network, namespace: str) -> Iterator[Loose]:
         if behind is None or behind.total == 0:
             if not workloads:
                 yield Loose(ref, service, "unselected", {})
-            elif _named_nowhere(state, service, workloads) and _wanted(state, workloads):
+            elif _named_nowhere(state, service, workloads) and _wanted(state, service.spec.selector or {}, workloads):
                 yield Loose(ref, service, "nameless", _first_named(service), tuple(workloads))
             continue
         yield from _ports(state, ref, service, behind.ports, behind.ready, workloads)
@@ -97,8 +98,14 @@ def _named_nowhere(state: State, service: Service, workloads: list[WorkloadKey])
     return bool(targets) and all(isinstance(target, str) and target not in names for target in targets)
 
 
-def _wanted(state: State, workloads: list[WorkloadKey]) -> bool:
-    return any(serving(state.workloads[key], key[1])[1] > 0 for key in workloads)
+def _wanted(state: State, selector: dict[str, str], workloads: list[WorkloadKey]) -> bool:
+    return wants_addresses(selector, _makers(state, workloads))
+
+
+def _makers(state: State, workloads: list[WorkloadKey]) -> Iterator[Maker]:
+    for key in workloads:
+        workload = state.workloads[key]
+        yield Maker(workload.spec.template.metadata.labels or {}, serving(workload, key[1])[1])
 
 
 def without_pods(state: State, found: Loose, baseline: Baseline, now: datetime) -> Finding | None:
@@ -138,7 +145,7 @@ def _astray(state: State, found: Loose, baseline: Baseline, now: datetime) -> Me
         return msg("{manager} changed it lately; what it was before is not known.", manager=written.manager)
     spec = expected.content.get("spec") or {}
     workloads = selected(state, found.ref.namespace, spec.get("selector") or {})
-    if not _wanted(state, workloads):
+    if not _wanted(state, spec.get("selector") or {}, workloads):
         return None
     if found.what == "unselected" and (spec.get("selector") or {}) == (found.service.spec.selector or {}):
         return None

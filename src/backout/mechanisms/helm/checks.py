@@ -26,6 +26,7 @@ from backout.helm.manifest import Entry, digest, entries
 from backout.helm.payload import Release
 from backout.helm.records import Record
 from backout.helm.workloads import Workload, workloads
+from backout.kube.services import Maker, wants_addresses
 from backout.mechanisms.helm import operators
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis, Item
@@ -40,14 +41,18 @@ _READ = ("get", "list", "watch")
 def checks(analysis: Analysis, target: Target) -> list[Check]:
     """What is measured when the release is at the target revision. Claims that are Bound now must stay so."""
     claims = frozenset(item.ref.name for item in analysis.items if _is_bound(item))
-    found = of_release(analysis.target_release, analysis.target, claims, target)
+    made = operators.makers(analysis.customs.values())
+    found = of_release(analysis.target_release, analysis.target, claims, target, made)
     return [*found, *operators.checks(operators.subjects(analysis), target)]
 
 
-def of_release(release: Release, record: Record, bound: frozenset[str], target: Target) -> list[Check]:
+def of_release(
+    release: Release, record: Record, bound: frozenset[str], target: Target, operated: Sequence[Maker] = ()
+) -> list[Check]:
     """The release itself, its workloads, the endpoints of its Services, its claims.
 
-    ``bound``: claims that are Bound; others may wait for a first consumer for good reason.
+    ``bound``: claims that are Bound; others may wait for a first consumer for good reason. ``operated``: what its operators
+    make.
     """
     namespace = record.namespace
     found = [
@@ -59,6 +64,7 @@ def of_release(release: Release, record: Record, bound: frozenset[str], target: 
         )
     ]
     made = workloads(release.manifest, namespace)
+    makers = [*operated, *(_maker(workload) for workload in made)]
     for workload in made:
         mine = Target(workload.kind.lower(), workload.name, workload.namespace, target.cluster)
         params = {
@@ -84,7 +90,7 @@ def of_release(release: Release, record: Record, bound: frozenset[str], target: 
             )
         )
     listed = entries(release.manifest, {"Service", "PersistentVolumeClaim", "StatefulSet"})
-    services = sorted(entry.name for entry in listed if _expects_endpoints(entry, namespace, made))
+    services = sorted(entry.name for entry in listed if _expects_endpoints(entry, namespace, makers))
     if services:
         found.append(
             Check(
@@ -113,19 +119,20 @@ def of_release(release: Release, record: Record, bound: frozenset[str], target: 
     return found
 
 
-def _expects_endpoints(entry: Entry, namespace: str, made: Sequence[Workload]) -> bool:
-    """True for Services whose pods this release runs; one in front of a workload of size 0 has none by design."""
+def _expects_endpoints(entry: Entry, namespace: str, makers: Sequence[Maker]) -> bool:
+    """True for Services whose pods this release runs, be it through an operator."""
     spec = entry.object.get("spec") or {}
     selector = spec.get("selector")
     if entry.kind != "Service" or not selector or spec.get("type") == "ExternalName":
         return False
     if entry.namespace(namespace) != namespace:
         return False
-    for workload in made:
-        labels = (workload.template.get("metadata") or {}).get("labels") or {}
-        if all(labels.get(key) == value for key, value in selector.items()) and workload.replicas != 0:
-            return True
-    return False
+    return wants_addresses(selector, makers)
+
+
+def _maker(workload: Workload) -> Maker:
+    labels = (workload.template.get("metadata") or {}).get("labels") or {}
+    return Maker(labels, 1 if workload.replicas is None else workload.replicas)
 
 
 def _is_bound(item: Item) -> bool:

@@ -18,8 +18,8 @@ from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, ClusterR
 from backout.errors import AccessDenied, NotFoundError, ServerError
 from backout.helm.customs import CustomId, CustomResource
 from backout.kube.custom_status import CustomHealth, CustomState, custom_health
-from backout.kube.projections import Workload as WorkloadShape
-from backout.kube.rollout import ordered
+from backout.kube.projections import TemplatedWorkload
+from backout.kube.rollout import desired, ordered
 from backout.mechanisms.common.evidence import Evidence, LivePod, LiveWorkload, WorkloadId, gather
 from backout.mechanisms.common.findings import Finding, Span, Verdicts
 from backout.model.message import msg
@@ -42,6 +42,9 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     ordered: bool = False
     """It never replaces a pod that is stuck."""
     on_delete: bool = False
+    labels: dict[str, str] = {}
+    """Of its pods."""
+    desired: int = 1
 
     @property
     def id(self) -> WorkloadId:
@@ -93,7 +96,7 @@ async def children_of(reader: ClusterReader, resources: Iterable[CustomResource]
     async def listed(namespace: str) -> None:
         for resource in (STATEFULSETS, DEPLOYMENTS, DAEMONSETS):
             try:
-                items = await reader.list_as(WorkloadShape, resource, namespace)
+                items = await reader.list_as(TemplatedWorkload, resource, namespace)
             except AccessDenied:
                 continue
             for item in items:
@@ -111,6 +114,8 @@ async def children_of(reader: ClusterReader, resources: Iterable[CustomResource]
                             generation=item.metadata.generation,
                             ordered=ordered(resource.kind, item),
                             on_delete=item.on_delete,
+                            labels=(item.spec.template.get("metadata") or {}).get("labels") or {},
+                            desired=desired(resource.kind, item),
                         )
                     )
 

@@ -100,7 +100,7 @@ async def read_history(cluster: ClusterReader, records: Records, release: str) -
     ]
     facts = [
         msgspec.structs.replace(fact, vouched=kept.vouched.get(fact.record.revision)) if fact.release else fact
-        for fact in _with_ends(facts)
+        for fact in with_ends(facts)
     ]
     evidence, (customs, made) = await asyncio.gather(
         gather(cluster, {w.id for fact in facts for w in fact.workloads}, now),
@@ -157,18 +157,27 @@ def _facts(record: Record, release: Release | BackoutError, namespace: str) -> F
     )
 
 
-def _with_ends(facts: Sequence[Facts]) -> list[Facts]:
+def with_ends(facts: Sequence[Facts]) -> list[Facts]:
     """A revision was in force until the next one began, whatever came of that one."""
     if not facts:
         return []
     changed = []
     for fact, following in itertools.pairwise(facts):
         release = following.release
-        match = _ROLLBACK.match(release.info.description) if release else None
-        left_for = int(match.group(1)) if match and release and following.digest != fact.digest else 0
+        to = _rolled_back_to(following)
+        left_for = to if release and following.digest != fact.digest else 0
+        if _rolled_back_to(fact) and to == fact.record.revision - 1:
+            # A rollback that was taken back, as `undo` does: what was there before is there again, and nobody judged this one.
+            left_for = 0
         gap = fact.record.kept is not None and following.record.revision != fact.record.revision + 1
         changed.append(msgspec.structs.replace(fact, ended=following.started, left_for=left_for, gap=gap))
     return [*changed, facts[-1]]
+
+
+def _rolled_back_to(facts: Facts) -> int:
+    """The revision whose content a rollback brought back; 0 for a revision that was none."""
+    match = _ROLLBACK.match(facts.release.info.description) if facts.release else None
+    return int(match.group(1)) if match else 0
 
 
 def _revision(facts: Facts, verdict: Judged, current: bool, unsettled: tuple[Message, ...]) -> Revision:

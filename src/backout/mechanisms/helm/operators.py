@@ -16,6 +16,7 @@ from backout.kube.custom_status import CustomState, custom_health
 from backout.kube.operated import Known
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.sanitise import custom
+from backout.kube.services import Maker
 from backout.mechanisms.common import steps as builders
 from backout.mechanisms.common.params import CustomParams, OperatorParams
 from backout.mechanisms.helm.analysis import Analysis, Item
@@ -183,6 +184,11 @@ def present(customs: Iterable[Custom], kept: Iterable[tuple[str, str, str]], nam
         params = params_of(ref, one.served, one.children, namespace, changed=False)
         found.append(Subject(params=params, children=one.children))
     return found
+
+
+def makers(customs: Iterable[Custom]) -> list[Maker]:
+    """What makes pods of them."""
+    return [Maker(child.labels, child.desired) for one in customs for child in one.children]
 
 
 def reads(found: Iterable[Subject]) -> Iterator[tuple[Resource, str, tuple[str, ...]]]:

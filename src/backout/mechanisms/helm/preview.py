@@ -9,7 +9,7 @@ from backout.helm.records import PENDING, Record
 from backout.kube.diff import diff_objects
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
-from backout.mechanisms.helm.strays import over, strayed
+from backout.mechanisms.helm.strays import reset, strayed
 from backout.model.change import Action, Changes, ObjectChange
 from backout.model.message import Message, msg
 
@@ -86,7 +86,7 @@ def _drift(item: Item, server_side: bool, head: Record) -> list[Message]:
         return []
     if item.custom and not server_side:
         after = item.after or item.live
-        left = [change.path for change in diff_objects(after, over(after, item.target))]
+        left = [change.path for change in reset(after, item.target)]
         if left:
             return [
                 msg(
@@ -97,8 +97,8 @@ def _drift(item: Item, server_side: bool, head: Record) -> list[Message]:
             ]
         return []
     astray = {change.path for change in strayed(item)}
-    reset = [change.path for change in item.fields if change.path in astray]
-    if not reset:
+    back = [change.path for change in item.fields if change.path in astray]
+    if not back:
         return []
     if head.status in UNFINISHED:
         return [
@@ -106,12 +106,12 @@ def _drift(item: Item, server_side: bool, head: Record) -> list[Message]:
                 "Differs from revision {n} in {fields}: that revision is {status} and was not applied to it, or "
                 "not wholly, or it was changed since.",
                 n=head.revision,
-                fields=_few(reset),
+                fields=_few(back),
                 status=head.status,
             )
         ]
     return [
-        msg("Differs from its own revision in {fields} (changed outside of Helm); this is reset.", fields=_few(reset))
+        msg("Differs from its own revision in {fields} (changed outside of Helm); this is reset.", fields=_few(back))
     ]
 
 

@@ -81,7 +81,11 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
         record, release = release_of(self.history, self.history.facts[-1].record.revision, self.target)
         kept = (custom.id for custom in self.history.facts[-1].customs)
         made = operators.present(self.history.customs.values(), kept, self.target.namespace)
-        return (*checking.of_release(release, record, self.bound, self.target), *operators.checks(made, self.target))
+        makers = operators.makers(self.history.customs.values())
+        return (
+            *checking.of_release(release, record, self.bound, self.target, makers),
+            *operators.checks(made, self.target),
+        )
 
 
 def release_of(history: History, number: int, target: Target) -> tuple[Record, Release]:

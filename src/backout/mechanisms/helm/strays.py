@@ -17,6 +17,7 @@ import msgspec
 
 from backout.helm.merge import Object, three_way
 from backout.kube.diff import diff_objects
+from backout.kube.intent import drift
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.model.change import FieldChange
 from backout.model.target import ObjectRef
@@ -39,7 +40,22 @@ def strayed(item: Item) -> tuple[FieldChange, ...]:
     """The fields in which the live object differs from the newest revision's manifest."""
     if item.live is None or item.base is None:
         return ()
-    return diff_objects(item.live, over(item.live, item.base))
+    return reset(item.live, item.base)
+
+
+def reset(live: Object, manifest: Object) -> tuple[FieldChange, ...]:
+    """What would change if everything that ``manifest`` says were written over ``live``.
+
+    Zero values, defaults and other ways to write the same are no change (`backout.kube.intent`); neither is what ``live`` says
+    beyond the manifest, since Helm leaves that.
+    """
+    written = diff_objects(live, over(live, manifest))
+    meant = [change.path for change in drift(manifest, live)] if written else []
+    return tuple(change for change in written if any(_touch(change.path, path) for path in meant))
+
+
+def _touch(one: str, other: str) -> bool:
+    return one == other or one.startswith((f"{other}.", f"{other}[")) or other.startswith((f"{one}.", f"{one}["))
 
 
 def over(live: Object, manifest: Object) -> Object:
