@@ -115,8 +115,8 @@ def test_a_repository_that_can_not_be_used_stops_a_run_only_where_that_is_wanted
 def test_one_cluster_that_fails_does_not_stop_the_other(quick: Shell, release: str, helm: Any) -> None:
     both = ("--context", "cluster-01", "--context", "cluster-02", "-o", "json")
     answer = quick(*arguments(release, *APPROVED, *both))
-    assert answer.code == 4 and answer.err.startswith(KEY)
-    assert answer.document["kind"] == "RunOutcomeList" and answer.document["exitCode"] == 4
+    assert answer.code == 8 and answer.err.startswith(KEY)
+    assert answer.document["kind"] == "RunOutcomeList" and answer.document["exitCode"] == 8
     ((run,), (error,)) = answer.document["items"], answer.document["failed"]
     assert (run["kind"], run["state"], run["operation"]["parts"][0]["scope"]["cluster"]) == (
         "Run",
@@ -129,14 +129,14 @@ def test_one_cluster_that_fails_does_not_stop_the_other(quick: Shell, release: s
 
 def test_people_are_told_of_both(quick: Shell, release: str) -> None:
     answer = quick(*arguments(release, *APPROVED, "--context", "cluster-02", "--context", "cluster-01"))
-    assert answer.code == 4
+    assert answer.code == 8
     assert f"Left out: helm/{release}" in answer.err and "1 of 2 were carried out" in answer.err
 
 
 def test_a_context_that_does_not_exist_leaves_the_other_to_be_tried(quick: Shell, release: str) -> None:
     answer = quick(*arguments(release, *APPROVED, "--context", "cluster-01", "--context", "cluster-09", "-o", "json"))
     ((run,), (error,)) = answer.document["items"], answer.document["failed"]
-    assert (run["state"], error["error"]["code"], answer.code) == ("recovered", "unknown-context", 3)
+    assert (run["state"], error["error"]["code"], answer.code) == ("recovered", "unknown-context", 8)
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-import click
 
 from backout.app import events
 
 if TYPE_CHECKING:
     from backout.app.events import Event
     from backout.cli.options import GlobalOptions
-    from backout.cli.render.live import Live
-    from backout.cli.render.page import Page
+    from backout.cli.render.live import Live, Transient
+    from backout.cli.render.screen import Screen
     from backout.model.message import Message
 
 
@@ -26,23 +23,25 @@ class Console:
     def __init__(self, options: GlobalOptions) -> None:
         self._options = options
         self._live: Live | None = None
-        self._counting = False
+        self._counter: Transient | None = None
 
     @property
     def text(self) -> bool:
         """True when people read the output."""
         return self._options.text
 
-    def page(self) -> Page:
-        """An empty page in the reader's language."""
-        from backout.cli.render.page import Page
+    def screen(self) -> Screen:
+        """An empty screen in the reader's language."""
+        from backout.cli.render.screen import Screen
 
-        return Page(self._options.language)
+        return Screen(self._options.language)
 
     def note(self, text: Message | str, /, **args: object) -> None:
         """Progress for people, on stderr; nothing when the output is a document."""
         if self.text:
-            click.echo(self.page().say(text, **args), err=True)
+            screen = self.screen()
+            screen.line(screen.say(text, **args))
+            self._show(screen)
 
     def tell(self, event: Event) -> None:
         """Shows one event."""
@@ -50,7 +49,7 @@ class Console:
             case events.RunBegins(run=run):
                 from backout.cli.render.live import Live
 
-                self._live = Live(self.page(), run.started, silent=not self.text)
+                self._live = Live(self.screen(), run.started, silent=not self.text, colours=not self._options.no_color)
             case events.RunTells(event=told) if self._live is not None:
                 self._live(told)
             case events.RunPauses() if self._live is not None:
@@ -66,20 +65,28 @@ class Console:
 
         if not self.text and not isinstance(event, ALWAYS):
             return
+        screen = self.screen()
+        show_event(screen, event)
+        self._show(screen)
+
+    def _show(self, screen: Screen) -> None:
         if self._live is not None:
             self._live.close()
-        page = self.page()
-        show_event(page, event)
-        if page.lines:
-            click.echo("\n".join(page.lines), err=True)
+        screen.show(err=True, colours=not self._options.no_color)
 
     def _count(self, count: int | None) -> None:
         """A number that overwrites itself, on a terminal."""
-        if not self.text or not sys.stderr.isatty() or (count is None and not self._counting):
+        if count is None or not self.text:
+            if self._counter is not None:
+                self._counter.close()
+            self._counter = None
             return
-        self._counting = count is not None
-        said = self.page().say("Objects: {count}", count=count) if count is not None else ""
-        click.echo(f"\r\033[K{said}", err=True, nl=False)
+        if self._counter is None:
+            from backout.cli.render.live import Transient
+
+            self._counter = Transient(colours=not self._options.no_color)
+        if self._counter.possible:
+            self._counter.show(self.screen().say("Objects: {count}", count=count))
 
     @contextmanager
     def stoppable(self, run: str, stop: Callable[[], None]) -> Iterator[None]:
@@ -95,6 +102,8 @@ class Console:
             if asked:
                 import os
 
+                if self._live is not None:
+                    self._live.close()
                 os._exit(130)
             asked = True
             self.note("Stopping at the next step (again: at once; `backout resume {run}` goes on)…", run=run)

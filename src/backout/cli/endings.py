@@ -29,7 +29,7 @@ def conclude(session: Session, run: Run) -> int:
 def _show(session: Session, run: Run) -> None:
     from backout.cli.render.run import show_outcome
 
-    session.show(lambda page: show_outcome(page, run))
+    session.show(lambda screen: show_outcome(screen, run))
 
 
 def report(session: Session, runs: Sequence[Run], failures: Sequence[Failed], *, told: int = 0) -> int:

@@ -12,7 +12,7 @@ from backout.errors import BackoutError, UnexpectedError, UsageError
 
 if TYPE_CHECKING:
     from backout.cli.options import GlobalOptions
-    from backout.cli.render.page import Page
+    from backout.cli.render.screen import Screen
 
 
 def unforeseen(error: Exception, *, verbose: bool = False) -> BackoutError:
@@ -65,20 +65,22 @@ def show_failure(error: BackoutError, options: GlobalOptions) -> None:
 
         print_document(error_document(error), options.output)
         return
-    from backout.cli.render.page import Page
+    from backout.cli.render.screen import Screen
 
-    page = Page(options.language)
-    error_lines(page, error)
-    click.echo("\n".join(page.lines), err=True)
+    screen = Screen(options.language)
+    error_lines(screen, error)
+    screen.show(err=True, colours=not options.no_color)
 
 
-def error_lines(page: Page, error: BackoutError) -> None:
+def error_lines(screen: Screen, error: BackoutError) -> None:
     """The error for people."""
-    from backout.cli.render.page import paint
+    from backout.cli.render.screen import paint
 
-    page.line(paint(page.say("Error ({code}): ", code=error.code), "bad") + page.say(error.template, **error.arguments))
+    screen.line(
+        paint(screen.say("Error ({code}): ", code=error.code), "bad") + screen.say(error.template, **error.arguments)
+    )
     labels = {"expected": "Expected: {text}", "found": "Found: {text}", "hint": "Next: {text}"}
     for name, label in labels.items():
         template = getattr(error, name)
         if template:
-            page.told(label, 2, text=page.say(template, **error.arguments))
+            screen.told(label, 2, text=screen.say(template, **error.arguments))

@@ -73,7 +73,7 @@ _OPTIONS = [
     _option("-o", "--output", "output", type=click.Choice(["text", "json", "yaml"]), help="Output format."),
     _option("--lang", "lang", type=click.Choice(LANGUAGES), help="Language of texts (else $LANG)."),
     _option("-v", "--verbose", "verbose", is_flag=True, help="Say more."),
-    _option("--no-color", "no_color", is_flag=True, help="No colours."),
+    _option("--no-color", "no_color", is_flag=True, help="No colours (as NO_COLOR does)."),
 ]
 
 

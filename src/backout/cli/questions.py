@@ -26,7 +26,7 @@ def ask(session: Session, question: str) -> bool:
         raise RefusedError(
             "Nobody can be asked: this is no terminal.", hint="Look at the plan, then say yes beforehand: --yes"
         )
-    return click.confirm(session.page().say(question), err=True)
+    return click.confirm(session.screen().say(question), err=True)
 
 
 def typed_yes(session: Session) -> Ask:
@@ -35,9 +35,9 @@ def typed_yes(session: Session) -> Ask:
     def asked(part: Part, risk: Risk) -> bool:
         if not sys.stdin.isatty():
             return False
-        page = session.page()
-        click.echo(page.say("{target}: {risk}", target=str(part.target), risk=page.say(risk.message)), err=True)
-        question = page.say("Type yes to accept that ({code})", code=risk.code)
+        screen = session.screen()
+        click.echo(screen.say("{target}: {risk}", target=str(part.target), risk=screen.say(risk.message)), err=True)
+        question = screen.say("Type yes to accept that ({code})", code=risk.code)
         return str(click.prompt(question, default="", show_default=False, err=True)).strip().lower() == "yes"
 
     return asked

@@ -7,15 +7,13 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from backout.app.settings import load_settings
 from backout.app.workspace import Where, Workspace
 from backout.cli.console import Console
 from backout.cli.options import GlobalOptions, current_options
 
 if TYPE_CHECKING:
-    from backout.cli.render.page import Page
+    from backout.cli.render.screen import Screen
     from backout.documents.base import Document
     from backout.documents.snapshots import SnapshotDocument
     from backout.model.message import Message
@@ -45,9 +43,9 @@ class Session:
         """The language of texts."""
         return self.options.language
 
-    def page(self) -> Page:
-        """An empty page in the reader's language."""
-        return self.console.page()
+    def screen(self) -> Screen:
+        """An empty screen in the reader's language."""
+        return self.console.screen()
 
     def note(self, text: Message | str, /, **args: object) -> None:
         """Progress for people, on stderr; nothing when the output is a document."""
@@ -59,14 +57,11 @@ class Session:
 
         print_document(document, self.options.output)
 
-    def show(self, fill: Callable[[Page], None], *, err: bool = False) -> None:
-        """Fills a page and prints it."""
-        page = self.page()
-        fill(page)
-        if err:
-            click.echo("\n".join(page.lines), err=True)
-        else:
-            page.show()
+    def show(self, fill: Callable[[Screen], None], *, err: bool = False) -> None:
+        """Fills a screen and prints it."""
+        screen = self.screen()
+        fill(screen)
+        screen.show(err=err, colours=not self.options.no_color)
 
 
 def open_session() -> Session:

@@ -59,21 +59,21 @@ class TerminalStage:
 
     def says(self, text: str) -> str:
         """A sentence in the reader's language."""
-        return self._session.page().say(text)
+        return self._session.screen().say(text)
 
     def diagnosed(self, diagnosis: Diagnosis) -> None:
         """What was found."""
         from backout.cli.render.diagnosis import show_diagnosis
 
         if self._session.text:
-            self._session.show(lambda page: show_diagnosis(page, diagnosis))
+            self._session.show(lambda screen: show_diagnosis(screen, diagnosis))
 
     def planned(self, plan: Operation) -> None:
         """What is going to be done."""
         from backout.cli.render.plan import show_plans
 
         if self._session.text:
-            self._session.show(lambda page: show_plans(page, [plan], apart=True))
+            self._session.show(lambda screen: show_plans(screen, [plan], apart=True))
 
     def ended(self, run: Run) -> None:
         """How a run ended."""
@@ -85,7 +85,7 @@ class TerminalStage:
         from backout.cli.render.snapshot_work import show_taken
 
         if self._session.text:
-            self._session.show(lambda page: show_taken(page, taken))
+            self._session.show(lambda screen: show_taken(screen, taken))
 
     def failed(self, error: BackoutError) -> None:
         """What went wrong."""

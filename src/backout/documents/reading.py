@@ -42,7 +42,7 @@ class ChangesList(Document, frozen=True, kw_only=True):
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
-    """One cluster that was looked at: what was seen there (``looked_at``), and what was hidden (``blind``)."""
+    """One cluster that was looked at: what was seen there (``looked_at``), what was hidden (``blind``), and what is under way."""
 
     cluster: str
     namespace: str
@@ -50,6 +50,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     healthy: bool
     looked_at: dict[str, int]
     blind: tuple[Message, ...]
+    under_way: tuple[Message, ...]
 
 
 class DiagnosisList(Document, frozen=True, kw_only=True):
@@ -114,6 +115,7 @@ def diagnosis_list(found: Sequence[Diagnosis]) -> DiagnosisList:
                 healthy=one.healthy,
                 looked_at=one.looked_at,
                 blind=one.blind,
+                under_way=one.under_way,
             )
             for one in found
         ),

@@ -5,16 +5,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import click
 import pytest
 
-from backout.cli.render.page import Page
 from backout.cli.render.run import show_verdict
+from backout.cli.render.screen import Screen
 from backout.model.verdict import Verdict
 
 
 @pytest.mark.parametrize(("undo", "word"), [(False, "recovered"), (True, "taken back")])
 def test_an_undo_is_taken_back_not_recovered(undo: bool, word: str) -> None:
-    page = Page("en")
-    show_verdict(page, Verdict(outcome="recovered", checks=(), at=datetime(2026, 11, 1, tzinfo=UTC)), undo=undo)
-    assert click.unstyle(page.lines[-1]) == word
+    screen = Screen("en")
+    show_verdict(screen, Verdict(outcome="recovered", checks=(), at=datetime(2026, 11, 1, tzinfo=UTC)), undo=undo)
+    assert screen.lines[-1] == word

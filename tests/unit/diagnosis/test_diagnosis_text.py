@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
 import pytest
 from a_namespace import NOW, Scene, reading, writer
 
 from backout.cli.render.diagnosis import show_diagnosis
-from backout.cli.render.page import Page
+from backout.cli.render.screen import Screen
 
 EDIT = writer("kubectl-edit", 90, "data/a")
 SAME = "everything that stood before it was edited, and that nobody has to read again to see what changed: "
@@ -22,9 +21,9 @@ def scene(tmp_path: Path) -> Scene:
 
 
 def text(scene: Scene) -> list[str]:
-    page = Page("en", NOW)
-    show_diagnosis(page, scene.diagnosis())
-    return [click.unstyle(line) for line in page.lines]
+    screen = Screen("en", NOW)
+    show_diagnosis(screen, scene.diagnosis())
+    return screen.lines
 
 
 def test_an_edited_object(scene: Scene) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backout.cli.render.page import Page, width
+from backout.cli.render.screen import Screen, width
 from backout.locales import say, translate
 from backout.locales.korean import particles
 from backout.model.message import Message, msg
@@ -87,10 +87,10 @@ def test_a_sentence_inside_a_sentence_is_translated_with_it_also_after_it_was_st
 
 
 def test_labels_and_tables_stay_aligned_with_wide_letters() -> None:
-    page = Page("ko")
-    assert {width(page.label(text, 9)) for text in ("Cause", "Back to", "Now at")} == {11}
-    page.table(("target", "state"), [("helm/thanos", page.say("good")), ("한글", page.say("bad"))])
-    assert len({width(line.rsplit("   ", 1)[0]) for line in page.lines}) == 1
+    screen = Screen("ko")
+    assert {width(screen.label(text, 9)) for text in ("Cause", "Back to", "Now at")} == {11}
+    screen.table(("target", "state"), [("helm/thanos", screen.say("good")), ("한글", screen.say("bad"))])
+    assert len({width(line.rsplit("   ", 1)[0]) for line in screen.lines}) == 1
 
 
 def test_the_extraction_finds_all_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,10 +106,10 @@ def test_the_extraction_finds_all_kinds(tmp_path: Path, monkeypatch: pytest.Monk
     (source / "x.py").write_text(
         'msg("one " "two {a}", a=1)\npage.say("three" if x else "four")\nN_("five")\nother("six")\nmsg(variable)\n'
         'raise Conflict("seven", expected="eight", hint=x and "nine", code="ten")\nmsg("{a}: {b}", a=1)\n'
-        'page.table(("eleven", "twelve"), rows)\npage.told("seventeen", 2, "head", a=1)\npage.say(run.state)\n'
+        'screen.table(("eleven", "twelve"), rows)\npage.told("seventeen", 2, "head", a=1)\npage.say(run.state)\n'
         'words = {1: "eighteen"}\npage.say(words[1])\nfor _, word in words.items():\n    say(word)\n'
         'def why(x):\n    return "it is nineteen" if x else "it is twenty"\n'
-        'def f():\n    text = "twenty one" if x else "twenty two"\n    page.told(text, reason=why(x), name="web")\n'
+        'def f():\n    text = "twenty one" if x else "twenty two"\n    screen.told(text, reason=why(x), name="web")\n'
         'kind("unseen", hint="twenty three")\nraise damaged(name, "it is cut")\nraise ValueError("not of ours")\n'
     )
     monkeypatch.setattr(translations, "ROOT", tmp_path)

@@ -41,6 +41,6 @@ async def command(session: Session, since: str) -> None:
 
     found = await changes(session.workspace, read_span(since))
     if session.text:
-        session.show(lambda page: show_ledgers(page, found))
+        session.show(lambda screen: show_ledgers(screen, found))
     else:
         session.document(ChangesList(items=tuple(found)))

@@ -88,6 +88,6 @@ def _list(session: Session, scenarios: Any) -> None:
     if not session.text:
         session.document(ScenarioList(items=tuple(Listed(scenario=s.id, title=s.title) for s in scenarios)))
         return
-    page = session.page()
-    page.table(("scenario", "broken by"), [(scenario.id, page.say(scenario.title)) for scenario in scenarios])
-    page.show()
+    screen = session.screen()
+    screen.table(("scenario", "broken by"), [(scenario.id, screen.say(scenario.title)) for scenario in scenarios])
+    screen.show()

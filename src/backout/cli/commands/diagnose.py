@@ -31,7 +31,7 @@ async def command(session: Session, targets: tuple[str, ...]) -> int:
 
     found = await diagnose(session.workspace, targets)
     if session.text:
-        session.show(lambda page: show_diagnoses(page, found))
+        session.show(lambda screen: show_diagnoses(screen, found))
         tell_unfinished(session.workspace)
     else:
         session.document(diagnosis_list(found))

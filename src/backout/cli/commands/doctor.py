@@ -32,7 +32,7 @@ async def command(session: Session, targets: tuple[str, ...], install: bool) -> 
 
     found = await examine(session.workspace, targets, install=install)
     if session.text:
-        session.show(lambda page: show_examination(page, found))
+        session.show(lambda screen: show_examination(screen, found))
     else:
         session.document(doctor_document(found))
     return 0 if found.ok else REFUSED

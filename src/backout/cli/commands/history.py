@@ -25,6 +25,6 @@ async def command(session: Session, target: str) -> None:
 
     found = await history(session.workspace, target)
     if session.text:
-        session.show(lambda page: show_history(page, found.revisions, verbose=session.options.verbose))
+        session.show(lambda screen: show_history(screen, found.revisions, verbose=session.options.verbose))
     else:
         session.document(history_document(found))

@@ -36,7 +36,7 @@ async def command(session: Session, targets: tuple[str, ...], to: str, no_hooks:
     if file:
         write_plans(file, plans)
     if session.text:
-        session.show(lambda page: show_plans(page, plans, file))
+        session.show(lambda screen: show_plans(screen, plans, file))
     else:
         session.document(operation_list(plans, planned.failures))
     return worst([failed.error.exit_code for failed in planned.failures])

@@ -74,7 +74,7 @@ async def _dry_run(session: Session, planned: Planned) -> int:
     items, failures = await dry_run(session.workspace, planned)
     every = [*planned.failures, *failures]
     if session.text:
-        session.show(lambda page: show_dry_runs(page, items))
+        session.show(lambda screen: show_dry_runs(screen, items))
         for failed in failures:
             show_failure(failed.error, session.options)
     else:
@@ -105,5 +105,5 @@ async def _plans(session: Session, targets: tuple[str, ...], to: str, *, hooks: 
     else:
         planned = await plans_for(session.workspace, targets, to, hooks=hooks)
     if session.text:
-        session.show(lambda page: show_plans(page, planned.plans, apart=True))
+        session.show(lambda screen: show_plans(screen, planned.plans, apart=True))
     return planned

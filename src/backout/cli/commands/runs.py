@@ -41,6 +41,6 @@ def command(context: click.Context, limit: int) -> None:
     session = open_session()
     found = runs(session.workspace, limit)
     if session.text:
-        session.show(lambda page: show_runs(page, found))
+        session.show(lambda screen: show_runs(screen, found))
     else:
         session.document(RunList(items=tuple(found)))

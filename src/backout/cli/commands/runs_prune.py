@@ -55,7 +55,7 @@ def command(keep_last: int, older_than: timedelta | None, undoable: bool, dry_ru
         if yes:
             return True
         if session.text:
-            session.show(lambda page: show_pruned_runs(page, found), err=True)
+            session.show(lambda screen: show_pruned_runs(screen, found), err=True)
         return ask(session, "Remove these runs?")
 
     found = prune(
@@ -64,6 +64,6 @@ def command(keep_last: int, older_than: timedelta | None, undoable: bool, dry_ru
     if found.refused:
         session.note("Nothing was removed.")
     elif session.text:
-        session.show(lambda page: show_pruned_runs(page, found))
+        session.show(lambda screen: show_pruned_runs(screen, found))
     else:
         session.document(prune_document(found))

@@ -20,6 +20,6 @@ def command(run: str) -> None:
     session = open_session()
     found = kept(session.workspace, run)
     if session.text:
-        session.show(lambda page: show_run(page, found.run, found.events))
+        session.show(lambda screen: show_run(screen, found.run, found.events))
     else:
         session.document(run_document(found))

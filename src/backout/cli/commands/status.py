@@ -25,6 +25,6 @@ async def command(session: Session, targets: tuple[str, ...]) -> None:
 
     found = await status(session.workspace, targets)
     if session.text:
-        session.show(lambda page: show_status(page, found))
+        session.show(lambda screen: show_status(screen, found))
     else:
         session.document(StatusList(items=tuple(found)))

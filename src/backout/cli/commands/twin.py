@@ -45,10 +45,10 @@ def up(clusters: int, keep: bool, directory: Path | None) -> None:
     if not session.text:
         session.document(_document(twin))
         return
-    page = session.page()
-    page.told("{count} clusters are up: {names}", count=len(twin.clusters), names=", ".join(twin.clusters))
-    page.told("Use them with: export KUBECONFIG={file}", file=str(twin.kubeconfig))
-    page.show()
+    screen = session.screen()
+    screen.told("{count} clusters are up: {names}", count=len(twin.clusters), names=", ".join(twin.clusters))
+    screen.told("Use them with: export KUBECONFIG={file}", file=str(twin.kubeconfig))
+    screen.show()
 
 
 @command.command("down")
@@ -81,13 +81,13 @@ def status(directory: Path | None) -> None:
     if not session.text:
         session.document(_document(twin))
         return
-    page = session.page()
-    page.told("{count} clusters are up: {names}", count=len(twin.clusters), names=", ".join(twin.clusters))
-    page.line(f"kubeconfig  {twin.kubeconfig}", 2)
-    page.line(f"pid         {twin.pid}", 2)
+    screen = session.screen()
+    screen.told("{count} clusters are up: {names}", count=len(twin.clusters), names=", ".join(twin.clusters))
+    screen.line(f"kubeconfig  {twin.kubeconfig}", 2)
+    screen.line(f"pid         {twin.pid}", 2)
     for cluster, port in twin.ingress.items():
-        page.line(f"ingress     {cluster} http://127.0.0.1:{port}", 2)
-    page.show()
+        screen.line(f"ingress     {cluster} http://127.0.0.1:{port}", 2)
+    screen.show()
 
 
 def _document(twin: Twin) -> Document:

@@ -32,7 +32,7 @@ async def command(session: Session, run: str, yes: bool, approve: tuple[str, ...
 
     async with undo(session.workspace, run) as way:
         if session.text:
-            session.show(lambda page: show_plans(page, [way.plan], apart=True))
+            session.show(lambda screen: show_plans(screen, [way.plan], apart=True))
         require_approval(way.plan, approve, nobody if yes else typed_yes(session))
         await require_tools(way.plan)
         if not yes and not ask(session, "Carry this out?"):

@@ -31,7 +31,7 @@ async def command(session: Session, targets: tuple[str, ...], soak: float | None
 
     found = await verify(session.workspace, targets, soak)
     if session.text:
-        session.show(lambda page: show_measured(page, found))
+        session.show(lambda screen: show_measured(screen, found))
     else:
         session.document(verdict_list(found))
     return 0 if all(one.verdict.outcome == "recovered" for one in found) else NOT_VERIFIED

@@ -11,7 +11,7 @@ from backout.cli.options import Command
 from backout.cli.session import with_session
 
 if TYPE_CHECKING:
-    from backout.cli.render.page import Page
+    from backout.cli.render.screen import Screen
     from backout.cli.session import Session
 
 
@@ -30,19 +30,19 @@ async def command(session: Session) -> None:
     if not session.text:
         session.document(version_document(facts))
         return
-    page = session.page()
+    screen = session.screen()
     for name, fact in facts.items():
-        page.line(f"{name:<9} {_words(fact) if fact else _missing(page, name)}")
-    page.show()
+        screen.line(f"{name:<9} {_words(fact) if fact else _missing(screen, name)}")
+    screen.show()
 
 
 def _words(fact: dict[str, str]) -> str:
     return f"{fact['version']} ({fact['path']})" if "path" in fact else fact["version"]
 
 
-def _missing(page: Page, name: str) -> str:
+def _missing(screen: Screen, name: str) -> str:
     from backout.lab.embedded import INSTALL
     from backout.model.message import msg
 
-    said = page.say(msg("not installed"))
-    return f"{said}: {page.say(INSTALL)}" if name == "kubetwin" else said
+    said = screen.say(msg("not installed"))
+    return f"{said}: {screen.say(INSTALL)}" if name == "kubetwin" else said

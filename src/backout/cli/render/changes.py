@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from backout.cli.render.page import Page, paint
+from backout.cli.render.screen import Screen, paint
 from backout.model.change import Changes, FieldChange, LedgerEntry, ObjectChange
 
 if TYPE_CHECKING:
@@ -19,38 +19,38 @@ LIMIT = 160
 LINES = {"+": "good", "-": "bad", "@": "dim"}
 
 
-def show_changes(page: Page, changes: Changes, indent: int = 0) -> None:
+def show_changes(screen: Screen, changes: Changes, indent: int = 0) -> None:
     """What would change: deletions first, then the rest, each object with its fields."""
     order = {"delete": 0, "recreate": 1, "update": 2, "create": 3}
     effective = sorted(changes.effective, key=lambda change: (order.get(change.action, 9), change.ref))
     if not effective:
-        page.told("No object would change.", indent)
+        screen.told("No object would change.", indent)
     for change in effective:
-        _object(page, change, indent)
+        _object(screen, change, indent)
     for note in changes.notes:
-        page.line(f"{page.mark('warn')} {page.say(note)}", indent)
+        screen.line(f"{screen.mark('warn')} {screen.say(note)}", indent)
 
 
-def _object(page: Page, change: ObjectChange, indent: int) -> None:
-    page.line(paint(f"{SIGNS[change.action]} {change.ref}", STYLES[change.action]), indent)
+def _object(screen: Screen, change: ObjectChange, indent: int) -> None:
+    screen.line(paint(f"{SIGNS[change.action]} {change.ref}", STYLES[change.action]), indent)
     for field in change.fields:
-        page.line(field_line(page, field), indent + 4)
+        screen.line(field_line(screen, field), indent + 4)
         for line in field.lines:
-            page.line(paint(line, LINES.get(line[:1], "dim")), indent + 6)
+            screen.line(paint(line, LINES.get(line[:1], "dim")), indent + 6)
     for note in change.notes:
-        page.line(f"{page.mark('warn')} {page.say(note)}", indent + 4)
+        screen.line(f"{screen.mark('warn')} {screen.say(note)}", indent + 4)
 
 
-def field_line(page: Page, field: FieldChange) -> str:
+def field_line(screen: Screen, field: FieldChange) -> str:
     """``spec.replicas: 3 → 5``; a Secret's value is never shown."""
     if field.lines:
-        return page.say("{path}: changed lines", path=field.path)
+        return screen.say("{path}: changed lines", path=field.path)
     if field.secret:
         if field.before is None:
-            return page.say("{path}: added (the value is secret)", path=field.path)
+            return screen.say("{path}: added (the value is secret)", path=field.path)
         if field.after is None:
-            return page.say("{path}: removed (the value is secret)", path=field.path)
-        return page.say("{path}: changed (the value is secret)", path=field.path)
+            return screen.say("{path}: removed (the value is secret)", path=field.path)
+        return screen.say("{path}: changed (the value is secret)", path=field.path)
     if field.before is None:
         return f"{field.path}: {paint('+ ' + short(field.after), 'good')}"
     if field.after is None:
@@ -86,21 +86,21 @@ def _cut(text: str, begin: int, limit: int = LIMIT) -> str:
     return f"{'…' if begin else ''}{text[begin:end]}{'…' if len(text) > end else ''}"
 
 
-def show_ledgers(page: Page, found: Sequence[Ledger]) -> None:
+def show_ledgers(screen: Screen, found: Sequence[Ledger]) -> None:
     """The timeline of each cluster."""
     for one in found:
         if len(found) > 1:
-            page.line(one.cluster)
-        show_ledger(page, one.changes)
+            screen.line(one.cluster)
+        show_ledger(screen, one.changes)
 
 
-def show_ledger(page: Page, entries: Sequence[LedgerEntry]) -> None:
+def show_ledger(screen: Screen, entries: Sequence[LedgerEntry]) -> None:
     """The timeline, newest last."""
     if not entries:
-        page.told("No change was found in this time.")
+        screen.told("No change was found in this time.")
         return
     rows = []
     for entry in entries:
         revision = f"{entry.previous} → {entry.revision}" if entry.previous is not None else str(entry.revision or "")
-        rows.append((page.ago(entry.at), str(entry.target), revision, entry.actor or "-", page.say(entry.summary)))
-    page.table(("when", "target", "revision", "by", "what"), rows)
+        rows.append((screen.ago(entry.at), str(entry.target), revision, entry.actor or "-", screen.say(entry.summary)))
+    screen.table(("when", "target", "revision", "by", "what"), rows)

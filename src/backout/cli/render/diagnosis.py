@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from backout.cli.render.changes import field_line
-from backout.cli.render.page import Page, paint
+from backout.cli.render.screen import Screen, paint
 from backout.model.change import FieldChange
 from backout.model.diagnosis import ConsumedBy, Diagnosis, Problem
 from backout.model.evidence import Symptom
@@ -33,79 +33,79 @@ HOW = {
 LOOKED = {"pods": "{count} pods", "workloads": "{count} workloads", "releases": "{count} releases"}
 
 
-def show_diagnoses(page: Page, found: Sequence[Diagnosis]) -> None:
+def show_diagnoses(screen: Screen, found: Sequence[Diagnosis]) -> None:
     """A cluster after the other."""
     for number, diagnosis in enumerate(found):
         if number:
-            page.line()
-        show_diagnosis(page, diagnosis)
+            screen.line()
+        show_diagnosis(screen, diagnosis)
 
 
-def show_diagnosis(page: Page, diagnosis: Diagnosis) -> None:
+def show_diagnosis(screen: Screen, diagnosis: Diagnosis) -> None:
     """One block a problem; one line when all is well."""
     looked = ", ".join(
-        page.say(LOOKED.get(name, "{count} {name}"), count=count, name=name)
+        screen.say(LOOKED.get(name, "{count} {name}"), count=count, name=name)
         for name, count in diagnosis.looked_at.items()
     )
-    where = diagnosis.namespace or page.say("all namespaces")
-    page.line(paint(f"{diagnosis.cluster} · {where}", "head") + paint(f"   {looked}", "dim"))
+    where = diagnosis.namespace or screen.say("all namespaces")
+    screen.line(paint(f"{diagnosis.cluster} · {where}", "head") + paint(f"   {looked}", "dim"))
     for problem in diagnosis.problems:
-        page.line()
-        show_problem(page, problem, namespaced=not diagnosis.namespace)
+        screen.line()
+        show_problem(screen, problem, namespaced=not diagnosis.namespace)
     for blind in diagnosis.blind:
-        page.line(f"{page.mark('unknown')} {page.say(blind)}")
+        screen.line(f"{screen.mark('unknown')} {screen.say(blind)}")
     for rollout in diagnosis.under_way:
-        page.line(f"{page.mark('unknown')} {page.say(rollout)}")
+        screen.line(f"{screen.mark('unknown')} {screen.say(rollout)}")
     if diagnosis.healthy:
-        page.line(f"{page.mark('good')} {page.say('Nothing is broken.')}")
+        screen.line(f"{screen.mark('good')} {screen.say('Nothing is broken.')}")
     elif not diagnosis.problems:
-        page.told("Nothing broken was seen, but not everything could be looked at.")
+        screen.told("Nothing broken was seen, but not everything could be looked at.")
 
 
-def show_problem(page: Page, problem: Problem, *, namespaced: bool = False) -> None:
+def show_problem(screen: Screen, problem: Problem, *, namespaced: bool = False) -> None:
     """Symptoms with evidence, then the cause and why it is believed."""
     title = str(problem.target) + (f" -n {problem.target.namespace}" if namespaced else "")
-    page.line(f"{page.mark('bad')} {paint(title, 'bad')}   {page.say(problem.cause)}")
+    screen.line(f"{screen.mark('bad')} {paint(title, 'bad')}   {screen.say(problem.cause)}")
     if problem.serving is not None and problem.desired is not None:
-        page.told("{serving} of {desired} pods serve.", 4, serving=problem.serving, desired=problem.desired)
+        screen.told("{serving} of {desired} pods serve.", 4, serving=problem.serving, desired=problem.desired)
     for symptom in problem.symptoms:
-        _symptom(page, symptom)
+        _symptom(screen, symptom)
     suspect = problem.suspect
     if suspect is not None:
-        page.line()
-        page.line(f"{page.label('Changed', LABEL)}{page.ago(suspect.at)}: {page.say(suspect.summary)}", 4)
+        screen.line()
+        screen.line(f"{screen.label('Changed', LABEL)}{screen.ago(suspect.at)}: {screen.say(suspect.summary)}", 4)
         for field in suspect.fields[:8]:
-            page.line(field_line(page, _near(field)), 13)
+            screen.line(field_line(screen, _near(field)), 13)
         if len(suspect.fields) > 8:
-            page.told("… and {more} more fields", 13, more=len(suspect.fields) - 8)
+            screen.told("… and {more} more fields", 13, more=len(suspect.fields) - 8)
     if problem.readers:
-        readers = [_consumed(page, consumer) for consumer in problem.readers[:SHOWN_READERS]]
+        readers = [_consumed(screen, consumer) for consumer in problem.readers[:SHOWN_READERS]]
         more = len(problem.readers) - SHOWN_READERS
-        page.line(f"{page.label('Readers', LABEL)}{readers[0]}", 4)
+        screen.line(f"{screen.label('Readers', LABEL)}{readers[0]}", 4)
         for reader in readers[1:]:
-            page.line(reader, 13)
+            screen.line(reader, 13)
         if more > 0:
-            page.told("… and {more} more", 13, more=more)
+            screen.told("… and {more} more", 13, more=more)
     if problem.why:
-        page.line(f"{page.label('Certainty', LABEL)}{page.say(problem.confidence)}", 4)
+        screen.line(f"{screen.label('Certainty', LABEL)}{screen.say(problem.confidence)}", 4)
         for reason in problem.why:
-            page.line(f"· {page.say(reason)}", 13)
-    _doubts(page, problem)
+            screen.line(f"· {screen.say(reason)}", 13)
+    _doubts(screen, problem)
     for note in problem.notes:
-        page.line(f"{page.mark('warn')} {page.say(note)}", 4)
+        screen.line(f"{screen.mark('warn')} {screen.say(note)}", 4)
     if problem.mechanism and (problem.mechanism != "objects" or problem.snapshot):
-        page.line(paint(f"→ backout run {problem.target} -n {problem.target.namespace}", "dim"), 4)
+        screen.line(paint(f"→ backout run {problem.target} -n {problem.target.namespace}", "dim"), 4)
 
 
-def _doubts(page: Page, problem: Problem) -> None:
+def _doubts(screen: Screen, problem: Problem) -> None:
     """What speaks against the suspect, and the other changes that were thought of."""
     for reason in problem.against:
-        page.told("· against it: {reason}", 13, reason=page.say(reason))
+        screen.told("· against it: {reason}", 13, reason=screen.say(reason))
     for number, other in enumerate(problem.considered[:SHOWN_CONSIDERED]):
-        label = page.label("Or not", LABEL) if not number else " " * (LABEL + 2)
-        page.line(paint(f"{label}{page.ago(other.change.at)}: {page.say(other.change.summary)}", "dim"), 4)
+        label = screen.label("Or not", LABEL) if not number else " " * (LABEL + 2)
+        screen.line(paint(f"{label}{screen.ago(other.change.at)}: {screen.say(other.change.summary)}", "dim"), 4)
         for reason in other.against:
-            page.line(paint("· " + page.say("against it: {reason}", reason=page.say(reason)), "dim"), 13)
+            screen.line(paint("· " + screen.say("against it: {reason}", reason=screen.say(reason)), "dim"), 13)
 
 
 def _near(field: FieldChange) -> FieldChange:
@@ -128,22 +128,22 @@ def _cut(text: Any, at: int) -> Any:
     return ("…" if begin else "") + text[begin:end].strip() + ("…" if len(text.rstrip()) > end else "")
 
 
-def _consumed(page: Page, consumer: ConsumedBy) -> str:
+def _consumed(screen: Screen, consumer: ConsumedBy) -> str:
     """``statefulset/thanos-receive (receive: /etc/thanos)``."""
     how = HOW.get(consumer.how, consumer.how)
     where = ": ".join(part for part in (consumer.container, consumer.path or ", ".join(consumer.keys)) if part)
-    return f"{consumer.ref} ({page.say(how)}{', ' + where if where else ''})"
+    return f"{consumer.ref} ({screen.say(how)}{', ' + where if where else ''})"
 
 
-def _symptom(page: Page, symptom: Symptom) -> None:
-    since = page.say("since {when}", when=page.ago(symptom.since)) if symptom.since else ""
-    page.line()
-    page.line(f"{paint(symptom.code, 'bad')}  {page.say(symptom.message)}  {paint(since, 'dim')}".rstrip(), 4)
+def _symptom(screen: Screen, symptom: Symptom) -> None:
+    since = screen.say("since {when}", when=screen.ago(symptom.since)) if symptom.since else ""
+    screen.line()
+    screen.line(f"{paint(symptom.code, 'bad')}  {screen.say(symptom.message)}  {paint(since, 'dim')}".rstrip(), 4)
     if symptom.pods:
         shown = ", ".join(symptom.pods[:SHOWN_PODS])
         more = len(symptom.pods) - SHOWN_PODS
-        page.line(shown + (page.say(" and {more} more", more=more) if more > 0 else ""), 6)
+        screen.line(shown + (screen.say(" and {more} more", more=more) if more > 0 else ""), 6)
     for evidence in symptom.evidence:
-        page.line(paint(f"{evidence.source}: ", "dim") + page.say(evidence.message), 6)
+        screen.line(paint(f"{evidence.source}: ", "dim") + screen.say(evidence.message), 6)
         for line in evidence.data.get("lines", ()):
-            page.line(paint("│ ", "dim") + str(line), 8)
+            screen.line(paint("│ ", "dim") + str(line), 8)

@@ -6,22 +6,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from backout.cli.render.page import Page
+from backout.cli.render.screen import Screen
 
 if TYPE_CHECKING:
     from backout.app.dryrun import DryRun
 
 
-def show_dry_runs(page: Page, items: Sequence[DryRun]) -> None:
+def show_dry_runs(screen: Screen, items: Sequence[DryRun]) -> None:
     """The rights that are there, the Roles for those that are not, and the approvals that it would need."""
     from backout.cli.output import to_yaml
 
     for item in items:
         granted = item.rights - len(item.missing)
-        page.told("Dry run of {target}: nothing was changed.", 0, "head", target=item.plan.targets)
-        page.told("{granted} of {all} rights are there.", 2, granted=granted, all=item.rights)
+        screen.told("Dry run of {target}: nothing was changed.", 0, "head", target=item.plan.targets)
+        screen.told("{granted} of {all} rights are there.", 2, granted=granted, all=item.rights)
         for role in item.roles:
-            page.line(to_yaml(role).rstrip(), 4)
+            screen.line(to_yaml(role).rstrip(), 4)
         for code in item.approvals:
-            page.told("It would need: --approve {code}", 2, code=code)
-        page.told("A dry run is no proof: admission and quotas are asked only in part, and pods not at all.", 2, "dim")
+            screen.told("It would need: --approve {code}", 2, code=code)
+        screen.told(
+            "A dry run is no proof: admission and quotas are asked only in part, and pods not at all.", 2, "dim"
+        )

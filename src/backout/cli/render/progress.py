@@ -9,22 +9,22 @@ from backout.app import events
 
 if TYPE_CHECKING:
     from backout.app.events import Event
-    from backout.cli.render.page import Page
+    from backout.cli.render.screen import Screen
 
 ALWAYS = (events.RepositoryOpened, events.TagUnpushed)
 """Nobody may miss these, so they are told beside a document too."""
 
 
-def show_event(page: Page, event: Event) -> None:
+def show_event(screen: Screen, event: Event) -> None:
     """The lines of one event; none for what is shown in other ways."""
     match event:
         case events.Unseen(what=what):
-            page.told("Not everything could be looked at: {what}", what=page.say(what))
+            screen.told("Not everything could be looked at: {what}", what=screen.say(what))
         case events.LeftOut(failed=failed):
-            why = page.say(failed.error.template, **failed.error.arguments)
-            page.told("Left out: {target}: {why}", target=str(failed.target or failed.cluster), why=why)
+            why = screen.say(failed.error.template, **failed.error.arguments)
+            screen.told("Left out: {target}: {why}", target=str(failed.target or failed.cluster), why=why)
         case events.Unfinished(run=run):
-            page.told(
+            screen.told(
                 "Run {run} on {target} in {namespace} of {cluster} stopped half-way. `backout resume "
                 "{run}` finishes it; when it is over, `backout undo {run}` takes it back.",
                 run=run.id,
@@ -33,49 +33,49 @@ def show_event(page: Page, event: Event) -> None:
                 cluster=run.cluster,
             )
         case events.Watching(seconds=seconds):
-            page.told("Watching for {seconds} s …", seconds=f"{seconds:g}")
+            screen.told("Watching for {seconds} s …", seconds=f"{seconds:g}")
         case events.NotReady(error=error):
             from backout.cli.failures import error_lines
 
-            error_lines(page, error)
+            error_lines(screen, error)
         case events.SnapshotUnreadable(id=id_, error=problem):
-            page.told("Snapshot {id} can't be read: {reason}", id=id_[:8], reason=str(problem))
+            screen.told("Snapshot {id} can't be read: {reason}", id=id_[:8], reason=str(problem))
         case events.GitUnread(error=error):
-            page.told("The Git commit is not in the snapshot: {why}", why=error.message)
+            screen.told("The Git commit is not in the snapshot: {why}", why=error.message)
         case events.StateKept(snapshot=snapshot):
-            page.told("The present state is kept in snapshot {id}.", id=snapshot)
+            screen.told("The present state is kept in snapshot {id}.", id=snapshot)
         case _:
-            _of_snapshots(page, event)
+            _of_snapshots(screen, event)
 
 
-def _of_snapshots(page: Page, event: Event) -> None:
+def _of_snapshots(screen: Screen, event: Event) -> None:
     match event:
         case events.RepositoryOpened():
-            _repository(page, event)
+            _repository(screen, event)
         case events.TagUnpushed(tag=tag, command=command):
-            page.told("The tag {tag} was not pushed; this does it: {command}", tag=tag, command=command)
+            screen.told("The tag {tag} was not pushed; this does it: {command}", tag=tag, command=command)
         case events.KeyTaken():
-            page.told("What it could open until now, it may have copied: change those secrets if it has leaked.")
+            screen.told("What it could open until now, it may have copied: change those secrets if it has leaked.")
         case events.KeyReplaced(path=path):
-            page.told("Your new key is the first in {path}; older files need the older ones below it.", path=path)
-            page.told("Keep a copy of {path} in a safe place now.", path=path)
+            screen.told("Your new key is the first in {path}; older files need the older ones below it.", path=path)
+            screen.told("Keep a copy of {path} in a safe place now.", path=path)
 
 
-def _repository(page: Page, found: events.RepositoryOpened) -> None:
+def _repository(screen: Screen, found: events.RepositoryOpened) -> None:
     """What was made. A key that was made just now is explained: losing it loses the snapshots."""
     if found.key_made or found.created:
         if found.key_made:
-            page.told("A key for your snapshots was made: {path}", path=found.identity, style="warn")
+            screen.told("A key for your snapshots was made: {path}", path=found.identity, style="warn")
         else:
-            page.told("Your snapshots are encrypted with your key {path}", path=found.identity, style="warn")
-        page.told("Whoever has this file can read them; without it nobody can. Losing it loses the snapshots.", 2)
-        page.told("Keep a copy of it in a safe place now, such as a password manager.", 2)
-        page.told("Its public half is {recipient}", 2, recipient=found.public)
-        page.told("To let a second key open them: backout snapshot key add RECIPIENT", 2)
+            screen.told("Your snapshots are encrypted with your key {path}", path=found.identity, style="warn")
+        screen.told("Whoever has this file can read them; without it nobody can. Losing it loses the snapshots.", 2)
+        screen.told("Keep a copy of it in a safe place now, such as a password manager.", 2)
+        screen.told("Its public half is {recipient}", 2, recipient=found.public)
+        screen.told("To let a second key open them: backout snapshot key add RECIPIENT", 2)
     if found.created:
-        page.told("A new repository of snapshots was made in {where}", where=found.where)
+        screen.told("A new repository of snapshots was made in {where}", where=found.where)
     elif found.first_seen:
-        page.told(
+        screen.told(
             "This machine sees the repository in {where} for the first time; its fingerprint is {fingerprint}",
             where=found.where,
             fingerprint=found.fingerprint,

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from backout.cli.render.page import Page, paint
+from backout.cli.render.screen import Screen, clean, paint
 from backout.locales import N_
 from backout.model.snapshot import Entry, Snapshot
 
@@ -17,11 +16,6 @@ if TYPE_CHECKING:
 
 
 KINDS = {"manual": N_("manual"), "run": N_("before a run"), "incident": N_("incident")}
-
-
-def clean(text: str) -> str:
-    """Without anything that a terminal would obey."""
-    return "".join("?" if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") else letter for letter in text)
 
 
 def bytes_(count: int) -> str:
@@ -36,68 +30,68 @@ def bytes_(count: int) -> str:
     raise AssertionError("unreachable")
 
 
-def show_list(page: Page, snapshots: Sequence[Snapshot], total: int) -> None:
+def show_list(screen: Screen, snapshots: Sequence[Snapshot], total: int) -> None:
     """One line a snapshot."""
     if not snapshots:
-        page.told("There are no snapshots.")
+        screen.told("There are no snapshots.")
         return
     rows = [
         (
             s.short,
-            page.ago(s.taken_at),
-            page.say(KINDS[s.kind]),
+            screen.ago(s.taken_at),
+            screen.say(KINDS[s.kind]),
             clean(s.cluster) or "-",
             clean(s.namespace) or "*",
             str(s.objects),
             bytes_(s.size),
-            state(page, s),
+            state(screen, s),
             clean(", ".join(s.tags)) or "-",
             clean(s.message),
         )
         for s in snapshots
     ]
-    page.table(("id", "taken", "kind", "cluster", "namespace", "objects", "size", "state", "tags", "message"), rows)
+    screen.table(("id", "taken", "kind", "cluster", "namespace", "objects", "size", "state", "tags", "message"), rows)
     if total > len(snapshots):
-        page.told("{count} more; see --limit", count=total - len(snapshots), style="dim")
+        screen.told("{count} more; see --limit", count=total - len(snapshots), style="dim")
 
 
-def state(page: Page, snapshot: Snapshot) -> str:
+def state(screen: Screen, snapshot: Snapshot) -> str:
     """How well the namespace was, in one or two words."""
     if snapshot.incident or snapshot.kind == "incident":
-        text = paint(page.say("incident"), "bad")
+        text = paint(screen.say("incident"), "bad")
     elif snapshot.healthy is None:
-        text = paint(page.say("health unknown"), "warn")
+        text = paint(screen.say("health unknown"), "warn")
     else:
-        text = paint(page.say("healthy"), "good") if snapshot.healthy else paint(page.say("not healthy"), "bad")
-    return f"{text} {paint(page.say('foreign'), 'warn')}" if snapshot.imported_from else text
+        text = paint(screen.say("healthy"), "good") if snapshot.healthy else paint(screen.say("not healthy"), "bad")
+    return f"{text} {paint(screen.say('foreign'), 'warn')}" if snapshot.imported_from else text
 
 
-def show_snapshot(page: Page, snapshot: Snapshot, kinds: Mapping[str, int], entries: Sequence[Entry]) -> None:
+def show_snapshot(screen: Screen, snapshot: Snapshot, kinds: Mapping[str, int], entries: Sequence[Entry]) -> None:
     """One snapshot in full."""
     place = f"{clean(snapshot.cluster)} · {clean(snapshot.namespace) or '*'}"
-    page.line(paint(f"{snapshot.id}   {place}", "head"))
-    page.told(
+    screen.line(paint(f"{snapshot.id}   {place}", "head"))
+    screen.told(
         "taken {when}, {kind}, by {actor}",
         2,
-        when=page.ago(snapshot.taken_at),
-        kind=page.say(KINDS[snapshot.kind]),
+        when=screen.ago(snapshot.taken_at),
+        kind=screen.say(KINDS[snapshot.kind]),
         actor=clean(snapshot.actor) or "-",
     )
-    page.line(state(page, snapshot), 2)
+    screen.line(state(screen, snapshot), 2)
     if snapshot.imported_from:
-        page.told("imported from the foreign repository {id}", 2, id=snapshot.imported_from, style="warn")
+        screen.told("imported from the foreign repository {id}", 2, id=snapshot.imported_from, style="warn")
     if snapshot.tags:
-        page.told("tags: {tags}", 2, tags=clean(", ".join(snapshot.tags)))
+        screen.told("tags: {tags}", 2, tags=clean(", ".join(snapshot.tags)))
     if snapshot.message:
-        page.line(clean(snapshot.message), 2)
+        screen.line(clean(snapshot.message), 2)
     if snapshot.run:
-        page.told("taken before the first write of run {run}", 2, run=snapshot.run)
-    page.line()
-    page.told("Objects: {count}; {size}", 2, count=snapshot.objects, size=bytes_(snapshot.size))
-    page.table(("kind", "objects"), [(clean(kind), str(count)) for kind, count in sorted(kinds.items())], 4)
+        screen.told("taken before the first write of run {run}", 2, run=snapshot.run)
+    screen.line()
+    screen.told("Objects: {count}; {size}", 2, count=snapshot.objects, size=bytes_(snapshot.size))
+    screen.table(("kind", "objects"), [(clean(kind), str(count)) for kind, count in sorted(kinds.items())], 4)
     if entries:
-        page.line()
-        page.table(
+        screen.line()
+        screen.table(
             ("object", "namespace", "size", "owner"),
             [
                 (clean(str(e.ref)), clean(e.ref.namespace) or "-", bytes_(e.size), clean(e.owner) or "-")
@@ -105,20 +99,20 @@ def show_snapshot(page: Page, snapshot: Snapshot, kinds: Mapping[str, int], entr
             ],
             4,
         )
-    _pointers(page, snapshot)
+    _pointers(screen, snapshot)
     if snapshot.skipped:
-        page.line()
-        page.told("left out:", 2)
-        page.table(("object", "count", "why"), skipped_rows(page, snapshot), 4)
+        screen.line()
+        screen.told("left out:", 2)
+        screen.table(("object", "count", "why"), skipped_rows(screen, snapshot), 4)
 
 
-def skipped_rows(page: Page, snapshot: Snapshot) -> list[tuple[str, str, str]]:
+def skipped_rows(screen: Screen, snapshot: Snapshot) -> list[tuple[str, str, str]]:
     """What was left out and why; ``*`` stands for a whole kind, whose objects were not counted."""
     rows = [
         (
             clean(str(s.ref) if s.ref.name else s.ref.kind),
             str(s.count) if s.ref.name or s.count > 1 else "*",
-            clean(page.say(s.reason)),
+            clean(screen.say(s.reason)),
         )
         for s in snapshot.skipped
     ]
@@ -126,34 +120,35 @@ def skipped_rows(page: Page, snapshot: Snapshot) -> list[tuple[str, str, str]]:
     return list(dict.fromkeys(rows))
 
 
-def _pointers(page: Page, snapshot: Snapshot) -> None:
+def _pointers(screen: Screen, snapshot: Snapshot) -> None:
     pointers = snapshot.pointers
-    rows = [(f"helm/{r.name}", page.say("revision {number}", number=r.revision), r.chart) for r in pointers.releases]
+    rows = [(f"helm/{r.name}", screen.say("revision {number}", number=r.revision), r.chart) for r in pointers.releases]
     for workload in pointers.workloads:
-        ready = page.say("{ready} of {replicas} ready", ready=workload.ready, replicas=workload.replicas)
-        rows.append((str(workload.ref), page.say("revision {number}", number=workload.revision), ready))
+        ready = screen.say("{ready} of {replicas} ready", ready=workload.ready, replicas=workload.replicas)
+        rows.append((str(workload.ref), screen.say("revision {number}", number=workload.revision), ready))
     rows += [
-        (f"app/{a.name}", page.say("history {number}", number=a.history), a.commit[:12]) for a in pointers.applications
+        (f"app/{a.name}", screen.say("history {number}", number=a.history), a.commit[:12])
+        for a in pointers.applications
     ]
     rows += [(str(claim.ref), claim.volume, claim.handle) for claim in pointers.claims]
     rows += [(image.workload or image.image, image.image, image.digest) for image in pointers.images]
     rows += [(git.url, git.commit[:12], git.tag) for git in pointers.git]
     if rows:
-        page.line()
-        page.told("the state around it:", 2)
-        page.table(("what", "at", "detail"), [tuple(map(clean, row)) for row in rows], 4)
+        screen.line()
+        screen.told("the state around it:", 2)
+        screen.table(("what", "at", "detail"), [tuple(map(clean, row)) for row in rows], 4)
 
 
-def show_verified(page: Page, report: Report) -> None:
+def show_verified(screen: Screen, report: Report) -> None:
     """What was checked, and everything that is wrong."""
     for problem in report.problems:
-        page.line(f"{page.mark('bad')} {clean(problem.name)}")
-        page.line(clean(problem.reason), 4)
+        screen.line(f"{screen.mark('bad')} {clean(problem.name)}")
+        screen.line(clean(problem.reason), 4)
         for name in problem.needed_by:
-            page.told("needed by {name}", 4, name=clean(name))
+            screen.told("needed by {name}", 4, name=clean(name))
     for name in report.unknown_files:
-        page.told("{name} is no file of a repository; it was not looked at.", name=clean(name), style="warn")
-    page.told(
+        screen.told("{name} is no file of a repository; it was not looked at.", name=clean(name), style="warn")
+    screen.told(
         "Snapshots: {snapshots}; objects: {objects}; packs: {packs}; {size}",
         snapshots=report.snapshots,
         objects=report.objects,
@@ -161,7 +156,7 @@ def show_verified(page: Page, report: Report) -> None:
         size=bytes_(report.bytes),
     )
     if report.packs_read:
-        page.told(
+        screen.told(
             "read and decrypted: {read} of {packs} packs, {size}",
             2,
             read=report.packs_read,
@@ -169,35 +164,42 @@ def show_verified(page: Page, report: Report) -> None:
             size=bytes_(report.bytes_read),
         )
     elif report.packs:
-        page.told("contents were not read; --read-data does", 2, style="dim")
+        screen.told("contents were not read; --read-data does", 2, style="dim")
     if report.unused:
-        page.told(
+        screen.told(
             "Objects that no snapshot needs: {count}; backout snapshot prune removes them", 2, count=report.unused
         )
     if report.problems:
-        page.told("Problems: {count}", count=len(report.problems), style="bad")
+        screen.told("Problems: {count}", count=len(report.problems), style="bad")
     elif report.packs_read == report.packs:
-        page.told("Every snapshot is whole.", style="good")
+        screen.told("Every snapshot is whole.", style="good")
     else:
-        page.told("No problem was found.", style="good")
+        screen.told("No problem was found.", style="good")
 
 
-def show_pruned(page: Page, result: Pruned, *, done: bool) -> None:
+def show_pruned(screen: Screen, result: Pruned, *, done: bool) -> None:
     """What goes, what stays and why."""
     rows = [
-        (s.short, page.ago(s.taken_at), clean(s.cluster), clean(s.namespace), state(page, s), clean(", ".join(s.tags)))
+        (
+            s.short,
+            screen.ago(s.taken_at),
+            clean(s.cluster),
+            clean(s.namespace),
+            state(screen, s),
+            clean(", ".join(s.tags)),
+        )
         for s in result.removed
     ]
     if rows:
-        page.told("Removed:" if done else "To be removed:")
-        page.table(("id", "taken", "cluster", "namespace", "state", "tags"), rows, 2)
-    page.told("Snapshots that stay: {count}", count=len(result.kept))
+        screen.told("Removed:" if done else "To be removed:")
+        screen.table(("id", "taken", "cluster", "namespace", "state", "tags"), rows, 2)
+    screen.told("Snapshots that stay: {count}", count=len(result.kept))
     said = (
         "Objects removed: {objects}; packs removed: {packs}, written anew: {rewritten}; freed: {size}"
         if done
         else "Objects to be removed: {objects}; packs: {packs}, written anew: {rewritten}; about {size} freed"
     )
-    page.told(
+    screen.told(
         said,
         objects=result.objects_removed,
         packs=result.packs_removed,
@@ -205,26 +207,26 @@ def show_pruned(page: Page, result: Pruned, *, done: bool) -> None:
         size=bytes_(result.freed),
     )
     for name in result.left_alone:
-        page.told("{name} is damaged and was left alone.", name=name, style="warn")
+        screen.told("{name} is damaged and was left alone.", name=name, style="warn")
 
 
-def show_keys(page: Page, keys: Keys) -> None:
+def show_keys(screen: Screen, keys: Keys) -> None:
     """Who can open the snapshots."""
-    page.told("The snapshots in {where} can be opened by:", where=keys.where)
+    screen.told("The snapshots in {where} can be opened by:", where=keys.where)
     rows = [
-        ("*" if item.recipient in keys.own else "", item.recipient, item.name or "-", page.ago(item.added))
+        ("*" if item.recipient in keys.own else "", item.recipient, item.name or "-", screen.ago(item.added))
         for item in keys.recipients
     ]
-    page.table(("", "recipient", "name", "added"), rows, 2)
-    page.told("* is your own; its secret half is in {path}", 2, path=keys.identity)
-    page.told(
+    screen.table(("", "recipient", "name", "added"), rows, 2)
+    screen.told("* is your own; its secret half is in {path}", 2, path=keys.identity)
+    screen.told(
         "fingerprint: {fingerprint}; generation of the key: {generations}",
         2,
         fingerprint=keys.fingerprint,
         generations=keys.generations,
     )
     for text in keys.missing:
-        page.told(
+        screen.told(
             "The configuration names {recipient}, which can't open them yet: backout snapshot key add",
             2,
             recipient=text,

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backout.cli.render.changes import field_line
-from backout.cli.render.page import Page, paint
-from backout.cli.render.snapshot import bytes_, clean, show_list, skipped_rows, state
+from backout.cli.render.screen import Screen, clean, paint
+from backout.cli.render.snapshot import bytes_, show_list, skipped_rows, state
 from backout.locales import N_
 
 if TYPE_CHECKING:
@@ -21,40 +21,40 @@ MANY = 12
 """Rows of left-out objects; `backout snapshot show` has them all."""
 
 
-def show_all_taken(page: Page, found: Sequence[Taken]) -> None:
+def show_all_taken(screen: Screen, found: Sequence[Taken]) -> None:
     """Snapshots that were just completed."""
     for one in found:
-        show_taken(page, one)
+        show_taken(screen, one)
 
 
-def show_taken(page: Page, taken: Taken) -> None:
+def show_taken(screen: Screen, taken: Taken) -> None:
     """A snapshot that was just completed."""
     snapshot = taken.snapshot
-    page.line(paint(f"{snapshot.short}   {clean(snapshot.cluster)} · {clean(snapshot.namespace)}", "head"))
-    page.told(
+    screen.line(paint(f"{snapshot.short}   {clean(snapshot.cluster)} · {clean(snapshot.namespace)}", "head"))
+    screen.told(
         "Objects: {count}, {size}; added to the repository: {written}",
         2,
         count=snapshot.objects,
         size=bytes_(snapshot.size),
         written=bytes_(taken.written),
     )
-    page.line(state(page, snapshot), 2)
+    screen.line(state(screen, snapshot), 2)
     if snapshot.incident:
-        page.told(
+        screen.told(
             "It was taken while something was broken: good never means it, latest only if there is no other.",
             2,
             style="warn",
         )
     if snapshot.tags:
-        page.told("tags: {tags}", 2, tags=clean(", ".join(snapshot.tags)))
+        screen.told("tags: {tags}", 2, tags=clean(", ".join(snapshot.tags)))
     for git in snapshot.pointers.git:
-        page.line(clean(f"{git.url}   {git.commit[:12]}   {git.tag}".rstrip()), 2)
+        screen.line(clean(f"{git.url}   {git.commit[:12]}   {git.tag}".rstrip()), 2)
     if snapshot.skipped:
-        page.told("left out:", 2)
-        rows = skipped_rows(page, snapshot)
-        page.table(("object", "count", "why"), rows[:MANY], 4)
+        screen.told("left out:", 2)
+        rows = skipped_rows(screen, snapshot)
+        screen.table(("object", "count", "why"), rows[:MANY], 4)
         if len(rows) > MANY:
-            page.told(
+            screen.told(
                 "{count} more; see backout snapshot show {id}",
                 4,
                 count=len(rows) - MANY,
@@ -68,21 +68,21 @@ LINES = 60
 _SIGNS = {"added": ("+", "good"), "gone": ("-", "bad"), "changed": ("~", "warn")}
 
 
-def show_comparison(page: Page, result: Comparison) -> None:
+def show_comparison(screen: Screen, result: Comparison) -> None:
     """Every object that differs."""
     for difference in result.differences:
         sign, style = _SIGNS[difference.change]
-        owner = f"   {page.say('owner: {name}', name=difference.owner)}" if difference.owner else ""
-        page.line(paint(f"{sign} {clean(str(difference.ref))}", style) + paint(clean(owner), "dim"))
-        show_fields(page, difference.fields, difference.texts)
+        owner = f"   {screen.say('owner: {name}', name=difference.owner)}" if difference.owner else ""
+        screen.line(paint(f"{sign} {clean(str(difference.ref))}", style) + paint(clean(owner), "dim"))
+        show_fields(screen, difference.fields, difference.texts)
     for note in result.notes:
-        page.line(f"{page.mark('warn')} {page.say(note)}")
+        screen.line(f"{screen.mark('warn')} {screen.say(note)}")
     if not result.differences:
-        page.told("No difference. Objects compared: {count}", count=result.compared)
+        screen.told("No difference. Objects compared: {count}", count=result.compared)
         return
     count = {change: sum(1 for d in result.differences if d.change == change) for change in _SIGNS}
-    page.line()
-    page.told(
+    screen.line()
+    screen.told(
         "{changed} changed, {added} added, {gone} gone; objects compared: {count}",
         changed=count["changed"],
         added=count["added"],
@@ -91,20 +91,20 @@ def show_comparison(page: Page, result: Comparison) -> None:
     )
 
 
-def show_fields(page: Page, fields: Sequence[FieldChange], texts: Sequence[TextChange], indent: int = 4) -> None:
+def show_fields(screen: Screen, fields: Sequence[FieldChange], texts: Sequence[TextChange], indent: int = 4) -> None:
     """The fields of one object, then its texts line by line."""
     for field in fields:
-        page.line(field_line(page, field), indent)
+        screen.line(field_line(screen, field), indent)
     for text in texts:
-        page.line(f"{clean(text.path)}:", indent)
+        screen.line(f"{clean(text.path)}:", indent)
         if text.lines == ("~",):
-            page.told("changed where it is not shown", indent + 2)
+            screen.told("changed where it is not shown", indent + 2)
             continue
         for line in text.lines[:LINES]:
             style = "good" if line.startswith("+") else "bad" if line.startswith("-") else "dim"
-            page.line(paint(clean(line.expandtabs(4)), style), indent + 2)
+            screen.line(paint(clean(line.expandtabs(4)), style), indent + 2)
         if len(text.lines) > LINES:
-            page.told("{count} more lines; see -o json", indent + 2, count=len(text.lines) - LINES, style="dim")
+            screen.told("{count} more lines; see -o json", indent + 2, count=len(text.lines) - LINES, style="dim")
 
 
 _ACTIONS = {"create": ("+", "good"), "update": ("~", "warn"), "recreate": ("±", "bad"), "blocked": ("✗", "bad")}
@@ -128,66 +128,66 @@ _SUMMARY = {
 }
 
 
-def show_restore(page: Page, snapshot: Snapshot, items: Sequence[RestoreItem]) -> None:
+def show_restore(screen: Screen, snapshot: Snapshot, items: Sequence[RestoreItem]) -> None:
     """What is to be done, or what was done, to each object."""
-    page.line(paint(f"{snapshot.short}   {clean(snapshot.cluster)} · {clean(snapshot.namespace)}", "head"))
+    screen.line(paint(f"{snapshot.short}   {clean(snapshot.cluster)} · {clean(snapshot.namespace)}", "head"))
     if snapshot.incident:
-        page.told("This snapshot was taken while something was broken.", 2, style="warn")
+        screen.told("This snapshot was taken while something was broken.", 2, style="warn")
     for item in items:
         if item.action in _ACTIONS:
-            _restored(page, item)
+            _restored(screen, item)
     aside = [item for item in items if item.action == "left-alone" or (item.action == "unchanged" and item.notes)]
     if aside:
-        page.told("left alone:", 2)
-        rows = [(clean(str(i.ref)), clean(page.say(i.reason or i.notes[0]))) for i in aside[:MANY]]
-        page.table(("object", "why"), rows, 4)
+        screen.told("left alone:", 2)
+        rows = [(clean(str(i.ref)), clean(screen.say(i.reason or i.notes[0]))) for i in aside[:MANY]]
+        screen.table(("object", "why"), rows, 4)
         if len(aside) > MANY:
-            page.told("{count} more; see -o json", 4, count=len(aside) - MANY, style="dim")
+            screen.told("{count} more; see -o json", 4, count=len(aside) - MANY, style="dim")
     counts: dict[str, int] = {}
     for item in items:
         name = item.state or item.action
         counts[name] = counts.get(name, 0) + 1
-    page.line()
-    page.line("; ".join(page.say(_SUMMARY[name], count=counts[name]) for name in _SUMMARY if name in counts), 2)
+    screen.line()
+    screen.line("; ".join(screen.say(_SUMMARY[name], count=counts[name]) for name in _SUMMARY if name in counts), 2)
     if any(i.ref.kind in ("ConfigMap", "Secret") and i.action in ("update", "recreate") for i in items):
-        page.told("Programs that read ConfigMaps or Secrets only at their start need a restart.", 2, style="dim")
+        screen.told("Programs that read ConfigMaps or Secrets only at their start need a restart.", 2, style="dim")
 
 
-def _restored(page: Page, item: RestoreItem) -> None:
+def _restored(screen: Screen, item: RestoreItem) -> None:
     sign, style = _ACTIONS[item.action]
     state = ""
     if item.state:
         word, shade = _STATES[item.state]
-        state = "   " + paint(page.say(word), shade)
-    page.line(paint(f"{sign} {clean(str(item.ref))}", style) + state, 2)
+        state = "   " + paint(screen.say(word), shade)
+    screen.line(paint(f"{sign} {clean(str(item.ref))}", style) + state, 2)
     if item.reason is not None:
-        page.line(clean(page.say(item.reason)), 6)
+        screen.line(clean(screen.say(item.reason)), 6)
     if not item.state:
-        show_fields(page, item.fields, item.texts, 6)
+        show_fields(screen, item.fields, item.texts, 6)
     for note in item.notes:
-        page.line(f"{page.mark('warn')} {clean(page.say(note))}", 6)
+        screen.line(f"{screen.mark('warn')} {clean(screen.say(note))}", 6)
 
 
-def show_exported(page: Page, result: Exported) -> None:
+def show_exported(screen: Screen, result: Exported) -> None:
     """The archive that was written, and who can open it."""
-    page.told(
+    screen.told(
         "In {file}: snapshots: {count}; objects: {objects}; bytes: {bytes}",
         count=len(result.snapshots),
         objects=result.objects,
         file=result.path,
         bytes=result.bytes,
     )
-    page.told("It can be opened by:", 2)
+    screen.told("It can be opened by:", 2)
     for recipient in result.recipients:
-        page.line(recipient, 4)
+        screen.line(recipient, 4)
 
 
-def show_imported(page: Page, result: Imported) -> None:
+def show_imported(screen: Screen, result: Imported) -> None:
     """What came, and what was here already."""
-    page.told(
+    screen.told(
         "Snapshots imported: {count}; here already: {present}", count=len(result.snapshots), present=len(result.present)
     )
     if result.foreign and result.snapshots:
-        page.told("They are marked as foreign: latest, good and tags never mean them.", 2, style="warn")
+        screen.told("They are marked as foreign: latest, good and tags never mean them.", 2, style="warn")
     if result.snapshots:
-        show_list(page, list(result.snapshots), len(result.snapshots))
+        show_list(screen, list(result.snapshots), len(result.snapshots))

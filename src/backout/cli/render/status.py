@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from backout.cli.render.page import Page
+from backout.cli.render.screen import Screen
 
 if TYPE_CHECKING:
     from backout.app.reading import ClusterStatus, TargetStatus
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 MARKS = {True: "good", False: "bad", None: "unknown"}
 
 
-def show_status(page: Page, found: Sequence[ClusterStatus]) -> None:
+def show_status(screen: Screen, found: Sequence[ClusterStatus]) -> None:
     """A line a target."""
     for one in found:
         if len(found) > 1:
-            page.line(one.cluster)
+            screen.line(one.cluster)
         if not one.targets:
-            page.told("Nothing is deployed here.")
+            screen.told("Nothing is deployed here.")
             continue
         heads = ("target", "namespace", "revision", "since", "state", "back to", "problem")
-        page.table(heads, [_row(page, row) for row in one.targets])
+        screen.table(heads, [_row(screen, row) for row in one.targets])
 
 
-def _row(page: Page, row: TargetStatus) -> tuple[str, ...]:
+def _row(screen: Screen, row: TargetStatus) -> tuple[str, ...]:
     return (
-        f"{page.mark(MARKS[row.healthy])} {row.target}",
+        f"{screen.mark(MARKS[row.healthy])} {row.target}",
         row.target.namespace,
         str(row.current.number) if row.current else "?",
-        page.ago(row.current.created) if row.current else "",
-        page.say({True: "healthy", False: "broken", None: "unknown"}[row.healthy]),
+        screen.ago(row.current.created) if row.current else "",
+        screen.say({True: "healthy", False: "broken", None: "unknown"}[row.healthy]),
         str(row.back_to.number) if row.back_to else "-",
-        page.say(row.problem) if row.problem else "",
+        screen.say(row.problem) if row.problem else "",
     )

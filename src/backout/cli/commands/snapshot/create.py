@@ -35,6 +35,6 @@ async def command(session: Session, tags: tuple[str, ...], message: str, git_tag
 
     found = await create(session.workspace, tags=tags, message=message, git_tag=git_tag, push=push)
     if session.text:
-        session.show(lambda page: show_all_taken(page, found))
+        session.show(lambda screen: show_all_taken(screen, found))
     else:
         session.document(created_list(found))

@@ -28,7 +28,7 @@ async def command(session: Session, before: str, after: str, kinds: tuple[str, .
     found = await diff(session.workspace, before, after, kinds)
     result = found.comparison
     if session.text:
-        session.show(lambda page: show_comparison(page, result))
+        session.show(lambda screen: show_comparison(screen, result))
     else:
         session.document(diff_document(found))
     return DIFFERENT if result.differences else 0

@@ -27,6 +27,6 @@ async def command(
 
     result = await export(session.workspace, file, snapshots, everything=everything, recipients=recipients)
     if session.text:
-        session.show(lambda page: show_exported(page, result))
+        session.show(lambda screen: show_exported(screen, result))
     else:
         session.document(export_document(result))

@@ -23,6 +23,6 @@ async def command(session: Session, file: Path, foreign: bool) -> None:
 
     result = await import_(session.workspace, file, foreign=foreign)
     if session.text:
-        session.show(lambda page: show_imported(page, result))
+        session.show(lambda screen: show_imported(screen, result))
     else:
         session.document(import_document(result))

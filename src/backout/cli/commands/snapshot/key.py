@@ -67,6 +67,6 @@ def _shown(session: Session, keys: Keys) -> None:
     from backout.documents.snapshots import keys_document
 
     if session.text:
-        session.show(lambda page: show_keys(page, keys))
+        session.show(lambda screen: show_keys(screen, keys))
     else:
         session.document(keys_document(keys))

@@ -21,6 +21,6 @@ async def command(session: Session, tag: str, limit: int) -> None:
 
     found = await snapshots(session.workspace, tag=tag, limit=limit)
     if session.text:
-        session.show(lambda page: show_list(page, found.snapshots, found.total))
+        session.show(lambda screen: show_list(screen, found.snapshots, found.total))
     else:
         session.document(snapshot_list(found))

@@ -35,7 +35,7 @@ async def command(
     def confirmed(found: Pruning) -> bool:
         if yes:
             return True
-        session.show(lambda page: show_pruned(page, found.result, done=False), err=True)
+        session.show(lambda screen: show_pruned(screen, found.result, done=False), err=True)
         return ask(session, "Remove these snapshots?")
 
     found = await prune(
@@ -51,7 +51,7 @@ async def command(
         session.note("Nothing was removed.")
         return 0
     if session.text:
-        session.show(lambda page: show_pruned(page, found.result, done=found.done))
+        session.show(lambda screen: show_pruned(screen, found.result, done=found.done))
     else:
         session.document(prune_document(found))
     return 0

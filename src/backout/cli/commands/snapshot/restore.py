@@ -70,7 +70,7 @@ async def command(
 def _show(session: Session, found: Restored, *, err: bool = False) -> None:
     from backout.cli.render.snapshot_work import show_restore
 
-    session.show(lambda page: show_restore(page, found.snapshot, found.items), err=err)
+    session.show(lambda screen: show_restore(screen, found.snapshot, found.items), err=err)
 
 
 def _tell(session: Session, found: Restored) -> None:

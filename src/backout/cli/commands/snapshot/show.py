@@ -21,6 +21,6 @@ async def command(session: Session, snapshot: str, objects: bool) -> None:
 
     found = await show(session.workspace, snapshot, objects=objects)
     if session.text:
-        session.show(lambda page: show_snapshot(page, found.snapshot, found.kinds, found.entries))
+        session.show(lambda screen: show_snapshot(screen, found.snapshot, found.kinds, found.entries))
     else:
         session.document(snapshot_document(found))

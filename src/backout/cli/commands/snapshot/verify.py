@@ -24,7 +24,7 @@ async def command(session: Session, read_data: bool, read_data_subset: str) -> i
 
     report = await verify(session.workspace, read_data=read_data, part=read_data_subset)
     if session.text:
-        session.show(lambda page: show_verified(page, report))
+        session.show(lambda screen: show_verified(screen, report))
     else:
         session.document(verification(report))
     return 10 if report.problems else 0

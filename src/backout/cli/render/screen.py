@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A screen of text: translated sentences, colours where the terminal has them, times that people can use.
+
+What comes from a cluster is data: it can neither style nor steer a terminal. Styles are marks inside a text, which are
+taken out before anything is drawn; every other control character becomes a question mark.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, TypeAlias
+
+from backout.model.message import Message
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+COLOURS = {"good": "green", "bad": "red", "warn": "yellow", "dim": "bright_black", "head": "bold cyan"}
+MARKS = {"good": "✓", "bad": "✗", "warn": "!", "unknown": "?"}
+UNBOUNDED = 100_000
+"""Columns where nobody looks at a terminal: nothing is folded there."""
+_OPEN, _CLOSE = "\x0e", "\x0f"
+"""Around a styled part of a text: mark, letter of the style, text, mark. A text of others can forge a colour at most."""
+_STYLES = dict(zip("gbwdh", COLOURS, strict=True))
+_LETTERS = {style: letter for letter, style in _STYLES.items()}
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+Drawn: TypeAlias = "str | _Rows"
+
+
+class _Rows:
+    """A table, not drawn yet."""
+
+    def __init__(self, heads: Sequence[str], rows: Sequence[Sequence[str]], indent: int) -> None:
+        self.heads, self.rows, self.indent = heads, rows, indent
+
+
+class Screen:
+    """Collects lines. ``say`` translates a Message or a template; everything else is data and printed as it is."""
+
+    def __init__(self, lang: str = "en", now: datetime | None = None) -> None:
+        self.lang = lang
+        self.now = now or datetime.now(UTC)
+        self.parts: list[Drawn] = []
+
+    def say(self, text: Message | str, /, **args: object) -> str:
+        """The text in the reader's language."""
+        from backout.locales import translate
+
+        if isinstance(text, Message):
+            return translate(text.template or text.text, text.args, self.lang)
+        return translate(text, args, self.lang)
+
+    def line(self, text: str = "", indent: int = 0) -> None:
+        """Adds a line; inner line breaks are indented alike."""
+        for part in text.split("\n"):
+            self.parts.append(" " * indent + part if part else "")
+
+    def told(self, text: Message | str, /, indent: int = 0, style: str = "", **args: object) -> None:
+        """Adds a translated line."""
+        said = self.say(text, **args)
+        self.line(paint(said, style) if style else said, indent)
+
+    def label(self, text: str, columns: int) -> str:
+        """A translated label, as wide as ``columns`` at least, and two spaces."""
+        said = self.say(text)
+        return said + " " * (max(0, columns - width(said)) + 2)
+
+    def mark(self, status: str) -> str:
+        """✓, ✗ or ? in its colour."""
+        return paint(MARKS.get(status, "?"), status if status in COLOURS else "warn")
+
+    def ago(self, at: datetime | None) -> str:
+        """``20:14:05 (2m ago)``; UTC, with the date when it was another day."""
+        if at is None:
+            return self.say("at an unknown time")
+        at = at.astimezone(UTC)
+        clock = at.strftime("%H:%M:%S") if at.date() == self.now.date() else at.strftime("%Y-%m-%d %H:%M:%S")
+        return self.say("{clock} UTC ({age} ago)", clock=clock, age=duration((self.now - at).total_seconds()))
+
+    def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]], indent: int = 0) -> None:
+        """Columns as wide as their longest cell; on a terminal that is too narrow, cells are folded."""
+        told = [self.say(head).upper() if self.lang == "en" else self.say(head) for head in heads]
+        self.parts.append(_Rows(told, [tuple(row) for row in rows], indent))
+
+    @property
+    def lines(self) -> list[str]:
+        """The screen as plain text."""
+        return self._drawn(None)
+
+    def show(self, *, err: bool = False, colours: bool = True) -> None:
+        """Prints the screen, with colours where the terminal has them; nothing when it is empty."""
+        if not self.parts:
+            return
+        stream = sys.stderr if err else sys.stdout
+        terminal = colours and coloured(stream)
+        stream.write("\n".join(self._drawn(stream if stream.isatty() else None, colours=terminal)) + "\n")
+        stream.flush()
+
+    def _drawn(self, stream: IO[str] | None, *, colours: bool = False) -> list[str]:
+        found: list[str] = []
+        for part in self.parts:
+            if isinstance(part, _Rows):
+                found += _draw(_table(part), stream, colours=colours)
+            elif colours and _OPEN in part:
+                found += _draw(styled(part), stream, colours=True)
+            else:
+                found.append(plain(part))
+        return found
+
+
+def coloured(stream: IO[str]) -> bool:
+    """Whether a stream is a terminal that has colours, and nobody wants none (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def paint(text: str, style: str) -> str:
+    """Colours a text by meaning."""
+    return f"{_OPEN}{_LETTERS[style]}{text}{_CLOSE}" if style in _LETTERS else text
+
+
+def clean(text: str) -> str:
+    """Without anything that a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join("?" if unicodedata.category(letter) in _UNSAFE else letter for letter in text.expandtabs(4))
+
+
+def plain(text: str) -> str:
+    """Without styles."""
+    return "".join(piece for piece, _ in _pieces(text)) if not text.isprintable() else text
+
+
+def styled(text: str) -> Text:
+    """With styles, to be drawn. No markup is ever read from it."""
+    from rich.text import Text
+
+    found = Text(no_wrap=True, overflow="ignore")
+    for piece, style in _pieces(text):
+        found.append(piece, COLOURS.get(style))
+    return found
+
+
+def _pieces(text: str) -> Iterator[tuple[str, str]]:
+    """The parts of a text, cleaned, each with its style."""
+    styles: list[str] = []
+    for number, part in enumerate(text.split(_OPEN)):
+        if number and part[:1] in _STYLES:
+            styles.append(_STYLES[part[0]])
+            part = part[1:]
+        for turn, piece in enumerate(part.split(_CLOSE)):
+            if turn and styles:
+                styles.pop()
+            if piece:
+                yield clean(piece), styles[-1] if styles else ""
+
+
+def _table(rows: _Rows) -> Table:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 3, 0, 0), header_style=COLOURS["dim"])
+    for head in rows.heads:
+        table.add_column(Text(head), overflow="fold")
+    for row in rows.rows:
+        cells = [styled(cell) for cell in row]
+        for cell in cells:
+            cell.no_wrap, cell.overflow = False, "fold"
+        table.add_row(*cells)
+    return Padding(table, (0, 0, 0, rows.indent), expand=False)  # type: ignore[return-value]
+
+
+def _console(stream: IO[str] | None, *, colours: bool) -> Console:
+    from rich.console import Console
+
+    settings = {"highlight": False, "markup": False, "emoji": False, "legacy_windows": False}
+    if stream is None:
+        return Console(width=UNBOUNDED, color_system=None, force_terminal=False, **settings)  # type: ignore[arg-type]
+    return Console(file=stream, color_system="auto" if colours else None, **settings)  # type: ignore[arg-type]
+
+
+def _draw(drawn: Table | Text, stream: IO[str] | None, *, colours: bool) -> list[str]:
+    console = _console(stream, colours=colours)
+    with console.capture() as captured:
+        console.print(drawn, soft_wrap=not hasattr(drawn, "renderable"))
+    return [line.rstrip() for line in captured.get().removesuffix("\n").split("\n")]
+
+
+def width(text: str) -> int:
+    """Terminal columns of a text: styles take none, wide letters (as in Korean) take two."""
+    from rich.cells import cell_len
+
+    return cell_len(plain(text))
+
+
+def duration(seconds: float) -> str:
+    """``8s``, ``5m12s``, ``3h05m``, ``2d4h``."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600}h"
