@@ -233,7 +233,7 @@ def test_secrets_of_a_template_are_shown_nowhere(running: Harness, ns: str) -> N
     run(running, "Deployment", ns, work)
 
 
-def test_what_somebody_else_owns_is_refused(running: Harness, ns: str) -> None:
+def test_what_somebody_else_owns_needs_a_word(running: Harness, ns: str) -> None:
     async def work(found: Bench) -> None:
         await found.create(GOOD)
         await found.ready()
@@ -242,9 +242,8 @@ def test_what_somebody_else_owns_is_refused(running: Harness, ns: str) -> None:
         annotation = {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:x/web"}
         await found.patch({"metadata": {"annotations": annotation}})
         await found.history()
-        with pytest.raises(errors.RefusedError, match="app/shop") as caught:
-            await found.draft(good)
-        assert "Git" in errors.fill(caught.value.hint, caught.value.arguments)
+        (kept,) = [risk for risk in (await found.draft(good)).risks if risk.code == "owner"]
+        assert kept.needs_approval and "shop" in kept.message.text
         with pytest.raises(errors.ObjectNotFound):
             await WORKLOADS.read(found.port, Target("deployment", "nobody", ns))
 
