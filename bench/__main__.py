@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m bench [SECTION …] [--write-docs]``."""
+"""``python -m bench [SECTION …] [--write-docs]``; ``python -m bench incidents`` is a command of its own."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ SECTIONS = docs.SECTIONS
 
 def main() -> int:
     """Runs the sections that were named (all when none is), prints them, and keeps their results."""
+    if sys.argv[1:2] == ["incidents"]:
+        return int(import_module("bench.incidents.command").main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m bench", description=sys.modules["bench"].__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     parser.add_argument("--rounds", type=int, help="counted rounds, instead of the section's own number")

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of situations, a module an area; importing them registers them."""
+
+from bench.incidents.kinds import configuration, drift, limits, network, outside, own_change, scheduling, several  # noqa: F401
