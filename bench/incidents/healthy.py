@@ -49,6 +49,8 @@ MOST = 5
 Noise = Callable[[Scene, Draw], list[Step]]
 """Adds to the scene what is so from the beginning, and returns what happens then."""
 NOISES: dict[str, Noise] = {}
+PAST_HELM = ("autoscaler-at-work", "configmap-edited-and-well", "key-that-nobody-reads-was-removed")
+"""An upgrade after them would end in a conflict, or undo them."""
 
 
 def noise(make_it: Noise) -> Noise:
@@ -66,7 +68,7 @@ def stacks(seed: int, count: int) -> list[Situation]:
         draw = Draw(text)
         # The first one goes around, so that none is left out.
         chosen = [names[number % len(names)], *draw.sample(names, draw.randint(1, MOST - 1))]
-        chosen = list(dict.fromkeys(chosen))
+        chosen = sorted(dict.fromkeys(chosen), key=lambda name: name in PAST_HELM)
         seen = scene(draw, number, shapes=("deployment", "statefulset", "deployment", "daemonset"), quiet=True)
         steps = [step for each in chosen for step in NOISES[each](seen, draw)]
         steps.sort(key=lambda step: isinstance(step, _Last))

@@ -148,7 +148,9 @@ def _decoys(found: Scene) -> None:
     def annotate(obj: Obj) -> None:
         obj["metadata"].setdefault("annotations", {})["contact"] = "on-call@example.com"
 
-    actor = HELM if found.release and draw.random() < 0.6 else hand
+    # An upgrade after an edit past Helm would end in a conflict, as it does for people.
+    by_helm = found.release and (found.actor == HELM or draw.random() < 0.5)
+    actor = HELM if by_helm else hand
     early: list[list[Step]] = [
         [Edit(f"deployment/{other}", set_env("LOG_LEVEL", "debug"), actor), Settled()],
         [Edit(f"deployment/{other}", set_image(newer(found.obj(f"deployment/{other}"), draw=draw)), actor), Settled()],
@@ -164,7 +166,7 @@ def _decoys(found: Scene) -> None:
         [New(configmap("scratch", a="b"), hand)],
         [Kill(other, 1)],
         [Warned(f"deployment/{other}", "PolicyViolation", "policy require-labels: validation error: label is missing")],
-        [Scale(f"deployment/{other}", 3)],
+        [] if found.release else [Scale(f"deployment/{other}", 3)],
     ]
     for steps in draw.sample(early, draw.randint(1, 2)):
         found.before += steps

@@ -224,4 +224,5 @@ def upgrade_of_the_caller_not_the_service(draw: Draw, number: int) -> Situation:
     main(found.obj(caller))["env"] = [{"name": "UPSTREAM", "value": f"http://{found.app}:8080"}]
     innocent = Edit(caller, set_image(newer(found.obj(caller))), actor)
     expected = found.expected(found.of, "image", bad.rpartition(":")[2], innocent=(caller,) if actor != HELM else ())
-    return found.situation(expected, innocent, Settled(), found.change(set_image(bad)))
+    found.before += [innocent, Settled()]
+    return found.situation(expected, found.change(set_image(bad)))

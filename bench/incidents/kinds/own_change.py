@@ -87,7 +87,9 @@ def readiness_probe(draw: Draw, number: int) -> Situation:
     def change(obj: Obj) -> None:
         main(obj)["readinessProbe"]["httpGet"]["port"] = port
 
-    return found.situation(found.expected(found.of, "readinessProbe", str(port)), found.change(change), wait=30)
+    return found.situation(
+        found.expected(found.of, "readinessProbe", str(port)), found.change(change, fault="unready"), wait=30
+    )
 
 
 @kind(OWN)
@@ -98,7 +100,7 @@ def liveness_probe(draw: Draw, number: int) -> Situation:
     def change(obj: Obj) -> None:
         main(obj)["livenessProbe"] = {"tcpSocket": {"port": port}, "periodSeconds": 3, "failureThreshold": 2}
 
-    return found.situation(found.expected(found.of, "livenessProbe"), found.change(change), wait=30)
+    return found.situation(found.expected(found.of, "livenessProbe"), found.change(change, fault="unlive"), wait=30)
 
 
 @kind(OWN)
