@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each rule of attribution alone: what it takes for it to speak, and which way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from backout.diagnosis.attribution import rules
+from backout.diagnosis.attribution.changes import Change
+from backout.diagnosis.attribution.failures import Failure, Kind
+from backout.diagnosis.attribution.hypotheses import Hypothesis, Reason, Situation
+from backout.diagnosis.evidence.collect import PodMark
+from backout.diagnosis.evidence.events import Events
+from backout.diagnosis.evidence.history import Generation, WorkloadHistory
+from backout.kube.projections import Event, Pod
+from backout.model.change import FieldChange
+from backout.model.evidence import Symptom
+from backout.model.message import msg
+from backout.model.target import ObjectRef, Target
+from backout.ownership.owner import Owner
+
+T = datetime(2026, 11, 1, 12, tzinfo=UTC)
+WEB = ObjectRef("apps/v1", "Deployment", "web", "shop")
+OLD, NEW = "web-old", "web-new"
+IMAGE = FieldChange("spec.template.spec.containers[name=main].image", "web:1", "web:2")
+ENV = FieldChange("spec.template.spec.containers[name=main].env[name=A].value", "1", "2")
+SELECTOR = FieldChange("spec.template.spec.nodeSelector.pool", None, "gone")
+
+
+def at(seconds: float) -> datetime:
+    return T + timedelta(seconds=seconds)
+
+
+def stamp(seconds: float) -> str:
+    return at(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def pod(
+    name: str, owner: str, *, began: int, turned: int, last: tuple[int, int] | None = None, restarts: int = 3
+) -> Pod:
+    status: dict[str, Any] = {
+        "phase": "Running",
+        "startTime": stamp(began),
+        "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": stamp(turned)}],
+    }
+    if last is not None:
+        ended = {"exitCode": 1, "startedAt": stamp(last[0]), "finishedAt": stamp(last[1])}
+        waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+        status["containerStatuses"] = [
+            {"name": "main", "restartCount": restarts, "state": waiting, "lastState": {"terminated": ended}}
+        ]
+    meta = {
+        "name": name,
+        "namespace": "shop",
+        "uid": name,
+        "creationTimestamp": stamp(began),
+        "ownerReferences": [{"kind": "ReplicaSet", "name": owner, "uid": owner, "controller": True}],
+    }
+    return msgspec.convert({"metadata": meta, "status": status, "spec": {}}, Pod)
+
+
+def started(name: str, seconds: int) -> Event:
+    involved = {"kind": "Pod", "name": name, "namespace": "shop", "uid": name, "fieldPath": "spec.containers{main}"}
+    return msgspec.convert(
+        {
+            "metadata": {"name": f"{name}.1"},
+            "involvedObject": involved,
+            "type": "Normal",
+            "reason": "Started",
+            "firstTimestamp": stamp(seconds),
+            "lastTimestamp": stamp(seconds),
+        },
+        Event,
+    )
+
+
+def mark(name: str, owner: str, ready: int | None, restarts: int = 0) -> PodMark:
+    since = None if ready is None else at(ready)
+    return PodMark(
+        namespace="shop", name=name, owner_kind="ReplicaSet", owner=owner, ready_since=since, restarts=restarts
+    )
+
+
+def situation(
+    kind: Kind = Kind.CRASH,
+    *,
+    since: float = 60,
+    now: float = 120,
+    failing: tuple[Pod, ...] = (),
+    marks: tuple[PodMark, ...] = (),
+    events: tuple[Event, ...] = (),
+    others: tuple[float, ...] = (),
+    completed: int | None = None,
+    said: str = "",
+) -> Situation:
+    conditions = []
+    if completed is not None:
+        conditions = [
+            {
+                "type": "Progressing",
+                "reason": "NewReplicaSetAvailable",
+                "message": f'ReplicaSet "{NEW}" has successfully progressed.',
+                "lastUpdateTime": stamp(completed),
+            }
+        ]
+    template = {"spec": {"containers": [{"name": "main", "readinessProbe": {"httpGet": {}}}]}}
+    obj = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "shop", "uid": "u", "creationTimestamp": stamp(-3600)},
+        "spec": {"template": template},
+        "status": {"conditions": conditions},
+    }
+    history = WorkloadHistory(
+        key=("shop", "Deployment", "web"),
+        obj=obj,
+        owner=Owner(kind="none", message=msg("Nobody.")),
+        generations=(
+            Generation(name=OLD, template={}, order=1, created=at(-3600)),
+            Generation(name=NEW, template={}, order=2, created=at(0)),
+        ),
+        marks=marks,
+        failing=failing,
+    )
+    symptom = Symptom(code="x", ref=WEB, message=msg("x"), since=at(since))
+    failure = Failure(symptom=symptom, kinds=frozenset({kind}), container="main", said=said, text=said)
+    return Situation(
+        history=history,
+        events=Events(events),
+        failures=[failure],
+        since=at(since),
+        others=[at(seconds) for seconds in others],
+        now=at(now),
+    )
+
+
+def hypothesis(seen: Situation, *fields: FieldChange, when: float | None = 0, made: bool = False) -> Hypothesis:
+    change = Change(
+        at=None if when is None else at(when),
+        actor="kubectl",
+        source="replicaset",
+        target=Target("deployment", "web", "shop", "c"),
+        mechanism="workload",
+        touches=(WEB,),
+        fields=fields,
+        revision=2,
+        previous=1,
+        generation=OLD if made else NEW,
+        made=made,
+        summary=msg("x"),
+    )
+    return Hypothesis(change=change, failures=list(seen.failures), fields=fields)
+
+
+def asked(rule: rules.Rule, seen: Situation, found: Hypothesis) -> list[tuple[str, str]]:
+    reasons: list[Reason] = list(rule(found, seen))
+    return [(reason.rule, reason.weight) for reason in reasons]
+
+
+@pytest.mark.parametrize(
+    ("when", "since", "expected"),
+    [
+        (0, 60, [("soon", "for")]),
+        (60, 58, [("soon", "for")]),  # clocks differ a little
+        (60, 0, [("order", "clears")]),
+        (0, 3600, [("late", "against")]),
+        (None, 60, []),
+    ],
+)
+def test_order(when: float | None, since: float, expected: list[tuple[str, str]]) -> None:
+    seen = situation(since=since)
+    assert asked(rules.order, seen, hypothesis(seen, IMAGE, when=when)) == expected
+
+
+def test_a_template_that_ran_well_is_cleared() -> None:
+    # ready for 55 s, then it ends after a second each time
+    failing = pod("a", NEW, began=2, turned=60, last=(80, 81))
+    seen = situation(failing=(failing,), events=(started("a", 4),))
+    assert asked(rules.ran_well, seen, hypothesis(seen, IMAGE)) == [("ran-well", "clears")]
+
+
+def test_a_program_that_ends_after_a_while_each_time_is_not_cleared_by_its_first_run() -> None:
+    failing = pod("a", NEW, began=2, turned=60, last=(62, 117))
+    seen = situation(failing=(failing,), events=(started("a", 4),))
+    assert asked(rules.ran_well, seen, hypothesis(seen, IMAGE)) == []
+
+
+def test_a_program_that_was_never_ready_is_not_cleared() -> None:
+    failing = pod("a", NEW, began=2, turned=2, last=(50, 51))
+    seen = situation(failing=(failing,), events=(started("a", 4),))
+    assert asked(rules.ran_well, seen, hypothesis(seen, IMAGE)) == []
+
+
+def test_others_of_the_same_template_that_are_ready_clear_it() -> None:
+    failing = pod("a", NEW, began=2, turned=2, last=(50, 51))
+    seen = situation(failing=(failing,), marks=(mark("b", NEW, 20),))
+    assert asked(rules.ran_well, seen, hypothesis(seen, IMAGE)) == [("ran-well", "clears")]
+    for other in (mark("b", OLD, 20), mark("b", NEW, 20, restarts=4), mark("b", NEW, 115), mark("b", NEW, None)):
+        seen = situation(failing=(failing,), marks=(other,))
+        assert asked(rules.ran_well, seen, hypothesis(seen, IMAGE)) == []
+
+
+def test_a_rollout_that_was_over_before_clears_what_asks_for_room() -> None:
+    seen = situation(Kind.QUOTA, since=90, completed=30, marks=(mark("b", NEW, 20),))
+    assert asked(rules.ran_well, seen, hypothesis(seen, IMAGE)) == [("ran-well", "clears")]
+    # that some of its pods found room says nothing
+    seen = situation(Kind.QUOTA, since=1, marks=(mark("b", NEW, 20),))
+    assert asked(rules.ran_well, seen, hypothesis(seen, IMAGE)) == []
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ((61.0,), [("others-at-once", "clears")]),
+        ((58.0, 62.0), [("others-at-once", "clears")]),
+        ((75.0,), []),  # what follows from it begins later
+        ((-600.0,), []),
+        ((), []),
+    ],
+)
+def test_others_at_once(others: tuple[float, ...], expected: list[tuple[str, str]]) -> None:
+    seen = situation(others=others)
+    assert asked(rules.others_at_once, seen, hypothesis(seen, ENV)) == expected
+
+
+def test_pods_of_another_template_do_not_show_it() -> None:
+    seen = situation(failing=(pod("a", OLD, began=-100, turned=60),))
+    assert asked(rules.shown_by_its_pods, seen, hypothesis(seen, IMAGE)) == [("shown", "clears")]
+    seen = situation(failing=(pod("a", NEW, began=2, turned=60),))
+    assert asked(rules.shown_by_its_pods, seen, hypothesis(seen, IMAGE)) == []
+
+
+def test_the_failures_own_words() -> None:
+    seen = situation(Kind.SELECTOR)
+    assert asked(rules.told_by_failure, seen, hypothesis(seen, SELECTOR)) == [("told-by-failure", "direct")]
+    seen = situation(Kind.CRASH)
+    assert asked(rules.told_by_failure, seen, hypothesis(seen, IMAGE)) == []
+    seen = situation(Kind.CRASH, said="fatal: unknown host kafkaa:9092")
+    quoted = FieldChange(ENV.path, "kafka:9092", "kafkaa:9092")
+    assert asked(rules.told_by_failure, seen, hypothesis(seen, quoted)) == [("told-by-failure", "direct")]
+
+
+def test_last_words_that_the_change_could_not_have_brought() -> None:
+    seen = situation(said="x509: certificate has expired or is not yet valid")
+    assert asked(rules.logs, seen, hypothesis(seen, IMAGE)) == [("logs", "against")]
+    assert asked(rules.logs, seen, hypothesis(seen, ENV)) == []
+    seen = situation(said="loading configuration from /etc/app.yaml")
+    assert asked(rules.logs, seen, hypothesis(seen, IMAGE)) == []
+
+
+def test_creation_is_no_cause_of_what_ran() -> None:
+    name = FieldChange("metadata.name", None, "web")
+    seen = situation(failing=(pod("a", OLD, began=-3590, turned=60, last=(80, 81)),), marks=(mark("b", OLD, 0),))
+    assert asked(rules.creation, seen, hypothesis(seen, name, made=True)) == [("creation", "clears")]
+    seen = situation(failing=(pod("a", NEW, began=2, turned=60),))
+    assert asked(rules.creation, seen, hypothesis(seen, name, made=True)) == [("creation", "clears")]
+    seen = situation(failing=(pod("a", OLD, began=-3590, turned=-3590),))
+    assert asked(rules.creation, seen, hypothesis(seen, name, made=True)) == []
+
+
+def test_what_was_before_is_ready() -> None:
+    seen = situation(marks=(mark("b", OLD, -600),))
+    assert asked(rules.good_before, seen, hypothesis(seen, IMAGE)) == [("good-before", "for")]
+    seen = situation()
+    assert asked(rules.good_before, seen, hypothesis(seen, IMAGE)) == []
+
+
+def test_certain_needs_a_good_state_before_a_short_time_and_no_rival() -> None:
+    seen = situation(since=5, failing=(pod("a", NEW, began=2, turned=2, last=(50, 51)),), marks=(mark("b", OLD, -600),))
+    found = hypothesis(seen, IMAGE)
+    rules.weigh(found, seen)
+    assert found.confidence([]) == "certain"
+    rival = hypothesis(seen, ENV)
+    rules.weigh(rival, seen)
+    assert found.confidence([rival]) == "likely"
+    late = hypothesis(seen, IMAGE, when=-3000)
+    rules.weigh(late, seen)
+    assert late.confidence([]) == "possible"
