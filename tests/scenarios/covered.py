@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from backout.app.doctor import usual
+from backout.app.doctor import held, usual
 from backout.cli.main import main
 from backout.model.operation import Operation
 from backout.model.part import Access
@@ -16,19 +16,19 @@ from backout.workflows import prepare
 made = prepare.make_operation
 
 
-def uncovered(plan: Operation) -> list[Access]:
+async def uncovered(cluster: Any, plan: Operation) -> list[Access]:
     """A right on all objects of a kind covers that on one of them."""
-    return [
-        right
-        for part in plan.parts
-        for right in part.access
-        if not {right, msgspec.structs.replace(right, name="")} & usual(part.scope.namespace)
-    ]
+    found = []
+    for part in plan.parts:
+        asked = usual(part.scope.namespace) | await held(cluster, part.scope.namespace)
+        found += [r for r in part.access if not {r, msgspec.structs.replace(r, name="")} & asked]
+    return found
 
 
 async def make_operation(*arguments: Any, **options: Any) -> Operation:
     plan = await made(*arguments, **options)
-    assert not uncovered(plan), f"doctor does not ask for {uncovered(plan)}"
+    missing = await uncovered(arguments[0], plan)
+    assert not missing, f"doctor does not ask for {missing}"
     return plan
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backout.app.workspace import Workspace
-    from backout.cluster.port import Cluster
+    from backout.cluster.port import Cluster, ClusterReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ async def _clock(cluster: Cluster) -> Finding:
 async def _needed(workspace: Workspace, cluster: Cluster, targets: Sequence[str], namespace: str) -> list[Access]:
     """The rights of the targets' plans; without targets, those that plans ordinarily need."""
     if not targets:
-        return sorted(usual(namespace))
+        return sorted(usual(namespace) | await held(cluster, namespace))
     from backout.app.targets import read_targets
     from backout.diagnosis.diagnose import diagnose
     from backout.workflows.prepare import make_operation
@@ -180,6 +180,13 @@ def usual(namespace: str) -> set[Access]:
 
     plans = (access for mechanism in registry.every() for access in mechanism.usual_access(namespace))
     return {*reading(namespace), *plans, *usual_access(namespace), *leasing(namespace)}
+
+
+async def held(reader: ClusterReader, namespace: str) -> set[Access]:
+    """What plans for the targets that are there need beyond that."""
+    from backout.mechanisms import registry
+
+    return {access for mechanism in registry.every() for access in await mechanism.held_access(reader, namespace)}
 
 
 def _words(accesses: list[Access]) -> list[str]:

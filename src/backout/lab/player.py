@@ -105,7 +105,7 @@ async def rehearse(stage: Stage, scenario: Scenario, place: Place, props: Props,
         BackoutError: the stage could not be set; what Backout does wrong is in the outcome.
     """
     with _lab_work():
-        lab = await _lab(place, props)
+        lab = await _lab(place, props, scenario)
     try:
         return await _play(stage, scenario, place, props, lab, undo=undo)
     finally:
@@ -117,7 +117,7 @@ async def rehearse(stage: Stage, scenario: Scenario, place: Place, props: Props,
             await lab.api.close()
 
 
-async def _lab(place: Place, props: Props) -> Lab:
+async def _lab(place: Place, props: Props, scenario: Scenario) -> Lab:
     from kubetwin.client import Api
     from kubetwin.lab.behaviour import Images
     from kubetwin.lab.builder import Lab
@@ -132,6 +132,8 @@ async def _lab(place: Place, props: Props) -> Lab:
         context=place.context,
         namespace=place.namespace,
         images=Images(real=not simulated),
+        release=scenario.release,
+        chart=scenario.chart,
     )
 
 
@@ -168,6 +170,7 @@ async def _play(stage: Stage, scenario: Scenario, place: Place, props: Props, la
         began = time.monotonic()
         async with _backout(stage, place, props) as backout:
             runs = await _take_back(stage, scenario, place, backout, outcome)
+            _require_recoverable(scenario)
             if scenario.holds is not None:
                 with _lab_work():
                     await scenario.holds(lab)
@@ -180,6 +183,8 @@ async def _play(stage: Stage, scenario: Scenario, place: Place, props: Props, la
         stage.failed(error)
         outcome.outcome = "refused" if isinstance(error, RefusedError) else "failed"
         outcome.why, outcome.code = error.message, error.code
+        if isinstance(error, RefusedError) and scenario.refused:
+            await _refused_well(stage, scenario, lab, error, outcome)
     outcome.seconds = round(time.monotonic() - began, 1)
     if outcome.runs:
         stage.note("")
@@ -192,6 +197,31 @@ async def _play(stage: Stage, scenario: Scenario, place: Place, props: Props, la
         seconds=outcome.seconds,
     )
     return outcome
+
+
+def _require_recoverable(scenario: Scenario) -> None:
+    """
+    Raises:
+        NotVerifiedError: it was to be refused.
+    """
+    if scenario.refused:
+        raise NotVerifiedError("Something was rolled back that belongs to somebody else.", expected="a refusal")
+
+
+async def _refused_well(stage: Stage, scenario: Scenario, lab: Lab, error: RefusedError, outcome: Outcome) -> None:
+    """A refusal says whose it is, and nothing was touched; else the rehearsal failed."""
+    told = " ".join(map(str, (error.message, error.expected, error.found, error.hint, *error.arguments.values())))
+    try:
+        if scenario.refused not in told:
+            raise NotVerifiedError(
+                "The refusal does not say whose it is.", expected="{owner}", found=error.message, owner=scenario.refused
+            )
+        if scenario.holds is not None:
+            with _lab_work():
+                await scenario.holds(lab)
+    except BackoutError as wrong:
+        stage.failed(wrong)
+        outcome.outcome, outcome.why, outcome.code = "failed", wrong.message, wrong.code
 
 
 def _report(stage: Stage, props: Props, run: str) -> str:

@@ -356,6 +356,9 @@ class Mechanism(Protocol):
     def usual_access(self, namespace: str) -> Iterable[Access]:
         """The rights that plans of targets in a namespace ordinarily need: what `doctor` asks for without a target."""
 
+    async def held_access(self, reader: ClusterReader, namespace: str) -> Iterable[Access]:
+        """The rights beyond those that plans for the targets which are there need: of kinds that no other cluster may have."""
+
     def again_access(self, target: Target, granted: Collection[Access]) -> Iterable[Access]:
         """What is missing in ``granted`` to read the target again, as captures and verdicts do."""
 

@@ -19,7 +19,7 @@ from kubetwin.informer import Informer
 from kubetwin.kinds import DAEMONSETS, DEPLOYMENTS, EVENTS, NAMESPACES, PODS, SECRETS, STATEFULSETS
 from kubetwin.lab.behaviour import Images
 
-CHART = Path(__file__).parent / "charts" / "thanos-mini"
+CHARTS = Path(__file__).parent / "charts"
 WORKLOADS = {"deployment": DEPLOYMENTS, "statefulset": STATEFULSETS, "daemonset": DAEMONSETS}
 
 
@@ -62,12 +62,14 @@ class Lab:
         context: str,
         namespace: str = "monitoring",
         release: str = "thanos",
+        chart: str = "thanos-mini",
         images: Images | None = None,
         timeout: float = 180.0,
     ) -> None:
         self.api = api
         self.namespace = namespace
         self.release = release
+        self.chart = CHARTS / chart
         self.images = images or Images()
         self.timeout = timeout
         self.snapshot: Callable[[], Awaitable[None]] | None = None
@@ -105,7 +107,7 @@ class Lab:
     async def install(self, **values: dict[str, Any]) -> None:
         """Installs the stack, and waits until it is healthy."""
         await self.make_namespace()
-        await self.helm("install", self.release, str(CHART), *self._set(values))
+        await self.helm("install", self.release, str(self.chart), *self._set(values))
         await self.until_healthy()
 
     async def upgrade(self, *flags: str, check: bool = True, **values: dict[str, Any]) -> str:
@@ -114,7 +116,7 @@ class Lab:
 
     def upgrade_arguments(self, *flags: str, **values: dict[str, Any]) -> list[str]:
         """The arguments of `upgrade`, for a helm that is to be killed."""
-        return ["upgrade", self.release, str(CHART), "--reuse-values", *flags, *self._set(values)]
+        return ["upgrade", self.release, str(self.chart), "--reuse-values", *flags, *self._set(values)]
 
     def _set(self, values: dict[str, dict[str, Any]]) -> list[str]:
         flags = ["--set-json", f"image={json.dumps(self.images.image)}"]

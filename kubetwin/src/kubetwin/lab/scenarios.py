@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from kubetwin.errors import ScenarioNotFound
-from kubetwin.lab import config_scenarios, helm_scenarios, network_scenarios, workload_scenarios
+from kubetwin.lab import config_scenarios, helm_scenarios, network_scenarios, operator_scenarios, workload_scenarios
 from kubetwin.lab.builder import Lab
 
 Action = Callable[[Lab], Awaitable[None]]
@@ -19,7 +19,8 @@ class Scenario:
 
     ``find``: the symptom codes of which `diagnose` must name at least one for each target. ``targets``: what must be
     gone back on. ``revision``: the number that must be chosen, where it is fixed. ``holds``: raises when something that
-    had to be kept was lost. ``approve``: the way back needs an explicit yes beyond the ordinary one.
+    had to be kept was lost. ``approve``: the way back needs an explicit yes beyond the ordinary one. ``refused``: there is no
+    way back for Backout, and a word that its refusal must say. ``chart``, ``release``: what the stack is.
     """
 
     id: str
@@ -31,10 +32,13 @@ class Scenario:
     revision: int | None = 2
     holds: Action | None = None
     approve: tuple[str, ...] = field(default=())
+    refused: str = ""
+    chart: str = "thanos-mini"
+    release: str = "thanos"
 
 
 def _all() -> tuple[Scenario, ...]:
-    h, w, c, n = helm_scenarios, workload_scenarios, config_scenarios, network_scenarios
+    h, w, c, n, o = helm_scenarios, workload_scenarios, config_scenarios, network_scenarios, operator_scenarios
     crash, pull = frozenset({"CrashLoopBackOff"}), frozenset({"ImagePullBackOff"})
     return (
         Scenario("A1", "An upgrade to an image that crash-loops (Deployment)", h.two_good, h.crash_deployment, crash),
@@ -78,6 +82,19 @@ def _all() -> tuple[Scenario, ...]:
             None,
         ),
         Scenario(
+            "A10",
+            "A workload of an operator's custom resource that no release has",
+            o.without_release,
+            o.edit_custom,
+            crash,
+            (f"statefulset/{o.OWN_SET}",),
+            None,
+            o.child_untouched,
+            refused=f"Prometheus {o.OWN}",
+            chart="kps-mini",
+            release="kps",
+        ),
+        Scenario(
             "A11",
             "A key that is not in its Secret: CreateContainerConfigError",
             h.two_good,
@@ -91,6 +108,18 @@ def _all() -> tuple[Scenario, ...]:
             h.immutable,
             crash,
             approve=("recreate",),
+        ),
+        Scenario(
+            "A13",
+            "A bad field in a release's custom resource, from which its operator makes the pods",
+            o.two_charts,
+            o.bad_field,
+            crash,
+            ("helm/kps",),
+            2,
+            o.children_ready,
+            chart="kps-mini",
+            release="kps",
         ),
         Scenario(
             "B1",

@@ -14,9 +14,11 @@ from backout.cluster.port import Object
 from backout.diagnosis.attribution.changes import Change, short
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.diagnosis.evidence.releases import ReleaseHistory
+from backout.kube.definitions import schema_of
 from backout.kube.diff import diff_objects
 from backout.kube.intent import drift
 from backout.kube.names import HELM_RELEASE
+from backout.kube.sanitise import custom
 from backout.mechanisms import registry
 from backout.model.change import FieldChange
 from backout.model.message import Message, msg
@@ -34,7 +36,11 @@ async def object_change(namespace: Namespace, obj: Object, pattern: str = "") ->
     if release is not None:
         content = (await release.contents(release.in_force) or {}).get((ref.kind, ref.name))
         if content is not None:
-            contrary = _spec(drift(content, obj), pattern)
+            schema = await schema_of(namespace.cluster, obj) if custom(ref.api_version) else None
+            contrary = _spec(drift(content, obj, schema=schema), pattern)
+            if custom(ref.api_version):
+                # What an operator or its webhooks fill in is no hand's.
+                contrary = tuple(field for field in contrary if field.before is not None)
             if contrary:
                 source = msg(
                     "revision {number} of {release}", number=release.in_force.revision, release=str(release.target)

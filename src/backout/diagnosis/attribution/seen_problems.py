@@ -109,6 +109,10 @@ def _by_change(seen: Seen, change: Change, entries: Collection[tuple[str, str]])
         mechanism=mechanism,
         symptoms=(seen.symptom,),
         cause=msg(
+            "{codes} since revision {number}: {fields}", codes=seen.symptom.code, number=change.revision, fields=names
+        )
+        if change.revision is not None and not change.by_hand
+        else msg(
             "{codes} since {manager} changed {keys}", codes=seen.symptom.code, manager=change.actor or "?", keys=names
         ),
         suspect=change.entry(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from backout.diagnosis.detectors import absent, autoscaling, cronjobs, ingress_class, selectors, service_name
+from backout.diagnosis.detectors import absent, autoscaling, cronjobs, customs, ingress_class, selectors, service_name
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.collect import State
 from backout.diagnosis.evidence.events import Events
@@ -24,6 +24,7 @@ DETECTORS: tuple[tuple[str, Detector], ...] = (
     ("ingress-class", ingress_class.detect),
     ("autoscaling", autoscaling.detect),
     ("cron-jobs", cronjobs.detect),
+    ("custom-resources", customs.detect),
 )
 
 

@@ -21,6 +21,7 @@ from backout.mechanisms.helm import undoing
 from backout.mechanisms.helm.analysis import Analysis, analyse
 from backout.mechanisms.helm.checks import bound_claims
 from backout.mechanisms.helm.effects import repair_pending, rollback
+from backout.mechanisms.helm.held import held_access
 from backout.mechanisms.helm.history import History, read_history
 from backout.mechanisms.helm.kept import every_record
 from backout.mechanisms.helm.measure import LiveParams, as_captured, release_deployed
@@ -129,6 +130,10 @@ class HelmMechanism:
     def usual_access(self, namespace: str) -> Iterable[Access]:
         """The records, and what charts ordinarily hold."""
         return checking.usual_access(namespace)
+
+    async def held_access(self, reader: ClusterReader, namespace: str) -> Iterable[Access]:
+        """To write every kind that the newest revisions of the namespace's releases hold, and to watch what operators carry out."""
+        return await held_access(reader, namespace)
 
     def again_access(self, target: Target, granted: Collection[Access]) -> Iterable[Access]:
         """The records, wherever they are."""

@@ -103,6 +103,10 @@ class ObjectsMechanism:
         """To write any of these objects, and to restart or scale what reads it."""
         return advice.usual_access(namespace)
 
+    async def held_access(self, reader: ClusterReader, namespace: str) -> Iterable[Access]:
+        """None: these kinds are everywhere."""
+        return ()
+
     def again_access(self, target: Target, granted: Collection[Access]) -> Iterable[Access]:
         """The plan names it already: what changes is read."""
         return ()

@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from backout.cluster.port import PODS, ClusterReader, Object
+from backout.errors import NoGoodRevision
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.locales import N_
 from backout.mechanisms.common import patching, pods
+from backout.mechanisms.common.owned import refuse_owned
 from backout.mechanisms.common.params import ObjectParams, PartitionParams, PausedParams, ReadyParams, itself
 from backout.mechanisms.common.params import nothing as looking
 from backout.mechanisms.common.steps import writing
@@ -20,6 +22,7 @@ from backout.mechanisms.workload.reading import Ground, WorkloadReading, look_ar
 from backout.model.part import Access, Risk
 from backout.model.revision import Revision
 from backout.model.target import ObjectRef, Target
+from backout.ownership.owner import owner_of
 
 
 class WorkloadMechanism:
@@ -44,10 +47,17 @@ class WorkloadMechanism:
         Raises:
             ObjectNotFound: there is no such workload.
             AccessDenied: its revisions can't be read.
+            RefusedError: none was chosen, and somebody owns it who would undo any change.
         """
         snapshot = await history.read(reader, target)
         revisions = tuple(history.revisions(snapshot))
-        wanted = [past for one in prepare(revisions) if (past := snapshot.find(one.digest)) is not None]
+        try:
+            chosen = prepare(revisions)
+        except NoGoodRevision:
+            # Whose it is matters more than which template would do.
+            refuse_owned(target, await owner_of(reader, snapshot.obj))
+            raise
+        wanted = [past for one in chosen if (past := snapshot.find(one.digest)) is not None]
         ground = Ground()
         if wanted or options.present:
             ground = await look_around(reader, target, snapshot, wanted)
@@ -79,6 +89,10 @@ class WorkloadMechanism:
         """To change any workload, and to delete pods of it that are stuck."""
         found = {access for kind in WORKLOAD_RESOURCES for access in writing(ObjectRef("apps/v1", kind, "", namespace))}
         return sorted(found | {Access("delete", "", PODS.plural, namespace)})
+
+    async def held_access(self, reader: ClusterReader, namespace: str) -> Iterable[Access]:
+        """None: these kinds are everywhere."""
+        return ()
 
     def again_access(self, target: Target, granted: Collection[Access]) -> Iterable[Access]:
         """Its steps read the same."""
