@@ -21,9 +21,21 @@ _FORMER = "Plan"
 
 
 def digest(operation: Operation) -> str:
-    """SHA-256 over every field but the hash itself, in canonical JSON (sorted keys)."""
-    plain = msgspec.to_builtins(msgspec.structs.replace(operation, hash=""))
+    """SHA-256 over every field but the hash itself, in canonical JSON: sorted keys, and nothing that is empty.
+
+    Whether an empty field is written depends on which object holds its value, and says nothing.
+    """
+    plain = _without_empty(msgspec.to_builtins(msgspec.structs.replace(operation, hash="")))
     return HASH_PREFIX + hashlib.sha256(msgspec.json.encode(plain, order="sorted")).hexdigest()
+
+
+def _without_empty(node: Any) -> Any:
+    if isinstance(node, dict):
+        kept = {key: _without_empty(value) for key, value in node.items()}
+        return {key: value for key, value in kept.items() if value not in (None, "", {}, [])}
+    if isinstance(node, list | tuple):
+        return [_without_empty(item) for item in node]
+    return node
 
 
 def seal(operation: Operation) -> Operation:

@@ -137,3 +137,17 @@ def test_the_order_of_parts() -> None:
     parts = (part("c", "b"), part("d"), part("b", "a"), part("a"))
     assert [one.id for one in in_order(parts)] == ["d", "a", "b", "c"]
     assert reversed_needs(parts, (parts[0], parts[3], parts[1])) == {"c": (), "a": ("c",), "d": ()}
+
+
+def test_a_hash_does_not_depend_on_which_object_holds_an_empty_value() -> None:
+    bare = msgspec.structs.replace(part(), changes=Changes(), problems=(), cause=msg("bad"))
+    other = msgspec.structs.replace(
+        bare, changes=Changes(objects=(), notes=()), cause=msgspec.structs.replace(bare.cause, args={})
+    )
+    assert plan(bare).hash == plan(other).hash
+    assert plan(bare).hash != plan(part()).hash
+    zero, none = (msgspec.structs.replace(bare.steps[0], params={"to": value}) for value in (0, None))
+    assert (
+        plan(msgspec.structs.replace(bare, steps=(zero,))).hash
+        != plan(msgspec.structs.replace(bare, steps=(none,))).hash
+    )
