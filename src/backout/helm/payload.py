@@ -124,12 +124,21 @@ def decode(text: str, name: str, *, wrapped: bool) -> Release:
         TooLarge: more than 64 MiB, or inflates more than 200 times.
         Invalid: not a Helm release.
     """
+    return parse(unpack(text, name, wrapped=wrapped), name)
+
+
+def unpack(text: str, name: str, *, wrapped: bool) -> bytes:
+    """The JSON of a record.
+
+    Raises:
+        TooLarge, Invalid: as `decode`.
+    """
     try:
         inner = base64.b64decode(text, validate=True) if wrapped else text.encode("ascii")
         raw = base64.b64decode(inner, validate=True)
     except (binascii.Error, ValueError) as error:
         raise _broken(name, "it is not base64") from error
-    return parse(inflate(raw, name), name)
+    return inflate(raw, name)
 
 
 def inflate(raw: bytes, name: str) -> bytes:

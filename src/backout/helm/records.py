@@ -24,6 +24,7 @@ from backout.errors import (
     RevisionNotFound,
     TooLarge,
 )
+from backout.helm.crds import definitions_in
 from backout.helm.payload import Release, decode
 from backout.kube.projections import Projection, VersionedMeta
 from backout.model.target import ObjectRef
@@ -179,6 +180,18 @@ class Records:
         release = decode(body, record.name, wrapped=self.resource.kind == "Secret")
         self._decoded[key] = release
         return release
+
+    async def definitions(self, record: Record) -> tuple[Object, ...]:
+        """The definitions in the ``crds/`` folder of a record's chart; none of a record that is in a snapshot only.
+
+        Raises:
+            RevisionNotFound: it is gone.
+            TooLarge, Invalid: it can't be read.
+        """
+        if record.kept is not None:
+            return ()
+        body, _ = await self._fetch(record)
+        return definitions_in(body, record.name, wrapped=self.resource.kind == "Secret")
 
     def remember(self, record: Record, content: Release) -> None:
         """Keeps what is in a record that was read elsewhere, so that `load` finds it."""

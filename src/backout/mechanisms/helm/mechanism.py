@@ -20,6 +20,7 @@ from backout.mechanisms.helm import checks as checking
 from backout.mechanisms.helm import undoing
 from backout.mechanisms.helm.analysis import Analysis, analyse
 from backout.mechanisms.helm.checks import bound_claims
+from backout.mechanisms.helm.definitions import read_definitions
 from backout.mechanisms.helm.effects import repair_pending, rollback
 from backout.mechanisms.helm.held import held_access
 from backout.mechanisms.helm.history import History, read_history
@@ -83,8 +84,13 @@ class HelmMechanism:
         revisions = tuple(history.revisions)
         numbers = list(dict.fromkeys(revision.number for revision in prepare(revisions)))
         helm = await _helm_if_any() if numbers else None
-        analyses = await asyncio.gather(
-            *(_analyse(reader, history, target, number, helm, hooks=options.hooks) for number in numbers)
+        analyses, definitions = await asyncio.gather(
+            asyncio.gather(
+                *(_analyse(reader, history, target, number, helm, hooks=options.hooks) for number in numbers)
+            ),
+            asyncio.gather(
+                *(read_definitions(reader, records, release_of(history, number, target)[0]) for number in numbers)
+            ),
         )
         bound = None
         if options.present:
@@ -98,6 +104,7 @@ class HelmMechanism:
             driver=records.driver_name,
             helm=helm,
             analyses=dict(zip(numbers, analyses, strict=True)),
+            definitions=dict(zip(numbers, definitions, strict=True)),
             bound=bound,
             keeper=keeper,
         )

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from backout.errors import BackoutError
-from backout.helm.manifest import entries
 from backout.helm.records import PENDING, Record
 from backout.kube.diff import diff_objects
 from backout.mechanisms.helm.analysis import Analysis, Item
@@ -138,16 +136,4 @@ def _notes(analysis: Analysis) -> list[Message]:
     ]
     how = "server-side apply" if analysis.server_side else "client-side apply"
     notes.append(msg("Helm writes the objects by {method}.", method=how))
-    if _has_crds(analysis):
-        notes.append(msg("Custom resource definitions from a chart's crds/ folder are not touched by Helm."))
     return notes
-
-
-def _has_crds(analysis: Analysis) -> bool:
-    """True when the release has custom resources, whose definitions may come from crds/."""
-    try:
-        return any(item.custom for item in analysis.items) or bool(
-            entries(analysis.target_release.manifest, {"CustomResourceDefinition"})
-        )
-    except BackoutError:
-        return False

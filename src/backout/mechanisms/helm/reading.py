@@ -10,10 +10,12 @@ from backout.helm.payload import Release
 from backout.helm.records import Record
 from backout.mechanisms.common.owned import Keeper, owner_checks, owner_risks
 from backout.mechanisms.helm import checks as checking
+from backout.mechanisms.helm import definitions as defining
 from backout.mechanisms.helm import operators
 from backout.mechanisms.helm import risks as risking
 from backout.mechanisms.helm import steps as stepping
 from backout.mechanisms.helm.analysis import Analysis
+from backout.mechanisms.helm.definitions import Definitions
 from backout.mechanisms.helm.history import History
 from backout.mechanisms.helm.kept import record_change
 from backout.mechanisms.helm.preview import changes
@@ -29,7 +31,7 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
     """See `mechanisms.port.Reading`.
 
     ``driver``: where the records are, as ``HELM_DRIVER`` says it; ``helm``: the program that would run, where there is
-    one; ``analyses`` by the number of the revision; ``bound``: names of the claims of the newest revision that are
+    one; ``analyses`` and ``definitions`` by the number of the revision; ``bound``: names of the claims of the newest revision that are
     Bound, where that was read; ``keeper``: the controller that deploys the release, where one does.
     """
 
@@ -41,6 +43,7 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
     analyses: dict[int, Analysis]
     bound: frozenset[str] | None
     keeper: Keeper | None = None
+    definitions: dict[int, Definitions] = {}
 
     def between(self, earlier: Revision | None, later: Revision) -> tuple[ObjectChange, ...]:
         """What the manifests of two revisions differ in.
@@ -65,11 +68,20 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
             raise unprepared(self.target, f"revision {revision.number}")
         now, driver = self.history.now, self.driver
         shown = changes(analysis)
-        shown = msgspec.structs.replace(shown, objects=(*record_change(analysis.target, driver), *shown.objects))
+        found = self.definitions.get(revision.number, Definitions())
+        shown = msgspec.structs.replace(
+            shown,
+            objects=(*record_change(analysis.target, driver), *shown.objects),
+            notes=(*shown.notes, *defining.notes(found, analysis)),
+        )
         return Draft(
             steps=tuple(stepping.steps(analysis, self.target, driver, now, self.helm)),
             changes=shown,
-            risks=(*owner_risks(self.target, self.keeper), *risking.risks(analysis, self.helm, now)),
+            risks=(
+                *owner_risks(self.target, self.keeper),
+                *risking.risks(analysis, self.helm, now),
+                *defining.risks(found, analysis),
+            ),
             checks=(*checking.checks(analysis, self.target), *owner_checks(self.target, self.keeper)),
             access=tuple(checking.access(analysis, driver)),
         )
