@@ -66,6 +66,13 @@ def test_what_kind_of_failure_it_is(code: str, text: str, kinds: set[Kind]) -> N
     assert failure_of(symptom(code, text)).kinds == kinds
 
 
+def test_a_probe_that_is_refused_points_nowhere() -> None:
+    words = "Readiness probe failed: dial tcp 10.0.0.1:80: connect: connection refused"
+    refused = Evidence(source="event", ref=POD, message=msg("{text}", text=words), data={"reason": "Unhealthy"})
+    seen = Symptom(code="NotReady", ref=WEB, message=msg("x"), evidence=(refused,))
+    assert list(signals(failure_of(seen).said)) == []
+
+
 def failure(kind: Kind, container: str = "main") -> Failure:
     return Failure(symptom=symptom("x"), kinds=frozenset({kind}), container=container)
 

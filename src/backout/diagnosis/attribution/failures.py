@@ -134,7 +134,8 @@ def failure_of(symptom: Symptom) -> Failure:
     said = " ".join(
         word
         for e in symptom.evidence
-        if e.source in ("event", "log", "condition")
+        # That a probe is refused is the kubelet's word on the program, and not the program's on something else.
+        if e.source in ("event", "log", "condition") and e.data.get("reason") != "Unhealthy"
         for word in (e.message.text, *e.data.get("lines", ()))
     )
     return Failure(symptom=symptom, kinds=_kinds(symptom.code, text), container=container, text=text, said=said)
