@@ -20,7 +20,7 @@ from backout.diagnosis.evidence.releases import ReleaseHistory, Revision
 from backout.kube.diff import diff_objects
 from backout.kube.intent import drift
 from backout.kube.references import references
-from backout.kube.templates import covers, plain_template
+from backout.kube.templates import fits, plain_template
 from backout.mechanisms import registry
 from backout.model.change import FieldChange, LedgerEntry
 from backout.model.message import Message, msg
@@ -338,7 +338,7 @@ def _release_change(
     content = (after.contents or {}).get((history.key[1], history.key[2]))
     if own and content is not None:
         template = plain_template((content.get("spec") or {}).get("template") or {})
-    generation = next((g.name for g in reversed(history.generations) if template and covers(g.template, template)), "")
+    generation = next((g.name for g in reversed(history.generations) if template and fits(g.template, template)), "")
     if history.maker is not None:
         generation = _made_after(history, after.at)
     image = next((f for f in fields if f.path.endswith(".image") and f.after is not None), None)
