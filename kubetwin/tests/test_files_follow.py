@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 from typing import Any
 
@@ -72,6 +73,41 @@ def test_files_of_volumes() -> None:
     # What is gone stays as it was.
     assert held.update(p, lookup_in()) is False
     assert held.files(p, body)["/a/k"] == b"v"
+
+
+def test_what_a_config_reloader_writes_for_the_program_beside_it() -> None:
+    """As prometheus-operator makes it: packed in a Secret, unpacked by the reloader into a volume that both have."""
+    text = b"global: {external_labels: {replica: $(POD_NAME)}}\n"
+    shared = {"name": "out", "mountPath": "/etc/prometheus/config_out"}
+    reloader = {
+        "name": "init-config-reloader",
+        "args": [
+            "--config-file=/etc/prometheus/config/prometheus.yaml.gz",
+            "--config-envsubst-file=/etc/prometheus/config_out/prometheus.env.yaml",
+        ],
+        "volumeMounts": [{"name": "config", "mountPath": "/etc/prometheus/config"}, shared],
+    }
+    server = {"name": "prometheus", "volumeMounts": [{**shared, "mountPath": "/conf"}]}
+    alone = {"name": "other", "volumeMounts": [{"name": "config", "mountPath": "/c"}]}
+    spec = {
+        "volumes": [{"name": "config", "secret": {"secretName": "s"}}, {"name": "out", "emptyDir": {}}],
+        "initContainers": [reloader],
+        "containers": [server, alone],
+    }
+    made = {"metadata": {"namespace": NS}, "spec": spec}
+
+    def found(content: bytes, container: Obj) -> dict[str, bytes]:
+        packed = secret("s", {})
+        packed["data"] = {"prometheus.yaml.gz": base64.b64encode(content).decode()}
+        held = PodVolumes()
+        held.update(made, lookup_in(packed))
+        return held.files(made, container)
+
+    assert found(gzip.compress(text), server) == {"/conf/prometheus.env.yaml": text}
+    assert found(text, server) == {"/conf/prometheus.env.yaml": text}
+    assert found(gzip.compress(text)[:-9], server) == {}
+    assert found(gzip.compress(bytes(17 * 1024 * 1024)), server) == {}
+    assert list(found(gzip.compress(text), alone)) == ["/c/prometheus.yaml.gz"]
 
 
 def test_environment() -> None:

@@ -4,12 +4,19 @@
 Facts (pkg/volume/configmap, pkg/volume/util/atomic_writer.go, pkg/kubelet/volumemanager): a volume is written when the
 pod starts and again at the pod's next sync after a change; when the object is gone, or a key that is not optional, the
 old files stay. A subPath mount and the environment keep what they had when the container started.
+
+A config reloader (prometheus-operator cmd/prometheus-config-reloader, thanos pkg/reloader) writes its ``--config-file``,
+unpacked, to its ``--config-envsubst-file``, for the program that shares that volume with it. Its ``$(VARIABLES)`` are left
+as they stand: nothing here depends on their values.
 """
 
 from __future__ import annotations
 
 import base64
+import gzip
+import io
 import posixpath
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +26,9 @@ from kubetwin.meta import namespace_of
 
 Files = Mapping[str, bytes]
 """Absolute path in the container → content."""
+
+_LARGEST = 16 * 1024 * 1024
+"""Bytes that a packed configuration may have unpacked; an object has at most 1 MiB packed."""
 
 
 @dataclass(slots=True)
@@ -43,11 +53,34 @@ class PodVolumes:
 
     def files(self, pod: Obj, container: Obj) -> dict[str, bytes]:
         """What a container finds below its mounts, whole volumes only."""
-        out: dict[str, bytes] = {}
+        out = self._written(pod, container)
         for mount, content in self._mounted(pod, container):
             if not mount.get("subPath") and not mount.get("subPathExpr"):
                 out.update({posixpath.join(mount["mountPath"], name): data for name, data in content.items()})
         return out
+
+    def _written(self, pod: Obj, container: Obj) -> dict[str, bytes]:
+        """What config reloaders of the pod wrote into volumes that the container has as well."""
+        out: dict[str, bytes] = {}
+        spec = pod["spec"]
+        for writer in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+            to = _flag(writer, "config-envsubst-file")
+            content = _unpacked(self._file(pod, writer, _flag(writer, "config-file"))) if to else None
+            if content is None:
+                continue
+            for mount in writer.get("volumeMounts") or ():
+                inside = _below(mount, to)
+                for other in container.get("volumeMounts") or () if inside else ():
+                    if other["name"] == mount["name"] and not other.get("subPath"):
+                        out[posixpath.join(other["mountPath"], inside)] = content
+        return out
+
+    def _file(self, pod: Obj, container: Obj, path: str) -> bytes | None:
+        for mount, content in self._mounted(pod, container):
+            found = content.get(_below(mount, path))
+            if found is not None:
+                return found
+        return None
 
     def sub_paths(self, pod: Obj, container: Obj) -> dict[str, bytes]:
         """The files of its subPath mounts, to be kept from its start on."""
@@ -73,6 +106,29 @@ class PodVolumes:
             objects = self._sources.get(mount["name"])
             if objects is not None:
                 yield mount, _content(volumes[mount["name"]], objects)
+
+
+def _flag(container: Obj, name: str) -> str:
+    words = (*(container.get("command") or ()), *(container.get("args") or ()))
+    return next((word.partition("=")[2] for word in words if word.startswith(f"--{name}=")), "")
+
+
+def _below(mount: Obj, path: str) -> str:
+    """The path inside a mounted volume; empty when it is not there."""
+    place = f"{mount['mountPath'].rstrip('/')}/"
+    return path[len(place) :] if path.startswith(place) and not mount.get("subPath") else ""
+
+
+def _unpacked(content: bytes | None) -> bytes | None:
+    """None when it is not there, or is packed and broken or too large: then nothing is written."""
+    if content is None or not content.startswith(b"\x1f\x8b"):
+        return content
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+            found = packed.read(_LARGEST + 1)
+    except (OSError, EOFError, zlib.error):
+        return None
+    return found if len(found) <= _LARGEST else None
 
 
 def _same(old: Obj | None, new: Obj | None) -> bool:
