@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 from helm_histories import NS, fact, manifest, minutes
 
-from backout.helm.customs import CustomResource, custom_resources
+from backout.helm.customs import CustomId, CustomResource, custom_resources
 from backout.kube.custom_status import CustomHealth, CustomState
 from backout.mechanisms.common.evidence import Evidence, Generation, LivePod, LiveWorkload
 from backout.mechanisms.common.findings import Span, Verdicts
 from backout.mechanisms.helm.children import Child, Custom, custom_findings
 from backout.mechanisms.helm.judgement import judge
+from backout.mechanisms.helm.settled import drifted_customs
 
 CHILD = Child(kind="StatefulSet", name="prometheus-main", namespace=NS)
 READY = CustomHealth(state=CustomState.READY)
@@ -129,3 +130,46 @@ def test_a_release_whose_resource_fails_is_bad_and_the_one_before_good_with_what
     verdicts = judge(facts, evidence, {custom.resource.id: custom})
     assert [verdict.goodness for verdict in verdicts] == ["good", "bad"]
     assert "not seen any more" in str(verdicts[0].reasons[-1])
+
+
+def test_what_failed_long_after_a_revision_began_says_nothing_for_the_one_before() -> None:
+    soon = CustomHealth(state=CustomState.FAILED, since=minutes(20.5))
+    late = CustomHealth(state=CustomState.FAILED, since=minutes(25))
+    assert good(found(seen(), soon, "1", "2")) == {1: True, 2: False}
+    assert good(found(seen(), late, "1", "2")) == {2: False}
+
+
+def test_what_somebody_changed_past_helm_speaks_for_the_revision_before_it_and_not_against_it() -> None:
+    failed = CustomHealth(state=CustomState.FAILED, since=minutes(25))
+    live = seen(("a", 10), ("b", 25), pods=(pod("b", failing="CrashLoopBackOff"),))
+    versions = [described("1")]
+    custom = Custom(resource=versions[0], children=(CHILD,), health=failed, created=minutes(10), changed=minutes(25))
+    spans = [Span(number=1, started=minutes(10), ended=None)]
+    assert good(custom_findings(custom, Evidence(workloads={CHILD.id: live}), versions, spans)) == {1: True}
+
+
+def edit(image: str, manager: str) -> dict[CustomId, Custom]:
+    resource = custom_resources(STORE, NS)[0]
+    entry = {"manager": manager, "time": "2026-11-22T10:30:00Z", "fieldsV1": {"f:spec": {"f:image": {}}}}
+    live = {
+        "metadata": {"name": "main", "namespace": NS, "managedFields": [entry]},
+        "spec": {"image": image, "filled": "in"},
+    }
+    return {resource.id: Custom(resource=resource, children=(CHILD,), obj=live)}
+
+
+STORE = """apiVersion: data.example/v1
+kind: Store
+metadata: {name: main}
+spec: {image: "store:1", paused: false}
+"""
+
+
+def test_an_edit_of_a_custom_resource_is_named_where_it_contradicts_the_manifest_and_somebody_made_it() -> None:
+    facts = [fact(1, text=STORE)]
+    notes = drifted_customs(facts, edit("store:2", "kubectl-edit"))
+    assert [(note.text, at) for note, at, _ in notes] == [
+        ("store/main was changed past Helm since this revision.", minutes(30))
+    ]
+    assert not drifted_customs(facts, edit("store:1", "kubectl-edit")), "what is filled in contradicts nothing"
+    assert not drifted_customs(facts, edit("store:2", "helm")), "Helm wrote that itself"

@@ -156,7 +156,7 @@ def _authored(history: WorkloadHistory, fields: Iterable[FieldChange], source: M
             target=_to_act_on(history),
             mechanism=_mechanism(history),
             touches=(ObjectRef.of(history.subject),),
-            fields=tuple(changed),
+            fields=tuple(_placed(history, changed)),
             generation=_brought(history, changed),
             before=source,
             by_hand=True,
@@ -168,6 +168,15 @@ def _edited(manager: str, names: str, ref: ObjectRef) -> Message:
     if not manager:
         return msg("{fields} of {object} were changed; by whom is not recorded", fields=names, object=str(ref))
     return msg("{manager} changed {fields} of {object}", manager=manager, fields=names, object=str(ref))
+
+
+def _placed(history: WorkloadHistory, fields: Iterable[FieldChange]) -> Iterator[FieldChange]:
+    """Of what an operator makes it from, fields are told with that object, as those of a release's changes are."""
+    for field in fields:
+        if history.maker is None:
+            yield field
+        else:
+            yield msgspec.structs.replace(field, path=f"{ObjectRef.of(history.maker)} {field.path}")
 
 
 def _brought(history: WorkloadHistory, fields: Iterable[FieldChange]) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import msgspec
@@ -191,6 +192,10 @@ async def _ask(
                     live = await cluster.get(resource, ref.name, ref.namespace)
                     continue
                 asked, refusal = False, None
+            elif server_side and isinstance(error, Conflict) and "fields" in error.arguments:
+                # What taking the fields over would make of it, should that be approved.
+                with contextlib.suppress(Invalid, Conflict, AccessDenied):
+                    after = await cluster.dry_run_apply(wanted, manager=MANAGER, force=True)
         except AccessDenied:
             # The right to write is told apart by the access review; here it only means that nobody was asked.
             after, asked = guess, False

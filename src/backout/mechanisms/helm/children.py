@@ -28,6 +28,8 @@ MAX_DEPTH = 4
 SKEW = timedelta(seconds=2)
 """Times of records and of templates are whole seconds."""
 SETTLED = timedelta(seconds=10)
+FOLLOWED = timedelta(seconds=60)
+"""So soon after a revision began must a resource have failed for the revision before to have been well until then."""
 
 
 class Child(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,10 @@ class Custom(msgspec.Struct, frozen=True, kw_only=True):
     health: CustomHealth = CustomHealth(state=CustomState.UNKNOWN)
     created: datetime | None = None
     live: bool = True
+    obj: dict[str, Any] | None = None
+    """As the API gave it."""
+    changed: datetime | None = None
+    """When somebody changed it past Helm, so that the newest revision does not say any more what it is."""
     served: Resource | None = None
     """Its kind as the API serves it; None where that is not known."""
 
@@ -143,6 +149,7 @@ async def read_customs(
             health=custom_health(live) if live else CustomHealth(state=CustomState.UNKNOWN),
             created=_created(live),
             live=live is not None,
+            obj=live,
             served=served,
         )
     return found, evidence
@@ -174,13 +181,17 @@ def custom_findings(
                 verdicts.setdefault((span.number, key), finding)
 
     label = custom.resource.label
-    if versions[-1] is not None and custom.health.state is CustomState.FAILED and _since_head(custom, spans):
+    since = custom.health.since
+    by_hand = custom.changed is not None and since is not None and since + SKEW >= custom.changed
+    if by_hand and versions[-1] is not None and _stood(custom, spans):
+        put(versions[-1].key, Finding(True, msg("{resource} was well until it was changed past Helm.", resource=label)))
+    elif versions[-1] is not None and custom.health.state is CustomState.FAILED and _since_head(custom, spans):
         why = custom.health.message or custom.health.reason
         put(versions[-1].key, Finding(False, msg("{resource} says: {why}", resource=label, why=why)))
     for child in custom.children:
         seen = evidence.workloads.get(child.id)
         if seen is not None:
-            for key, finding in _of_child(label, seen, versions, spans):
+            for key, finding in _of_child(label, _before(seen, custom.changed), versions, spans):
                 put(key, finding)
     before = _available_before(custom, versions, spans)
     if before is not None:
@@ -265,6 +276,20 @@ def _key_at(created: datetime | None, versions: Sequence[CustomResource | None],
     return found
 
 
+def _before(seen: LiveWorkload, changed: datetime | None) -> LiveWorkload:
+    """Without the templates that came of a change past Helm."""
+    if changed is None:
+        return seen
+    kept = tuple(g for g in seen.generations if g.created is None or g.created + SKEW < changed)
+    return msgspec.structs.replace(seen, generations=kept)
+
+
+def _stood(custom: Custom, spans: Sequence[Span]) -> bool:
+    """True when the newest revision had been in force for a while before the change past Helm."""
+    began = spans[-1].started
+    return custom.changed is not None and began is not None and custom.changed - began >= SETTLED
+
+
 def _since_head(custom: Custom, spans: Sequence[Span]) -> bool:
     began, since = spans[-1].started, custom.health.since
     return since is None or began is None or since + SKEW >= began
@@ -275,7 +300,7 @@ def _available_before(custom: Custom, versions: Sequence[CustomResource | None],
     since, head = custom.health.since, spans[-1].started
     if custom.health.state is not CustomState.FAILED or since is None or head is None or len(spans) < 2:
         return None
-    if since + SKEW < head or (custom.created is not None and custom.created >= head):
+    if since + SKEW < head or since > head + FOLLOWED or (custom.created is not None and custom.created >= head):
         return None
     before, now = versions[-2], versions[-1]
     return before.key if before is not None and (now is None or now.key != before.key) else None

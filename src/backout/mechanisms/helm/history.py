@@ -22,7 +22,7 @@ from backout.helm.workloads import workloads
 from backout.mechanisms.common.evidence import Evidence, gather
 from backout.mechanisms.helm.children import Custom, read_customs
 from backout.mechanisms.helm.judgement import Facts, Judged, judge
-from backout.mechanisms.helm.settled import drifted, unsettled
+from backout.mechanisms.helm.settled import drifted, drifted_customs, unsettled
 from backout.mechanisms.helm.snapshots import SnapshotRecords, records_in_snapshots
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
@@ -115,7 +115,9 @@ async def read_history(cluster: ClusterReader, records: Records, release: str) -
     if strayed:
         # The newest revision was in force until somebody changed a workload past Helm.
         facts[-1] = msgspec.structs.replace(facts[-1], ended=strayed[0][1])
-    reasons = [*unsettled(facts, evidence), *(message for message, _ in strayed)]
+    edited = drifted_customs(facts, customs)
+    customs |= {key: msgspec.structs.replace(customs[key], changed=at) for _, at, key in edited}
+    reasons = [*unsettled(facts, evidence), *(message for message, _ in strayed), *(note for note, _, _ in edited)]
     return History(
         facts=tuple(facts),
         evidence=evidence,

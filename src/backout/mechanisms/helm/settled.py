@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from backout.changes.authors import authors
+from backout.helm.customs import CustomId
+from backout.helm.manifest import entries
+from backout.kube.intent import drift
 from backout.kube.templates import best_match, fits
 from backout.mechanisms.common.evidence import Evidence, LiveWorkload
+from backout.mechanisms.helm.children import Custom
 from backout.mechanisms.helm.judgement import Facts
 from backout.model.message import Message, msg
 
@@ -28,6 +33,31 @@ def drifted(facts: Sequence[Facts], evidence: Evidence) -> list[tuple[Message, d
             note = msg("{workload} was changed past Helm since this revision.", workload=seen.label)
             found.append((note, _newest(seen)))
     return sorted(found, key=lambda item: item[1].timestamp() if item[1] else 0.0, reverse=True)
+
+
+def drifted_customs(
+    facts: Sequence[Facts], customs: Mapping[CustomId, Custom]
+) -> list[tuple[Message, datetime, CustomId]]:
+    """Custom resources of the newest revision in which somebody changed what that says, and when.
+
+    What an operator or its webhooks fill in contradicts nothing; what Helm wrote itself is no change past it.
+    """
+    head = facts[-1] if facts else None
+    if head is None or head.release is None:
+        return []
+    found = []
+    namespace = head.release.namespace or head.record.namespace
+    for entry in entries(head.release.manifest, {identity[0] for identity in customs}):
+        custom = customs.get((entry.kind, entry.namespace(namespace), entry.name))
+        if custom is None or custom.obj is None:
+            continue
+        live = {**custom.obj, "apiVersion": entry.api_version, "kind": entry.kind}
+        fields = [f for f in drift(entry.object, live) if f.before is not None and f.path.startswith("spec")]
+        writers = [a for a in authors(custom.obj) if a.by == "other" and any(a.owns(field.path) for field in fields)]
+        if writers:
+            note = msg("{workload} was changed past Helm since this revision.", workload=custom.resource.label)
+            found.append((note, writers[0].at, custom.resource.id))
+    return found
 
 
 def unsettled(facts: Sequence[Facts], evidence: Evidence) -> list[Message]:
