@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from backout.app.store import open_store
+from backout.app.store import open_store, run_meant
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
@@ -24,7 +24,7 @@ async def follow(workspace: Workspace, name: str, *, live: bool, pause: float) -
         RunNotFound: no such run.
     """
     with open_store(workspace) as store:
-        run = store.find(name)
+        run = run_meant(workspace, store, name)
         last = 0
         while True:
             # The state first: what is recorded before it ends must not be missed.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from backout.app.events import Failed, RunBegins, RunPauses, RunTells
 from backout.app.snapshots.opening import told
-from backout.app.store import open_store
+from backout.app.store import open_store, run_meant
 from backout.errors import BackoutError, Interrupted
 from backout.snapshots import source
 
@@ -135,7 +135,7 @@ async def resume(workspace: Workspace, name: str = "latest") -> Run:
         LockedError: it is running.
     """
     with open_store(workspace) as store:
-        found = store.get(store.find(name))
+        found = store.get(run_meant(workspace, store, name))
     preload()
     async with connected(workspace, found.operation) as scopes:
         return await _carry_on(workspace, scopes, found)

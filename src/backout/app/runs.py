@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from backout.app.store import open_store
+from backout.app.store import open_store, run_meant
 from backout.errors import RefusedError, UsageError
 from backout.model.run import ENDED
 
@@ -41,7 +41,7 @@ def run(workspace: Workspace, name: str = "latest") -> Kept:
         UsageError: several begin so.
     """
     with open_store(workspace) as store:
-        found = store.get(store.find(name))
+        found = store.get(run_meant(workspace, store, name))
         return Kept(found, tuple(store.events(found.id)))
 
 
@@ -67,7 +67,7 @@ def abort(workspace: Workspace, name: str) -> Run:
     import getpass
 
     with open_store(workspace, create=True) as store:
-        found = store.get(store.find(name))
+        found = store.get(run_meant(workspace, store, name))
         if found.state in ENDED:
             raise RefusedError(
                 "Run {run} has ended already: {state}.",

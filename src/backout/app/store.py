@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backout.engine.store import opening
+from backout.engine.store.port import Aim
+from backout.errors import RunNotFound
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
@@ -20,3 +22,34 @@ def open_store(workspace: Workspace, *, create: bool = False) -> RunStore:
         StateError: it can't be used.
     """
     return opening.open_store(workspace.settings.state, create=create)
+
+
+LATEST = "latest"
+
+
+def run_meant(workspace: Workspace, store: RunStore, name: str = LATEST) -> str:
+    """The id of the run that ``name`` means: an id, its unique beginning, or ``latest``.
+
+    The latest is that of the namespace and the clusters which were named, where any were: whoever says ``-n shop`` does not mean
+    what was done elsewhere since.
+
+    Raises:
+        RunNotFound: none.
+        UsageError: several begin so.
+    """
+    where = workspace.where
+    if name != LATEST or not (where.namespace or where.contexts):
+        return store.find(name)
+    for summary in store.summaries(-1):
+        aims = summary.aims or (Aim(summary.cluster, summary.namespace, summary.target),)
+        if any(
+            (not where.namespace or aim.namespace == where.namespace)
+            and (not where.contexts or aim.cluster in where.contexts)
+            for aim in aims
+        ):
+            return summary.id
+    raise RunNotFound(
+        "There is no run in {where} yet.",
+        where=" · ".join([*where.contexts, *([where.namespace] if where.namespace else [])]),
+        hint="`backout runs` lists those of every namespace",
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backout.app.running import carry_out, connected, preload
-from backout.app.store import open_store
+from backout.app.store import open_store, run_meant
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
@@ -45,7 +45,7 @@ async def undo(workspace: Workspace, name: str = "latest") -> AsyncIterator[Undo
     from backout.workflows.undo import undo_operation
 
     with open_store(workspace) as store:
-        found = store.get(store.find(name))
+        found = store.get(run_meant(workspace, store, name))
         events = store.events(found.id)
     preload()
     async with connected(workspace, found.operation) as scopes:

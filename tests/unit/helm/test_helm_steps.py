@@ -400,3 +400,16 @@ def test_zero_values_of_a_manifest_are_no_difference_for_an_undo(
     )
     found = strays(analysis(thing))
     assert (found[0].parts if found else ()) == astray
+
+
+@pytest.mark.parametrize(
+    ("minutes", "failing", "asked"), [(1, False, True), (1, True, False), (60, False, None), (60, True, None)]
+)
+def test_a_young_pending_release_of_which_nothing_fails_needs_a_yes(
+    minutes: int, failing: bool, asked: bool | None
+) -> None:
+    found = analysis(item("Deployment", {"spec": {"a": 1}}, {"spec": {"a": 2}}), status="pending-upgrade")
+    assert found.head.created is not None
+    told = risks(found, HELM3, found.head.created + timedelta(minutes=minutes), failing=failing)
+    needed = [risk.needs_approval for risk in told if risk.code == "maybe-running"]
+    assert needed == ([] if asked is None else [asked])

@@ -79,12 +79,16 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
             changes=shown,
             risks=(
                 *owner_risks(self.target, self.keeper),
-                *risking.risks(analysis, self.helm, now),
+                *risking.risks(analysis, self.helm, now, failing=self._failing),
                 *defining.risks(found, analysis),
             ),
             checks=(*checking.checks(analysis, self.target), *owner_checks(self.target, self.keeper)),
             access=tuple(checking.access(analysis, driver)),
         )
+
+    @property
+    def _failing(self) -> bool:
+        return any(pod.failing for live in self.history.evidence.workloads.values() for pod in live.pods)
 
     def present_checks(self) -> tuple[Check, ...]:
         """The newest revision, its workloads, endpoints and claims."""

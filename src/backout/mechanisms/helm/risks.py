@@ -17,13 +17,13 @@ from backout.model.part import Risk
 from backout.tools.locate import Tool
 
 
-def risks(analysis: Analysis, helm: Tool | None, now: datetime) -> list[Risk]:
-    """The risks, the heaviest first."""
+def risks(analysis: Analysis, helm: Tool | None, now: datetime, *, failing: bool = True) -> list[Risk]:
+    """The risks, the heaviest first. ``failing``: whether pods of the release fail now."""
     found = [
         *record_risk(analysis.target),
         *_deletions(analysis),
         *_obstacles(analysis),
-        *_pending(analysis, now),
+        *_pending(analysis, now, failing=failing),
         *_replicas(analysis),
     ]
     kept_back = ", ".join(str(ref) for ref in missing(analysis) if ref.kind in HOLDS_DATA)
@@ -125,13 +125,15 @@ def _obstacles(analysis: Analysis) -> list[Risk]:
     ]
 
 
-def _pending(analysis: Analysis, now: datetime) -> list[Risk]:
+def _pending(analysis: Analysis, now: datetime, *, failing: bool) -> list[Risk]:
+    """A helm that waits writes nothing: where nothing fails, it may well be alive, and its work about to end well."""
     age = pending_age(analysis, now)
     if not analysis.head.pending or (age is not None and age >= YOUNG):
         return []
     return [
         Risk(
             code="maybe-running",
+            needs_approval=not failing,
             message=msg(
                 "Revision {n} has been {status} for {age} only. If somebody's helm still waits for it, that helm will notice "
                 "nothing and may write its own result later; ask before you go on.",

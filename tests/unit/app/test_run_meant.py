@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which run is meant by ``latest``: that of the namespace and cluster that were named, never one of elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backout.app.store import run_meant
+from backout.app.workspace import Where, Workspace
+from backout.engine.store.sqlite.runs import SqliteRunStore
+from backout.errors import RunNotFound
+from backout.model.run import Run
+from backout.model.settings import Settings
+from backout.planning.document import seal
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "crash"))
+
+from rollback_world import plan
+
+
+def of(namespace: str, cluster: str) -> Run:
+    operation = plan()
+    part = operation.parts[0]
+    scope = msgspec.structs.replace(part.scope, namespace=namespace, cluster=cluster)
+    target = msgspec.structs.replace(part.target, namespace=namespace, cluster=cluster)
+    sealed = seal(
+        msgspec.structs.replace(operation, parts=(msgspec.structs.replace(part, scope=scope, target=target),))
+    )
+    return Run(id="", state="pending", operation=sealed, started=datetime.now(UTC))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteRunStore:
+    store = SqliteRunStore(tmp_path / "state.db")
+    runs = [("one", "shop", "east"), ("two", "store", "east"), ("three", "shop", "west"), ("four", "other", "west")]
+    for age, (name, namespace, cluster) in enumerate(reversed(runs)):
+        began = datetime.now(UTC) - timedelta(minutes=age)
+        store.create(msgspec.structs.replace(of(namespace, cluster), id=name, started=began))
+    return store
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (Where(), "four"),
+        (Where(namespace="shop"), "three"),
+        (Where(namespace="store"), "two"),
+        (Where(contexts=("east",)), "two"),
+        (Where(contexts=("east",), namespace="shop"), "one"),
+        (Where(contexts=("east", "west"), namespace="shop"), "three"),
+    ],
+)
+def test_the_latest_is_that_of_what_was_named(store: SqliteRunStore, where: Where, name: str) -> None:
+    with store:
+        assert run_meant(Workspace(Settings(), where), store) == name
+
+
+def test_where_nothing_was_done_there_is_no_latest_and_an_id_is_an_id(store: SqliteRunStore) -> None:
+    elsewhere = Workspace(Settings(), Where(namespace="empty"))
+    with store:
+        with pytest.raises(RunNotFound) as caught:
+            run_meant(elsewhere, store)
+        assert "empty" in caught.value.message
+        assert run_meant(elsewhere, store, "two") == "two"
