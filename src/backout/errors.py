@@ -20,9 +20,23 @@ arguments, so that front ends can translate them; an argument never holds a secr
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
-Argument = str | int | float | None
+
+class Sentence(Protocol):
+    """A text, and the template and arguments that it was made from (`model.message.Message`)."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def template(self) -> str: ...
+    @property
+    def args(self) -> Mapping[str, Any]: ...
+
+
+Argument = str | int | float | None | Sentence | dict[str, Any]
+"""What a template is filled with. A sentence is kept as ``{"text": …, "template": …, "args": …}``, to be translated with it."""
 
 DOCS = "https://github.com/backout-dev/backout/blob/main/docs"
 """Where the pages of docs/ are read by whoever has no clone."""
@@ -45,7 +59,7 @@ class BackoutError(Exception):
         self.expected = expected
         self.found = found
         self.hint = hint
-        self.arguments = arguments
+        self.arguments = {name: kept(value) for name, value in arguments.items()}
         super().__init__(self.message)
 
     @property
@@ -68,9 +82,17 @@ def _rebuild(
     return kind(template, expected=expected, found=found, hint=hint, **arguments)
 
 
-def fill(template: str, arguments: dict[str, Argument]) -> str:
+def kept(value: Argument) -> Argument:
+    """An argument as it is kept: a sentence as what it was made from, so that it survives as JSON."""
+    if value is None or isinstance(value, str | int | float | dict) or not hasattr(value, "template"):
+        return value
+    return {"text": value.text, "template": value.template, "args": value.args}
+
+
+def fill(template: str, arguments: Mapping[str, Argument]) -> str:
     """Puts ``arguments`` into ``template``; a text without arguments may hold braces of its own."""
-    return template.format(**arguments) if arguments else template
+    plain = {name: value["text"] if isinstance(value, dict) else value for name, value in arguments.items()}
+    return template.format(**plain) if plain else template
 
 
 class UsageError(BackoutError):

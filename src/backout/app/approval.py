@@ -37,7 +37,7 @@ def require_approval(plan: Operation, approved: Sequence[str] = (), ask: Ask = n
             raise RefusedError(
                 "The plan for {target} needs an explicit yes: {risk}",
                 target=str(part.target),
-                risk=risk.message.text,
+                risk=risk.message,
                 code=risk.code,
                 hint="If that is what you want, add: --approve {code}",
             )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backout.errors import BackoutError, fill
-from backout.model.message import Message, msg
+from backout.model.message import Message, msg, of_error
 from backout.model.part import Access
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ async def examine(workspace: Workspace, targets: Sequence[str] = (), *, install:
 
 def _failed(name: str, error: BackoutError, *, ok: bool = False) -> Finding:
     hint = Message(fill(error.hint, error.arguments), error.hint, error.arguments) if error.hint else None
-    return Finding(name, Message(error.message, error.template, error.arguments), ok, hint, error.code)
+    return Finding(name, of_error(error), ok, hint, error.code)
 
 
 def _python() -> Finding:

@@ -8,7 +8,7 @@ from typing import Any
 from backout import errors
 from backout.errors import BackoutError, UnexpectedError, fill
 from backout.locales import N_
-from backout.model.message import Message
+from backout.model.message import Message, of_error
 from backout.model.run import Failure
 
 
@@ -75,7 +75,7 @@ def failure_of(error: BackoutError) -> Failure:
     return Failure(
         code=error.code,
         exit_code=error.exit_code,
-        message=Message(error.message, error.template, dict(error.arguments)),
+        message=of_error(error),
         expected=sentence(error.expected),
         found=sentence(error.found),
         hint=sentence(error.hint),

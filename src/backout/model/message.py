@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from backout.errors import Argument, fill
+from backout.errors import Argument, BackoutError, fill, kept
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -25,15 +25,25 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.text
 
 
-def msg(template: str, /, **args: Argument | Message) -> Message:
+def msg(template: str, /, **args: Argument) -> Message:
     """A message from an English template with named arguments, as in ``msg("{pod} is not ready", pod="web-0")``.
 
     Call it with a literal: the catalogues of other languages are extracted from these calls. Arguments may be messages,
     which are translated with it.
     """
-    plain = {name: value.text if isinstance(value, Message) else value for name, value in args.items()}
-    kept = {name: msgspec.structs.asdict(v) if isinstance(v, Message) else v for name, v in args.items()}
-    return Message(fill(template, plain), template if args else "", kept)
+    known = {name: kept(value) for name, value in args.items()}
+    return Message(fill(template, known), template if args else "", known)
+
+
+def joined(messages: Iterable[Message], between: str = "; ") -> Message:
+    """One after the other as one, each still translated by itself; of none an empty one."""
+    parts = {f"part{number}": message for number, message in enumerate(messages)}
+    return msg(between.join(f"{{{name}}}" for name in parts), **parts)
+
+
+def of_error(error: BackoutError) -> Message:
+    """What an error says happened."""
+    return Message(error.message, error.template, dict(error.arguments))
 
 
 def distinct(messages: Iterable[Message]) -> tuple[Message, ...]:

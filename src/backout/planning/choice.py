@@ -10,7 +10,7 @@ import msgspec
 from backout.errors import NoGoodRevision, NothingToDo, RefusedError, RevisionNotFound, UsageError
 from backout.mechanisms import registry
 from backout.model.diagnosis import Diagnosis
-from backout.model.message import Message, msg
+from backout.model.message import Message, joined, msg
 from backout.model.revision import Revision
 from backout.model.target import Target
 
@@ -44,32 +44,33 @@ def targets_of(diagnosis: Diagnosis) -> list[Target]:
     if found or not problems:
         return found
     first = next((p for p in problems if p.mechanism), problems[0])
-    notes = "; ".join(note.text for note in first.notes)
+    notes = joined(first.notes)
     if first.mechanism:
+        reasons = joined((*first.against, *first.why) or first.notes)
         raise RefusedError(
             "What broke {target} is not sure enough to go back from it: {cause}",
             target=str(first.target),
-            cause=first.cause.text,
+            cause=first.cause,
             expected="a change that is likely the cause",
             found="one that is {confidence}: {why}",
-            confidence=first.confidence,
-            why="; ".join(reason.text for reason in (*first.against, *first.why)) or notes or "nothing speaks for it",
+            confidence=msg(first.confidence),
+            why=reasons if reasons.text else "nothing speaks for it",
             hint="Look at `backout diagnose`; if you know that it is the cause, name it: backout run {target}",
         )
     if first.suspect is None:
         raise RefusedError(
             "Something is broken, and no change that can be taken back did it: {cause}",
-            cause=first.cause.text,
+            cause=first.cause,
             target=str(first.target),
-            why=notes or "nothing that was changed here explains it",
+            why=notes if first.notes else "nothing that was changed here explains it",
             found="{why}",
             hint="To go back all the same, name what and where to: backout run {target} --to REVISION",
         )
     raise RefusedError(
         "{target} is broken, but Backout can't take it back.",
         target=str(first.target),
-        cause=first.cause.text,
-        why=notes or "its owner is not one that Backout can act on",
+        cause=first.cause,
+        why=notes if first.notes else "its owner is not one that Backout can act on",
         found="{cause}",
         hint="{why}",
     )

@@ -13,9 +13,9 @@ from backout.cluster.gone import until_gone
 from backout.cluster.port import Cluster, Object
 from backout.errors import AlreadyExists, BackoutError, ClusterUnreachable, ObjectNotFound, RefusedError, ServerError
 from backout.kube.sanitise import sanitise
-from backout.model.message import Message, msg
+from backout.model.message import Message, joined, msg, of_error
 from backout.snapshots.desired import equal, rank, without_addresses
-from backout.snapshots.restore_plan import RestoreItem, RestorePlan, RestoreState, Work, put, reason_of
+from backout.snapshots.restore_plan import RestoreItem, RestorePlan, RestoreState, Work, put
 
 AT_ONCE = 8
 RECREATE = "recreate"
@@ -30,7 +30,9 @@ def require_possible(plan: RestorePlan, approved: tuple[str, ...], *, partial: b
     """
     blocked = [item for item in plan.items if item.action == "blocked"]
     if blocked and not partial:
-        words = "; ".join(f"{item.ref}: {item.reason.text if item.reason else ''}" for item in blocked[:5])
+        words = joined(
+            msg("{object}: {why}", object=str(item.ref), why=item.reason or "it is left alone") for item in blocked[:5]
+        )
         raise RefusedError(
             "{count} objects can't be put back, so nothing was written: {words}",
             count=len(blocked),
@@ -77,7 +79,7 @@ async def carry_out(
                 await guard()
             except BackoutError as error:
                 failed = True
-                work.item = msgspec.structs.replace(work.item, reason=reason_of(error))
+                work.item = msgspec.structs.replace(work.item, reason=of_error(error))
                 progress(work.item)
                 return
             if failed:
@@ -136,12 +138,12 @@ async def _anew(cluster: Cluster, work: Work) -> None:
                 "{object} was deleted, and could be created neither as it was in the snapshot nor as it was before: "
                 "{why}",
                 object=str(work.item.ref),
-                why=error.message,
+                why=of_error(error),
             ) from error
         raise RefusedError(
             "{object} could not be created as it was in the snapshot, and is again as it was before: {why}",
             object=str(work.item.ref),
-            why=error.message,
+            why=of_error(error),
         ) from error
 
 
@@ -159,14 +161,14 @@ async def _created(cluster: Cluster, body: Object) -> None:
 async def _looked_again(cluster: Cluster, work: Work, error: BackoutError) -> tuple[RestoreState, Message | None]:
     """A write whose answer was lost may have happened all the same."""
     if not isinstance(error, ClusterUnreachable | ServerError):
-        return "failed", reason_of(error)
+        return "failed", of_error(error)
     assert work.body is not None and work.resource is not None
     ref = work.item.ref
     try:
         found = await cluster.get(work.resource, ref.name, ref.namespace)
     except ObjectNotFound:
-        return "failed", reason_of(error)
+        return "failed", of_error(error)
     except BackoutError:
         return "unknown", msg("The answer was lost, and it can't be read: {why}", why=error.message)
     there = {"apiVersion": ref.api_version, "kind": ref.kind, **found}
-    return ("done", None) if equal(work.body, there) else ("failed", reason_of(error))
+    return ("done", None) if equal(work.body, there) else ("failed", of_error(error))

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import msgspec
 
 from backout.cluster.port import NAMESPACES, SERVICES, ClusterReader, Object, Resource
-from backout.errors import AccessDenied, AlreadyExists, BackoutError, Conflict, Invalid, ObjectNotFound, RefusedError
+from backout.errors import AccessDenied, AlreadyExists, Conflict, Invalid, ObjectNotFound, RefusedError
 from backout.kube.sanitise import controller, helm_record_name, sanitise
 from backout.model.change import FieldChange
-from backout.model.message import Message, msg
+from backout.model.message import Message, msg, of_error
 from backout.model.part import Access
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef
@@ -192,7 +192,7 @@ async def _of_kind(
         resource = await cluster.resource(first.api_version, first.kind)
         live = await _live(cluster, resource, entries)
     except (ObjectNotFound, AccessDenied) as error:
-        return [Work(_item(entry, "blocked", reason_of(error))) for entry in entries]
+        return [Work(_item(entry, "blocked", of_error(error))) for entry in entries]
     works, changed = [], []
     for entry in entries:
         now = live.get(entry.ref.name)
@@ -328,9 +328,9 @@ async def _try(cluster: ClusterReader, work: Work) -> None:
             note = msg("The server could not try it: an admission webhook has no dry-run.")
             work.item = msgspec.structs.replace(item, notes=(*item.notes, note))
             return
-        work.item = msgspec.structs.replace(item, action="blocked", reason=reason_of(error))
+        work.item = msgspec.structs.replace(item, action="blocked", reason=of_error(error))
     except (AccessDenied, Conflict, ObjectNotFound) as error:
-        work.item = msgspec.structs.replace(item, action="blocked", reason=reason_of(error))
+        work.item = msgspec.structs.replace(item, action="blocked", reason=of_error(error))
 
 
 async def _put(cluster: ClusterReader, work: Work) -> Object:
@@ -395,8 +395,3 @@ async def _address_taken(cluster: ClusterReader, service: Object) -> bool:
         return bool(await cluster.list_all(SERVICES, fields=f"spec.clusterIP={address}"))
     except AccessDenied:
         return False
-
-
-def reason_of(error: BackoutError) -> Message:
-    """An error as the reason of an item."""
-    return Message(error.message, error.template, dict(error.arguments))

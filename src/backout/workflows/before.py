@@ -16,7 +16,7 @@ import msgspec
 from backout.cluster.port import ClusterReader
 from backout.engine.wire import of_house
 from backout.errors import CaptureError, StorageUnreachable
-from backout.model.message import Message, msg
+from backout.model.message import Message, msg, of_error
 from backout.model.part import Part
 from backout.model.settings import SnapshotSettings
 from backout.model.snapshot import Snapshot
@@ -75,12 +75,12 @@ class RunSnapshots:
         except Exception as error:
             # Whatever it is: it must not keep a run from its work that can do without, and it is told.
             failure = of_house(error)
-            why = Message(failure.message, failure.template, dict(failure.arguments))
+            why = of_error(failure)
         if must:
             raise CaptureError(
                 "No snapshot of namespace {namespace} could be taken, so nothing was written: {why}",
                 namespace=part.scope.namespace,
-                why=why.text,
+                why=why,
                 hint="Mend that; or set snapshots.before_run to if-possible: what the plan touches is kept anyway.",
             )
         return Kept(why=why)

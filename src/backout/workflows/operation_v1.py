@@ -102,9 +102,9 @@ def _whole(story: Story, parts: list[PartStages], ended: list[Ended]) -> Ended:
     part = parts[len(ended) - 1].part
     left = [step for step in part.steps if step not in last.done]
     left += [step for stages in behind for step in stages.part.steps]
-    what = last.step.title.text if last.step is not None else str(part.target)
-    done = [step.title.text for one in ended for step in one.done]
-    return Ended(last.state, partly(last.failure, what, done, [step.title.text for step in left]), last.verdict)
+    what = last.step.title if last.step is not None else msg("{target}", target=str(part.target))
+    done = [step.title for one in ended for step in one.done]
+    return Ended(last.state, partly(last.failure, what, done, [step.title for step in left]), last.verdict)
 
 
 async def _end(context: WorkflowContext, services: Services, story: Story, run: Run, ended: Ended) -> Json:

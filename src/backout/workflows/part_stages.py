@@ -12,7 +12,7 @@ from backout.engine.port import PARKING, Json, StepBody
 from backout.engine.wire import decode_error, encode_error, of_house
 from backout.errors import AccessDenied, BackoutError, Interrupted, TimedOut, UnexpectedError
 from backout.mechanisms import registry
-from backout.model.message import Message, msg
+from backout.model.message import msg, of_error
 from backout.model.operation import Operation
 from backout.model.part import Access, Part, Step
 from backout.model.run import capture_name
@@ -190,11 +190,11 @@ class PartStages:
                 failure = of_house(error)
                 if isinstance(error, TimeoutError):
                     failure = TimedOut(
-                        "{step} did not end within {seconds} s.", step=step.title.text, seconds=step.timeout + GRACE
+                        "{step} did not end within {seconds} s.", step=step.title, seconds=step.timeout + GRACE
                     )
                 self._story.tell(
                     "step-failed",
-                    Message(failure.message, failure.template, dict(failure.arguments)),
+                    of_error(failure),
                     step=step.id,
                     code=failure.code,
                     wrote=context.wrote,

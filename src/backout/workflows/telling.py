@@ -8,7 +8,7 @@ from typing import Any
 
 from backout.engine.wire import failure_of
 from backout.errors import BackoutError, Interrupted, NotVerifiedError, PartlyDoneError, TimedOut
-from backout.model.message import Message, msg
+from backout.model.message import Message, joined, msg, of_error
 from backout.model.operation import Operation
 from backout.model.part import Part
 from backout.model.run import RunEvent, RunState
@@ -61,9 +61,7 @@ class Story:
         sentence = (
             msg("Stopped. `backout resume {run}` goes on from here.", run=self.run)
             if isinstance(error, Interrupted)
-            else msg(
-                "Stopped: {why} `backout resume {run}` goes on from here.", why=_ended(error.message), run=self.run
-            )
+            else msg("Stopped: {why} `backout resume {run}` goes on from here.", why=_ended(error), run=self.run)
         )
         self.tell("run-ended", sentence, state="interrupted", code=error.code)
 
@@ -107,19 +105,19 @@ def not_verified(verdict: Verdict) -> BackoutError | None:
     if verdict.outcome == "recovered":
         return None
     bad = [c for c in verdict.checks if c.status == "fail"] or [c for c in verdict.checks if c.status == "unknown"]
-    words = "; ".join(f"{check.title.text}: {check.measured.text}" for check in bad[:3])
+    words = joined(msg("{title}: {measured}", title=check.title, measured=check.measured) for check in bad[:3])
     if verdict.outcome == "not-recovered":
         return NotVerifiedError(
             "Rolled back, but not healthy: {words}.", words=words, hint="`backout diagnose` says what is broken now"
         )
     return NotVerifiedError(
         "Rolled back, but it could not be proven: {words}.",
-        words=words or "the plan has no checks",
+        words=words if bad else "the plan has no checks",
         hint="`backout verify` measures again",
     )
 
 
-def partly(error: BackoutError, what: str, done: Sequence[str], left: Sequence[str]) -> BackoutError:
+def partly(error: BackoutError, what: Message, done: Sequence[Message], left: Sequence[Message]) -> BackoutError:
     """The error of a run in which ``what`` failed after something was, or may have been, written.
 
     ``done`` and ``left``: titles of the steps that are done, and of those that are not.
@@ -129,14 +127,15 @@ def partly(error: BackoutError, what: str, done: Sequence[str], left: Sequence[s
     return PartlyDoneError(
         "{step} failed: {why}",
         step=what,
-        why=_ended(error.message),
+        why=_ended(error),
         found="done: {done}; not done: {left}",
-        done="; ".join(done) or "nothing",
-        left="; ".join(left),
+        done=joined(done) if done else "nothing",
+        left=joined(left),
         hint="`backout diagnose` says how it stands; `backout undo` takes back what was done",
     )
 
 
-def _ended(sentence: str) -> str:
-    """With a full stop."""
-    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
+def _ended(error: BackoutError) -> Message:
+    """What it says, with a full stop."""
+    said = of_error(error)
+    return said if said.text.endswith((".", "!", "?")) else msg("{sentence}.", sentence=said)

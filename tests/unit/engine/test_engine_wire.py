@@ -3,15 +3,25 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from backout.engine.wire import decode_error, encode_error, failure_of, of_house
 from backout.errors import BackoutError, Conflict, TimedOut, UnexpectedError
+from backout.model.message import msg
+
+ERRORS = [
+    Conflict("{a} x", a=1, hint="h {a}"),
+    TimedOut("t"),
+    BackoutError("b {x}", x=None),
+    BackoutError("b {x}", x=msg("{ready} of {desired} pods ready", ready=1, desired=3)),
+]
 
 
-@pytest.mark.parametrize("error", [Conflict("{a} x", a=1, hint="h {a}"), TimedOut("t"), BackoutError("b {x}", x=None)])
+@pytest.mark.parametrize("error", ERRORS)
 def test_errors_survive_the_wire(error: BackoutError) -> None:
-    back = decode_error(encode_error(error))
+    back = decode_error(json.loads(json.dumps(encode_error(error))))
     assert type(back) is type(error)
     assert (back.message, back.hint, back.arguments) == (error.message, error.hint, error.arguments)
     assert failure_of(back).code == error.code

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import msgspec
 import pytest
 
 from backout.cli.render.screen import Screen, width
+from backout.errors import RefusedError
 from backout.locales import say, translate
 from backout.locales.korean import particles
-from backout.model.message import Message, msg
+from backout.model.message import Message, joined, msg, of_error
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -84,6 +86,16 @@ def test_a_sentence_inside_a_sentence_is_translated_with_it_also_after_it_was_st
     for one in (message, stored):
         assert say(one, "ko") == "취소: 파드 3개 중 1개 준비"
         assert translate(one.template, one.args, "en") == message.text
+
+
+def test_a_sentence_among_the_arguments_of_an_error_is_translated_with_it() -> None:
+    ready = msg("{ready} of {desired} pods ready", ready=1, desired=3)
+    error = RefusedError("{why}", why=joined([ready, msg("{sentence}.", sentence=ready)]))
+    assert error.message == "1 of 3 pods ready; 1 of 3 pods ready."
+    for one in (error, pickle.loads(pickle.dumps(error))):
+        assert translate(one.template, one.arguments, "ko") == "파드 3개 중 1개 준비; 파드 3개 중 1개 준비."
+        assert say(of_error(one), "en") == error.message
+    assert joined([]).text == ""
 
 
 def test_labels_and_tables_stay_aligned_with_wide_letters() -> None:

@@ -27,6 +27,7 @@ from backout.errors import (
     PartlyDoneError,
     UnexpectedError,
     WrongCluster,
+    fill,
 )
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.operation import Operation
@@ -153,7 +154,7 @@ def test_a_part_that_fails_stops_the_rest_and_says_what_is_done(tmp_path: Path) 
     world.faults["two"] = [Conflict("Changed.")]
     with pytest.raises(PartlyDoneError) as caught:
         world.run()
-    assert (caught.value.arguments["done"], caught.value.arguments["left"]) == ("Write one", "Write two")
+    assert fill(caught.value.found, caught.value.arguments) == "done: Write one; not done: Write two"
     run = world.kept()
     assert (run.state, run.verdict and run.verdict.outcome) == ("failed", "unknown"), "half of it is no recovery"
     assert (world.written(), world.leases) == (["new", "old"], [{}, {}])

@@ -37,6 +37,7 @@ from backout.errors import (
     TimedOut,
     UnexpectedError,
     WrongCluster,
+    fill,
 )
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.model.message import msg
@@ -206,8 +207,8 @@ def test_a_step_that_fails_after_others_changed_something(
     assert world.types()[-2:] == ["step-failed", "run-ended"]
     assert world.cluster.leases == {}
     if raised is PartlyDoneError:
-        found = caught.value.arguments
-        assert (found["done"], found["left"]) == ("Write one", "Write two; Write three")
+        found = fill(caught.value.found, caught.value.arguments)
+        assert found == "done: Write one; not done: Write two; Write three"
 
 
 def test_the_first_step_that_fails_before_a_write_is_a_plain_refusal(tmp_path: Path) -> None:

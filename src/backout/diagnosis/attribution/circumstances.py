@@ -98,12 +98,12 @@ async def _limit(
             key=str(change.target),
             change=change,
             confidence="likely",
-            cause=msg("{codes}: {what}", codes=codes_of(situation), what=change.summary.text),
+            cause=msg("{codes}: {what}", codes=codes_of(situation), what=change.summary),
             why=(
                 msg("What the pods are refused for is what {object} forbids.", object=str(change.touches[0])),
                 msg("Nothing of the workload was changed that asks for more."),
             ),
-            notes=(msg("Look at {object}, and at who set it: {said}", object=str(change.target), said=said.text),),
+            notes=(msg("Look at {object}, and at who set it: {said}", object=str(change.target), said=said),),
         )
     users = [text async for text in _grown(situation, namespace)]
     which = f"resourcequota/{name}" if name else word
@@ -116,7 +116,7 @@ async def _limit(
             which=which,
         ),
         why=tuple(users[:3]),
-        notes=(msg("Look at who uses the {word}: {said}", word=word, said=said.text),),
+        notes=(msg("Look at who uses the {word}: {said}", word=word, said=said),),
     )
 
 
@@ -218,9 +218,7 @@ async def nodes(situation: Situation, namespace: Namespace) -> Circumstance | No
         return Circumstance(
             key=f"scheduling:{situation.history.key}",
             confidence="unknown",
-            cause=msg(
-                "{codes}: {said}; no change of the workload brought that", codes=codes_of(situation), said=said.text
-            ),
+            cause=msg("{codes}: {said}; no change of the workload brought that", codes=codes_of(situation), said=said),
             why=tuple(closed[:4]),
             notes=(msg("Look at the nodes: labels, taints, and what room they have."),),
         )
@@ -424,7 +422,7 @@ async def policies(situation: Situation, namespace: Namespace) -> Circumstance |
         key=str(change.target),
         change=change,
         confidence="likely",
-        cause=msg("{codes}: {what}", codes=codes_of(situation), what=change.summary.text),
+        cause=msg("{codes}: {what}", codes=codes_of(situation), what=change.summary),
         why=(msg("It selects the pods that fail, and it was written shortly before that began."),),
     )
 

@@ -25,7 +25,7 @@ from backout.diagnosis.evidence.namespace import (
 )
 from backout.kube.names import HELM_RELEASE
 from backout.model.evidence import Evidence, Symptom
-from backout.model.message import msg
+from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
 _KINDS: dict[str, Resource] = {
@@ -120,7 +120,7 @@ async def _replicas(namespace: Namespace) -> list[Seen]:
     return found
 
 
-async def _wanted(namespace: Namespace, obj: Object) -> tuple[int, str]:
+async def _wanted(namespace: Namespace, obj: Object) -> tuple[int, Message]:
     """How many replicas it should have, and who says so."""
     meta = obj["metadata"]
     release = (await namespace.releases()).get(str((meta.get("annotations") or {}).get(HELM_RELEASE) or ""))
@@ -128,12 +128,15 @@ async def _wanted(namespace: Namespace, obj: Object) -> tuple[int, str]:
         content = (await release.contents(release.in_force) or {}).get((obj["kind"], meta["name"]))
         if content is not None:
             count = _count(content)
-            return (1 if count is None else count), f"revision {release.in_force.revision} of {release.target}"
+            source = msg(
+                "revision {number} of {release}", number=release.in_force.revision, release=str(release.target)
+            )
+            return (1 if count is None else count), source
     baseline = await namespace.baseline()
     kept = baseline.kept(ObjectRef(obj["apiVersion"], obj["kind"], meta["name"], namespace.name))
     if kept is not None and baseline.good is not None:
-        return _count(kept) or 0, f"snapshot {baseline.good.short}"
-    return 0, ""
+        return _count(kept) or 0, msg("snapshot {id}", id=baseline.good.short)
+    return 0, msg("")
 
 
 def _count(obj: Object | None) -> int | None:

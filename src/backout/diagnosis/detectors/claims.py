@@ -42,7 +42,7 @@ async def with_claims(
             continue
         ref = ObjectRef("v1", "PersistentVolumeClaim", name, namespace.name)
         said = next((e for e in reversed(events.about(namespace.name, ref.kind, name)) if e.type == "Warning"), None)
-        storage = str((claim.get("spec") or {}).get("storageClassName") or "the default one")
+        storage = (claim.get("spec") or {}).get("storageClassName")
         told.append(
             Evidence(
                 source="event" if said else "object",
@@ -50,7 +50,11 @@ async def with_claims(
                 at=said.last if said else None,
                 message=msg("{claim} is not bound: {text}", claim=str(ref), text=redact_text(said.message)[:300])
                 if said
-                else msg("{claim} is not bound; its storage class is {name}", claim=str(ref), name=storage),
+                else msg(
+                    "{claim} is not bound; its storage class is {name}",
+                    claim=str(ref),
+                    name=str(storage) if storage else msg("the default one"),
+                ),
             )
         )
     return [replace(s, evidence=(*s.evidence, *told)) if s.code in WAITING else s for s in symptoms]

@@ -48,7 +48,7 @@ def refuse_owned(target: Target, owner: Owner) -> None:
         "{target} is owned by {owner}, which would undo a change of it. {why}",
         target=str(target),
         owner=name,
-        why=owner.message.text,
+        why=owner.message,
         kind=owner.kind,
         expected="something that nobody else manages",
         found="one that belongs to {owner}",

@@ -176,7 +176,7 @@ class _Patience:
                 "{ref} was not ready within {seconds} s: {waiting}.",
                 ref=self._step.params.label,
                 seconds=round(self._step.timeout),
-                waiting=waiting.text,
+                waiting=waiting,
                 hint="`backout diagnose {ref} -n {namespace}` says what is wrong with it.",
                 namespace=self._step.params.namespace,
             )
@@ -190,7 +190,7 @@ class _Patience:
         return NotVerifiedError(
             "{ref} does not get ready at the revision that was put back: {why}.",
             ref=self._step.params.label,
-            why=why.text,
+            why=why,
             expected="pods that become ready",
             found="pods that have failed for {seconds} s",
             seconds=round(self._patience),

@@ -25,7 +25,7 @@ from backout.mechanisms.objects.history import ContentRevision, ObjectHistory, w
 from backout.mechanisms.objects.needs import Need
 from backout.mechanisms.objects.reload import data_of
 from backout.mechanisms.objects.steps import Content
-from backout.model.message import Message, msg
+from backout.model.message import Message, joined, msg
 from backout.model.part import Access, Step
 from backout.model.snapshot import Snapshot
 from backout.model.target import Target
@@ -100,9 +100,7 @@ async def work_out(
         raise _holds_it(target, past)
     if not item.writes:
         raise RefusedError(
-            "{target} can't be put back: {why}",
-            target=str(target),
-            why=item.reason.text if item.reason else "it is left alone",
+            "{target} can't be put back: {why}", target=str(target), why=item.reason or "it is left alone"
         )
     if seen.ref.kind in ("ConfigMap", "Secret"):
         needs, others, ring, blind = await _around(cluster, target, seen, past, anew=item.action == "recreate")
@@ -360,7 +358,7 @@ async def _ring(
             "The hashring that {target} held at revision {number} can't be used now: {why}",
             target=str(target),
             number=past.number,
-            why="; ".join(message.text for message in wrong),
+            why=joined(wrong),
             expected="JSON whose endpoints name receivers or Services that exist",
             hint="Bring those receivers back first, or choose another revision: `backout history {target}`.",
         )

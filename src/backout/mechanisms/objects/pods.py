@@ -115,7 +115,7 @@ async def _until(context: StepContext, step: StepOf[ScaleParams], wanted: int, u
                     ref=step.params.label,
                     count=wanted,
                     seconds=round(step.timeout),
-                    waiting=waiting.text,
+                    waiting=waiting,
                 )
 
 

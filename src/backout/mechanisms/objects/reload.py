@@ -70,7 +70,7 @@ async def await_reload(context: StepContext, step: StepOf[ReloadParams]) -> Step
                     raise NotVerifiedError(
                         "{ref} does not load the content that was put back: {why}.",
                         ref=name,
-                        why=_words(failed).text,
+                        why=_words(failed),
                         hint="The content itself seems to be wrong. `backout history {object} -n {namespace}` names "
                         "others.",
                         object=str(ref),
@@ -85,7 +85,7 @@ async def await_reload(context: StepContext, step: StepOf[ReloadParams]) -> Step
                     "{ref} did not load the content within {seconds} s: {why}.",
                     ref=name,
                     seconds=round(step.timeout),
-                    why=words.text,
+                    why=words,
                     hint="`backout diagnose -n {namespace}` says how it stands.",
                     namespace=ref.namespace,
                 )

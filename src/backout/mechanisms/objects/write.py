@@ -28,7 +28,7 @@ from backout.mechanisms.common.params import ObjectParams
 from backout.mechanisms.objects.history import found_as, holds, live_object, resource_of
 from backout.mechanisms.objects.params import PutBackParams, RestoreParams
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
-from backout.model.message import msg
+from backout.model.message import msg, of_error
 from backout.model.target import ObjectRef
 from backout.snapshots import source
 from backout.snapshots.capture import captured_object
@@ -212,13 +212,13 @@ async def _make_again(cluster: Cluster, ref: ObjectRef, live: Object, error: Bac
         raise PreconditionFailed(
             "{ref} was deleted, and could be created neither as the snapshot has it nor as it was before: {why}",
             ref=str(ref),
-            why=error.message,
+            why=of_error(error),
             hint="`backout undo` tries again to put back what was there.",
         ) from error
     raise PreconditionFailed(
         "{ref} could not be created as the snapshot has it, and is as it was before: {why}",
         ref=str(ref),
-        why=error.message,
+        why=of_error(error),
         hint="Mend what refuses it (a quota, an admission webhook), then plan anew.",
     ) from error
 
