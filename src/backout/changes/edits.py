@@ -28,7 +28,7 @@ from backout.cluster.port import (
 from backout.errors import AccessDenied
 from backout.kube.projections import Projection
 from backout.model.change import LedgerEntry
-from backout.model.message import msg
+from backout.model.message import few, msg
 from backout.model.target import ObjectRef, Target
 
 WATCHED = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS, CONFIGMAPS, SECRETS, SERVICES, PVCS, INGRESSES)
@@ -71,7 +71,6 @@ def _entry(cluster: ClusterReader, resource: Resource, namespace: str, meta: Wri
     ref = ObjectRef(resource.api_version, resource.kind, meta.name, namespace, meta.uid)
     paths = list(_paths(writer.fields))
     born = meta.creation_timestamp == writer.time
-    shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
     if born:
         summary = msg("{manager} created {object}", manager=writer.manager, object=str(ref))
     else:
@@ -79,7 +78,7 @@ def _entry(cluster: ClusterReader, resource: Resource, namespace: str, meta: Wri
             "{manager} wrote {object}; its fields: {fields}",
             manager=writer.manager,
             object=str(ref),
-            fields=shown or "-",
+            fields=few(paths, _SHOWN) if paths else "-",
         )
     return LedgerEntry(
         at=writer.time,

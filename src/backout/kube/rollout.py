@@ -19,7 +19,7 @@ import msgspec
 from backout.kube.names import REVISION_LABELS
 from backout.kube.pod_health import PodHealth, PodProblem, PodState, health
 from backout.kube.projections import Pod, RollingUpdate, Workload
-from backout.model.message import Message, msg
+from backout.model.message import Message, few, msg
 from backout.model.redaction import redact_text
 
 SHOWN = 3
@@ -299,7 +299,7 @@ def rollout_with_pods(
     if unready:
         return _unready(base, unready)
     if judged.going:
-        names = _listed(base.going)
+        names = few(base.going, SHOWN)
         return _with(
             base, "terminating", msg("{count} pods are still terminating: {pods}", count=len(base.going), pods=names)
         )
@@ -339,7 +339,7 @@ class _Judged:
 
 
 def _old(base: Rollout, kind: str, workload: Workload, old: Sequence[_Pair]) -> Rollout:
-    why = msg("{count} pods are of another revision: {pods}", count=len(old), pods=_listed(base.old))
+    why = msg("{count} pods are of another revision: {pods}", count=len(old), pods=few(base.old, SHOWN))
     if ordered(kind, workload) and any(found.failing for _, found in old):
         # The controller stops at the first pod that is not ready, before the part that deletes outdated ones
         # (kubernetes issue 67250).
@@ -352,7 +352,7 @@ def _unready(base: Rollout, unready: Sequence[_Pair]) -> Rollout:
         "{ready} of {desired} pods are ready; not yet: {pods}",
         ready=base.ready,
         desired=base.desired,
-        pods=_listed(_names(unready)),
+        pods=few(_names(unready), SHOWN),
     )
     if all(found.state is PodState.LOST for _, found in unready):
         return msgspec.structs.replace(base, state=RolloutState.UNKNOWN, reason="lost", why=why)
@@ -384,7 +384,3 @@ def _with(base: Rollout, reason: Reason, why: Message) -> Rollout:
 
 def _names(pods: Sequence[_Pair]) -> tuple[str, ...]:
     return tuple(pod.metadata.name for pod, _ in pods)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

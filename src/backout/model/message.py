@@ -41,6 +41,15 @@ def joined(messages: Iterable[Message], between: str = "; ") -> Message:
     return msg(between.join(f"{{{name}}}" for name in parts), **parts)
 
 
+def few(names: Iterable[str], shown: int = 5) -> Message:
+    """The first ``shown`` names, and how many more there are."""
+    every = list(names)
+    first = ", ".join(every[:shown])
+    return (
+        msg("{names} and {more} more", names=first, more=len(every) - shown) if len(every) > shown else Message(first)
+    )
+
+
 def of_error(error: BackoutError) -> Message:
     """What an error says happened."""
     return Message(error.message, error.template, dict(error.arguments))

@@ -12,10 +12,8 @@ from backout.errors import AccessDenied, BackoutError, NotFoundError
 from backout.helm.records import Record, Records
 from backout.kube.definitions import CRDS, DefinitionGap, compare_definitions
 from backout.mechanisms.helm.analysis import Analysis
-from backout.model.message import Message, msg
+from backout.model.message import Message, few, msg
 from backout.model.part import Risk
-
-_SHOWN = 5
 
 
 class Definitions(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +59,7 @@ def notes(found: Definitions, analysis: Analysis) -> list[Message]:
             msg(
                 "Definitions that the chart of revision {n} brings are missing, and Helm does not make them on a rollback: {names}.",
                 n=number,
-                names=_few(missing),
+                names=few(missing),
             )
         )
     by_words: dict[tuple[str, str], list[DefinitionGap]] = {}
@@ -76,7 +74,7 @@ def notes(found: Definitions, analysis: Analysis) -> list[Message]:
                 live=f" ({live})" if live else "",
                 n=number,
                 wanted=f" ({wanted})" if wanted else "",
-                names=_few([gap.name for gap in gaps]),
+                names=few([gap.name for gap in gaps]),
                 fields=_fields(gaps),
             )
         )
@@ -86,7 +84,7 @@ def notes(found: Definitions, analysis: Analysis) -> list[Message]:
                 "Whether definitions of custom resources are those of the chart of revision {n} is not known, since they may not "
                 "be read: {names}.",
                 n=number,
-                names=_few(list(found.blind)),
+                names=few(list(found.blind)),
             )
         )
     charts = analysis.head_release.chart_label != analysis.target_release.chart_label
@@ -105,9 +103,9 @@ def _fields(gaps: list[DefinitionGap]) -> Message:
     lacks = [f"{gap.name.partition('.')[0]} {path}" for gap in gaps for path in gap.lacks]
     more = [f"{gap.name.partition('.')[0]} {path}" for gap in gaps for path in gap.more]
     if lacks:
-        return msg("Fields that the live ones lack are dropped: {fields}.", fields=_few(lacks))
+        return msg("Fields that the live ones lack are dropped: {fields}.", fields=few(lacks))
     if more:
-        return msg("The live ones know more fields: {fields}.", fields=_few(more))
+        return msg("The live ones know more fields: {fields}.", fields=few(more))
     return msg("Their fields are the same.")
 
 
@@ -141,7 +139,3 @@ def risks(found: Definitions, analysis: Analysis) -> list[Risk]:
                 )
             )
     return told
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -9,13 +9,12 @@ from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
 from backout.mechanisms.helm.strays import reset, strayed
 from backout.model.change import Action, Changes, ObjectChange
-from backout.model.message import Message, msg
+from backout.model.message import Message, few, msg
 
 HOLDS_DATA = frozenset({"PersistentVolumeClaim", "Namespace", "CustomResourceDefinition", "Secret", "Service"})
 ROLLBACK_HOOKS = ("pre-rollback", "post-rollback")
 UNFINISHED = PENDING | {"failed"}
 """What Helm calls a revision of which it applied nothing, some, or all objects."""
-_SHOWN = 5
 
 
 def changes(analysis: Analysis) -> Changes:
@@ -90,7 +89,7 @@ def _drift(item: Item, server_side: bool, head: Record) -> list[Message]:
                 msg(
                     "Changed by hand in {fields}, and Helm leaves that: it merges custom resources without looking at "
                     "the live object.",
-                    fields=_few(left),
+                    fields=few(left),
                 )
             ]
         return []
@@ -104,17 +103,13 @@ def _drift(item: Item, server_side: bool, head: Record) -> list[Message]:
                 "Differs from revision {n} in {fields}: that revision is {status} and was not applied to it, or "
                 "not wholly, or it was changed since.",
                 n=head.revision,
-                fields=_few(back),
+                fields=few(back),
                 status=head.status,
             )
         ]
     return [
-        msg("Differs from its own revision in {fields} (changed outside of Helm); this is reset.", fields=_few(back))
+        msg("Differs from its own revision in {fields} (changed outside of Helm); this is reset.", fields=few(back))
     ]
-
-
-def _few(paths: list[str]) -> str:
-    return ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
 
 
 def rollback_hooks(analysis: Analysis) -> list[tuple[str, str]]:

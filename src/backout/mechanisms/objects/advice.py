@@ -12,11 +12,10 @@ from backout.mechanisms.common.steps import writing as changing
 from backout.mechanisms.objects.helm import consequence
 from backout.mechanisms.objects.needs import Need
 from backout.mechanisms.objects.planning import Planned, writing
-from backout.model.message import Message, msg
+from backout.model.message import Message, few, msg
 from backout.model.part import Access, Risk, Step
 from backout.model.target import ObjectRef
 
-_SHOWN = 5
 _DELETING = frozenset({"objects.replace-pods", "workload.replace-stuck-pods", "workload.delete-outdated-pods"})
 
 
@@ -122,18 +121,14 @@ def _others(planned: Planned) -> Iterable[Message]:
     if pods:
         yield msg(
             "{pods} read {ref}, and nothing makes them anew: restart them yourself if they read it only once.",
-            pods=_few(pods),
+            pods=few(pods),
             ref=ref,
         )
     custom = sorted(
         {str(reader.workload) for reader in planned.others if reader.workload.kind not in ("Pod", "Ingress")}
     )
     if custom:
-        yield msg("{names} name {ref} as well; whatever runs them acts on it by itself.", names=_few(custom), ref=ref)
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        yield msg("{names} name {ref} as well; whatever runs them acts on it by itself.", names=few(custom), ref=ref)
 
 
 def _risk(code: str, message: Message) -> Risk:

@@ -16,10 +16,9 @@ from typing import Any
 import msgspec
 
 from backout.cluster.port import Object
-from backout.model.message import Message, msg
+from backout.model.message import Message, few, msg
 
 FLAG = "--receive.hashrings-file"
-_SHOWN = 5
 
 
 class Growth(msgspec.Struct, frozen=True, order=True):
@@ -120,7 +119,9 @@ def _held_against(hosts: list[str], around: Around) -> Ring:
         )
     )
     return Ring(
-        wrong=(msg("its endpoints name what does not exist: {hosts}", hosts=_few(wrong)),) if wrong else (),
+        wrong=(msg("its endpoints name what does not exist: {hosts}", hosts=few(dict.fromkeys(wrong))),)
+        if wrong
+        else (),
         growth=growth,
         notes=tuple(_notes(needed, by_name, unchecked)),
     )
@@ -160,14 +161,9 @@ def _notes(needed: dict[str, int], sets: dict[str, Object], unchecked: list[str]
                 wanted=wanted,
             )
     if unchecked:
-        yield msg("Endpoints outside of this namespace were not checked: {hosts}", hosts=_few(unchecked))
+        yield msg("Endpoints outside of this namespace were not checked: {hosts}", hosts=few(dict.fromkeys(unchecked)))
 
 
 def _replicas(entry: Object) -> int:
     replicas = entry["spec"].get("replicas")
     return 1 if replicas is None else int(replicas)
-
-
-def _few(hosts: list[str]) -> str:
-    some = list(dict.fromkeys(hosts))
-    return ", ".join(some[:_SHOWN]) + (f" and {len(some) - _SHOWN} more" if len(some) > _SHOWN else "")
