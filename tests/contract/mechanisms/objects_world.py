@@ -87,7 +87,7 @@ class World:
     async def undo(self, plan: Part, digest: str) -> list[StepOutcome]:
         """The compensations, as an undo orders them."""
         back = [step for step in reversed(plan.steps) if step.compensation is not None]
-        back.sort(key=lambda step: step.action == "objects.restart")
+        back.sort(key=lambda step: step.action == "workload.restart")
         found = []
         for step in back:
             assert step.compensation is not None

@@ -220,7 +220,7 @@ def test_readers_that_read_once_are_restarted_and_others_are_not(running: Harnes
         await world.start_anew("reads")
         before, others = await world.pods("reads"), await world.pods("other")
         plan = await world.plan(name)
-        assert [step.action for step in plan.steps] == ["objects.restore", "objects.restart", "workload.wait-ready"]
+        assert [step.action for step in plan.steps] == ["objects.restore", "workload.restart", "workload.wait-ready"]
         assert {change.ref.kind for change in plan.changes.objects} == {"ConfigMap", "Deployment"}
         assert "restart" in {risk.code for risk in plan.risks}
         digest = await world.keep(plan)
@@ -258,7 +258,7 @@ def test_readers_of_what_came_back_by_hand_are_restarted_alone(running: Harness,
         assert (current.goodness, current.settled) == ("good", False)
         assert "deployment/reads" in current.reasons[-1].text
         plan = await world.plan(name)
-        assert [step.action for step in plan.steps] == ["objects.restart", "workload.wait-ready"]
+        assert [step.action for step in plan.steps] == ["workload.restart", "workload.wait-ready"]
         assert [change.ref.kind for change in plan.changes.effective] == ["Deployment"]
         before = await world.pods("reads")
         await asyncio.sleep(1.1)

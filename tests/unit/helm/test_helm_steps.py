@@ -410,6 +410,58 @@ def test_a_young_pending_release_of_which_nothing_fails_needs_a_yes(
 ) -> None:
     found = analysis(item("Deployment", {"spec": {"a": 1}}, {"spec": {"a": 2}}), status="pending-upgrade")
     assert found.head.created is not None
-    told = risks(found, HELM3, found.head.created + timedelta(minutes=minutes), failing=failing)
+    pods = [("Deployment", NS, "web")] if failing else []
+    told = risks(found, HELM3, found.head.created + timedelta(minutes=minutes), failing=pods)
     needed = [risk.needs_approval for risk in told if risk.code == "maybe-running"]
     assert needed == ([] if asked is None else [asked])
+
+
+def reader(mount: str) -> dict[str, Any]:
+    """A workload's content that reads the ConfigMap by environment, by subPath, or from a file that follows it."""
+    how: dict[str, Any] = {
+        "env": {"envFrom": [{"configMapRef": {"name": "web"}}]},
+        "key": {"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "web", "key": "a"}}}]},
+        "other-key": {"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "web", "key": "b"}}}]},
+        "subPath": {"volumeMounts": [{"name": "v", "mountPath": "/a", "subPath": "a"}]},
+        "file": {"volumeMounts": [{"name": "v", "mountPath": "/etc/a"}]},
+        "nothing": {},
+    }[mount]
+    pod: dict[str, Any] = {"containers": [{"name": "c", **how}]}
+    if "volumeMounts" in how:
+        pod["volumes"] = [{"name": "v", "configMap": {"name": "web"}}]
+    return {"spec": {"replicas": 1, "template": {"spec": pod}}}
+
+
+@pytest.mark.parametrize(
+    ("mount", "failing", "restarted"),
+    [
+        ("env", False, True),
+        ("key", False, True),
+        ("other-key", False, False),
+        ("subPath", False, True),
+        ("file", False, False),
+        ("file", True, True),
+        ("nothing", True, False),
+        ("other-key", True, False),
+    ],
+)
+def test_who_holds_what_goes_back_is_restarted_and_nobody_else(mount: str, failing: bool, restarted: bool) -> None:
+    config = item("ConfigMap", {"data": {"a": "bad", "b": "x"}}, {"data": {"a": "good", "b": "x"}})
+    found = analysis(config, item("Deployment", reader(mount), reader(mount)))
+    pods = [("Deployment", NS, "web")] if failing else []
+    actions = [step.action for step in steps(found, TARGET, "secret", NOW, failing=pods)]
+    assert ("workload.restart" in actions) is restarted
+    assert any(risk.code == "restart" for risk in risks(found, HELM3, NOW, failing=pods)) is restarted
+    if restarted:
+        assert actions.index("helm.rollback") < actions.index("workload.restart") < actions.index("workload.wait-ready")
+
+
+def test_what_the_rollback_rolls_out_anyway_and_what_runs_no_pod_is_not_restarted() -> None:
+    config = item("ConfigMap", {"data": {"a": "bad"}}, {"data": {"a": "good"}})
+    other = copy.deepcopy(reader("env"))
+    other["spec"]["template"]["spec"]["containers"][0]["image"] = "web:2"
+    gone = copy.deepcopy(reader("env"))
+    gone["spec"]["replicas"] = 0
+    for workload in (item("Deployment", other, reader("env")), item("Deployment", gone, gone)):
+        planned_steps = steps(analysis(config, workload), TARGET, "secret", NOW)
+        assert "workload.restart" not in [step.action for step in planned_steps]

@@ -59,6 +59,12 @@ class PausedParams(ObjectParams, frozen=True, kw_only=True):
     paused: bool
 
 
+class RestartParams(ObjectParams, frozen=True, kw_only=True):
+    """``workload.restart``: the value of the annotation; None takes it away."""
+
+    value: str | None = None
+
+
 class ReadyParams(ObjectParams, frozen=True, kw_only=True):
     """``workload.wait-ready``. ``patience``: seconds for which pods of the revision in force may fail before it is clear
     that they won't get ready: what they depend on may be on its way back as well."""

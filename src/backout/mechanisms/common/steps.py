@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS
+from backout.kube.names import RESTARTED_AT
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.mechanisms.common.params import PartitionParams, PausedParams, ReadyParams, named
+from backout.mechanisms.common.params import PartitionParams, PausedParams, ReadyParams, RestartParams, named
 from backout.mechanisms.port import wire
-from backout.model.message import msg
+from backout.model.message import Message, msg
 from backout.model.part import Access, Compensation, Step
 from backout.model.target import ObjectRef, Target
 
@@ -98,6 +99,27 @@ def delete_outdated(ref: ObjectRef, target: Target, *, id: str = "delete-outdate
         title=msg("Replace pods of {ref} one by one (its updateStrategy is OnDelete)", ref=str(ref)),
         effect=msg("Every pod of {ref} runs the revision in force.", ref=str(ref)),
         timeout=2 * TIMEOUT,
+    )
+
+
+def restart(ref: ObjectRef, target: Target, obj: dict[str, Any], why: Message, value: str) -> Step:
+    """Has the pods of ``obj`` replaced; ``value`` marks the restart (a time). Taken back, it is as it was marked before."""
+    template = (obj.get("spec") or {}).get("template") or {}
+    former = ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED_AT)
+
+    def params(value: str | None) -> dict[str, Any]:
+        return wire(RestartParams(**params_of(ref), value=value))
+
+    return Step(
+        id=f"restart-{ref.kind.lower()}-{ref.name}",
+        action="workload.restart",
+        target=target,
+        title=msg("Restart {ref}: {why}", ref=str(ref), why=why),
+        params=params(value),
+        precondition={"uid": ref.uid} if ref.uid else {},
+        effect=msg("Its pods are replaced as its update strategy says."),
+        compensation=Compensation("workload.restart", params(former), writing(ref)),
+        timeout=60.0,
     )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -10,18 +11,31 @@ import msgspec
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.workloads import on_delete, ordered, partition_of
 from backout.mechanisms.common import steps as builders
+from backout.mechanisms.common.evidence import WorkloadId
 from backout.mechanisms.helm.analysis import Analysis, Item
+from backout.mechanisms.helm.consumers import stale_consumers
 from backout.model.part import Step
 from backout.model.target import ObjectRef, Target
 
 
-def aftercare(analysis: Analysis, target: Target) -> list[Step]:
-    """Hindrances that the chart does not ask for are taken away, stuck pods replaced, then everything is waited for."""
+def aftercare(analysis: Analysis, target: Target, value: str = "", failing: Collection[WorkloadId] = ()) -> list[Step]:
+    """Hindrances that the chart does not ask for are taken away, who holds what went back is restarted (marked by ``value``), stuck
+    pods are replaced, then everything is waited for."""
     found = [item for item in analysis.items if item.ref.kind in WORKLOAD_RESOURCES and item.target is not None]
     before: list[Step] = []
     pods: list[Step] = []
     ready: list[Step] = []
     again: list[Step] = []
+    restarts = [
+        builders.restart(
+            msgspec.structs.replace(item.ref, uid=""),
+            Target(item.ref.kind.lower(), item.ref.name, item.ref.namespace, target.cluster),
+            item.live or {},
+            why,
+            value,
+        )
+        for item, _, why in stale_consumers(analysis, failing)
+    ]
     for item in found:
         # without the uid: a set that is made anew gets another one
         ref = msgspec.structs.replace(item.ref, uid="")
@@ -34,7 +48,7 @@ def aftercare(analysis: Analysis, target: Target) -> list[Step]:
         elif ordered(after):
             pods.append(_named(builders.replace_stuck(ref, mine), ref))
         ready.append(_named(builders.wait_ready(ref, mine), ref))
-    return [*before, *pods, *ready, *again]
+    return [*before, *restarts, *pods, *ready, *again]
 
 
 def _after(item: Item) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import msgspec
 from backout.helm.compare import compare
 from backout.helm.payload import Release
 from backout.helm.records import Record
+from backout.mechanisms.common.evidence import WorkloadId
 from backout.mechanisms.common.owned import Keeper, owner_checks, owner_risks
 from backout.mechanisms.helm import checks as checking
 from backout.mechanisms.helm import definitions as defining
@@ -75,7 +76,7 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
             notes=(*shown.notes, *defining.notes(found, analysis)),
         )
         return Draft(
-            steps=tuple(stepping.steps(analysis, self.target, driver, now, self.helm)),
+            steps=tuple(stepping.steps(analysis, self.target, driver, now, self.helm, self._failing)),
             changes=shown,
             risks=(
                 *owner_risks(self.target, self.keeper),
@@ -87,8 +88,10 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def _failing(self) -> bool:
-        return any(pod.failing for live in self.history.evidence.workloads.values() for pod in live.pods)
+    def _failing(self) -> frozenset[WorkloadId]:
+        """The workloads of which pods fail now."""
+        lives = self.history.evidence.workloads
+        return frozenset(identity for identity, live in lives.items() if any(pod.failing for pod in live.pods))
 
     def present_checks(self) -> tuple[Check, ...]:
         """The newest revision, its workloads, endpoints and claims."""

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from backout.helm.text import duration
+from backout.mechanisms.common.evidence import WorkloadId
 from backout.mechanisms.helm.analysis import Analysis
+from backout.mechanisms.helm.consumers import stale_consumers
 from backout.mechanisms.helm.kept import record_risk
 from backout.mechanisms.helm.obstacles import obstacles
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
@@ -17,13 +20,14 @@ from backout.model.part import Risk
 from backout.tools.locate import Tool
 
 
-def risks(analysis: Analysis, helm: Tool | None, now: datetime, *, failing: bool = True) -> list[Risk]:
-    """The risks, the heaviest first. ``failing``: whether pods of the release fail now."""
+def risks(analysis: Analysis, helm: Tool | None, now: datetime, *, failing: Collection[WorkloadId] = ()) -> list[Risk]:
+    """The risks, the heaviest first. ``failing`` are workloads of the release whose pods fail now."""
     found = [
         *record_risk(analysis.target),
         *_deletions(analysis),
         *_obstacles(analysis),
-        *_pending(analysis, now, failing=failing),
+        *_pending(analysis, now, failing=bool(failing)),
+        *_restarts(analysis, failing),
         *_replicas(analysis),
     ]
     kept_back = ", ".join(str(ref) for ref in missing(analysis) if ref.kind in HOLDS_DATA)
@@ -142,6 +146,17 @@ def _pending(analysis: Analysis, now: datetime, *, failing: bool) -> list[Risk]:
                 age=duration(age) if age else "an unknown time",
             ),
         )
+    ]
+
+
+def _restarts(analysis: Analysis, failing: Collection[WorkloadId]) -> list[Risk]:
+    found = stale_consumers(analysis, failing)
+    if not found:
+        return []
+    readers = ", ".join(str(stale.item.ref) for stale in found)
+    objects = ", ".join(dict.fromkeys(str(ref) for stale in found for ref in stale.objects))
+    return [
+        Risk(code="restart", message=msg("{readers} must be restarted to read {ref}.", readers=readers, ref=objects))
     ]
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -12,6 +12,7 @@ from backout.errors import Conflict, Invalid, PreconditionFailed, RefusedError
 from backout.helm.manifest import digest
 from backout.helm.text import duration
 from backout.helm.unfinished import refusal
+from backout.mechanisms.common.evidence import WorkloadId
 from backout.mechanisms.common.params import named
 from backout.mechanisms.common.steps import params_of
 from backout.mechanisms.helm.aftercare import aftercare
@@ -35,8 +36,15 @@ YOUNG = timedelta(minutes=5)
 """Helm's default ``--timeout``: a pending release that is younger may still be somebody's."""
 
 
-def steps(analysis: Analysis, target: Target, driver: str, now: datetime, helm: Tool | None = None) -> list[Step]:
-    """The steps in order. ``helm`` is the one that would run, where there is one.
+def steps(
+    analysis: Analysis,
+    target: Target,
+    driver: str,
+    now: datetime,
+    helm: Tool | None = None,
+    failing: Collection[WorkloadId] = (),
+) -> list[Step]:
+    """The steps in order. ``helm`` is the one that would run, where there is one; ``failing`` are workloads whose pods fail now.
 
     Raises:
         RefusedError, Conflict, Invalid: it can't work, or would do harm.
@@ -53,7 +61,7 @@ def steps(analysis: Analysis, target: Target, driver: str, now: datetime, helm: 
         result.append(_repair(analysis, target, driver, now))
     result.extend(restore_step(analysis, target, driver))
     result.append(_rollback(analysis, target, driver, recreate, force_conflicts=takeover))
-    result.extend(aftercare(analysis, target))
+    result.extend(aftercare(analysis, target, now.strftime("%Y-%m-%dT%H:%M:%SZ"), failing))
     result.extend(waiting(subjects(analysis), target))
     return result
 

@@ -12,14 +12,7 @@ from backout.locales import N_
 from backout.mechanisms.common.params import itself
 from backout.mechanisms.common.params import nothing as looking
 from backout.mechanisms.objects import advice, history, measure, planning, pods, reload, undoing, write
-from backout.mechanisms.objects.params import (
-    PutBackParams,
-    ReloadParams,
-    ReplacePodsParams,
-    RestartParams,
-    RestoreParams,
-    ScaleParams,
-)
+from backout.mechanisms.objects.params import PutBackParams, ReloadParams, ReplacePodsParams, RestoreParams, ScaleParams
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.objects.reading import ObjectReading
 from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
@@ -73,8 +66,6 @@ class ObjectsMechanism:
             "objects.restore": StepKind(write.restore, RestoreParams, itself),
             "objects.put-back": StepKind(write.put_back, PutBackParams, itself, inverse=undoing.from_capture),
             "objects.scale": StepKind(pods.scale, ScaleParams, itself),
-            # What only reads an object is restarted when that is what it was.
-            "objects.restart": StepKind(pods.restart, RestartParams, itself, undone_last=True),
             "objects.replace-pods": StepKind(
                 pods.replace_pods,
                 ReplacePodsParams,

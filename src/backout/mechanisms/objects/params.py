@@ -46,12 +46,6 @@ class ScaleParams(ObjectParams, frozen=True, kw_only=True):
     until: Literal["gone", "running", ""] = ""
 
 
-class RestartParams(ObjectParams, frozen=True, kw_only=True):
-    """``objects.restart``: the value of the annotation; None takes it away."""
-
-    value: str | None = None
-
-
 class ReplacePodsParams(ObjectParams, frozen=True, kw_only=True):
     """``objects.replace-pods``: the pods that fail over the old content of ``object``, or ``every`` one."""
 

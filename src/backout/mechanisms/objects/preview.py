@@ -62,7 +62,7 @@ def _with_texts(fields: tuple[FieldChange, ...], texts: tuple[TextChange, ...]) 
 def _workloads(planned: Planned) -> list[ObjectChange]:
     found: dict[Any, list[Step]] = {}
     for step in planned.steps:
-        if step.action in ("objects.restart", "objects.scale"):
+        if step.action in ("workload.restart", "objects.scale"):
             found.setdefault((step.params["kind"], step.params["name"]), []).append(step)
     needs = {(need.ref.kind, need.ref.name): need for need in planned.needs}
     changes = []
@@ -70,7 +70,7 @@ def _workloads(planned: Planned) -> list[ObjectChange]:
         need = needs.get(key)
         fields, notes = [], []
         for step in some:
-            if step.action == "objects.restart" and need is not None:
+            if step.action == "workload.restart" and need is not None:
                 path = render(("spec", "template", "metadata", "annotations", RESTARTED_AT))
                 former = step.compensation.params.get("value") if step.compensation else None
                 fields.append(FieldChange(path, former, step.params["value"]))

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from backout.kube.names import RESTARTED_AT
 from backout.kube.workloads import desired, on_delete, ordered
 from backout.mechanisms.common import steps as workloads
 from backout.mechanisms.common.params import named
@@ -20,7 +19,6 @@ from backout.mechanisms.objects.params import (
     PutBackParams,
     ReloadParams,
     ReplacePodsParams,
-    RestartParams,
     RestoreParams,
     ScaleParams,
     Written,
@@ -167,25 +165,7 @@ def _scale(id: str, ref: ObjectRef, target: Target, to: int, back: int, until: U
 def restart(need: Need, target: Target, value: str) -> list[Step]:
     """Restarts a reader by its template, and waits until it is ready."""
     ref = need.ref
-    template = need.workload.obj["spec"]["template"]
-    former = ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED_AT)
-
-    def params(value: str | None) -> dict[str, Any]:
-        return wire(RestartParams(**params_of(ref), value=value))
-
-    found = [
-        Step(
-            id=f"restart-{_id(ref)}",
-            action="objects.restart",
-            target=target,
-            title=msg("Restart {ref}: {why}", ref=str(ref), why=need.why),
-            params=params(value),
-            precondition={"uid": ref.uid},
-            effect=msg("Its pods are replaced as its update strategy says."),
-            compensation=Compensation("objects.restart", params(former), _patching(ref)),
-            timeout=60.0,
-        )
-    ]
+    found = [workloads.restart(ref, target, need.workload.obj, need.why, value)]
     if on_delete(need.workload.obj):
         found.append(workloads.delete_outdated(ref, target, id=f"delete-outdated-{_id(ref)}"))
     elif ordered(need.workload.obj):

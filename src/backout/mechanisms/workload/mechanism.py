@@ -10,9 +10,16 @@ from backout.cluster.port import PODS, ClusterReader, Object
 from backout.errors import NoGoodRevision
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.locales import N_
-from backout.mechanisms.common import patching, pods
+from backout.mechanisms.common import patching, pods, restart
 from backout.mechanisms.common.owned import refuse_owned
-from backout.mechanisms.common.params import ObjectParams, PartitionParams, PausedParams, ReadyParams, itself
+from backout.mechanisms.common.params import (
+    ObjectParams,
+    PartitionParams,
+    PausedParams,
+    ReadyParams,
+    RestartParams,
+    itself,
+)
 from backout.mechanisms.common.params import nothing as looking
 from backout.mechanisms.common.steps import writing
 from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
@@ -69,6 +76,8 @@ class WorkloadMechanism:
             "workload.undo": StepKind(change.undo, TemplateParams, itself),
             "workload.set-spec": StepKind(change.set_spec, SpecParams, itself),
             "workload.set-partition": StepKind(patching.set_partition, PartitionParams, itself),
+            # What only reads an object is restarted when that is what it was.
+            "workload.restart": StepKind(restart.restart, RestartParams, itself, undone_last=True),
             "workload.set-paused": StepKind(patching.set_paused, PausedParams, itself),
             "workload.replace-stuck-pods": StepKind(
                 pods.replace_stuck, ObjectParams, itself, told=N_("Stuck pods replaced")
