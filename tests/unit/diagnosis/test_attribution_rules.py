@@ -12,7 +12,7 @@ import pytest
 from backout.diagnosis.attribution import rules
 from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.failures import Failure, Kind
-from backout.diagnosis.attribution.hypotheses import Hypothesis, Reason, Situation
+from backout.diagnosis.attribution.hypotheses import Hypothesis, Other, Reason, Situation
 from backout.diagnosis.evidence.collect import PodMark
 from backout.diagnosis.evidence.events import Events
 from backout.diagnosis.evidence.history import Generation, WorkloadHistory
@@ -94,6 +94,7 @@ def situation(
     marks: tuple[PodMark, ...] = (),
     events: tuple[Event, ...] = (),
     others: tuple[float, ...] = (),
+    words: frozenset[str] = frozenset(),
     completed: int | None = None,
     said: str = "",
 ) -> Situation:
@@ -133,7 +134,7 @@ def situation(
         events=Events(events),
         failures=[failure],
         since=at(since),
-        others=[at(seconds) for seconds in others],
+        others=[Other(at=at(seconds), words=words) for seconds in others],
         now=at(now),
     )
 
@@ -225,6 +226,37 @@ def test_a_rollout_that_was_over_before_clears_what_asks_for_room() -> None:
 def test_others_at_once(others: tuple[float, ...], expected: list[tuple[str, str]]) -> None:
     seen = situation(others=others)
     assert asked(rules.others_at_once, seen, hypothesis(seen, ENV)) == expected
+
+
+DOWN = "dial tcp 10.20.30.40:6379: connect: connection refused"
+NEW_FAILS = (pod("a", NEW, began=2, turned=2, last=(59, 60)),)
+OLD_FAILS = (*NEW_FAILS, pod("b", OLD, began=-600, turned=61, last=(62, 63)))
+OLD_READY = (mark("c", OLD, -600),)
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "failing", "marks", "expected"),
+    [
+        # The same words: also a program that looks for what is down only as it starts.
+        (DOWN, {"dependency"}, NEW_FAILS, OLD_READY, "clears"),
+        (DOWN, {"dependency", "dns"}, OLD_FAILS, (), "clears"),
+        # Others say what they miss, and this one does not.
+        ("exit 3", {"dependency"}, NEW_FAILS, OLD_READY, None),
+        ("exit 3", {"dependency"}, NEW_FAILS, (), "against"),
+        ("exit 3", {"dependency"}, OLD_FAILS, OLD_READY, "against"),
+        (DOWN, {"certificate"}, NEW_FAILS, OLD_READY, None),
+        # Nobody says anything.
+        ("", set(), NEW_FAILS, OLD_READY, "against"),
+        ("", set(), NEW_FAILS, (), "clears"),
+        ("", set(), OLD_FAILS, OLD_READY, "clears"),
+    ],
+)
+def test_others_at_once_that_fail_in_another_way(
+    said: str, words: set[str], failing: tuple[Pod, ...], marks: tuple[PodMark, ...], expected: str | None
+) -> None:
+    seen = situation(others=(58.0,), said=said, words=frozenset(words), failing=failing, marks=marks)
+    found = asked(rules.others_at_once, seen, hypothesis(seen, IMAGE))
+    assert found == ([("others-at-once", expected)] if expected else [])
 
 
 def test_pods_of_another_template_do_not_show_it() -> None:

@@ -176,3 +176,50 @@ def test_one_answer_is_reason_enough_to_go_on_asking() -> None:
     behind = Silent(ProxyAnswer(200, "text/plain", b"x"))
     ask(behind, GIVES_UP + 5)
     assert len(behind.asked) == GIVES_UP + 5
+
+
+MISSING = "couldn't find key a in ConfigMap shop/settings"
+KEYS = "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n"
+
+
+def asks_in_vain(scene: Scene, data: dict[str, str], *writers: Any, said: str = MISSING) -> None:
+    scene.config("settings", *(writers or (writer("helm", 7200, "data/a", "data/b"),)), data=data, meta=MARKS)
+    spec = reading("env", "settings")
+    scene.workload("web", spec, ready=0)
+    web = scene.objects["Deployment", "web"]
+    scene.put(
+        "Deployment", "web", *web["metadata"]["managedFields"], meta=MARKS, spec=web["spec"], status=web["status"]
+    )
+    why = {"reason": "CreateContainerConfigError", "message": said}
+    scene.pod("web-0", ("Deployment", "web"), spec, {"app": "web"}, well=False, waiting=why)
+
+
+def test_a_key_that_somebody_removed_past_helm_leaves_no_writer(scene: Scene) -> None:
+    release(scene, KEYS + "  a: '1'\n  b: '2'\n")
+    asks_in_vain(scene, {"b": "2"})
+    (problem,) = scene.problems().values()
+    assert str(problem.target) == "configmap/settings" and problem.mechanism == "objects"
+    assert problem.cause.text == "CreateContainerConfigError; a were changed, by whom is not recorded"
+    assert problem.suspect is None and problem.confidence == "likely"
+
+
+def test_a_key_that_a_release_took_away_itself_stays_with_the_release(scene: Scene) -> None:
+    release(scene, KEYS + "  a: '1'\n  b: '2'\n", KEYS + "  b: '2'\n")
+    asks_in_vain(scene, {"b": "2"}, writer("helm", 90, "data/b"))
+    assert set(scene.problems()) == {"helm/stack"}
+
+
+@pytest.mark.parametrize("status", ["failed", "pending-upgrade"])
+def test_what_an_unfinished_upgrade_wrote_is_no_edit(scene: Scene, status: str) -> None:
+    record(scene, 1, KEYS + "  a: '1'\n  b: '2'\n", status="deployed", seconds=7200)
+    record(scene, 2, KEYS + "  b: '2'\n", status=status, seconds=92)
+    asks_in_vain(scene, {"b": "2"}, writer("helm", 90, "data/b"))
+    assert "configmap/settings" not in scene.problems()
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_another_key_that_was_changed_is_a_decoy_where_the_one_asked_for_never_was(scene: Scene, by_hand: bool) -> None:
+    release(scene, KEYS + "  b: '2'\n  c: '3'\n")
+    writers = (writer("kubectl-edit", 90, "data/b"),) if by_hand else ()
+    asks_in_vain(scene, {"b": "9"} if by_hand else {"b": "2"}, *writers)
+    assert "configmap/settings" not in scene.problems()

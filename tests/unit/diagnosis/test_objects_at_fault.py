@@ -335,3 +335,81 @@ def test_an_image_that_cannot_be_pulled_is_explained_by_a_pull_secret_alone(scen
     why = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "r.example/app:1"'}
     scene.pod("web-0", ("Deployment", "web"), spec, {"app": "web"}, well=False, waiting=why)
     assert set(scene.problems()) == {"secret/settings" if named else "deployment/web"}
+
+
+NO_ANSWER = "dial tcp 10.0.0.9:5432: connect: connection refused"
+
+
+@pytest.mark.parametrize(
+    ("line", "confidence"),
+    [
+        ("", "likely"),  # the only difference
+        ("exit status 3", "likely"),
+        (NO_ANSWER, "possible"),  # of something else
+        ("x509: certificate has expired or is not yet valid", "possible"),
+        ("dial tcp: lookup database-two: no such host", "certain"),  # what was written there
+        ("loading configuration for database-two", "likely"),  # an ordinary line
+        ('level=info msg="no errors in /etc/app/a"', "likely"),
+    ],
+)
+def test_what_the_last_words_say_of_an_edited_object(scene: Scene, line: str, confidence: str) -> None:
+    scene.config("settings", data={"a": "database-one"})
+    scene.snapshot()
+    scene.config("settings", EDIT, data={"a": "database-two"})
+    scene.workload("web", reading("env", "settings"), ready=0, logs=line)
+    (problem,) = scene.problems().values()
+    assert (str(problem.target), problem.confidence) == ("configmap/settings", confidence)
+
+
+def test_of_two_objects_that_were_edited_none_is_the_only_difference(scene: Scene) -> None:
+    names = ("settings", "decoy")
+    for name in names:
+        scene.config(name)
+    scene.snapshot()
+    for name in names:
+        scene.config(name, EDIT, data={"a": "2"})
+    spec = reading("env", "settings")
+    spec["containers"][0]["env"] += [{"name": "B", "valueFrom": {"configMapKeyRef": {"name": "decoy", "key": "a"}}}]
+    scene.workload("web", spec, ready=0)
+    (problem,) = scene.problems().values()
+    assert problem.confidence == "possible"
+    assert any("was changed as well" in message.text for message in problem.against)
+
+
+def test_a_decoy_beside_what_the_failing_pods_name(scene: Scene) -> None:
+    scene.config("settings")
+    scene.config("decoy")
+    scene.snapshot()
+    scene.config("settings", EDIT, data={"a": "2"})
+    scene.config("decoy", writer("kubectl-edit", 70, "data/a"), data={"a": "2"})
+    spec = reading("volume", "settings")
+    spec["containers"][0]["env"] = [{"name": "B", "valueFrom": {"configMapKeyRef": {"name": "decoy", "key": "a"}}}]
+    scene.workload("web", spec, ready=0, logs=FILE_ERROR)
+    problem = scene.problems()["configmap/settings"]
+    assert problem.confidence == "certain"
+    assert "configmap/decoy" not in scene.problems()
+
+
+@pytest.mark.parametrize(("logs", "confidence"), [("", "possible"), (FILE_ERROR, "likely")])
+def test_a_change_that_is_much_older_than_the_failure_is_never_certain(
+    scene: Scene, logs: str, confidence: str
+) -> None:
+    scene.config("settings")
+    scene.snapshot()
+    scene.config("settings", writer("kubectl-edit", 1500, "data/a"), data={"a": "2"})
+    scene.workload("web", reading("volume", "settings"), ready=0, logs=logs)
+    (problem,) = scene.problems().values()
+    assert (str(problem.target), problem.confidence) == ("configmap/settings", confidence)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "loading configuration from /etc/app/a",
+        "2026-11-01T12:00:00Z INFO reading /etc/app/a, 0 errors",
+        '{"level": "info", "msg": "parsed /etc/app/a"}',
+    ],
+)
+def test_ordinary_lines_on_a_file_name_no_object(scene: Scene, line: str) -> None:
+    edited(scene, how="volume", logs=line)
+    assert scene.problems()["configmap/settings"].confidence == "likely"

@@ -432,7 +432,7 @@ async def outside(situation: Situation, namespace: Namespace) -> Circumstance | 
     since = situation.since
     if since is None or not kinds_of(situation) & RUNNING:
         return None
-    together = [at for at in situation.others if abs(at - since) <= TOGETHER]
+    together = [other for other in situation.others if abs(other.at - since) <= TOGETHER]
     if len(together) < 2:
         return None
     return Circumstance(

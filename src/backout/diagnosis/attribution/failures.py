@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from backout.diagnosis.attribution.read_objects import texts
+from backout.diagnosis.attribution.words import failure_words, texts
 from backout.model.evidence import Symptom
 
 
@@ -131,14 +131,8 @@ def failure_of(symptom: Symptom) -> Failure:
     container = next(
         (str(e.data["container"]) for e in symptom.evidence if e.source == "pod" and e.data.get("container")), ""
     )
-    said = " ".join(
-        word
-        for e in symptom.evidence
-        # That a probe is refused is the kubelet's word on the program, and not the program's on something else.
-        if e.source in ("event", "log", "condition") and e.data.get("reason") != "Unhealthy"
-        for word in (e.message.text, *e.data.get("lines", ()))
-    )
-    return Failure(symptom=symptom, kinds=_kinds(symptom.code, text), container=container, text=text, said=said)
+    kinds, said = _kinds(symptom.code, text), failure_words(symptom)
+    return Failure(symptom=symptom, kinds=kinds, container=container, text=text, said=said)
 
 
 def _kinds(code: str, text: str) -> frozenset[Kind]:

@@ -31,6 +31,8 @@ class Finding:
     direct: bool = False
     moved: bool = False
     """The symptom is one that the workload was found with before anybody asked for objects."""
+    against: tuple[Message, ...] = ()
+    """What speaks for another cause."""
     gone: bool = False
     """It is one only as long as the object does not exist."""
 
@@ -45,6 +47,8 @@ class Fault:
     live: Object | None = None
     missing: bool = False
     written: Written | None = None
+    unrecorded: bool = False
+    """It was changed past its release, and whoever did it left no entry: a key that was removed belongs to nobody."""
     baseline: Baseline = field(default_factory=Baseline)
     readers: tuple[ConsumedBy, ...] = ()
     moved: list[tuple[WorkloadKey, Symptom]] = field(default_factory=list)
@@ -78,6 +82,7 @@ async def way_of(cluster: ClusterReader, fault: Fault) -> Way:
         # It would write over whatever is put back; by whom the object was changed is worth saying all the same.
         by_hand = fault.written is not None and fault.written.by == "other"
         return Way(itself if by_hand else owner.target or itself, "", owner)
-    if owner.kind == "helm" and owner.target is not None and (fault.written is None or fault.written.by == "helm"):
+    by_helm = not fault.unrecorded and (fault.written is None or fault.written.by == "helm")
+    if owner.kind == "helm" and owner.target is not None and by_helm:
         return Way(owner.target, "helm", owner)
     return Way(itself, "objects", owner)

@@ -11,6 +11,7 @@ import msgspec
 
 from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.failures import RUNNING, Failure
+from backout.diagnosis.attribution.signals import signals
 from backout.diagnosis.evidence.events import Events
 from backout.diagnosis.evidence.history import WorkloadHistory
 from backout.model.change import FieldChange
@@ -75,6 +76,13 @@ class Hypothesis(msgspec.Struct, kw_only=True):
         return "likely"
 
 
+class Other(msgspec.Struct, frozen=True, kw_only=True):
+    """Another workload, which nobody changed: when it began to fail, and what its last words point to (names of signals)."""
+
+    at: datetime
+    words: frozenset[str] = frozenset()
+
+
 class Situation(msgspec.Struct, kw_only=True):
     """What the rules look at beside the hypothesis."""
 
@@ -82,11 +90,16 @@ class Situation(msgspec.Struct, kw_only=True):
     events: Events
     failures: list[Failure]
     since: datetime | None
-    others: list[datetime] = []
-    """When workloads that nobody changed began to fail in the same way."""
+    others: list[Other] = []
+    """Workloads that nobody changed, and whose programs fail as well."""
     now: datetime
 
     @property
     def running(self) -> bool:
         """True where the program itself fails, and what it needs of elsewhere may be the cause."""
         return any(failure.kinds & RUNNING for failure in self.failures)
+
+    @property
+    def words(self) -> frozenset[str]:
+        """What the last words of the program point to."""
+        return frozenset(signal.name for failure in self.failures for signal in signals(failure.said))

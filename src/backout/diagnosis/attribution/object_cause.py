@@ -17,7 +17,7 @@ from backout.mechanisms import registry
 from backout.model.change import FieldChange, LedgerEntry
 from backout.model.diagnosis import Confidence
 from backout.model.evidence import Evidence, Symptom
-from backout.model.message import Message, msg
+from backout.model.message import Message, distinct, msg
 from backout.model.target import ObjectRef, Target
 
 CODE = "ImmutableReplaced"
@@ -114,6 +114,9 @@ def cause(fault: Fault, symptoms: Sequence[Symptom], fields: Sequence[FieldChang
     if fault.missing:
         return msg("{codes}: {object} does not exist any more", codes=codes, object=str(fault.ref))
     if fault.written is None:
+        keys = keys_of(fields, fault)
+        if keys:
+            return msg("{codes}; {keys} were changed, by whom is not recorded", codes=codes, keys=", ".join(keys[:3]))
         return msg("{codes}; who changed {object} is not recorded", codes=codes, object=str(fault.ref))
     who = fault.written.manager
     if any(symptom.code == CODE for symptom in symptoms):
@@ -149,8 +152,16 @@ def confidence(fault: Fault, since: datetime | None) -> tuple[Confidence, tuple[
         return ("likely" if direct else "possible"), tuple(why)
     why.append(msg("It holds something else than in {source}.", source=expected.source))
     if not direct:
-        return ("possible" if late else "likely"), tuple(why)
-    return ("certain" if expected.good else "likely"), tuple(why)
+        return ("possible" if late or against_of(fault) else "likely"), tuple(why)
+    return ("certain" if expected.good and not late else "likely"), tuple(why)
+
+
+def against_of(fault: Fault) -> tuple[Message, ...]:
+    """What speaks for another cause of all that it is blamed for."""
+    blamed = [finding for finding in fault.findings if finding.moved]
+    if not blamed or not all(finding.against for finding in blamed):
+        return ()
+    return distinct(message for finding in blamed for message in finding.against)
 
 
 def notes(fault: Fault) -> list[Message]:

@@ -21,11 +21,14 @@ from backout.diagnosis.attribution.read_objects import (
     FOLLOWS,
     Suspicion,
     Weighed,
+    also_changed,
     ran_with_it,
     strongest,
     suspicions,
+    taken_away,
     weigh,
 )
+from backout.diagnosis.attribution.words import changed_words, missing_key
 from backout.diagnosis.detectors import missing
 from backout.diagnosis.detectors.configuration import configuration
 from backout.diagnosis.detectors.ingresses import Doubt, doubts, judged, lead_to
@@ -167,9 +170,7 @@ class _Look:
             if one.missing:
                 weighed = self._gone(one, baseline)
             else:
-                content = contents.get(one.ref)
-                changed = baseline.changed(one.ref, content) if content is not None else None
-                weighed = weigh(one, changed, templates.get(one.workload))
+                weighed = self._changed(one, baseline, contents.get(one.ref), templates.get(one.workload))
             if weighed is not None:
                 by_symptom[id(one.symptom)].append((one, weighed))
         found = []
@@ -177,8 +178,34 @@ class _Look:
             best = strongest(group)
             if best is not None:
                 one, weighed = best
-                found.append(Finding(one.ref, one.symptom, one.workload, weighed.reason, weighed.direct, moved=True))
+                rivals = tuple(sorted({other.ref for other, _ in group} - {one.ref})) if not weighed.direct else ()
+                found.append(
+                    Finding(
+                        one.ref,
+                        one.symptom,
+                        one.workload,
+                        weighed.reason,
+                        weighed.direct,
+                        moved=True,
+                        against=(*weighed.against, *map(also_changed, rivals)),
+                    )
+                )
         return found
+
+    def _changed(
+        self, one: Suspicion, baseline: Baseline, content: Object | None, template: datetime | None
+    ) -> Weighed | None:
+        """What speaks for an object that is there: whoever wrote it, or nobody whose name is recorded."""
+        if content is None:
+            return None if one.unrecorded else weigh(one, None, template)
+        if (key := missing_key(one.symptom, one.ref)) and baseline.key_differs(one.ref, content, key) is False:
+            # That key never was there: who made it be read is to be asked.
+            return None
+        if one.unrecorded:
+            return taken_away(one) if baseline.past_owner(one.ref, content) else None
+        return weigh(
+            one, baseline.changed(one.ref, content), template, changed_words(baseline.expected(one.ref), content)
+        )
 
     def _gone(self, one: Suspicion, baseline: Baseline) -> Weighed | None:
         """An object that was there once: one that never was is the business of whoever named it."""
@@ -276,11 +303,19 @@ class _Look:
             meta = ingress.metadata if ingress is not None else None
         else:
             meta = known.get((ref.kind, ref.name))
+        written, content = meta.written(ref.kind) if meta is not None else None, contents.get(ref)
+        unrecorded = (
+            ref.kind in ("ConfigMap", "Secret")
+            and (written is None or written.by == "helm")
+            and content is not None
+            and baseline.past_owner(ref, content)
+        )
         return Fault(
             ref=ref,
             meta=meta,
-            live=contents.get(ref),
+            live=content,
             missing=meta is None,
             baseline=baseline,
-            written=meta.written(ref.kind) if meta is not None else None,
+            written=None if unrecorded else written,
+            unrecorded=unrecorded,
         )

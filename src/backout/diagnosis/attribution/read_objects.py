@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from backout.changes.writers import Written
+from backout.diagnosis.attribution.signals import signals
+from backout.diagnosis.attribution.words import failure_words, names, speaks_of
 from backout.diagnosis.detectors.symptoms import MOUNT_EVENTS
 from backout.diagnosis.evidence.collect import WorkloadKey
 from backout.diagnosis.evidence.metadata import Known, ManagedMeta, reference
@@ -48,6 +50,11 @@ class Suspicion:
     """The failing pods name the object, or a file of it."""
 
     @property
+    def unrecorded(self) -> bool:
+        """True when the last that is known to have written it was its release, or nobody is."""
+        return self.meta is not None and (self.written is None or self.written.by == "helm")
+
+    @property
     def missing(self) -> bool:
         """True when the object does not exist."""
         return self.meta is None
@@ -56,7 +63,8 @@ class Suspicion:
 def suspicions(
     key: WorkloadKey, workload: PackedWorkload, symptoms: Iterable[Symptom], known: Known
 ) -> Iterator[Suspicion]:
-    """Every object that may be to blame: it is missing, or its last writer was neither Helm nor Argo CD."""
+    """Every object that may be to blame: it is missing, its last writer was neither Helm nor Argo CD, or what fails
+    names it and a release has it: who removes a key leaves no entry."""
     read = references(workload.spec.template.spec.plain())
     for symptom in symptoms:
         if symptom.code not in EXPLAINABLE:
@@ -69,7 +77,8 @@ def suspicions(
             if meta is None and (symptom.code not in START_CODES or one.optional or not named):
                 continue
             written = meta.written(one.kind) if meta else None
-            if meta is not None and (written is None or written.by != "other"):
+            recorded = written is not None and written.by != "helm"
+            if meta is not None and (written is None or written.by != "other") and (recorded or not named):
                 continue
             yield Suspicion(key, symptom, one, reference(one.kind, one.name, key[0]), meta, written, named)
 
@@ -84,38 +93,45 @@ def _touches(symptom: Symptom, one: Reference) -> bool:
     return not containers or not one.container or one.container in containers
 
 
-def names(symptom: Symptom, one: Reference) -> bool:
-    """True when the pods' messages, events or last log lines name the object, or a file of it.
-
-    As the kubelet words it: ``configmap "web" not found``, ``couldn't find key x in Secret shop/web``.
-    """
-    marks = [f'{one.kind.lower()} "{one.name}"', f"{symptom.ref.namespace}/{one.name} "]
-    if one.how in ("volume", "subPath", "projected") and len(one.path.strip("/")) > 2:
-        marks += [f"{one.path.rstrip('/')}/"] if not one.files else list(one.files)
-    return any(mark in text or mark in text.lower() for text in texts(symptom) for mark in marks)
-
-
-def texts(symptom: Symptom) -> Iterator[str]:
-    """Everything in words that a symptom brings along."""
-    yield f"{symptom.message.text} "
-    for evidence in symptom.evidence:
-        yield f"{evidence.message.text} "
-        yield from (f"{line} " for line in evidence.data.get("lines", ()))
-
-
 @dataclass(frozen=True, slots=True)
 class Weighed:
     """Why an object is believed to be the cause; ``direct`` when that was seen and not inferred."""
 
     reason: Message
     direct: bool
+    against: tuple[Message, ...] = ()
 
 
-def weigh(suspicion: Suspicion, changed: bool | None, template_changed: datetime | None) -> Weighed | None:
+def also_changed(ref: ObjectRef) -> Message:
+    """Another object that what fails reads was changed as well, so it is not the only difference."""
+    return msg("{object} was changed as well, and what fails reads it, too.", object=str(ref))
+
+
+def taken_away(suspicion: Suspicion) -> Weighed:
+    """What the failing pods name differs from what its release gave it, and nobody is recorded as having written it."""
+    return Weighed(
+        msg("The failing pods themselves name what they read of {object}.", object=str(suspicion.ref)), direct=True
+    )
+
+
+def _elsewhere(suspicion: Suspicion) -> tuple[Message, ...]:
+    """Last words that point to something that the object's change does not speak of."""
+    said = failure_words(suspicion.symptom)
+    return tuple(
+        signal.message
+        for signal in signals(said)
+        if not (suspicion.ref.kind == "Secret" and signal.name in ("credentials", "certificate"))
+    )
+
+
+def weigh(
+    suspicion: Suspicion, changed: bool | None, template_changed: datetime | None, words: tuple[str, ...] | None = None
+) -> Weighed | None:
     """Whether the object explains the symptom; None when it does not, or nothing speaks for it.
 
     ``changed``: it holds something else than it should (None: nothing says what it should); then it may have been
-    written again after it began. ``template_changed``: when the workload's template was changed last.
+    written again after it began. ``template_changed``: when the workload's template was changed last. ``words``: what
+    of its content changed, as far as that is known.
     """
     written, since = suspicion.written, suspicion.symptom.since
     if written is None or changed is False:
@@ -129,6 +145,8 @@ def weigh(suspicion: Suspicion, changed: bool | None, template_changed: datetime
     who, name = written.manager, str(suspicion.ref)
     if suspicion.named:
         return Weighed(msg("The failing pods themselves name what they read of {object}.", object=name), direct=True)
+    if changed and words and not later and speaks_of(suspicion.symptom, words):
+        return Weighed(msg("What fails speaks of what was changed of {object}.", object=name), direct=True)
     # What is kept of several writes is the time of the last, such as an attempt to mend it: the template is to blame
     # then if it was changed not long before it began.
     suspect = since - SOON if later and since is not None else written.at + SKEW
@@ -142,6 +160,7 @@ def weigh(suspicion: Suspicion, changed: bool | None, template_changed: datetime
                 manager=who,
             ),
             direct=False,
+            against=_elsewhere(suspicion),
         )
     if since is not None and since - written.at <= SOON:
         seconds = max(0, int((since - written.at).total_seconds()))
@@ -153,6 +172,7 @@ def weigh(suspicion: Suspicion, changed: bool | None, template_changed: datetime
                 manager=who,
             ),
             direct=False,
+            against=_elsewhere(suspicion),
         )
     return None
 

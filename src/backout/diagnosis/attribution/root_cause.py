@@ -119,6 +119,7 @@ async def _of_object(cluster: ClusterReader, case: Case, fault: Fault) -> Proble
         bad_revision=number,
         confidence=sure,
         why=why,
+        against=object_cause.against_of(fault),
         notes=tuple(notes),
         readers=fault.readers,
         snapshot=fault.baseline.good.short

@@ -134,18 +134,48 @@ def _container(situation: Situation) -> str:
 
 
 def others_at_once(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
-    """Others that nobody changed began to fail at the same time: then the cause is outside of all of them."""
-    if situation.since is None or hypothesis.direct:
+    """Others that nobody changed began to fail at the same time, in the same way: then the cause is outside of all of them.
+
+    What only the pods of the new template show, while those of an earlier one are well, is not outside, unless the last
+    words are the same: a program may look for what is down only as it starts.
+    """
+    since = situation.since
+    if since is None or hypothesis.direct:
         return
-    together = [at for at in situation.others if abs(at - situation.since) <= TOGETHER and at - situation.since < SKEW]
-    if together:
+    together = [o for o in situation.others if abs(o.at - since) <= TOGETHER and o.at - since < SKEW]
+    if not together:
+        return
+    words = situation.words
+    alike = [other for other in together if words & other.words or not (words or other.words)]
+    apart = _new_alone(hypothesis, situation)
+    if alike and (words or not apart):
         yield Reason(
             rule="others-at-once",
             weight="clears",
             message=msg(
+                "{count} other workloads that nobody changed began to fail at the same time.", count=len(alike)
+            ),
+        )
+    elif alike or not apart:
+        yield Reason(
+            rule="others-at-once",
+            weight="against",
+            message=msg(
                 "{count} other workloads that nobody changed began to fail at the same time.", count=len(together)
             ),
         )
+
+
+def _new_alone(hypothesis: Hypothesis, situation: Situation) -> bool:
+    """True when all pods that fail were made from the template that the change brought, and others of an earlier one are
+    well."""
+    name, history = hypothesis.change.generation, situation.history
+    if not name or not history.failing or any(history.generation_of(pod) != name for pod in history.failing):
+        return False
+    return any(
+        mark.ready_since is not None and _older(history, generation_of_mark(history.key, mark), name)
+        for mark in history.marks
+    )
 
 
 def good_before(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:

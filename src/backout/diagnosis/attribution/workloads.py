@@ -13,7 +13,7 @@ from backout.diagnosis.attribution.capability import able
 from backout.diagnosis.attribution.changes import Change, changes_of
 from backout.diagnosis.attribution.circumstances import Circumstance, circumstance
 from backout.diagnosis.attribution.failures import Failure, Kind, failure_of
-from backout.diagnosis.attribution.hypotheses import Hypothesis, Situation
+from backout.diagnosis.attribution.hypotheses import Hypothesis, Other, Situation
 from backout.diagnosis.attribution.rules import weigh
 from backout.diagnosis.evidence.collect import WorkloadKey
 from backout.diagnosis.evidence.events import Events
@@ -60,7 +60,11 @@ async def attribute(
     for key, situation in situations.items():
         if not situation.running:
             continue
-        situation.others = [at for other, at in unchanged.items() if other != key and at is not None]
+        situation.others = [
+            Other(at=at, words=situations[other].words)
+            for other, at in unchanged.items()
+            if other != key and at is not None
+        ]
         weighed[key] = hypotheses_of(changes[key], situation)
     return [
         await _concluded(histories[key], symptoms[key], situations[key], weighed[key], namespace) for key in histories

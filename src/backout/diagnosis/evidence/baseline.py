@@ -71,6 +71,8 @@ class Baseline:
         self.installed: dict[Key, Installed] = {}
         self.removed: dict[Key, Target] = {}
         """Objects that an earlier revision of a release held, and the one in force does not."""
+        self.attempted: dict[Key, list[Object]] = {}
+        """What revisions hold that came after the one in force: a change that is under way, or that failed half-way."""
         self.entries: dict[Key, Entry] = {}
         """Everything that the last good snapshot holds, where all of it was asked for."""
         self._contents: dict[Key, Object] = {}
@@ -100,6 +102,20 @@ class Baseline:
         """True when a ConfigMap or Secret holds other content than it should; None when nothing says what it should."""
         expected = self.expected(ref)
         return None if expected is None else contents(expected.content) != contents(live)
+
+    def past_owner(self, ref: ObjectRef, live: Object) -> bool:
+        """True when a ConfigMap or Secret of a Helm release holds what no revision gave it that may be what is live."""
+        there = self.installed.get((ref.kind, ref.name))
+        given = self.attempted.get((ref.kind, ref.name), [])
+        return there is not None and all(contents(one) != contents(live) for one in (there.content, *given))
+
+    def key_differs(self, ref: ObjectRef, live: Object, key: str) -> bool | None:
+        """True when one key of it holds something else than it should, or is not there; None when nothing says what."""
+        expected = self.expected(ref)
+        if expected is None:
+            return None
+        good, now = contents(expected.content), contents(live)
+        return any(good[part].get(key) != now[part].get(key) for part in ("data", "binaryData"))
 
     async def read_snapshots(self, repository: Repository, keys: set[Key]) -> None:
         """What the good snapshot holds of these, and when those that it lacks were there last."""
@@ -145,6 +161,11 @@ class Baseline:
         try:
             history = await records.history(name)
             at = next((i for i in reversed(range(len(history))) if history[i].status == "deployed"), len(history) - 1)
+            for record in history[at + 1 :]:
+                release = await records.load(record)
+                for entry in entries(release.manifest, kinds):
+                    if (entry.kind, entry.name) in keys and entry.namespace(records.namespace) == records.namespace:
+                        self.attempted.setdefault((entry.kind, entry.name), []).append(entry.object)
             missing = set(keys)
             for record in reversed(history[: at + 1]):
                 release = await records.load(record)
