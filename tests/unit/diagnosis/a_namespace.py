@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Collection
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,9 @@ from backout.cluster.port import (
     ENDPOINTSLICES,
     EVENTS,
     INGRESSES,
+    NODES,
     PODS,
+    PVCS,
     REPLICASETS,
     SECRETS,
     SERVICES,
@@ -32,6 +35,17 @@ from backout.cluster.port import (
     Resource,
 )
 from backout.diagnosis.diagnose import diagnose
+from backout.diagnosis.evidence.namespace import (
+    AUTOSCALERS,
+    CRONJOBS,
+    JOBS,
+    LIMITRANGES,
+    NETWORKPOLICIES,
+    QUOTAS,
+    ROLEBINDINGS,
+    ROLES,
+    SERVICEACCOUNTS,
+)
 from backout.kube.sanitise import sanitise
 from backout.model.diagnosis import Diagnosis, Problem
 from backout.model.settings import SnapshotSettings
@@ -58,6 +72,17 @@ KINDS: dict[str, Resource] = {
     "Event": EVENTS,
     "ReplicaSet": REPLICASETS,
     "ControllerRevision": CONTROLLERREVISIONS,
+    "Role": ROLES,
+    "RoleBinding": ROLEBINDINGS,
+    "HorizontalPodAutoscaler": AUTOSCALERS,
+    "CronJob": CRONJOBS,
+    "Job": JOBS,
+    "Node": NODES,
+    "ResourceQuota": QUOTAS,
+    "LimitRange": LIMITRANGES,
+    "NetworkPolicy": NETWORKPOLICIES,
+    "ServiceAccount": SERVICEACCOUNTS,
+    "PersistentVolumeClaim": PVCS,
 }
 _CONTENT = {"ConfigMap": "data", "Secret": "data"}
 
@@ -381,8 +406,14 @@ class Scene:
 
     # -- the past
 
-    def snapshot(self, *, healthy: bool | None = True, **fields: Any) -> Snapshot:
-        """Of everything that is there now."""
+    def snapshot(
+        self,
+        *,
+        healthy: bool | None = True,
+        kinds: Collection[str] = ("ConfigMap", "Secret", "Service", "Ingress"),
+        **fields: Any,
+    ) -> Snapshot:
+        """Of everything of these kinds that is there now."""
 
         async def take() -> Snapshot:
             identity(self.folder, create=True)
@@ -390,7 +421,7 @@ class Scene:
             try:
                 async with found.repository.writer() as out:
                     for (kind, name), obj in self.objects.items():
-                        if kind in ("ConfigMap", "Secret", "Service", "Ingress"):
+                        if kind in kinds:
                             content = encode(sanitise(obj))
                             ref = ObjectRef(KINDS[kind].api_version, kind, name, NS)
                             await out.add(Entry(ref=ref, address=await out.put(content), size=len(content)))

@@ -49,7 +49,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     ``target`` and ``mechanism`` take it back. ``generation`` is the template that it brought, where it changed one.
     ``before`` says by what one knows the state before; empty where nothing does. ``made`` is True when it created the
-    workload: there is nothing before. ``by_hand``: past the owner, or on what nobody owns.
+    workload: there is nothing before. ``by_hand``: past the owner, or on what nobody owns. ``lost``: rights that it took
+    away, as verb, resource and API group.
     """
 
     at: datetime | None
@@ -65,6 +66,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     before: Message | None = None
     made: bool = False
     by_hand: bool = False
+    lost: tuple[tuple[str, str, str], ...] = ()
     summary: Message
 
     def entry(self, fields: Iterable[FieldChange] | None = None) -> LedgerEntry | None:

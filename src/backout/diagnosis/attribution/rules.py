@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from backout.diagnosis.attribution.failures import CREATING, PULLING, SCHEDULING, Kind
 from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Hypothesis, Reason, Situation
+from backout.diagnosis.attribution.rights import Right, denied
 from backout.diagnosis.attribution.signals import signals
 from backout.diagnosis.evidence.history import LASTING, WHILE, WorkloadHistory, generation_of_mark, run_of
 from backout.kube.projections import Pod
@@ -255,6 +256,31 @@ def told_by_failure(hypothesis: Hypothesis, situation: Situation) -> Iterator[Re
                 return
 
 
+def rights(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """Whether what a program says that it is not allowed is what the change took away."""
+    lost = [Right(*one) for one in hypothesis.change.lost]
+    if not lost:
+        return
+    asked = denied(" ".join(failure.said for failure in situation.failures))
+    found = next((one for one in asked if any(other.covers(one) for other in lost)), None)
+    if found is not None:
+        yield Reason(
+            rule="rights",
+            weight="direct",
+            message=msg(
+                "What fails may not {verb} {resource}, and that change took this right away.",
+                verb=found.verb,
+                resource=found.resource,
+            ),
+        )
+    elif asked:
+        yield Reason(
+            rule="rights", weight="clears", message=msg("What fails is denied something else than what that took away.")
+        )
+    elif "rights" not in situation.words:
+        yield Reason(rule="rights", weight="against", message=msg("Nothing that fails says that it is not allowed."))
+
+
 def _is_new(hypothesis: Hypothesis, container: str) -> bool:
     return any(
         f.before is None and f.after == container and re.search(r"ontainers\[name=[^\]]+\]\.name$", f.path)
@@ -320,6 +346,7 @@ def shown_by_its_pods(hypothesis: Hypothesis, situation: Situation) -> Iterator[
 RULES: tuple[tuple[str, Rule], ...] = (
     ("order", order),
     ("told-by-failure", told_by_failure),
+    ("rights", rights),
     ("shown", shown_by_its_pods),
     ("creation", creation),
     ("ran-well", ran_well),

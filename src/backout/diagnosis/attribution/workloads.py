@@ -14,6 +14,7 @@ from backout.diagnosis.attribution.changes import Change, changes_of
 from backout.diagnosis.attribution.circumstances import Circumstance, circumstance
 from backout.diagnosis.attribution.failures import Failure, Kind, failure_of
 from backout.diagnosis.attribution.hypotheses import Hypothesis, Other, Situation
+from backout.diagnosis.attribution.rights import changes_of_rights
 from backout.diagnosis.attribution.rules import weigh
 from backout.diagnosis.evidence.collect import WorkloadKey
 from backout.diagnosis.evidence.events import Events
@@ -49,7 +50,7 @@ async def attribute(
     others."""
     situations = {key: situation_of(history, symptoms[key], events, now) for key, history in histories.items()}
     changes = dict(
-        zip(histories, await asyncio.gather(*(changes_of(h, namespace) for h in histories.values())), strict=True)
+        zip(histories, await asyncio.gather(*(_changes(h, namespace) for h in histories.values())), strict=True)
     )
     weighed = {key: hypotheses_of(changes[key], situations[key]) for key in histories}
     unchanged = {
@@ -69,6 +70,11 @@ async def attribute(
     return [
         await _concluded(histories[key], symptoms[key], situations[key], weighed[key], namespace) for key in histories
     ]
+
+
+async def _changes(history: WorkloadHistory, namespace: Namespace) -> list[Change]:
+    found = [*await changes_of(history, namespace), *await changes_of_rights(history, namespace)]
+    return sorted(found, key=lambda change: change.at.timestamp() if change.at else 0.0)
 
 
 def situation_of(history: WorkloadHistory, symptoms: Sequence[Symptom], events: Events, now: datetime) -> Situation:

@@ -57,6 +57,11 @@ class ReleaseHistory:
         """The newest record that Helm calls deployed; the newest of all where it calls none so."""
         return next((r for r in reversed(self._history) if r.status == "deployed"), self._history[-1])
 
+    @property
+    def since_in_force(self) -> list[Record]:
+        """The record in force, and those that came after it: under way, or failed half-way."""
+        return [record for record in self._history if record.revision >= self.in_force.revision]
+
     async def contents(self, record: Record) -> dict[tuple[str, str], Object] | None:
         """The objects of a revision by kind and name; None when its record can't be read."""
         if record.revision not in self._contents:
