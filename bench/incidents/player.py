@@ -51,8 +51,8 @@ class Player:
         try:
             async with asyncio.timeout(LIMIT):
                 await self._play(situation, score)
-        except (SetUp, BackoutError, ApiException, OSError, TimeoutError) as error:
-            score.error = str(error) or type(error).__name__
+        except Exception as error:  # whatever it is, the others are played
+            score.error = f"{type(error).__name__}: {error}"
         finally:
             await self.world.end()
         score.seconds = time.monotonic() - began

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
 from backout import Diagnosis, Problem
 from bench.incidents.situation import Expected, Outcome
 from bench.incidents.state import State, differences
@@ -90,7 +92,9 @@ def name(expected: Expected, diagnosis: Diagnosis) -> tuple[Named, str]:
         return ("wrong", f"blames a change: {sentence(blamed[0])}") if blamed else ("right", "")
     met = [words for words in expected.names if any(has(words, blame(problem, target=True)) for problem in sure)]
     if len(met) == len(expected.names):
-        return "right", ""
+        text = msgspec.json.encode(diagnosis).decode().lower()
+        untold = [word for word in expected.told if not has([word], text)]
+        return ("unknown", f"does not tell {untold[0]}") if untold else ("right", "")
     missed = "; ".join(" ".join(words) for words in expected.names if words not in met)
     first = sentence((sure or list(problems))[0])
     if sure and not met:

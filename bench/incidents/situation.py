@@ -28,7 +28,7 @@ class Expected:
     ``names``: for each cause the words that one problem, likely or certain, must hold in its target, cause, suspect,
     actor and fields; ``a|b`` is one of them, ``word*`` a beginning. ``innocent``: words that no such problem may hold
     in its cause or suspect. ``guilty``: what may be blamed although no change has to be. ``broken``: False where
-    nothing may be found at all.
+    nothing may be found at all. ``told``: words that must stand anywhere in the diagnosis.
     """
 
     names: tuple[tuple[str, ...], ...] = ()
@@ -37,6 +37,7 @@ class Expected:
     innocent: tuple[str, ...] = ()
     guilty: tuple[str, ...] = ()
     broken: bool = True
+    told: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

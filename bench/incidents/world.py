@@ -218,8 +218,8 @@ class World:
                 if kind == "deployment":
                     selector = f"pod-template-hash={labels['pod-template-hash']}"
                 else:
-                    digest = labels["controller.kubernetes.io/hash"]
-                    selector = f"controller-revision-hash={digest if kind == 'daemonset' else meta['name']}"
+                    digest = labels["controller-revision-hash"] if kind == "daemonset" else meta["name"]
+                    selector = f"controller-revision-hash={digest}"
                 narrow = {"container": container} if container else {}
                 await self.fail(fault, log=log, selector=selector, **narrow)
                 return

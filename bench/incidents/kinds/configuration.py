@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.incidents.kinds.common import CONFIGURATION, Scene, clone, newer, scene, set_image
 from bench.incidents.objects import configmap, main, mount_configmap, name, pod, ref, secret, workload
 from bench.incidents.situation import HELM, Draw, Expected, Situation, kind
@@ -39,7 +41,9 @@ def key_that_was_removed(draw: Draw, number: int) -> Situation:
         del obj["data"][key]
 
     of = f"{source}/{called}"
-    return found.situation(_own(found, of, key), Edit(of, change, found.actor), Kill(found.app))
+    # Who takes a key away leaves no trace of his name.
+    expected = replace(_own(found, of, key), names=((of, key),))
+    return found.situation(expected, Edit(of, change, found.actor), Kill(found.app))
 
 
 @kind(CONFIGURATION, 6)

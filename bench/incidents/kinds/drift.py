@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.incidents.kinds.common import DRIFT, Scene, newer, scene, set_env, set_image
 from bench.incidents.objects import configmap, main, mount_configmap, pod
 from bench.incidents.situation import Draw, Expected, Situation, kind
@@ -89,7 +91,9 @@ def field_taken_away(draw: Draw, number: int) -> Situation:
         del main(obj)["args"]
 
     log = "usage: server --config FILE"
-    return found.situation(found.expected(found.of, "args"), found.change(change, fault="crash-exit64", log=log))
+    # Who takes a field away leaves no trace of his name.
+    expected = replace(found.expected(found.of, "args"), names=((found.of, "args"),))
+    return found.situation(expected, found.change(change, fault="crash-exit64", log=log))
 
 
 @kind(DRIFT)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.incidents.kinds.common import NETWORK, newer, role, scene, set_image
 from bench.incidents.objects import ingress, main, make, name, pod, secret
 from bench.incidents.situation import HELM, Draw, Expected, Situation, kind
@@ -14,6 +16,11 @@ SERVED = ("deployment", "statefulset")
 
 def _deleted(of: str, **more: object) -> Expected:
     return Expected(((of,),), ("recovered", "approval"), ("takeover",), **more)  # type: ignore[arg-type]
+
+
+def _or_refused(expected: Expected) -> Expected:
+    """Where there is no release to go back in, saying what did it is enough."""
+    return replace(expected, outcomes=(*expected.outcomes, "refused"))
 
 
 @kind(NETWORK, 6)
@@ -165,7 +172,7 @@ def target_of_an_autoscaler(draw: Draw, number: int) -> Situation:
         obj["spec"]["scaleTargetRef"]["name"] = wrong
 
     of = f"horizontalpodautoscaler/{found.app}"
-    return found.situation(found.expected(of, wrong), Edit(of, change, found.actor))
+    return found.situation(_or_refused(found.expected(of, wrong)), Edit(of, change, found.actor))
 
 
 @kind(NETWORK)
@@ -182,7 +189,7 @@ def schedule_whose_jobs_fail(draw: Draw, number: int) -> Situation:
         obj["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = bad
 
     of = f"cronjob/{called}"
-    expected = found.expected(of, "image", "2.0-crash-exit3")
+    expected = _or_refused(found.expected(of, "image", "2.0-crash-exit3"))
     return found.situation(expected, Edit(of, change, found.actor), wait=75)
 
 

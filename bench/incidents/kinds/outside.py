@@ -85,7 +85,7 @@ def quota_used_by_others(draw: Draw, number: int) -> Situation:
     total = sum(obj["spec"].get("replicas", 0) for obj in found.objects if obj["kind"] == "Deployment")
     found.objects.insert(0, make("resourcequota", "q", spec={"hard": {"pods": str(total + 2)}}))
     expected = _expected(found, "resourcequota/q", other)
-    faults: list[Step] = [Scale(other, 6), Wait(4), Restart(found.of)]
+    faults: list[Step] = [Scale(other, found.obj(other)["spec"]["replicas"] + 2), Wait(4), Restart(found.of)]
     return found.situation(expected, *faults)
 
 

@@ -86,8 +86,9 @@ def storage_class_that_is_not_there(draw: Draw, number: int) -> Situation:
     main(obj)["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
     pod(obj)["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": f"{new}-data"}}]
     expected = Expected(
-        ((f"deployment/{new}|persistentvolumeclaim/{new}-data", storage),),
+        ((f"deployment/{new}|persistentvolumeclaim/{new}-data",),),
         ("refused",),
+        told=(storage,),
         innocent=tuple(f"deployment/{other}" for other in (found.app, *found.neighbours)),
     )
     return found.situation(expected, New(claim), New(obj))
