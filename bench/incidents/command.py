@@ -20,6 +20,8 @@ from bench.incidents.work import chosen
 from bench.measure import Failed
 
 SEED = 7
+EVERY = 50
+"""So many between two lines of progress."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,6 +52,8 @@ def main(arguments: Sequence[str]) -> int:
     def told(score: Score, left: int) -> None:
         if options.verbose or not well(score):
             print(line(score), file=sys.stderr, flush=True)
+        if left % EVERY == 0:
+            print(f"{left} left after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
     try:
         scores = play(

@@ -92,7 +92,8 @@ class Player:
             try:
                 done, why, first_wrote = await self._take_back(backout, situation, diagnosis)
                 may = {"recovered", "approval"} & {done}
-                unready = await self.world.settle(25 if may else 0, situation.unready)
+                # Programs that failed because of the fault are in their back-off still.
+                unready = await self.world.settle(90 if may else 0, situation.unready)
             finally:
                 mending.cancel()
                 await asyncio.gather(mending, return_exceptions=True)

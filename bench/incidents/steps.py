@@ -199,7 +199,13 @@ class Cordon:
     node: str
 
     async def do(self, world: World) -> None:
-        await world.patch_node(self.node, {"spec": {"unschedulable": True}}, {"spec": {"unschedulable": None}})
+        def cordon(node: Obj) -> None:
+            node["spec"]["unschedulable"] = True
+
+        def uncordon(node: Obj) -> None:
+            node["spec"].pop("unschedulable", None)
+
+        await world.change_node(self.node, cordon, uncordon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +216,14 @@ class Labelled:
     count: int = 1
 
     async def do(self, world: World) -> None:
-        nodes = own_nodes(world)[: self.count]
-        for node in nodes:
-            await world.patch_node(
-                node, {"metadata": {"labels": {self.label: "yes"}}}, {"metadata": {"labels": {self.label: None}}}
-            )
+        def label(node: Obj) -> None:
+            node["metadata"]["labels"][self.label] = "yes"
+
+        def unlabel(node: Obj) -> None:
+            node["metadata"]["labels"].pop(self.label, None)
+
+        for node in own_nodes(world)[: self.count]:
+            await world.change_node(node, label, unlabel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +234,15 @@ class Tainted:
     count: int = 1
 
     async def do(self, world: World) -> None:
+        def untaint(node: Obj) -> None:
+            node["spec"]["taints"] = [each for each in node["spec"].get("taints", []) if each["key"] != self.key]
+
+        def taint(node: Obj) -> None:
+            untaint(node)
+            node["spec"]["taints"].append({"key": self.key, "value": "yes", "effect": "NoSchedule"})
+
         for node in own_nodes(world)[: self.count]:
-            taint = {"key": self.key, "value": "yes", "effect": "NoSchedule"}
-            gone = {"spec": {"taints": [{"$patch": "delete", "key": self.key, "effect": "NoSchedule"}]}}
-            await world.patch_node(node, {"spec": {"taints": [taint]}}, gone)
+            await world.change_node(node, taint, untaint)
 
 
 def own_nodes(world: World) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 from bench.incidents.objects import APPLIED, RESOURCES, WORKLOADS, applied, name, ref, resource
 from bench.incidents.situation import HELM
 from kubetwin import kinds
-from kubetwin.client import STRATEGIC_PATCH, Api, ApiException, Obj
+from kubetwin.client import Api, ApiException, Obj
 from kubetwin.kubelet.faults import RULE_LABEL
 from kubetwin.lab.builder import rolled_out
 
@@ -52,8 +52,8 @@ class World:
     stacks: dict[str, list[Obj]] = field(default_factory=dict)
     """Release → the objects that it has now."""
     rules: list[Rule] = field(default_factory=list)
-    nodes: list[tuple[str, Obj]] = field(default_factory=list)
-    """Nodes that were changed, and the patch that gives them back."""
+    nodes: list[tuple[str, Callable[[Obj], None]]] = field(default_factory=list)
+    """Nodes that were changed, and what gives them back."""
 
     # what is there
 
@@ -234,10 +234,22 @@ class World:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def patch_node(self, called: str, patch: Obj, back: Obj) -> None:
+    async def change_node(self, called: str, edit: Callable[[Obj], None], back: Callable[[Obj], None]) -> None:
         """Changes a node for as long as this namespace is."""
-        await self.api.patch(kinds.NODES, called, patch, content_type=STRATEGIC_PATCH)
+        await self._edit_node(called, edit)
         self.nodes.append((called, back))
+
+    async def _edit_node(self, called: str, edit: Callable[[Obj], None]) -> None:
+        while True:
+            node = await self.api.get(kinds.NODES, called)
+            edit(node)
+            try:
+                await self.api.replace(kinds.NODES, node)
+            except ApiException as error:
+                if not error.conflict:
+                    raise
+                continue
+            return
 
     # beginning and end
 
@@ -250,7 +262,7 @@ class World:
         """Takes away all that is left."""
         for called, back in reversed(self.nodes):
             with contextlib.suppress(ApiException):
-                await self.api.patch(kinds.NODES, called, back, content_type=STRATEGIC_PATCH)
+                await self._edit_node(called, back)
         for rule in self.rules:
             with contextlib.suppress(ApiException):
                 await self.api.delete(kinds.CONFIGMAPS, rule.name, "kube-system")

@@ -25,6 +25,7 @@ def limit_range_of_others(draw: Draw, number: int) -> Situation:
 def quota_of_others(draw: Draw, number: int) -> Situation:
     memory = {"requests": {"memory": "64Mi"}, "limits": {"memory": "64Mi"}}
     found = scene(draw, number + 1, shapes=ONE, resources=memory)
+    found.after.clear()  # what is scaled or replaced then would be refused, too
     called = draw.choice(("tight", "tenant-quota", "compute"))
     hard = draw.choice(({"limits.memory": "16Mi"}, {"pods": "1"}))
     faults: list[Step] = [New(make("resourcequota", called, spec={"hard": hard})), Kill(found.app)]
@@ -34,6 +35,7 @@ def quota_of_others(draw: Draw, number: int) -> Situation:
 @kind(LIMITS)
 def quota_that_was_lowered(draw: Draw, number: int) -> Situation:
     found = scene(draw, number, shapes=ONE)
+    found.after.clear()
     called = draw.choice(("quota", "tenant-quota"))
     found.objects.insert(0, make("resourcequota", called, spec={"hard": {"pods": "30"}}))
     hand = draw.hand()
