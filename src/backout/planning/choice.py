@@ -126,7 +126,7 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "", blamed: 
     raise NoGoodRevision(
         "No revision of {target} is proven good, so none was chosen.",
         target=str(target),
-        history="; ".join(_line(revision) for revision in revisions),
+        history=joined(_line(revision) for revision in revisions),
         expected="a revision that is known to have been healthy",
         found="{history}",
         hint=rules.hint or "Look at `backout history {target}` and name one: --to REVISION.",
@@ -180,6 +180,10 @@ def _begins(name: str, to: str) -> bool:
     return len(to) >= _SHORTEST and len(name) > len(to) and name.startswith(to) and set(name) <= _HEX
 
 
-def _line(revision: Revision) -> str:
-    reason = str(revision.reasons[0]) if revision.reasons else "nothing is known of it"
-    return f"{revision.number} {revision.goodness} ({reason})"
+def _line(revision: Revision) -> Message:
+    return msg(
+        "{number} {goodness} ({reason})",
+        number=revision.number,
+        goodness=msg(revision.goodness),
+        reason=revision.reasons[0] if revision.reasons else "nothing is known of it",
+    )

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 
 from backout.errors import RefusedError
 from backout.mechanisms import registry
+from backout.model.message import msg
 from backout.model.part import Part, Step
 from backout.model.target import ObjectRef
 
@@ -34,7 +35,9 @@ def hold(part: Part, protected: Collection[str] = ()) -> None:
                     "The step {step} would write {object} in {other}, outside of the plan's namespace.",
                     step=step.id,
                     object=str(ref),
-                    other=f"namespace {ref.namespace}" if ref.namespace else "the whole cluster",
+                    other=msg("namespace {namespace}", namespace=ref.namespace)
+                    if ref.namespace
+                    else "the whole cluster",
                     expected="objects of namespace {namespace}, and those that the plan's changes name",
                     namespace=namespace,
                     hint="The plan was edited, it seems. Make it again.",

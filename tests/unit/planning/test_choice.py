@@ -49,7 +49,7 @@ def test_same_content_under_another_number_is_no_way_back() -> None:
 def test_nothing_proven_good_is_refused_with_what_is_known() -> None:
     with pytest.raises(NoGoodRevision) as caught:
         choose(TARGET, history("unknown", "bad", "bad"))
-    assert "1 unknown" in caught.value.arguments["history"]  # type: ignore[operator]
+    assert "1 unknown" in fill(caught.value.found, caught.value.arguments)
 
 
 @pytest.mark.parametrize("verdicts", [("bad",), ("bad", "unknown", "bad")])

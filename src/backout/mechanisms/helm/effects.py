@@ -22,7 +22,7 @@ from backout.mechanisms.helm.params import RepairParams, RollbackParams
 from backout.mechanisms.helm.steps import stops_at
 from backout.mechanisms.helm.tool import find_helm
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
-from backout.model.message import msg
+from backout.model.message import Message, msg
 from backout.model.target import ObjectRef, Target
 from backout.tools.locate import Tool
 from backout.tools.run import environment
@@ -43,12 +43,16 @@ async def repair_pending(context: StepContext, step: StepOf[RepairParams]) -> St
     if head.revision != number or not head.pending:
         if head.revision > number and head.status == "pending-rollback":
             return StepOutcome(False, msg("helm/{release} went on to revision {n}.", release=release, n=head.revision))
-        raise moved_on(release, f"revision {number}, pending", head)
+        raise moved_on(release, msg("revision {number}, pending", number=number), head)
     seconds = step.params.observe
     context.progress(msg("Watching helm/{release} for {seconds} s.", release=release, seconds=round(seconds)))
     changed = await _changes_within(records, release, seconds)
     if changed is not None:
-        raise moved_on(release, f"revision {number} unchanged ({head.status})", await records.head(release))
+        raise moved_on(
+            release,
+            msg("revision {number} unchanged ({status})", number=number, status=head.status),
+            await records.head(release),
+        )
     return StepOutcome(
         False,
         msg(
@@ -195,11 +199,15 @@ def _still_as_planned(step: StepOf[RollbackParams], head: Record, current: Relea
             and head.status in {"pending-rollback", "failed"}
         ):
             return
-        raise moved_on(step.params.release, f"revision {planned['head']}", head)
+        raise moved_on(step.params.release, msg("revision {number}", number=planned["head"]), head)
     if expected and content != expected and not (content == step.params.digest and head.status in PENDING | {"failed"}):
-        raise moved_on(step.params.release, "the content that the plan was made for", head)
+        raise moved_on(step.params.release, msg("the content that the plan was made for"), head)
     if planned.get("status") and head.status != planned["status"]:
-        raise moved_on(step.params.release, f"revision {head.revision}, {planned['status']}", head)
+        raise moved_on(
+            step.params.release,
+            msg("revision {number}, {status}", number=head.revision, status=planned["status"]),
+            head,
+        )
 
 
 async def _same_target(records: Records, step: StepOf[RollbackParams]) -> Release:
@@ -301,7 +309,7 @@ def records_of(cluster: ClusterReader, target: Target, where: str) -> Records:
     return Records(cluster, target.namespace, driver({"HELM_DRIVER": where}))
 
 
-def moved_on(release: str, expected: str, head: Record) -> PreconditionFailed:
+def moved_on(release: str, expected: Message, head: Record) -> PreconditionFailed:
     """The error for a release that somebody else changed."""
     return PreconditionFailed(
         "helm/{release} is not what it was when the plan was made.",

@@ -67,7 +67,7 @@ async def _release(context: StepContext, step: StepOf[RestoreLiveParams]) -> boo
     release = step.params.release
     head = await records.head(release)
     if head.status != "deployed" or digest((await records.load(head)).manifest) != step.params.expect:
-        raise moved_on(release, "the content that the run put back", head)
+        raise moved_on(release, msg("the content that the run put back"), head)
     return False
 
 

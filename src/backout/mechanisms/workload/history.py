@@ -25,7 +25,7 @@ from backout.mechanisms.common.evidence import Generation, LiveWorkload, gather
 from backout.mechanisms.common.findings import Finding, Span, findings
 from backout.mechanisms.common.workloads import load, revisions_of
 from backout.mechanisms.workload.declared import Declared, declared
-from backout.model.message import Message, msg
+from backout.model.message import Message, joined, msg
 from backout.model.revision import Revision
 from backout.model.target import WORKLOADS, ObjectRef, Target
 
@@ -109,7 +109,7 @@ async def read(cluster: ClusterReader, target: Target) -> WorkloadHistory:
         raise AccessDenied(
             "The history of {target} can't be read: {why}",
             target=str(target),
-            why="; ".join(map(str, evidence.blind)) or "it vanished while it was being read.",
+            why=joined(evidence.blind) if evidence.blind else "it vanished while it was being read.",
             hint="`backout doctor` prints the missing rights as a Role to apply.",
         )
     past, digest = _past(seen, kept), template_digest(obj)
@@ -224,7 +224,7 @@ def _status(snapshot: WorkloadHistory, entry: TemplateRevision, current: bool) -
 
 def _unknown(snapshot: WorkloadHistory, entry: TemplateRevision, current: bool) -> Message:
     if snapshot.blind:
-        return msg("Not enough can be read to judge it: {why}", why="; ".join(map(str, snapshot.blind)))
+        return msg("Not enough can be read to judge it: {why}", why=joined(snapshot.blind))
     if entry.pods and current:
         return msg("Its pods are neither ready for long enough nor failing yet.")
     if entry.pods:
