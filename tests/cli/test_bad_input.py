@@ -106,6 +106,23 @@ def test_a_target_without_history(backout: Shell, helm: Any) -> None:
     assert error["code"] == "no-good-revision"
 
 
+@pytest.mark.parametrize("command", ["diagnose", "status", "changes", "plan", "run", "verify"])
+def test_a_namespace_that_does_not_exist_is_not_a_healthy_one(backout: Shell, command: str) -> None:
+    error = backout.error(command, "-n", "nowhere")
+    assert (error["code"], error["exitCode"]) == ("object-not-found", 4)
+    assert "nowhere" in error["message"]
+
+
+@pytest.mark.parametrize("target", ["deployment/absent", "configmap/absent", "service/absent", "helm/absent"])
+@pytest.mark.parametrize("command", ["diagnose", "status"])
+def test_a_target_that_does_not_exist_is_not_a_healthy_one(
+    backout: Shell, release: str, command: str, target: str
+) -> None:
+    error = backout.error(command, target, "-n", release)
+    assert error["exitCode"] == 4
+    assert "absent" in error["message"]
+
+
 def test_nothing_is_broken(backout: Shell, release: str) -> None:
     assert backout("diagnose", "-n", release).code == 0
     assert backout.error("plan", "-n", release)["code"] == "nothing-to-do"

@@ -73,6 +73,9 @@ def test_a_run_is_one_document(quick: Shell, release: str) -> None:
     (run,) = answer.document["items"]
     assert (answer.document["kind"], answer.document["exitCode"]) == ("RunOutcomeList", 0)
     assert (run["kind"], run["state"], run["exitCode"]) == ("Run", "recovered", 0)
+    # What has ended is not called recovered once more: whoever resumes may mean a run that never began.
+    error = quick.error("resume")
+    assert (error["code"], run["id"] in error["message"]) == ("refused", True)
     undone = quick("undo", "--yes", "-o", "json")
     assert (undone.code, undone.err, undone.document["kind"]) == (0, "", "Run")
 

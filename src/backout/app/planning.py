@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backout.app.absent import require_there
 from backout.app.events import Failed, LeftOut, Unseen
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
@@ -38,6 +39,7 @@ async def plans_for(workspace: Workspace, texts: Sequence[str], to: str = "", *,
 
     Raises:
         NothingToDo: nothing is broken, and no target was named.
+        NotFoundError: there is no such namespace.
         BackoutError: one thing was asked for, or is broken, and there is no plan for it.
     """
     if to and not texts:
@@ -117,8 +119,10 @@ async def _plans(workspace: Workspace, cluster: Cluster, texts: Sequence[str], t
     from backout.planning.choice import targets_of
     from backout.workflows.prepare import make_operation
 
-    targets = read_targets(workspace, cluster, texts)
-    diagnosis = await diagnose(cluster, workspace.namespace_of(cluster), targets)
+    targets, namespace = read_targets(workspace, cluster, texts), workspace.namespace_of(cluster)
+    diagnosis = await diagnose(cluster, namespace, targets)
+    if diagnosis.healthy and not targets:
+        await require_there(cluster, namespace)
     for blind in diagnosis.blind:
         workspace.tell(Unseen(blind))
     planned = Planned()

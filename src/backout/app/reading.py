@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backout.app.absent import require_there
 from backout.app.events import Watching
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
@@ -77,13 +78,17 @@ async def diagnose(workspace: Workspace, texts: Sequence[str] = ()) -> list[Diag
     """What broke, a diagnosis a cluster; without ``texts``, in the whole namespace.
 
     Raises:
+        NotFoundError: nothing is broken, but what was named is not there.
         BackoutError: a cluster can't be read.
     """
     from backout.diagnosis.diagnose import diagnose as look_at
 
     async def look(cluster: Cluster) -> Diagnosis:
-        named = read_targets(workspace, cluster, texts)
-        return await look_at(cluster, workspace.namespace_of(cluster), named)
+        named, namespace = read_targets(workspace, cluster, texts), workspace.namespace_of(cluster)
+        seen = await look_at(cluster, namespace, named)
+        if seen.healthy:
+            await require_there(cluster, namespace, named)
+        return seen
 
     found = await workspace.each_cluster(look)
     tell_unfinished(workspace)
@@ -113,8 +118,10 @@ async def changes(workspace: Workspace, span: timedelta) -> list[Ledger]:
     from backout.changes.timeline import changes as changes_since
 
     async def look(cluster: Cluster) -> Ledger:
-        start = await cluster.server_time() - span
-        found = await changes_since(cluster, workspace.namespace_of(cluster), start)
+        start, namespace = await cluster.server_time() - span, workspace.namespace_of(cluster)
+        found = await changes_since(cluster, namespace, start)
+        if not found:
+            await require_there(cluster, namespace)
         return Ledger(cluster.name, start, tuple(found))
 
     return await workspace.each_cluster(look)
@@ -124,6 +131,7 @@ async def status(workspace: Workspace, texts: Sequence[str] = ()) -> list[Cluste
     """What is deployed, is it healthy, and what could one go back to?
 
     Raises:
+        NotFoundError: nothing is broken, but what was named is not there.
         BackoutError: a cluster can't be read.
     """
 
@@ -140,6 +148,8 @@ async def _statuses(workspace: Workspace, cluster: Cluster, texts: Sequence[str]
     namespace = workspace.namespace_of(cluster)
     targets = read_targets(workspace, cluster, texts) or await targets_in(cluster, namespace)
     diagnosis = await look_at(cluster, namespace, targets if texts else ())
+    if diagnosis.healthy:
+        await require_there(cluster, namespace, targets if texts else ())
     problems = {owner: problem for problem in diagnosis.problems for owner in (*problem.owners, problem.target)}
     if not texts:
         # A ConfigMap is listed when it is what broke: its release, and what reads it, may look healthy.
@@ -199,6 +209,7 @@ async def _measure(workspace: Workspace, cluster: Cluster, texts: Sequence[str],
         namespace = workspace.namespace_of(cluster)
         if not namespace:
             raise UsageError("verify looks at one namespace at a time.", hint="Say which with -n NAMESPACE.")
+        await require_there(cluster, namespace)
         checks += await namespace_checks(cluster, namespace)
         checks += stack_checks(workspace.settings, cluster.name, namespace)
     for target in targets:

@@ -134,8 +134,11 @@ async def resume(workspace: Workspace, name: str = "latest") -> Run:
         RefusedError: it has ended.
         LockedError: it is running.
     """
+    from backout.workflows.runner import require_unended
+
     with open_store(workspace) as store:
         found = store.get(run_meant(workspace, store, name))
+        require_unended(store, found)
     preload()
     async with connected(workspace, found.operation) as scopes:
         return await _carry_on(workspace, scopes, found)

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from backout.cluster.port import NAMESPACES, ClusterReader, Object, Resource
-from backout.errors import AccessDenied
+from backout.cluster.namespaces import require_namespace
+from backout.cluster.port import ClusterReader, Object, Resource
 from backout.kube.sanitise import sanitise
 from backout.model.snapshot import Entry, GitPointer, Snapshot, SnapshotDraft, SnapshotKind
 from backout.model.target import ObjectRef
@@ -64,7 +64,7 @@ async def take(
         ObjectNotFound: there is no such namespace.
         StorageError, RepositoryLocked, LockLost: see `backout.snapshots.repository`.
     """
-    await _exists(cluster, namespace)
+    await require_namespace(cluster, namespace)
     identity = await cluster.identity()
     earlier = selected(await repository.snapshots(), identity, namespace)[:1]
     at = await _now(cluster)
@@ -128,11 +128,3 @@ async def _now(cluster: ClusterReader) -> datetime:
     """The cluster's time, which is what starts of pods are held against; ours only tells the parts of a second."""
     theirs = await cluster.server_time()
     return min(max(datetime.now(UTC), theirs), theirs + timedelta(seconds=0.999))
-
-
-async def _exists(cluster: ClusterReader, namespace: str) -> None:
-    try:
-        await cluster.get(NAMESPACES, namespace)
-    except AccessDenied:
-        # Who may work in a namespace need not be allowed to read the Namespace itself.
-        return

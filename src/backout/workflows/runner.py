@@ -40,6 +40,22 @@ async def begin(engine: Engine, store: RunStore, run: str) -> Run:
     return await _execute(engine, store, run)
 
 
+def require_unended(store: RunStore, run: Run) -> None:
+    """Makes sure that there is something left to go on with.
+
+    Raises:
+        RefusedError: it has ended.
+    """
+    # Killed after its last record but before the engine's own: it has ended, and the engine has yet to note it.
+    if run.state in ENDED and not store.owners.unfinished(run.id):
+        raise RefusedError(
+            "Run {run} has ended already: {state}.",
+            run=run.id,
+            state=run.state,
+            hint="`backout report {run}` tells how",
+        )
+
+
 async def go_on(engine: Engine, store: RunStore, run: str) -> Run:
     """Goes on with a run that was interrupted or killed.
 
@@ -48,12 +64,7 @@ async def go_on(engine: Engine, store: RunStore, run: str) -> Run:
         LockedError: it is running.
         BackoutError: how it ended.
     """
-    found = store.get(run)
-    # Killed after its last record but before the engine's own: it has ended, and the engine has yet to note it.
-    if found.state in ENDED and not store.owners.unfinished(run):
-        raise RefusedError(
-            "Run {run} has ended already: {state}.", run=run, state=found.state, hint="`backout report {run}` tells how"
-        )
+    require_unended(store, store.get(run))
     # `start` goes on with what was begun, and begins what was killed before the engine had it.
     return await _execute(engine, store, run)
 
