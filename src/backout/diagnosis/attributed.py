@@ -19,7 +19,7 @@ from backout.diagnosis.detectors.creation import refused
 from backout.diagnosis.detectors.registry import detect
 from backout.diagnosis.evidence.caching_reader import CachingReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey
-from backout.diagnosis.evidence.events import read_events
+from backout.diagnosis.evidence.events import EventIndex, Events
 from backout.diagnosis.evidence.history import read_history
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.kube.resources import WORKLOAD_RESOURCES
@@ -50,6 +50,7 @@ class Attributed(msgspec.Struct):
 
 async def attributed_problems(
     cluster: ClusterReader,
+    events: EventIndex,
     state: State,
     broken: dict[WorkloadKey, list[Symptom]],
     now: datetime,
@@ -70,7 +71,9 @@ async def attributed_problems(
         async with gate, CachingReader(cluster) as reader:
             namespace = Namespace(reader, name)
             try:
-                return await _of_namespace(namespace, state, {key: broken[key] for key in keys}, now, told)
+                return await _of_namespace(
+                    namespace, await events.of(name), state, {key: broken[key] for key in keys}, now, told
+                )
             finally:
                 await namespace.close()
 
@@ -80,13 +83,13 @@ async def attributed_problems(
 
 async def _of_namespace(
     namespace: Namespace,
+    events: Events,
     state: State,
     broken: dict[WorkloadKey, list[Symptom]],
     now: datetime,
     told: Collection[ObjectRef],
 ) -> Attributed:
     ownership = Ownership(namespace.cluster)
-    events = await read_events(namespace.cluster, namespace.name)
     seen = await detect(namespace, state, events) if state.namespace else []
     for one in seen:
         if one.workload is not None and one.workload not in broken:

@@ -25,6 +25,7 @@ from backout.diagnosis.detectors.symptoms import (
 )
 from backout.diagnosis.evidence.caching_reader import CachingReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey, read_state
+from backout.diagnosis.evidence.events import EventIndex
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.diagnosis import Diagnosis, Problem
@@ -47,11 +48,13 @@ async def diagnose(cluster: ClusterReader, namespace: str, targets: Sequence[Tar
     """
     now, began = await cluster.server_time(), time.monotonic()
     state = await read_state(cluster, namespace, now)
-    releases, broken = await asyncio.gather(
-        read_releases(cluster, namespace, now, state.blind), _broken_workloads(cluster, state, now)
-    )
-    faults = await _faults(cluster, state, broken, now)
-    attributed = await attributed_problems(cluster, state, broken, now, [fault.ref for fault, _ in faults])
+    async with EventIndex(cluster) as events:
+        releases, broken = await asyncio.gather(
+            read_releases(cluster, namespace, now, state.blind), _broken_workloads(cluster, events, state, now)
+        )
+        faults = await _faults(cluster, events, state, broken, now)
+        told = [fault.ref for fault, _ in faults]
+        attributed = await attributed_problems(cluster, events, state, broken, now, told)
     cases = await _cases(cluster, state, {key: found for key, found in broken.items() if key not in attributed.keys})
     _add_faults(cases, state, faults)
     _add_releases(cases, releases, attributed)
@@ -91,10 +94,12 @@ async def _problems(cluster: ClusterReader, cases: Iterable[Case]) -> list[Probl
     return [problem for problems in found for problem in problems]
 
 
-async def _broken_workloads(cluster: ClusterReader, state: State, now: datetime) -> dict[WorkloadKey, list[Symptom]]:
+async def _broken_workloads(
+    cluster: ClusterReader, events: EventIndex, state: State, now: datetime
+) -> dict[WorkloadKey, list[Symptom]]:
     troubles = await find_troubles(cluster, state, now)
     keys = list(troubles)
-    details = await asyncio.gather(*(symptoms_of(cluster, key, troubles[key], now) for key in keys))
+    details = await asyncio.gather(*(symptoms_of(cluster, events, key, troubles[key], now) for key in keys))
     broken: dict[WorkloadKey, list[Symptom]] = defaultdict(list)
     for key, found in zip(keys, details, strict=True):
         workload = state.workloads.get(key)
@@ -118,11 +123,11 @@ async def _broken_workloads(cluster: ClusterReader, state: State, now: datetime)
 
 
 async def _faults(
-    cluster: ClusterReader, state: State, broken: dict[WorkloadKey, list[Symptom]], now: datetime
+    cluster: ClusterReader, events: EventIndex, state: State, broken: dict[WorkloadKey, list[Symptom]], now: datetime
 ) -> list[tuple[Fault, Way]]:
     """Single objects at fault, each with who takes it back. What they explain is no longer in ``broken``."""
     async with CachingReader(cluster) as reader:
-        faults = await find_faults(reader, state, broken, now)
+        faults = await find_faults(reader, events, state, broken, now)
         ways = await asyncio.gather(*(way_of(reader, fault) for fault in faults))
     found = []
     for fault, way in zip(faults, ways, strict=True):

@@ -205,6 +205,30 @@ def test_others_of_the_same_template_that_are_ready_clear_it() -> None:
         assert asked(rules.ran_well, seen, hypothesis(seen, IMAGE)) == []
 
 
+SECRET = ObjectRef("v1", "Secret", "db", "shop")
+ROLE = ObjectRef("rbac.authorization.k8s.io/v1", "Role", "reads", "shop")
+ROTATED = FieldChange("secret/db data.password", "a", "b", secret=True)
+
+
+@pytest.mark.parametrize(
+    ("began", "turned", "ref", "expected"),
+    [
+        (10, 80, SECRET, [("ran-well-with", "clears")]),
+        (10, 14, SECRET, []),  # not for long
+        (-10, 80, SECRET, []),  # made before: it may not have read it yet
+        (10, 80, ROLE, []),  # rights are asked for when they are used
+    ],
+)
+def test_a_secret_with_which_pods_ran_well_is_cleared(
+    began: int, turned: int, ref: ObjectRef, expected: list[tuple[str, str]]
+) -> None:
+    failing = pod("a", NEW, began=began, turned=turned, last=(turned + 20, turned + 21))
+    seen = situation(since=turned, failing=(failing,), events=(started("a", began),))
+    found = hypothesis(seen, ROTATED)
+    found.change = msgspec.structs.replace(found.change, generation="", touches=(ref,))
+    assert asked(rules.ran_well_with, seen, found) == expected
+
+
 def test_a_rollout_that_was_over_before_clears_what_asks_for_room() -> None:
     seen = situation(Kind.QUOTA, since=90, completed=30, marks=(mark("b", NEW, 20),))
     assert asked(rules.ran_well, seen, hypothesis(seen, IMAGE)) == [("ran-well", "clears")]

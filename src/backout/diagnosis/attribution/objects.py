@@ -38,6 +38,8 @@ from backout.diagnosis.evidence.baseline import Baseline, Baselines
 from backout.diagnosis.evidence.budgeted_reader import BudgetedReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.consumers import consumed_by
+from backout.diagnosis.evidence.events import EventIndex, Events
+from backout.diagnosis.evidence.history import ran_well_since
 from backout.diagnosis.evidence.metadata import Known, Managed, MetadataIndex, live
 from backout.diagnosis.evidence.network import Network, read_network
 from backout.diagnosis.evidence.programs import running
@@ -52,9 +54,11 @@ MANY = 200
 """Objects under suspicion in one namespace; what is more than that is not looked into."""
 
 
-async def find_faults(cluster: ClusterReader, state: State, broken: Broken, now: datetime) -> list[Fault]:
+async def find_faults(
+    cluster: ClusterReader, events: EventIndex, state: State, broken: Broken, now: datetime
+) -> list[Fault]:
     """The objects at fault; what a workload shows because of one stands in ``Fault.moved``, and in ``broken`` still."""
-    look = _Look(BudgetedReader(cluster), state, broken, now)
+    look = _Look(BudgetedReader(cluster), events, state, broken, now)
     try:
         return await look.all()
     finally:
@@ -77,8 +81,8 @@ def take_out(broken: Broken, fault: Fault) -> None:
 class _Look:
     """One look at the objects of a cluster."""
 
-    def __init__(self, cluster: ClusterReader, state: State, broken: Broken, now: datetime) -> None:
-        self.cluster, self.state, self.broken, self.now = cluster, state, broken, now
+    def __init__(self, cluster: ClusterReader, events: EventIndex, state: State, broken: Broken, now: datetime) -> None:
+        self.cluster, self.events, self.state, self.broken, self.now = cluster, events, state, broken, now
         self.metadata_index = MetadataIndex(cluster)
         self.baselines = Baselines(cluster)
         self._references: dict[WorkloadKey, tuple[Reference, ...]] = {}
@@ -165,12 +169,15 @@ class _Look:
     ) -> list[Finding]:
         """One object at most for each symptom."""
         templates = await self._templates({one.workload for one in suspected if not one.missing})
+        told = await self.events.of(suspected[0].ref.namespace) if suspected else Events()
         by_symptom: dict[int, list[tuple[Suspicion, Weighed]]] = defaultdict(list)
         for one in suspected:
             if one.missing:
                 weighed = self._gone(one, baseline)
             else:
                 weighed = self._changed(one, baseline, contents.get(one.ref), templates.get(one.workload))
+                if weighed is not None and not weighed.direct and self._ran_with(one, told):
+                    weighed = None
             if weighed is not None:
                 by_symptom[id(one.symptom)].append((one, weighed))
         found = []
@@ -191,6 +198,17 @@ class _Look:
                     )
                 )
         return found
+
+    def _ran_with(self, one: Suspicion, events: Events) -> bool:
+        """True when a pod that fails was made after the object was written, and ran well with it for much longer than now."""
+        pods = [
+            pod
+            for pod in self.state.pods
+            if pod.metadata.namespace == one.ref.namespace and pod.metadata.name in one.symptom.pods
+        ]
+        return one.written is not None and any(
+            ran_well_since(pod, one.containers, events, one.written.at) for pod in pods
+        )
 
     def _changed(
         self, one: Suspicion, baseline: Baseline, content: Object | None, template: datetime | None
@@ -278,7 +296,7 @@ class _Look:
                 fault.findings.append(finding)
             if finding.moved and finding.symptom is not None and finding.workload is not None:
                 fault.moved.append((finding.workload, finding.symptom))
-        await missing.first_signs(self.cluster, faults.values())
+        await missing.first_signs(self.events, faults.values())
         for fault in faults.values():
             symptom = replaced(fault)
             if symptom is not None:

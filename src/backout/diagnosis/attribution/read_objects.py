@@ -50,6 +50,11 @@ class Suspicion:
     """The failing pods name the object, or a file of it."""
 
     @property
+    def containers(self) -> frozenset[str]:
+        """Those that show the symptom, where it tells."""
+        return containers_of(self.symptom)
+
+    @property
     def unrecorded(self) -> bool:
         """True when the last that is known to have written it was its release, or nobody is."""
         return self.meta is not None and (self.written is None or self.written.by == "helm")
@@ -83,13 +88,20 @@ def suspicions(
             yield Suspicion(key, symptom, one, reference(one.kind, one.name, key[0]), meta, written, named)
 
 
+def containers_of(symptom: Symptom) -> frozenset[str]:
+    """The containers that show a symptom, where it tells."""
+    return frozenset(
+        str(e.data["container"]) for e in symptom.evidence if e.source == "pod" and e.data.get("container")
+    )
+
+
 def _touches(symptom: Symptom, one: Reference) -> bool:
     """True when what fails reads the object at all: the container that crashes, or any one where none is told."""
     if one.how == "pullSecret":
         return symptom.code in IMAGE_REASONS
     if symptom.code in IMAGE_REASONS:
         return False
-    containers = {str(e.data["container"]) for e in symptom.evidence if e.source == "pod" and e.data.get("container")}
+    containers = containers_of(symptom)
     return not containers or not one.container or one.container in containers
 
 

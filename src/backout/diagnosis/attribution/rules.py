@@ -11,7 +11,14 @@ from backout.diagnosis.attribution.failures import CREATING, PULLING, SCHEDULING
 from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Hypothesis, Reason, Situation
 from backout.diagnosis.attribution.rights import Right, denied
 from backout.diagnosis.attribution.signals import signals
-from backout.diagnosis.evidence.history import LASTING, WHILE, WorkloadHistory, generation_of_mark, run_of
+from backout.diagnosis.evidence.history import (
+    LASTING,
+    WHILE,
+    WorkloadHistory,
+    generation_of_mark,
+    ran_well_since,
+    run_of,
+)
 from backout.kube.projections import Pod
 from backout.model.message import msg
 
@@ -101,6 +108,25 @@ def ran_well(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
             weight="clears",
             message=msg("Its rollout was over and all pods were ready before the pods that fail now were made."),
         )
+
+
+def ran_well_with(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """Pods that were made after an object that they read was changed, and ran well for a while, clear that change."""
+    change = hypothesis.change
+    if change.generation or change.at is None or hypothesis.direct or not situation.running:
+        return
+    if not change.touches or any(ref.kind not in ("ConfigMap", "Secret") for ref in change.touches):
+        return
+    for pod in situation.history.failing:
+        if ran_well_since(pod, [_container(situation)], situation.events, change.at):
+            yield Reason(
+                rule="ran-well-with",
+                weight="clears",
+                message=msg(
+                    "{pod} was made after that change, and ran well before it failed first.", pod=pod.metadata.name
+                ),
+            )
+            return
 
 
 def _after(pod: Pod, done: datetime, situation: Situation) -> bool:
@@ -350,6 +376,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("shown", shown_by_its_pods),
     ("creation", creation),
     ("ran-well", ran_well),
+    ("ran-well-with", ran_well_with),
     ("others-at-once", others_at_once),
     ("good-before", good_before),
     ("logs", logs),

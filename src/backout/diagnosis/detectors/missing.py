@@ -12,16 +12,14 @@ from collections.abc import Callable, Collection, Iterator
 
 from msgspec.structs import replace
 
-from backout.cluster.port import EVENTS, ClusterReader
 from backout.diagnosis.attribution.faults import Fault, Finding
 from backout.diagnosis.attribution.read_objects import START_CODES, ran_with_it
 from backout.diagnosis.detectors.configuration import workload_ref
 from backout.diagnosis.detectors.symptoms import serving
 from backout.diagnosis.evidence.baseline import Baseline
 from backout.diagnosis.evidence.collect import State, WorkloadKey
+from backout.diagnosis.evidence.events import EventIndex
 from backout.diagnosis.evidence.metadata import Known, reference
-from backout.errors import AccessDenied
-from backout.kube.projections import Event
 from backout.kube.references import Reference
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
@@ -81,20 +79,15 @@ def unbroken(
             )
 
 
-async def first_signs(cluster: ClusterReader, faults: Collection[Fault]) -> None:
+async def first_signs(events: EventIndex, faults: Collection[Fault]) -> None:
     """Adds what events tell of objects that are gone: since when somebody looked for them in vain."""
     gone = [fault for fault in faults if fault.missing]
     if not gone:
         return
-    try:
-        events = await cluster.list_as(Event, EVENTS, gone[0].ref.namespace, fields="type=Warning")
-    except AccessDenied:
-        return
+    found = [event for event in (await events.of(gone[0].ref.namespace)).all() if event.type == "Warning"]
     for fault in gone:
         word = re.compile(rf"(?<![\w.-]){re.escape(fault.ref.name)}(?![\w-]|\.\w)")
-        about = sorted(
-            (e for e in events if e.first is not None and word.search(e.message)), key=lambda e: str(e.first)
-        )
+        about = sorted((e for e in found if e.first is not None and word.search(e.message)), key=lambda e: str(e.first))
         for finding in fault.findings:
             symptom = finding.symptom
             if not about or symptom is None or finding.moved or any(e.source == "event" for e in symptom.evidence):

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from backout.cluster.port import ClusterReader
-from backout.diagnosis.evidence.collect import State, WorkloadKey, read_events, read_log, workload_of
+from backout.diagnosis.evidence.collect import State, WorkloadKey, read_log, workload_of
+from backout.diagnosis.evidence.events import EventIndex, Events
 from backout.kube.pod_health import CREATE_REASONS, IMAGE_REASONS, PodProblem, ProblemKind, health
 from backout.kube.projections import Event, PackedWorkload, Pod
 from backout.kube.resources import WORKLOAD_RESOURCES
@@ -62,20 +63,21 @@ async def find_troubles(cluster: ClusterReader, state: State, now: datetime) -> 
     return groups
 
 
-async def symptoms_of(cluster: ClusterReader, key: WorkloadKey, found: list[Trouble], now: datetime) -> list[Symptom]:
+async def symptoms_of(
+    cluster: ClusterReader, events: EventIndex, key: WorkloadKey, found: list[Trouble], now: datetime
+) -> list[Symptom]:
     """The symptoms of one workload; a pod that may simply be starting is none."""
-    groups = group_by_code(found)
-    results = await asyncio.gather(*(_symptom(cluster, key, code, group, now) for code, group in groups.items()))
+    groups, told = group_by_code(found), await events.of(key[0])
+    results = await asyncio.gather(*(_symptom(cluster, told, key, code, group, now) for code, group in groups.items()))
     return [symptom for symptom in results if symptom is not None]
 
 
 async def _symptom(
-    cluster: ClusterReader, key: WorkloadKey, code: str, group: list[Trouble], now: datetime
+    cluster: ClusterReader, told: Events, key: WorkloadKey, code: str, group: list[Trouble], now: datetime
 ) -> Symptom | None:
     first = max(group, key=lambda trouble: (trouble.problem.restarts, trouble.pod.metadata.name))
     pod = first.pod
-    where = (pod.metadata.namespace, "Pod", pod.metadata.name)
-    events = await read_events(cluster, [where])
+    events = told.warnings(pod.metadata.namespace, "Pod", pod.metadata.name)
     if not first.settled:
         mount = next((event for event in reversed(events) if event.reason in MOUNT_EVENTS), None)
         if mount is not None:

@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
 
-from backout.cluster.port import EVENTS, PODS, REPLICASETS, ClusterReader, Resource
+from backout.cluster.port import PODS, REPLICASETS, ClusterReader, Resource
 from backout.errors import AccessDenied, BackoutError, ObjectNotFound
 from backout.kube.names import TEMPLATE_HASH
 from backout.kube.pod_health import health
-from backout.kube.projections import Bare, Event, PackedWorkload, Pod
+from backout.kube.projections import Bare, PackedWorkload, Pod
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
@@ -139,21 +138,6 @@ async def workload_of(cluster: ClusterReader, state: State, pod: Pod) -> Workloa
         return None
     parent = replica_set.metadata.controller
     return (namespace, parent.kind, parent.name) if parent else None
-
-
-async def read_events(cluster: ClusterReader, names: Iterable[tuple[str, str, str]]) -> list[Event]:
-    """Warnings about the objects (namespace, kind, name), oldest first; none when they may not be read."""
-
-    async def about(namespace: str, kind: str, name: str) -> list[Event]:
-        fields = f"involvedObject.kind={kind},involvedObject.name={name},type=Warning"
-        try:
-            return await cluster.list_as(Event, EVENTS, namespace, fields=fields)
-        except AccessDenied:
-            return []
-
-    lists = await asyncio.gather(*(about(*name) for name in names))
-    events = [event for found in lists for event in found]
-    return sorted(events, key=lambda event: (event.last is not None, event.last))
 
 
 async def read_log(cluster: ClusterReader, pod: Pod, container: str, *, previous: bool, tail: int = 5) -> list[str]:

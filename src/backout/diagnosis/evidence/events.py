@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
@@ -61,6 +62,29 @@ class Events:
 def _of(event: Event, container: str) -> bool:
     field = event.involved_object.field_path
     return not container or not field or f"{{{container}}}" in field
+
+
+class EventIndex:
+    """The events of each namespace that somebody asks for, read once."""
+
+    def __init__(self, cluster: ClusterReader) -> None:
+        self._cluster = cluster
+        self._known: dict[str, asyncio.Task[Events]] = {}
+
+    async def of(self, namespace: str) -> Events:
+        """Those of one namespace."""
+        if namespace not in self._known:
+            self._known[namespace] = asyncio.create_task(read_events(self._cluster, namespace))
+        return await asyncio.shield(self._known[namespace])
+
+    async def __aenter__(self) -> EventIndex:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Ends what nobody waits for any more."""
+        for task in self._known.values():
+            task.cancel()
+        await asyncio.gather(*self._known.values(), return_exceptions=True)
 
 
 async def read_events(cluster: ClusterReader, namespace: str) -> Events:

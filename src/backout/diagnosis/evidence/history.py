@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -264,3 +264,11 @@ def run_of(pod: Pod, container: str, events: Events) -> Run:
     crash = first_crash(pod, status, events) if status is not None and ended is not None else None
     failed = min((time for time in (crash, turned) if time is not None), default=None)
     return Run(well=max(timedelta(), failed - began) if failed is not None else None, last=last)
+
+
+def ran_well_since(pod: Pod, containers: Collection[str], events: Events, at: datetime) -> bool:
+    """True when the pod was made after ``at``, and ran well for much longer before it failed first than it runs now."""
+    made = pod.metadata.creation_timestamp
+    if made is None or made < at:
+        return False
+    return any(run_of(pod, name, events).proves for name in containers)
