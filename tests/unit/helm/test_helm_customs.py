@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+import pytest
 from helm_histories import NS, fact, manifest, minutes
 
 from backout.helm.customs import CustomId, CustomResource, custom_resources
@@ -111,11 +112,19 @@ def test_custom_resources_of_a_manifest_have_their_images_and_a_key_of_their_con
     assert first.key != second.key == custom_resources(release_text("p:2", "web:9"), NS)[0].key
 
 
-def test_a_release_whose_resource_fails_is_bad_and_the_one_before_good_with_what_is_not_known_said() -> None:
+@pytest.mark.parametrize(("minutes_in_force", "before"), [(30, "good"), (5, "unknown")])
+def test_the_one_before_a_bad_resource_is_good_if_it_stood_for_a_while_and_what_is_not_known_is_said(
+    minutes_in_force: float, before: str
+) -> None:
     facts = [fact(n, text=release_text(image)) for n, image in ((1, "p:1"), (2, "p:2-bad"))]
+    began = facts[0].started
+    assert began is not None
+    ended = began + timedelta(minutes=minutes_in_force)
+    facts = [msgspec.structs.replace(facts[0], ended=ended), msgspec.structs.replace(facts[1], started=ended)]
     facts = [msgspec.structs.replace(f, customs=custom_resources(f.release.manifest, NS)) for f in facts if f.release]
     custom = Custom(resource=facts[-1].customs[0], children=(CHILD,), health=READY, created=minutes(1))
-    live = seen(("a", 1), ("b", 2), pods=(pod("b", failing="CrashLoopBackOff"),), current="a", update="b")
+    came = 1 + minutes_in_force + 0.1
+    live = seen(("a", 1), ("b", came), pods=(pod("b", failing="CrashLoopBackOff"),), current="a", update="b")
     web = ("Deployment", NS, "web")
     template = facts[0].workloads[0].template
     serving = LiveWorkload(
@@ -128,8 +137,8 @@ def test_a_release_whose_resource_fails_is_bad_and_the_one_before_good_with_what
     )
     evidence = Evidence(workloads={CHILD.id: live, web: serving})
     verdicts = judge(facts, evidence, {custom.resource.id: custom})
-    assert [verdict.goodness for verdict in verdicts] == ["good", "bad"]
-    assert "not seen any more" in str(verdicts[0].reasons[-1])
+    assert [verdict.goodness for verdict in verdicts] == [before, "bad"]
+    assert before == "unknown" or "not seen any more" in str(verdicts[0].reasons[-1])
 
 
 def test_what_failed_long_after_a_revision_began_says_nothing_for_the_one_before() -> None:

@@ -29,6 +29,10 @@ STOOD = timedelta(hours=24)
 """In force for that long and then replaced in the ordinary way: good, when nothing in the cluster says otherwise."""
 
 
+BRIEF = timedelta(minutes=10)
+"""In force for less, and replaced: of what nothing is seen any more nothing good is assumed then."""
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """One revision as it was read. ``release`` is None when its record can't be read, and ``unreadable`` says why."""
 
@@ -211,9 +215,12 @@ def _share(history: Sequence[Facts], verdicts: list[Judged]) -> list[Judged]:
 
 def _untold(facts: Facts, silent: Sequence[str]) -> Message | None:
     """What is said where only custom resources are silent: an operator replaces what it made, and what it made before is gone.
-    Nothing speaks against them, and what comes of them is measured after a way back; None where others are silent, too."""
+    Nothing speaks against them, and what comes of them is measured after a way back. None where others are silent, too, and for a
+    revision that was soon replaced: as a rule there was a reason."""
     customs = {custom.label for custom in facts.customs}
     if not silent or not customs.issuperset(silent):
+        return None
+    if facts.started is None or facts.ended is None or facts.ended - facts.started < BRIEF:
         return None
     return msg(
         "How what {resources} made was then is not seen any more; nothing speaks against it.",
