@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from backout.errors import BackoutError, NotVerifiedError, RefusedError
 from backout.lab.embedded import twin_errors
+from backout.locales import N_
 
 if TYPE_CHECKING:
     from backout import Backout, Diagnosis, Front, Operation, Run, Settings, Taken, Target
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 Ending = Literal["recovered", "refused", "failed"]
 GOOD: tuple[Ending, ...] = ("recovered", "refused")
+_CALLED: dict[Ending, str] = {"recovered": N_("recovered"), "refused": N_("refused"), "failed": N_("failed")}
 
 
 class Stage(Protocol):
@@ -193,7 +195,7 @@ async def _play(stage: Stage, scenario: Scenario, place: Place, props: Props, la
     stage.note(
         "{id}: {outcome} after {seconds} s",
         id=scenario.id,
-        outcome=stage.says(outcome.outcome),
+        outcome=stage.says(_CALLED[outcome.outcome]),
         seconds=outcome.seconds,
     )
     return outcome

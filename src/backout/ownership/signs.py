@@ -174,7 +174,7 @@ def _ocm(obj: dict[str, Any], labels: dict[str, str], annotations: dict[str, str
             tool="ocm",
             here=False,
             ref=ObjectRef(str(owner["apiVersion"]), "AppliedManifestWork", str(owner["name"])),
-            hold=msg("change the ManifestWork on the hub of Open ClusterReader Management"),
+            hold=msg("change the ManifestWork on the hub of Open Cluster Management"),
         )
 
 
