@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from backout.cli.render.columns import fit
 from backout.cli.render.screen import COLOURS, Screen, clean, paint, plain, width
 
 HOSTILE = [
@@ -102,6 +103,33 @@ def test_on_a_narrow_terminal_cells_are_folded_and_nothing_is_lost(monkeypatch: 
     screen.table(("a", "b"), [("x" * 30, "y" * 90)], 2)
     said = ESCAPE.sub("", shown(screen, monkeypatch, Terminal(), COLUMNS="60"))
     assert max(map(len, said.splitlines())) <= 60 and said.count("x") == 30 and said.count("y") == 90
+
+
+def test_names_stay_whole_as_long_as_sentences_can_be_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen("en")
+    name, run, why = (
+        "deployment/thanos-query",
+        "20261129-113723-e26b",
+        "NoEndpoints since kubectl-patch changed its selector",
+    )
+    screen.table(
+        ("target", "revision", "since", "run", "problem"),
+        [(f"{screen.mark('bad')} {name}", "12", "11:32:33 UTC (5m38s ago)", run, why), ("x", "1", "", "y", "")],
+    )
+    said = ESCAPE.sub("", shown(screen, monkeypatch, Terminal(), COLUMNS="80"))
+    assert max(map(len, said.splitlines())) <= 80
+    assert f"✗ {name}" in said and run in said
+    assert all(word in said.split() for word in why.split())
+
+
+@pytest.mark.parametrize("room", [1, 5, 30, 60, 79, 80, 81, 120, 400])
+def test_columns_fit_whatever_the_room(room: int) -> None:
+    rows = [("TARGET", "한글 문제", ""), ("✗ helm/a-name", "x" * 70, "some words that are folded"), ("", "", "")]
+    widths, gap = fit(rows, room)
+    assert min(widths) >= 1 or "" in rows[1]
+    assert sum(widths) + 2 * gap <= max(room, 3 + 2 * gap)
+    if room >= 400:
+        assert (widths, gap) == ([13, 70, 26], 3), "nothing is folded where there is room"
 
 
 def test_styles_can_stand_in_each_other_and_go_without_a_trace() -> None:

@@ -106,9 +106,10 @@ class Screen:
         found: list[str] = []
         for part in self.parts:
             if isinstance(part, _Rows):
-                found += _draw(_table(part), stream, colours=colours)
+                console = _console(stream, colours=colours)
+                found += _draw(_table(part, console.width), console)
             elif colours and _OPEN in part:
-                found += _draw(styled(part), stream, colours=True)
+                found += _draw(styled(part), _console(stream, colours=True))
             else:
                 found.append(plain(part))
         return found
@@ -160,14 +161,17 @@ def _pieces(text: str) -> Iterator[tuple[str, str]]:
                 yield clean(piece), styles[-1] if styles else ""
 
 
-def _table(rows: _Rows) -> Table:
+def _table(rows: _Rows, room: int) -> Table:
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 3, 0, 0), header_style=COLOURS["dim"])
-    for head in rows.heads:
-        table.add_column(Text(head), overflow="fold")
+    from backout.cli.render.columns import fit
+
+    widths, gap = fit([rows.heads, *([plain(cell) for cell in row] for row in rows.rows)], room - rows.indent)
+    table = Table(box=None, show_edge=False, pad_edge=False, padding=(0, gap, 0, 0), header_style=COLOURS["dim"])
+    for head, columns in zip(rows.heads, widths, strict=True):
+        table.add_column(Text(head), overflow="fold", width=columns)
     for row in rows.rows:
         cells = [styled(cell) for cell in row]
         for cell in cells:
@@ -185,8 +189,7 @@ def _console(stream: IO[str] | None, *, colours: bool) -> Console:
     return Console(file=stream, color_system="auto" if colours else None, **settings)  # type: ignore[arg-type]
 
 
-def _draw(drawn: Table | Text, stream: IO[str] | None, *, colours: bool) -> list[str]:
-    console = _console(stream, colours=colours)
+def _draw(drawn: Table | Text, console: Console) -> list[str]:
     with console.capture() as captured:
         console.print(drawn, soft_wrap=not hasattr(drawn, "renderable"))
     return [line.rstrip() for line in captured.get().removesuffix("\n").split("\n")]
