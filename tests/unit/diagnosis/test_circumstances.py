@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What else than a change of the workload explains what it shows: each finder alone, on a namespace in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from a_namespace import NOW, NS, Scene, reading, writer
+
+from backout.cluster.port import Cluster
+from backout.diagnosis.attribution.circumstances import Circumstance, circumstance
+from backout.diagnosis.attribution.failures import Failure, Kind
+from backout.diagnosis.attribution.hypotheses import Other, Situation
+from backout.diagnosis.evidence.collect import read_state
+from backout.diagnosis.evidence.events import Events
+from backout.diagnosis.evidence.history import read_history
+from backout.diagnosis.evidence.namespace import Namespace
+from backout.model.evidence import Symptom
+from backout.model.message import msg
+from backout.model.target import ObjectRef
+from backout.ownership.owner import Owner
+from backout.snapshots import source
+
+WEB = ObjectRef("apps/v1", "Deployment", "web", NS)
+BEGAN = 60
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def explained(scene: Scene, kind: Kind, said: str = "", *, others: tuple[float, ...] = (), **spec: Any) -> Circumstance:
+    """What explains that all pods of a workload fail in that way, since a minute."""
+    scene.workload("web", {**reading("env", "settings"), **spec}, ready=0)
+
+    async def look() -> Circumstance:
+        namespace = Namespace(cast(Cluster, scene.cluster), NS)
+        try:
+            state = await read_state(cast(Cluster, scene.cluster), NS, NOW)
+            key = (NS, "Deployment", "web")
+            history = await read_history(namespace, state, key, Owner(kind="none", message=msg("Nobody.")))
+            assert history is not None
+            since = NOW - timedelta(seconds=BEGAN)
+            symptom = Symptom(code="Broken", ref=WEB, message=msg("{said}", said=said), since=since)
+            situation = Situation(
+                history=history,
+                events=Events(),
+                failures=[Failure(symptom=symptom, kinds=frozenset({kind}), container="app", said=said, text=said)],
+                since=since,
+                others=[Other(at=since + timedelta(seconds=seconds)) for seconds in others],
+                now=NOW,
+            )
+            return await circumstance(situation, namespace)
+        finally:
+            await namespace.close()
+
+    with source.using(scene.settings):
+        return asyncio.run(look())
+
+
+def node(scene: Scene, name: str, *, ready: str = "True", **spec: Any) -> None:
+    scene.put("Node", name, spec=spec, status={"conditions": [{"type": "Ready", "status": ready}]})
+
+
+QUOTA = 'pods "web-1" is forbidden: exceeded quota: team, requested: cpu=1'
+
+
+@pytest.mark.parametrize(
+    ("seconds", "known"),
+    [(90, True), (30, False)],  # set before it began, or only afterwards
+)
+def test_a_quota_that_somebody_set(scene: Scene, seconds: float, known: bool) -> None:
+    made = writer("kubectl-create", 7200, "spec/hard")
+    scene.put("ResourceQuota", "team", made, spec={"hard": {"cpu": "10"}})
+    scene.snapshot(kinds=("ResourceQuota",))
+    scene.put("ResourceQuota", "team", writer("kubectl-edit", seconds, "spec/hard"), spec={"hard": {"cpu": "1"}})
+    found = explained(scene, Kind.QUOTA, QUOTA)
+    assert (found.change is not None) is known
+    if found.change is not None:
+        assert str(found.change.target) == "resourcequota/team" and found.change.actor == "kubectl-edit"
+        assert found.confidence == "likely"
+    else:
+        assert (found.key, found.confidence) == ("resourcequota/team", "unknown")
+
+
+@pytest.mark.parametrize(("seconds", "confidence"), [(120, "likely"), (7000, "unknown")])
+def test_a_quota_that_others_use_up(scene: Scene, seconds: float, confidence: str) -> None:
+    scene.workload("batch", reading("env", "settings"), replicas=4)
+    batch = scene.objects["Deployment", "batch"]
+    scaled = writer("kubectl-scale", seconds, "spec/replicas")
+    scene.put("Deployment", "batch", scaled, spec=batch["spec"], status=batch["status"])
+    found = explained(scene, Kind.QUOTA, QUOTA)
+    assert (found.change, found.confidence) == (None, confidence)
+    assert ("deployment/batch was scaled to 4" in " ".join(reason.text for reason in found.why)) == (
+        confidence == "likely"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind", "key", "confidence"),
+    [
+        ({"unschedulable": True}, Kind.CORDON, "nodes", "likely"),
+        ({"taints": [{"key": "team", "effect": "NoSchedule"}]}, Kind.TAINT, "nodes", "likely"),
+        ({"taints": [{"key": "team", "effect": "PreferNoSchedule"}]}, Kind.TAINT, "scheduling", "unknown"),
+        ({"unschedulable": True}, Kind.SELECTOR, "scheduling", "unknown"),
+        ({}, Kind.ROOM, "scheduling", "unknown"),
+    ],
+)
+def test_nodes(scene: Scene, spec: dict[str, Any], kind: Kind, key: str, confidence: str) -> None:
+    node(scene, "one", **spec)
+    found = explained(scene, kind, "0/1 nodes are available")
+    assert found.key.partition(":")[0] == key and found.confidence == confidence
+    assert found.change is None
+
+
+def test_a_registry_that_does_not_answer(scene: Scene) -> None:
+    found = explained(scene, Kind.NO_REGISTRY, "i/o timeout")
+    assert (found.key, found.confidence, found.change) == ("registry", "likely", None)
+
+
+@pytest.mark.parametrize(("there", "key"), [(True, "registry"), (False, "secret/pull")])
+def test_a_pull_secret_that_is_gone(scene: Scene, there: bool, key: str) -> None:
+    scene.config("pull", kind="Secret")
+    scene.snapshot()
+    if not there:
+        scene.drop("Secret", "pull")
+    found = explained(scene, Kind.PULL_DENIED, "unauthorized", imagePullSecrets=[{"name": "pull"}])
+    assert found.key == key
+    assert found.confidence == ("unknown" if there else "likely")
+
+
+@pytest.mark.parametrize(
+    ("labels", "seconds", "blamed"),
+    [
+        ({"app": "web"}, 90, True),
+        ({}, 90, True),  # of all pods
+        ({"app": "other"}, 90, False),
+        ({"app": "web"}, 3000, False),  # long before
+        ({"app": "web"}, 20, False),  # afterwards
+    ],
+)
+def test_a_network_policy(scene: Scene, labels: dict[str, str], seconds: float, blamed: bool) -> None:
+    spec = {"podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress"]}
+    scene.put("NetworkPolicy", "deny", writer("kubectl-create", seconds, "spec/podSelector"), born=seconds, spec=spec)
+    found = explained(scene, Kind.READINESS)
+    assert (str(found.change.target) if found.change else "") == ("networkpolicy/deny" if blamed else "")
+
+
+@pytest.mark.parametrize(
+    ("others", "key"),
+    [((1.0, 3.0), "outside"), ((-4.0, 10.0), "outside"), ((1.0,), "unknown"), ((90.0, 120.0), "unknown")],
+)
+def test_several_at_once(scene: Scene, others: tuple[float, ...], key: str) -> None:
+    assert explained(scene, Kind.CRASH, others=others).key.partition(":")[0] == key
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("dial tcp 10.0.0.1:5432: connect: connection refused", "words"),
+        ("x509: certificate has expired", "words"),
+        ("loading configuration from /etc/app.yaml", "unknown"),
+    ],
+)
+def test_last_words(scene: Scene, line: str, key: str) -> None:
+    found = explained(scene, Kind.CRASH, line)
+    assert found.key.partition(":")[0] == key
+    assert found.confidence == "unknown" and found.notes
+
+
+@pytest.mark.parametrize(
+    ("phase", "key", "confidence"),
+    [
+        ("Pending", "persistentvolumeclaim/data", "unknown"),
+        ("Bound", "unknown", "unknown"),
+        (None, "persistentvolumeclaim/data", "possible"),
+    ],
+)
+def test_claims(scene: Scene, phase: str | None, key: str, confidence: str) -> None:
+    if phase:
+        scene.put("PersistentVolumeClaim", "data", spec={}, status={"phase": phase})
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
+    found = explained(scene, Kind.MOUNT, volumes=volumes)
+    assert (found.key.partition(":")[0], found.confidence) == (key, confidence)
+
+
+def test_the_account_of_the_pods_is_gone(scene: Scene) -> None:
+    found = explained(scene, Kind.ACCOUNT, 'serviceaccount "web" not found', serviceAccountName="web")
+    assert found.key == "serviceaccount/web" and found.confidence == "possible"
+    scene.put("ServiceAccount", "web")
+    found = explained(scene, Kind.ACCOUNT, 'serviceaccount "web" not found', serviceAccountName="web")
+    assert found.key.partition(":")[0] == "unknown"
