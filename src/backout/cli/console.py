@@ -34,7 +34,7 @@ class Console:
         """An empty screen in the reader's language."""
         from backout.cli.render.screen import Screen
 
-        return Screen(self._options.language)
+        return Screen(self._options.language, options=self._options)
 
     def note(self, text: Message | str, /, **args: object) -> None:
         """Progress for people, on stderr; nothing when the output is a document."""

@@ -67,7 +67,7 @@ def show_failure(error: BackoutError, options: GlobalOptions) -> None:
         return
     from backout.cli.render.screen import Screen
 
-    screen = Screen(options.language)
+    screen = Screen(options.language, options=options)
     error_lines(screen, error)
     screen.show(err=True, colours=not options.no_color)
 

@@ -94,7 +94,8 @@ def show_problem(screen: Screen, problem: Problem, *, namespaced: bool = False) 
     for note in problem.notes:
         screen.line(f"{screen.mark('warn')} {screen.say(note)}", 4)
     if problem.mechanism and (problem.mechanism != "objects" or problem.snapshot):
-        screen.line(paint(f"→ backout run {problem.target} -n {problem.target.namespace}", "dim"), 4)
+        command = f"backout run {problem.target} -n {problem.target.namespace}"
+        screen.line(paint(f"→ {screen.command(command, problem.target.cluster)}", "dim"), 4)
 
 
 def _doubts(screen: Screen, problem: Problem) -> None:

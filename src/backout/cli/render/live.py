@@ -54,7 +54,7 @@ class Live:
     """Prints the events of a run. ``started`` is the zero of the times on the left."""
 
     def __init__(self, screen: Screen, started: datetime, *, silent: bool, colours: bool = True) -> None:
-        self._lang = screen.lang
+        self._lang, self._options = screen.lang, screen.options
         self._started = started
         self._silent = silent
         self._colours = colours
@@ -67,7 +67,7 @@ class Live:
 
         if self._silent or event.type in QUIET or event.data.get("status") == "pass":
             return
-        screen = Screen(self._lang)
+        screen = Screen(self._lang, options=self._options)
         line = event_line(screen, event, self._started)
         if self._transient.possible and event.type in TRANSIENT:
             self._transient.show(line)

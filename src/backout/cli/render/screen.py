@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from backout.cli.options import GlobalOptions
+
 COLOURS = {"good": "green", "bad": "red", "warn": "yellow", "dim": "bright_black", "head": "bold cyan"}
 MARKS = {"good": "✓", "bad": "✗", "warn": "!", "unknown": "?"}
 UNBOUNDED = 100_000
@@ -43,8 +45,9 @@ class _Rows:
 class Screen:
     """Collects lines. ``say`` translates a Message or a template; everything else is data and printed as it is."""
 
-    def __init__(self, lang: str = "en", now: datetime | None = None) -> None:
+    def __init__(self, lang: str = "en", now: datetime | None = None, options: GlobalOptions | None = None) -> None:
         self.lang = lang
+        self.options = options
         self.now = now or datetime.now(UTC)
         self.parts: list[Drawn] = []
 
@@ -53,8 +56,17 @@ class Screen:
         from backout.locales import translate
 
         if isinstance(text, Message):
-            return translate(text.template or text.text, text.args, self.lang)
-        return translate(text, args, self.lang)
+            return self.command(translate(text.template or text.text, text.args, self.lang))
+        return self.command(translate(text, args, self.lang))
+
+    def command(self, text: str, cluster: str = "") -> str:
+        """The text, with the options that were given in each command of ours, so that it can be pasted.
+
+        ``cluster`` is that which the command is for, where several were given.
+        """
+        from backout.cli.pasting import pasteable
+
+        return pasteable(text, self.options, cluster) if self.options is not None else text
 
     def line(self, text: str = "", indent: int = 0) -> None:
         """Adds a line; inner line breaks are indented alike."""
