@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 from helm_histories import NS, fact, manifest, minutes
 
+from backout.cluster.port import ClusterReader
 from backout.helm.customs import CustomId, CustomResource, custom_resources
 from backout.kube.custom_status import CustomHealth, CustomState
+from backout.kube.projections import Event
 from backout.mechanisms.common.evidence import Evidence, Generation, LivePod, LiveWorkload
 from backout.mechanisms.common.findings import Span, Verdicts
+from backout.mechanisms.helm.backoffs import BackOff, read_backoffs
 from backout.mechanisms.helm.children import Child, Custom, custom_findings
 from backout.mechanisms.helm.judgement import judge
 from backout.mechanisms.helm.settled import drifted_customs
@@ -85,15 +89,72 @@ def test_a_template_that_a_new_operator_made_of_the_same_resource_is_of_the_revi
     assert good(found(live, READY, "1", "1", "2")) == {1: True, 2: True}
 
 
-def test_what_the_operator_says_counts_against_the_newest_and_for_the_one_before() -> None:
+def test_what_the_operator_says_counts_against_the_newest_and_for_no_earlier_one() -> None:
+    """Conditions of prometheus-operator have the time of their last writing: that all was well before, they do not tell."""
     refused = CustomHealth(
         state=CustomState.FAILED, message="invalid retention", since=minutes(20) + timedelta(seconds=3)
     )
-    assert good(found(seen(), refused, "1", "2")) == {2: False, 1: True}
+    assert good(found(seen(), refused, "1", "2")) == {2: False}
     earlier = msgspec.structs.replace(refused, since=minutes(15))
     assert good(found(seen(), earlier, "1", "2")) == {}
-    assert good(found(seen(), refused, "1", "2", created=20)) == {2: False}
     assert good(found(seen(), refused, "1", "1")) == {2: False, 1: False}
+
+
+def test_what_failed_since_an_earlier_revision_was_bad_from_that_one_on() -> None:
+    since = CustomHealth(state=CustomState.FAILED, since=minutes(20) + timedelta(seconds=3))
+    assert good(found(seen(), since, "1", "2", "3", "4")) == {2: False, 3: False}
+    long_after = msgspec.structs.replace(since, since=minutes(25))
+    assert good(found(seen(), long_after, "1", "2", "3", "4")) == {}
+
+
+def test_events_of_pods_that_are_gone_speak_against_the_revision_that_they_failed_to_the_end_of() -> None:
+    versions = [described(image) for image in ("1", "2", "3")]
+    spans = [Span(number=n, started=minutes(10 * n), ended=minutes(10 * n + 10) if n < 3 else None) for n in (1, 2, 3)]
+
+    def against(first: float, last: float) -> dict[int, bool]:
+        told = BackOff(pod="prometheus-main-0", first=minutes(first), last=minutes(last))
+        custom = Custom(resource=versions[-1], children=(CHILD,), health=READY, backoffs=(told,))
+        return good(custom_findings(custom, Evidence(workloads={CHILD.id: seen()}), versions, spans))
+
+    assert against(20.1, 29) == {2: False}
+    # It came up in the end; of the newest, what is live speaks; what failed before a revision is not of it.
+    assert against(20.1, 23) == {} == against(30.1, 31)
+    assert against(19.5, 29) == {1: False}
+
+
+@pytest.mark.parametrize(
+    ("pod_name", "owner"),
+    [
+        ("prometheus-main-0", "prometheus-main"),
+        ("prometheus-main-extra-0", "prometheus-main-extra"),
+        ("query-5d9c-x7k2p", "query"),
+        ("other-0", ""),
+        ("prometheus-main", ""),
+    ],
+)
+def test_events_name_pods_and_pods_are_named_after_what_made_them(pod_name: str, owner: str) -> None:
+    workloads = ("prometheus-main", "prometheus-main-extra", "query")
+    moment = "2026-11-22T10:00:00Z"
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "e", "namespace": NS},
+        "involvedObject": {"kind": "Pod", "name": pod_name, "namespace": NS},
+        "type": "Warning",
+        "reason": "BackOff",
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+    }
+    listed = msgspec.convert(event, Event)
+
+    class Reader:
+        async def list_as(self, *_: object, **options: str) -> list[Event]:
+            assert options["fields"] == "involvedObject.kind=Pod"
+            return [listed]
+
+    made = {("Prometheus", NS, name): [name] for name in workloads}
+    answer = asyncio.run(read_backoffs(cast(ClusterReader, Reader()), made))
+    assert {identity[2] for identity in answer} == ({owner} if owner else set())
 
 
 def release_text(image: str, workload: str = "web:1") -> str:
@@ -112,10 +173,8 @@ def test_custom_resources_of_a_manifest_have_their_images_and_a_key_of_their_con
     assert first.key != second.key == custom_resources(release_text("p:2", "web:9"), NS)[0].key
 
 
-@pytest.mark.parametrize(("minutes_in_force", "before"), [(30, "good"), (5, "unknown")])
-def test_the_one_before_a_bad_resource_is_good_if_it_stood_for_a_while_and_what_is_not_known_is_said(
-    minutes_in_force: float, before: str
-) -> None:
+@pytest.mark.parametrize("minutes_in_force", [30, 5])
+def test_the_one_before_a_bad_resource_is_good_with_what_is_not_known_said(minutes_in_force: float) -> None:
     facts = [fact(n, text=release_text(image)) for n, image in ((1, "p:1"), (2, "p:2-bad"))]
     began = facts[0].started
     assert began is not None
@@ -137,15 +196,61 @@ def test_the_one_before_a_bad_resource_is_good_if_it_stood_for_a_while_and_what_
     )
     evidence = Evidence(workloads={CHILD.id: live, web: serving})
     verdicts = judge(facts, evidence, {custom.resource.id: custom})
-    assert [verdict.goodness for verdict in verdicts] == [before, "bad"]
-    assert before == "unknown" or "not seen any more" in str(verdicts[0].reasons[-1])
+    assert [verdict.goodness for verdict in verdicts] == ["good", "bad"]
+    assert "not seen any more" in str(verdicts[0].reasons[-1])
 
 
-def test_what_failed_long_after_a_revision_began_says_nothing_for_the_one_before() -> None:
-    soon = CustomHealth(state=CustomState.FAILED, since=minutes(20.5))
-    late = CustomHealth(state=CustomState.FAILED, since=minutes(25))
-    assert good(found(seen(), soon, "1", "2")) == {1: True, 2: False}
-    assert good(found(seen(), late, "1", "2")) == {2: False}
+def judged(*images: str, pods: tuple[LivePod, ...], left: int = 0, stood: float = 10, **facets: Any) -> list[str]:
+    """Verdicts on revisions whose workload is as good as it was; the newest goes back from nothing."""
+    facts = [fact(n, text=release_text(image)) for n, image in enumerate(images, 1)]
+    facts = [
+        msgspec.structs.replace(
+            one,
+            customs=custom_resources(one.release.manifest, NS),
+            left_for=left - 1 if number == left else 0,
+            started=minutes(10 * number),
+            ended=minutes(10 * number + stood) if number < len(images) else None,
+        )
+        for number, one in enumerate(facts, 1)
+        if one.release
+    ]
+    custom = Custom(resource=facts[-1].customs[0], children=(CHILD,), health=READY, **facets)
+    template = facts[0].workloads[0].template
+    web = LiveWorkload(
+        kind="Deployment",
+        name="web",
+        template=template,
+        at=minutes(60),
+        generations=(Generation(name="r", template=template, order=1, created=minutes(1), ready=1),),
+        pods=(LivePod(name="web-1", generation="r", created=minutes(1), steady=True, ready_since=minutes(2)),),
+    )
+    generations = [(pod.generation, 10 * float(pod.generation) + 0.1) for pod in pods]
+    evidence = Evidence(workloads={CHILD.id: seen(*generations, pods=pods), ("Deployment", NS, "web"): web})
+    return [verdict.goodness for verdict in judge(facts, evidence, {custom.resource.id: custom})]
+
+
+def test_what_crashed_before_the_newest_mended_it_is_no_way_back() -> None:
+    crashed = BackOff(pod="prometheus-main-0", first=minutes(20.1), last=minutes(29))
+    mended = (pod("3", ready=31),)
+    assert judged("p:1", "p:2-bad", "p:3", pods=mended, backoffs=(crashed,)) == ["good", "bad", "good"]
+    assert judged("p:1", "p:2", "p:3", pods=mended) == ["good", "good", "good"]
+    # Soon replaced, and not because of what fails now.
+    assert judged("p:1", "p:2", "p:3", pods=mended, stood=9) == ["unknown", "unknown", "good"]
+
+
+def test_what_somebody_rolled_back_from_is_not_good_for_want_of_witnesses() -> None:
+    assert judged("p:1", "p:2", "p:1", "p:2", "p:3", pods=(pod("5", ready=51),), left=2) == [
+        "good",
+        "unknown",
+        "good",
+        "unknown",
+        "good",
+    ]
+
+
+def test_what_is_proven_comes_before_what_nobody_saw_after_it() -> None:
+    """The operator refused 2 and 3: what it made of 1 still runs."""
+    assert judged("p:1", "p:2", "p:3", pods=(pod("1", ready=11),))[:2] == ["good", "unknown"]
 
 
 def test_what_somebody_changed_past_helm_speaks_for_the_revision_before_it_and_not_against_it() -> None:

@@ -22,6 +22,7 @@ from backout.kube.projections import TemplatedWorkload
 from backout.kube.rollout import desired, ordered
 from backout.mechanisms.common.evidence import Evidence, LivePod, LiveWorkload, WorkloadId, gather
 from backout.mechanisms.common.findings import Finding, Span, Verdicts
+from backout.mechanisms.helm.backoffs import BackOff, failed_to_their_end, read_backoffs
 from backout.model.message import msg
 
 MAX_DEPTH = 4
@@ -29,7 +30,7 @@ SKEW = timedelta(seconds=2)
 """Times of records and of templates are whole seconds."""
 SETTLED = timedelta(seconds=10)
 FOLLOWED = timedelta(seconds=60)
-"""So soon after a revision began must a resource have failed for the revision before to have been well until then."""
+"""So soon after a revision began must a resource have failed for that revision to be what it fails of."""
 
 
 class Child(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +69,8 @@ class Custom(msgspec.Struct, frozen=True, kw_only=True):
     """When somebody changed it past Helm, so that the newest revision does not say any more what it is."""
     served: Resource | None = None
     """Its kind as the API serves it; None where that is not known."""
+    backoffs: tuple[BackOff, ...] = ()
+    """Of pods that were made of it, also of those that are gone."""
 
 
 async def children_of(reader: ClusterReader, resources: Iterable[CustomResource]) -> dict[CustomId, tuple[Child, ...]]:
@@ -138,8 +141,11 @@ async def read_customs(
         return {}, Evidence()
     children = await children_of(reader, newest.values())
     ids = {child.id for made in children.values() for child in made}
-    evidence, lives = await asyncio.gather(
-        gather(reader, ids, now), asyncio.gather(*(_live(reader, newest[identity]) for identity in children))
+    names = {identity: [child.name for child in made] for identity, made in children.items()}
+    evidence, lives, backoffs = await asyncio.gather(
+        gather(reader, ids, now),
+        asyncio.gather(*(_live(reader, newest[identity]) for identity in children)),
+        read_backoffs(reader, names),
     )
     found = {}
     for identity, (served, live) in zip(children, lives, strict=True):
@@ -151,6 +157,7 @@ async def read_customs(
             live=live is not None,
             obj=live,
             served=served,
+            backoffs=backoffs.get(identity, ()),
         )
     return found, evidence
 
@@ -193,9 +200,11 @@ def custom_findings(
         if seen is not None:
             for key, finding in _of_child(label, _before(seen, custom.changed), versions, spans):
                 put(key, finding)
-    before = _available_before(custom, versions, spans)
-    if before is not None:
-        put(before, Finding(True, msg("{resource} was well until the next revision began.", resource=label)))
+    for number, key, finding in (
+        *_failing_since(custom, versions, spans),
+        *failed_to_their_end(label, custom.backoffs, versions, spans),
+    ):
+        verdicts.setdefault((number, key), finding)
     return verdicts
 
 
@@ -295,12 +304,21 @@ def _since_head(custom: Custom, spans: Sequence[Span]) -> bool:
     return since is None or began is None or since + SKEW >= began
 
 
-def _available_before(custom: Custom, versions: Sequence[CustomResource | None], spans: Sequence[Span]) -> str | None:
-    """The content whose health ended as the newest revision began: a condition has the time of its last transition."""
+def _failing_since(
+    custom: Custom, versions: Sequence[CustomResource | None], spans: Sequence[Span]
+) -> Iterable[tuple[int, str, Finding]]:
+    """Against the revisions from the one that it fails of up to the newest.
+
+    That it failed only from then on is not told: prometheus-operator gives its conditions the time at which it wrote them
+    last, whatever they were before (pkg/prometheus/operator.go, a status that is made anew each time).
+    """
     since, head = custom.health.since, spans[-1].started
-    if custom.health.state is not CustomState.FAILED or since is None or head is None or len(spans) < 2:
-        return None
-    if since + SKEW < head or since > head + FOLLOWED or (custom.created is not None and custom.created >= head):
-        return None
-    before, now = versions[-2], versions[-1]
-    return before.key if before is not None and (now is None or now.key != before.key) else None
+    if custom.health.state is not CustomState.FAILED or since is None or head is None or since + SKEW >= head:
+        return
+    began = max((span.started for span in spans if span.started and span.started <= since + SKEW), default=None)
+    if began is None or since - began > FOLLOWED:
+        return
+    for version, span in zip(versions[:-1], spans[:-1], strict=True):
+        if version is not None and span.started is not None and span.started >= began:
+            why = msg("{resource} failed while it was in force.", resource=custom.resource.label)
+            yield span.number, version.key, Finding(False, why)

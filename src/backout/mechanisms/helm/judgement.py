@@ -79,8 +79,9 @@ def judge(
         described = [next((c for c in facts.customs if c.id == identity), None) for facts in history]
         found[identity] = custom_findings(custom, evidence, described, spans)
     head = {part.id: part.key for part in _parts(history[-1])}
+    left = _left(history)
     verdicts = [
-        _vouched(facts, _one(facts, index == len(history) - 1, head, found, evidence.workloads))
+        _vouched(facts, _one(facts, index == len(history) - 1, head, found, evidence.workloads, left))
         for index, facts in enumerate(history)
     ]
     return _share(history, verdicts)
@@ -101,6 +102,7 @@ def _one(
     head: dict[WorkloadId, str],
     found: dict[WorkloadId, dict[tuple[int, str], Finding]],
     live: dict[WorkloadId, LiveWorkload],
+    left: frozenset[tuple[CustomId, str]],
 ) -> Judged:
     if facts.release is None:
         return Judged(
@@ -130,7 +132,7 @@ def _one(
         return Judged("bad", tuple(bad))
     if good and not silent:
         return Judged("good", tuple(good))
-    if not is_head and (untold := _untold(facts, silent)):
+    if not is_head and (untold := _untold(facts, silent, head, found, left)):
         good = good or [
             finding.message
             for workload in facts.workloads
@@ -213,19 +215,47 @@ def _share(history: Sequence[Facts], verdicts: list[Judged]) -> list[Judged]:
     return shared
 
 
-def _untold(facts: Facts, silent: Sequence[str]) -> Message | None:
+def _untold(
+    facts: Facts,
+    silent: Sequence[str],
+    head: Mapping[WorkloadId, str],
+    found: Mapping[WorkloadId, Mapping[tuple[int, str], Finding]],
+    left: frozenset[tuple[CustomId, str]],
+) -> Message | None:
     """What is said where only custom resources are silent: an operator replaces what it made, and what it made before is gone.
-    Nothing speaks against them, and what comes of them is measured after a way back. None where others are silent, too, and for a
-    revision that was soon replaced: as a rule there was a reason."""
-    customs = {custom.label for custom in facts.customs}
-    if not silent or not customs.issuperset(silent):
+    Nothing speaks against them, and what comes of them is measured after a way back.
+
+    None where others are silent too, where somebody rolled back from such a content, or where an earlier one is proven. None for
+    a revision that was soon replaced, as a rule for a reason, unless just this resource fails now: then it was replaced by what fails.
+    """
+    customs = {custom.label: custom for custom in facts.customs}
+    if not silent or not customs.keys() >= set(silent):
         return None
-    if facts.started is None or facts.ended is None or facts.ended - facts.started < BRIEF:
-        return None
+    brief = facts.started is None or facts.ended is None or facts.ended - facts.started < BRIEF
+    for custom in (customs[label] for label in silent):
+        told = found.get(custom.id, {})
+        proven = [number for (number, key), one in told.items() if one.good and key != custom.key]
+        if (custom.id, custom.key) in left or any(number < facts.record.revision for number in proven):
+            return None
+        fails = any(key == head.get(custom.id) and not one.good for (_, key), one in told.items())
+        if brief and not fails:
+            return None
     return msg(
         "How what {resources} made was then is not seen any more; nothing speaks against it.",
         resources=", ".join(silent),
     )
+
+
+def _left(history: Sequence[Facts]) -> frozenset[tuple[CustomId, str]]:
+    """Contents of custom resources from which somebody rolled back to another one."""
+    by_number = {facts.record.revision: facts for facts in history}
+    found: set[tuple[CustomId, str]] = set()
+    for facts in history:
+        to = by_number.get(facts.left_for)
+        kept = {(custom.id, custom.key) for custom in to.customs} if to is not None else None
+        if kept is not None:
+            found.update((c.id, c.key) for c in facts.customs if (c.id, c.key) not in kept)
+    return frozenset(found)
 
 
 def _parts(facts: Facts) -> tuple[Workload | CustomResource, ...]:
