@@ -9,7 +9,8 @@ Sentences are the literal texts given to a call that translates or stores one (`
 ``found`` and ``hint`` of an error, the heads of a table, and texts of several words among the arguments of a sentence
 or an error (``reason="it is missing"``), which are translated before they are put in. Followed are both sides of a
 conditional expression, local names, the values of a dictionary, what a function of the same module returns, and the
-values of a ``Literal`` type of the model (``page.say(run.state)``).
+values of a ``Literal`` type of the model (``page.say(run.state)``). Values of several words of an enumeration of texts
+(``StrEnum``) are sentences, too.
 """
 
 from __future__ import annotations
@@ -65,11 +66,20 @@ def _sentences(sources: tuple[Path, ...], root: Path) -> dict[str, list[tuple[st
         calls = TITLES if root_folder == TWIN else CALLS
         place = file.relative_to(root).as_posix()
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        for scope in scopes(tree, values):
-            for text, line in _of_scope(scope, calls, classes):
-                if re.search(r"[^\W\d_]", re.sub(r"\{[^}]*\}", "", text)):
-                    found[text].append((place, line))
+        told = (one for scope in scopes(tree, values) for one in _of_scope(scope, calls, classes))
+        for text, line in (*told, *(_enumerated(tree) if calls is CALLS else ())):
+            if re.search(r"[^\W\d_]", re.sub(r"\{[^}]*\}", "", text)):
+                found[text].append((place, line))
     return dict(found)
+
+
+def _enumerated(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """The values of several words of the enumerations of texts."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and any(getattr(base, "id", "") == "StrEnum" for base in node.bases):
+            for value in (one.value for one in node.body if isinstance(one, ast.Assign)):
+                if isinstance(value, ast.Constant) and isinstance(value.value, str) and " " in value.value:
+                    yield value.value, value.lineno
 
 
 def literal_fields(model: Path) -> dict[str, tuple[str, ...]]:

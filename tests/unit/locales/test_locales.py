@@ -123,6 +123,7 @@ def test_the_extraction_finds_all_kinds(tmp_path: Path, monkeypatch: pytest.Monk
         'def why(x):\n    return "it is nineteen" if x else "it is twenty"\n'
         'def f():\n    text = "twenty one" if x else "twenty two"\n    screen.told(text, reason=why(x), name="web")\n'
         'kind("unseen", hint="twenty three")\nraise damaged(name, "it is cut")\nraise ValueError("not of ours")\n'
+        'class Kind(StrEnum):\n    A = "twenty four"\n    B = "word"\n'
     )
     monkeypatch.setattr(translations, "ROOT", tmp_path)
     monkeypatch.setattr(translations, "SOURCE", source)
@@ -149,5 +150,6 @@ def test_the_extraction_finds_all_kinds(tmp_path: Path, monkeypatch: pytest.Monk
         "twenty one",
         "twenty two",
         "twenty three",
+        "twenty four",
         "it is cut",
     }
