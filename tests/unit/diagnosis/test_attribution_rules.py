@@ -300,6 +300,23 @@ def test_the_failures_own_words() -> None:
     assert asked(rules.told_by_failure, seen, hypothesis(seen, quoted)) == [("told-by-failure", "direct")]
 
 
+@pytest.mark.parametrize(
+    ("field", "direct"),
+    [
+        (FieldChange("spec.template.spec.volumes[name=v].configMap.name", "cfg", "cfgg"), True),
+        (FieldChange("spec.template.spec.volumes[name=v].configMap.name", "a", "other"), False),
+        (
+            FieldChange("spec.template.spec.containers[name=main].env[name=A].valueFrom.secretKeyRef.key", "a", "b"),
+            False,
+        ),
+    ],
+)
+def test_a_missing_object_is_a_changes_own_where_that_brought_its_name(field: FieldChange, direct: bool) -> None:
+    seen = situation(Kind.CONFIG, said='Error: configmap "cfgg" not found')
+    expected = [("told-by-failure", "direct")] if direct else []
+    assert asked(rules.told_by_failure, seen, hypothesis(seen, field)) == expected
+
+
 def test_last_words_that_the_change_could_not_have_brought() -> None:
     seen = situation(said="x509: certificate has expired or is not yet valid")
     assert asked(rules.logs, seen, hypothesis(seen, IMAGE)) == [("logs", "against")]

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from a_namespace import NOW, NS, Scene, reading, writer
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import PODS, Cluster
 from backout.diagnosis.attribution.changes import SCALED, Change, changes_of
 from backout.diagnosis.evidence.collect import read_state
 from backout.diagnosis.evidence.history import read_history
@@ -124,6 +124,38 @@ def test_each_template_is_a_change_of_its_own_with_its_writer(scene: Scene) -> N
     assert [(f.before, f.after) for f in third.fields if f.path.endswith(".image")] == [
         ("registry.example/app:2", "registry.example/app:3")
     ]
+
+
+def test_a_literal_that_was_added_beside_an_object_that_is_gone(scene: Scene) -> None:
+    scene.config("settings")
+    scene.workload("web", SPEC)
+    template(scene, "registry.example/app:1", 2, 90, writer("kubectl-set", 90, "spec/template/spec/containers"))
+    web = scene.objects["Deployment", "web"]["spec"]["template"]["spec"]
+    web["containers"][0]["env"] = [*web["containers"][0]["env"], {"name": "FOO", "value": "bar"}]
+    scene.put(
+        "Deployment",
+        "web",
+        *scene.objects["Deployment", "web"]["metadata"]["managedFields"],
+        **{key: scene.objects["Deployment", "web"][key] for key in ("spec", "status")},
+    )
+    why = {"reason": "CreateContainerConfigError", "message": 'configmap "settings" not found'}
+    scene.pod("web-0", ("Deployment", "web"), web, {"app": "web"}, well=False, waiting=why)
+    pod = scene.objects["Pod", "web-0"]
+    pod["metadata"]["ownerReferences"][0]["name"] = "web-2"
+    scene.cluster.put(PODS, pod)
+    replica_set = scene.objects["ReplicaSet", "web-2"]
+    scene.put(
+        "ReplicaSet",
+        "web-2",
+        born=90,
+        meta={key: replica_set["metadata"][key] for key in ("ownerReferences", "annotations")},
+        spec=replica_set["spec"],
+        status={},
+    )
+    scene.drop("ConfigMap", "settings")
+    problems = scene.problems()
+    assert set(problems) == {"configmap/settings"}
+    assert "does not exist any more" in problems["configmap/settings"].cause.text
 
 
 def test_a_template_that_nobody_rolled_out_yet_is_a_change(scene: Scene) -> None:

@@ -20,6 +20,8 @@ TABLE: tuple[tuple[str, frozenset[Kind]], ...] = (
     (r"\.image$", frozenset({*_PROGRAM, *PULLING, Kind.SECURITY})),
     (r"\.imagePullPolicy$", PULLING),
     (r"\.(command|args|workingDir|stdin|tty)\b", _PROGRAM),
+    # A literal names no object, so it brings no missing reference.
+    (r"\.env\[[^\]]*\]\.(name|value)$", _PROGRAM),
     (r"\.env(From)?\b", frozenset({*_PROGRAM, Kind.CONFIG})),
     (r"\.resources\.limits\b.*memory", frozenset({Kind.OOM, Kind.CRASH, Kind.ROOM, Kind.EVICTED, *CREATING})),
     (r"\.resources\.limits\b.*cpu", frozenset({Kind.READINESS, Kind.LIVENESS, Kind.CRASH, Kind.ROOM, *CREATING})),

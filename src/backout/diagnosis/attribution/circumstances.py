@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from backout.changes.authors import authors
-from backout.cluster.port import PVCS, SECRETS, Object
+from backout.cluster.port import CONFIGMAPS, PVCS, SECRETS, Object
 from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.failures import RUNNING, Kind
 from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Situation
@@ -33,6 +33,7 @@ from backout.diagnosis.evidence.namespace import (
     Namespace,
 )
 from backout.kube.diff import diff_objects
+from backout.kube.references import references
 from backout.mechanisms import registry
 from backout.model.change import FieldChange
 from backout.model.diagnosis import Confidence
@@ -378,6 +379,30 @@ async def _gone(
     )
 
 
+async def missing_reference(situation: Situation, namespace: Namespace) -> Circumstance | None:
+    """A ConfigMap or Secret that the pods name, that does not exist, and that an earlier template read just the same."""
+    if not kinds_of(situation) & {Kind.CONFIG, Kind.MOUNT}:
+        return None
+    text, history = " ".join(failure.text for failure in situation.failures), situation.history
+    made = {history.generation_of(pod) for pod in history.failing}
+    first = min((one.order for one in history.generations if one.name in made), default=0)
+    earlier = [one for one in history.generations if one.order < first]
+    read = {(r.kind, r.name) for one in earlier for r in references(one.template.get("spec") or {})}
+    for one in references(history.template.get("spec") or {}):
+        resource = {"ConfigMap": CONFIGMAPS, "Secret": SECRETS}.get(one.kind)
+        if (
+            resource is None
+            or (one.kind, one.name) not in read
+            or f'{one.kind.lower()} "{one.name}"' not in text.lower()
+        ):
+            continue
+        there = await namespace.objects_meta(resource)
+        if there is not None and one.name not in there:
+            proof = msg("The template before read it as well.")
+            return await _gone(situation, namespace, "v1", one.kind, one.name, proof)
+    return None
+
+
 async def claims(situation: Situation, namespace: Namespace) -> Circumstance | None:
     """A claim that the pods mount went away, or is not bound."""
     if not kinds_of(situation) & {Kind.VOLUME, Kind.MOUNT}:
@@ -462,7 +487,18 @@ async def words(situation: Situation, namespace: Namespace) -> Circumstance | No
     )
 
 
-FINDERS: tuple[Finder, ...] = (quota, limit_range, registry_down, claims, nodes, rights, policies, outside, words)
+FINDERS: tuple[Finder, ...] = (
+    quota,
+    limit_range,
+    registry_down,
+    missing_reference,
+    claims,
+    nodes,
+    rights,
+    policies,
+    outside,
+    words,
+)
 
 
 async def circumstance(situation: Situation, namespace: Namespace) -> Circumstance:

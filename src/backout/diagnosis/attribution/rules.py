@@ -262,6 +262,10 @@ _DIRECT: tuple[tuple[Kind, str], ...] = (
 )
 
 
+_NAMING = frozenset({Kind.CONFIG, Kind.MOUNT})
+"""Failures whose messages name what is missing."""
+
+
 def told_by_failure(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
     """The failure's own words lead to the field: no node matches, and the node selector was changed."""
     if hypothesis.change.made:
@@ -271,6 +275,9 @@ def told_by_failure(hypothesis: Hypothesis, situation: Situation) -> Iterator[Re
             words = next((p for kind, p in _DIRECT if kind in failure.kinds and re.search(p, field.path)), None)
             new = re.match(r"^spec\.template\.spec\.(?:initC|c)ontainers\[name=([^\]]+)\]", field.path)
             whole = new is not None and new.group(1) == failure.container and _is_new(hypothesis, new.group(1))
+            if words and failure.kinds <= _NAMING:
+                # The message names the object or the key: it is this change's only where that brought the name.
+                words = next((name for name in [field.after] if isinstance(name, str) and name in failure.text), None)
             if words or whole or _quoted(field.after, failure.said):
                 yield Reason(
                     rule="told-by-failure",
