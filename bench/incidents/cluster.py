@@ -21,11 +21,14 @@ from kubetwin.apiserver.state import Settings
 from kubetwin.client import Api
 from kubetwin.controlplane import ControlPlane, RunSettings
 from kubetwin.daemon import COMPONENT, write_private
+from kubetwin.kinds import NODES
 from kubetwin.kubeconfig import kubeconfig
 from kubetwin.kubelet.settings import KubeletSettings
 from kubetwin.transport import LocalTransport
 
 CONTEXT = "incidents"
+SLOT = "slot"
+"""The label of a node that says which two belong together."""
 
 
 async def serve(folder: Path, nodes: int) -> None:
@@ -39,6 +42,8 @@ async def serve(folder: Path, nodes: int) -> None:
     await plane.ingress.listen()
     running = asyncio.create_task(plane.run())
     await plane.ready.wait()
+    for number in range(nodes):
+        await plane.api.patch(NODES, f"node-{number + 1}", {"metadata": {"labels": {SLOT: str(number // 2)}}})
     write_private(folder / "kubeconfig", kubeconfig([server.access]))
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.read)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -47,9 +48,12 @@ def main(arguments: Sequence[str]) -> int:
     if helm is None:
         print("helm 4 is not installed", file=sys.stderr)
         return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
+    so_far: list[Score] = []
 
     def told(score: Score, left: int) -> None:
+        so_far.append(score)
         if options.verbose or not well(score):
             print(line(score), file=sys.stderr, flush=True)
         if left % EVERY == 0:
@@ -68,6 +72,9 @@ def main(arguments: Sequence[str]) -> int:
     except Failed as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"stopped after {len(so_far)} of them\n\n{page.figures(so_far)}")
+        return 130
     if options.json:
         options.json.write_text(json.dumps([asdict(score) for score in scores], indent=1) + "\n", encoding="utf-8")
     print(f"seed {options.seed}, {len(scores)} played in {time.monotonic() - began:.0f} s\n")

@@ -34,6 +34,7 @@ def play(
 
     Raises:
         Failed: a process ended before its time.
+        KeyboardInterrupt: it was stopped; what was told until then was played.
     """
     every = chosen(seed, list(only), healthy)
     slots = min(slots, len(every))
