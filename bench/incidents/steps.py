@@ -15,7 +15,7 @@ from bench.incidents.objects import name, ref
 from bench.incidents.situation import HELM
 from bench.incidents.world import APPLY, SetUp, World
 from kubetwin import kinds
-from kubetwin.client import Obj
+from kubetwin.client import ApiException, Obj
 
 Mutation = Callable[[Obj], None]
 
@@ -148,9 +148,14 @@ class Kill:
     only: int = 0
 
     async def do(self, world: World) -> None:
-        pods = sorted(await world.pods(self.app), key=lambda pod: str(pod["metadata"]["name"]))
-        for pod in pods[: self.only or None]:
-            await world.api.delete(kinds.PODS, pod["metadata"]["name"], world.namespace)
+        metas = [pod["metadata"] for pod in await world.pods(self.app)]
+        names = sorted(str(meta["name"]) for meta in metas if "deletionTimestamp" not in meta)
+        for called in names[: self.only or None]:
+            try:
+                await world.api.delete(kinds.PODS, called, world.namespace)
+            except ApiException as error:
+                if not error.not_found:
+                    raise
 
 
 @dataclass(frozen=True, slots=True)
