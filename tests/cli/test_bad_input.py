@@ -123,6 +123,16 @@ def test_a_target_that_does_not_exist_is_not_a_healthy_one(
     assert "absent" in error["message"]
 
 
+def test_a_cluster_without_the_namespace_hides_nothing_of_the_others(backout: Shell, release: str) -> None:
+    both = ("--context", "cluster-02", "--context", "cluster-01", "-n", release, "-o", "json")
+    answer = backout("diagnose", *both)
+    absent, there = answer.document["items"]
+    assert (answer.code, absent["healthy"], there["healthy"]) == (10, False, True)
+    assert [release in blind["text"] for blind in absent["blind"]] == [True] and not there["blind"]
+    listed = backout("status", *both).document["items"]
+    assert any(item["target"]["name"] == release for item in listed)
+
+
 def test_nothing_is_broken(backout: Shell, release: str) -> None:
     assert backout("diagnose", "-n", release).code == 0
     assert backout.error("plan", "-n", release)["code"] == "nothing-to-do"

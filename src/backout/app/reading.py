@@ -15,7 +15,7 @@ from backout.app.absent import require_there
 from backout.app.events import Watching
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
-from backout.errors import BackoutError, UsageError
+from backout.errors import BackoutError, NotFoundError, UsageError
 from backout.model.change import LedgerEntry
 from backout.model.message import Message
 from backout.model.revision import Revision
@@ -78,7 +78,7 @@ async def diagnose(workspace: Workspace, texts: Sequence[str] = ()) -> list[Diag
     """What broke, a diagnosis a cluster; without ``texts``, in the whole namespace.
 
     Raises:
-        NotFoundError: nothing is broken, but what was named is not there.
+        NotFoundError: nothing is broken, but what was named is not there. Of several clusters, one where it is not is unknown.
         BackoutError: a cluster can't be read.
     """
     from backout.diagnosis.diagnose import diagnose as look_at
@@ -86,8 +86,15 @@ async def diagnose(workspace: Workspace, texts: Sequence[str] = ()) -> list[Diag
     async def look(cluster: Cluster) -> Diagnosis:
         named, namespace = read_targets(workspace, cluster, texts), workspace.namespace_of(cluster)
         seen = await look_at(cluster, namespace, named)
-        if seen.healthy:
+        if not seen.healthy:
+            return seen
+        try:
             await require_there(cluster, namespace, named)
+        except NotFoundError as error:
+            if not workspace.alone:
+                # What is broken on the others is not kept back for it.
+                return msgspec.structs.replace(seen, blind=(Message(error.message, error.template, error.arguments),))
+            raise
         return seen
 
     found = await workspace.each_cluster(look)
@@ -120,7 +127,7 @@ async def changes(workspace: Workspace, span: timedelta) -> list[Ledger]:
     async def look(cluster: Cluster) -> Ledger:
         start, namespace = await cluster.server_time() - span, workspace.namespace_of(cluster)
         found = await changes_since(cluster, namespace, start)
-        if not found:
+        if not found and workspace.alone:
             await require_there(cluster, namespace)
         return Ledger(cluster.name, start, tuple(found))
 
@@ -148,7 +155,7 @@ async def _statuses(workspace: Workspace, cluster: Cluster, texts: Sequence[str]
     namespace = workspace.namespace_of(cluster)
     targets = read_targets(workspace, cluster, texts) or await targets_in(cluster, namespace)
     diagnosis = await look_at(cluster, namespace, targets if texts else ())
-    if diagnosis.healthy:
+    if diagnosis.healthy and workspace.alone:
         await require_there(cluster, namespace, targets if texts else ())
     problems = {owner: problem for problem in diagnosis.problems for owner in (*problem.owners, problem.target)}
     if not texts:
@@ -209,7 +216,8 @@ async def _measure(workspace: Workspace, cluster: Cluster, texts: Sequence[str],
         namespace = workspace.namespace_of(cluster)
         if not namespace:
             raise UsageError("verify looks at one namespace at a time.", hint="Say which with -n NAMESPACE.")
-        await require_there(cluster, namespace)
+        if workspace.alone:
+            await require_there(cluster, namespace)
         checks += await namespace_checks(cluster, namespace)
         checks += stack_checks(workspace.settings, cluster.name, namespace)
     for target in targets:

@@ -50,6 +50,11 @@ class Workspace:
         """The names of the clusters to work on; an empty name stands for the kubeconfig's current context."""
         return self.where.contexts or ("",)
 
+    @property
+    def alone(self) -> bool:
+        """Whether one cluster is meant: then an error of it is the answer, and hides nothing of others."""
+        return len(self.contexts) == 1
+
     def tell(self, event: Event) -> None:
         """Tells the front."""
         self.front.tell(event)
