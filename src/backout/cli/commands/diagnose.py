@@ -25,14 +25,12 @@ async def command(session: Session, targets: tuple[str, ...]) -> int:
     Without TARGETS it looks at the whole namespace. Exit code 10 when something is broken.
     """
     from backout.app.reading import diagnose
-    from backout.app.unfinished import tell_unfinished
     from backout.cli.render.diagnosis import show_diagnoses
     from backout.documents.reading import diagnosis_list
 
     found = await diagnose(session.workspace, targets)
     if session.text:
         session.show(lambda screen: show_diagnoses(screen, found))
-        tell_unfinished(session.workspace)
     else:
         session.document(diagnosis_list(found))
     return FOUND if any(not diagnosis.healthy for diagnosis in found) else 0
