@@ -317,6 +317,30 @@ def test_a_missing_object_is_a_changes_own_where_that_brought_its_name(field: Fi
     assert asked(rules.told_by_failure, seen, hypothesis(seen, field)) == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "direct"),
+    [
+        ("error: /etc/conf/db.yaml: line 3: unexpected token", True),
+        ("loading configuration from /etc/conf/db.yaml", False),
+        ("error: /etc/other/db.yaml: line 3: unexpected token", False),
+    ],
+)
+def test_a_file_of_the_object_that_a_release_changed(line: str, direct: bool) -> None:
+    ref = ObjectRef("v1", "ConfigMap", "conf", "shop")
+    seen = situation(said=line)
+    seen.history.obj["spec"]["template"] = {
+        "spec": {
+            "containers": [{"name": "main", "volumeMounts": [{"name": "v", "mountPath": "/etc/conf"}]}],
+            "volumes": [{"name": "v", "configMap": {"name": "conf"}}],
+        }
+    }
+    symptom = Symptom(code="CrashLoopBackOff", ref=WEB, message=msg("{line}", line=line))
+    found = hypothesis(seen, FieldChange(f'{ref} data["db.yaml"]', "a", "b"))
+    found.failures = [msgspec.structs.replace(failure, symptom=symptom) for failure in seen.failures]
+    found.change = msgspec.structs.replace(found.change, touches=(ref,))
+    assert asked(rules.named_object, seen, found) == ([("named-object", "direct")] if direct else [])
+
+
 def test_last_words_that_the_change_could_not_have_brought() -> None:
     seen = situation(said="x509: certificate has expired or is not yet valid")
     assert asked(rules.logs, seen, hypothesis(seen, IMAGE)) == [("logs", "against")]

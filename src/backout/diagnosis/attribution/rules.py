@@ -11,6 +11,7 @@ from backout.diagnosis.attribution.failures import CREATING, PULLING, SCHEDULING
 from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Hypothesis, Reason, Situation
 from backout.diagnosis.attribution.rights import Right, denied
 from backout.diagnosis.attribution.signals import signals
+from backout.diagnosis.attribution.words import names_file
 from backout.diagnosis.evidence.history import (
     LASTING,
     WHILE,
@@ -20,6 +21,7 @@ from backout.diagnosis.evidence.history import (
     run_of,
 )
 from backout.kube.projections import Pod
+from backout.kube.references import references
 from backout.model.message import msg
 
 CAPACITY = frozenset({Kind.QUOTA, Kind.LIMIT_RANGE, Kind.ROOM, Kind.SPREAD, Kind.PORT, Kind.VOLUME})
@@ -289,6 +291,26 @@ def told_by_failure(hypothesis: Hypothesis, situation: Situation) -> Iterator[Re
                 return
 
 
+def named_object(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """What fails complains of a file of the ConfigMap or Secret that was changed."""
+    if hypothesis.direct or hypothesis.change.made:
+        return
+    changed = {
+        (ref.kind, ref.name): ref
+        for ref in hypothesis.change.touches
+        if any(field.path.startswith(f"{ref} data") for field in hypothesis.fields)
+    }
+    for one in references(situation.history.template.get("spec") or {}):
+        ref = changed.get((one.kind, one.name))
+        if ref is not None and any(names_file(failure.symptom, one) for failure in hypothesis.failures):
+            yield Reason(
+                rule="named-object",
+                weight="direct",
+                message=msg("The failing pods themselves name what they read of {object}.", object=str(ref)),
+            )
+            return
+
+
 def rights(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
     """Whether what a program says that it is not allowed is what the change took away."""
     lost = [Right(*one) for one in hypothesis.change.lost]
@@ -379,6 +401,7 @@ def shown_by_its_pods(hypothesis: Hypothesis, situation: Situation) -> Iterator[
 RULES: tuple[tuple[str, Rule], ...] = (
     ("order", order),
     ("told-by-failure", told_by_failure),
+    ("named-object", named_object),
     ("rights", rights),
     ("shown", shown_by_its_pods),
     ("creation", creation),

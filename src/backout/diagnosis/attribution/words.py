@@ -21,6 +21,11 @@ def names(symptom: Symptom, one: Reference) -> bool:
     marks = [f'{one.kind.lower()} "{one.name}"', f"{symptom.ref.namespace}/{one.name} "]
     if any(mark in text or mark in text.lower() for text in texts(symptom) for mark in marks):
         return True
+    return names_file(symptom, one)
+
+
+def names_file(symptom: Symptom, one: Reference) -> bool:
+    """True when the pods complain of a file of the object."""
     if one.how not in ("volume", "subPath", "projected") or len(one.path.strip("/")) <= 2:
         return False
     files = [f"{one.path.rstrip('/')}/"] if not one.files else list(one.files)
