@@ -25,6 +25,7 @@ from backout.kube.sanitise import helm_record
 from backout.model.snapshot import ClaimPointer, ImagePointer, Pointers, ReleasePointer, WorkloadPointer
 from backout.model.target import ObjectRef
 from backout.ownership.owners import Owned
+from backout.ownership.signs import argo_name
 from backout.snapshots.applications import Unread, read_applications
 
 T = TypeVar("T")
@@ -70,7 +71,8 @@ class PointerReader:
                 )
             )
         if owner.kind == "argocd":
-            self._applications.add(owner.name.partition("/")[2])
+            # Its own mark also says in which namespace the application is, where that is not Argo CD's.
+            self._applications.add(argo_name(obj) or owner.name.partition("/")[2])
 
     def _release(self, obj: Object, address: str) -> None:
         labels = obj["metadata"].get("labels") or {}
