@@ -403,15 +403,22 @@ def test_zero_values_of_a_manifest_are_no_difference_for_an_undo(
 
 
 @pytest.mark.parametrize(
-    ("minutes", "failing", "asked"), [(1, False, True), (1, True, False), (60, False, None), (60, True, None)]
+    ("minutes", "failing", "starting", "asked"),
+    [
+        (1, False, True, True),
+        (1, False, False, False),
+        (1, True, True, False),
+        (60, False, True, None),
+        (60, True, False, None),
+    ],
 )
-def test_a_young_pending_release_of_which_nothing_fails_needs_a_yes(
-    minutes: int, failing: bool, asked: bool | None
+def test_a_young_pending_release_whose_pods_are_starting_and_do_not_fail_needs_a_yes(
+    minutes: int, failing: bool, starting: bool, asked: bool | None
 ) -> None:
     found = analysis(item("Deployment", {"spec": {"a": 1}}, {"spec": {"a": 2}}), status="pending-upgrade")
     assert found.head.created is not None
     pods = [("Deployment", NS, "web")] if failing else []
-    told = risks(found, HELM3, found.head.created + timedelta(minutes=minutes), failing=pods)
+    told = risks(found, HELM3, found.head.created + timedelta(minutes=minutes), failing=pods, starting=starting)
     needed = [risk.needs_approval for risk in told if risk.code == "maybe-running"]
     assert needed == ([] if asked is None else [asked])
 

@@ -80,7 +80,7 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
             changes=shown,
             risks=(
                 *owner_risks(self.target, self.keeper),
-                *risking.risks(analysis, self.helm, now, failing=self._failing),
+                *risking.risks(analysis, self.helm, now, failing=self._failing, starting=self._starting),
                 *defining.risks(found, analysis),
             ),
             checks=(*checking.checks(analysis, self.target), *owner_checks(self.target, self.keeper)),
@@ -92,6 +92,12 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
         """The workloads of which pods fail now."""
         lives = self.history.evidence.workloads
         return frozenset(identity for identity, live in lives.items() if any(pod.failing for pod in live.pods))
+
+    @property
+    def _starting(self) -> bool:
+        """Whether pods are on their way, and may get ready."""
+        lives = self.history.evidence.workloads.values()
+        return any(pod.ready_since is None and not pod.failing for live in lives for pod in live.pods)
 
     def present_checks(self) -> tuple[Check, ...]:
         """The newest revision, its workloads, endpoints and claims."""

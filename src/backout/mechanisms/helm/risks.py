@@ -20,13 +20,21 @@ from backout.model.part import Risk
 from backout.tools.locate import Tool
 
 
-def risks(analysis: Analysis, helm: Tool | None, now: datetime, *, failing: Collection[WorkloadId] = ()) -> list[Risk]:
-    """The risks, the heaviest first. ``failing`` are workloads of the release whose pods fail now."""
+def risks(
+    analysis: Analysis,
+    helm: Tool | None,
+    now: datetime,
+    *,
+    failing: Collection[WorkloadId] = (),
+    starting: bool = False,
+) -> list[Risk]:
+    """The risks, the heaviest first. ``failing`` are workloads of the release whose pods fail now; ``starting``: others are not
+    ready yet."""
     found = [
         *record_risk(analysis.target),
         *_deletions(analysis),
         *_obstacles(analysis),
-        *_pending(analysis, now, failing=bool(failing)),
+        *_pending(analysis, now, alive=starting and not failing),
         *_restarts(analysis, failing),
         *_replicas(analysis),
     ]
@@ -129,15 +137,15 @@ def _obstacles(analysis: Analysis) -> list[Risk]:
     ]
 
 
-def _pending(analysis: Analysis, now: datetime, *, failing: bool) -> list[Risk]:
-    """A helm that waits writes nothing: where nothing fails, it may well be alive, and its work about to end well."""
+def _pending(analysis: Analysis, now: datetime, *, alive: bool) -> list[Risk]:
+    """A helm that waits writes nothing: where pods are starting and none fails, it may well be alive, and about to end well."""
     age = pending_age(analysis, now)
     if not analysis.head.pending or (age is not None and age >= YOUNG):
         return []
     return [
         Risk(
             code="maybe-running",
-            needs_approval=not failing,
+            needs_approval=alive,
             message=msg(
                 "Revision {n} has been {status} for {age} only. If somebody's helm still waits for it, that helm will notice "
                 "nothing and may write its own result later; ask before you go on.",
