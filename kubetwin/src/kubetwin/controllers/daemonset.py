@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kubetwin.client import ApiException, Obj
+from kubetwin.client import Obj
 from kubetwin.controllers.history import RevisionedController
 from kubetwin.controllers.refs import pod_from_template
 from kubetwin.controllers.scheduling import matches_affinity, untolerated
@@ -63,23 +63,15 @@ class DaemonSetController(RevisionedController):
         revisions = await self.owned_revisions(obj)
         update, collisions = await self.present_revision(obj, revisions)
         digest = labels_of(update)[HASH_LABEL]
-        refused = None
-        try:
-            await self._manage(obj, await self._pods_by_node(obj), digest)
-            if (obj["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate":
-                await self._roll(obj, await self._pods_by_node(obj), digest)
-        except ApiException as error:
-            # The status is told all the same (pkg/controller/daemon/daemon_controller.go: syncDaemonSet).
-            refused = error
+        await self._manage(obj, await self._pods_by_node(obj), digest)
+        if (obj["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate":
+            await self._roll(obj, await self._pods_by_node(obj), digest)
         by_node = await self._pods_by_node(obj)
         pods = [pod for on_node in by_node.values() for pod in on_node]
-        if refused is None:
-            live = {labels_of(p).get(HASH_LABEL) for p in pods}
-            names = {name_of(r) for r in revisions if labels_of(r).get(HASH_LABEL) in live}
-            await self.truncate(obj, revisions, update, names)
+        live = {labels_of(p).get(HASH_LABEL) for p in pods}
+        names = {name_of(r) for r in revisions if labels_of(r).get(HASH_LABEL) in live}
+        await self.truncate(obj, revisions, update, names)
         await self.write_status(obj, self._status(obj, by_node, digest, collisions))
-        if refused is not None:
-            raise refused
         self.look_again(obj, pods)
 
     async def _pods_by_node(self, ds: Obj) -> dict[str, list[Obj]]:
