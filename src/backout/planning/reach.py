@@ -2,8 +2,9 @@
 """Holds a plan to where it may act, object by object, before anything is written. Pure.
 
 The parameters of steps and compensations are read as their actions declare them, and each object that they write must be
-in the namespace of the plan, or be named by its diff (a release may hold objects elsewhere), and never in a namespace
-that is protected by policy.
+in the namespace of the plan, or be named by its diff (a release may hold objects elsewhere). In a namespace that is
+protected by policy nothing is written, but for what the diff names there, and only with a yes to just that: charts keep
+Services for the control plane in kube-system.
 """
 
 from __future__ import annotations
@@ -12,9 +13,30 @@ from collections.abc import Collection, Iterable
 
 from backout.errors import RefusedError
 from backout.mechanisms import registry
-from backout.model.message import msg
-from backout.model.part import Part, Step
+from backout.model.message import few, msg
+from backout.model.part import Part, Risk, Step
 from backout.model.target import ObjectRef
+
+PROTECTED = "protected"
+"""The code of the risk, which is what is approved."""
+
+
+def protected_risks(part: Part, protected: Collection[str]) -> tuple[Risk, ...]:
+    """What the part would change in protected namespaces other than its own."""
+    found = [change.ref for change in part.changes.effective if change.ref.namespace in protected]
+    found = [ref for ref in found if ref.namespace and ref.namespace != part.scope.namespace]
+    if not found:
+        return ()
+    return (
+        Risk(
+            code=PROTECTED,
+            needs_approval=True,
+            message=msg(
+                "It has objects in namespaces that are protected by policy, and would change them: {objects}.",
+                objects=few([f"{ref} ({ref.namespace})" for ref in found]),
+            ),
+        ),
+    )
 
 
 def hold(part: Part, protected: Collection[str] = ()) -> None:
@@ -25,11 +47,14 @@ def hold(part: Part, protected: Collection[str] = ()) -> None:
     """
     namespace = part.scope.namespace
     named = {_plain(change.ref) for change in part.changes.objects}
+    asked = any(risk.code == PROTECTED and risk.needs_approval for risk in part.risks) and namespace not in protected
     for change in part.changes.effective:
-        _require_unprotected(change.ref, protected)
+        if not asked:
+            _require_unprotected(change.ref, protected)
     for step in part.steps:
         for ref in _written(step):
-            _require_unprotected(ref, protected)
+            if not (asked and _plain(ref) in named):
+                _require_unprotected(ref, protected)
             if ref.namespace != namespace and _plain(ref) not in named:
                 raise RefusedError(
                     "The step {step} would write {object} in {other}, outside of the plan's namespace.",

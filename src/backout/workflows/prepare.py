@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
+
 from backout.cluster.identity import weakness
 from backout.cluster.port import ClusterReader
 from backout.errors import RefusedError
@@ -22,7 +24,7 @@ from backout.model.settings import Settings
 from backout.model.target import Target
 from backout.planning.choice import Choice, choose
 from backout.planning.document import seal
-from backout.planning.reach import hold
+from backout.planning.reach import hold, protected_risks
 from backout.verify.stacks import stack_checks
 from backout.workflows.rights import rights
 
@@ -92,6 +94,7 @@ async def make_operation(
         access=rights(draft.access, target, draft.changes, checks),
         soak=settings.verify.soak,
     )
+    part = msgspec.structs.replace(part, risks=(*part.risks, *protected_risks(part, settings.policy.protected)))
     hold(part, settings.policy.protected)
     return seal(Operation(made_at=made_at, parts=(part,)))
 

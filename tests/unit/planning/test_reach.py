@@ -18,7 +18,7 @@ from backout.model.revision import Revision
 from backout.model.scope import ClusterIdentity, ClusterScope
 from backout.model.target import ObjectRef, Target
 from backout.planning import document
-from backout.planning.reach import hold
+from backout.planning.reach import hold, protected_risks
 
 NS = "shop"
 TARGET = Target("configmap", "app", NS)
@@ -94,3 +94,29 @@ def test_a_plan_file_that_was_edited_and_sealed_again_is_refused() -> None:
         document.load(document.dump([edited]), "f")
     good = document.seal(msgspec.structs.replace(edited, parts=(part(step()),)))
     assert document.load(document.dump([good]), "f") == [good]
+
+
+def test_what_a_release_has_in_a_protected_namespace_needs_a_yes_to_just_that() -> None:
+    there = ObjectChange(ref=ObjectRef("v1", "Service", "rel-coredns", "kube-system"), action="update")
+    here = ObjectChange(ref=ObjectRef("v1", "ConfigMap", "app", NS), action="update")
+    bare = part(step(), changes=(there, here))
+    (risk,) = protected_risks(bare, ("kube-system",))
+    assert (risk.code, risk.needs_approval) == ("protected", True)
+    assert "service/rel-coredns (kube-system)" in risk.message.text and "configmap/app" not in risk.message.text
+    hold(msgspec.structs.replace(bare, risks=(risk,)), ("kube-system",))
+    with pytest.raises(RefusedError, match="protected by policy"):
+        hold(bare, ("kube-system",))
+    with pytest.raises(RefusedError, match="protected by policy"):
+        hold(
+            msgspec.structs.replace(part(step(namespace="kube-system"), changes=(there,)), risks=(risk,)),
+            ("kube-system",),
+        )
+    with pytest.raises(RefusedError, match="protected by policy"):
+        hold(msgspec.structs.replace(bare, risks=(risk,)), ("kube-system", NS))
+
+
+def test_what_stays_as_it_is_and_what_is_elsewhere_is_no_risk() -> None:
+    kept = ObjectChange(ref=ObjectRef("v1", "Service", "rel-coredns", "kube-system"), action="keep")
+    other = ObjectChange(ref=ObjectRef("v1", "Service", "rel", "other"), action="update")
+    cluster = ObjectChange(ref=ObjectRef("rbac.authorization.k8s.io/v1", "ClusterRole", "rel"), action="update")
+    assert protected_risks(part(step(), changes=(kept, other, cluster)), ("kube-system",)) == ()
