@@ -364,7 +364,7 @@ def test_no_secret_leaves(world: World) -> None:
         world.all_of(("report", run, "--lang", "ko"), ("plan", "helm/app", "--to", "1", "--lang", "ko"))
         world("report", run, "--out", "report.md")
         world("undo", run, "--yes", "-o", "json")
-        world("resume", run)
+        world("resume", run, codes=(5,))  # it is over
         world("run", "--yes", "-o", "json")
         world("snapshot", "export", "archive.tar", "--all", "-o", "yaml")
         world("snapshot", "import", "archive.tar")
