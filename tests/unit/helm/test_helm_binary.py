@@ -90,7 +90,7 @@ def run(program: str, **more: object) -> tuple[binary.Result, list[str]]:
 
 
 def test_lines_come_through_redacted_and_the_code_is_kept() -> None:
-    result, lines = run("import sys; print('one'); print('password=hunter2', file=sys.stderr); sys.exit(3)")
+    result, lines = run("import sys; print('one', flush=True); print('password=hunter2', file=sys.stderr); sys.exit(3)")
     assert result.code == 3
     assert lines[0] == "one" and "hunter2" not in " ".join(lines)
 
