@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,11 @@ from pathlib import Path
 from bench.measure import Failed
 
 ROOT = Path(__file__).parents[1]
+
+
+def here() -> str:
+    """Where Python finds this benchmark, before what it finds anyway: PYTHONPATH of a program."""
+    return os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
 
 
 @contextmanager
