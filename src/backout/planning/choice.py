@@ -14,7 +14,8 @@ from backout.model.message import Message, joined, msg
 from backout.model.revision import Revision
 from backout.model.target import Target
 
-_SURE = ("certain", "likely")
+SURE = ("certain", "likely")
+"""How sure a diagnosis must be of a cause to go back from it unasked."""
 _SHORTEST = 4
 _HEX = frozenset("0123456789abcdef")
 
@@ -40,7 +41,7 @@ def targets_of(diagnosis: Diagnosis) -> list[Target]:
         RefusedError: things are broken, but no change did it as far as one knows, or nobody here can take it back.
     """
     problems = diagnosis.problems
-    found = list(dict.fromkeys(p.target for p in problems if p.mechanism and p.confidence in _SURE))
+    found = list(dict.fromkeys(p.target for p in problems if p.mechanism and p.confidence in SURE))
     if found or not problems:
         return found
     first = next((p for p in problems if p.mechanism), problems[0])
@@ -76,11 +77,18 @@ def targets_of(diagnosis: Diagnosis) -> list[Target]:
     )
 
 
-def choose(target: Target, revisions: Sequence[Revision], to: str = "", blamed: Collection[int] = ()) -> Choice:
+def choose(
+    target: Target,
+    revisions: Sequence[Revision],
+    to: str = "",
+    blamed: Collection[int] = (),
+    broken_since: int | None = None,
+) -> Choice:
     """The last revision proven good whose content differs from what is in force; or the one that ``to`` names.
 
     A current revision that the cluster is not at (see `Revision.settled`) is not in force: it may be the one to go to.
-    A good one is never left, unless a diagnosis blames it (``blamed`` are such revisions).
+    A good one is never left, unless a diagnosis blames it (``blamed`` are such revisions). From ``broken_since`` on, where that
+    is known to be likely, all have what broke it, however well their pods are.
 
     Raises:
         RevisionNotFound: ``to`` is not in the history.
@@ -103,7 +111,10 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "", blamed: 
             count=len(revisions),
             hint=rules.hint or "Mend it forward, or restore it from a snapshot.",
         )
-    if current is not None and current.settled and current.goodness == "good" and current.number not in blamed:
+    accused = current is not None and (
+        current.number in blamed or (broken_since is not None and broken_since <= current.number)
+    )
+    if current is not None and current.settled and current.goodness == "good" and not accused:
         raise NothingToDo(
             "The revision of {target} that is in force ({number}) is good: nothing of it broke what is broken.",
             target=str(target),
@@ -112,7 +123,11 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "", blamed: 
             "(see `backout history {target}`).",
         )
     in_force = current.digest if current else ""
-    good = [revision for revision in revisions if revision.goodness == "good"]
+    good = [
+        revision
+        for revision in revisions
+        if revision.goodness == "good" and (broken_since is None or revision.number < broken_since)
+    ]
     for revision in reversed(good):
         if not settled or (not revision.current and revision.digest != in_force):
             return Choice(revision=revision, current=current, why=revision.reasons, proven=True)

@@ -118,6 +118,13 @@ def test_nothing_good_is_left_unless_a_diagnosis_blames_it() -> None:
         choose(TARGET, revisions, blamed=[1])
 
 
+def test_what_came_after_the_revision_that_broke_it_is_no_way_back_however_well_its_pods_are() -> None:
+    revisions = history("good", "good", "good", "good")
+    assert choose(TARGET, revisions, blamed=[3], broken_since=3).revision.number == 2
+    with pytest.raises(NoGoodRevision):
+        choose(TARGET, revisions, blamed=[1], broken_since=1)
+
+
 def test_a_first_install_that_never_ended_is_told_how_to_get_rid_of_it() -> None:
     lone = Revision(number=1, digest="1", status="pending-install", goodness="bad", current=True, settled=False)
     with pytest.raises(NoGoodRevision) as caught:
