@@ -23,8 +23,10 @@ from backout.cluster.port import (
     AccessAnswer,
     Catalogue,
     Cluster,
+    Fence,
     HeldLease,
     Object,
+    OpenGate,
     PatchType,
     Propagation,
     ProxyAnswer,
@@ -323,6 +325,12 @@ class KubernetesCluster:
     ) -> AbstractAsyncContextManager[HeldLease]:
         """Takes the Lease that stands for ``target``."""
         return lease.hold(self, target, namespace, holder=holder, about=about)
+
+    def gate(self, fence: Fence) -> AbstractAsyncContextManager[OpenGate]:
+        """A way to the cluster for another program."""
+        from backout.cluster.gate import opened
+
+        return opened(self._wire, self.context, fence)
 
     async def close(self) -> None:
         """Closes connections."""

@@ -54,7 +54,7 @@ _RULES: tuple[tuple[str, type[BackoutError], str], ...] = (
     (r"admission webhook \S+ denied", Invalid, "A policy of the cluster refused it; its words say which."),
     (
         r"connection refused|no such host|i/o timeout|TLS handshake timeout|connection reset|"
-        r"[Kk]ubernetes cluster unreachable|EOF$",
+        r"[Kk]ubernetes cluster unreachable|The API server \S+ can't be reached|EOF$",
         ClusterUnreachable,
         "When the API server answers again, `backout resume` finishes the run.",
     ),
