@@ -164,9 +164,12 @@ class KubernetesCluster:
         *,
         labels: str = "",
         fields: str = "",
+        limit: int = listing.PAGE,
     ) -> list[R]:
         """Lists page by page, and keeps only what ``fold`` makes of each."""
-        return await listing.folded(self._wire, type, resource, fold, namespace, labels=labels, fields=fields)
+        return await listing.folded(
+            self._wire, type, resource, fold, namespace, labels=labels, fields=fields, limit=limit
+        )
 
     async def watch(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""

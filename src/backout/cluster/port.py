@@ -220,8 +220,10 @@ class ClusterReader(Protocol):
         *,
         labels: str = "",
         fields: str = "",
+        limit: int = 500,
     ) -> list[R]:
-        """Lists page by page, and keeps only what ``fold`` makes of each: for more objects than are to be kept.
+        """Lists page by page of ``limit`` objects, and keeps only what ``fold`` makes of each: for more objects than are
+        to be kept.
 
         When the list has to start again, ``fold`` sees objects again: it must not count by itself.
         """

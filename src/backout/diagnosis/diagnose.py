@@ -31,7 +31,7 @@ from backout.errors import AccessDenied, ObjectNotFound
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.diagnosis import Diagnosis, Problem
 from backout.model.evidence import Symptom
-from backout.model.message import msg
+from backout.model.message import Message, msg
 from backout.model.target import OBJECTS, WORKLOADS, Target
 from backout.ownership.owner import Owner, owner_of
 
@@ -47,12 +47,17 @@ async def diagnose(cluster: ClusterReader, namespace: str, targets: Sequence[Tar
     Raises:
         BackoutError: the cluster can't be reached. Missing rights end up in ``Diagnosis.blind`` instead.
     """
-    now, began = await cluster.server_time(), time.monotonic()
-    state = await read_state(cluster, namespace, now)
     async with EventIndex(cluster) as events:
-        releases, broken = await asyncio.gather(
-            read_releases(cluster, namespace, now, state.blind), _broken_workloads(cluster, events, state, now)
+        if namespace:
+            # Whatever else is found there, these are looked at.
+            events.begin(namespace)
+        now, began = await cluster.server_time(), time.monotonic()
+        unread: list[Message] = []
+        state, releases = await asyncio.gather(
+            read_state(cluster, namespace, now), read_releases(cluster, namespace, now, unread)
         )
+        state.blind += unread
+        broken = await _broken_workloads(cluster, events, state, now)
         faults = await _faults(cluster, events, state, broken, now)
         told = [fault.ref for fault, _ in faults]
         attributed = await attributed_problems(cluster, events, state, broken, now, told)

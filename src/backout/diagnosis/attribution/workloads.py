@@ -67,9 +67,9 @@ async def attribute(
             if other != key and at is not None
         ]
         weighed[key] = hypotheses_of(changes[key], situation)
-    return [
-        await _concluded(histories[key], symptoms[key], situations[key], weighed[key], namespace) for key in histories
-    ]
+    return await asyncio.gather(
+        *(_concluded(histories[key], symptoms[key], situations[key], weighed[key], namespace) for key in histories)
+    )
 
 
 async def _changes(history: WorkloadHistory, namespace: Namespace) -> list[Change]:
