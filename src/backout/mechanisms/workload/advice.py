@@ -8,7 +8,7 @@ from typing import Any
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, Object
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.templates import references
-from backout.kube.workloads import desired, on_delete, ordered
+from backout.kube.workloads import desired, interrupts, on_delete, ordered
 from backout.mechanisms.common.steps import params_of
 from backout.mechanisms.workload.history import TemplateRevision, WorkloadHistory
 from backout.model.message import Message, msg
@@ -70,11 +70,11 @@ def risks(snapshot: WorkloadHistory, wanted: TemplateRevision, steps: list[Step]
         )
     if obj["spec"].get("paused"):
         found.append(_paused(steps))
-    if desired(obj) == 1 or (obj["spec"].get("strategy") or {}).get("type") == "Recreate":
+    if interrupts(obj):
         found.append(
             _risk(
                 "interruption",
-                msg("{ref} can't be replaced without an interruption: it has one pod, or strategy Recreate.", ref=name),
+                msg("Replacing the pods of {ref} interrupts it: they end before others are ready.", ref=name),
             )
         )
     undo = next((step for step in steps if step.action == "workload.undo"), None)

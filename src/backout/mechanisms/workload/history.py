@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from backout.changes.writers import entries_of, template_write
 from backout.cluster.port import ClusterReader, Object
 from backout.errors import AccessDenied, RefusedError
 from backout.helm.workloads import Workload
@@ -203,7 +204,7 @@ def _revision(snapshot: WorkloadHistory, entry: TemplateRevision) -> Revision:
     return Revision(
         number=entry.number,
         digest=entry.digest,
-        created=entry.created,
+        created=_since(snapshot, entry) if current else entry.created,
         status=_status(snapshot, entry, current),
         summary=entry.cause,
         change_cause=entry.cause,
@@ -213,6 +214,17 @@ def _revision(snapshot: WorkloadHistory, entry: TemplateRevision) -> Revision:
         goodness=("good" if finding.good else "bad") if finding else "unknown",
         reasons=tuple(reasons),
     )
+
+
+def _since(snapshot: WorkloadHistory, entry: TemplateRevision) -> datetime | None:
+    """When the template in force came to be so: one that is used again keeps the ReplicaSet or ControllerRevision of its first time."""
+    used_again = entry.created is not None and any(
+        other.number < entry.number and other.created is not None and other.created > entry.created
+        for other in snapshot.past
+    )
+    if not used_again:
+        return entry.created
+    return template_write(entries_of(snapshot.obj)) or entry.created
 
 
 def _status(snapshot: WorkloadHistory, entry: TemplateRevision, current: bool) -> str:
