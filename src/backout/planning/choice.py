@@ -12,7 +12,7 @@ from backout.mechanisms import registry
 from backout.model.diagnosis import Diagnosis
 from backout.model.message import Message, joined, msg
 from backout.model.revision import Revision
-from backout.model.target import Target
+from backout.model.target import WORKLOADS, Target
 
 SURE = ("certain", "likely")
 """How sure a diagnosis must be of a cause to go back from it unasked."""
@@ -162,10 +162,8 @@ def _named(target: Target, revisions: Sequence[Revision], current: Revision | No
         raise UsageError("{to} is not a revision of {target}.", to=to, target=str(target), expected="a revision number")
     if chosen is None:
         numbers = ", ".join(str(revision.number) for revision in revisions) or "none"
-        oldest = min((revision.number for revision in revisions), default=0)
-        pruned = 0 < int(to) < oldest
         raise RevisionNotFound(
-            "Revision {to} of {target} was pruned from its history." if pruned else "{target} has no revision {to}.",
+            _why_missing(target, int(to), [revision.number for revision in revisions]),
             to=to,
             target=str(target),
             found="revisions {numbers}",
@@ -183,9 +181,20 @@ def _named(target: Target, revisions: Sequence[Revision], current: Revision | No
     return Choice(revision=chosen, current=current, why=why, proven=chosen.goodness == "good")
 
 
+def _why_missing(target: Target, number: int, there: Sequence[int]) -> str:
+    """A number that rises is never given twice: below the newest one it was there once."""
+    if not 0 < number < max(there, default=0):
+        return "{target} has no revision {to}."
+    if target.kind in WORKLOADS:
+        return "Revision {to} of {target} is no longer in its history: it was pruned, or it came back under another number."
+    return "Revision {to} of {target} was pruned from its history."
+
+
 def _meant(revisions: Sequence[Revision], to: str) -> Revision | None:
-    """By number, by the whole name, or by the start of an id (four characters or more)."""
-    numbered = [revision for revision in revisions if to.isdecimal() and revision.number == int(to)]
+    """By number, by one that it had before, by the whole name, or by the start of an id (four characters or more)."""
+    number = int(to) if to.isdecimal() else 0
+    numbered = [revision for revision in revisions if number and revision.number == number]
+    numbered += [revision for revision in reversed(revisions) if number in revision.former]
     named = [revision for revision in reversed(revisions) if to in revision.names]
     begun = [revision for revision in reversed(revisions) if any(_begins(name, to) for name in revision.names)]
     return next(iter([*numbered, *named, *begun]), None)

@@ -66,6 +66,8 @@ def test_back_to_the_last_good_revision_and_forward_again(running: Harness, ns: 
         assert current.digest == history[1].digest
         assert current.created is not None and history[2].created is not None
         assert current.created >= history[2].created, "it came into force after the bad one, whenever it was made"
+        if kind == "Deployment":
+            assert history[1].number in current.former, "who wrote down its number still finds it"
         # All of it again: everything is there already.
         outcomes, context = await found.carry_out(steps)
         assert not any(outcome.changed for outcome in outcomes)

@@ -82,6 +82,17 @@ def test_a_pruned_revision_is_told_from_one_that_never_was() -> None:
         choose(TARGET, pruned, "9")
 
 
+def test_a_revision_that_came_back_is_found_by_its_former_number() -> None:
+    workload = Target("deployment", "web", "shop")
+    back = Revision(number=4, former=(2,), digest="b", goodness="good", reasons=(msg("ran"),))
+    revisions = [Revision(number=1, digest="a"), Revision(number=3, digest="c", current=True, goodness="bad"), back]
+    assert choose(workload, revisions, "2").revision.number == 4
+    # Where nothing tells (a StatefulSet's revisions keep no former numbers), neither reason is claimed.
+    untold = [revisions[0], Revision(number=3, digest="c", current=True), Revision(number=4, digest="b")]
+    with pytest.raises(RevisionNotFound, match="pruned, or it came back under another number"):
+        choose(workload, untold, "2")
+
+
 @pytest.mark.parametrize("to", ["previous", "-1", "1.0", ""])
 def test_only_numbers_name_revisions(to: str) -> None:
     if to:
