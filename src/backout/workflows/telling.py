@@ -69,12 +69,18 @@ class Story:
 def begin_sentence(operation: Operation) -> Message:
     """What a run sets out to do."""
     if operation.undo_of:
-        return msg("What run {run} changed on {target} is taken back.", run=operation.undo_of, target=operation.targets)
+        return msg(
+            "What run {run} changed on {target} is to be undone.", run=operation.undo_of, target=operation.targets
+        )
     if len(operation.parts) == 1:
         part = operation.parts[0]
-        return msg("{target} goes back to revision {revision}.", target=str(part.target), revision=part.revision.number)
+        return msg(
+            "{target} is to go back to revision {revision}.", target=str(part.target), revision=part.revision.number
+        )
     return msg(
-        "{count} parts go back, one after the other: {targets}.", count=len(operation.parts), targets=operation.targets
+        "{count} parts are to go back, one after the other: {targets}.",
+        count=len(operation.parts),
+        targets=operation.targets,
     )
 
 
