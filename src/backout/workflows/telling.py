@@ -48,9 +48,13 @@ class Story:
         """What was told so far, by former lives too."""
         return [event for event in self.store.events(self.run) if not self.part or event.part == self.part]
 
+    def unwanted(self) -> bool:
+        """Whether somebody asked to stop the run."""
+        return self.store.owners.abort_requested(self.run)
+
     def given_up(self) -> bool:
         """Whether somebody asked to stop a run that was parked: then it ends, and nothing is tried again."""
-        return self.store.owners.abort_requested(self.run) and any(
+        return self.unwanted() and any(
             event.type == "run-ended" and event.data.get("state") == "interrupted"
             for event in self.store.events(self.run)
         )
