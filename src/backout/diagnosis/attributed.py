@@ -14,7 +14,7 @@ from backout.cluster.port import ClusterReader
 from backout.diagnosis.attribution.problems import Owners, problems_of
 from backout.diagnosis.attribution.seen_problems import seen_problems
 from backout.diagnosis.attribution.workloads import attribute
-from backout.diagnosis.detectors.claims import with_claims
+from backout.diagnosis.detectors.claims import claims_of_workload, with_claims
 from backout.diagnosis.detectors.creation import refused
 from backout.diagnosis.detectors.registry import detect
 from backout.diagnosis.evidence.caching_reader import CachingReader
@@ -108,7 +108,7 @@ async def _of_namespace(
         history = await read_history(namespace, state, key, owner)
         if history is None:
             return None
-        return owner, history, await with_claims(namespace, broken[key], history.template, events)
+        return owner, history, await with_claims(namespace, broken[key], claims_of_workload(history), events)
 
     owners: Owners = {}
     histories = {}

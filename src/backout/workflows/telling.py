@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from backout.engine.wire import failure_of
-from backout.errors import BackoutError, Interrupted, NotVerifiedError, PartlyDoneError, TimedOut
+from backout.errors import BackoutError, Interrupted, NotVerifiedError, PartlyDoneError, TimedOut, fill
 from backout.model.message import Message, joined, msg, of_error
 from backout.model.operation import Operation
 from backout.model.part import Part
@@ -134,15 +134,30 @@ def partly(error: BackoutError, what: Message, done: Sequence[Message], left: Se
     """
     if isinstance(error, TimedOut):
         return error
+    # "Done: nothing" is not said: the step that failed may have written some of what it does.
+    state = [
+        *_told(error, error.found),
+        *([msg("done: {done}", done=joined(done))] if done else []),
+        msg("not done: {left}", left=joined(left)),
+    ]
+    advice = [
+        *_told(error, error.hint),
+        msg("`backout diagnose` says how it stands; `backout undo` takes back what was done"),
+    ]
     return PartlyDoneError(
         "{step} failed: {why}",
         step=what,
         why=_ended(error),
-        found="done: {done}; not done: {left}",
-        done=joined(done) if done else "nothing",
-        left=joined(left),
-        hint="`backout diagnose` says how it stands; `backout undo` takes back what was done",
+        state=joined(state),
+        found="{state}",
+        advice=joined(advice, " "),
+        hint="{advice}",
     )
+
+
+def _told(error: BackoutError, template: str) -> list[Message]:
+    """What the error says beside what happened: nothing, or one sentence."""
+    return [Message(fill(template, error.arguments), template, dict(error.arguments))] if template else []
 
 
 def _ended(error: BackoutError) -> Message:

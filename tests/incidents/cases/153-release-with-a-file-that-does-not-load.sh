@@ -2,7 +2,6 @@
 # SOURCE: https://github.com/jordigilh/kubernaut-demo-scenarios – crashloop-helm
 # FAULT: helm upgrade with a file that the program can't load; another team's canary fails loudly beside it
 # NAMES: helm/worker configmap/worker-conf|app.yaml
-# NOT_BLAMED: deployment/canary
 # OUTCOME: recovered
 # RUN: helm/worker
 # REST: deployment/canary service/canary

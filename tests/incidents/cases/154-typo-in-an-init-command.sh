@@ -4,7 +4,9 @@
 # NAMES: deployment/logging-agent initContainers*|command wge
 # OUTCOME: recovered
 . "$(dirname "$0")/../lib.sh"
-mk(){ P="      initContainers: [{name: fetch, image: \"registry.local/tools:1\", command: [$1, \"http://index\"]}]" ; [ -z "${2:-}" ] || A='twin.backout.dev/fault: runerror'; app logging-agent registry.local/agent:2.1 2; }
+mk(){ P="      initContainers: [{name: fetch, image: \"registry.local/tools:1\", command: [$1, \"http://index\"]}]" ; app logging-agent registry.local/agent:2.1 2; }
 baseline(){ mk wget | k apply -f -; }
-inject(){ mk wge | k apply -f -; for i in 1 2 3 4 5 6; do x=$(k get rs -l app=logging-agent -o name | wc -l); [ "$x" = 2 ] && break; sleep 0.3; done; brkrev logging-agent runerror fetch; }
+inject(){ printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: "brk-%s-init", labels: {twin.backout.dev/fault-rule: "true"}}\ndata: {fault: runerror, namespace: "%s", selector: "app=logging-agent", container: fetch}\n' "$NS" "$NS" | rule; mk wge | k apply -f -; }
+cured(){ [ "$(k get deploy logging-agent -o jsonpath='{.spec.template.spec.initContainers[0].command[0]}')" = wget ]; }
+mend(){ mendd init; }
 main "$@"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, Object
@@ -16,10 +17,22 @@ from backout.model.part import Access, Check, Risk, Step
 from backout.model.target import ObjectRef, Target
 
 
-def risks(snapshot: WorkloadHistory, wanted: TemplateRevision, steps: list[Step]) -> list[Risk]:
-    """What a template does not cover, and what the steps do besides."""
+def risks(
+    snapshot: WorkloadHistory, wanted: TemplateRevision, steps: list[Step], missing: Sequence[ObjectRef] = ()
+) -> list[Risk]:
+    """What a template does not cover, and what the steps do besides. ``missing``: what its pods read and is not there."""
     obj, name = snapshot.obj, str(ObjectRef.of(snapshot.obj))
-    found: list[Risk] = []
+    found = [
+        _risk(
+            "read-objects",
+            msg(
+                "{object}, which it reads, does not exist any more: pods that run go on, new ones would not start. "
+                "`backout run {object}` brings it back where a snapshot has it.",
+                object=str(ref),
+            ),
+        )
+        for ref in missing
+    ]
     names = sorted(set(references(wanted.template)))
     if names:
         found.append(
@@ -133,6 +146,15 @@ def checks(snapshot: WorkloadHistory, target: Target, wanted: TemplateRevision, 
         if (selector := (service.get("spec") or {}).get("selector"))
         and all(labels.get(key) == value for key, value in selector.items())
     )
+    if references(wanted.template):
+        found.append(
+            Check(
+                code="read-objects",
+                target=target,
+                params=params,
+                title=msg("What pods of {ref} read is there", ref=name),
+            )
+        )
     if fronting and desired(snapshot.obj):
         found.append(
             Check(
