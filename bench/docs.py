@@ -11,7 +11,6 @@ from bench.report import Report, kept, targets_table
 SECTIONS = (
     "start",
     "diagnose",
-    "diagnose_busy",
     "readiness",
     "overhead",
     "helm",

@@ -14,8 +14,7 @@ from backout import Diagnosis, Problem
 from bench.incidents.situation import Expected, Outcome
 from bench.incidents.state import State, differences
 
-Named = Literal["right", "wrong", "unknown", "silent", "-"]
-"""``-``: it is not asked."""
+Named = Literal["right", "wrong", "unknown", "silent"]
 Done = Literal["recovered", "approval", "refused", "failed"]
 SURE = ("likely", "certain")
 
@@ -34,8 +33,6 @@ class Score:
     certain: int = 0
     """Problems that were called certain."""
     falsely_certain: list[str] = field(default_factory=list)
-    alarm: bool = False
-    """Something was found although nothing is broken."""
     outcome: bool = False
     outcome_why: str = ""
     harm: list[str] = field(default_factory=list)

@@ -47,10 +47,9 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A run on what is looked at stopped before its end. ``begun``: it changed something, or may have."""
+    """A run on what is looked at stopped half-way."""
 
     run: RunSummary
-    begun: bool
 
 
 @dataclass(frozen=True, slots=True)

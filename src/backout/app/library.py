@@ -229,17 +229,14 @@ class Backout:
         async for event in followed(self._workspace, run, live=follow, pause=POLL):
             yield event
 
-    async def abort(self, run: str) -> Run:
-        """Stops a run, of whatever process, for good at its next step; one that nobody is at work on ends here.
+    def abort(self, run: str) -> None:
+        """Asks a run, of whatever process, to stop for good at its next step.
 
         Raises:
             RunNotFound: no such run.
             RefusedError: it has ended.
-            BackoutError: it could not be ended here; the wish stays.
         """
-        from backout.app.running import abort
-
-        return await abort(self._workspace, run)
+        runs.abort(self._workspace, run)
 
     def report(self, run: str = "latest", lang: str = "en") -> str:
         """The write-up of one run in Markdown.

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One target as it is: the revision in force, what one could go back to, and what is wrong with it.
 
-    ``healthy`` is None where it could not be told; ``note`` says why there is nothing to go back to.
+    ``healthy`` is None where it could not be told, and ``problem`` then says why where that is known; ``note`` says why there
+    is nothing to go back to.
     """
 
     target: Target
@@ -83,11 +84,8 @@ async def diagnose(workspace: Workspace, texts: Sequence[str] = ()) -> list[Diag
     """
     from backout.diagnosis.diagnose import diagnose as look_at
 
-    places: list[tuple[str, str]] = []
-
     async def look(cluster: Cluster) -> Diagnosis:
         named, namespace = read_targets(workspace, cluster, texts), workspace.namespace_of(cluster)
-        places.append((cluster.name, namespace))
         seen = await look_at(cluster, namespace, named)
         if not seen.healthy:
             return seen
@@ -101,7 +99,7 @@ async def diagnose(workspace: Workspace, texts: Sequence[str] = ()) -> list[Diag
         return seen
 
     found = await workspace.each_cluster(look)
-    tell_unfinished(workspace, places)
+    tell_unfinished(workspace)
     return found
 
 
@@ -164,10 +162,12 @@ async def _statuses(workspace: Workspace, cluster: Cluster, texts: Sequence[str]
     if not texts:
         # A ConfigMap is listed when it is what broke: its release, and what reads it, may look healthy.
         targets = [*targets, *(target for target in problems if target.kind in OBJECTS and target not in targets)]
-    return list(await asyncio.gather(*(_status(cluster, target, problems.get(target)) for target in targets)))
+    unseen = {owner: one.why for one in diagnosis.unseen for owner in one.owners}
+    found = (_status(cluster, target, problems.get(target), unseen.get(target)) for target in targets)
+    return list(await asyncio.gather(*found))
 
 
-async def _status(cluster: Cluster, target: Target, problem: Problem | None) -> TargetStatus:
+async def _status(cluster: Cluster, target: Target, problem: Problem | None, unseen: Message | None) -> TargetStatus:
     from backout.mechanisms import registry
     from backout.planning.choice import choose, current_of
 
@@ -183,11 +183,11 @@ async def _status(cluster: Cluster, target: Target, problem: Problem | None) -> 
         note = error.message
     return TargetStatus(
         target=target,
-        healthy=problem is None,
+        healthy=False if problem is not None else None if unseen is not None else True,
         current=current,
         back_to=back,
         note=note,
-        problem=problem.cause if problem is not None else None,
+        problem=problem.cause if problem is not None else unseen,
     )
 
 

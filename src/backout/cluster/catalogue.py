@@ -56,6 +56,10 @@ class _Kind(msgspec.Struct):
     kind: str = ""
 
 
+class _FoundSubresource(msgspec.Struct):
+    subresource: str = ""
+
+
 class _FoundResource(msgspec.Struct):
     """``responseKind`` is missing where only subresources can be used (k8s.io/api/apidiscovery)."""
 
@@ -63,6 +67,7 @@ class _FoundResource(msgspec.Struct):
     scope: str = ""
     responseKind: _Kind | None = None
     verbs: list[str] | None = None
+    subresources: list[_FoundSubresource] | None = None
 
 
 class _FoundVersion(msgspec.Struct):
@@ -126,6 +131,7 @@ def _served(name: str, version: _FoundVersion) -> list[Served]:
         Served(
             Resource(name, item.responseKind.kind, item.resource, item.scope == "Namespaced"),
             frozenset(item.verbs or ()),
+            any(sub.subresource == "status" for sub in item.subresources or ()),
         )
         for item in version.resources or ()
         if item.responseKind is not None and item.responseKind.kind
@@ -179,8 +185,13 @@ async def _items(wire: Wire, version: str) -> list[Served]:
         items = decoder(_Items).decode(response.content).resources or []
     except UNREADABLE:
         raise decode_failed(version) from None
+    names = {item.name for item in items}
     return [
-        Served(Resource(version, item.kind, item.name, item.namespaced), frozenset(item.verbs or ()))
+        Served(
+            Resource(version, item.kind, item.name, item.namespaced),
+            frozenset(item.verbs or ()),
+            f"{item.name}/status" in names,
+        )
         for item in items
         if "/" not in item.name
     ]

@@ -13,7 +13,6 @@ from backout.cluster.port import PODS, ClusterReader
 from backout.diagnosis.attributed import Attributed, attributed_problems
 from backout.diagnosis.attribution.faults import Fault, Way, way_of
 from backout.diagnosis.attribution.objects import find_faults, take_out
-from backout.diagnosis.attribution.release_steps import find_steps, problems_of_steps
 from backout.diagnosis.attribution.root_cause import Case, conclude
 from backout.diagnosis.detectors.releases import ReleaseState, read_releases
 from backout.diagnosis.detectors.symptoms import (
@@ -29,9 +28,9 @@ from backout.diagnosis.evidence.collect import State, WorkloadKey, read_state
 from backout.diagnosis.evidence.events import EventIndex
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.model.diagnosis import Diagnosis, Problem
+from backout.model.diagnosis import Diagnosis, Problem, Unseen
 from backout.model.evidence import Symptom
-from backout.model.message import Message, msg
+from backout.model.message import msg
 from backout.model.target import OBJECTS, WORKLOADS, Target
 from backout.ownership.owner import Owner, owner_of
 
@@ -47,34 +46,30 @@ async def diagnose(cluster: ClusterReader, namespace: str, targets: Sequence[Tar
     Raises:
         BackoutError: the cluster can't be reached. Missing rights end up in ``Diagnosis.blind`` instead.
     """
+    now, began = await cluster.server_time(), time.monotonic()
+    state = await read_state(cluster, namespace, now)
     async with EventIndex(cluster) as events:
-        if namespace:
-            # Whatever else is found there, these are looked at.
-            events.begin(namespace)
-        now, began = await cluster.server_time(), time.monotonic()
-        unread: list[Message] = []
-        state, releases = await asyncio.gather(
-            read_state(cluster, namespace, now), read_releases(cluster, namespace, now, unread)
+        releases, broken = await asyncio.gather(
+            read_releases(cluster, namespace, now, state.blind), _broken_workloads(cluster, events, state, now)
         )
-        state.blind += unread
-        broken = await _broken_workloads(cluster, events, state, now)
         faults = await _faults(cluster, events, state, broken, now)
         told = [fault.ref for fault, _ in faults]
         attributed = await attributed_problems(cluster, events, state, broken, now, told)
-    attributed.problems += problems_of_steps(fault for fault, _ in faults)
     cases = await _cases(cluster, state, {key: found for key, found in broken.items() if key not in attributed.keys})
     _add_faults(cases, state, faults)
     _add_releases(cases, releases, attributed)
     wanted = [case for case in cases.values() if not targets or case.target in targets or _named(case, targets)]
     problems = [problem for problem in attributed.problems if not targets or _asked_for(problem, targets)]
     problems += await _problems(cluster, wanted)
+    unseen = [one for one in state.unseen if not targets or _about(one, targets)]
     return Diagnosis(
         cluster=cluster.name,
         namespace=namespace,
         at=_known(now, time.monotonic() - began, problems),
         problems=tuple(sorted(problems, key=_order)),
         looked_at={"pods": state.pods_seen, "workloads": len(state.workloads), "releases": len(releases)},
-        blind=tuple(state.blind),
+        blind=(*state.blind, *(one.why for one in unseen)),
+        unseen=tuple(unseen),
         under_way=tuple(state.under_way),
     )
 
@@ -145,15 +140,12 @@ async def _faults(
             take_out(broken, fault)
         if fault.findings:
             found.append((fault, way))
-    await find_steps(cluster, found)
     return found
 
 
 def _add_faults(cases: dict[Target, Case], state: State, faults: Sequence[tuple[Fault, Way]]) -> None:
     """A case for each object at fault; where a release has to go back anyway, its symptoms are more of the same."""
     for fault, way in faults:
-        if fault.step is not None:
-            continue
         symptoms = [finding.symptom for finding in fault.findings if finding.symptom is not None]
         case = cases.get(way.target)
         if case is None:
@@ -237,6 +229,13 @@ def _asked_for(problem: Problem, targets: Sequence[Target]) -> bool:
     )
     named = {(target.namespace, target.kind, target.name) for target in targets}
     return bool((shown | touched) & named) or any(owner in targets for owner in problem.owners)
+
+
+def _about(one: Unseen, targets: Sequence[Target]) -> bool:
+    """True when it, or whose it is, was named."""
+    named = {(target.namespace, target.kind.partition(".")[0], target.name) for target in targets}
+    own = (one.ref.namespace, one.ref.kind.lower(), one.ref.name)
+    return own in named or any(owner in targets for owner in one.owners)
 
 
 def _order(problem: Problem) -> tuple[bool, str]:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a custom resource is as its operator says it should be, from its status alone. Pure.
 
-There is no one convention. Facts: sigs.k8s.io/cli-utils pkg/kstatus (observedGeneration, Ready, Reconciling, Stalled),
-kubernetes community api-conventions.md (conditions, their polarity), prometheus-operator pkg/operator/status.go (``Available`` may
-be ``Degraded``), older operators' ``status.phase`` and ``status.state``. What none of them tells is unknown, never ready.
+There is no one convention. Facts: sigs.k8s.io/cli-utils pkg/kstatus (observedGeneration, Ready, Reconciling, Stalled; replicas of
+what is scaled), kubernetes community api-conventions.md (conditions, their polarity), prometheus-operator pkg/operator/status.go
+(``Available`` may be ``Degraded``), argo-rollouts utils/rollout/rolloututil.go (``phase`` sums up conditions that are no failures
+while a canary is under way), strimzi (``NotReady``), older operators' ``status.phase`` and ``status.state``. What none of them tells
+is unknown, never ready.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -41,6 +43,9 @@ _BAD = (
     "ReconcileFailed",
     "Invalid",
     "Unhealthy",
+    "NotReady",
+    "InvalidSpec",
+    "ReplicaFailure",
 )
 """Types of conditions that are False when all is well."""
 _UNDER_WAY = ("Reconciling", "Progressing", "Updating", "Pending", "Creating", "Initializing", "Terminating")
@@ -65,6 +70,9 @@ _PHASES = {
         "under-way",
     ),
 }
+_PHASES |= dict.fromkeys(("paused", "suspended"), "under-way")
+_FINISHED = ("completionTime", "completionTimestamp", "finishedAt", "endTime")
+"""Fields of a status that only something has which runs once: a workflow, a backup, a build."""
 _SHOWN = 300
 
 
@@ -95,7 +103,12 @@ def custom_health(obj: Mapping[str, Any]) -> CustomHealth:
     """The health of a custom resource as the API gives it."""
     meta, status = obj.get("metadata") or {}, obj.get("status")
     if meta.get("deletionTimestamp"):
-        return CustomHealth(state=CustomState.UNDER_WAY, reason="Deleting")
+        return CustomHealth(
+            state=CustomState.UNDER_WAY,
+            reason="Deleting",
+            message=", ".join(map(str, meta.get("finalizers") or ())),
+            since=_time(meta["deletionTimestamp"]),
+        )
     if _paused(obj):
         return CustomHealth(state=CustomState.PAUSED, reason="Paused")
     if not isinstance(status, Mapping) or not status:
@@ -107,13 +120,21 @@ def custom_health(obj: Mapping[str, Any]) -> CustomHealth:
     if any(_behind(c.get("observedGeneration"), generation) for c in conditions if c["type"] in (*_GOOD, *_BAD)):
         return CustomHealth(state=CustomState.UNDER_WAY, reason="NotObserved")
     found = (
-        _of_conditions(conditions)
+        (_of_phase(status) if _summed_up(status) else None)
+        or _of_conditions(conditions)
         or _of_phase(status)
+        or _of_replicas(obj, status)
         or CustomHealth(state=CustomState.UNKNOWN, reason="NothingTells")
     )
     told = [status.get("observedGeneration"), *(c.get("observedGeneration") for c in conditions)]
     seen = any(isinstance(one, int) and not isinstance(one, bool) and one >= generation > 0 for one in told)
     return msgspec.structs.replace(found, observed=seen)
+
+
+def finished(obj: Mapping[str, Any]) -> bool:
+    """True for what ran once, and has ended: how that went is history, and nothing that is to be well now."""
+    status = obj.get("status")
+    return isinstance(status, Mapping) and any(status.get(field) for field in _FINISHED)
 
 
 def _paused(obj: Mapping[str, Any]) -> bool:
@@ -123,6 +144,31 @@ def _paused(obj: Mapping[str, Any]) -> bool:
 
 def _behind(observed: Any, generation: int) -> bool:
     return isinstance(observed, int) and not isinstance(observed, bool) and 0 < observed < generation
+
+
+def _summed_up(status: Mapping[str, Any]) -> bool:
+    """True where conditions say how a rollout is under way, and a word sums them up (argo-rollouts Rollout, since 1.0)."""
+    return "stableRS" in status and isinstance(status.get("phase"), str)
+
+
+def _of_replicas(obj: Mapping[str, Any], status: Mapping[str, Any]) -> CustomHealth | None:
+    """Of what is scaled and has no conditions (OpenKruise CloneSet): as many ready pods of the newest template as it asks for."""
+    wanted, ready = (obj.get("spec") or {}).get("replicas"), status.get("readyReplicas")
+    if not _count(wanted) or "replicas" not in status or not (ready is None or _count(ready)):
+        return None
+    updated = status.get("updatedReadyReplicas", status.get("updatedReplicas", ready))
+    least = min(ready or 0, updated if _count(updated) else 0)
+    if least >= wanted:
+        return CustomHealth(state=CustomState.READY)
+    return CustomHealth(
+        state=CustomState.UNDER_WAY,
+        reason="ReplicasNotReady",
+        message=f"{least} of {wanted} pods are updated and ready",
+    )
+
+
+def _count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _of_conditions(conditions: list[Mapping[str, Any]]) -> CustomHealth | None:
@@ -139,7 +185,8 @@ def _of_conditions(conditions: list[Mapping[str, Any]]) -> CustomHealth | None:
             told.append((1, CustomState.UNKNOWN, condition))
         elif kind in _GOOD:
             # "False", and words of an operator's own such as Degraded.
-            state = CustomState.UNDER_WAY if under_way else CustomState.FAILED
+            going = under_way or _PHASES.get(str(condition.get("reason")).lower()) == "under-way"
+            state = CustomState.UNDER_WAY if going else CustomState.FAILED
             told.append((2, state, condition))
         elif kind in _UNDER_WAY and status == "True":
             told.append((1, CustomState.UNDER_WAY, condition))
@@ -157,6 +204,8 @@ def _of_conditions(conditions: list[Mapping[str, Any]]) -> CustomHealth | None:
 def _of_phase(status: Mapping[str, Any]) -> CustomHealth | None:
     for field in ("phase", "state", "health"):
         word = status.get(field)
+        if isinstance(word, Mapping):
+            word = word.get("status")
         found = _PHASES.get(word.lower()) if isinstance(word, str) else None
         if found is not None:
             said = status.get("message") or status.get("reason") or ""

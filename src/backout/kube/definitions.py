@@ -13,8 +13,85 @@ import msgspec
 
 from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import AccessDenied, NotFoundError, ServerError
+from backout.kube.projections import Projection
 
+_MUTE = ("istio.io", "cilium.io")
+"""Groups whose controllers write a status only where they were told so (istio.io/latest/docs/reference/commands/pilot-discovery,
+PILOT_ENABLE_STATUS; docs.cilium.io/en/stable/security/policy: status of CiliumNetworkPolicies)."""
+_TELLING = frozenset(
+    {"conditions", "observedGeneration", "phase", "state", "health", "ready", "replicas", "readyReplicas"}
+)
+"""Fields of a status in which an operator says how the resource is. Others are notes for tools, such as the ``bindings`` of
+prometheus-operator's configuration kinds, which it leaves out by default."""
 CRDS = Resource("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
+
+
+class _Something(Projection, frozen=True):
+    """Of which only the name counts."""
+
+
+class _Column(Projection, frozen=True):
+    json_path: str = ""
+
+
+class _Status(Projection, frozen=True):
+    properties: dict[str, _Something] | None = None
+
+
+class _Top(Projection, frozen=True):
+    status: _Status | None = None
+
+
+class _Root(Projection, frozen=True):
+    properties: _Top | None = None
+
+
+class _Schema(Projection, frozen=True, rename={"root": "openAPIV3Schema"}):
+    root: _Root | None = None
+
+
+class _Version(Projection, frozen=True):
+    name: str = ""
+    subresources: dict[str, _Something] | None = None
+    additional_printer_columns: tuple[_Column, ...] = ()
+    schema: _Schema | None = None
+
+
+class _Spec(Projection, frozen=True):
+    group: str = ""
+    versions: tuple[_Version, ...] = ()
+
+
+class Answering(Projection, frozen=True):
+    """Of a definition, what tells whether somebody is to say in its resources' status how they are."""
+
+    spec: _Spec = _Spec()
+
+    def answers(self, version: str) -> bool:
+        """True where it has a status subresource, and its columns or its schema have a word of how the resource is, or no schema
+        says what there is. Kinds that only configure something have none, and nobody answers them."""
+        found = next((one for one in self.spec.versions if one.name == version), None)
+        if found is None or "status" not in (found.subresources or {}):
+            return False
+        if any(self.spec.group == group or self.spec.group.endswith(f".{group}") for group in _MUTE):
+            return False
+        if any(column.json_path.startswith(".status") for column in found.additional_printer_columns):
+            return True
+        top = found.schema.root.properties if found.schema is not None and found.schema.root is not None else None
+        fields = top.status.properties if top is not None and top.status is not None else None
+        return fields is None or bool(_TELLING & fields.keys())
+
+
+async def answers(reader: ClusterReader, resource: Resource) -> bool | None:
+    """Whether somebody is to say in the status of such a resource how it is; None where its definition may not be read."""
+    try:
+        found = await reader.get_as(Answering, CRDS, f"{resource.plural}.{resource.group}")
+    except NotFoundError:
+        # Served by an API server of its own, which keeps no definition.
+        return False
+    except (AccessDenied, ServerError):
+        return None
+    return found.answers(resource.api_version.partition("/")[2])
 
 
 async def definition_of(reader: ClusterReader, api_version: str, kind: str) -> Object | None:

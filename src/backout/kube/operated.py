@@ -17,6 +17,8 @@ from backout.kube.custom_status import CustomHealth, CustomState, custom_health
 from backout.kube.rollout import Rollout
 from backout.model.message import Message, msg
 
+SILENT = msg("its operator has not said anything of it yet: does it run?")
+
 
 class OperatedState(StrEnum):
     """``WAITING``: it may become ready; ``FAILED``: its operator says that it will not as it is."""
@@ -56,12 +58,18 @@ class Operated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def operated(
-    obj: Mapping[str, Any] | None, children: Sequence[Child], known: Sequence[Known] = (), *, changed: bool = False
+    obj: Mapping[str, Any] | None,
+    children: Sequence[Child],
+    known: Sequence[Known] = (),
+    *,
+    changed: bool = False,
+    answers: bool = True,
 ) -> Operated:
     """How ``obj`` (as the API gives it) is.
 
     ``children``: the workloads that are made of it now; ``known``: those there were before its spec was changed, where it was
-    (``changed``).
+    (``changed``). ``answers``: somebody is to say in its status how it is; of a kind that only configures something nobody
+    does, and what is written is all that there is to see.
     """
     if obj is None:
         return Operated(state=OperatedState.FAILED, why=msg("it does not exist"))
@@ -71,6 +79,12 @@ def operated(
     def answer(state: OperatedState, why: Message) -> Operated:
         return Operated(state=state, why=why, taken_up=taken_up)
 
+    if not answers and not children and health.state is CustomState.UNKNOWN:
+        return Operated(
+            state=OperatedState.READY,
+            why=msg("it is there, and was accepted; its kind has no status, so that nobody says who has taken it up"),
+            taken_up=False,
+        )
     unfinished = next((child for child in children if not child.rollout.complete), None)
     if health.state is CustomState.FAILED:
         return answer(OperatedState.FAILED, _said(health))
@@ -82,7 +96,7 @@ def operated(
     if known and not children:
         names = ", ".join(f"{one.kind.lower()}/{one.name}" for one in known)
         return answer(OperatedState.WAITING, msg("nothing is made of it any more ({names})", names=names))
-    if not taken_up:
+    if not taken_up and not (health.reason == "NoStatus" and not children):
         paused = health.state is CustomState.PAUSED
         return answer(
             OperatedState.UNKNOWN,
@@ -90,6 +104,10 @@ def operated(
             if paused
             else msg("nothing tells whether its operator has taken up what it says now"),
         )
+    if health.reason == "NoStatus" and not children:
+        return answer(OperatedState.UNKNOWN, SILENT)
+    if health.state is CustomState.PAUSED and not children:
+        return answer(OperatedState.READY, msg("it is paused, as it says, and nothing is made of it"))
     if health.state is CustomState.UNKNOWN and not children:
         return answer(OperatedState.UNKNOWN, msg("neither its status nor anything made of it tells how it is"))
     names = ", ".join(f"{child.kind.lower()}/{child.name}" for child in children)
@@ -111,6 +129,8 @@ def _moved(children: Sequence[Child], known: Sequence[Known]) -> bool:
 
 
 def _said(health: CustomHealth) -> Message:
+    if health.reason == "Deleting":
+        return msg("it is being deleted, and finalizers hold it: {why}", why=health.message or "-")
     if health.reason == "NotObserved":
         return msg("its operator has not taken up its newest generation yet")
     return msg("its operator says: {why}", why=health.message or health.reason)

@@ -65,6 +65,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owners: tuple[Target, ...] = ()
 
 
+class Unseen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something of which nobody says how it is, though somebody should: neither broken nor healthy. ``owners``: whose it is."""
+
+    ref: ObjectRef
+    why: Message
+    owners: tuple[Target, ...] = ()
+
+
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The answer to "what broke?" for one namespace (or all) of one cluster. No problems means healthy."""
 
@@ -76,6 +84,9 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     blind: tuple[Message, ...] = ()
     under_way: tuple[Message, ...] = ()
     """Rollouts that have not ended: not broken, and no state to come back to either."""
+
+    unseen: tuple[Unseen, ...] = ()
+    """What ``blind`` says of single objects, with whose they are."""
 
     @property
     def healthy(self) -> bool:

@@ -10,15 +10,19 @@ from collections.abc import Iterator
 
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, Object, Resource
 from backout.kube import projections
-from backout.kube.operated import Child, OperatedState, operated
+from backout.kube.operated import SILENT, Child, OperatedState, operated
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.rollout import rollout_with_pods
 from backout.kube.workloads import controller_uid, revision_in_force
 from backout.mechanisms.common.params import CustomParams
 from backout.mechanisms.port import CheckOf
 from backout.model.measured import Measured, failed, passed, unknown
+from backout.model.message import msg
 from backout.verify.pods import pods_of
 from backout.verify.scene import Scene, View
+
+EVERY = "*"
+"""Stands for a name where resources of a kind could not be listed when the checks were made."""
 
 
 def views(params: CustomParams) -> Iterator[View]:
@@ -31,16 +35,20 @@ def views(params: CustomParams) -> Iterator[View]:
 def custom_resource(check: CheckOf[CustomParams], scene: Scene) -> Measured:
     """See the module."""
     params = check.params
+    if params.name == EVERY:
+        scene.objects(params.resource, params.place)
+        return passed(msg("they can be read"))
     found = scene.get(params.resource, params.place, params.name)
     obj = {**found, "apiVersion": params.api_version, "kind": params.kind} if found is not None else None
     uid = str(found["metadata"]["uid"]) if found is not None else ""
     children = [_child(scene, workload, params.namespace) for workload in _made(scene, params, uid)]
-    answer = operated(obj, children, params.known, changed=params.changed)
+    answer = operated(obj, children, params.known, changed=params.changed, answers=params.answers)
     names = [f"{child.kind.lower()}/{child.name}" for child in children]
     if answer.state is OperatedState.READY:
         return passed(answer.why, children=names)
     if answer.state is OperatedState.UNKNOWN:
-        return unknown(answer.why, children=names)
+        # An operator that has just begun may say it in a moment.
+        return unknown(answer.why, again=answer.why == SILENT, children=names)
     return failed(answer.why, children=names)
 
 

@@ -7,13 +7,17 @@ import asyncio
 from typing import Any
 
 from backout.cluster.port import INGRESSES, PVCS, SERVICES, ClusterReader, Resource
-from backout.errors import AccessDenied, ObjectNotFound
+from backout.errors import AccessDenied, BackoutError, ObjectNotFound
+from backout.kube.find_customs import denied, find_customs
 from backout.kube.projections import Meta, Projection, TemplateMeta
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.services import Maker, wants_addresses
+from backout.mechanisms.common.params import CustomParams
+from backout.mechanisms.port import wire
 from backout.model.message import msg
 from backout.model.part import Check
 from backout.model.target import WORKLOADS, Target
+from backout.verify.customs import EVERY
 
 
 class _Template(Projection, frozen=True):
@@ -46,7 +50,8 @@ class _Object(Projection, frozen=True):
 
 
 async def namespace_checks(cluster: ClusterReader, namespace: str) -> tuple[Check, ...]:
-    """Every workload ready, no restart, claims Bound, Services with ready addresses, whatever Ingresses name is there.
+    """Every workload ready, no restart, claims Bound, Services with ready addresses, whatever Ingresses name is there, and custom
+    resources as their operators say.
 
     What may not be listed still gets its check, which then says unknown. Services are asked only where the API server
     gets to them: that it can't is no fault of the namespace.
@@ -54,9 +59,10 @@ async def namespace_checks(cluster: ClusterReader, namespace: str) -> tuple[Chec
     from backout.verify.network import answering
 
     resources = (*WORKLOAD_RESOURCES.values(), SERVICES, PVCS)
-    reachable, routed, found = await asyncio.gather(
+    reachable, routed, customs, found = await asyncio.gather(
         answering(cluster, namespace),
         _has_ingresses(cluster, namespace),
+        _custom_resources(cluster, namespace),
         asyncio.gather(*(_listed(cluster, resource, namespace) for resource in resources)),
     )
     checks: list[Check] = []
@@ -104,6 +110,7 @@ async def namespace_checks(cluster: ClusterReader, namespace: str) -> tuple[Chec
                 )
         if resource is PVCS and objects:
             checks.append(Check(code="pvc-bound", target=whole, title=msg("volume claims are Bound")))
+    checks += customs
     if routed:
         checks.append(
             Check(
@@ -134,6 +141,36 @@ async def _has_ingresses(cluster: ClusterReader, namespace: str) -> bool:
         return bool(await cluster.list_as(_Object, INGRESSES, namespace))
     except (AccessDenied, ObjectNotFound):
         return False
+
+
+async def _custom_resources(cluster: ClusterReader, namespace: str) -> list[Check]:
+    """One for each custom resource that says how it is, or is to; one for each kind that should be listed and can't be."""
+    try:
+        kinds = await find_customs(cluster, namespace)
+    except BackoutError:
+        return []
+    found = []
+    for one in kinds:
+        if one.error is not None and denied(one):
+            continue
+        names = [EVERY] if one.error is not None else [obj["metadata"]["name"] for obj in one.objects if one.ask(obj)]
+        for name in sorted(names):
+            params = CustomParams(
+                api_version=one.resource.api_version,
+                kind=one.resource.kind,
+                name=name,
+                namespace=namespace,
+                plural=one.resource.plural,
+            )
+            found.append(
+                Check(
+                    code="custom-resource",
+                    target=Target(one.resource.kind.lower(), name, namespace, cluster.name),
+                    title=msg("{resource} is as its operator says that it should be", resource=params.label),
+                    params=wire(params),
+                )
+            )
+    return found
 
 
 def workload_checks(target: Target) -> tuple[Check, ...]:

@@ -115,8 +115,11 @@ async def verify(
                 if checks[number].code != _OVER_TIME or scene.restarts is not None
             )
 
+        def waiting() -> bool:
+            return any(result.status == "unknown" and result.again for result in results.values())
+
         until = loop.time() + settle
-        while not measure() and await scene.next_change(until):
+        while (not measure() or waiting()) and await scene.next_change(until):
             pass
         if measure() and soak > 0:
             if on_soak:

@@ -28,7 +28,15 @@ def resource(observed: int | None = None, ready: str = "", *, spec: dict[str, An
 KNOWN = (Known(kind="StatefulSet", name="store-main", namespace="ns", uid="u1", generation=1),)
 PAUSED = {"paused": True}
 
+NEVER = {"metadata": {"name": "main", "generation": 2}, "spec": {}}
+SUSPENDED = {"metadata": {"name": "main", "generation": 2}, "spec": {"suspend": True}, "status": {}}
+
 CASES = [
+    ("nobody has ever said anything", NEVER, (), (), False, "unknown"),
+    ("nobody says anything, and it was changed", NEVER, (), (), True, "unknown"),
+    ("nobody says anything, but what is made of it is ready", NEVER, (child(),), (), False, "ready"),
+    ("nobody says anything, and what is made of it is not", NEVER, (child(complete=False),), (), False, "waiting"),
+    ("suspended, and nothing is made of it", SUSPENDED, (), (), False, "ready"),
     ("it is gone", None, (), (), False, "failed"),
     ("its operator says ready", resource(2, "True"), (), (), True, "ready"),
     ("ready, of the spec before", resource(1, "True"), (), (), True, "waiting"),
@@ -73,3 +81,9 @@ def test_how_it_is(
     found = operated(obj, children, known, changed=changed)
     assert found.state == state, f"{what}: {found.why.text}"
     assert found.why.text
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_only_configures_something_is_as_it_was_written(changed: bool) -> None:
+    found = operated(NEVER, (), changed=changed, answers=False)
+    assert found.state == "ready" and not found.taken_up and "no status" in found.why.text

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from backout.cluster.port import AccessAnswer, Object, ProxyAnswer, Resource, WatchEvent
+from backout.cluster.port import AccessAnswer, Catalogue, Object, ProxyAnswer, Resource, Served, WatchEvent
 from backout.errors import BackoutError, LeaseLost, LockedError, ObjectNotFound
 from backout.model.scope import ClusterIdentity
 
@@ -37,6 +37,7 @@ class SmallCluster:
         The last of a list stays; whatever is not in it refuses the connection.
         """
         self._objects: dict[tuple[str, str, str], Object] = {}
+        self._kinds: dict[str, Resource] = {}
         self._denied = denied or {}
         self._silent = silent
         self.faults = faults or {}
@@ -55,6 +56,7 @@ class SmallCluster:
             self.put(resource, obj)
 
     def put(self, resource: Resource, obj: Object) -> None:
+        self._kinds.setdefault(resource.kind, resource)
         meta = obj["metadata"]
         key = (resource.kind, meta.get("namespace", ""), meta["name"])
         type_ = "MODIFIED" if key in self._objects else "ADDED"
@@ -95,6 +97,13 @@ class SmallCluster:
 
         return datetime.now(UTC)
 
+    async def catalogue(self) -> Catalogue:
+        verbs = frozenset({"list", "create", "update"})
+        return Catalogue(tuple(Served(kind, verbs, status=True) for kind in self._kinds.values()))
+
+    async def get_as(self, type: Any, resource: Resource, name: str, namespace: str = "") -> Any:
+        return msgspec.convert(await self.get(resource, name, namespace), type, strict=False)
+
     async def resource(self, api_version: str, kind: str) -> Resource:
         return Resource(api_version, kind, kind.lower() + "s")
 
@@ -129,15 +138,7 @@ class SmallCluster:
         return [msgspec.convert(obj, type, strict=False) for obj in self._of(resource, namespace)]
 
     async def fold(
-        self,
-        type: Any,
-        resource: Resource,
-        fold: Any,
-        namespace: str = "",
-        *,
-        labels: str = "",
-        fields: str = "",
-        limit: int = 500,
+        self, type: Any, resource: Resource, fold: Any, namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> list[Any]:
         return [fold(await self.list_as(type, resource, namespace, labels=labels, fields=fields))]
 

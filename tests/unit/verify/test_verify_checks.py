@@ -25,6 +25,7 @@ from backout.cluster.port import (
     Resource,
 )
 from backout.errors import AccessDenied
+from backout.kube.definitions import CRDS
 from backout.mechanisms.helm.strays import part_digest
 from backout.model.message import msg
 from backout.model.part import Check
@@ -482,3 +483,41 @@ def test_a_pod_that_an_operator_made_and_that_restarts_ends_the_soak() -> None:
 
     verdict = asyncio.run(scene())
     assert (verdict.outcome, verdict.checks[1].status) == ("not-recovered", "fail")
+
+
+STORES = Resource("data.example/v1", "Store", "stores")
+
+
+def definition(*, status: bool) -> tuple[Resource, Object]:
+    version = {"name": "v1", **({"subresources": {"status": {}}} if status else {})}
+    return CRDS, {"metadata": {"name": "stores.data.example"}, "spec": {"group": "data.example", "versions": [version]}}
+
+
+def resource_of(status: Any = None) -> tuple[Resource, Object]:
+    return STORES, {"metadata": meta("main", generation=1), "spec": {}, **({"status": status} if status else {})}
+
+
+CUSTOM = [
+    ("it says that it is ready", resource_of({"conditions": [{"type": "Ready", "status": "True"}]}), True, "recovered"),
+    (
+        "its operator refuses it",
+        resource_of({"conditions": [{"type": "Ready", "status": "False"}]}),
+        True,
+        "not-recovered",
+    ),
+    ("nobody has said anything", resource_of(), True, "unknown"),
+    ("its kind has no status", resource_of(), False, "recovered"),
+]
+
+
+@pytest.mark.parametrize(("about", "obj", "status", "outcome"), CUSTOM, ids=[case[0] for case in CUSTOM])
+def test_a_namespace_is_as_its_custom_resources_say(
+    about: str, obj: tuple[Resource, Object], status: bool, outcome: str
+) -> None:
+    async def play() -> Verdict:
+        cluster = SmallCluster(*deployment(), obj, definition(status=status))
+        checks = await namespace_checks(cluster, NS)  # type: ignore[arg-type]
+        mine = [c for c in checks if c.code in ("custom-resource", "workload-ready")]
+        return await verify(cluster, mine, 0.0, settle=0.0)  # type: ignore[arg-type]
+
+    assert asyncio.run(play()).outcome == outcome

@@ -13,7 +13,7 @@ from backout.cli.session import with_session
 if TYPE_CHECKING:
     from backout.cli.session import Session
 
-FOUND = 10
+FOUND, NOT_SEEN = 10, 7
 
 
 @click.command("diagnose", cls=Command)
@@ -22,7 +22,8 @@ FOUND = 10
 async def command(session: Session, targets: tuple[str, ...]) -> int:
     """Says what broke, since when, by which change, and how sure that is.
 
-    Without TARGETS it looks at the whole namespace. Exit code 10 when something is broken.
+    Without TARGETS it looks at the whole namespace. Exit code 10 when something is broken; 7 when nothing is as
+    far as was seen, and not everything was.
     """
     from backout.app.reading import diagnose
     from backout.cli.render.diagnosis import show_diagnoses
@@ -33,4 +34,6 @@ async def command(session: Session, targets: tuple[str, ...]) -> int:
         session.show(lambda screen: show_diagnoses(screen, found))
     else:
         session.document(diagnosis_list(found))
-    return FOUND if any(not diagnosis.healthy for diagnosis in found) else 0
+    if any(diagnosis.problems for diagnosis in found):
+        return FOUND
+    return 0 if all(diagnosis.healthy for diagnosis in found) else NOT_SEEN

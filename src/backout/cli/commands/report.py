@@ -6,7 +6,6 @@ from __future__ import annotations
 import click
 
 from backout.cli.options import Command
-from backout.cli.output import print_page
 from backout.cli.session import open_session
 
 
@@ -32,4 +31,4 @@ def command(run: str, out: str | None) -> None:
         write_private(out, text)
         session.note("Written to {file}.", file=out)
     else:
-        print_page(text)
+        click.echo(text)

@@ -14,6 +14,7 @@ from backout.kube.names import TEMPLATE_HASH
 from backout.kube.pod_health import health
 from backout.kube.projections import Bare, PackedWorkload, Pod
 from backout.kube.resources import WORKLOAD_RESOURCES
+from backout.model.diagnosis import Unseen
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
@@ -50,6 +51,7 @@ class State(msgspec.Struct):
     unread: dict[WorkloadKey, set[ObjectRef]] = {}
     marks: list[PodMark] = []
     under_way: list[Message] = []
+    unseen: list[Unseen] = []
 
 
 async def read_state(cluster: ClusterReader, namespace: str, now: datetime) -> State:

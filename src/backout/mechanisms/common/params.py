@@ -76,13 +76,14 @@ class CustomParams(ObjectParams, frozen=True, kw_only=True):
     """Of a custom resource, for steps and checks.
 
     ``plural``, ``namespaced``: how the API serves its kind. ``changed``: the way back changes its spec. ``known``: the workloads
-    that were made of it when the plan was.
+    that were made of it when the plan was. ``answers``: somebody is to say in its status how it is.
     """
 
     plural: str
     namespaced: bool = True
     changed: bool = False
     known: tuple[Known, ...] = ()
+    answers: bool = True
 
     @property
     def resource(self) -> Resource:

@@ -74,7 +74,9 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     hooks: bool = True
     """Whether Helm runs the hooks of the revision."""
     customs: dict[CustomId, Custom] = {}
-    """The release's custom resources of which something was made, as they are now."""
+    """The release's custom resources of which something was made or somebody is to say how they are, as they are now."""
+    mute: frozenset[CustomId] = frozenset()
+    """Those of which nobody says anything: they only configure something."""
 
     @property
     def namespace(self) -> str:
@@ -90,6 +92,7 @@ async def analyse(
     server_side: bool,
     hooks: bool = True,
     customs: dict[CustomId, Custom] | None = None,
+    mute: frozenset[CustomId] = frozenset(),
 ) -> Analysis:
     """Compares both manifests and the live objects, and asks the server about each write.
 
@@ -116,6 +119,7 @@ async def analyse(
         items=tuple(items),
         hooks=hooks,
         customs=customs or {},
+        mute=mute,
     )
 
 

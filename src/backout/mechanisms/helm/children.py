@@ -18,6 +18,7 @@ from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, ClusterR
 from backout.errors import AccessDenied, NotFoundError, ServerError
 from backout.helm.customs import CustomId, CustomResource
 from backout.kube.custom_status import CustomHealth, CustomState, custom_health
+from backout.kube.definitions import answers
 from backout.kube.projections import TemplatedWorkload
 from backout.kube.rollout import desired, ordered
 from backout.mechanisms.common.evidence import Evidence, LivePod, LiveWorkload, WorkloadId, gather
@@ -134,12 +135,14 @@ async def children_of(reader: ClusterReader, resources: Iterable[CustomResource]
 
 async def read_customs(
     reader: ClusterReader, resources: Iterable[CustomResource], now: datetime
-) -> tuple[dict[CustomId, Custom], Evidence]:
-    """Of all ``resources`` (the newest description of each), those of which something was made, and what is live of that."""
+) -> tuple[dict[CustomId, Custom], Evidence, frozenset[CustomId]]:
+    """Of all ``resources`` (the newest description of each), those of which something was made or somebody is to say how they are,
+    and what is live of that; and those that only configure something, of which nobody says anything."""
     newest = {resource.id: resource for resource in resources}
     if not newest:
-        return {}, Evidence()
-    children = await children_of(reader, newest.values())
+        return {}, Evidence(), frozenset()
+    made, told = await asyncio.gather(children_of(reader, newest.values()), _answered(reader, newest.values()))
+    children = {identity: made.get(identity, ()) for identity in newest if identity in made or told.get(identity)}
     ids = {child.id for made in children.values() for child in made}
     names = {identity: [child.name for child in made] for identity, made in children.items()}
     evidence, lives, backoffs = await asyncio.gather(
@@ -159,7 +162,23 @@ async def read_customs(
             served=served,
             backoffs=backoffs.get(identity, ()),
         )
-    return found, evidence
+    return found, evidence, frozenset(identity for identity, yes in told.items() if not yes)
+
+
+async def _answered(reader: ClusterReader, resources: Iterable[CustomResource]) -> dict[CustomId, bool]:
+    """Whether somebody is to say in the status of each how it is; without those of which that can't be told."""
+    kinds: dict[tuple[str, str], list[CustomId]] = {}
+    for resource in resources:
+        kinds.setdefault((resource.api_version, resource.kind), []).append(resource.id)
+
+    async def one(api_version: str, kind: str) -> bool | None:
+        try:
+            return await answers(reader, await reader.resource(api_version, kind))
+        except (NotFoundError, AccessDenied, ServerError):
+            return None
+
+    told = await asyncio.gather(*(one(*kind) for kind in kinds))
+    return {identity: yes for ids, yes in zip(kinds.values(), told, strict=True) if yes is not None for identity in ids}
 
 
 async def _live(reader: ClusterReader, resource: CustomResource) -> tuple[Resource | None, dict[str, Any] | None]:
@@ -195,6 +214,8 @@ def custom_findings(
     elif versions[-1] is not None and custom.health.state is CustomState.FAILED and _since_head(custom, spans):
         why = custom.health.message or custom.health.reason
         put(versions[-1].key, Finding(False, msg("{resource} says: {why}", resource=label, why=why)))
+    elif versions[-1] is not None and custom.health.state is CustomState.READY and not custom.children:
+        put(versions[-1].key, Finding(True, msg("{resource} says that it is ready.", resource=label)))
     for child in custom.children:
         seen = evidence.workloads.get(child.id)
         if seen is not None:

@@ -43,7 +43,9 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     """Why the cluster is not at the newest revision, although that is the current one."""
     kept: SnapshotRecords = SnapshotRecords()
     customs: dict[CustomId, Custom] = {}
-    """What is live of its custom resources of which something was made."""
+    """What is live of its custom resources of which something was made, or of which somebody is to say how they are."""
+    mute: frozenset[CustomId] = frozenset()
+    """Custom resources of which nobody says anything: they only configure something."""
     now: datetime
     """When it was read, by the API server's clock."""
 
@@ -102,7 +104,7 @@ async def read_history(cluster: ClusterReader, records: Records, release: str) -
         msgspec.structs.replace(fact, vouched=kept.vouched.get(fact.record.revision)) if fact.release else fact
         for fact in with_ends(facts)
     ]
-    evidence, (customs, made) = await asyncio.gather(
+    evidence, (customs, made, mute) = await asyncio.gather(
         gather(cluster, {w.id for fact in facts for w in fact.workloads}, now),
         read_customs(cluster, [custom for fact in facts for custom in fact.customs], now),
     )
@@ -123,6 +125,7 @@ async def read_history(cluster: ClusterReader, records: Records, release: str) -
         evidence=evidence,
         verdicts=tuple(judge(facts, evidence, customs)),
         customs=customs,
+        mute=mute,
         unsettled=tuple(reasons),
         kept=kept,
         now=now,

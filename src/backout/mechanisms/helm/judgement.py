@@ -41,7 +41,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     workloads: tuple[Workload, ...] = ()
     customs: tuple[CustomResource, ...] = ()
-    """The custom resources of which something was made."""
+    """The custom resources of which something was made, or of which somebody is to say how they are."""
     started: datetime | None = None
     ended: datetime | None = None
     unreadable: BackoutError | None = None
@@ -80,8 +80,9 @@ def judge(
         found[identity] = custom_findings(custom, evidence, described, spans)
     head = {part.id: part.key for part in _parts(history[-1])}
     left = _left(history)
+    barren = frozenset(identity for identity, custom in (customs or {}).items() if not custom.children)
     verdicts = [
-        _vouched(facts, _one(facts, index == len(history) - 1, head, found, evidence.workloads, left))
+        _vouched(facts, _one(facts, index == len(history) - 1, head, found, evidence.workloads, left, barren))
         for index, facts in enumerate(history)
     ]
     return _share(history, verdicts)
@@ -103,7 +104,10 @@ def _one(
     found: dict[WorkloadId, dict[tuple[int, str], Finding]],
     live: dict[WorkloadId, LiveWorkload],
     left: frozenset[tuple[CustomId, str]],
+    barren: frozenset[CustomId] = frozenset(),
 ) -> Judged:
+    """``barren``: custom resources of which no workload is made. What they said of a revision that is not in force any more is
+    nowhere, and was nothing that pods depended on as far as one sees."""
     if facts.release is None:
         return Judged(
             "bad", (msg("Its record can't be read: {why}", why=facts.unreadable.message if facts.unreadable else ""),)
@@ -119,6 +123,8 @@ def _one(
         if seen is not None and seen.desired == 0:
             continue
         finding = found.get(part.id, {}).get((facts.record.revision, part.key))
+        if finding is None and not is_head and part.id in barren:
+            continue
         if finding is None:
             silent.append(f"{part.kind.lower()}/{part.name}")
         else:
@@ -182,6 +188,9 @@ def _by_time(facts: Facts, is_head: bool, good: list[Message], silent: list[str]
         return Judged("good", (*known, held))
     if not _parts(facts):
         return Judged("unknown", (*known, msg("It has no workload that could show whether it was good.")))
+    if is_head and silent and good:
+        names = ", ".join(silent[:3]) + (" …" if len(silent) > 3 else "")
+        return Judged("unknown", (msg("Nobody has said how {resources} is yet.", resources=names), *known))
     if is_head:
         unproven = msg("Helm says {status}, which does not prove that its pods are ready.", status=facts.record.status)
         return Judged("unknown", (*known, unproven))

@@ -24,7 +24,6 @@ from backout.mechanisms.helm.definitions import read_definitions
 from backout.mechanisms.helm.effects import repair_pending, rollback
 from backout.mechanisms.helm.held import held_access
 from backout.mechanisms.helm.history import History, read_history
-from backout.mechanisms.helm.hooks import telling_of_hooks
 from backout.mechanisms.helm.kept import every_record
 from backout.mechanisms.helm.measure import LiveParams, as_captured, release_deployed
 from backout.mechanisms.helm.params import (
@@ -118,7 +117,7 @@ class HelmMechanism:
             "helm.restore-record": StepKind(restore_record, RecordParams, record_of),
             "helm.remove-record": StepKind(remove_record, RecordParams, record_of, inverse=undoing.record_gone),
             "helm.wait-operator": StepKind(wait_operator, OperatorParams, looking),
-            "helm.rollback": StepKind(telling_of_hooks(rollback), RollbackParams, recreated),
+            "helm.rollback": StepKind(rollback, RollbackParams, recreated),
             "helm.restore-live": StepKind(restore_live, RestoreLiveParams, captured, inverse=undoing.as_captured),
         }
 
@@ -176,7 +175,9 @@ async def _analyse(
     wanted = release_of(history, number, target)
     head = release_of(history, history.facts[-1].record.revision, target)
     server_side = wanted[1].server_side and (helm is None or helm.major >= 4)
-    return await analyse(reader, head, wanted, server_side=server_side, hooks=hooks, customs=history.customs)
+    return await analyse(
+        reader, head, wanted, server_side=server_side, hooks=hooks, customs=history.customs, mute=history.mute
+    )
 
 
 async def _keeper(reader: ClusterReader, target: Target, analyses: list[Analysis]) -> Keeper | None:

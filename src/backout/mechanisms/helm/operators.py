@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, Resource
+from backout.helm.customs import CustomId
 from backout.kube.custom_status import CustomState, custom_health
 from backout.kube.operated import Known
 from backout.kube.resources import WORKLOAD_RESOURCES
@@ -45,7 +46,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def subjects(analysis: Analysis) -> list[Subject]:
-    """Those of which something is made, and those that the way back changes."""
+    """Those of which something is made or somebody is to say how they are, and those that the way back changes."""
     found = []
     telling = {item.ref.kind for item in _customs(analysis) if _tells(item) or _made(analysis, item) is not None}
     for item in _customs(analysis):
@@ -55,13 +56,11 @@ def subjects(analysis: Analysis) -> list[Subject]:
             continue
         assert item.resource is not None
         children = made.children if made is not None else ()
+        answered = made is not None or item.ref.kind in telling
+        mute = not answered and _identity(analysis, item) in analysis.mute
+        params = params_of(item.ref, item.resource, children, analysis.namespace, changed=changed, answers=not mute)
         found.append(
-            Subject(
-                params=params_of(item.ref, item.resource, children, analysis.namespace, changed=changed),
-                children=children,
-                changed=changed,
-                waits=bool(children) or item.ref.kind in telling,
-            )
+            Subject(params=params, children=children, changed=changed, waits=bool(children) or (changed and answered))
         )
     return found
 
@@ -73,7 +72,11 @@ def _customs(analysis: Analysis) -> Iterator[Item]:
 
 
 def _made(analysis: Analysis, item: Item) -> Custom | None:
-    return analysis.customs.get((item.ref.kind, item.ref.namespace or analysis.namespace, item.ref.name))
+    return analysis.customs.get(_identity(analysis, item))
+
+
+def _identity(analysis: Analysis, item: Item) -> CustomId:
+    return item.ref.kind, item.ref.namespace or analysis.namespace, item.ref.name
 
 
 def _tells(item: Item) -> bool:
@@ -81,7 +84,13 @@ def _tells(item: Item) -> bool:
 
 
 def params_of(
-    ref: ObjectRef, resource: Resource, children: Iterable[Child], namespace: str, *, changed: bool
+    ref: ObjectRef,
+    resource: Resource,
+    children: Iterable[Child],
+    namespace: str,
+    *,
+    changed: bool,
+    answers: bool = True,
 ) -> CustomParams:
     """How steps and checks name it, with what is known of it now."""
     return CustomParams(
@@ -92,6 +101,7 @@ def params_of(
         plural=resource.plural,
         namespaced=resource.namespaced,
         changed=changed,
+        answers=answers,
         known=tuple(
             Known(kind=c.kind, name=c.name, namespace=c.namespace, uid=c.uid, generation=c.generation) for c in children
         ),
@@ -174,7 +184,7 @@ def checks(found: Iterable[Subject], target: Target) -> list[Check]:
 
 
 def present(customs: Iterable[Custom], kept: Iterable[tuple[str, str, str]], namespace: str) -> list[Subject]:
-    """Those of which something is made now, of the revision that is in force."""
+    """Those of which something is made now or somebody is to say how they are, of the revision that is in force."""
     mine = set(kept)
     found = []
     for one in customs:
