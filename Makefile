@@ -55,7 +55,7 @@ format: $(VENV)/developing ## Puts the code into its form
 bench: $(VENV)/developing $(VENV)/tools ## Measures speed and memory beside the peers
 	@$(BIN)/python -m bench
 
-incidents: $(VENV)/developing $(VENV)/tools ## Plays hundreds of incidents and healthy stacks: is the cause named, and is nothing harmed?
+incidents: $(VENV)/developing $(VENV)/tools ## Plays incidents (scripts and generated) and healthy stacks: is the cause named, is nothing harmed?
 	@$(BIN)/python -m bench incidents $(INCIDENTS_ARGS)
 
 pythons: $(VENV)/developing $(VENV)/tools ## Holds the engine and two rehearsals to every other Python of this machine

@@ -11,6 +11,7 @@ from bench.report import Report, kept, targets_table
 SECTIONS = (
     "start",
     "diagnose",
+    "diagnose_busy",
     "readiness",
     "overhead",
     "helm",

@@ -43,7 +43,7 @@ def measure(tell: Tell, *, rounds: int = 3) -> Report:
     """Every helm that there is, on every cluster that there is."""
     helms = peers.helms()
     if not helms:
-        raise Failed("helm is not installed")
+        raise Failed("helm is not installed (`python -m backout.tools` brings it)")
     report = Report(
         "helm",
         "Beside helm rollback",

@@ -24,7 +24,7 @@ def measure(tell: Tell, *, rounds: int = 3) -> Report:
     """The embedded cluster only: a simulated kubelet of its own can be told how slow to be."""
     helms = peers.helms()
     if not helms:
-        raise Failed("helm is not installed")
+        raise Failed("helm is not installed (`python -m backout.tools` brings it)")
     major = max(helms)
     report = Report(
         "helm_slow",

@@ -14,7 +14,7 @@ from bench.observer import Observer, settled
 from bench.phases import NAMES, Timeline, timeline
 from bench.places import SOAK, Place, places
 from bench.report import Raw, Report, Table, Target, Tell, prose, write_raw
-from bench.servers import ROOT
+from bench.servers import here
 from bench.stats import spread
 from bench.table import seconds, three
 from kubetwin.lab import helm_scenarios, workload_scenarios
@@ -62,7 +62,7 @@ def measure(tell: Tell, *, rounds: int = 5) -> Report:
     """Rollbacks by both mechanisms, on every cluster that there is."""
     helm = peers.helms().get("4") or peers.helms().get("3")
     if helm is None:
-        raise Failed("helm is not installed")
+        raise Failed("helm is not installed (`python -m backout.tools` brings it)")
     report = Report(
         "overhead",
         "Backout's own time in one rollback",
@@ -111,7 +111,7 @@ def _one(place: Place, helm: str, target: str, prepare: Callable[[Lab], Awaitabl
             "-o",
             "json",
         ],
-        env={**place.env(helm), "PYTHONPATH": str(ROOT)},
+        env={**place.env(helm), "PYTHONPATH": here()},
         keep=True,
     )
     try:
@@ -122,7 +122,7 @@ def _one(place: Place, helm: str, target: str, prepare: Callable[[Lab], Awaitabl
     first, converged = observer.first_write(ended.began), observer.turned(settled, ended.began)
     if first is None or converged is None:
         raise Failed(f"{namespace}: the watches saw no write, or no healthy end")
-    run = json.loads(ended.out)
+    (run,) = json.loads(ended.out)["items"]
     watched = float(run["verdict"]["soak"])
     end = ended.began + ended.sample.wall
     cpu = ended.sample.cpu

@@ -13,6 +13,15 @@ from backout.tools.pins import pin_of
 from bench import machine
 
 
+def find_own(root: Path) -> None:
+    """Looks for programs where the project's Makefile put them, for this process and those that it starts.
+
+    A folder that the user named stays, and so does the usual one where the project has none of its own.
+    """
+    if (folder := root / ".tools").is_dir():
+        os.environ.setdefault("BACKOUT_TOOLS_DIR", str(folder))
+
+
 def backout() -> str:
     """The installed command of this Python's environment."""
     return str(Path(sys.executable).with_name("backout"))

@@ -99,16 +99,17 @@ def apps(pods: int) -> Iterator[App]:
             kind = FAULTS[fault % len(FAULTS)] if bad else ""
             fault += bad
             released = index % 2 == 0 and place < RELEASE_DEPLOYMENTS
-            yield App("Deployment", f"{_word(place)}-api-{place:02d}", namespace, number, kind, released)
+            yield App("Deployment", f"{word(place)}-api-{place:02d}", namespace, number, kind, released)
             number += 1
         for place in range(SETS):
             kind = FAULTS[fault % len(FAULTS)] if place == 0 else ""
             fault += place == 0
-            yield App("StatefulSet", f"{_word(place)}-store-{place:02d}", namespace, number, kind)
+            yield App("StatefulSet", f"{word(place)}-store-{place:02d}", namespace, number, kind)
             number += 1
 
 
-def _word(number: int) -> str:
+def word(number: int) -> str:
+    """What a shop is made of."""
     return ("checkout", "catalogue", "payments", "inventory", "search", "session", "billing", "shipping")[number % 8]
 
 

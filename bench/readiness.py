@@ -12,7 +12,7 @@ from bench.measure import Ended, Failed, Program
 from bench.observer import Observer, complete, settled
 from bench.places import Place, places
 from bench.report import Raw, Report, Table, Target, Tell, prose, write_raw
-from bench.servers import ROOT
+from bench.servers import here
 from bench.stats import spread
 from bench.table import seconds, three
 from kubetwin.lab import workload_scenarios
@@ -84,7 +84,7 @@ def measure(tell: Tell, *, rounds: int = 10) -> Report:
 
 def _one(place: Place, kubectl: str, number: int) -> tuple[float, float]:
     """Seconds from the event to kubectl's exit, and to Backout's verdict."""
-    env = {**place.env(), "PYTHONPATH": str(ROOT)}
+    env = {**place.env(), "PYTHONPATH": here()}
     peer = Program(
         "kubectl rollout status",
         [

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts `bench.serve` and ends it."""
+"""Starts the servers that are measured against, in processes of their own, and ends them."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,12 +15,23 @@ from bench.measure import Failed
 ROOT = Path(__file__).parents[1]
 
 
+def here() -> str:
+    """Where Python finds this benchmark, before what it finds anyway: PYTHONPATH of a program."""
+    return os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+
+
 @contextmanager
 def serving(pods: int, kubeconfig: Path, *, context: str | None = None) -> Iterator[int]:
     """The process id of the server, which is up with its population. ``context``: a real cluster's, by KUBECONFIG."""
-    command = [sys.executable, "-m", "bench.serve", str(pods), str(kubeconfig)]
-    if context is not None:
-        command += ["--real", context]
+    more = [] if context is None else ["--real", context]
+    with running("bench.serve", str(pods), str(kubeconfig), *more) as process:
+        yield process
+
+
+@contextmanager
+def running(module: str, *arguments: str) -> Iterator[int]:
+    """The process id of a server that says `ready`, and ends when its stdin is closed."""
+    command = [sys.executable, "-m", module, *arguments]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdin and process.stdout
     try:

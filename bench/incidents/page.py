@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import machine, table
+from bench.incidents import scripts, topics
 from bench.incidents.healthy import HEALTHY
 from bench.incidents.score import Score
 
@@ -44,6 +45,11 @@ class Sum:
         return sum(score.outcome for score in self.broken)
 
     @property
+    def asked(self) -> int:
+        """Incidents whose cause is asked for."""
+        return sum(score.named != "-" for score in self.broken)
+
+    @property
     def harm(self) -> list[Score]:
         """Where something was written that must not be."""
         return [score for score in self.scores if score.harm]
@@ -55,8 +61,8 @@ class Sum:
 
     @property
     def alarms(self) -> list[Score]:
-        """Healthy stacks in which something was found."""
-        return [score for score in self.healthy if score.named != "right"]
+        """Where something was found although nothing is broken."""
+        return [score for score in self.scores if score.alarm or (score in self.healthy and score.named != "right")]
 
     @property
     def certain(self) -> int:
@@ -76,8 +82,8 @@ class Sum:
     def missed(self) -> list[str]:
         """The thresholds that do not hold, in words."""
         found = []
-        if self.broken and self.named("right") < NAMED * len(self.broken):
-            found.append(f"named {self.named('right')} of {len(self.broken)}, wanted {NAMED:.0%}")
+        if self.named("right") < NAMED * self.asked:
+            found.append(f"named {self.named('right')} of {self.asked}, wanted {NAMED:.0%}")
         for what, scores in (
             ("harm", self.harm),
             ("false successes", self.false_successes),
@@ -91,16 +97,8 @@ class Sum:
 
 
 HEAD = [
-    "area",
-    "played",
-    "named right",
-    "wrong",
-    "unknown",
-    "silent",
-    "outcome right",
-    "harm",
-    "false success",
-    "certain (false)",
+    *("area", "played", "named right", "wrong", "unknown", "silent", "outcome right", "harm", "false success"),
+    *("certain (false)", "false alarms"),
 ]
 
 
@@ -131,15 +129,33 @@ def _row(area: str, scores: list[Score]) -> list[str]:
         str(len(found.harm)),
         str(len(found.false_successes)),
         f"{found.certain} ({len(found.falsely_certain)})",
+        str(len(found.alarms)),
     ]
 
 
-def write(scores: Sequence[Score], seed: int, path: Path = PAGE) -> str:
-    """Puts the table between the marks of the page; returns its path."""
-    text = path.read_text(encoding="utf-8")
-    head, rest = text.split(BEGIN, 1)
+def scripted(scores: Sequence[Score]) -> str:
+    """The table of the scripts: a line a kind, those that follow public incidents, the project's own, and all."""
+    kinds = sorted({score.name[0]: score.area for score in scores}.items())
+    rows = [_row(area, [score for score in scores if score.name[0] == digit]) for digit, area in kinds]
+    rows.append(_row("given", [score for score in scores if not scripts.own(score.name)]))
+    rows.append(_row("of the project", [score for score in scores if scripts.own(score.name)]))
+    rows.append(_row("all scripts", list(scores)))
+    text = table.markdown(HEAD, rows)
+    if errors := Sum(scores).errors:
+        text += f"\n\nNot set up: {len(errors)}."
+    return text
+
+
+def tried(names: Iterable[str]) -> str:
+    """How many of the project's own situations try each topic."""
+    return table.markdown(["what is told apart", "situations"], [[t, str(n)] for t, n in topics.counted(names).items()])
+
+
+def write(text: str, seed: int, path: Path = PAGE) -> str:
+    """Puts the tables between the marks of the page; returns its path."""
+    head, rest = path.read_text(encoding="utf-8").split(BEGIN, 1)
     _, tail = rest.split(END, 1)
     at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    made = f"Seed {seed}, {at}.\n\n{figures(scores)}\n\n" + "\n".join(f"- {line}" for line in machine.describe())
+    made = f"Seed {seed}, {at}.\n\n{text}\n\n" + "\n".join(f"- {line}" for line in machine.describe())
     path.write_text(f"{head}{BEGIN}\n\n{made}\n\n{END}{tail}", encoding="utf-8")
     return str(path)

@@ -14,7 +14,8 @@ from backout import Diagnosis, Problem
 from bench.incidents.situation import Expected, Outcome
 from bench.incidents.state import State, differences
 
-Named = Literal["right", "wrong", "unknown", "silent"]
+Named = Literal["right", "wrong", "unknown", "silent", "-"]
+"""``-``: it is not asked."""
 Done = Literal["recovered", "approval", "refused", "failed"]
 SURE = ("likely", "certain")
 
@@ -33,6 +34,8 @@ class Score:
     certain: int = 0
     """Problems that were called certain."""
     falsely_certain: list[str] = field(default_factory=list)
+    alarm: bool = False
+    """Something was found although nothing is broken."""
     outcome: bool = False
     outcome_why: str = ""
     harm: list[str] = field(default_factory=list)

@@ -20,6 +20,7 @@ arguments, so that front ends can translate them; an argument never holds a secr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
@@ -90,9 +91,27 @@ def kept(value: Argument) -> Argument:
 
 
 def fill(template: str, arguments: Mapping[str, Argument]) -> str:
-    """Puts ``arguments`` into ``template``; a text without arguments may hold braces of its own."""
-    plain = {name: value["text"] if isinstance(value, dict) else value for name, value in arguments.items()}
-    return template.format(**plain) if plain else template
+    """Puts ``arguments`` into ``template``; a text without arguments may hold braces of its own.
+
+    Names in braces are all there is: a template may come out of a file, and Python's own format strings reach into
+    objects and make texts of any length.
+
+    Raises:
+        KeyError: an argument is missing.
+    """
+    if not arguments:
+        return template
+
+    def put(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return found[0][0]
+        value = arguments[found[1]]
+        return str(value["text"] if isinstance(value, dict) else value)
+
+    return _PLACE.sub(put, template)
+
+
+_PLACE = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 
 
 class UsageError(BackoutError):

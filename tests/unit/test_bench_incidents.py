@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from bench.incidents import score as scoring
+from bench.incidents import scripts, topics
+from bench.incidents.command import own
 from bench.incidents.healthy import NOISES, stacks
 from bench.incidents.page import Sum
 from bench.incidents.score import Played, Score
@@ -170,3 +172,22 @@ def test_thresholds() -> None:
     assert not Sum([*right, *wrong]).missed()
     assert Sum([*right, *wrong, wrong[0]]).missed()
     assert Sum([*right, Score("x", "k", "area", "1", named="right", harm=["a"])]).missed()
+
+
+def test_every_topic_is_tried_often_enough() -> None:
+    counts = topics.counted(own([], [*situations(1), *stacks(1, 100)]))
+    assert {topic: count for topic, count in counts.items() if count < topics.LEAST} == {}
+
+
+def test_a_script_is_scored_as_a_situation() -> None:
+    result = {"case": "801-calm", "named": "wrong", "named_why": "false alarm", "healthy": True, "outcome": "no"}
+    result |= {"outcome_why": "exit 7", "harm": [], "false_success": [], "certain": 1, "falsely_certain": ["web"]}
+    found = Sum(
+        [scripts.score({**result, "diagnose_s": 1.0, "case_s": 9.0}), scripts.score({"case": "102-x", "error": "no"})]
+    )
+    assert found.missed() == [
+        "named 0 of 1, wanted 97%",
+        "false alarms: 1, such as 801-calm",
+        "false certainty: 1, such as 801-calm",
+        "not set up: 1, such as 102-x",
+    ]

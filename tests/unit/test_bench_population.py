@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from bench import population
+from bench import busy, population
 
 PODS = 1_000
 
@@ -48,3 +48,17 @@ def test_the_release_owns_deployments_of_its_namespace() -> None:
     records = list(population.release_records("team-000", owned, 1_700_000_000))
     assert [record["metadata"]["labels"]["version"] for record in records] == ["1", "2", "3", "4", "5"]
     assert len(json.dumps(records[-1])) < 1_000_000
+
+
+def test_the_busy_namespace_is_as_busy_as_it_says() -> None:
+    apps, around = busy.apps(), Counter(obj["kind"] for obj in busy.objects())
+    deployments = sum(1 for app in apps if app.kind == "Deployment")
+    revisions = 3 * deployments + 3 * (len(apps) - deployments)
+    pods = sum(len(population.pods_of(app)) for app in apps)
+    records = busy.RELEASES * busy.REVISIONS
+    assert 1_900 <= sum(around.values()) + len(apps) + revisions + pods + records <= 2_100
+    changes = busy.RELEASES * (busy.REVISIONS - 1) + 2 * len(apps) + len(list(busy.edits()))
+    assert changes == 500
+    assert sum(1 for app in apps if app.fault) == busy.BROKEN
+    assert sum(1 for app in apps if app.fault == "crash") == 20
+    assert sum(1 for _ in busy.events([("a", "1")], "2026-01-01T00:00:00Z")) == 10_000

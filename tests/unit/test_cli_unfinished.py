@@ -17,28 +17,42 @@ from backout.cli.console import Console
 from backout.cli.options import GlobalOptions
 from backout.engine.store.port import Aim, RunSummary
 from backout.model.message import msg
+from backout.model.run import RunEvent
 from backout.model.settings import Settings
+
+BEGUN = RunEvent(run="r1", type="step-started", at=datetime.now(UTC), message=msg("x"), step="undo")
+HALF_WAY = (
+    "Run r1 on secret/s in shop of c0, c1 stopped half-way. `backout resume r1` finishes it; "
+    "when it is over, `backout undo r1` takes it back.\n"
+)
+NOT_BEGUN = (
+    "Run r1 on secret/s in shop of c0, c1 stopped before it changed anything. `backout resume r1` goes on with it, "
+    "`backout abort r1` ends it.\n"
+)
 
 
 @pytest.mark.parametrize(
-    ("state", "contexts", "namespace", "undone", "told"),
+    ("state", "places", "events", "undone", "told"),
     [
-        ("interrupted", ["c1"], "shop", "", True),
-        ("interrupted", [""], None, "", True),
-        ("interrupted", ["c2"], "shop", "", False),
-        ("interrupted", ["c1"], "other", "", False),
-        ("interrupted", ["c1"], "shop", "r9", False),
-        ("recovered", ["c1"], "shop", "", False),
+        ("interrupted", [("c1", "shop")], [BEGUN], "", HALF_WAY),
+        ("interrupted", [("c1", "shop")], [], "", NOT_BEGUN),
+        ("interrupted", [("c1", "")], [BEGUN], "", HALF_WAY),
+        ("interrupted", [("c2", "shop")], [BEGUN], "", ""),
+        ("interrupted", [("c2", "")], [BEGUN], "", ""),
+        ("interrupted", [("c1", "other")], [BEGUN], "", ""),
+        ("interrupted", [("c2", "shop"), ("c1", "other")], [BEGUN], "", ""),
+        ("interrupted", [("c1", "shop")], [BEGUN], "r9", ""),
+        ("recovered", [("c1", "shop")], [BEGUN], "", ""),
     ],
 )
 def test_it_is_named_once_and_where_it_matters(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     state: Any,
-    contexts: list[str],
-    namespace: str | None,
+    places: list[tuple[str, str]],
+    events: list[RunEvent],
     undone: str,
-    told: bool,
+    told: str,
 ) -> None:
     run = RunSummary(
         id="r1",
@@ -55,13 +69,8 @@ def test_it_is_named_once_and_where_it_matters(
 
     @contextmanager
     def opened(_: Any) -> Any:
-        yield SimpleNamespace(summaries=lambda limit: [run])
+        yield SimpleNamespace(summaries=lambda limit: [run], events=lambda run: events)
 
     monkeypatch.setattr(store, "open_store", opened)
-    where = Where(contexts=tuple(contexts), namespace=namespace or "")
-    tell_unfinished(Workspace(Settings(), where, Console(GlobalOptions(lang="en"))))
-    wanted = (
-        "Run r1 on secret/s in shop of c0, c1 stopped half-way. `backout resume r1` finishes it; "
-        "when it is over, `backout undo r1` takes it back."
-    )
-    assert capsys.readouterr().err == (wanted + "\n" if told else "")
+    tell_unfinished(Workspace(Settings(), Where(), Console(GlobalOptions(lang="en"))), places)
+    assert capsys.readouterr().err == told

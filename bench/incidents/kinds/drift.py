@@ -114,7 +114,7 @@ def image_set_by_hand(draw: Draw, number: int) -> Situation:
     return found.situation(found.expected(found.of, "image", bad.rpartition(":")[2]), found.change(set_image(bad)))
 
 
-@kind(DRIFT)
+@kind(DRIFT, 6)
 def scaled_to_nothing(draw: Draw, number: int) -> Situation:
     found = _past(draw, number, shapes=("deployment",), replicas=2)
     words = (

@@ -12,7 +12,7 @@ from kubetwin.client import Obj
 ONE = ("deployment", "statefulset")
 
 
-@kind(LIMITS)
+@kind(LIMITS, 6)
 def limit_range_of_others(draw: Draw, number: int) -> Situation:
     memory = {"requests": {"memory": "200Mi"}, "limits": {"memory": "200Mi"}}
     found = scene(draw, number, shapes=ONE, resources=memory)

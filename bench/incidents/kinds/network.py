@@ -64,7 +64,7 @@ def headless_service_that_was_deleted(draw: Draw, number: int) -> Situation:
     return found.situation(_deleted(f"service/{found.app}"), Gone(f"service/{found.app}"))
 
 
-@kind(NETWORK)
+@kind(NETWORK, 6)
 def class_of_an_ingress(draw: Draw, number: int) -> Situation:
     found = scene(draw, number, shapes=("deployment",))
     found.objects.append(ingress(found.app, found.app))
@@ -158,7 +158,7 @@ def account_that_was_deleted(draw: Draw, number: int) -> Situation:
     return found.situation(_deleted(of, innocent=(found.of,)), Gone(of), Kill(found.app))
 
 
-@kind(NETWORK)
+@kind(NETWORK, 6)
 def target_of_an_autoscaler(draw: Draw, number: int) -> Situation:
     found = scene(draw, number, shapes=("deployment",))
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": found.app}
@@ -175,7 +175,7 @@ def target_of_an_autoscaler(draw: Draw, number: int) -> Situation:
     return found.situation(_or_refused(found.expected(of, wrong)), Edit(of, change, found.actor))
 
 
-@kind(NETWORK)
+@kind(NETWORK, 6)
 def schedule_whose_jobs_fail(draw: Draw, number: int) -> Situation:
     """A CronJob got a bad image; its next run fails."""
     found = scene(draw, number, shapes=("deployment",))

@@ -78,7 +78,7 @@ def certificate_that_ran_out(draw: Draw, number: int) -> Situation:
     return found.situation(_expected(found), Fails(found.of, "crash", log))
 
 
-@kind(OUTSIDE)
+@kind(OUTSIDE, 6)
 def quota_used_by_others(draw: Draw, number: int) -> Situation:
     found = scene(draw, number, shapes=("deployment",), replicas=4, quiet=True)
     other = f"deployment/{found.neighbours[0]}"
@@ -89,7 +89,7 @@ def quota_used_by_others(draw: Draw, number: int) -> Situation:
     return found.situation(expected, *faults)
 
 
-@kind(OUTSIDE)
+@kind(OUTSIDE, 6)
 def disk_that_is_full(draw: Draw, number: int) -> Situation:
     found = _innocent(draw, number, 65)
     log = draw.choice(
@@ -98,7 +98,7 @@ def disk_that_is_full(draw: Draw, number: int) -> Situation:
     return found.situation(_expected(found), Fails(found.of, "crash", log))
 
 
-@kind(OUTSIDE)
+@kind(OUTSIDE, 6)
 def password_that_was_rotated_elsewhere(draw: Draw, number: int) -> Situation:
     """The database has a new password; nothing was changed here."""
     found = _innocent(draw, number, 65)
@@ -111,7 +111,7 @@ def password_that_was_rotated_elsewhere(draw: Draw, number: int) -> Situation:
     return found.situation(expected, Fails(found.of, "crash", log))
 
 
-@kind(OUTSIDE)
+@kind(OUTSIDE, 6)
 def node_that_was_tainted(draw: Draw, number: int) -> Situation:
     found = _innocent(draw, number, draw.choice((10, 65)))
     label = f"only-{found.app}"
@@ -122,7 +122,7 @@ def node_that_was_tainted(draw: Draw, number: int) -> Situation:
     return made
 
 
-@kind(OUTSIDE)
+@kind(OUTSIDE, 6)
 def secret_rotated_on_purpose(draw: Draw, number: int) -> Situation:
     """Rotated and picked up well; later a dependency goes down. Going back would bring the old password."""
     found = scene(draw, number, shapes=("deployment", "statefulset"))

@@ -103,7 +103,7 @@ def liveness_probe(draw: Draw, number: int) -> Situation:
     return found.situation(found.expected(found.of, "livenessProbe"), found.change(change, fault="unlive"), wait=30)
 
 
-@kind(OWN)
+@kind(OWN, 6)
 def memory_limit(draw: Draw, number: int) -> Situation:
     limits = {"limits": {"memory": "256Mi"}, "requests": {"memory": "32Mi"}}
     found = scene(draw, number, resources=limits)

@@ -63,7 +63,7 @@ def larger_than_any_node(draw: Draw, number: int) -> Situation:
     return found.situation(found.expected(found.of, what, much), found.change(change))
 
 
-@kind(SCHEDULING)
+@kind(SCHEDULING, 6)
 def claim_that_is_not_there(draw: Draw, number: int) -> Situation:
     found = scene(draw, number + 1, shapes=ONE)
     claim = f"{found.app}-data-{draw.randint(2, 9)}"
@@ -75,7 +75,7 @@ def claim_that_is_not_there(draw: Draw, number: int) -> Situation:
     return found.situation(found.expected(found.of, claim), found.change(change))
 
 
-@kind(SCHEDULING)
+@kind(SCHEDULING, 6)
 def storage_class_that_is_not_there(draw: Draw, number: int) -> Situation:
     """A new program, with a new claim: it never worked, so there is nothing to go back to."""
     found = scene(draw, 1, shapes=("deployment",))

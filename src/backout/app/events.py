@@ -47,9 +47,10 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A run on what is looked at stopped half-way."""
+    """A run on what is looked at stopped before its end. ``begun``: it changed something, or may have."""
 
     run: RunSummary
+    begun: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,14 +229,17 @@ class Backout:
         async for event in followed(self._workspace, run, live=follow, pause=POLL):
             yield event
 
-    def abort(self, run: str) -> None:
-        """Asks a run, of whatever process, to stop for good at its next step.
+    async def abort(self, run: str) -> Run:
+        """Stops a run, of whatever process, for good at its next step; one that nobody is at work on ends here.
 
         Raises:
             RunNotFound: no such run.
             RefusedError: it has ended.
+            BackoutError: it could not be ended here; the wish stays.
         """
-        runs.abort(self._workspace, run)
+        from backout.app.running import abort
+
+        return await abort(self._workspace, run)
 
     def report(self, run: str = "latest", lang: str = "en") -> str:
         """The write-up of one run in Markdown.

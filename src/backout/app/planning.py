@@ -45,10 +45,12 @@ async def plans_for(workspace: Workspace, texts: Sequence[str], to: str = "", *,
     if to and not texts:
         raise UsageError("--to needs a target.", expected="backout plan helm/NAME --to REVISION")
     planned = Planned()
+    places: list[tuple[str, str]] = []
 
     async def one(name: str) -> Planned:
         try:
             async with workspace.cluster(name) as cluster:
+                places.append((cluster.name, workspace.namespace_of(cluster)))
                 return await _plans(workspace, cluster, texts, to, hooks=hooks)
         except UsageError:
             raise
@@ -58,7 +60,7 @@ async def plans_for(workspace: Workspace, texts: Sequence[str], to: str = "", *,
     for found in await asyncio.gather(*(one(name) for name in workspace.contexts)):
         planned.plans += found.plans
         planned.failures += found.failures
-    tell_unfinished(workspace)
+    tell_unfinished(workspace, places)
     if (alone := planned.alone()) is not None:
         raise alone
     if not planned.plans and not planned.failures:

@@ -84,8 +84,11 @@ async def diagnose(workspace: Workspace, texts: Sequence[str] = ()) -> list[Diag
     """
     from backout.diagnosis.diagnose import diagnose as look_at
 
+    places: list[tuple[str, str]] = []
+
     async def look(cluster: Cluster) -> Diagnosis:
         named, namespace = read_targets(workspace, cluster, texts), workspace.namespace_of(cluster)
+        places.append((cluster.name, namespace))
         seen = await look_at(cluster, namespace, named)
         if not seen.healthy:
             return seen
@@ -99,7 +102,7 @@ async def diagnose(workspace: Workspace, texts: Sequence[str] = ()) -> list[Diag
         return seen
 
     found = await workspace.each_cluster(look)
-    tell_unfinished(workspace)
+    tell_unfinished(workspace, places)
     return found
 
 

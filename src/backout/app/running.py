@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from backout.app.events import Failed, RunBegins, RunPauses, RunTells
 from backout.app.snapshots.opening import told
 from backout.app.store import open_store, run_meant
-from backout.errors import BackoutError, Interrupted
+from backout.errors import BackoutError, Interrupted, LockedError, RefusedError
 from backout.snapshots import source
 
 if TYPE_CHECKING:
@@ -142,6 +142,41 @@ async def resume(workspace: Workspace, name: str = "latest") -> Run:
     preload()
     async with connected(workspace, found.operation) as scopes:
         return await _carry_on(workspace, scopes, found)
+
+
+async def abort(workspace: Workspace, name: str) -> Run:
+    """Stops a run for good at its next step. Where no process is at work on it, it ends here: nothing more is done of it,
+    and what it holds on the cluster is let go.
+
+    Returns the run as it is then: still under way where another process carries it out.
+
+    Raises:
+        RunNotFound: no such run.
+        RefusedError: it has ended.
+        BackoutError: it could not be ended here; the wish stays, and `resume` ends it.
+    """
+    import getpass
+
+    from backout.model.run import ENDED
+
+    with open_store(workspace, create=True) as store:
+        found = store.get(run_meant(workspace, store, name))
+        if found.state in ENDED:
+            raise RefusedError(
+                "Run {run} has ended already: {state}.",
+                run=found.id,
+                state=found.state,
+                hint="To take back what it did: backout undo {run}",
+            )
+        store.owners.request_abort(found.id, getpass.getuser())
+        if store.owners.alive(found.id):
+            return found
+    preload()
+    async with connected(workspace, found.operation) as scopes:
+        try:
+            return await _carry_on(workspace, scopes, found)
+        except LockedError:
+            return found  # somebody went on with it at this very moment, and will see what was asked
 
 
 async def _carry_on(workspace: Workspace, scopes: Scopes, run: Run) -> Run:

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from backout.app.store import open_store, run_meant
-from backout.errors import RefusedError, UsageError
-from backout.model.run import ENDED
+from backout.errors import UsageError
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
@@ -55,28 +54,6 @@ def report(workspace: Workspace, name: str = "latest", lang: str = "en") -> str:
 
     found = run(workspace, name)
     return render(found.run, list(found.events), lang)
-
-
-def abort(workspace: Workspace, name: str) -> Run:
-    """Asks a run to stop for good at its next step.
-
-    Raises:
-        RunNotFound: no such run.
-        RefusedError: it has ended.
-    """
-    import getpass
-
-    with open_store(workspace, create=True) as store:
-        found = store.get(run_meant(workspace, store, name))
-        if found.state in ENDED:
-            raise RefusedError(
-                "Run {run} has ended already: {state}.",
-                run=found.id,
-                state=found.state,
-                hint="To take back what it did: backout undo {run}",
-            )
-        store.owners.request_abort(found.id, getpass.getuser())
-        return found
 
 
 @dataclass(frozen=True, slots=True)

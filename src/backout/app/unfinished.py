@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs that stopped half-way: until they are finished, what they changed so far may look like nothing at all."""
+"""Runs that stopped before their end: until they are finished, what they changed so far may look like nothing at all."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from backout.app import store
 from backout.app.events import Unfinished
 from backout.errors import BackoutError
+from backout.model.run import changed_steps
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
@@ -17,11 +19,13 @@ LOOKED_BACK = 50
 """The latest runs among which they are looked for."""
 
 
-def tell_unfinished(workspace: Workspace) -> None:
-    """Names those of the clusters in question, and of the namespace if one was given."""
-    given = workspace.where.namespace
+def tell_unfinished(workspace: Workspace, places: Collection[tuple[str, str]]) -> None:
+    """Names those that were to act on what was looked at: ``places`` are names of clusters, each with its namespace.
+
+    An empty namespace stands for all of them.
+    """
     with suppress(BackoutError), store.open_store(workspace) as runs:
         for run in runs.summaries(LOOKED_BACK):
-            here = any({aim.cluster, ""} & set(workspace.contexts) and given in ("", aim.namespace) for aim in run.aims)
+            here = any((aim.cluster, space) in places for aim in run.aims for space in ("", aim.namespace))
             if run.state == "interrupted" and not run.undone_by and here:
-                workspace.tell(Unfinished(run))
+                workspace.tell(Unfinished(run, begun=bool(changed_steps(runs.events(run.id)))))

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from backout.cluster.port import Object
 from backout.kube.names import RESTARTED_AT
 from backout.kube.projections import Meta
 from backout.model.decoding import UNREADABLE
@@ -51,6 +52,14 @@ class Entry(msgspec.Struct, rename="camel", frozen=True):
         except UNREADABLE:
             return {}
         return found if isinstance(found, dict) else {}
+
+
+def entries_of(obj: Object) -> list[Entry]:
+    """The writers of an object that was read whole; none where they can't be read."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(obj["metadata"].get("managedFields") or []), type=list[Entry])
+    except UNREADABLE:
+        return []
 
 
 class WrittenMeta(Meta, frozen=True):

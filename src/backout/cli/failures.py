@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def unforeseen(error: Exception, *, verbose: bool = False) -> BackoutError:
     """Wraps an error that no class of ours foresaw. Its traceback goes to stderr only when asked for (-v)."""
     if verbose:
-        traceback.print_exception(error)
+        _show_trace(error)
     where = traceback.extract_tb(error.__traceback__)
     place = f"{where[-1].filename.rpartition('/')[2]}:{where[-1].lineno}" if where else "?"
     return BackoutError(
@@ -58,7 +58,7 @@ def show_failure(error: BackoutError, options: GlobalOptions) -> None:
     What stopped a run without being foreseen has a traceback, which goes to stderr only when asked for (-v).
     """
     if options.verbose and isinstance(error, UnexpectedError) and error.__cause__ is not None:
-        traceback.print_exception(error.__cause__)
+        _show_trace(error.__cause__)
     if not options.text:
         from backout.cli.output import print_document
         from backout.documents.failing import error_document
@@ -70,6 +70,16 @@ def show_failure(error: BackoutError, options: GlobalOptions) -> None:
     screen = Screen(options.language, options=options)
     error_lines(screen, error)
     screen.show(err=True, colours=not options.no_color)
+
+
+def _show_trace(error: BaseException) -> None:
+    """The traceback on stderr. Its last words may be those of a cluster or a program: data, and not without secrets."""
+    from backout.cli.render.screen import Screen
+    from backout.model.redaction import redact_text
+
+    screen = Screen()
+    screen.block(redact_text("".join(traceback.format_exception(error))))
+    screen.show(err=True, colours=False)
 
 
 def error_lines(screen: Screen, error: BackoutError) -> None:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents on stdout: versioned, untranslated, and the same content whatever the format."""
+"""Documents on stdout: versioned, untranslated, and the same content whatever the format.
+
+What a terminal or a reader would obey stands in them as an escape: a program reads the same, and nobody is steered.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 import click
 import msgspec
 
+from backout.model.plaintext import escaped
 from backout.model.spelling import written
 
 
@@ -15,13 +17,13 @@ def print_document(document: msgspec.Struct, output: str) -> None:
     """Writes a document as JSON or YAML."""
     plain = written(document)
     if output == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(plain), indent=2).decode())
+        click.echo(escaped(msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()))
         return
+    from backout.model.yamltext import to_yaml
+
     click.echo(to_yaml(plain), nl=False)
 
 
-def to_yaml(plain: Any) -> str:
-    """Readable YAML: keys in their order, long texts not folded."""
-    import yaml
-
-    return yaml.dump(plain, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=1000)
+def print_page(text: str) -> None:
+    """Writes a page, such as a report, whose lines are clean already."""
+    click.echo(text)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backout.cli.render.screen import plain
 from backout.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def ask(session: Session, question: str) -> bool:
         raise RefusedError(
             "Nobody can be asked: this is no terminal.", hint="Look at the plan, then say yes beforehand: --yes"
         )
-    return click.confirm(session.screen().say(question), err=True)
+    return click.confirm(plain(session.screen().say(question)), err=True)
 
 
 def typed_yes(session: Session) -> Ask:
@@ -36,8 +37,9 @@ def typed_yes(session: Session) -> Ask:
         if not sys.stdin.isatty():
             return False
         screen = session.screen()
-        click.echo(screen.say("{target}: {risk}", target=str(part.target), risk=screen.say(risk.message)), err=True)
+        screen.told("{target}: {risk}", target=str(part.target), risk=screen.say(risk.message))
+        screen.show(err=True, colours=False)
         question = screen.say("Type yes to accept that ({code})", code=risk.code)
-        return str(click.prompt(question, default="", show_default=False, err=True)).strip().lower() == "yes"
+        return str(click.prompt(plain(question), default="", show_default=False, err=True)).strip().lower() == "yes"
 
     return asked

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-import click
-
 from backout.app.events import RepositoryOpened
 from backout.cli.endings import conclude
 from backout.cli.failures import show_failure
+from backout.cli.output import print_page
 
 if TYPE_CHECKING:
     from backout import Diagnosis, Front, Operation, Run, Taken
@@ -95,4 +94,4 @@ class TerminalStage:
     def reported(self, text: str) -> None:
         """The write-up of the last run."""
         if self._session.text:
-            click.echo(text)
+            print_page(text)

@@ -23,8 +23,10 @@ from backout.cluster.port import (
     AccessAnswer,
     Catalogue,
     Cluster,
+    Fence,
     HeldLease,
     Object,
+    OpenGate,
     PatchType,
     Propagation,
     ProxyAnswer,
@@ -162,9 +164,12 @@ class KubernetesCluster:
         *,
         labels: str = "",
         fields: str = "",
+        limit: int = listing.PAGE,
     ) -> list[R]:
         """Lists page by page, and keeps only what ``fold`` makes of each."""
-        return await listing.folded(self._wire, type, resource, fold, namespace, labels=labels, fields=fields)
+        return await listing.folded(
+            self._wire, type, resource, fold, namespace, labels=labels, fields=fields, limit=limit
+        )
 
     async def watch(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
@@ -323,6 +328,12 @@ class KubernetesCluster:
     ) -> AbstractAsyncContextManager[HeldLease]:
         """Takes the Lease that stands for ``target``."""
         return lease.hold(self, target, namespace, holder=holder, about=about)
+
+    def gate(self, fence: Fence) -> AbstractAsyncContextManager[OpenGate]:
+        """A way to the cluster for another program."""
+        from backout.cluster.gate import opened
+
+        return opened(self._wire, self.context, fence)
 
     async def close(self) -> None:
         """Closes connections."""

@@ -95,9 +95,10 @@ class ForwardingReader:
         *,
         labels: str = "",
         fields: str = "",
+        limit: int = 500,
     ) -> list[R]:
         """See `ClusterReader.fold`."""
-        return await self._reader.fold(type, resource, fold, namespace, labels=labels, fields=fields)
+        return await self._reader.fold(type, resource, fold, namespace, labels=labels, fields=fields, limit=limit)
 
     def watch(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""

@@ -24,6 +24,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from backout.cluster.clock import passed
 from backout.cluster.port import LEASES, Cluster, Object
 from backout.errors import AccessDenied, AlreadyExists, BackoutError, Conflict, LeaseLost, LockedError, ObjectNotFound
 
@@ -48,17 +49,19 @@ class Lease:
         self._cluster = cluster
         self._target = target
         self._duration = duration
-        self._seen_at = time.monotonic()
+        self._seen_at = 0.0
         self._lost = ""
+        self._lost_to = ""
         self._lock = asyncio.Lock()
-        self._take(obj)
+        self._take(obj, passed())
         version = obj["metadata"].get("resourceVersion", "")
         self.token = int(version) if version.isdigit() else int(obj["spec"].get("leaseTransitions") or 0)
         self._mark = _mark(obj)
 
-    def _take(self, obj: Object) -> None:
+    def _take(self, obj: Object, asked: float) -> None:
+        """``asked``: when the write that ``obj`` answers was sent; others may count from then."""
         self._object = obj
-        self._seen_at = time.monotonic()
+        self._seen_at = asked
 
     async def confirm(self) -> None:
         """Reads the lease again right before a write.
@@ -68,7 +71,7 @@ class Lease:
         """
         async with self._lock:
             self._raise_if_lost()
-            if time.monotonic() - self._seen_at > self._duration / 2:
+            if passed() - self._seen_at > self._duration / 2:
                 await self._renew()
             else:
                 await self._read()
@@ -99,14 +102,16 @@ class Lease:
             return
         if _mark(found) != self._mark:
             self._lost = f"{_holder(found)} holds it now"
+            self._lost_to = (found.get("spec") or {}).get("holderIdentity") or ""
         else:
             self._object = found
 
     async def _renew(self) -> None:
         for _ in range(RENEWALS):
             wanted = {**self._object, "spec": {**self._object["spec"], "renewTime": _now()}}
+            asked = passed()
             try:
-                self._take(await self._cluster.replace(wanted))
+                self._take(await self._cluster.replace(wanted), asked)
                 return
             except Conflict:  # somebody wrote to it: still ours, or not?
                 await self._read()
@@ -122,6 +127,7 @@ class Lease:
                 "The lock on {target} is lost: {why}. Nothing more is written.",
                 target=self._target,
                 why=self._lost,
+                holder=self._lost_to,
                 hint="`backout runs` shows who works on it.",
             )
 

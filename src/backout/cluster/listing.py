@@ -154,10 +154,11 @@ async def folded(
     *,
     labels: str = "",
     fields: str = "",
+    limit: int = PAGE,
 ) -> list[R]:
     """What ``fold`` makes of each page; no page is kept, so that memory does not grow with the cluster."""
     result: list[R] = []
-    async for page in pages(wire, type_, resource, namespace, labels=labels, fields=fields):
+    async for page in pages(wire, type_, resource, namespace, labels=labels, fields=fields, limit=limit):
         if page.first:
             result = []
         result.append(fold(page.items))

@@ -9,16 +9,20 @@ blindly: after a timeout or a reset the caller looks again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from backout.errors import BackoutError, ObjectNotFound
 from backout.model.part import Access
 from backout.model.scope import ClusterIdentity
 from backout.model.target import ObjectRef
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -121,13 +125,40 @@ class HeldLease(Protocol):
         """
 
 
+class GatedRequest(NamedTuple):
+    """What another program wants to write through a gate: the API's path, without its query."""
+
+    method: str
+    path: str
+    body: bytes
+
+
+Fence = Callable[[GatedRequest], Awaitable[None]]
+"""Asked before each write of another program; an error of the house keeps it from being made, and shuts the gate."""
+
+
+class OpenGate(Protocol):
+    """A way to the cluster for another program.
+
+    ``kubeconfig`` is a path for KUBECONFIG; ``keep``: descriptors that the program must inherit. ``shut`` is set when a
+    write was refused, for the reason ``refusal``: nothing passes from then on. ``wrote`` is true when one was let
+    through. ``failure`` is the last reason why the API server could not be asked.
+    """
+
+    kubeconfig: str
+    keep: tuple[int, ...]
+    shut: asyncio.Event
+    refusal: BackoutError | None
+    failure: BackoutError | None
+    wrote: bool
+
+
 class ClusterReader(Protocol):
     """One cluster, reached through one context of a kubeconfig, to look at: nothing here changes it.
 
     The ``dry_run`` questions ask the API server what it would make of a write; they always carry ``dryRun=All``
     (kubernetes.io/docs/reference/using-api/api-concepts, "Dry-run"), so that nothing is stored.
-    With ``kubeconfig`` as KUBECONFIG (empty inside a pod) and ``context``, other programs, such as helm, reach the same
-    cluster as the same user.
+    ``kubeconfig`` (empty inside a pod) and ``context`` are those that led here.
     """
 
     name: str
@@ -190,8 +221,10 @@ class ClusterReader(Protocol):
         *,
         labels: str = "",
         fields: str = "",
+        limit: int = 500,
     ) -> list[R]:
-        """Lists page by page, and keeps only what ``fold`` makes of each: for more objects than are to be kept.
+        """Lists page by page of ``limit`` objects, and keeps only what ``fold`` makes of each: for more objects than are
+        to be kept.
 
         When the list has to start again, ``fold`` sees objects again: it must not count by itself.
         """
@@ -311,14 +344,17 @@ class Cluster(ClusterReader, Protocol):
             LockedError: somebody else holds it: the message says who, since when, and what.
         """
 
+    def gate(self, fence: Fence) -> AbstractAsyncContextManager[OpenGate]:
+        """Lets another program work on the cluster as the same user, as long as the context lasts and no longer:
+        ``fence`` is asked before each of its writes, and nothing passes while this process is stopped.
+        """
+
     async def close(self) -> None:
         """Closes connections."""
 
 
 async def find(cluster: ClusterReader, ref: ObjectRef) -> Object | None:
     """The object that ``ref`` names, or None when it (or its kind) does not exist, or has another uid."""
-    from backout.errors import ObjectNotFound
-
     try:
         resource = await cluster.resource(ref.api_version, ref.kind)
         obj = await cluster.get(resource, ref.name, ref.namespace)

@@ -189,6 +189,7 @@ class Wire:
     async def _sent(self, request: httpx2.Request, read_timeout: float) -> tuple[httpx2.Response, int]:
         """The head of whatever is answered, and which credentials were used."""
         request.extensions = {
+            **request.extensions,
             "timeout": {"connect": CONNECT, "read": read_timeout, "write": READ, "pool": READ},
             **({"sni_hostname": self.connection.tls_server_name} if self.connection.tls_server_name else {}),
         }
@@ -205,6 +206,34 @@ class Wire:
             raise self._lost(error) from None
         response.request = request
         return response, generation
+
+    @asynccontextmanager
+    async def relayed(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes, *, read_timeout: float
+    ) -> AsyncIterator[httpx2.Response]:
+        """A request of another program, as it made it (``target`` with the server's own path and the query), and what
+        is answered, whatever that is; only a 401 refreshes the credentials once.
+
+        Raises:
+            ClusterUnreachable: there is no answer. Not tried again.
+        """
+        there = urlsplit(self.server)
+        base = f"{there.scheme}://{there.netloc}/"
+        for refreshed in (False, True):
+            request = httpx2.Request(
+                method, base, headers=dict(headers), content=body or None, extensions={"target": target.encode()}
+            )
+            try:
+                response, generation = await self._sent(request, read_timeout)
+            except _Failed as failed:
+                raise failed.error from None
+            try:
+                if response.status_code == 401 and not refreshed and await self._credentials.refresh(generation):
+                    continue
+                yield response
+                return
+            finally:
+                await response.aclose()
 
     async def passed_on(self, path: str, *, limit: int, read_timeout: float) -> PassedOn:
         """GETs what somebody behind the API server answers, whatever its status: nothing is followed or decompressed.

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from backout.errors import ConfigError
+from backout.model.yamltext import Unbounded, load
 
 LIMIT = 4 * 1024 * 1024
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -29,7 +30,9 @@ class YamlFile:
         if len(self._text) > LIMIT:
             raise ConfigError("{file} is larger than {limit} bytes.", file=str(path), limit=LIMIT)
         try:
-            self.data: Any = yaml.load(self._text, Loader=_Loader)  # noqa: S506 - a safe loader, in C where there is one
+            self.data: Any = load(self._text, _Loader)
+        except Unbounded as error:
+            raise ConfigError("{file} can't be read: {problem}.", file=str(path), problem=str(error)) from None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             raise ConfigError(

@@ -14,13 +14,13 @@ from backout.cluster.port import ClusterReader
 from backout.diagnosis.attribution.problems import Owners, problems_of
 from backout.diagnosis.attribution.seen_problems import seen_problems
 from backout.diagnosis.attribution.workloads import attribute
-from backout.diagnosis.detectors.claims import with_claims
+from backout.diagnosis.detectors.claims import claims_of_workload, with_claims
 from backout.diagnosis.detectors.creation import refused
 from backout.diagnosis.detectors.registry import detect
 from backout.diagnosis.evidence.caching_reader import CachingReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.events import EventIndex, Events
-from backout.diagnosis.evidence.history import read_history
+from backout.diagnosis.evidence.history import WorkloadHistory, read_history
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.diagnosis import Problem
@@ -96,23 +96,28 @@ async def _of_namespace(
             broken[one.workload] = [one.symptom]
     for key, symptom in refused(state, events, namespace.name, now).items():
         broken[key] = [*broken.get(key, ()), symptom]
-    owners: Owners = {}
-    histories = {}
-    for key in broken:
+
+    async def past(key: WorkloadKey) -> tuple[Owner, WorkloadHistory, list[Symptom]] | None:
         obj = await namespace.find(key[1], key[2])
         if obj is None:
-            continue
+            return None
         owner = await ownership.of(obj)
         if owner.kind == "controller" or (owner.kind == "operator" and owner.target is None):
             # What made it is what has to be changed, and that is no template of its own.
-            continue
+            return None
         history = await read_history(namespace, state, key, owner)
-        if history is not None:
-            histories[key] = history
-            broken[key] = await with_claims(namespace, broken[key], history.template, events)
+        if history is None:
+            return None
+        return owner, history, await with_claims(namespace, broken[key], claims_of_workload(history), events)
+
+    owners: Owners = {}
+    histories = {}
+    for key, found in zip(broken, await asyncio.gather(*map(past, broken)), strict=True):
+        if found is not None:
+            owner, histories[key], broken[key] = found
             owners[key] = _owner(owner, key, namespace.cluster.name)
-    found = await attribute(histories, broken, namespace, events, now)
-    problems = [*problems_of(found, state, owners), *await seen_problems(namespace, seen, told)]
+    attributions = await attribute(histories, broken, namespace, events, now)
+    problems = [*problems_of(attributions, state, owners), *await seen_problems(namespace, seen, told)]
     return Attributed(problems, set(histories))
 
 

@@ -13,6 +13,7 @@ from backout.cluster.port import PODS, ClusterReader
 from backout.diagnosis.attributed import Attributed, attributed_problems
 from backout.diagnosis.attribution.faults import Fault, Way, way_of
 from backout.diagnosis.attribution.objects import find_faults, take_out
+from backout.diagnosis.attribution.release_steps import find_steps, problems_of_steps
 from backout.diagnosis.attribution.root_cause import Case, conclude
 from backout.diagnosis.detectors.releases import ReleaseState, read_releases
 from backout.diagnosis.detectors.symptoms import (
@@ -30,7 +31,7 @@ from backout.errors import AccessDenied, ObjectNotFound
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.diagnosis import Diagnosis, Problem, Unseen
 from backout.model.evidence import Symptom
-from backout.model.message import msg
+from backout.model.message import Message, msg
 from backout.model.target import OBJECTS, WORKLOADS, Target
 from backout.ownership.owner import Owner, owner_of
 
@@ -46,15 +47,21 @@ async def diagnose(cluster: ClusterReader, namespace: str, targets: Sequence[Tar
     Raises:
         BackoutError: the cluster can't be reached. Missing rights end up in ``Diagnosis.blind`` instead.
     """
-    now, began = await cluster.server_time(), time.monotonic()
-    state = await read_state(cluster, namespace, now)
     async with EventIndex(cluster) as events:
-        releases, broken = await asyncio.gather(
-            read_releases(cluster, namespace, now, state.blind), _broken_workloads(cluster, events, state, now)
+        if namespace:
+            # Whatever else is found there, these are looked at.
+            events.begin(namespace)
+        now, began = await cluster.server_time(), time.monotonic()
+        unread: list[Message] = []
+        state, releases = await asyncio.gather(
+            read_state(cluster, namespace, now), read_releases(cluster, namespace, now, unread)
         )
+        state.blind += unread
+        broken = await _broken_workloads(cluster, events, state, now)
         faults = await _faults(cluster, events, state, broken, now)
         told = [fault.ref for fault, _ in faults]
         attributed = await attributed_problems(cluster, events, state, broken, now, told)
+    attributed.problems += problems_of_steps(fault for fault, _ in faults)
     cases = await _cases(cluster, state, {key: found for key, found in broken.items() if key not in attributed.keys})
     _add_faults(cases, state, faults)
     _add_releases(cases, releases, attributed)
@@ -140,12 +147,15 @@ async def _faults(
             take_out(broken, fault)
         if fault.findings:
             found.append((fault, way))
+    await find_steps(cluster, found)
     return found
 
 
 def _add_faults(cases: dict[Target, Case], state: State, faults: Sequence[tuple[Fault, Way]]) -> None:
     """A case for each object at fault; where a release has to go back anyway, its symptoms are more of the same."""
     for fault, way in faults:
+        if fault.step is not None:
+            continue
         symptoms = [finding.symptom for finding in fault.findings if finding.symptom is not None]
         case = cases.get(way.target)
         if case is None:

@@ -69,11 +69,13 @@ class RunList(Document, frozen=True, kw_only=True):
 
 
 class RunAbort(Document, frozen=True, kw_only=True):
-    """`backout abort`: the run that was asked to stop at its next step."""
+    """`backout abort`: the run that was asked to stop at its next step, and how it stands: ``aborted`` where nobody was at
+    work on it, so that it has ended."""
 
     kind: Literal["RunAbort"] = "RunAbort"
     run: str
     requested: bool
+    state: RunState
 
 
 class RunPrune(Document, frozen=True, kw_only=True):

@@ -127,10 +127,10 @@ class _Context:
         async def tried() -> Json:
             # Reached only when there is no record: a replay must get past the steps that are done.
             try:
-                self._stop.check(name)
+                self._stop.check()
             except Interrupted as error:
                 raise Parked(error) from None
-            return await attempt(name, body, self._stop, attempts=attempts, interruptible=interruptible)
+            return await attempt(body, self._stop, attempts=attempts, interruptible=interruptible)
 
         try:
             return await DBOS.run_step_async({"name": name}, tried)

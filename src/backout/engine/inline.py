@@ -51,9 +51,9 @@ class _Context:
             if recorded != name:
                 raise other_order(self.run, recorded, name)
             return _replay(outcome)
-        self._stop.check(name)
+        self._stop.check()
         try:
-            result = await attempt(name, body, self._stop, attempts=attempts, interruptible=interruptible)
+            result = await attempt(body, self._stop, attempts=attempts, interruptible=interruptible)
         except Parked as parked:
             self._next = position
             raise parked.error from parked.error.__cause__

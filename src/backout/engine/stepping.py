@@ -35,15 +35,15 @@ class Stop:
         """Stops; call it on the loop's thread."""
         self._event.set()
 
-    def check(self, step: str) -> None:
+    def check(self) -> None:
         """
         Raises:
             Interrupted: the user stopped it.
         """
         if self._event.is_set():
-            raise Interrupted("Stopped before the step {step}.", step=step)
+            raise Interrupted("Stopped before the next step.")
 
-    async def cancel_on(self, body: StepBody, step: str) -> Json:
+    async def cancel_on(self, body: StepBody) -> Json:
         """Runs ``body``, but cancels it as soon as the user stops.
 
         Raises:
@@ -55,14 +55,14 @@ class Stop:
             await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
-            raise Interrupted("Stopped during the step {step}, which changes nothing.", step=step)
+            raise Interrupted("Stopped while nothing was being changed.")
         finally:
             for task in (work, stopped):
                 task.cancel()
             await asyncio.gather(work, stopped, return_exceptions=True)
 
 
-async def attempt(name: str, body: StepBody, stop: Stop, *, attempts: int, interruptible: bool) -> Json:
+async def attempt(body: StepBody, stop: Stop, *, attempts: int, interruptible: bool) -> Json:
     """Runs a step's body, with its repetitions.
 
     Raises:
@@ -72,7 +72,7 @@ async def attempt(name: str, body: StepBody, stop: Stop, *, attempts: int, inter
     number = 1
     while True:
         try:
-            return await (stop.cancel_on(body, name) if interruptible else body())
+            return await (stop.cancel_on(body) if interruptible else body())
         except Exception as error:
             failure = of_house(error)
             again = number < attempts and failure.retryable and not isinstance(failure, Interrupted)
@@ -81,7 +81,7 @@ async def attempt(name: str, body: StepBody, stop: Stop, *, attempts: int, inter
                     raise Parked(failure) from error
                 raise
         try:
-            await stop.cancel_on(_pause(number), name)
+            await stop.cancel_on(_pause(number))
         except Interrupted as error:
             raise Parked(error) from error
         number += 1

@@ -17,11 +17,9 @@ import yaml
 
 from backout.errors import Invalid, TooLarge
 from backout.model.target import ObjectRef
+from backout.model.yamltext import Unbounded, load
 
 MAX_BYTES = 32 * 1024 * 1024
-MAX_NODES = 2_000_000
-"""Values in one document after aliases are expanded: a few lines of aliases of aliases can stand for billions."""
-MAX_DEPTH = 100
 
 Object = dict[str, Any]
 
@@ -146,7 +144,9 @@ def entries(manifest: str, kinds: Iterable[str] | None = None) -> list[Entry]:
 @lru_cache(maxsize=2048)
 def _parse(document: str) -> tuple[Entry, ...]:
     try:
-        value = yaml.load(document, Loader=_Loader)  # noqa: S506 - derived from the safe loader
+        value = load(document, _Loader)
+    except Unbounded as error:
+        raise TooLarge("A rendered manifest of this release can't be read: {problem}.", problem=str(error)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         # Not the parser's own words: they quote the text, which may hold a secret.
         mark = getattr(error, "problem_mark", None)
@@ -157,7 +157,6 @@ def _parse(document: str) -> tuple[Entry, ...]:
         ) from None
     if value is None:
         return ()
-    _measure(value)
     text_digest = hashlib.sha256(document.encode()).hexdigest()
     return tuple(Entry(obj, text_digest) for obj in _open(value))
 
@@ -173,28 +172,3 @@ def _open(value: Any) -> Iterator[Object]:
     if not isinstance(meta, dict) or not meta.get("name"):
         raise Invalid("A rendered manifest of this release holds a {kind} without a name.", kind=value["kind"])
     yield value
-
-
-def _measure(value: Any) -> None:
-    """Counts the values of a document with every alias expanded, without expanding any."""
-    sizes: dict[int, int] = {}
-
-    def size(node: Any, depth: int, above: frozenset[int]) -> int:
-        if not isinstance(node, dict | list):
-            return 1
-        mark = id(node)
-        if mark in above or depth > MAX_DEPTH:
-            raise TooLarge("A rendered manifest of this release is nested too deeply.", expected="at most 100 levels")
-        if mark in sizes:
-            return sizes[mark]
-        inner = above | {mark}
-        children = node.values() if isinstance(node, dict) else node
-        total = 1 + sum(size(child, depth + 1, inner) for child in children)
-        if total > MAX_NODES:
-            raise TooLarge(
-                "The aliases in a rendered manifest of this release expand to over {limit} values.", limit=MAX_NODES
-            )
-        sizes[mark] = total
-        return total
-
-    size(value, 0, frozenset())

@@ -9,7 +9,8 @@ those of a probe, a volume source or a strategy do not make one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 Default = tuple[str, Any]
 
@@ -219,8 +220,7 @@ def defaults_of(group: str, kind: str) -> tuple[Default, ...]:
 
 def fill(obj: dict[str, Any], group: str, kind: str) -> None:
     """Fills the defaults of its kind into ``obj``, and those that depend on other fields."""
-    for path, value in defaults_of(group, kind):
-        _set(obj, path.split("."), value)
+    _grow(obj, _tree(group, kind))
     for spec in pod_specs(obj, group, kind):
         _pod_rules(spec)
     rule = _RULES.get((group, kind))
@@ -244,17 +244,40 @@ def pod_specs(obj: dict[str, Any], group: str, kind: str) -> Iterator[dict[str, 
         yield node
 
 
-def _set(node: Any, path: list[str], value: Any) -> None:
+class _Tree(NamedTuple):
+    """The defaults of a kind by their paths: of a node itself, and of what lies in it (in a list: of each element)."""
+
+    values: dict[str, Any]
+    fields: dict[str, _Tree]
+    lists: dict[str, _Tree]
+
+
+@cache
+def _tree(group: str, kind: str) -> _Tree:
+    """No default is a part of another one's path, so that their order does not matter."""
+    root = _Tree({}, {}, {})
+    for path, value in defaults_of(group, kind):
+        node = root
+        *steps, last = path.split(".")
+        for step in steps:
+            inner = node.lists if step.endswith("[]") else node.fields
+            node = inner.setdefault(step.removesuffix("[]"), _Tree({}, {}, {}))
+        node.values[last] = value
+    return root
+
+
+def _grow(node: Any, tree: _Tree) -> None:
     if not isinstance(node, dict):
         return
-    step, rest = path[0], path[1:]
-    if step.endswith("[]"):
-        for item in node.get(step[:-2]) or ():
-            _set(item, rest, value)
-    elif rest:
-        _set(node.get(step), rest, value)
-    elif node.get(step) is None:
-        node[step] = value
+    for name, value in tree.values.items():
+        if node.get(name) is None:
+            node[name] = value
+    for name, inner in tree.fields.items():
+        if name in node:
+            _grow(node[name], inner)
+    for name, inner in tree.lists.items():
+        for item in node.get(name) or ():
+            _grow(item, inner)
 
 
 def _pod_rules(spec: dict[str, Any]) -> None:

@@ -133,7 +133,7 @@ def _mark(key: str, value: Any) -> bool:
 def canonical(obj: Object, *, schema: Mapping[str, Any] | None = None) -> Object:
     """``obj`` with every default filled in and without zero values: two that mean the same are equal then."""
     group, kind = _group_kind(obj)
-    plain = copy.deepcopy(strip(obj))
+    plain = _copied(strip(obj))
     if (group, kind) == ("", "Secret") and plain.get("stringData"):
         coded = {key: base64.b64encode(str(value).encode()).decode() for key, value in plain.pop("stringData").items()}
         plain["data"] = {**(plain.get("data") or {}), **coded}
@@ -145,6 +145,13 @@ def canonical(obj: Object, *, schema: Mapping[str, Any] | None = None) -> Object
         fill(plain, group, kind)
         kept = _without_zero(plain, "", built_in=True)
     return kept if isinstance(kept, dict) else {}
+
+
+def _copied(node: Any) -> Any:
+    """A copy of what JSON can hold: `copy.deepcopy`, which is ready for anything, takes several times as long."""
+    if isinstance(node, dict):
+        return {key: _copied(value) for key, value in node.items()}
+    return [_copied(item) for item in node] if isinstance(node, list) else node
 
 
 def canonical_template(template: Object) -> Object:

@@ -15,6 +15,8 @@ REVISION_LABELS: Final = {"Deployment": TEMPLATE_HASH, "StatefulSet": REVISION_H
 
 REVISION_NUMBER: Final = "deployment.kubernetes.io/revision"
 """On Deployments and their ReplicaSets: which revision, counted from 1."""
+REVISION_HISTORY: Final = "deployment.kubernetes.io/revision-history"
+"""On ReplicaSets that came back: the numbers they had before, by commas (SetNewReplicaSetAnnotations)."""
 CHANGE_CAUSE: Final = "kubernetes.io/change-cause"
 RESTARTED_AT: Final = "kubectl.kubernetes.io/restartedAt"
 """In pod templates: when somebody asked for new pods (`kubectl rollout restart`)."""

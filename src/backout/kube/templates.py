@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backout.kube.diff import index, same
@@ -82,20 +82,25 @@ def covers(live: Any, wanted: Any, field: str = "", parent: str = "") -> bool:
     return same(live, wanted, parent) or ((parent == "env" or field == "value") and str(live) == str(wanted))
 
 
-def best_match(live: dict[str, Any], templates: dict[str, dict[str, Any]]) -> str | None:
-    """Which of ``templates`` (by digest) the server made ``live`` from; None when none or more than one can be meant.
+class Templates:
+    """Templates by digest, against which many live ones are held."""
 
-    A template that says less fits wherever one fits that says more, so the one that says most is meant.
-    """
-    live = canonical_template(plain_template(live))
-    known = {digest: canonical_template(plain_template(template)) for digest, template in templates.items()}
-    fitting = {digest: template for digest, template in known.items() if covers(live, template)}
-    winners = [
-        digest
-        for digest, template in fitting.items()
-        if not any(
-            other != digest and covers(richer, template) and not covers(template, richer)
-            for other, richer in fitting.items()
-        )
-    ]
-    return winners[0] if len(winners) == 1 else None
+    def __init__(self, templates: Mapping[str, dict[str, Any]]) -> None:
+        self._known = {digest: canonical_template(plain_template(template)) for digest, template in templates.items()}
+
+    def best_match(self, template: dict[str, Any]) -> str | None:
+        """Which of them the server made ``template`` from; None when none or more than one can be meant.
+
+        One that says less fits wherever one fits that says more, so the one that says most is meant.
+        """
+        live = canonical_template(plain_template(template))
+        fitting = {digest: known for digest, known in self._known.items() if covers(live, known)}
+        winners = [
+            digest
+            for digest, known in fitting.items()
+            if not any(
+                other != digest and covers(richer, known) and not covers(known, richer)
+                for other, richer in fitting.items()
+            )
+        ]
+        return winners[0] if len(winners) == 1 else None

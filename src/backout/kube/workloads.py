@@ -62,6 +62,37 @@ def ordered(obj: Object) -> bool:
     return rollout.ordered(obj["kind"], projections.workload(obj))
 
 
+def interrupts(obj: Object) -> bool:
+    """Whether replacing its pods may leave none that serves: all of them may end before another is ready.
+
+    A Deployment's maxUnavailable rounds down, its maxSurge up, and where both are 0 one pod may be missing
+    (k8s.io/kubectl/pkg/util/deployment, ResolveFenceposts). A StatefulSet ends each pod before it makes the next.
+    """
+    wanted, spec = desired(obj), obj["spec"]
+    if not wanted:
+        return False
+    plan = spec.get("strategy" if obj["kind"] == "Deployment" else "updateStrategy") or {}
+    if plan.get("type") == "Recreate":
+        return True
+    rolling = plan.get("rollingUpdate") or {}
+    if obj["kind"] == "Deployment":
+        surge = _share(rolling.get("maxSurge", "25%"), wanted, up=True)
+        missing = _share(rolling.get("maxUnavailable", "25%"), wanted, up=False)
+        return (missing or int(not surge)) >= wanted
+    surge = _share(rolling.get("maxSurge", 0), wanted, up=True) if obj["kind"] == "DaemonSet" else 0
+    missing = _share(rolling.get("maxUnavailable", 1), wanted, up=True)
+    return not surge and max(missing, 1) >= wanted
+
+
+def _share(value: Any, of: int, *, up: bool) -> int:
+    """A number, or a percentage of ``of``."""
+    text = str(value or 0)
+    if not text.endswith("%"):
+        return int(text) if text.isdecimal() else 0
+    hundredths = int(text[:-1]) * of if text[:-1].isdecimal() else 0
+    return -(-hundredths // 100) if up else hundredths // 100
+
+
 def ordinal(pod: Object) -> int:
     """The number at the end of the name of a StatefulSet's pod; -1 for any other."""
     return rollout.ordinal(str(pod["metadata"]["name"]))

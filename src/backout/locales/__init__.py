@@ -12,6 +12,8 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
 
+from backout.errors import fill
+
 if TYPE_CHECKING:
     from gettext import NullTranslations
 
@@ -35,21 +37,38 @@ def N_(template: str) -> str:
     return template
 
 
-def translate(template: str, args: Mapping[str, Any], lang: str) -> str:
+class Dress(Protocol):
+    """How a text is written so that a page takes it for text and nothing else."""
+
+    def sentence(self, text: str) -> str:
+        """A sentence of ours, or one that is kept as it is."""
+        ...
+
+    def data(self, value: Any) -> Any:
+        """What is put into a sentence."""
+        ...
+
+
+def translate(template: str, args: Mapping[str, Any], lang: str, dress: Dress | None = None) -> str:
     """The template in the language ``lang`` with its arguments; English where there is no translation.
 
     A text without arguments may hold braces of its own. Arguments of several words that are sentences of ours
-    (``reason="it is missing"``) are translated too; single words may be names, and stay.
+    (``reason="it is missing"``) are translated too; single words may be names, and stay. ``dress`` is put on each
+    sentence and each argument by itself, so that an argument can't take off what is put on the whole.
     """
     found = _catalogue(lang).gettext(template) if template and lang != "en" else template
+    worn = dress.sentence(found) if dress is not None else found
     if not args:
-        return found
-    args = {name: _argument(value, lang) for name, value in args.items()}
+        return worn
+    args = {name: _argument(value, lang, dress) for name, value in args.items()}
     try:
-        said = found.format(**args)
-    except (KeyError, IndexError, ValueError):
+        said = fill(worn, args)
+    except KeyError:
         # A damaged catalogue or argument must not take the sentence away.
-        return template.format(**args) if found != template else template
+        try:
+            return fill(template, args) if found != template else worn
+        except KeyError:
+            return worn
     if lang == "ko" and found != template:
         from backout.locales.korean import particles
 
@@ -57,17 +76,18 @@ def translate(template: str, args: Mapping[str, Any], lang: str) -> str:
     return said
 
 
-def say(sentence: Sentence, lang: str) -> str:
+def say(sentence: Sentence, lang: str, dress: Dress | None = None) -> str:
     """A stored message in the language ``lang``."""
-    if lang == "en":
+    if lang == "en" and dress is None:
         return sentence.text
-    return translate(sentence.template or sentence.text, sentence.args, lang)
+    return translate(sentence.template or sentence.text, sentence.args, lang, dress)
 
 
-def _argument(value: Any, lang: str) -> Any:
+def _argument(value: Any, lang: str, dress: Dress | None) -> Any:
     if isinstance(value, Mapping) and "text" in value:
-        return translate(value.get("template") or value["text"], value.get("args") or {}, lang)
-    return _catalogue(lang).gettext(value) if type(value) is str and lang != "en" and " " in value.strip() else value
+        return translate(value.get("template") or value["text"], value.get("args") or {}, lang, dress)
+    said = _catalogue(lang).gettext(value) if type(value) is str and lang != "en" and " " in value.strip() else value
+    return dress.data(said) if dress is not None else said
 
 
 @cache

@@ -18,9 +18,11 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``number`` grows with every change and is what ``--to`` takes. ``digest`` names the content: two revisions with the
     same digest are the same state (Helm: hash of the rendered manifest; workloads: hash of the pod template).
+    ``created`` is when it came up first; of the current one, when it came into force.
     ``goodness`` says whether it is proven to have worked; ``reasons`` say why. Never derived from the number alone.
     ``settled`` is False for a current revision that the cluster is not at: never finished, changed by hand since, or
     with pods stuck on another one. Going "back" to it again is then something to do.
+    ``former`` are numbers that it had before: a Deployment's revision gets a new one when it comes back.
     ``names`` are what else ``--to`` takes for it: ids and tags of the snapshots that hold it.
     """
 
@@ -38,3 +40,4 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     goodness: Goodness = "unknown"
     reasons: tuple[Message, ...] = ()
     names: tuple[str, ...] = ()
+    former: tuple[int, ...] = ()

@@ -10,6 +10,7 @@ import msgspec
 
 from backout.errors import DOCS, ConfigError
 from backout.model.giturl import remote_of
+from backout.model.yamltext import Unbounded, load
 
 API_VERSION = "backout.dev/v1"
 
@@ -106,8 +107,10 @@ def parse_settings(text: str, filename: str) -> Settings:
     import yaml
 
     try:
+        data = load(text)
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
-        data = yaml.load(text, Loader=yaml.CSafeLoader)
+    except (Unbounded, RecursionError) as error:
+        raise ConfigError("{file} can't be read: {problem}.", file=filename, problem=str(error)) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise ConfigError(

@@ -12,9 +12,10 @@ from backout.mechanisms import registry
 from backout.model.diagnosis import Diagnosis
 from backout.model.message import Message, joined, msg
 from backout.model.revision import Revision
-from backout.model.target import Target
+from backout.model.target import WORKLOADS, Target
 
-_SURE = ("certain", "likely")
+SURE = ("certain", "likely")
+"""How sure a diagnosis must be of a cause to go back from it unasked."""
 _SHORTEST = 4
 _HEX = frozenset("0123456789abcdef")
 
@@ -40,7 +41,7 @@ def targets_of(diagnosis: Diagnosis) -> list[Target]:
         RefusedError: things are broken, but no change did it as far as one knows, or nobody here can take it back.
     """
     problems = diagnosis.problems
-    found = list(dict.fromkeys(p.target for p in problems if p.mechanism and p.confidence in _SURE))
+    found = list(dict.fromkeys(p.target for p in problems if p.mechanism and p.confidence in SURE))
     if found or not problems:
         return found
     first = next((p for p in problems if p.mechanism), problems[0])
@@ -76,11 +77,18 @@ def targets_of(diagnosis: Diagnosis) -> list[Target]:
     )
 
 
-def choose(target: Target, revisions: Sequence[Revision], to: str = "", blamed: Collection[int] = ()) -> Choice:
+def choose(
+    target: Target,
+    revisions: Sequence[Revision],
+    to: str = "",
+    blamed: Collection[int] = (),
+    broken_since: int | None = None,
+) -> Choice:
     """The last revision proven good whose content differs from what is in force; or the one that ``to`` names.
 
     A current revision that the cluster is not at (see `Revision.settled`) is not in force: it may be the one to go to.
-    A good one is never left, unless a diagnosis blames it (``blamed`` are such revisions).
+    A good one is never left, unless a diagnosis blames it (``blamed`` are such revisions). From ``broken_since`` on, where that
+    is known to be likely, all have what broke it, however well their pods are.
 
     Raises:
         RevisionNotFound: ``to`` is not in the history.
@@ -103,7 +111,10 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "", blamed: 
             count=len(revisions),
             hint=rules.hint or "Mend it forward, or restore it from a snapshot.",
         )
-    if current is not None and current.settled and current.goodness == "good" and current.number not in blamed:
+    accused = current is not None and (
+        current.number in blamed or (broken_since is not None and broken_since <= current.number)
+    )
+    if current is not None and current.settled and current.goodness == "good" and not accused:
         raise NothingToDo(
             "The revision of {target} that is in force ({number}) is good: nothing of it broke what is broken.",
             target=str(target),
@@ -112,7 +123,11 @@ def choose(target: Target, revisions: Sequence[Revision], to: str = "", blamed: 
             "(see `backout history {target}`).",
         )
     in_force = current.digest if current else ""
-    good = [revision for revision in revisions if revision.goodness == "good"]
+    good = [
+        revision
+        for revision in revisions
+        if revision.goodness == "good" and (broken_since is None or revision.number < broken_since)
+    ]
     for revision in reversed(good):
         if not settled or (not revision.current and revision.digest != in_force):
             return Choice(revision=revision, current=current, why=revision.reasons, proven=True)
@@ -147,10 +162,8 @@ def _named(target: Target, revisions: Sequence[Revision], current: Revision | No
         raise UsageError("{to} is not a revision of {target}.", to=to, target=str(target), expected="a revision number")
     if chosen is None:
         numbers = ", ".join(str(revision.number) for revision in revisions) or "none"
-        oldest = min((revision.number for revision in revisions), default=0)
-        pruned = 0 < int(to) < oldest
         raise RevisionNotFound(
-            "Revision {to} of {target} was pruned from its history." if pruned else "{target} has no revision {to}.",
+            _why_missing(target, int(to), [revision.number for revision in revisions]),
             to=to,
             target=str(target),
             found="revisions {numbers}",
@@ -168,9 +181,20 @@ def _named(target: Target, revisions: Sequence[Revision], current: Revision | No
     return Choice(revision=chosen, current=current, why=why, proven=chosen.goodness == "good")
 
 
+def _why_missing(target: Target, number: int, there: Sequence[int]) -> str:
+    """A number that rises is never given twice: below the newest one it was there once."""
+    if not 0 < number < max(there, default=0):
+        return "{target} has no revision {to}."
+    if target.kind in WORKLOADS:
+        return "Revision {to} of {target} is no longer in its history: it was pruned, or it came back under another number."
+    return "Revision {to} of {target} was pruned from its history."
+
+
 def _meant(revisions: Sequence[Revision], to: str) -> Revision | None:
-    """By number, by the whole name, or by the start of an id (four characters or more)."""
-    numbered = [revision for revision in revisions if to.isdecimal() and revision.number == int(to)]
+    """By number, by one that it had before, by the whole name, or by the start of an id (four characters or more)."""
+    number = int(to) if to.isdecimal() else 0
+    numbered = [revision for revision in revisions if number and revision.number == number]
+    numbered += [revision for revision in reversed(revisions) if number in revision.former]
     named = [revision for revision in reversed(revisions) if to in revision.names]
     begun = [revision for revision in reversed(revisions) if any(_begins(name, to) for name in revision.names)]
     return next(iter([*numbered, *named, *begun]), None)

@@ -11,6 +11,7 @@ import msgspec
 from backout.errors import PlanChanged, UsageError
 from backout.model.operation import API_VERSION, Operation
 from backout.model.spelling import read, written
+from backout.model.yamltext import Unbounded, load_all, to_yaml_all
 from backout.planning.order import in_order
 from backout.planning.reach import hold
 
@@ -72,17 +73,7 @@ def check(operation: Operation) -> None:
 
 def dump(operations: list[Operation]) -> str:
     """One YAML document an operation."""
-    import yaml
-
-    documents = [written(operation) for operation in operations]
-    return yaml.dump_all(
-        documents,
-        Dumper=yaml.CSafeDumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=1000,
-        explicit_start=len(operations) > 1,
-    )
+    return to_yaml_all(written(operation) for operation in operations)
 
 
 def load(text: str, filename: str) -> list[Operation]:
@@ -96,8 +87,10 @@ def load(text: str, filename: str) -> list[Operation]:
     import yaml
 
     try:
-        documents: list[Any] = [d for d in yaml.load_all(text, Loader=yaml.CSafeLoader) if d]
-    except yaml.YAMLError as error:
+        documents: list[Any] = [d for d in load_all(text) if d]
+    except Unbounded as error:
+        raise UsageError("{file} is no plan: {problem}.", file=filename, problem=str(error)) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError("{file} is not YAML.", file=filename, hint="Make it with: backout plan --out FILE") from error
     if not documents:
         raise UsageError("{file} holds no plan.", file=filename, hint="Make one with: backout plan --out FILE")

@@ -14,6 +14,7 @@ from backout.cluster.port import ClusterReader
 from backout.errors import BackoutError
 from backout.model.decoding import UNREADABLE
 from backout.model.message import Message, msg
+from backout.model.yamltext import load
 from backout.probes.programs import Program
 
 LIMIT = 16 * 1024 * 1024
@@ -91,7 +92,7 @@ def groups_of(content: bytes) -> dict[str, list[str]]:
     if len(content) > LARGEST_FILE or b"groups" not in content:
         return {}
     try:
-        found: Any = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+        found: Any = load(content)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
         return {}
     groups = found.get("groups") if isinstance(found, dict) else None

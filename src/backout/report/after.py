@@ -8,7 +8,7 @@ from backout.locales import N_
 from backout.mechanisms import registry
 from backout.model.revision import Revision
 from backout.report.facts import Facts
-from backout.report.writer import Writer, code, moment
+from backout.report.writer import Safe, Writer, code, escape, moment
 
 
 def noticed(page: Writer, facts: Facts) -> None:
@@ -80,10 +80,10 @@ _ADVICE: tuple[tuple[frozenset[str], str], ...] = (
 )
 
 
-def _named(page: Writer, revision: Revision) -> str:
+def _named(page: Writer, revision: Revision) -> Safe:
     extra = ", ".join(part for part in (revision.chart, revision.change_cause, *revision.images[:2]) if part)
     name = page.say("revision {number}", number=revision.number)
-    return f"{name}: {extra}" if extra else name
+    return Safe(f"{name}: {escape(extra)}") if extra else name
 
 
 def undo(page: Writer, facts: Facts) -> None:

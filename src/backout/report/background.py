@@ -7,7 +7,7 @@ from backout.model.change import FieldChange, LedgerEntry
 from backout.model.diagnosis import Problem
 from backout.model.redaction import HIDDEN
 from backout.report.facts import Facts
-from backout.report.writer import Writer, code, moment
+from backout.report.writer import Writer, code, escape, moment
 
 _LOG_LINES = 20
 
@@ -22,7 +22,7 @@ def cause(page: Writer, facts: Facts) -> None:
             page.line(page.say("The rollback was asked for; no diagnosis belongs to this run."))
         return
     for problem in facts.problems:
-        page.line(f"**{problem.workload or problem.target}**: {page.say(problem.cause)}")
+        page.line(f"**{escape(str(problem.workload or problem.target))}**: {page.say(problem.cause)}")
         page.line()
         page.line(page.say("Confidence: {confidence}.", confidence=_confidence(page, problem)))
         for reason in problem.why:
@@ -71,12 +71,12 @@ def evidence(page: Writer, facts: Facts) -> None:
         return
     for symptom in facts.symptoms:
         since = page.say(" (since {at} UTC)", at=moment(symptom.since)) if symptom.since else ""
-        page.line(f"**{symptom.code}** {code(str(symptom.ref))}{since}: {page.say(symptom.message)}")
+        page.line(f"**{escape(symptom.code)}** {code(str(symptom.ref))}{since}: {page.say(symptom.message)}")
         page.line()
         for seen in symptom.evidence:
             if seen.source != "log":
                 when = f"{moment(seen.at)} " if seen.at else ""
-                page.bullet(f"{when}{seen.source} {code(str(seen.ref))}: {page.say(seen.message)}")
+                page.bullet(f"{when}{escape(seen.source)} {code(str(seen.ref))}: {page.say(seen.message)}")
         for seen in symptom.evidence:
             lines = [str(line) for line in seen.data.get("lines") or ()]
             if seen.source == "log" and lines:

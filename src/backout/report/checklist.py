@@ -8,7 +8,7 @@ from typing import NamedTuple
 from backout.mechanisms import registry
 from backout.mechanisms.port import Mechanism
 from backout.report.facts import Facts
-from backout.report.writer import Writer
+from backout.report.writer import Writer, escape
 
 DONE = ("changed", "already", "earlier")
 """The states of a step whose effect is there."""
@@ -46,7 +46,7 @@ def _before(page: Writer, facts: Facts) -> list[Item]:
         Item(
             bool(codes),
             page.say("Type of the problem known"),
-            ", ".join(codes) if codes else page.say("no diagnosis belongs to this run"),
+            escape(", ".join(codes)) if codes else page.say("no diagnosis belongs to this run"),
         ),
         Item(
             captured is not None,

@@ -10,10 +10,15 @@ from typing import Any
 
 from backout import locales
 from backout.model.message import Message
+from backout.model.plaintext import one_line
 from backout.model.redaction import redact_text
 
-_SPECIAL = re.compile(r"([\\*\[\]<>|]|(?<!\w)_|_(?!\w))")
+_SPECIAL = re.compile(r"([\\*\[\]<>|$]|(?<![^\W_])_|_(?![^\W_])|~|&(?=#?\w+;))")
 """An underscore inside a word is left alone: it means nothing there, and names are full of it."""
+_BEGINS = re.compile(r"\A(\s*)(?=#{1,6}(?:\s|\Z)|[-+](?:\s|\Z)|[-=~]{2,}|\d{1,9}[.)](?:\s|\Z))(\d*)")
+"""What at the beginning of a line would make a heading, a list, a rule or a block of it (CommonMark 0.31, 4 and 5.2)."""
+_INDENT = re.compile(r"\A\s+")
+_SPANS = re.compile(r"(`[^`\n]+`)")
 _LONGEST_LINE = 300
 
 
@@ -33,13 +38,12 @@ class Writer:
     def say(self, text: Message | str, /, **args: Any) -> Safe:
         """A sentence in the reader's language, safe inside Markdown; the arguments are data, or Safe."""
         if isinstance(text, Message):
-            return Safe(escape(redact_text(locales.say(text, self.lang))))
-        data = {name: v if isinstance(v, Safe) else escape(redact_text(str(v))) for name, v in args.items()}
-        return Safe(locales.translate(text, data, self.lang))
+            return Safe(redact_text(locales.say(text, self.lang, _DRESS)))
+        return Safe(locales.translate(text, args, self.lang, _DRESS))
 
     def line(self, text: str = "") -> None:
-        """A line as it is."""
-        self._lines.append(text)
+        """One line, whatever the text holds; it is Markdown already."""
+        self._lines.append(one_line(text))
 
     def heading(self, text: str, level: int = 2) -> None:
         """A heading with the empty lines that it needs."""
@@ -62,7 +66,7 @@ class Writer:
 
     def block(self, lines: Sequence[str], language: str = "text") -> None:
         """A code block that its content can't end."""
-        shown = [cut(redact_text(line)) for line in lines]
+        shown = [one_line(cut(redact_text(line))) for line in lines]
         fence = "`" * max(3, 1 + max((len(run) for line in shown for run in re.findall(r"`+", line)), default=0))
         self.line(f"{fence}{language}")
         for line in shown:
@@ -95,18 +99,34 @@ def moment(at: datetime | None) -> str:
 
 def code(text: str) -> Safe:
     """Inline code, whatever ``text`` holds."""
-    plain = redact_text(text).replace("\n", "⏎")
+    plain = one_line(redact_text(text))
     ticks = "`" * (1 + max((len(run) for run in re.findall(r"`+", plain)), default=0))
     pad = " " if plain.startswith("`") or plain.endswith("`") else ""
     return Safe(f"{ticks}{pad}{plain}{pad}{ticks}" if plain else "")
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is; code spans of our own sentences stay."""
-    parts = re.split(r"(`[^`\n]+`)", text)
-    return "".join(part if number % 2 else _SPECIAL.sub(r"\\\1", part) for number, part in enumerate(parts)).replace(
-        "\n", " "
-    )
+    """Data as Markdown shows it: every letter as it is, on one line."""
+    text = _INDENT.sub(" ", one_line(redact_text(text)))
+    return _BEGINS.sub(r"\1\2\\", _SPECIAL.sub(r"\\\1", text).replace("`", r"\`"))
+
+
+class _Dress:
+    """Puts Markdown's escapes on sentences and on what they hold."""
+
+    def sentence(self, text: str) -> str:
+        """Code spans stay, where they are as simple as ours: any other row of backticks may be read in another way."""
+        if "``" in text or text.count("`") % 2:
+            return escape(text)
+        parts = _SPANS.split(one_line(text))
+        return "".join(part if number % 2 else escape(part) for number, part in enumerate(parts))
+
+    def data(self, value: Any) -> Any:
+        """Data, unless it is Markdown already."""
+        return value if isinstance(value, Safe) else escape(str(value))
+
+
+_DRESS = _Dress()
 
 
 def cut(line: str) -> str:

@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from backout.errors import CaptureError
+from backout.model.settings import SnapshotSettings
 
 ENVIRONMENT = "BACKOUT_DATA"
 
@@ -18,6 +19,26 @@ def data_folder() -> Path:
         return Path(named).expanduser()
     base = os.environ.get("XDG_DATA_HOME")
     return (Path(base) if base else Path.home() / ".local" / "share") / "backout"
+
+
+def repository_place(settings: SnapshotSettings) -> str:
+    """Where the configuration has the snapshots: a directory, or an URL."""
+    return settings.repository or str(data_folder() / "snapshots")
+
+
+def never_made(settings: SnapshotSettings) -> bool:
+    """True where the snapshots are to be in a directory that does not even exist: what opens a repository, and takes
+    longer to import than a small namespace to read, is not needed then. False in every doubt."""
+    place = repository_place(settings)
+    if "://" in place:
+        return False
+    try:
+        Path(place).expanduser().absolute().lstat()
+    except FileNotFoundError:
+        return True
+    except (OSError, RuntimeError, ValueError):
+        pass
+    return False
 
 
 def private_folder(path: Path) -> None:

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from backout.model.settings import SnapshotSettings
+from backout.snapshots.place import never_made
 
 if TYPE_CHECKING:
     from backout.snapshots.repository import Repository
@@ -42,6 +43,9 @@ async def opened() -> AsyncIterator[Repository | None]:
         KeyMissing, WrongKey, RepositoryChanged, RepositoryDamaged, FormatUnknown, StorageError: there is one, and it
             can't be read.
     """
+    if never_made(current()):
+        yield None
+        return
     from backout.errors import RepositoryNotFound
     from backout.snapshots.repository.opening import open_repository
 

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 import msgspec
 
@@ -16,7 +17,7 @@ from backout.model.message import msg, of_error
 from backout.model.operation import Operation
 from backout.model.part import Access, Part, Step
 from backout.model.run import capture_name
-from backout.model.verdict import CheckResult, judge
+from backout.model.verdict import CheckResult, Verdict, judge
 from backout.snapshots.capture import capture
 from backout.verify.verify import verify
 from backout.workflows.before import Kept
@@ -29,6 +30,8 @@ KEPT = frozenset({"snapshot", "snapshot-skipped"})
 """The events that say what became of the snapshot before the first write."""
 SKEW = 5.0
 """Seconds between our clock and the cluster's that are worth a word, since the timeline has times of both."""
+LISTENING = 1.0
+"""Seconds between two looks at whether the run is still wanted, while it only measures."""
 GIVEN_UP = {"given-up": True}
 """What a step answers that was not tried again, since somebody asked to stop the parked run."""
 
@@ -228,10 +231,10 @@ class PartStages:
         """
 
         async def body() -> Json:
-            if self._story.given_up():
+            if self._story.unwanted():
                 return GIVEN_UP
             attempt = f"{self._services.life}:{len(self._story.events())}"
-            verdict = await verify(
+            measuring = verify(
                 self._scope.cluster,
                 self.part.checks,
                 self.part.soak,
@@ -239,6 +242,8 @@ class PartStages:
                 on_soak=lambda seconds: self._on_soak(seconds, attempt),
                 settle=self._services.settle,
             )
+            if (verdict := await self._while_wanted(measuring)) is None:
+                return GIVEN_UP
             if len(self._operation.parts) > 1:
                 mine = tuple(msgspec.structs.replace(check, part=self.part.id) for check in verdict.checks)
                 verdict = msgspec.structs.replace(verdict, checks=mine)
@@ -255,6 +260,18 @@ class PartStages:
             return msgspec.to_builtins(verdict)
 
         return body
+
+    async def _while_wanted(self, measuring: Coroutine[Any, Any, Verdict]) -> Verdict | None:
+        """The verdict; None when somebody asked to stop the run before there was one: a soak may last for hours."""
+        task = asyncio.ensure_future(measuring)
+        try:
+            while not (await asyncio.wait({task}, timeout=LISTENING))[0]:
+                if self._story.unwanted():
+                    return None
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def _on_soak(self, seconds: float, attempt: str) -> None:
         self._story.tell(
@@ -291,13 +308,14 @@ class PartStages:
 
 
 def answered(story: Story, body: Callable[[], Awaitable[Json]]) -> StepBody:
-    """A step whose errors are its recorded answer: before the first write there is nothing to resume.
+    """A step before the first write: its errors are its recorded answer, since there is nothing to resume; and it is not
+    done at all once somebody asked to stop the run.
 
     But for those that nobody foresaw: they say nothing of what was asked, and park the run.
     """
 
     async def answer() -> Json:
-        if story.given_up():
+        if story.unwanted():
             return GIVEN_UP
         try:
             return await body()

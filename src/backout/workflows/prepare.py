@@ -22,7 +22,7 @@ from backout.model.revision import Revision
 from backout.model.scope import ClusterIdentity, ClusterScope
 from backout.model.settings import Settings
 from backout.model.target import Target
-from backout.planning.choice import Choice, choose
+from backout.planning.choice import SURE, Choice, choose
 from backout.planning.document import seal
 from backout.planning.reach import hold, protected_risks
 from backout.verify.stacks import stack_checks
@@ -67,14 +67,15 @@ async def make_operation(
     mechanism = registry.get(name)
     mine = tuple(problem for problem in problems if problem.target == target)
     blamed = {problem.bad_revision for problem in mine if problem.bad_revision is not None}
+    since = min((p.bad_revision for p in mine if p.bad_revision is not None and p.confidence in SURE), default=None)
 
     def chosen(revisions: Sequence[Revision]) -> Sequence[Revision]:
-        return (choose(target, revisions, to, blamed).revision,)
+        return (choose(target, revisions, to, blamed, since).revision,)
 
     identity, reading = await asyncio.gather(
         cluster.identity(), mechanism.read(cluster, target, chosen, Options(hooks=hooks))
     )
-    choice = choose(target, reading.revisions, to, blamed)
+    choice = choose(target, reading.revisions, to, blamed, since)
     draft = reading.draft(choice.revision)
     checks = [*draft.checks, *stack_checks(settings, cluster.name, target.namespace)]
     part = Part(

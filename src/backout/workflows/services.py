@@ -105,6 +105,7 @@ class LockHolder:
                 raise LeaseLost(
                     "Another process goes on with run {run}. Nothing more is written here.",
                     run=self._run,
+                    holder=self._run,
                     hint="`backout show {run}` follows it",
                 )
         except LeaseLost:

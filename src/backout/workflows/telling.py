@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from backout.engine.wire import failure_of
-from backout.errors import BackoutError, Interrupted, NotVerifiedError, PartlyDoneError, TimedOut
+from backout.errors import BackoutError, Interrupted, NotVerifiedError, PartlyDoneError, TimedOut, fill
 from backout.model.message import Message, joined, msg, of_error
 from backout.model.operation import Operation
 from backout.model.part import Part
@@ -48,9 +48,13 @@ class Story:
         """What was told so far, by former lives too."""
         return [event for event in self.store.events(self.run) if not self.part or event.part == self.part]
 
+    def unwanted(self) -> bool:
+        """Whether somebody asked to stop the run."""
+        return self.store.owners.abort_requested(self.run)
+
     def given_up(self) -> bool:
         """Whether somebody asked to stop a run that was parked: then it ends, and nothing is tried again."""
-        return self.store.owners.abort_requested(self.run) and any(
+        return self.unwanted() and any(
             event.type == "run-ended" and event.data.get("state") == "interrupted"
             for event in self.store.events(self.run)
         )
@@ -69,12 +73,18 @@ class Story:
 def begin_sentence(operation: Operation) -> Message:
     """What a run sets out to do."""
     if operation.undo_of:
-        return msg("What run {run} changed on {target} is taken back.", run=operation.undo_of, target=operation.targets)
+        return msg(
+            "What run {run} changed on {target} is to be undone.", run=operation.undo_of, target=operation.targets
+        )
     if len(operation.parts) == 1:
         part = operation.parts[0]
-        return msg("{target} goes back to revision {revision}.", target=str(part.target), revision=part.revision.number)
+        return msg(
+            "{target} is to go back to revision {revision}.", target=str(part.target), revision=part.revision.number
+        )
     return msg(
-        "{count} parts go back, one after the other: {targets}.", count=len(operation.parts), targets=operation.targets
+        "{count} parts are to go back, one after the other: {targets}.",
+        count=len(operation.parts),
+        targets=operation.targets,
     )
 
 
@@ -124,15 +134,30 @@ def partly(error: BackoutError, what: Message, done: Sequence[Message], left: Se
     """
     if isinstance(error, TimedOut):
         return error
+    # "Done: nothing" is not said: the step that failed may have written some of what it does.
+    state = [
+        *_told(error, error.found),
+        *([msg("done: {done}", done=joined(done))] if done else []),
+        msg("not done: {left}", left=joined(left)),
+    ]
+    advice = [
+        *_told(error, error.hint),
+        msg("`backout diagnose` says how it stands; `backout undo` takes back what was done"),
+    ]
     return PartlyDoneError(
         "{step} failed: {why}",
         step=what,
         why=_ended(error),
-        found="done: {done}; not done: {left}",
-        done=joined(done) if done else "nothing",
-        left=joined(left),
-        hint="`backout diagnose` says how it stands; `backout undo` takes back what was done",
+        state=joined(state),
+        found="{state}",
+        advice=joined(advice, " "),
+        hint="{advice}",
     )
+
+
+def _told(error: BackoutError, template: str) -> list[Message]:
+    """What the error says beside what happened: nothing, or one sentence."""
+    return [Message(fill(template, error.arguments), template, dict(error.arguments))] if template else []
 
 
 def _ended(error: BackoutError) -> Message:

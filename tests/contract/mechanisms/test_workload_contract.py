@@ -12,7 +12,7 @@ from cluster_harness import Cluster as Harness
 from mechanism_helpers import BETTER, CRASH, GOOD, MISSING, WORKLOADS, Bench, Context, image_of, images, run
 
 from backout import errors
-from backout.cluster.port import PODS
+from backout.cluster.port import PODS, Resource
 from backout.kube.pod_health import health_of
 from backout.model.part import Step
 from backout.model.target import Target
@@ -59,10 +59,15 @@ def test_back_to_the_last_good_revision_and_forward_again(running: Harness, ns: 
             assert before <= {pod["metadata"]["uid"] for pod in pods}, "pods that were good have been left alone"
         obj = await found.get()
         assert obj["metadata"]["annotations"]["team"] == "blue"
-        assert obj["metadata"]["annotations"]["kubernetes.io/change-cause"] == "backout: back to revision 2"
+        # A change-cause would stay, and speak for the next revision too.
+        assert "kubernetes.io/change-cause" not in obj["metadata"]["annotations"]
         assert obj["spec"].get("replicas", 4) == 4
         current = next(revision for revision in await found.history() if revision.current)
         assert current.digest == history[1].digest
+        assert current.created is not None and history[2].created is not None
+        assert current.created >= history[2].created, "it came into force after the bad one, whenever it was made"
+        if kind == "Deployment":
+            assert history[1].number in current.former, "who wrote down its number still finds it"
         # All of it again: everything is there already.
         outcomes, context = await found.carry_out(steps)
         assert not any(outcome.changed for outcome in outcomes)
@@ -314,5 +319,55 @@ def test_what_the_server_would_refuse_is_known_before(running: Harness, ns: str)
         pruned = msgspec.structs.replace(step, params={**step.params, "digest": "0" * 16, "source": "gone"})
         with pytest.raises(errors.RevisionNotFound, match="not in its history any more"):
             await WORKLOADS.step_kinds()[step.action].effect(Context(found.port), pruned)
+
+    run(running, "Deployment", ns, work)
+
+
+def test_waiting_ends_when_the_api_server_refuses_the_pods(running: Harness, ns: str) -> None:
+    async def work(found: Bench) -> None:
+        quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q", "namespace": ns}}
+        await found.port.create({**quota, "spec": {"hard": {"pods": "2"}}})
+        await found.create(GOOD)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(errors.NotVerifiedError, match="exceeded quota"):
+            await found.ready()
+        assert asyncio.get_running_loop().time() - began < 120
+
+    run(running, "Deployment", ns, work)
+
+
+def test_waiting_ends_where_a_partition_keeps_the_rest(running: Harness, ns: str) -> None:
+    async def work(found: Bench) -> None:
+        await found.create(GOOD)
+        await found.ready()
+        partition = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}
+        await found.patch({"spec": {"updateStrategy": partition}})
+        await found.set_image(BETTER)
+        outcome = await found.ready()
+        assert f"keeps {found.name}-0, {found.name}-1 at another one" in outcome.message.text
+        assert [image_of(pod) for pod in await found.pods()].count(BETTER) == 1
+
+    run(running, "StatefulSet", ns, work)
+
+
+def test_what_a_template_reads_and_is_gone_is_told_and_measured(running: Harness, ns: str) -> None:
+    async def work(found: Bench) -> None:
+        config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "old", "namespace": ns}, "data": {}}
+        await found.port.create(config)
+        await found.create(GOOD)
+        await found.set_image(GOOD, envFrom=[{"configMapRef": {"name": "old"}}])
+        await found.ready()
+        await found.set_image(CRASH, envFrom=[{"configMapRef": {"name": "old"}}])
+        await found.until_failing(CRASH)
+        revision = (await found.history())[1]
+        draft = await found.draft(revision)
+        assert "read-objects" not in [risk.code for risk in draft.risks]
+        assert "read-objects" in [check.code for check in draft.checks]
+        await found.port.delete(Resource("v1", "ConfigMap", "configmaps"), "old", ns)
+        draft = await found.draft(revision)
+        assert "configmap/old" in next(risk.message.text for risk in draft.risks if risk.code == "read-objects")
+        await found.carry_out(list(draft.steps))
+        verdict = await verify(found.port, list(draft.checks), 0.0, settle=5.0)
+        assert [check.code for check in verdict.checks if check.status == "fail"] == ["read-objects"]
 
     run(running, "Deployment", ns, work)

@@ -117,7 +117,9 @@ class Namespace(SmallCluster):
     async def get_as(self, type: type[T], resource: Resource, name: str, namespace: str = "") -> T:
         return msgspec.json.decode(json.dumps(await self.get(resource, name, namespace)), type=type)
 
-    async def fold(self, type: Any, resource: Resource, fold: Any, namespace: str = "", **more: Any) -> list[Any]:
+    async def fold(
+        self, type: Any, resource: Resource, fold: Any, namespace: str = "", *, limit: int = 500, **more: Any
+    ) -> list[Any]:
         return [fold(await self.list_as(type, resource, namespace, **more))]
 
     async def server_time(self) -> Any:

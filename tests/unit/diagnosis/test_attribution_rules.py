@@ -13,6 +13,7 @@ from backout.diagnosis.attribution import rules
 from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.failures import Failure, Kind
 from backout.diagnosis.attribution.hypotheses import Hypothesis, Other, Reason, Situation
+from backout.diagnosis.attribution.workloads import situation_of
 from backout.diagnosis.evidence.collect import PodMark
 from backout.diagnosis.evidence.events import Events
 from backout.diagnosis.evidence.history import Generation, WorkloadHistory
@@ -377,3 +378,14 @@ def test_certain_needs_a_good_state_before_a_short_time_and_no_rival() -> None:
     late = hypothesis(seen, IMAGE, when=-3000)
     rules.weigh(late, seen)
     assert late.confidence([]) == "possible"
+
+
+def test_a_pause_is_no_cause_of_what_pods_of_the_change_suffer_from() -> None:
+    def kinds(*codes: str) -> list[str]:
+        symptoms = [Symptom(code=code, ref=WEB, message=msg("x"), since=at(0)) for code in codes]
+        found = situation_of(situation(Kind.CRASH).history, symptoms, Events(), at(60))
+        return [failure.symptom.code for failure in found.failures]
+
+    assert kinds("CrashLoopBackOff", "PausedChange", "RolloutStuck") == ["CrashLoopBackOff"]
+    assert kinds("PausedChange", "RolloutStuck") == ["PausedChange"]
+    assert kinds("RolloutStuck") == ["RolloutStuck"]

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from a_namespace import NOW, NS, Scene, reading, writer
+from a_release import record
 
 from backout.cluster.port import PODS, Cluster
 from backout.diagnosis.attribution.changes import SCALED, Change, changes_of
@@ -17,6 +19,7 @@ from backout.diagnosis.evidence.collect import read_state
 from backout.diagnosis.evidence.history import read_history
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.model.message import msg
+from backout.model.target import Target
 from backout.ownership.owner import Owner
 from backout.snapshots import source
 
@@ -30,7 +33,7 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-def found(scene: Scene) -> list[Change]:
+def found(scene: Scene, owner: Owner | None = None) -> list[Change]:
     """All that is known to have changed the workload."""
 
     async def look() -> list[Change]:
@@ -39,7 +42,7 @@ def found(scene: Scene) -> list[Change]:
         try:
             state = await read_state(cluster, NS, NOW)
             nobody = Owner(kind="none", message=msg("Nobody."))
-            history = await read_history(namespace, state, (NS, "Deployment", "web"), nobody)
+            history = await read_history(namespace, state, (NS, "Deployment", "web"), owner or nobody)
             assert history is not None
             return await changes_of(history, namespace)
         finally:
@@ -169,3 +172,19 @@ def test_a_template_that_nobody_rolled_out_yet_is_a_change(scene: Scene) -> None
     )
     held = next(one for one in found(scene) if not one.made)
     assert (held.revision, held.previous, held.generation, held.actor) == (2, 1, "", "kubectl-set")
+
+
+@pytest.mark.parametrize(("oldest", "known"), [(3, True), (1, False)])
+def test_what_a_revision_brought_that_helm_has_pruned(scene: Scene, oldest: int, known: bool) -> None:
+    scene.workload("web", SPEC)
+    template(scene, "web:2", 2, 300, writer("helm", 300, "spec/template/spec/containers"))
+    manifest = json.dumps({**scene.objects["Deployment", "web"], "status": None})
+    record(scene, oldest, manifest, status="superseded", seconds=200)
+    record(scene, oldest + 1, manifest, status="deployed", seconds=100)
+    stack = Owner(kind="helm", target=Target("helm", "stack", NS, "here"), message=msg("Helm."))
+    changes = [change for change in found(scene, stack) if change.generation == "web-2"]
+    told = [change.summary.text for change in changes if "does not keep any more" in change.summary.text]
+    assert bool(told) is known
+    if known:
+        assert [(field.before, field.after) for field in changes[0].fields] == [("registry.example/app:1", "web:2")]
+        assert (changes[0].actor, str(changes[0].target), changes[0].revision) == ("helm", "helm/stack", None)

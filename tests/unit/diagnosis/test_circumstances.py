@@ -195,3 +195,21 @@ def test_the_account_of_the_pods_is_gone(scene: Scene) -> None:
     scene.put("ServiceAccount", "web")
     found = explained(scene, Kind.ACCOUNT, 'serviceaccount "web" not found', serviceAccountName="web")
     assert found.key.partition(":")[0] == "unknown"
+
+
+@pytest.mark.parametrize(("storage", "known"), [("none-such", True), ("fast", False)])
+def test_a_claim_of_a_set_that_somebody_made_anew(scene: Scene, storage: str, known: bool) -> None:
+    def claim(storage: str, phase: str, *writers: dict[str, Any], born: float) -> None:
+        spec = {"storageClassName": storage}
+        scene.put("PersistentVolumeClaim", "data-web-0", *writers, born=born, spec=spec, status={"phase": phase})
+
+    claim("fast", "Bound", born=7200)
+    scene.snapshot(kinds=("PersistentVolumeClaim",))
+    claim(storage, "Pending", writer("kubectl-create", 90, "spec/storageClassName"), born=90)
+    found = explained(scene, Kind.VOLUME, "unbound", volumes=[mounted("data-web-0")])
+    assert found.key == "persistentvolumeclaim/data-web-0"
+    assert (found.change is not None, found.confidence) == ((True, "likely") if known else (False, "unknown"))
+
+
+def mounted(claim: str) -> dict[str, Any]:
+    return {"name": "data", "persistentVolumeClaim": {"claimName": claim}}

@@ -4,22 +4,17 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import gzip
 import json
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from a_namespace import NS, Scene, ago, codes, reading, writer
+from a_namespace import NS, Scene, codes, reading, writer
+from a_release import MARKS, record, release
 
 from backout.cluster.port import ClusterReader, ProxyAnswer
 from backout.diagnosis.evidence.budgeted_reader import GIVES_UP, BudgetedReader
 
-MARKS = {
-    "labels": {"app.kubernetes.io/managed-by": "Helm"},
-    "annotations": {"meta.helm.sh/release-name": "stack", "meta.helm.sh/release-namespace": NS},
-}
 BY_HELM = writer("helm", 90, "data/a")
 BY_HAND = writer("kubectl-edit", 90, "data/a")
 
@@ -30,36 +25,6 @@ def manifest(*values: str) -> str:
         f"---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  a: {json.dumps(value)}\n"
         for value in values
     )
-
-
-def record(scene: Scene, number: int, text: str, *, status: str, seconds: float) -> None:
-    payload = {
-        "name": "stack",
-        "namespace": NS,
-        "version": number,
-        "manifest": text,
-        "info": {"status": status, "description": "Upgrade complete", "last_deployed": ago(seconds)},
-        "chart": {"metadata": {"name": "chart", "version": "1.0.0"}},
-    }
-    inner = base64.b64encode(gzip.compress(json.dumps(payload).encode()))
-    meta = {
-        "labels": {"owner": "helm", "name": "stack", "version": str(number), "status": status},
-        "resourceVersion": "1",
-    }
-    scene.put(
-        "Secret",
-        f"sh.helm.release.v1.stack.v{number}",
-        born=seconds,
-        type="helm.sh/release.v1",
-        meta=meta,
-        data={"release": base64.b64encode(inner).decode()},
-    )
-
-
-def release(scene: Scene, *revisions: str) -> None:
-    for number, text in enumerate(revisions, 1):
-        last = number == len(revisions)
-        record(scene, number, text, status="deployed" if last else "superseded", seconds=92 if last else 7200)
 
 
 @pytest.fixture

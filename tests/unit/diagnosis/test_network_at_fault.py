@@ -67,7 +67,8 @@ def test_a_selector_that_was_changed(scene: Scene) -> None:
 def test_without_a_snapshot_a_late_edit_is_told_with_less_certainty(scene: Scene) -> None:
     scene.service("web", EDIT, selector={"app": "wbe"})
     (problem,) = scene.problems().values()
-    assert str(problem.target) == "service/web" and problem.confidence == "possible"
+    assert str(problem.target) == "service/web" and problem.confidence == "likely"
+    assert problem.cause.text == "NoEndpoints since kubectl-edit changed selector.app"
 
 
 def test_a_named_port_that_no_pod_has(scene: Scene) -> None:

@@ -105,36 +105,50 @@ def test_a_program_that_is_missing_is_said_so() -> None:
         asyncio.run(binary.run(["/nonexistent/helm"], {}, timeout=1, line=lambda text: None))
 
 
-def test_helm_outlives_us_and_the_next_run_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cancelled run leaves helm at work; its lock is free only when helm has ended."""
+def test_a_helm_that_is_given_up_ends_with_all_that_it_started_and_frees_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it is stopped, as it is when a whole machine or session was."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    began, go, done = tmp_path / "began", tmp_path / "go", tmp_path / "done"
+    began = tmp_path / "began"
     program = (
-        f"import pathlib, time\npathlib.Path({str(began)!r}).touch()\nwhile not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)\n"
-        f"pathlib.Path({str(done)!r}).touch()"
+        "import os, pathlib, signal, subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '600'], close_fds=False)\n"
+        f"pathlib.Path({str(began)!r}).write_text(str(child.pid))\n"
+        "os.kill(os.getpid(), signal.SIGSTOP)\n"
     )
     said: list[Message] = []
 
-    async def first() -> None:
+    async def first(stop: asyncio.Event | None) -> None:
         async with binary.lock("k", wait=5, waiting=said.append) as handle:
             await binary.run(
-                [sys.executable, "-c", program], dict(os.environ), keep=(handle,), timeout=600, line=lambda text: None
+                [sys.executable, "-c", program],
+                dict(os.environ),
+                keep=(handle,),
+                timeout=600,
+                line=lambda text: None,
+                stop=stop,
             )
 
     async def main() -> None:
-        task = asyncio.create_task(first())
-        while not began.exists():  # noqa: ASYNC110 - written by another process
-            await asyncio.sleep(0.02)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        with pytest.raises(errors.LockedError):
-            async with binary.lock("k", wait=0.3, waiting=said.append):
-                pass
-        assert said and not done.exists()
-        go.touch()
-        async with binary.lock("k", wait=30, waiting=said.append):
-            assert done.exists()
+        stop = asyncio.Event()
+        for cancelled in (True, False):
+            began.unlink(missing_ok=True)
+            task = asyncio.create_task(first(None if cancelled else stop))
+            while not began.exists() or not began.read_text():  # noqa: ASYNC110 - written by another process
+                await asyncio.sleep(0.02)
+            with pytest.raises(errors.LockedError):
+                async with binary.lock("k", wait=0.3, waiting=said.append):
+                    pass
+            if cancelled:
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            else:
+                stop.set()
+                await task
+            async with binary.lock("k", wait=30, waiting=said.append):
+                assert said
 
     asyncio.run(main())
     assert (tmp_path / "backout" / "helm" / "k.lock").stat().st_mode & 0o777 == 0o600

@@ -11,7 +11,7 @@ import pytest
 
 from backout.helm.merge import three_way, two_way
 from backout.kube.diff import diff_objects, quantity
-from backout.kube.templates import best_match, covers, fits
+from backout.kube.templates import Templates, covers, fits
 
 
 def deployment(**container: Any) -> dict[str, Any]:
@@ -173,10 +173,10 @@ def test_a_template_with_defaults_is_recognised() -> None:
 def test_of_two_fitting_templates_the_one_that_says_more_is_meant() -> None:
     small = {"metadata": {}, "spec": {"containers": [{"name": "c", "image": "a:1"}]}}
     large = {"metadata": {}, "spec": {"containers": [{"name": "c", "image": "a:1", "args": ["x"]}]}}
-    templates = {"small": small, "large": large}
-    assert best_match(large, templates) == "large"
-    assert best_match(small, templates) == "small"
-    assert best_match({"spec": {"containers": [{"name": "c", "image": "b"}]}}, templates) is None
+    templates = Templates({"small": small, "large": large})
+    assert templates.best_match(large) == "large"
+    assert templates.best_match(small) == "small"
+    assert templates.best_match({"spec": {"containers": [{"name": "c", "image": "b"}]}}) is None
 
 
 def test_zero_values_that_a_server_leaves_out_do_not_make_a_template_another() -> None:
@@ -196,5 +196,5 @@ def test_zero_values_that_a_server_leaves_out_do_not_make_a_template_another() -
         "spec": {"containers": [stored], "restartPolicy": "Always"},
     }
     other = {**wanted, "spec": {**wanted["spec"], "hostNetwork": True}}
-    assert best_match(live, {"other": other, "this": wanted}) == "this"
+    assert Templates({"other": other, "this": wanted}).best_match(live) == "this"
     assert fits(live, wanted) and not fits(live, other)

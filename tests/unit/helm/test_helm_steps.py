@@ -472,3 +472,40 @@ def test_what_the_rollback_rolls_out_anyway_and_what_runs_no_pod_is_not_restarte
     for workload in (item("Deployment", other, reader("env")), item("Deployment", gone, gone)):
         planned_steps = steps(analysis(config, workload), TARGET, "secret", NOW)
         assert "workload.restart" not in [step.action for step in planned_steps]
+
+
+def owned_by(release: str) -> dict[str, Any]:
+    notes = {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": NS}
+    return {"metadata": {"name": "web", "annotations": notes}}
+
+
+def test_what_belongs_to_another_release_now_is_not_taken_from_it() -> None:
+    theirs = {**owned_by("other"), "data": {"mode": "new"}}
+    ours = {**owned_by("web"), "data": {"mode": "old"}}
+    with pytest.raises(Invalid) as caught:
+        planned(item("ConfigMap", theirs, ours, base=None))
+    assert "belongs to helm/other" in caught.value.message
+    assert planned(item("ConfigMap", {**ours, "data": {}}, ours, base=None))
+
+
+def test_deleting_what_belongs_to_another_release_needs_a_yes() -> None:
+    def approvals(release: str) -> list[str]:
+        gone = item("ConfigMap", {**owned_by(release), "data": {}}, None, gone=True)
+        return [risk.code for risk in risks(analysis(gone), None, NOW) if risk.needs_approval]
+
+    assert approvals("other") == ["deletes"]
+    assert approvals(fact(2, "web:2").record.release) == []
+
+
+def test_a_partition_of_the_target_is_told() -> None:
+    def spec(image: str, partition: int) -> dict[str, Any]:
+        strategy = {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}}
+        template = {"spec": {"containers": [{"name": "app", "image": image}]}}
+        return {"spec": {"replicas": 3, "updateStrategy": strategy, "template": template}}
+
+    def told(partition: int) -> list[str]:
+        found = item("StatefulSet", spec("a:2", 0), spec("a:1", partition))
+        return [risk.message.text for risk in risks(analysis(found), None, NOW) if risk.code == "partition"]
+
+    assert told(0) == []
+    assert "below 2 stay" in told(2)[0]

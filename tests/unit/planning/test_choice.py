@@ -82,6 +82,17 @@ def test_a_pruned_revision_is_told_from_one_that_never_was() -> None:
         choose(TARGET, pruned, "9")
 
 
+def test_a_revision_that_came_back_is_found_by_its_former_number() -> None:
+    workload = Target("deployment", "web", "shop")
+    back = Revision(number=4, former=(2,), digest="b", goodness="good", reasons=(msg("ran"),))
+    revisions = [Revision(number=1, digest="a"), Revision(number=3, digest="c", current=True, goodness="bad"), back]
+    assert choose(workload, revisions, "2").revision.number == 4
+    # Where nothing tells (a StatefulSet's revisions keep no former numbers), neither reason is claimed.
+    untold = [revisions[0], Revision(number=3, digest="c", current=True), Revision(number=4, digest="b")]
+    with pytest.raises(RevisionNotFound, match="pruned, or it came back under another number"):
+        choose(workload, untold, "2")
+
+
 @pytest.mark.parametrize("to", ["previous", "-1", "1.0", ""])
 def test_only_numbers_name_revisions(to: str) -> None:
     if to:
@@ -116,6 +127,13 @@ def test_nothing_good_is_left_unless_a_diagnosis_blames_it() -> None:
     assert choose(TARGET, revisions, "1").revision.number == 1
     with pytest.raises(NothingToDo):
         choose(TARGET, revisions, blamed=[1])
+
+
+def test_what_came_after_the_revision_that_broke_it_is_no_way_back_however_well_its_pods_are() -> None:
+    revisions = history("good", "good", "good", "good")
+    assert choose(TARGET, revisions, blamed=[3], broken_since=3).revision.number == 2
+    with pytest.raises(NoGoodRevision):
+        choose(TARGET, revisions, blamed=[1], broken_since=1)
 
 
 def test_a_first_install_that_never_ended_is_told_how_to_get_rid_of_it() -> None:

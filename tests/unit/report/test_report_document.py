@@ -154,7 +154,8 @@ def test_markdown_from_the_cluster_stays_text() -> None:
 def test_small_parts() -> None:
     assert code("a`b") == "``a`b``"
     assert code("") == ""
-    assert escape("snake_case _x_ `a_b*`") == "snake_case \\_x\\_ `a_b*`"
+    assert escape("snake_case _x_ `a_b*`") == "snake_case \\_x\\_ \\`a_b\\*\\`"
+    assert Writer("en").say("see `a_b*` {x}", x="`<b>`") == "see `a_b*` \\`\\<b\\>\\`"
     page = Writer("en")
     page.block(["x ```` y", "z" * 1000])
     lines = page.text().splitlines()

@@ -138,7 +138,15 @@ class SmallCluster:
         return [msgspec.convert(obj, type, strict=False) for obj in self._of(resource, namespace)]
 
     async def fold(
-        self, type: Any, resource: Resource, fold: Any, namespace: str = "", *, labels: str = "", fields: str = ""
+        self,
+        type: Any,
+        resource: Resource,
+        fold: Any,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int = 500,
     ) -> list[Any]:
         return [fold(await self.list_as(type, resource, namespace, labels=labels, fields=fields))]
 

@@ -221,9 +221,12 @@ def test_the_first_step_that_fails_before_a_write_is_a_plain_refusal(tmp_path: P
 
 def test_the_first_step_that_fails_after_its_write_is_partly_done(tmp_path: Path) -> None:
     world = World(tmp_path)
-    world.after["one"] = raises(Conflict("Changed."))
-    with pytest.raises(PartlyDoneError):
+    world.after["one"] = raises(Conflict("Changed.", found="{state}", state="half of it", hint="Look at it."))
+    with pytest.raises(PartlyDoneError) as caught:
         world.run()
+    found, hint = caught.value.arguments["state"], caught.value.arguments["advice"]
+    assert found["text"].startswith("half of it; not done: ") and "nothing" not in found["text"]
+    assert hint["text"].startswith("Look at it. `backout diagnose`")
 
 
 def test_a_cluster_that_goes_away_is_waited_for_then_resumed(tmp_path: Path) -> None:

@@ -3,22 +3,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from backout.cli.options import Command
-from backout.cli.session import open_session
+from backout.cli.session import with_session
+
+if TYPE_CHECKING:
+    from backout.cli.session import Session
 
 
 @click.command("abort", cls=Command)
 @click.argument("run")
-def command(run: str) -> None:
-    """Asks RUN to stop at its next step. What it has done stays; `undo` takes it back."""
-    from backout.app.runs import abort
+@with_session
+async def command(session: Session, run: str) -> None:
+    """Stops RUN for good at its next step. What it has done stays; `undo` takes it back."""
+    from backout.app.running import abort
     from backout.documents.running import RunAbort
+    from backout.model.run import ENDED
 
-    session = open_session()
-    found = abort(session.workspace, run)
-    if session.text:
+    found = await abort(session.workspace, run)
+    if not session.text:
+        session.document(RunAbort(run=found.id, requested=True, state=found.state))
+    elif found.state not in ENDED:
         session.note("Run {run} stops at its next step.", run=found.id)
     else:
-        session.document(RunAbort(run=found.id, requested=True))
+        session.note(
+            "Run {run} has ended: {state}. What it changed stays; `backout undo {run}` takes it back.",
+            run=found.id,
+            state=found.state,
+        )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import click
 
 from backout.cli.options import Command
+from backout.cli.output import print_page
 from backout.cli.session import open_session
 
 
@@ -31,4 +32,4 @@ def command(run: str, out: str | None) -> None:
         write_private(out, text)
         session.note("Written to {file}.", file=out)
     else:
-        click.echo(text)
+        print_page(text)

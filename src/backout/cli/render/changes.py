@@ -36,9 +36,14 @@ def _object(screen: Screen, change: ObjectChange, indent: int) -> None:
     for field in change.fields:
         screen.line(field_line(screen, field), indent + 4)
         for line in field.lines:
-            screen.line(paint(line, LINES.get(line[:1], "dim")), indent + 6)
+            screen.line(quoted(line, LINES.get(line[:1], "dim")), indent + 6)
     for note in change.notes:
         screen.line(f"{screen.mark('warn')} {screen.say(note)}", indent + 4)
+
+
+def quoted(line: str, style: str = "") -> str:
+    """A line of a text of others, such as a log or a file, behind a mark that says so."""
+    return paint("│ ", "dim") + paint(line, style)
 
 
 def field_line(screen: Screen, field: FieldChange) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from backout.cli.render.changes import field_line
+from backout.cli.render.changes import field_line, quoted
 from backout.cli.render.screen import Screen, paint
 from backout.model.change import FieldChange
 from backout.model.diagnosis import ConsumedBy, Diagnosis, Problem
@@ -147,4 +147,4 @@ def _symptom(screen: Screen, symptom: Symptom) -> None:
     for evidence in symptom.evidence:
         screen.line(paint(f"{evidence.source}: ", "dim") + screen.say(evidence.message), 6)
         for line in evidence.data.get("lines", ()):
-            screen.line(paint("│ ", "dim") + str(line), 8)
+            screen.line(quoted(str(line)), 8)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def show_examination(screen: Screen, found: Examination) -> None:
     """A line a check, and the Roles to apply where rights are missing."""
-    from backout.cli.output import to_yaml
+    from backout.model.yamltext import to_yaml
 
     for check in found.checks:
         said = screen.say(check.detail)
@@ -24,4 +24,4 @@ def show_examination(screen: Screen, found: Examination) -> None:
     if found.roles:
         screen.line()
         screen.told("Rights are missing. Somebody who may grant them applies this:")
-        screen.line("---\n".join(to_yaml(role) for role in found.roles).rstrip())
+        screen.block("---\n".join(to_yaml(role) for role in found.roles))

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 def show_dry_runs(screen: Screen, items: Sequence[DryRun]) -> None:
     """The rights that are there, the Roles for those that are not, and the approvals that it would need."""
-    from backout.cli.output import to_yaml
+    from backout.model.yamltext import to_yaml
 
     for item in items:
         granted = item.rights - len(item.missing)
         screen.told("Dry run of {target}: nothing was changed.", 0, "head", target=item.plan.targets)
         screen.told("{granted} of {all} rights are there.", 2, granted=granted, all=item.rights)
         for role in item.roles:
-            screen.line(to_yaml(role).rstrip(), 4)
+            screen.block(to_yaml(role), 4)
         for code in item.approvals:
             screen.told("It would need: --approve {code}", 2, code=code)
         screen.told(

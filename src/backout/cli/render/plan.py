@@ -112,6 +112,7 @@ def _checks(screen: Screen, checks: Sequence[Check]) -> None:
     shared = {
         "workload-ready": "Ready at the new revision: {names}",
         "no-new-restarts": "No pod restarts: {names}",
+        "read-objects": "What pods read is there: {names}",
         "pvc-bound": "Volume claims are Bound: {names}",
     }
     for code, row in rows.items():

@@ -23,10 +23,13 @@ def show_event(screen: Screen, event: Event) -> None:
         case events.LeftOut(failed=failed):
             why = screen.say(failed.error.template, **failed.error.arguments)
             screen.told("Left out: {target}: {why}", target=str(failed.target or failed.cluster), why=why)
-        case events.Unfinished(run=run):
+        case events.Unfinished(run=run, begun=begun):
             screen.told(
                 "Run {run} on {target} in {namespace} of {cluster} stopped half-way. `backout resume "
-                "{run}` finishes it; when it is over, `backout undo {run}` takes it back.",
+                "{run}` finishes it; when it is over, `backout undo {run}` takes it back."
+                if begun
+                else "Run {run} on {target} in {namespace} of {cluster} stopped before it changed anything. `backout resume "
+                "{run}` goes on with it, `backout abort {run}` ends it.",
                 run=run.id,
                 target=run.target,
                 namespace=run.namespace,

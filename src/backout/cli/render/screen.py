@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A screen of text: translated sentences, colours where the terminal has them, times that people can use.
 
-What comes from a cluster is data: it can neither style nor steer a terminal. Styles are marks inside a text, which are
-taken out before anything is drawn; every other control character becomes a question mark.
+What comes from a cluster is data: it can neither style nor steer a terminal, nor begin a line. Styles are marks inside a
+text that nobody else can know; they are taken out before anything is drawn, and the rest goes through one filter.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, TypeAlias
 
 from backout.model.message import Message
+from backout.model.plaintext import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,11 +27,12 @@ COLOURS = {"good": "green", "bad": "red", "warn": "yellow", "dim": "bright_black
 MARKS = {"good": "✓", "bad": "✗", "warn": "!", "unknown": "?"}
 UNBOUNDED = 100_000
 """Columns where nobody looks at a terminal: nothing is folded there."""
-_OPEN, _CLOSE = "\x0e", "\x0f"
-"""Around a styled part of a text: mark, letter of the style, text, mark. A text of others can forge a colour at most."""
+_OWN = os.urandom(8).hex()
+_OPEN, _CLOSE = f"\x0e{_OWN}", f"\x0f{_OWN}"
+"""Around a styled part of a text: mark, letter of the style, text, mark. They are other ones in each process, so that no
+text of others can hold them."""
 _STYLES = dict(zip("gbwdh", COLOURS, strict=True))
 _LETTERS = {style: letter for letter, style in _STYLES.items()}
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 Drawn: TypeAlias = "str | _Rows"
 
 
@@ -69,9 +70,13 @@ class Screen:
         return pasteable(text, self.options, cluster) if self.options is not None else text
 
     def line(self, text: str = "", indent: int = 0) -> None:
-        """Adds a line; inner line breaks are indented alike."""
-        for part in text.split("\n"):
-            self.parts.append(" " * indent + part if part else "")
+        """Adds one line, whatever the text holds."""
+        self.parts.append(" " * indent + text if text else "")
+
+    def block(self, text: str, indent: int = 0) -> None:
+        """Adds a line for each line of a text of ours, such as a document."""
+        for line in text.splitlines():
+            self.line(line, indent)
 
     def told(self, text: Message | str, /, indent: int = 0, style: str = "", **args: object) -> None:
         """Adds a translated line."""
@@ -137,13 +142,6 @@ def paint(text: str, style: str) -> str:
     return f"{_OPEN}{_LETTERS[style]}{text}{_CLOSE}" if style in _LETTERS else text
 
 
-def clean(text: str) -> str:
-    """Without anything that a terminal would obey."""
-    if text.isprintable():
-        return text
-    return "".join("?" if unicodedata.category(letter) in _UNSAFE else letter for letter in text.expandtabs(4))
-
-
 def plain(text: str) -> str:
     """Without styles."""
     return "".join(piece for piece, _ in _pieces(text)) if not text.isprintable() else text
@@ -170,7 +168,7 @@ def _pieces(text: str) -> Iterator[tuple[str, str]]:
             if turn and styles:
                 styles.pop()
             if piece:
-                yield clean(piece), styles[-1] if styles else ""
+                yield one_line(piece), styles[-1] if styles else ""
 
 
 def _table(rows: _Rows, room: int) -> Table:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from backout.cli.render.screen import Screen, clean, paint
+from backout.cli.render.screen import Screen, paint
 from backout.locales import N_
 from backout.model.snapshot import Entry, Snapshot
 
@@ -40,13 +40,13 @@ def show_list(screen: Screen, snapshots: Sequence[Snapshot], total: int) -> None
             s.short,
             screen.ago(s.taken_at),
             screen.say(KINDS[s.kind]),
-            clean(s.cluster) or "-",
-            clean(s.namespace) or "*",
+            s.cluster or "-",
+            s.namespace or "*",
             str(s.objects),
             bytes_(s.size),
             state(screen, s),
-            clean(", ".join(s.tags)) or "-",
-            clean(s.message),
+            ", ".join(s.tags) or "-",
+            s.message,
         )
         for s in snapshots
     ]
@@ -68,33 +68,33 @@ def state(screen: Screen, snapshot: Snapshot) -> str:
 
 def show_snapshot(screen: Screen, snapshot: Snapshot, kinds: Mapping[str, int], entries: Sequence[Entry]) -> None:
     """One snapshot in full."""
-    place = f"{clean(snapshot.cluster)} · {clean(snapshot.namespace) or '*'}"
+    place = f"{snapshot.cluster} · {snapshot.namespace or '*'}"
     screen.line(paint(f"{snapshot.id}   {place}", "head"))
     screen.told(
         "taken {when}, {kind}, by {actor}",
         2,
         when=screen.ago(snapshot.taken_at),
         kind=screen.say(KINDS[snapshot.kind]),
-        actor=clean(snapshot.actor) or "-",
+        actor=snapshot.actor or "-",
     )
     screen.line(state(screen, snapshot), 2)
     if snapshot.imported_from:
         screen.told("imported from the foreign repository {id}", 2, id=snapshot.imported_from, style="warn")
     if snapshot.tags:
-        screen.told("tags: {tags}", 2, tags=clean(", ".join(snapshot.tags)))
+        screen.told("tags: {tags}", 2, tags=", ".join(snapshot.tags))
     if snapshot.message:
-        screen.line(clean(snapshot.message), 2)
+        screen.line(snapshot.message, 2)
     if snapshot.run:
         screen.told("taken before the first write of run {run}", 2, run=snapshot.run)
     screen.line()
     screen.told("Objects: {count}; {size}", 2, count=snapshot.objects, size=bytes_(snapshot.size))
-    screen.table(("kind", "objects"), [(clean(kind), str(count)) for kind, count in sorted(kinds.items())], 4)
+    screen.table(("kind", "objects"), [(kind, str(count)) for kind, count in sorted(kinds.items())], 4)
     if entries:
         screen.line()
         screen.table(
             ("object", "namespace", "size", "owner"),
             [
-                (clean(str(e.ref)), clean(e.ref.namespace) or "-", bytes_(e.size), clean(e.owner) or "-")
+                (str(e.ref), e.ref.namespace or "-", bytes_(e.size), e.owner or "-")
                 for e in sorted(entries, key=lambda e: e.ref)
             ],
             4,
@@ -110,9 +110,9 @@ def skipped_rows(screen: Screen, snapshot: Snapshot) -> list[tuple[str, str, str
     """What was left out and why; ``*`` stands for a whole kind, whose objects were not counted."""
     rows = [
         (
-            clean(str(s.ref) if s.ref.name else s.ref.kind),
+            str(s.ref) if s.ref.name else s.ref.kind,
             str(s.count) if s.ref.name or s.count > 1 else "*",
-            clean(screen.say(s.reason)),
+            screen.say(s.reason),
         )
         for s in snapshot.skipped
     ]
@@ -136,18 +136,18 @@ def _pointers(screen: Screen, snapshot: Snapshot) -> None:
     if rows:
         screen.line()
         screen.told("the state around it:", 2)
-        screen.table(("what", "at", "detail"), [tuple(map(clean, row)) for row in rows], 4)
+        screen.table(("what", "at", "detail"), rows, 4)
 
 
 def show_verified(screen: Screen, report: Report) -> None:
     """What was checked, and everything that is wrong."""
     for problem in report.problems:
-        screen.line(f"{screen.mark('bad')} {clean(problem.name)}")
-        screen.line(clean(problem.reason), 4)
+        screen.line(f"{screen.mark('bad')} {problem.name}")
+        screen.line(problem.reason, 4)
         for name in problem.needed_by:
-            screen.told("needed by {name}", 4, name=clean(name))
+            screen.told("needed by {name}", 4, name=name)
     for name in report.unknown_files:
-        screen.told("{name} is no file of a repository; it was not looked at.", name=clean(name), style="warn")
+        screen.told("{name} is no file of a repository; it was not looked at.", name=name, style="warn")
     screen.told(
         "Snapshots: {snapshots}; objects: {objects}; packs: {packs}; {size}",
         snapshots=report.snapshots,
@@ -180,14 +180,7 @@ def show_verified(screen: Screen, report: Report) -> None:
 def show_pruned(screen: Screen, result: Pruned, *, done: bool) -> None:
     """What goes, what stays and why."""
     rows = [
-        (
-            s.short,
-            screen.ago(s.taken_at),
-            clean(s.cluster),
-            clean(s.namespace),
-            state(screen, s),
-            clean(", ".join(s.tags)),
-        )
+        (s.short, screen.ago(s.taken_at), s.cluster, s.namespace, state(screen, s), ", ".join(s.tags))
         for s in result.removed
     ]
     if rows:

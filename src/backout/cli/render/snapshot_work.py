@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backout.cli.render.changes import field_line
-from backout.cli.render.screen import Screen, clean, paint
+from backout.cli.render.changes import field_line, quoted
+from backout.cli.render.screen import Screen, paint
 from backout.cli.render.snapshot import bytes_, show_list, skipped_rows, state
 from backout.locales import N_
 
@@ -30,7 +30,7 @@ def show_all_taken(screen: Screen, found: Sequence[Taken]) -> None:
 def show_taken(screen: Screen, taken: Taken) -> None:
     """A snapshot that was just completed."""
     snapshot = taken.snapshot
-    screen.line(paint(f"{snapshot.short}   {clean(snapshot.cluster)} · {clean(snapshot.namespace)}", "head"))
+    screen.line(paint(f"{snapshot.short}   {snapshot.cluster} · {snapshot.namespace}", "head"))
     screen.told(
         "Objects: {count}, {size}; added to the repository: {written}",
         2,
@@ -46,9 +46,9 @@ def show_taken(screen: Screen, taken: Taken) -> None:
             style="warn",
         )
     if snapshot.tags:
-        screen.told("tags: {tags}", 2, tags=clean(", ".join(snapshot.tags)))
+        screen.told("tags: {tags}", 2, tags=", ".join(snapshot.tags))
     for git in snapshot.pointers.git:
-        screen.line(clean(f"{git.url}   {git.commit[:12]}   {git.tag}".rstrip()), 2)
+        screen.line(f"{git.url}   {git.commit[:12]}   {git.tag}".rstrip(), 2)
     if snapshot.skipped:
         screen.told("left out:", 2)
         rows = skipped_rows(screen, snapshot)
@@ -73,7 +73,7 @@ def show_comparison(screen: Screen, result: Comparison) -> None:
     for difference in result.differences:
         sign, style = _SIGNS[difference.change]
         owner = f"   {screen.say('owner: {name}', name=difference.owner)}" if difference.owner else ""
-        screen.line(paint(f"{sign} {clean(str(difference.ref))}", style) + paint(clean(owner), "dim"))
+        screen.line(paint(f"{sign} {difference.ref!s}", style) + paint(owner, "dim"))
         show_fields(screen, difference.fields, difference.texts)
     for note in result.notes:
         screen.line(f"{screen.mark('warn')} {screen.say(note)}")
@@ -96,13 +96,13 @@ def show_fields(screen: Screen, fields: Sequence[FieldChange], texts: Sequence[T
     for field in fields:
         screen.line(field_line(screen, field), indent)
     for text in texts:
-        screen.line(f"{clean(text.path)}:", indent)
+        screen.line(f"{text.path}:", indent)
         if text.lines == ("~",):
             screen.told("changed where it is not shown", indent + 2)
             continue
         for line in text.lines[:LINES]:
             style = "good" if line.startswith("+") else "bad" if line.startswith("-") else "dim"
-            screen.line(paint(clean(line.expandtabs(4)), style), indent + 2)
+            screen.line(quoted(line.expandtabs(4), style), indent + 2)
         if len(text.lines) > LINES:
             screen.told("{count} more lines; see -o json", indent + 2, count=len(text.lines) - LINES, style="dim")
 
@@ -130,7 +130,7 @@ _SUMMARY = {
 
 def show_restore(screen: Screen, snapshot: Snapshot, items: Sequence[RestoreItem]) -> None:
     """What is to be done, or what was done, to each object."""
-    screen.line(paint(f"{snapshot.short}   {clean(snapshot.cluster)} · {clean(snapshot.namespace)}", "head"))
+    screen.line(paint(f"{snapshot.short}   {snapshot.cluster} · {snapshot.namespace}", "head"))
     if snapshot.incident:
         screen.told("This snapshot was taken while something was broken.", 2, style="warn")
     for item in items:
@@ -139,7 +139,7 @@ def show_restore(screen: Screen, snapshot: Snapshot, items: Sequence[RestoreItem
     aside = [item for item in items if item.action == "left-alone" or (item.action == "unchanged" and item.notes)]
     if aside:
         screen.told("left alone:", 2)
-        rows = [(clean(str(i.ref)), clean(screen.say(i.reason or i.notes[0]))) for i in aside[:MANY]]
+        rows = [(str(i.ref), screen.say(i.reason or i.notes[0])) for i in aside[:MANY]]
         screen.table(("object", "why"), rows, 4)
         if len(aside) > MANY:
             screen.told("{count} more; see -o json", 4, count=len(aside) - MANY, style="dim")
@@ -159,13 +159,13 @@ def _restored(screen: Screen, item: RestoreItem) -> None:
     if item.state:
         word, shade = _STATES[item.state]
         state = "   " + paint(screen.say(word), shade)
-    screen.line(paint(f"{sign} {clean(str(item.ref))}", style) + state, 2)
+    screen.line(paint(f"{sign} {item.ref!s}", style) + state, 2)
     if item.reason is not None:
-        screen.line(clean(screen.say(item.reason)), 6)
+        screen.line(screen.say(item.reason), 6)
     if not item.state:
         show_fields(screen, item.fields, item.texts, 6)
     for note in item.notes:
-        screen.line(f"{screen.mark('warn')} {clean(screen.say(note))}", 6)
+        screen.line(f"{screen.mark('warn')} {screen.say(note)}", 6)
 
 
 def show_exported(screen: Screen, result: Exported) -> None:

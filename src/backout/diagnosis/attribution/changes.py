@@ -298,6 +298,8 @@ async def _of_release(
     keys = {mine, *read} if own else set(read)
     records = await release.every()
     found: list[Change] = []
+    if own and records:
+        found += _pruned(history, release, records[0])
     for before, after in zip([None, *records], records, strict=False):
         if after.contents is None or (before is not None and before.contents is None):
             continue
@@ -332,6 +334,37 @@ async def _of_release(
                 )
             )
     return found
+
+
+def _pruned(history: WorkloadHistory, release: ReleaseHistory, oldest: Revision) -> Iterator[Change]:
+    """What a revision brought that Helm has pruned since: its template is there, with the one before it."""
+    content = (oldest.contents or {}).get((history.key[1], history.key[2]))
+    if oldest.revision == 1 or content is None or oldest.at is None or history.maker is not None:
+        return
+    declared = plain_template((content.get("spec") or {}).get("template") or {})
+    for before, after in pairwise(history.generations):
+        if after.created is None or after.created > oldest.at + SKEW or not fits(after.template, declared):
+            continue
+        fields = [f for f in diff_objects(_shell(before), _shell(after)) if not INNOCENT.search(f.path)]
+        if not fields or fits(before.template, declared):
+            continue
+        yield Change(
+            at=after.created,
+            actor="helm",
+            source="helm",
+            target=release.target,
+            mechanism="helm",
+            touches=(history.ref,),
+            fields=tuple(fields),
+            generation=after.name,
+            before=msg("revision {number}", number=before.order),
+            summary=msg(
+                "{target} went to a revision that Helm's history does not keep any more ({what}), which changed {objects}",
+                target=str(release.target),
+                what=", ".join(short(field.path) for field in fields[:SHOWN]),
+                objects=str(history.ref),
+            ),
+        )
 
 
 def _release_change(

@@ -20,7 +20,7 @@ from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.failures import RUNNING, Kind
 from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Situation
 from backout.diagnosis.attribution.signals import signals
-from backout.diagnosis.detectors.claims import claims_of
+from backout.diagnosis.detectors.claims import claims_of_workload
 from backout.diagnosis.evidence.history import generation_of_mark
 from backout.diagnosis.evidence.namespace import (
     LIMITRANGES,
@@ -408,13 +408,22 @@ async def claims(situation: Situation, namespace: Namespace) -> Circumstance | N
     if not kinds_of(situation) & {Kind.VOLUME, Kind.MOUNT}:
         return None
     live = await namespace.claims()
-    for name in sorted(claims_of(situation.history.template)):
+    for name in sorted(claims_of_workload(situation.history)):
         if name not in live and (await namespace.objects(PVCS)).readable:
             return await _gone(
                 situation, namespace, "v1", "PersistentVolumeClaim", name, msg("The pods keep their data in it.")
             )
         claim = live.get(name)
         if claim is not None and (claim.get("status") or {}).get("phase") != "Bound":
+            change = await _changed(situation, namespace, claim)
+            if change is not None:
+                return Circumstance(
+                    key=str(change.target),
+                    change=change,
+                    confidence="likely",
+                    cause=msg("{codes}: {what}", codes=codes_of(situation), what=change.summary),
+                    why=(msg("The pods wait for it, and it is not bound."),),
+                )
             said = next(
                 (e.message.text for f in situation.failures for e in f.symptom.evidence if e.ref.name == name), ""
             )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from backout.changes.writers import Written
 from backout.cluster.port import ClusterReader, Object
-from backout.diagnosis.evidence.baseline import Baseline
+from backout.diagnosis.attribution.changes import Change
+from backout.diagnosis.evidence.baseline import Baseline, Expected
 from backout.diagnosis.evidence.collect import WorkloadKey
 from backout.diagnosis.evidence.metadata import ManagedMeta
 from backout.model.diagnosis import ConsumedBy
@@ -35,6 +36,10 @@ class Finding:
     """What speaks for another cause."""
     gone: bool = False
     """It is one only as long as the object does not exist."""
+    fields: str = ""
+    """A pattern of the fields of the object that could have brought it."""
+    before: Expected | None = None
+    """What it was when that was not so, where something tells."""
 
 
 @dataclass(slots=True)
@@ -53,6 +58,19 @@ class Fault:
     readers: tuple[ConsumedBy, ...] = ()
     moved: list[tuple[WorkloadKey, Symptom]] = field(default_factory=list)
     """Symptoms of workloads that would otherwise be their own owners' business."""
+    step: Change | None = None
+    """The revision of its release that made it so, where that did."""
+
+    @property
+    def before(self) -> Expected | None:
+        """What it was before, as far as something tells."""
+        told = (finding.before for finding in self.findings if finding.before is not None)
+        return next(told, self.baseline.expected(self.ref))
+
+    @property
+    def fields(self) -> str:
+        """A pattern of the fields of it that could have brought what it is blamed for."""
+        return "|".join(dict.fromkeys(finding.fields for finding in self.findings if finding.fields))
 
 
 @dataclass(frozen=True, slots=True)

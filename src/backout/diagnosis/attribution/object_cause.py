@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
+import msgspec
+
+from backout.changes.authors import authors
 from backout.cluster.port import ClusterReader, Object
 from backout.diagnosis.attribution.faults import Fault
 from backout.diagnosis.attribution.read_objects import SKEW, SOON
 from backout.diagnosis.evidence.baseline import Expected, contents
 from backout.errors import BackoutError
 from backout.kube.diff import diff_objects
+from backout.kube.intent import drift
 from backout.mechanisms import registry
 from backout.model.change import FieldChange, LedgerEntry
 from backout.model.diagnosis import Confidence
@@ -31,11 +35,10 @@ def shown(expected: Expected | None, live: Object | None) -> tuple[tuple[FieldCh
 
     if expected is None or live is None:
         return (), ()
-    before, after = _comparable(expected.content, expected.good), _comparable(live, expected.good)
     if not expected.good and live["kind"] in _PARTS:
         # A manifest leaves out what the API server fills in.
-        before, after = _meant(before, after), _meant(after, before)
-        return diff_objects(before, after), ()
+        return tuple(field for field in drift(expected.content, live) if field.path.startswith("spec")), ()
+    before, after = _comparable(expected.content), _comparable(live)
     _, texts = describe(before, after)
     evidence = tuple(
         Evidence(
@@ -49,26 +52,30 @@ def shown(expected: Expected | None, live: Object | None) -> tuple[tuple[FieldCh
     return diff_objects(before, after), evidence
 
 
+def set_by_hand(fault: Fault) -> tuple[FieldChange, ...]:
+    """Where nothing says what it was: the fields in question that its last writer set, as they are."""
+    if fault.live is None or not fault.fields or fault.written is None or fault.before is not None:
+        return ()
+    mine = [author for author in authors(fault.live) if author.manager == fault.written.manager]
+    live = diff_objects({"spec": {}}, {"kind": fault.ref.kind, "spec": fault.live.get("spec") or {}})
+    return tuple(
+        msgspec.structs.replace(field, before=None)
+        for field in live
+        if re.search(rf"^spec\.({fault.fields})", field.path) and any(one.owns(field.path) for one in mine)
+    )
+
+
 def _ref(obj: Object) -> ObjectRef:
     return ObjectRef(obj["apiVersion"], obj["kind"], obj["metadata"]["name"], obj["metadata"].get("namespace", ""))
 
 
-def _comparable(obj: Object, good: bool) -> Object:
-    """Without what the cluster gives out, and against a manifest without marks that Helm adds by itself."""
+def _comparable(obj: Object) -> Object:
+    """Without what the cluster gives out."""
     kind = str(obj["kind"])
     if kind in _PARTS:
         spec = {key: value for key, value in (obj.get("spec") or {}).items() if key not in ("clusterIP", "clusterIPs")}
         return {"apiVersion": obj["apiVersion"], "kind": kind, "metadata": {"name": "_"}, "spec": spec}
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": "_"}, **contents(obj)}
-
-
-def _meant(obj: Any, other: Any) -> Any:
-    """Only what both sides speak of: fields of objects that the other side has, recursively."""
-    if isinstance(obj, dict) and isinstance(other, dict):
-        return {key: _meant(value, other[key]) for key, value in obj.items() if key in other}
-    if isinstance(obj, list) and isinstance(other, list) and len(obj) == len(other):
-        return [_meant(one, two) for one, two in zip(obj, other, strict=True)]
-    return obj
 
 
 def replaced(fault: Fault) -> Symptom | None:
@@ -133,7 +140,7 @@ def confidence(fault: Fault, since: datetime | None) -> tuple[Confidence, tuple[
     proofs = {finding.proof.text: finding.proof for finding in fault.findings if finding.proof is not None}
     why = list(proofs.values())[:3]
     direct = any(finding.direct for finding in fault.findings)
-    expected = fault.baseline.expected(fault.ref)
+    expected = fault.before
     if fault.missing:
         known = expected is not None or fault.baseline.seen(fault.ref) is not None
         return ("certain" if known and direct else "likely" if direct else "possible"), tuple(why)

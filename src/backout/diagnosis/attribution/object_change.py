@@ -46,7 +46,7 @@ async def object_change(namespace: Namespace, obj: Object, pattern: str = "") ->
                     "revision {number} of {release}", number=release.in_force.revision, release=str(release.target)
                 )
                 return _by_hand(namespace, obj, ref, contrary, source)
-            if (step := await _by_release(release, ref, pattern)) is not None:
+            if (step := await step_of_release(release, ref, pattern)) is not None:
                 return step
     if kept is not None:
         fields = _spec(diff_objects(kept, obj), pattern)
@@ -89,13 +89,16 @@ def _by_hand(
     )
 
 
-async def _by_release(release: ReleaseHistory, ref: ObjectRef, pattern: str) -> Change | None:
-    """The newest revision that changed it."""
+async def step_of_release(release: ReleaseHistory, ref: ObjectRef, pattern: str) -> Change | None:
+    """The newest revision that changed such a field of it, or that left it out."""
     versions = await release.versions(ref.kind, ref.name)
     for before, after in reversed(list(itertools.pairwise(versions))):
-        if before.content is None or after.content is None:
+        if before.content is None:
             continue
-        fields = _spec(diff_objects(before.content, after.content), pattern)
+        if after.content is None:
+            fields: tuple[FieldChange, ...] = (FieldChange("metadata.name", ref.name, None),)
+        else:
+            fields = _spec(diff_objects(before.content, after.content), pattern)
         if fields:
             return Change(
                 at=after.at,

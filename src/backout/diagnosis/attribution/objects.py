@@ -149,6 +149,9 @@ class _Look:
         for doubt in questions:
             doubt.missing = [one for one in doubt.missing if (one.kind, one.name) not in known]
         baseline, contents = await asyncio.gather(self.baselines.of(namespace, chosen), self._live(chosen, known))
+        for ref, content in contents.items():
+            if content is not None:
+                baseline.add_applied(ref, content)
         findings += await self._explained(suspected, baseline, contents)
         findings += await self._network(ends, questions, baseline, network)
         findings = [finding for finding in findings if self._counts(finding, known, baseline, contents)]
@@ -274,7 +277,7 @@ class _Look:
         services = [finding for finding in found if finding is not None]
         answers, *others = await asyncio.gather(
             lead_to(self.cluster, network, services),
-            *(judged(self.cluster, one, baseline, network) for one in questions),
+            *(judged(self.cluster, self.state, one, baseline, network) for one in questions),
         )
         return [*services, *answers, *(finding for some in others for finding in some)]
 

@@ -156,6 +156,15 @@ def _cause(best: Hypothesis, symptoms: Iterable[Symptom]) -> Message:
             before=str(image.before),
             after=str(image.after),
         )
+    if change.mechanism == "helm" and change.revision is None and not change.by_hand:
+        return msg(
+            "{codes} since a revision of {target} that is pruned: {what}",
+            codes=codes,
+            target=str(change.target),
+            what=msg("image {before} → {after}", before=str(image.before), after=str(image.after))
+            if image is not None
+            else ", ".join(dict.fromkeys(short(field.path) for field in best.fields[:SHOWN])),
+        )
     names = ", ".join(dict.fromkeys(short(field.path) for field in best.fields[:SHOWN]))
     more = ", …" if len(best.fields) > SHOWN else ""
     if change.actor and change.by_hand:

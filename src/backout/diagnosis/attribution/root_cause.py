@@ -104,7 +104,7 @@ async def _of_object(cluster: ClusterReader, case: Case, fault: Fault) -> Proble
         number = await object_cause.revision_in_force(cluster, case.target)
     else:
         notes.insert(0, case.owner.message)
-    fields, evidence = object_cause.shown(fault.baseline.expected(fault.ref), fault.live)
+    fields, evidence = object_cause.shown(fault.before, fault.live)
     symptoms = [*case.symptoms]
     if evidence and symptoms:
         symptoms[0] = msgspec.structs.replace(symptoms[0], evidence=(*symptoms[0].evidence, *evidence))
@@ -114,8 +114,8 @@ async def _of_object(cluster: ClusterReader, case: Case, fault: Fault) -> Proble
         mechanism=case.mechanism,
         workload=_workload(case),
         symptoms=tuple(symptoms),
-        cause=object_cause.cause(fault, symptoms, fields),
-        suspect=object_cause.suspect(fault, case.target, fields),
+        cause=object_cause.cause(fault, symptoms, fields or object_cause.set_by_hand(fault)),
+        suspect=object_cause.suspect(fault, case.target, fields or object_cause.set_by_hand(fault)),
         bad_revision=number,
         confidence=sure,
         why=why,

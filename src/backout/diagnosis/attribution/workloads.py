@@ -67,9 +67,9 @@ async def attribute(
             if other != key and at is not None
         ]
         weighed[key] = hypotheses_of(changes[key], situation)
-    return [
-        await _concluded(histories[key], symptoms[key], situations[key], weighed[key], namespace) for key in histories
-    ]
+    return await asyncio.gather(
+        *(_concluded(histories[key], symptoms[key], situations[key], weighed[key], namespace) for key in histories)
+    )
 
 
 async def _changes(history: WorkloadHistory, namespace: Namespace) -> list[Change]:
@@ -80,7 +80,15 @@ async def _changes(history: WorkloadHistory, namespace: Namespace) -> list[Chang
 def situation_of(history: WorkloadHistory, symptoms: Sequence[Symptom], events: Events, now: datetime) -> Situation:
     """What one workload shows, and since when."""
     failures = [failure_of(symptom) for symptom in symptoms]
-    own = [failure for failure in failures if failure.kinds - {Kind.FOLLOWS}] or failures
+    # A pause holds a change back; it is no cause of what pods of that change suffer from.
+    own = next(
+        (
+            found
+            for less in ({Kind.FOLLOWS, Kind.HELD}, {Kind.FOLLOWS})
+            if (found := [failure for failure in failures if failure.kinds - less])
+        ),
+        failures,
+    )
     return Situation(history=history, events=events, failures=own, since=_since(history, own, events), now=now)
 
 

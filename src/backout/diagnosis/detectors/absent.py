@@ -6,6 +6,7 @@ A workload at 0 replicas is ordinary where nothing says that it should have more
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,7 +48,8 @@ _KINDS: dict[str, Resource] = {
 
 async def detect(namespace: Namespace, state: State, events: Events) -> list[Seen]:
     """Missing objects and missing replicas."""
-    return [*await _of_releases(namespace), *await _replicas(namespace), *await _behind_services(namespace)]
+    found = await asyncio.gather(_of_releases(namespace), _replicas(namespace), _behind_services(namespace))
+    return [seen for some in found for seen in some]
 
 
 async def _of_releases(namespace: Namespace) -> list[Seen]:

@@ -6,12 +6,13 @@ A claim that nobody waits for may stay unbound.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from msgspec.structs import replace
 
 from backout.diagnosis.evidence.events import Events
+from backout.diagnosis.evidence.history import WorkloadHistory
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import msg
@@ -29,11 +30,18 @@ def claims_of(template: dict[str, Any]) -> set[str]:
     }
 
 
+def claims_of_workload(history: WorkloadHistory) -> set[str]:
+    """The claims that its pods mount; of claim templates those of the pods that fail (StatefulSets name them TEMPLATE-POD)."""
+    made = [
+        str((one.get("metadata") or {}).get("name")) for one in history.obj["spec"].get("volumeClaimTemplates") or ()
+    ]
+    return claims_of(history.template) | {f"{name}-{pod.metadata.name}" for name in made for pod in history.failing}
+
+
 async def with_claims(
-    namespace: Namespace, symptoms: Iterable[Symptom], template: dict[str, Any], events: Events
+    namespace: Namespace, symptoms: Iterable[Symptom], names: Collection[str], events: Events
 ) -> list[Symptom]:
-    """Symptoms of pods that wait for a volume, with what is known of their claims."""
-    names = claims_of(template)
+    """Symptoms of pods that wait for a volume, with what is known of the claims in ``names``."""
     if not names:
         return list(symptoms)
     told = []

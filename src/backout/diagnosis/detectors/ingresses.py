@@ -11,10 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from backout.changes.writers import Written
 from backout.cluster.port import ClusterReader
 from backout.diagnosis.attribution.faults import Finding
-from backout.diagnosis.evidence.baseline import Baseline
+from backout.diagnosis.detectors.lost_routes import lost_finding, lost_routes, set_by, spec_of, still_lost
+from backout.diagnosis.detectors.symptoms import serving
+from backout.diagnosis.evidence.baseline import Baseline, Expected
+from backout.diagnosis.evidence.collect import State
 from backout.diagnosis.evidence.metadata import Known, reference
 from backout.diagnosis.evidence.network import Ingress, Network
 from backout.kube.references import Reference, of_ingress
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 TIMEOUT = 3.0
 FAILING = frozenset({502, 503, 504})
 """An Ingress controller's answers for a backend that is missing, refuses, or has no endpoints (404: no rule)."""
-_ISSUED = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer", "kubernetes.io/tls-acme")
+ISSUED = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer", "kubernetes.io/tls-acme")
 
 
 @dataclass(slots=True)
@@ -39,11 +44,17 @@ class Doubt:
     ingress: Ingress
     missing: list[Reference] = field(default_factory=list)
     edited: bool = False
+    """Somebody wrote it after it was made."""
 
     @property
     def written(self) -> Written | None:
         """Who wrote it last."""
         return self.ingress.metadata.written("Ingress")
+
+    @property
+    def by_hand(self) -> bool:
+        """True when a person, or an unknown program, wrote it last."""
+        return self.written is not None and self.written.by == "other"
 
     def refs(self) -> Iterator[ObjectRef]:
         """What has to be known of the past to judge it."""
@@ -51,9 +62,22 @@ class Doubt:
         for one in self.missing:
             yield reference(one.kind, one.name, self.ref.namespace)
 
+    def named(self) -> tuple[Reference, ...]:
+        """What it names."""
+        return of_ingress(self.ingress.plain(self.ref.namespace))
+
+    def earlier(self, baseline: Baseline) -> Expected | None:
+        """The nearest known past in which it was otherwise; None where a good snapshot holds it as it is."""
+        for expected in baseline.pasts(self.ref):
+            if spec_of(expected.content) != spec_of(self.ingress.plain("")):
+                return expected
+            if expected.good:
+                return None
+        return None
+
 
 def doubts(network: Network, namespace: str, known: Known, *, secrets: bool, edits: bool) -> Iterator[Doubt]:
-    """The Ingresses of a namespace that name what is missing; with ``edits`` those that were changed by hand, too."""
+    """The Ingresses of a namespace that name what is missing; with ``edits`` those that were changed, too."""
     for (where, name), ingress in network.ingresses.items():
         if where != namespace:
             continue
@@ -64,29 +88,30 @@ def doubts(network: Network, namespace: str, known: Known, *, secrets: bool, edi
             or (one.kind == "Secret" and secrets and ("Secret", one.name) not in known)
         ]
         written = ingress.metadata.written("Ingress")
-        edited = edits and written is not None and written.by == "other" and not written.born
+        edited = edits and written is not None and not written.born
         if missing or edited:
             yield Doubt(reference("Ingress", name, namespace), ingress, missing, edited)
 
 
-async def judged(cluster: ClusterReader, doubt: Doubt, baseline: Baseline, network: Network) -> list[Finding]:
+async def judged(
+    cluster: ClusterReader, state: State, doubt: Doubt, baseline: Baseline, network: Network
+) -> list[Finding]:
     """What is wrong with the Ingress, or with what it names."""
-    expected = baseline.expected(doubt.ref)
-    before = of_ingress(expected.content) if expected is not None else None
+    earlier = doubt.earlier(baseline)
+    before = of_ingress(earlier.content) if earlier is not None else ()
     found: list[Finding] = []
     for one in doubt.missing:
-        finding = _missing(doubt, one, baseline, before)
+        finding = _missing(state, doubt, one, baseline, earlier)
         if finding is not None:
             found.append(finding)
+    lost = lost_routes(doubt.ref, doubt.ingress, earlier, network) if doubt.edited and earlier is not None else []
     elsewhere = (
-        before is not None
-        and expected is not None
+        earlier is not None
         and doubt.edited
-        and any(
-            one not in before for one in of_ingress(doubt.ingress.plain(doubt.ref.namespace)) if one.kind == "Service"
-        )
+        and doubt.by_hand
+        and any(one not in before for one in doubt.named() if one.kind == "Service")
     )
-    if not found and not elsewhere:
+    if not found and not elsewhere and not lost:
         return []
     answers = await _asked(cluster, doubt.ingress, doubt.ref.namespace)
     failing = [answer for answer in answers if answer.status in FAILING or answer.status == 404]
@@ -94,30 +119,44 @@ async def judged(cluster: ClusterReader, doubt: Doubt, baseline: Baseline, netwo
     backend = next((finding for finding in found if finding.ref.kind in ("Service", "Ingress")), None)
     if failing and backend is not None:
         found.append(_status(doubt, failing, backend))
-    elif elsewhere and mine is None and expected is not None and before is not None:
-        wrong = await _elsewhere(cluster, doubt, answers, before, network, expected.source)
+    elif elsewhere and mine is None and earlier is not None:
+        wrong = await _elsewhere(cluster, doubt, answers, before, network, earlier.source)
         found += [wrong] if wrong is not None else []
+    if lost and earlier is not None:
+        old = {**doubt.ingress.plain(doubt.ref.namespace), "spec": earlier.content.get("spec") or {}}
+        served = await _asked(cluster, msgspec.convert(old, Ingress), doubt.ref.namespace)
+        gone = still_lost(lost, served)
+        found += [lost_finding(doubt.ref, doubt.written, gone, earlier, served)] if gone else []
     unasked = [answer for answer in answers if answer.error is not None]
     return [_unmeasured(finding, unasked, doubt) if unasked and not failing else finding for finding in found]
 
 
-def _missing(doubt: Doubt, one: Reference, baseline: Baseline, before: tuple[Reference, ...] | None) -> Finding | None:
-    """Who is to blame for a name that leads nowhere: the Ingress that got it, or whoever deleted what it names."""
+def _missing(
+    state: State, doubt: Doubt, one: Reference, baseline: Baseline, earlier: Expected | None
+) -> Finding | None:
+    """Who is to blame for a name that leads nowhere: the Ingress that got it, or whoever deleted what it names.
+
+    A name that it always had, of what was never there as far as anything tells, is that of something to come.
+    """
     thing = reference(one.kind, one.name, doubt.ref.namespace)
     was_there = baseline.seen(thing) is not None or (one.kind, one.name) in {*baseline.installed, *baseline.removed}
-    named_before = before is not None and any((o.kind, o.name) == (one.kind, one.name) for o in before)
     annotations = doubt.ingress.metadata.annotations or {}
-    if one.kind == "Secret" and not was_there and any(name in annotations for name in _ISSUED):
+    if one.kind == "Secret" and not was_there and any(name in annotations for name in ISSUED):
         # Somebody is at work on the certificate, and it need not be there yet.
         return None
-    written = doubt.written
-    by_hand = written is not None and written.by == "other"
-    if named_before or (before is None and was_there):
-        at_fault, proof = thing, msg("{ingress} names it, and named it before.", ingress=str(doubt.ref))
-    elif before is not None or by_hand or one.kind == "Service":
+    written, sure = doubt.written, True
+    newly = earlier is not None and (one.kind, one.name) not in {(o.kind, o.name) for o in of_ingress(earlier.content)}
+    if newly:
         at_fault, proof = doubt.ref, msg("It names {object}, which does not exist.", object=str(thing))
+    elif was_there:
+        at_fault, proof = thing, msg("{ingress} names it, and named it before.", ingress=str(doubt.ref))
+    elif not baseline.pasts(doubt.ref) and doubt.by_hand and written is not None and not written.born:
+        at_fault, proof = doubt.ref, msg("It names {object}, which does not exist.", object=str(thing))
+        sure = set_by(doubt.ingress.metadata.managed_fields, written, "rules|defaultBackend|tls")
+    elif one.kind == "Secret" or _runs(state, thing):
+        at_fault, proof, sure = thing, msg("{ingress} names it.", ingress=str(doubt.ref)), False
     else:
-        at_fault, proof = thing, msg("{ingress} names it.", ingress=str(doubt.ref))
+        return None
     text = (
         msg(
             "{object} does not exist: the controller serves {hosts} with another certificate, or not at all",
@@ -134,10 +173,27 @@ def _missing(doubt: Doubt, one: Reference, baseline: Baseline, before: tuple[Ref
         ref=doubt.ref,
         message=msg("{ingress} names {object}", ingress=str(doubt.ref), object=str(thing)),
     )
-    since = written.at if at_fault == doubt.ref and written is not None and by_hand else None
+    since = written.at if at_fault == doubt.ref and written is not None and doubt.by_hand else None
     symptom = Symptom(code="MissingReference", ref=doubt.ref, message=text, since=since, evidence=(evidence,))
-    sure = named_before or before is not None or was_there
-    return Finding(at_fault, symptom, None, proof, direct=sure)
+    fields = "tls" if one.kind == "Secret" else "rules|defaultBackend"
+    return Finding(
+        at_fault,
+        symptom,
+        None,
+        proof,
+        direct=sure,
+        fields=fields if at_fault == doubt.ref else "",
+        before=earlier if at_fault == doubt.ref else None,
+    )
+
+
+def _runs(state: State, service: ObjectRef) -> bool:
+    """True when a workload of that name has ready pods: it is no part that is still to come."""
+    return any(
+        serving(workload, key[1])[0] > 0
+        for key, workload in state.workloads.items()
+        if (key[0], key[2]) == (service.namespace, service.name)
+    )
 
 
 def _status(doubt: Doubt, failing: list[Answer], backend: Finding) -> Finding:
@@ -253,7 +309,5 @@ def _unmeasured(finding: Finding, unasked: list[Answer], doubt: Doubt) -> Findin
     if finding.symptom is None or why is None:
         return finding
     evidence = Evidence(source="http", ref=doubt.ref, message=msg("what it answers could not be tried: {why}", why=why))
-    from msgspec.structs import replace
-
-    finding.symptom = replace(finding.symptom, evidence=(*finding.symptom.evidence, evidence))
+    finding.symptom = msgspec.structs.replace(finding.symptom, evidence=(*finding.symptom.evidence, evidence))
     return finding

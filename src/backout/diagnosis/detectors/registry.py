@@ -7,6 +7,7 @@ is read.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from backout.diagnosis.detectors import absent, autoscaling, cronjobs, customs, ingress_class, selectors, service_name
@@ -30,7 +31,5 @@ DETECTORS: tuple[tuple[str, Detector], ...] = (
 
 async def detect(namespace: Namespace, state: State, events: Events) -> list[Seen]:
     """What all of them see."""
-    found: list[Seen] = []
-    for _, detector in DETECTORS:
-        found += await detector(namespace, state, events)
-    return found
+    found = await asyncio.gather(*(detector(namespace, state, events) for _, detector in DETECTORS))
+    return [seen for some in found for seen in some]

@@ -7,16 +7,18 @@ had pods by what is known of the past, or when somebody changed it by hand a sho
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from backout.changes.authors import of_entries
 from backout.changes.writers import Written
 from backout.cluster.port import ClusterReader
 from backout.diagnosis.attribution.faults import Finding
 from backout.diagnosis.detectors.symptoms import serving
-from backout.diagnosis.evidence.baseline import Baseline
+from backout.diagnosis.evidence.baseline import Baseline, Expected
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.metadata import reference
 from backout.diagnosis.evidence.network import Labelled, Network, Service, declared, selected
@@ -48,6 +50,14 @@ class Loose:
     def written(self) -> Written | None:
         """Who wrote the Service last."""
         return self.service.metadata.written("Service")
+
+    def set_later(self, fields: str) -> bool:
+        """True when whoever wrote it last, after it was made, set one of these fields (a pattern)."""
+        written = self.written
+        if written is None or written.by != "other" or written.born:
+            return False
+        mine = [a for a in of_entries(self.service.metadata.managed_fields) if a.manager == written.manager]
+        return any(re.search(rf"^spec\.({fields})", path) for author in mine for path in author.paths)
 
 
 def loose(state: State, network: Network, namespace: str) -> Iterator[Loose]:
@@ -110,8 +120,14 @@ def _makers(state: State, workloads: list[WorkloadKey]) -> Iterator[Maker]:
 
 def without_pods(state: State, found: Loose, baseline: Baseline, now: datetime) -> Finding | None:
     """The finding of a Service, or of a port of it, that has no pods where it should have some; None else."""
-    name = found.ref.name
-    why = _astray(state, found, baseline, now)
+    name, written = found.ref.name, found.written
+    before, why = _led_to_pods(state, found, baseline), None
+    if before is not None:
+        expected, workloads = before
+        names = ", ".join(f"{kind.lower()}/{name}" for _, kind, name in workloads)
+        why = msg("By {source}, {workloads} is behind it.", source=expected.source, workloads=names)
+    elif baseline.expected(found.ref) is None and written is not None and _lately(written, now):
+        why = msg("{manager} changed it lately; what it was before is not known.", manager=written.manager)
     if why is None:
         return None
     if found.what == "unselected":
@@ -124,7 +140,6 @@ def without_pods(state: State, found: Loose, baseline: Baseline, now: datetime) 
         message=msg("the EndpointSlices of {service} hold no pod", service=name),
         data={"selector": found.service.spec.selector or {}, "ports": list(found.service.spec.ports)},
     )
-    written = found.written
     symptom = Symptom(
         code="NoEndpoints",
         ref=found.ref,
@@ -132,27 +147,36 @@ def without_pods(state: State, found: Loose, baseline: Baseline, now: datetime) 
         evidence=(evidence,),
         since=written.at if written and written.by == "other" else None,
     )
-    return Finding(found.ref, symptom, None, why, direct=baseline.expected(found.ref) is not None)
+    fields = "selector" if found.what == "unselected" else "ports|targetPort"
+    # Without anything to compare with, whoever wrote just that field after the Service was made is the nearest.
+    direct = before is not None or found.set_later(fields)
+    return Finding(
+        found.ref, symptom, None, why, direct=direct, fields=fields, before=before[0] if before is not None else None
+    )
 
 
-def _astray(state: State, found: Loose, baseline: Baseline, now: datetime) -> Message | None:
-    """Why it should lead to pods; None when nothing says so."""
-    expected = baseline.expected(found.ref)
-    written = found.written
-    if expected is None:
-        if written is None or written.by != "other" or written.born or now - written.at > LATELY:
+def _lately(written: Written, now: datetime) -> bool:
+    return written.by == "other" and not written.born and now - written.at <= LATELY
+
+
+def _led_to_pods(state: State, found: Loose, baseline: Baseline) -> tuple[Expected, list[WorkloadKey]] | None:
+    """The nearest known past in which it led to pods that are wanted, and those; None where none is known.
+
+    What a good snapshot holds just so is not what broke it.
+    """
+    for expected in baseline.pasts(found.ref):
+        spec = expected.content.get("spec") or {}
+        selector = spec.get("selector") or {}
+        workloads = selected(state, found.ref.namespace, selector)
+        if found.what == "unselected":
+            differs = selector != (found.service.spec.selector or {})
+        else:
+            differs = _port_differs(spec, found.port, state, workloads)
+        if differs and _wanted(state, selector, workloads):
+            return expected, workloads
+        if expected.good:
             return None
-        return msg("{manager} changed it lately; what it was before is not known.", manager=written.manager)
-    spec = expected.content.get("spec") or {}
-    workloads = selected(state, found.ref.namespace, spec.get("selector") or {})
-    if not _wanted(state, spec.get("selector") or {}, workloads):
-        return None
-    if found.what == "unselected" and (spec.get("selector") or {}) == (found.service.spec.selector or {}):
-        return None
-    if found.what == "nameless" and not _port_differs(spec, found.port, state, workloads):
-        return None
-    names = ", ".join(f"{kind.lower()}/{name}" for _, kind, name in workloads)
-    return msg("By {source}, {workloads} is behind it.", source=expected.source, workloads=names)
+    return None
 
 
 def _port_differs(spec: dict[str, Any], port: dict[str, Any], state: State, workloads: list[WorkloadKey]) -> bool:
@@ -174,18 +198,24 @@ def _labels(selector: dict[str, str] | None) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted((selector or {}).items()))
 
 
-def moved(found: Loose, baseline: Baseline) -> bool:
-    """True when an undeclared port is another one than it should be, or was set by hand."""
-    expected = baseline.expected(found.ref)
-    if expected is None:
-        return found.written is not None and found.written.by == "other" and not found.written.born
-    before = _same_port(expected.content.get("spec") or {}, found.port)
-    return before is None or (before.get("targetPort") or before.get("port")) != found.port.get("targetPort")
+def moved(found: Loose, baseline: Baseline) -> tuple[bool, Expected | None]:
+    """Whether an undeclared port is another one than it was, or was set by hand; and what says what it was."""
+    known = False
+    for expected in baseline.pasts(found.ref):
+        known = True
+        before = _same_port(expected.content.get("spec") or {}, found.port)
+        if before is None or (before.get("targetPort") or before.get("port")) != found.port.get("targetPort"):
+            return True, expected
+        if expected.good:
+            return False, None
+    written = found.written
+    return not known and written is not None and written.by == "other" and not written.born, None
 
 
 async def refused(cluster: ClusterReader, found: Loose, baseline: Baseline) -> Finding | None:
     """The finding of a port behind which nobody listens. Only a port that was moved is knocked on."""
-    if not moved(found, baseline):
+    was_moved, expected = moved(found, baseline)
+    if not was_moved:
         return None
     port, target = found.port, found.port.get("targetPort")
     evidence = [
@@ -212,7 +242,6 @@ async def refused(cluster: ClusterReader, found: Loose, baseline: Baseline) -> F
             port=str(target),
             why=words,
         )
-    expected = baseline.expected(found.ref)
     written = found.written
     symptom = Symptom(
         code="ConnectionRefused",
@@ -231,7 +260,9 @@ async def refused(cluster: ClusterReader, found: Loose, baseline: Baseline) -> F
         if expected
         else None
     )
-    return Finding(found.ref, symptom, None, proof, direct=measured == "refused")
+    return Finding(
+        found.ref, symptom, None, proof, direct=measured == "refused", fields="ports|targetPort", before=expected
+    )
 
 
 async def _knock(cluster: ClusterReader, found: Loose) -> tuple[str, Message]:

@@ -12,7 +12,7 @@ import msgspec
 
 from backout.cluster.port import ClusterReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey, read_log, workload_of
-from backout.diagnosis.evidence.events import EventIndex, Events
+from backout.diagnosis.evidence.events import EventIndex
 from backout.kube.pod_health import CREATE_REASONS, IMAGE_REASONS, PodProblem, ProblemKind, health
 from backout.kube.projections import Event, PackedWorkload, Pod
 from backout.kube.resources import WORKLOAD_RESOURCES
@@ -28,6 +28,8 @@ START_PATIENCE = timedelta(seconds=60)
 """A pod that is not ready may be starting. It is broken after three failed probes over ten seconds, or a minute."""
 
 MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
+LOGGED = frozenset({"CrashLoopBackOff", "OOMKilled"})
+"""Failures of which the program may have said something itself."""
 _SAME_CODE = {"ErrImagePull": "ImagePullBackOff", "Error": "CrashLoopBackOff"}
 """Two faces of one failure: the kubelet shows the left one between two of the right one."""
 
@@ -67,16 +69,22 @@ async def symptoms_of(
     cluster: ClusterReader, events: EventIndex, key: WorkloadKey, found: list[Trouble], now: datetime
 ) -> list[Symptom]:
     """The symptoms of one workload; a pod that may simply be starting is none."""
-    groups, told = group_by_code(found), await events.of(key[0])
-    results = await asyncio.gather(*(_symptom(cluster, told, key, code, group, now) for code, group in groups.items()))
+    groups = group_by_code(found)
+    results = await asyncio.gather(
+        *(_symptom(cluster, events, key, code, group, now) for code, group in groups.items())
+    )
     return [symptom for symptom in results if symptom is not None]
 
 
 async def _symptom(
-    cluster: ClusterReader, told: Events, key: WorkloadKey, code: str, group: list[Trouble], now: datetime
+    cluster: ClusterReader, index: EventIndex, key: WorkloadKey, code: str, group: list[Trouble], now: datetime
 ) -> Symptom | None:
     first = max(group, key=lambda trouble: (trouble.problem.restarts, trouble.pod.metadata.name))
     pod = first.pod
+    # Of many pods that fail alike one says why; its log is read beside the events, not after them.
+    told, log = await asyncio.gather(
+        index.of(key[0]), _log_evidence(cluster, first) if code in LOGGED and first.settled else _nothing()
+    )
     events = told.warnings(pod.metadata.namespace, "Pod", pod.metadata.name)
     if not first.settled:
         mount = next((event for event in reversed(events) if event.reason in MOUNT_EVENTS), None)
@@ -88,9 +96,7 @@ async def _symptom(
             return None
     evidence = [_state_evidence(first, code)]
     evidence += [_event_evidence(event) for event in _telling(events)]
-    if code in ("CrashLoopBackOff", "OOMKilled"):
-        log = await _log_evidence(cluster, first)
-        evidence += [log] if log else []
+    evidence += [log] if log else []
     return Symptom(
         code=code,
         ref=_ref(key),
@@ -205,6 +211,10 @@ def _event_evidence(event: Event) -> Evidence:
         ),
         data={"reason": event.reason, "count": event.times},
     )
+
+
+async def _nothing() -> None:
+    """Where no log is of interest."""
 
 
 async def _log_evidence(cluster: ClusterReader, trouble: Trouble) -> Evidence | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ import msgspec
 
 from backout.cluster.port import ClusterReader, Object
 from backout.errors import BackoutError
+from backout.kube.intent import drift
+from backout.kube.names import LAST_APPLIED
 from backout.kube.resources import OBJECT_RESOURCES
 from backout.model.message import Message, msg
 from backout.model.snapshot import Entry, Snapshot
@@ -39,10 +42,15 @@ _COMPARED = frozenset(
         "LimitRange",
         "HorizontalPodAutoscaler",
         "PersistentVolumeClaim",
+        "Ingress",
     }
 )
+ROUTES = frozenset({"Service", "Ingress"})
+"""Kinds of which it is asked what earlier revisions of a release held: where requests went is nowhere else."""
 LOOKED_BACK = 20
 """Snapshots in which an object is sought that the last good one does not have."""
+REVISIONS = 10
+"""Revisions of a release in which an earlier state of an object is sought."""
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +79,10 @@ class Baseline:
         self.installed: dict[Key, Installed] = {}
         self.removed: dict[Key, Target] = {}
         """Objects that an earlier revision of a release held, and the one in force does not."""
+        self.earlier: dict[Key, list[Installed]] = {}
+        """What revisions held before the one in force, where that was something else, the newest first: of `ROUTES`."""
+        self.applied: dict[Key, Object] = {}
+        """What was last given to `kubectl apply`, where somebody changed it otherwise since: of `ROUTES`."""
         self.attempted: dict[Key, list[Object]] = {}
         """What revisions hold that came after the one in force: a change that is under way, or that failed half-way."""
         self.entries: dict[Key, Entry] = {}
@@ -93,10 +105,31 @@ class Baseline:
             source = msg("snapshot {snapshot}", snapshot=self.good.short)
             return Expected(content=kept, source=source, good=True)
         there = self.installed.get((ref.kind, ref.name))
-        if there is None:
-            return None
-        source = msg("revision {number} of {release}", number=there.revision, release=str(there.release))
-        return Expected(content=there.content, source=source, good=False)
+        if there is not None:
+            return _of_revision(there)
+        applied = self.applied.get((ref.kind, ref.name))
+        return Expected(content=applied, source=msg("what was applied"), good=False) if applied is not None else None
+
+    def pasts(self, ref: ObjectRef) -> tuple[Expected, ...]:
+        """Everything that is known of what it was or should be, what is trusted most first."""
+        first = self.expected(ref)
+        more = [_of_revision(one) for one in self.earlier.get((ref.kind, ref.name), ())]
+        there = self.installed.get((ref.kind, ref.name))
+        if first is not None and first.good and there is not None:
+            more.insert(0, _of_revision(there))
+        return (*((first,) if first is not None else ()), *more)
+
+    def add_applied(self, ref: ObjectRef, live: Object) -> None:
+        """Remembers what was last applied of an object, where it says something else than what is live."""
+        note = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
+        if ref.kind not in ROUTES or not note:
+            return
+        try:
+            applied = json.loads(note)
+        except ValueError:
+            return
+        if isinstance(applied, dict) and drift(applied, live):
+            self.applied[ref.kind, ref.name] = {**applied, "apiVersion": live["apiVersion"], "kind": ref.kind}
 
     def changed(self, ref: ObjectRef, live: Object) -> bool | None:
         """True when a ConfigMap or Secret holds other content than it should; None when nothing says what it should."""
@@ -153,6 +186,12 @@ class Baseline:
             return
         await asyncio.gather(*(self._read_release(cluster, records, name, keys) for _, name in newest))
 
+    def add_earlier(self, key: Key, there: Installed) -> None:
+        """Remembers what an earlier revision held, unless that is known."""
+        known = [self.installed.get(key), *self.earlier.get(key, ())]
+        if all(one is None or one.content != there.content for one in known):
+            self.earlier.setdefault(key, []).append(there)
+
     async def _read_release(self, cluster: ClusterReader, records: Any, name: str, keys: set[Key]) -> None:
         from backout.helm.manifest import entries
 
@@ -173,16 +212,28 @@ class Baseline:
                     key = (entry.kind, entry.name)
                     if key not in missing or entry.namespace(records.namespace) != records.namespace:
                         continue
+                    there = Installed(release=target, revision=record.revision, content=entry.object)
                     missing.discard(key)
                     if record is history[at]:
-                        there = Installed(release=target, revision=record.revision, content=entry.object)
                         self.installed[key] = there
                     else:
                         self.removed[key] = target
                 if not missing:
-                    return
+                    break
+            routes = {key for key in keys if key[0] in ROUTES and key in self.installed}
+            for record in reversed(history[max(0, at - REVISIONS) : at] if routes else ()):
+                release = await records.load(record)
+                for entry in entries(release.manifest, set(ROUTES)):
+                    key = (entry.kind, entry.name)
+                    if key in routes and entry.namespace(records.namespace) == records.namespace:
+                        self.add_earlier(key, Installed(release=target, revision=record.revision, content=entry.object))
         except BackoutError:
             return
+
+
+def _of_revision(there: Installed) -> Expected:
+    source = msg("revision {number} of {release}", number=there.revision, release=str(there.release))
+    return Expected(content=there.content, source=source, good=False)
 
 
 def _key(entry: Entry) -> Key:

@@ -12,6 +12,8 @@ from backout.cluster.port import EVENTS, ClusterReader
 from backout.errors import AccessDenied
 from backout.kube.projections import Event
 
+PAGE = 2000
+"""Events are small and many, and their pages come one after the other."""
 TELLING = frozenset({"Started", "Killing", "ScalingReplicaSet", "FailedBinding", "WaitForFirstConsumer"})
 """Ordinary events that are kept beside the warnings."""
 
@@ -71,11 +73,15 @@ class EventIndex:
         self._cluster = cluster
         self._known: dict[str, asyncio.Task[Events]] = {}
 
-    async def of(self, namespace: str) -> Events:
-        """Those of one namespace."""
+    def begin(self, namespace: str) -> asyncio.Task[Events]:
+        """Begins to read those of one namespace, beside whatever is done next."""
         if namespace not in self._known:
             self._known[namespace] = asyncio.create_task(read_events(self._cluster, namespace))
-        return await asyncio.shield(self._known[namespace])
+        return self._known[namespace]
+
+    async def of(self, namespace: str) -> Events:
+        """Those of one namespace."""
+        return await asyncio.shield(self.begin(namespace))
 
     async def __aenter__(self) -> EventIndex:
         return self
@@ -94,7 +100,7 @@ async def read_events(cluster: ClusterReader, namespace: str) -> Events:
         return [event for event in page if event.type == "Warning" or event.reason in TELLING]
 
     try:
-        pages = await cluster.fold(Event, EVENTS, keep, namespace)
+        pages = await cluster.fold(Event, EVENTS, keep, namespace, limit=PAGE)
     except AccessDenied:
         return Events(readable=False)
     return Events(event for page in pages for event in page)

@@ -13,12 +13,13 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from backout.cluster.port import CONTROLLERREVISIONS, NODES, PVCS, REPLICASETS, ClusterReader, Object, Resource
-from backout.diagnosis.evidence.baseline import Baseline, Baselines
+from backout.diagnosis.evidence.baseline import Baseline, Baselines, Expected, Installed
 from backout.diagnosis.evidence.releases import ReleaseHistory, read_histories
 from backout.errors import AccessDenied, NotFoundError, ServerError
 from backout.kube.projections import Bare, ControllerRevision
 from backout.kube.projections import TemplatedWorkload as Set
 from backout.kube.resources import WORKLOAD_RESOURCES
+from backout.model.target import ObjectRef
 
 T = TypeVar("T")
 
@@ -90,6 +91,22 @@ class Namespace:
         """What the snapshots hold of it."""
         found: Baseline = await self._once("baseline", lambda: Baselines(self.cluster).whole(self.name))
         return found
+
+    async def pasts(self, obj: Object) -> tuple[Expected, ...]:
+        """Everything that is known of what an object was or should be (see `Baseline.pasts`)."""
+        baseline, ref = await self.baseline(), ObjectRef.of(obj)
+        key = (ref.kind, ref.name)
+        for release in (await self.releases()).values():
+            for version in reversed(await release.versions(*key)):
+                if version.content is None or version.revision > release.in_force.revision:
+                    continue
+                there = Installed(release=release.target, revision=version.revision, content=version.content)
+                if version.revision == release.in_force.revision:
+                    baseline.installed[key] = there
+                else:
+                    baseline.add_earlier(key, there)
+        baseline.add_applied(ref, obj)
+        return baseline.pasts(ref)
 
     async def nodes(self) -> Listed[Object]:
         """The nodes of the cluster."""

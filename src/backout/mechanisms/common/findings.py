@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from backout.helm.workloads import Workload
-from backout.kube.templates import best_match
+from backout.kube.templates import Templates
 from backout.mechanisms.common.evidence import Generation, LivePod, LiveWorkload
 from backout.model.message import Message, msg
 
@@ -65,9 +65,8 @@ class _Case:
     def __init__(self, seen: LiveWorkload, versions: Versions, spans: Sequence[Span]) -> None:
         self.seen, self.versions, self.spans = seen, versions, spans
         self.verdicts: Verdicts = {}
-        templates = {w.template_digest: w.template for w in versions if w is not None}
-        self.match = {g.name: best_match(g.template, templates) for g in seen.generations}
-        self.live = best_match(seen.template, templates) if seen.template else None
+        templates = Templates({w.template_digest: w.template for w in versions if w is not None})
+        self.match = {g.name: templates.best_match(g.template) for g in seen.generations}
         self.keys: dict[str, set[str]] = {}
         for version in versions:
             if version is not None:

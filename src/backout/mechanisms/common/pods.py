@@ -14,10 +14,11 @@ from contextlib import asynccontextmanager
 from backout.cluster.port import PODS, Object
 from backout.errors import Conflict, NotVerifiedError, ObjectNotFound, TimedOut
 from backout.kube.pod_health import health_of
+from backout.kube.rollout import Rollout
 from backout.kube.workloads import on_delete, ordered
 from backout.mechanisms.common.live import Live, following
 from backout.mechanisms.common.params import ObjectParams, ReadyParams
-from backout.mechanisms.common.ready import assess, gave_up, outdated_pods, stuck_pods
+from backout.mechanisms.common.ready import assess, gave_up, not_created, outdated_pods, stuck_pods
 from backout.mechanisms.common.workloads import load
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import Message, msg
@@ -25,6 +26,8 @@ from backout.model.message import Message, msg
 PATIENCE = 30.0
 """Seconds for which pods that replace others may fail; see `ReadyParams`."""
 SHOWN_WITHIN = 30.0
+REFUSED = 10.0
+"""Seconds for which the API server may refuse pods (quota, LimitRange, admission) while none is going that makes room."""
 
 Choose = Callable[[Object, list[Object], str], list[Object]]
 
@@ -110,7 +113,7 @@ async def _unfinished(live: Live, name: str) -> Message | None:
 
 
 async def wait_ready(context: StepContext, step: StepOf[ReadyParams]) -> StepOutcome:
-    """Waits until every pod is ready at the revision in force.
+    """Waits until every pod is ready at the revision in force, but for those that a partition keeps at another one.
 
     Raises:
         NotVerifiedError: pods of that revision fail for good; says why.
@@ -121,16 +124,9 @@ async def wait_ready(context: StepContext, step: StepOf[ReadyParams]) -> StepOut
     async with _watched(context, step) as live:
         while True:
             state = assess(live.obj, live.pods, await live.current_label())
-            if state.complete and not state.kept:
+            if state.complete:
                 return StepOutcome(
-                    False,
-                    msg(
-                        "{ref}: {ready} of {desired} pods are ready.",
-                        ref=step.params.label,
-                        ready=state.ready,
-                        desired=state.desired,
-                    ),
-                    {"ready": state.ready, "desired": state.desired},
+                    False, _arrived(step.params.label, state), {"ready": state.ready, "desired": state.desired}
                 )
             if told != (state.ready, state.why.text):
                 told = state.ready, state.why.text
@@ -142,6 +138,23 @@ async def wait_ready(context: StepContext, step: StepOf[ReadyParams]) -> StepOut
             await watch.next(live, state.why)
 
 
+def _arrived(ref: str, state: Rollout) -> Message:
+    """All that will come by itself is there: no pod goes below a partition, however long one waits."""
+    if state.kept:
+        return msg(
+            "{ref}: {ready} of {desired} pods are ready at this revision; its partition keeps {pods} at another one.",
+            ref=ref,
+            ready=state.ready,
+            desired=state.desired,
+            pods=", ".join(state.kept),
+        )
+    return msg("{ref}: {ready} of {desired} pods are ready.", ref=ref, ready=state.ready, desired=state.desired)
+
+
+def _going(pod: Object) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
 class _Patience:
     """Waits for changes, but not for ever: neither for the step's time, nor for pods that fail steadily."""
 
@@ -151,6 +164,7 @@ class _Patience:
         self._until = loop.time() + step.timeout
         self._patience = patience
         self._failing: dict[str, float] = {}
+        self._refused: float | None = None
 
     async def next(self, live: Live, waiting: Message) -> None:
         now = self._loop.time()
@@ -168,9 +182,13 @@ class _Patience:
         }
         for uid, since in self._failing.items():
             if uid in failing and now - since >= self._patience:
-                raise self._fails(failing[uid])
+                raise self._fails(failing[uid], "pods that have failed for {seconds} s")
         if (stalled := gave_up(live.obj)) is not None and not failing and now - self._started() > self._patience:
             raise self._fails(stalled)
+        refused = None if any(_going(pod) for pod in live.pods) else not_created(live.obj)
+        self._refused = (self._refused or now) if refused is not None else None
+        if refused is not None and now - (self._refused or now) >= REFUSED:
+            raise self._fails(refused)
         if now >= self._until:
             raise TimedOut(
                 "{ref} was not ready within {seconds} s: {waiting}.",
@@ -181,18 +199,19 @@ class _Patience:
                 namespace=self._step.params.namespace,
             )
         marks = [since + self._patience for since in self._failing.values() if since + self._patience > now]
+        marks += [self._refused + REFUSED] if self._refused is not None else []
         await live.changed(max(0.01, min([self._until, *marks]) - now))
 
     def _started(self) -> float:
         return self._until - self._step.timeout
 
-    def _fails(self, why: Message) -> NotVerifiedError:
+    def _fails(self, why: Message, found: str = "") -> NotVerifiedError:
         return NotVerifiedError(
             "{ref} does not get ready at the revision that was put back: {why}.",
             ref=self._step.params.label,
             why=why,
             expected="pods that become ready",
-            found="pods that have failed for {seconds} s",
+            found=found,
             seconds=round(self._patience),
             hint="`backout diagnose {ref} -n {namespace}` shows the evidence; another revision may be the good one.",
             namespace=self._step.params.namespace,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The user's helm: its version, the arguments of a rollback for either major version, and running it.
 
-helm is never killed in the middle by the end of this process: `helm rollback` has no signal handler and would leave the
-release pending. It runs in a session of its own, writes to a file that needs no reader, and holds a lock that the next
-run of Backout waits for.
+`helm rollback` has no signal handler: killed, it leaves the release pending. So no signal of a terminal reaches it (it
+runs in a session of its own), its output goes to a file that needs no reader, and it holds a lock that the next run of
+Backout waits for. It is killed only when it takes too long or may not write any more.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -106,12 +107,15 @@ async def run(
     keep: Sequence[int] = (),
     timeout: float,
     line: Callable[[str], None],
+    stop: asyncio.Event | None = None,
 ) -> Result:
     """Runs a program without a shell; calls ``line`` with each line as it comes, redacted.
 
+    It is killed, with all that it started, when ``stop`` is set, and when we are cancelled.
+
     Raises:
         ToolFailed: it can't be started.
-        TimedOut: it did not end; it was told to (SIGTERM).
+        TimedOut: it did not end, and was killed.
     """
     with tempfile.TemporaryFile() as out:
         try:
@@ -131,23 +135,32 @@ async def run(
             ) from error
         reader = _Tail(out.fileno(), line)
         left = timeout
-        async with _exit_of(process) as ended:
-            while process.poll() is None:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), _TICK)
-                reader.read()
-                left -= _TICK
-                if left <= 0 and process.poll() is None:
-                    process.terminate()
-                    await asyncio.to_thread(process.wait)
-                    raise TimedOut(
-                        "{program} did not end within {seconds} s and was stopped.",
-                        program=Path(arguments[0]).name,
-                        seconds=round(timeout),
-                        hint="The release may be left pending; `backout resume` looks and finishes.",
-                    )
+        try:
+            async with _exit_of(process) as ended:
+                while process.poll() is None and not (stop and stop.is_set()):
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(ended.wait(), _TICK)
+                    reader.read()
+                    left -= _TICK
+                    if left <= 0 and process.poll() is None:
+                        raise TimedOut(
+                            "{program} did not end within {seconds} s and was stopped.",
+                            program=Path(arguments[0]).name,
+                            seconds=round(timeout),
+                            hint="The release may be left pending; `backout resume` looks and finishes.",
+                        )
+        finally:
+            _kill(process)
         reader.read(last=True)
         return Result(process.returncode, reader.text)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends it and all that it started, also where they are stopped; without effect when it has ended."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @contextlib.asynccontextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from dataclasses import dataclass
 
 from backout.cluster.port import STATEFULSETS, ClusterReader
 from backout.errors import BackoutError, ObjectNotFound, PreconditionFailed, TimedOut, ToolFailed
@@ -17,12 +18,13 @@ from backout.helm.payload import Release
 from backout.helm.records import PENDING, Record, Records, driver
 from backout.mechanisms.helm import binary
 from backout.mechanisms.helm.failures import error_from
+from backout.mechanisms.helm.fenced import Fence, interrupted, moved_on
 from backout.mechanisms.helm.obstacles import recreate_needed
 from backout.mechanisms.helm.params import RepairParams, RollbackParams
 from backout.mechanisms.helm.steps import stops_at
 from backout.mechanisms.helm.tool import find_helm
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
-from backout.model.message import Message, msg
+from backout.model.message import msg
 from backout.model.target import ObjectRef, Target
 from backout.tools.locate import Tool
 from backout.tools.run import environment
@@ -103,14 +105,25 @@ async def rollback(context: StepContext, step: StepOf[RollbackParams]) -> StepOu
         helm = await find_helm()
         await _passable(context.cluster, helm, current, wanted)
         await _recreate(context, step, wanted)
-        await context.guard()
-        result, failure = await _helm(context, step, helm, records, handle)
-    return await _confirm(step, records, head, result, failure)
+        ran = await _helm(context, step, helm, Fence(records, head, context.guard), records, handle)
+    return await _confirm(step, records, head, ran)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """What came of a helm: how it ended, or why that is not known; and an error that says more than its last words."""
+
+    result: binary.Result | None = None
+    failure: BackoutError | None = None
 
 
 async def _helm(
-    context: StepContext, step: StepOf[RollbackParams], helm: Tool, records: Records, handle: int
-) -> tuple[binary.Result | None, BackoutError | None]:
+    context: StepContext, step: StepOf[RollbackParams], helm: Tool, fence: Fence, records: Records, handle: int
+) -> _Ran:
+    """
+    Raises:
+        BackoutError: it had to be given up.
+    """
     params = step.params
     arguments = binary.rollback_arguments(
         helm,
@@ -131,30 +144,38 @@ async def _helm(
             n=params.revision,
         )
     )
-    try:
-        result = await binary.run(
-            arguments,
-            environment(context.cluster.kubeconfig, HELM_DRIVER=records.driver_name),
-            keep=(handle,),
-            timeout=step.timeout,
-            line=lambda text: context.progress(msg("helm: {line}", line=text)),
-        )
-    except BackoutError as error:
-        return None, error
-    return result, None
+    result, failure = None, None
+    async with context.cluster.gate(fence) as gate:
+        try:
+            result = await binary.run(
+                arguments,
+                environment(gate.kubeconfig, HELM_DRIVER=records.driver_name),
+                keep=(handle, *gate.keep),
+                timeout=step.timeout,
+                line=lambda text: context.progress(msg("helm: {line}", line=text)),
+                stop=gate.shut,
+            )
+        except BackoutError as error:
+            failure = error
+        refusal, wrote = gate.refusal, gate.wrote
+        if result is not None and result.code != 0:
+            failure = gate.failure
+    if refusal is None and wrote:
+        try:
+            await fence.look()
+        except BackoutError as error:
+            refusal = error
+    if refusal is not None:
+        head = await records.head(params.release)
+        raise interrupted(context.run, params.release, refusal, head, fence.next) if wrote else refusal
+    return _Ran(result, failure)
 
 
-async def _confirm(
-    step: StepOf[RollbackParams],
-    records: Records,
-    before: Record,
-    result: binary.Result | None,
-    failure: BackoutError | None,
-) -> StepOutcome:
+async def _confirm(step: StepOf[RollbackParams], records: Records, before: Record, ran: _Ran) -> StepOutcome:
     release, wanted = step.params.release, step.params.digest
     head, current = await _head(records, release)
     state = f"revision {head.revision}, {head.status}"
-    if head.revision > before.revision and head.status == "deployed" and digest(current.manifest) == wanted:
+    if head.revision == before.revision + 1 and head.status == "deployed" and digest(current.manifest) == wanted:
         return StepOutcome(
             True,
             msg(
@@ -165,10 +186,10 @@ async def _confirm(
             ),
             {"revision": head.revision, "previous": before.revision},
         )
-    if failure is not None:
-        raise failure
-    if result is not None and result.code != 0:
-        raise error_from(result.output, release=f"helm/{release}", found=state)
+    if ran.failure is not None:
+        raise ran.failure
+    if ran.result is not None and ran.result.code != 0:
+        raise error_from(ran.result.output, release=f"helm/{release}", found=state)
     raise ToolFailed(
         "helm ended without an error, but its records do not show the rollback.",
         expected="a new revision, deployed, with the content of revision {target}",
@@ -307,17 +328,3 @@ async def _head(records: Records, release: str) -> tuple[Record, Release]:
 def records_of(cluster: ClusterReader, target: Target, where: str) -> Records:
     """The release records where the plan found them."""
     return Records(cluster, target.namespace, driver({"HELM_DRIVER": where}))
-
-
-def moved_on(release: str, expected: Message, head: Record) -> PreconditionFailed:
-    """The error for a release that somebody else changed."""
-    return PreconditionFailed(
-        "helm/{release} is not what it was when the plan was made.",
-        release=release,
-        expected="{was}",
-        found="revision {number}, {status}",
-        was=expected,
-        number=head.revision,
-        status=head.status,
-        hint="Somebody works on this release. Look at `backout history helm/{release}`, then plan anew.",
-    )

@@ -20,6 +20,12 @@ from backout.errors import (
     ToolFailed,
 )
 from backout.helm.text import first_line
+from backout.locales import N_
+
+HOOK_FAILED = N_(
+    "Look at the hook's Job and its log. `--no-hooks` goes back without hooks (plans name that risk: no-hooks); use it only "
+    "if you know what they would have done."
+)
 
 _RULES: tuple[tuple[str, type[BackoutError], str], ...] = (
     (r"provide credentials|Unauthorized", TokenExpired, "Log in again, then resume the run."),
@@ -33,11 +39,7 @@ _RULES: tuple[tuple[str, type[BackoutError], str], ...] = (
         AccessDenied,
         "`backout doctor` prints the missing rights as a Role to apply.",
     ),
-    (
-        r"(?:pre|post)-rollback hooks? failed|hooks? failed",
-        ToolFailed,
-        "Look at the hook's Job and its log. Plan with --no-hooks only if you know what it would have done.",
-    ),
+    (r"(?:pre|post)-rollback hooks? failed|hooks? failed", ToolFailed, HOOK_FAILED),
     (r"release: not found", ReleaseNotFound, "Look at `backout status` for the releases of this namespace."),
     (r"release has no \d+ version", RevisionNotFound, "It was pruned; look at `backout history` and choose another."),
     (
@@ -54,7 +56,7 @@ _RULES: tuple[tuple[str, type[BackoutError], str], ...] = (
     (r"admission webhook \S+ denied", Invalid, "A policy of the cluster refused it; its words say which."),
     (
         r"connection refused|no such host|i/o timeout|TLS handshake timeout|connection reset|"
-        r"[Kk]ubernetes cluster unreachable|EOF$",
+        r"[Kk]ubernetes cluster unreachable|The API server \S+ can't be reached|EOF$",
         ClusterUnreachable,
         "When the API server answers again, `backout resume` finishes the run.",
     ),

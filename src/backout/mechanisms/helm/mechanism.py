@@ -24,6 +24,7 @@ from backout.mechanisms.helm.definitions import read_definitions
 from backout.mechanisms.helm.effects import repair_pending, rollback
 from backout.mechanisms.helm.held import held_access
 from backout.mechanisms.helm.history import History, read_history
+from backout.mechanisms.helm.hooks import telling_of_hooks
 from backout.mechanisms.helm.kept import every_record
 from backout.mechanisms.helm.measure import LiveParams, as_captured, release_deployed
 from backout.mechanisms.helm.params import (
@@ -117,7 +118,7 @@ class HelmMechanism:
             "helm.restore-record": StepKind(restore_record, RecordParams, record_of),
             "helm.remove-record": StepKind(remove_record, RecordParams, record_of, inverse=undoing.record_gone),
             "helm.wait-operator": StepKind(wait_operator, OperatorParams, looking),
-            "helm.rollback": StepKind(rollback, RollbackParams, recreated),
+            "helm.rollback": StepKind(telling_of_hooks(rollback), RollbackParams, recreated),
             "helm.restore-live": StepKind(restore_live, RestoreLiveParams, captured, inverse=undoing.as_captured),
         }
 

@@ -12,11 +12,12 @@ import msgspec
 from backout.errors import AccessDenied, Conflict, ObjectNotFound
 from backout.helm.text import first_line
 from backout.kube.intent import canonical
+from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE
 from backout.kube.templates import covers
-from backout.mechanisms.helm.analysis import Item
+from backout.mechanisms.helm.analysis import Item, Object
 from backout.model.message import Message, msg
 
-Kind = Literal["recreate", "conflict", "takeover", "immutable", "refused", "unserved", "unreadable"]
+Kind = Literal["foreign", "recreate", "conflict", "takeover", "immutable", "refused", "unserved", "unreadable"]
 
 _IMMUTABLE: dict[str, tuple[str, ...]] = {
     "StatefulSet": ("spec.volumeClaimTemplates", "spec.serviceName", "spec.selector", "spec.podManagementPolicy"),
@@ -42,8 +43,9 @@ _MANAGER = re.compile(r'\("([^"]+)"')
 class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
     """One object that Helm could not write, why, and what can be done.
 
-    ``recreate``: a StatefulSet that can be made anew around its pods. ``takeover``: fields last set by a person with
-    kubectl, which Helm may take back when that is approved. All others end the way back before it begins.
+    ``foreign``: it belongs to another release now. ``recreate``: a StatefulSet that can be made anew around its pods.
+    ``takeover``: fields last set by a person with kubectl, which Helm may take back when that is approved. All but the
+    last two end the way back before it begins.
     """
 
     kind: Kind
@@ -64,9 +66,20 @@ def obstacles(items: Iterable[Item]) -> list[Obstacle]:
 
 def _obstacle(item: Item) -> Obstacle | None:
     error = item.refusal
-    if error is None or item.gone:
+    if item.gone:
         return None
     name = str(item.ref)
+    ours = _notes(item.target)
+    if HELM_RELEASE in ours and (other := other_release(item.live, ours[HELM_RELEASE], ours[HELM_NAMESPACE])):
+        return Obstacle(
+            kind="foreign",
+            item=item,
+            message=msg(
+                "{object} belongs to {release} now; going back would take it away.", object=name, release=other
+            ),
+        )
+    if error is None:
+        return None
     if isinstance(error, ObjectNotFound):
         return Obstacle(
             kind="unserved",
@@ -83,6 +96,23 @@ def _obstacle(item: Item) -> Obstacle | None:
     if isinstance(error, Conflict):
         return _conflict(item, error)
     return _invalid(item)
+
+
+def other_release(live: Object | None, release: str, namespace: str) -> str:
+    """Which release a live object belongs to, where that is not ``release``; empty otherwise.
+
+    Helm's rollback does not ask: it writes what the target's manifest has, and deletes what it lacks
+    (helm pkg/action/rollback.go; only install and upgrade look who owns an object).
+    """
+    notes = _notes(live)
+    name, where = notes.get(HELM_RELEASE, ""), notes.get(HELM_NAMESPACE, namespace)
+    if not name or (name, where) == (release, namespace):
+        return ""
+    return f"helm/{name}" if where == namespace else f"helm/{name} ({where})"
+
+
+def _notes(obj: Object | None) -> dict[str, str]:
+    return ((obj or {}).get("metadata") or {}).get("annotations") or {}
 
 
 def _conflict(item: Item, error: Conflict) -> Obstacle:

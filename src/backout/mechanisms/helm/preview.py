@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from backout.helm.payload import Hook, Release
 from backout.helm.records import PENDING, Record
 from backout.kube.diff import diff_objects
 from backout.mechanisms.helm.analysis import Analysis, Item
@@ -112,14 +113,19 @@ def _drift(item: Item, server_side: bool, head: Record) -> list[Message]:
     ]
 
 
-def rollback_hooks(analysis: Analysis) -> list[tuple[str, str]]:
-    """Hooks of the target revision that a rollback runs, or would run, as (event, kind/name)."""
+def hooks_of(release: Release) -> list[tuple[str, Hook]]:
+    """The hooks of a revision that a rollback to it runs, each with its event, in Helm's order."""
     return [
-        (event, f"{hook.kind.lower()}/{hook.name}")
+        (event, hook)
         for event in ROLLBACK_HOOKS
-        for hook in sorted(analysis.target_release.hooks or (), key=lambda hook: hook.weight)
+        for hook in sorted(release.hooks or (), key=lambda hook: hook.weight)
         if event in (hook.events or ())
     ]
+
+
+def rollback_hooks(analysis: Analysis) -> list[tuple[str, str]]:
+    """Hooks of the target revision that a rollback runs, or would run, as (event, kind/name)."""
+    return [(event, f"{hook.kind.lower()}/{hook.name}") for event, hook in hooks_of(analysis.target_release)]
 
 
 def _notes(analysis: Analysis) -> list[Message]:

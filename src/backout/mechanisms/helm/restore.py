@@ -15,7 +15,8 @@ from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import CaptureError, Conflict, Invalid, ObjectNotFound, PreconditionFailed
 from backout.helm.manifest import digest
 from backout.kube.names import HELM_RELEASE
-from backout.mechanisms.helm.effects import moved_on, records_of, rollback
+from backout.mechanisms.helm.effects import records_of, rollback
+from backout.mechanisms.helm.fenced import moved_on
 from backout.mechanisms.helm.params import RestoreLiveParams
 from backout.mechanisms.helm.strays import part
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome

@@ -7,11 +7,12 @@ from collections.abc import Collection
 from datetime import datetime
 
 from backout.helm.text import duration
+from backout.kube.workloads import partition_of
 from backout.mechanisms.common.evidence import WorkloadId
 from backout.mechanisms.helm.analysis import Analysis
 from backout.mechanisms.helm.consumers import stale_consumers
 from backout.mechanisms.helm.kept import record_risk
-from backout.mechanisms.helm.obstacles import obstacles
+from backout.mechanisms.helm.obstacles import obstacles, other_release
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.steps import YOUNG, pending_age
 from backout.mechanisms.helm.strays import missing
@@ -37,6 +38,7 @@ def risks(
         *_pending(analysis, now, alive=starting and not failing),
         *_restarts(analysis, failing),
         *_replicas(analysis),
+        *_partitions(analysis),
     ]
     kept_back = ", ".join(str(ref) for ref in missing(analysis) if ref.kind in HOLDS_DATA)
     if kept_back:
@@ -118,14 +120,26 @@ def _deletions(analysis: Analysis) -> list[Risk]:
         return []
     heavy = any(item.ref.kind in HOLDS_DATA for item in gone)
     names = ", ".join(str(item.ref) for item in gone)
+    head = analysis.head
+    others = {item.ref: other_release(item.live, head.release, head.namespace) for item in gone}
+    found = [
+        Risk(
+            code="deletes",
+            needs_approval=True,
+            message=msg("{object} belongs to {release} now, and Helm would delete it.", object=str(ref), release=other),
+        )
+        for ref, other in others.items()
+        if other
+    ]
     return [
+        *found,
         Risk(
             code="deletes",
             needs_approval=heavy,
             message=msg(
                 "{count} objects that the target revision lacks are deleted: {names}.", count=len(gone), names=names
             ),
-        )
+        ),
     ]
 
 
@@ -181,6 +195,26 @@ def _replicas(analysis: Analysis) -> list[Risk]:
                         object=str(item.ref),
                         before=str(change.before),
                         after=str(change.after),
+                    ),
+                )
+            )
+    return found
+
+
+def _partitions(analysis: Analysis) -> list[Risk]:
+    """A partition of the target revision: no pod below it goes to that revision's template by itself."""
+    found = []
+    for item in analysis.items:
+        partition = partition_of(item.target) if item.ref.kind == "StatefulSet" and item.target else 0
+        if partition and any(change.path.startswith("spec.template.") for change in item.fields):
+            found.append(
+                Risk(
+                    code="partition",
+                    message=msg(
+                        "{object} has partition {partition} in the target revision: its pods below {partition} stay at the "
+                        "revision that they have.",
+                        object=str(item.ref),
+                        partition=partition,
                     ),
                 )
             )

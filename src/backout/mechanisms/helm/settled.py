@@ -10,7 +10,7 @@ from backout.changes.authors import authors
 from backout.helm.customs import CustomId
 from backout.helm.manifest import entries
 from backout.kube.intent import drift
-from backout.kube.templates import best_match, fits
+from backout.kube.templates import Templates, fits
 from backout.mechanisms.common.evidence import Evidence, LiveWorkload
 from backout.mechanisms.helm.children import Custom
 from backout.mechanisms.helm.judgement import Facts
@@ -27,7 +27,7 @@ def drifted(facts: Sequence[Facts], evidence: Evidence) -> list[tuple[Message, d
         if seen is None or not seen.template:
             continue
         templates = {w.template_digest: w.template for f in facts for w in f.workloads if w.id == workload.id}
-        match = best_match(seen.template, templates)
+        match = Templates(templates).best_match(seen.template)
         # A template that only says more (a restart annotation) is no drift; one that contradicts the manifest is.
         if match != workload.template_digest and not fits(seen.template, workload.template):
             note = msg("{workload} was changed past Helm since this revision.", workload=seen.label)

@@ -107,6 +107,7 @@ def _refuse(analysis: Analysis, target: Target, final: list[Obstacle]) -> None:
     kind = Conflict if all(obstacle.kind == "conflict" for obstacle in final) else Invalid
     hints = {
         "conflict": "Let the owner of the field set it, or take the field out of the chart.",
+        "foreign": "Leave it to that release: choose a revision that lacks it, or fix the chart forward.",
         "unserved": "Restore the custom resource definition first, or deploy a chart that does without.",
     }
     raise kind(

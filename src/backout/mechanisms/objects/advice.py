@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from backout.cluster.port import PODS, Object
+from backout.cluster.port import PODS
 from backout.kube.resources import OBJECT_RESOURCES, WORKLOAD_RESOURCES
-from backout.kube.workloads import desired
+from backout.kube.workloads import interrupts
 from backout.mechanisms.common.steps import writing as changing
 from backout.mechanisms.objects.helm import consequence
 from backout.mechanisms.objects.needs import Need
@@ -30,13 +30,13 @@ def risks(planned: Planned) -> list[Risk]:
     if restarted:
         names = ", ".join(str(need.ref) for need in restarted)
         found.append(_risk("restart", msg("{readers} must be restarted to read {ref}.", readers=names, ref=ref)))
-    alone = [need for need in restarted if _interrupts(need.workload.obj)]
+    alone = [need for need in restarted if interrupts(need.workload.obj)]
     if alone:
         found.append(
             _risk(
                 "interruption",
                 msg(
-                    "{readers} can't be restarted without an interruption: one pod, or strategy Recreate.",
+                    "Restarting {readers} interrupts it: its pods end before others are ready.",
                     readers=", ".join(str(need.ref) for need in alone),
                 ),
             )
@@ -94,11 +94,6 @@ def _recreate(planned: Planned, scaled: Sequence[Need]) -> Risk:
     elif planned.seen.ref.kind == "Service":
         message = msg("{ref} can't be changed, only deleted and created anew: it may get other addresses.", ref=ref)
     return Risk(code="recreate", message=message, needs_approval=True)
-
-
-def _interrupts(obj: Object) -> bool:
-    recreates = (obj["spec"].get("strategy") or {}).get("type") == "Recreate"
-    return recreates or (desired(obj) == 1 and obj["kind"] != "Deployment")
 
 
 def _scaling(planned: Planned, scaled: Sequence[Need]) -> Iterable[Message]:

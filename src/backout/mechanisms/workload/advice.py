@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, Object
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.templates import references
-from backout.kube.workloads import desired, on_delete, ordered
+from backout.kube.workloads import desired, interrupts, on_delete, ordered
 from backout.mechanisms.common.steps import params_of
 from backout.mechanisms.workload.history import TemplateRevision, WorkloadHistory
 from backout.model.message import Message, msg
@@ -16,10 +17,22 @@ from backout.model.part import Access, Check, Risk, Step
 from backout.model.target import ObjectRef, Target
 
 
-def risks(snapshot: WorkloadHistory, wanted: TemplateRevision, steps: list[Step]) -> list[Risk]:
-    """What a template does not cover, and what the steps do besides."""
+def risks(
+    snapshot: WorkloadHistory, wanted: TemplateRevision, steps: list[Step], missing: Sequence[ObjectRef] = ()
+) -> list[Risk]:
+    """What a template does not cover, and what the steps do besides. ``missing``: what its pods read and is not there."""
     obj, name = snapshot.obj, str(ObjectRef.of(snapshot.obj))
-    found: list[Risk] = []
+    found = [
+        _risk(
+            "read-objects",
+            msg(
+                "{object}, which it reads, does not exist any more: pods that run go on, new ones would not start. "
+                "`backout run {object}` brings it back where a snapshot has it.",
+                object=str(ref),
+            ),
+        )
+        for ref in missing
+    ]
     names = sorted(set(references(wanted.template)))
     if names:
         found.append(
@@ -70,11 +83,11 @@ def risks(snapshot: WorkloadHistory, wanted: TemplateRevision, steps: list[Step]
         )
     if obj["spec"].get("paused"):
         found.append(_paused(steps))
-    if desired(obj) == 1 or (obj["spec"].get("strategy") or {}).get("type") == "Recreate":
+    if interrupts(obj):
         found.append(
             _risk(
                 "interruption",
-                msg("{ref} can't be replaced without an interruption: it has one pod, or strategy Recreate.", ref=name),
+                msg("Replacing the pods of {ref} interrupts it: they end before others are ready.", ref=name),
             )
         )
     undo = next((step for step in steps if step.action == "workload.undo"), None)
@@ -133,6 +146,15 @@ def checks(snapshot: WorkloadHistory, target: Target, wanted: TemplateRevision, 
         if (selector := (service.get("spec") or {}).get("selector"))
         and all(labels.get(key) == value for key, value in selector.items())
     )
+    if references(wanted.template):
+        found.append(
+            Check(
+                code="read-objects",
+                target=target,
+                params=params,
+                title=msg("What pods of {ref} read is there", ref=name),
+            )
+        )
     if fronting and desired(snapshot.obj):
         found.append(
             Check(

@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 
+from backout.changes.writers import entries_of, template_write
 from backout.cluster.port import ClusterReader, Object
 from backout.errors import AccessDenied, RefusedError
 from backout.helm.workloads import Workload
-from backout.kube.names import CHANGE_CAUSE
+from backout.kube.names import CHANGE_CAUSE, REVISION_HISTORY
 from backout.kube.templates import digest_of, images, plain_template
 from backout.kube.workloads import template_digest
 from backout.mechanisms.common.evidence import Generation, LiveWorkload, gather
@@ -45,7 +46,10 @@ def ref_of(target: Target) -> ObjectRef:
 
 
 class TemplateRevision(msgspec.Struct, frozen=True, kw_only=True):
-    """One template that the workload had: ``source`` is the ReplicaSet or ControllerRevision that keeps it."""
+    """One template that the workload had: ``source`` is the ReplicaSet or ControllerRevision that keeps it.
+
+    ``former``: the numbers that it had before it came back into force, where that is known.
+    """
 
     number: int
     source: str
@@ -56,6 +60,7 @@ class TemplateRevision(msgspec.Struct, frozen=True, kw_only=True):
     ready: int = 0
     failing: tuple[str, ...] = ()
     pods: int = 0
+    former: tuple[int, ...] = ()
 
 
 class WorkloadHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,14 +141,12 @@ def _with_declared(
 
 
 def _past(seen: LiveWorkload, kept: list[Object]) -> tuple[TemplateRevision, ...]:
-    causes = {
-        item["metadata"]["name"]: (item["metadata"].get("annotations") or {}).get(CHANGE_CAUSE, "") for item in kept
-    }
-    found = [_one(seen, generation, causes.get(generation.name, "")) for generation in seen.generations]
+    notes = {item["metadata"]["name"]: item["metadata"].get("annotations") or {} for item in kept}
+    found = [_one(seen, generation, notes.get(generation.name, {})) for generation in seen.generations]
     return tuple(sorted(found, key=lambda entry: entry.number))
 
 
-def _one(seen: LiveWorkload, generation: Generation, cause: str) -> TemplateRevision:
+def _one(seen: LiveWorkload, generation: Generation, notes: dict[str, str]) -> TemplateRevision:
     template = plain_template(generation.template)
     mine = [pod for pod in seen.pods if pod.generation == generation.name]
     return TemplateRevision(
@@ -152,7 +155,8 @@ def _one(seen: LiveWorkload, generation: Generation, cause: str) -> TemplateRevi
         digest=digest_of(template),
         template=template,
         created=generation.created,
-        cause=cause,
+        cause=notes.get(CHANGE_CAUSE, ""),
+        former=tuple(int(text) for text in notes.get(REVISION_HISTORY, "").split(",") if text.isdecimal()),
         ready=sum(1 for pod in mine if pod.ready_since),
         pods=len(mine),
         failing=tuple(pod.name for pod in mine if pod.failing),
@@ -202,8 +206,9 @@ def _revision(snapshot: WorkloadHistory, entry: TemplateRevision) -> Revision:
         reasons.append(msg("Its {parts} were changed by hand. {source}", parts=parts, source=said.label))
     return Revision(
         number=entry.number,
+        former=entry.former,
         digest=entry.digest,
-        created=entry.created,
+        created=_since(snapshot, entry) if current else entry.created,
         status=_status(snapshot, entry, current),
         summary=entry.cause,
         change_cause=entry.cause,
@@ -213,6 +218,17 @@ def _revision(snapshot: WorkloadHistory, entry: TemplateRevision) -> Revision:
         goodness=("good" if finding.good else "bad") if finding else "unknown",
         reasons=tuple(reasons),
     )
+
+
+def _since(snapshot: WorkloadHistory, entry: TemplateRevision) -> datetime | None:
+    """When the template in force came to be so: one that is used again keeps the ReplicaSet or ControllerRevision of its first time."""
+    used_again = entry.created is not None and any(
+        other.number < entry.number and other.created is not None and other.created > entry.created
+        for other in snapshot.past
+    )
+    if not used_again:
+        return entry.created
+    return template_write(entries_of(snapshot.obj)) or entry.created
 
 
 def _status(snapshot: WorkloadHistory, entry: TemplateRevision, current: bool) -> str:

@@ -11,6 +11,7 @@ from backout.errors import NoGoodRevision
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.locales import N_
 from backout.mechanisms.common import patching, pods, restart
+from backout.mechanisms.common.measuring import Named
 from backout.mechanisms.common.owned import refuse_owned
 from backout.mechanisms.common.params import (
     ObjectParams,
@@ -21,6 +22,7 @@ from backout.mechanisms.common.params import (
     itself,
 )
 from backout.mechanisms.common.params import nothing as looking
+from backout.mechanisms.common.reading_objects import read_objects_exist
 from backout.mechanisms.common.steps import writing
 from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
 from backout.mechanisms.workload import change, history
@@ -87,8 +89,8 @@ class WorkloadMechanism:
         }
 
     def measurements(self) -> Mapping[str, Measure[Any]]:
-        """None of its own."""
-        return {}
+        """By code; other ways back that bring templates ask for it as well."""
+        return {"read-objects": Measure(read_objects_exist, Named)}
 
     def rules(self, target: Target, revisions: Sequence[Revision]) -> ChoiceRules:
         """None beyond the general ones."""

@@ -12,6 +12,7 @@ import msgspec
 from backout.cluster.port import SERVICES, ClusterReader, Object
 from backout.errors import AccessDenied, Conflict, Invalid, RefusedError, RevisionNotFound
 from backout.mechanisms.common.owned import Keeper, owner_checks, owner_risks, refuse_owned
+from backout.mechanisms.common.reading_objects import missing_of
 from backout.mechanisms.common.steps import replace_stuck
 from backout.mechanisms.port import Draft, unprepared
 from backout.mechanisms.workload import advice
@@ -23,19 +24,21 @@ from backout.model.change import ObjectChange
 from backout.model.message import msg
 from backout.model.part import Access, Check, Risk
 from backout.model.revision import Revision
-from backout.model.target import Target
+from backout.model.target import ObjectRef, Target
 from backout.ownership.owner import Owner, owner_of
 from backout.ownership.state import state_of
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """What a draft stands on beside the history: the owner, the Services around, and what the API server said to the
-    template of each prepared digest (None: it is in force, so that nothing was to be asked)."""
+    template of each prepared digest (None: it is in force, so that nothing was to be asked). ``missing``: what its pods read
+    and does not exist."""
 
     owner: Owner | None = None
     keeper: Keeper | None = None
     services: tuple[Object, ...] | None = None
     asked: dict[str, Asked | None] = {}
+    missing: dict[str, tuple[ObjectRef, ...]] = {}
 
 
 async def look_around(
@@ -45,17 +48,19 @@ async def look_around(
     differing = {past.digest: past for past in wanted if past.digest != snapshot.digest}
     if not wanted:
         return Ground(services=await _services(reader, target.namespace))
-    owner, services, answers = await asyncio.gather(
+    owner, services, answers, missing = await asyncio.gather(
         owner_of(reader, snapshot.obj),
         _services(reader, target.namespace),
         asyncio.gather(*(previews.ask(reader, snapshot, past) for past in differing.values())),
+        asyncio.gather(*(missing_of(reader, past.template, target.namespace) for past in wanted)),
     )
     asked: dict[str, Asked | None] = {past.digest: None for past in wanted}
     asked |= dict(zip(differing, answers, strict=True))
     keeper = None
     if owner.manager is not None:
         keeper = Keeper(manager=owner.manager, state=await state_of(reader, owner.manager))
-    return Ground(owner=owner, keeper=keeper, services=services, asked=asked)
+    gone = {past.digest: refs for past, refs in zip(wanted, missing, strict=True)}
+    return Ground(owner=owner, keeper=keeper, services=services, asked=asked, missing=gone)
 
 
 class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +102,7 @@ class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
             risks=(
                 *owner_risks(target, ground.keeper, ground.owner),
                 *((_as_declared(target, ground.owner),) if agreed else ()),
-                *advice.risks(snapshot, wanted, steps),
+                *advice.risks(snapshot, wanted, steps, ground.missing.get(wanted.digest, ())),
             ),
             checks=(
                 *advice.checks(snapshot, target, wanted, list(ground.services or ())),

@@ -74,7 +74,8 @@ def undo(snapshot: WorkloadHistory, target: Target, revision: Revision) -> Step:
         number=revision.number,
         digest=revision.digest,
         source=wanted.source if wanted else "",
-        change_cause=revision.change_cause or f"backout: back to revision {revision.number}",
+        # Only what that revision had: a change-cause stays on the workload, and would speak for the next revision too.
+        change_cause=revision.change_cause,
     )
     if wanted is not None and not wanted.source and snapshot.declared is not None:
         # No revision keeps it: where to find it again, or what it is where that shows no secret.

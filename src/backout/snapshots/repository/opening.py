@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from backout.errors import ConfigError, KeyMissing, RepositoryChanged
 from backout.model.settings import SnapshotSettings
-from backout.snapshots.place import data_folder
+from backout.snapshots.place import data_folder, repository_place
 from backout.snapshots.repository.backend import Backend, Missing
 from backout.snapshots.repository.directory import Directory
 from backout.snapshots.repository.format import CONFIG, MAX_CONFIG
@@ -49,7 +49,7 @@ def backend_of(settings: SnapshotSettings) -> tuple[str, Backend]:
     Raises:
         ConfigError: it is neither a directory nor s3://BUCKET/PREFIX.
     """
-    place = settings.repository or str(data_folder() / "snapshots")
+    place = repository_place(settings)
     if place.startswith("s3://"):
         from backout.snapshots.repository.objectstore import s3
         from backout.snapshots.repository.retry import Retrying
