@@ -15,7 +15,18 @@ import click
 from backout.cli.main import COMMANDS, cli
 
 PAGE = Path(__file__).parent.parent / "docs" / "commands.md"
-GLOBAL = {"config", "kubeconfig", "contexts", "namespace", "all_namespaces", "output", "lang", "verbose", "no_color"}
+GLOBAL = {
+    "config",
+    "kubeconfig",
+    "contexts",
+    "selector",
+    "namespace",
+    "all_namespaces",
+    "output",
+    "lang",
+    "verbose",
+    "no_color",
+}
 INTRO = """# Commands
 
 Made from the commands themselves by `tools/command_docs.py`.

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from backout.app.events import Failed, NotReady
+from backout.app.events import Failed, NotReady, Unapplied
 from backout.errors import BackoutError, RefusedError
 
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ def require_approval(plan: Operation, approved: Sequence[str] = (), ask: Ask = n
             )
 
 
+def unapplied(plans: Sequence[Operation], approved: Sequence[str]) -> tuple[str, ...]:
+    """Codes that were approved and that no plan asks for: a word that says nothing must not pass for a yes."""
+    asked = {risk.code for plan in plans for part in plan.parts for risk in part.risks if risk.needs_approval}
+    return tuple(code for code in dict.fromkeys(approved) if code not in asked)
+
+
 async def require_tools(plan: Operation) -> None:
     """Finds the programs that the plan's steps call, before anybody is asked.
 
@@ -68,6 +74,8 @@ async def ready(
     from backout.planning.reach import hold
 
     found: list[Operation] = []
+    if codes := unapplied(planned.plans, approved):
+        workspace.tell(Unapplied(codes))
     for plan in planned.plans:
         try:
             for part in plan.parts:

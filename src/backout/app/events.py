@@ -90,6 +90,13 @@ class NotReady:
 
 
 @dataclass(frozen=True, slots=True)
+class Unapplied:
+    """These codes were approved, and no risk of any plan asks for them."""
+
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RepositoryOpened:
     """The repository of snapshots in ``where`` was opened; a key or the repository itself may have been made just then.
 
@@ -163,6 +170,7 @@ Event = (
     | RunTells
     | RunPauses
     | NotReady
+    | Unapplied
     | RepositoryOpened
     | SnapshotUnreadable
     | ObjectsTaken

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from backout.app.store import open_store, run_meant
+from backout.app.store import is_there, open_store, run_meant
 from backout.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,9 +27,11 @@ class Kept:
 
 
 def runs(workspace: Workspace, limit: int = 50) -> list[RunSummary]:
-    """The latest runs, newest first."""
+    """The latest runs, newest first; those of the namespace and the clusters that were named, where any were."""
     with open_store(workspace) as store:
-        return store.summaries(limit)
+        if not workspace.where.namespace and not workspace.where.contexts:
+            return store.summaries(limit)
+        return [run for run in store.summaries(-1) if is_there(workspace.where, run)][:limit]
 
 
 def run(workspace: Workspace, name: str = "latest") -> Kept:

@@ -10,8 +10,8 @@ from backout.engine.store.port import Aim
 from backout.errors import RunNotFound
 
 if TYPE_CHECKING:
-    from backout.app.workspace import Workspace
-    from backout.engine.store.port import RunStore
+    from backout.app.workspace import Where, Workspace
+    from backout.engine.store.port import RunStore, RunSummary
 
 
 def open_store(workspace: Workspace, *, create: bool = False) -> RunStore:
@@ -41,15 +41,20 @@ def run_meant(workspace: Workspace, store: RunStore, name: str = LATEST) -> str:
     if name != LATEST or not (where.namespace or where.contexts):
         return store.find(name)
     for summary in store.summaries(-1):
-        aims = summary.aims or (Aim(summary.cluster, summary.namespace, summary.target),)
-        if any(
-            (not where.namespace or aim.namespace == where.namespace)
-            and (not where.contexts or aim.cluster in where.contexts)
-            for aim in aims
-        ):
+        if is_there(where, summary):
             return summary.id
     raise RunNotFound(
         "There is no run in {where} yet.",
         where=" · ".join([*where.contexts, *([where.namespace] if where.namespace else [])]),
         hint="`backout runs` lists those of every namespace",
+    )
+
+
+def is_there(where: Where, run: RunSummary) -> bool:
+    """Whether a run is about the namespace and one of the clusters that were named."""
+    aims = run.aims or (Aim(run.cluster, run.namespace, run.target),)
+    return any(
+        (not where.namespace or aim.namespace == where.namespace)
+        and (not where.contexts or aim.cluster in where.contexts)
+        for aim in aims
     )

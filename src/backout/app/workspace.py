@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from backout.app.events import Front, Silent
+from backout.errors import UsageError
 from backout.model.settings import ClusterSettings, Settings
 from backout.snapshots import source
 
@@ -71,7 +72,18 @@ class Workspace:
 
     @asynccontextmanager
     async def cluster(self, name: str | None = None) -> AsyncIterator[Cluster]:
-        """Connects to one cluster (the only one of the call unless ``name`` says which)."""
+        """Connects to one cluster (the only one of the call unless ``name`` says which).
+
+        Raises:
+            UsageError: several are meant, and none is named.
+        """
+        if name is None and not self.alone:
+            raise UsageError(
+                "This looks at one cluster at a time.",
+                found="{names}",
+                names=", ".join(self.contexts),
+                hint="Name one of them with --context.",
+            )
         chosen = name if name is not None else self.contexts[0]
         with source.using(self.settings.snapshots):
             if self._kept is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Console:
-    """Shows what a verb tells: as sentences for people, and only what nobody may miss beside a document."""
+    """Shows what a verb tells, on stderr: sentences for people; beside a document, only what nobody may miss and how a run goes."""
 
     def __init__(self, options: GlobalOptions) -> None:
         self._options = options
@@ -49,7 +49,7 @@ class Console:
             case events.RunBegins(run=run):
                 from backout.cli.render.live import Live
 
-                self._live = Live(self.screen(), run.started, silent=not self.text, colours=not self._options.no_color)
+                self._live = Live(self.screen(), run.started, colours=not self._options.no_color)
             case events.RunTells(event=told) if self._live is not None:
                 self._live(told)
             case events.RunPauses() if self._live is not None:
@@ -106,7 +106,9 @@ class Console:
                     self._live.close()
                 os._exit(130)
             asked = True
-            self.note("Stopping at the next step (again: at once; `backout resume {run}` goes on)…", run=run)
+            screen = self.screen()
+            screen.told("Stopping at the next step (again: at once; `backout resume {run}` goes on)…", run=run)
+            self._show(screen)
             stop()
 
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -20,6 +20,7 @@ class GlobalOptions:
     config: str = ""
     kubeconfig: str = ""
     contexts: tuple[str, ...] = ()
+    selector: str = ""
     namespace: str = ""
     all_namespaces: bool = False
     output: str = "text"
@@ -68,6 +69,7 @@ _OPTIONS = [
     _option("--config", "config", type=click.Path(dir_okay=False), help="Configuration file (else ./backout.yaml)."),
     _option("--kubeconfig", "kubeconfig", type=click.Path(dir_okay=False), help="Kubeconfig (else $KUBECONFIG)."),
     _option("--context", "--cluster", "contexts", multiple=True, metavar="NAME", help="Cluster; may be repeated."),
+    _option("-l", "--selector", "selector", metavar="LABELS", help="Clusters of the configuration with these labels."),
     _option("-n", "--namespace", "namespace", help="Namespace (else the context's own)."),
     _option("-A", "--all-namespaces", "all_namespaces", is_flag=True, help="Every namespace."),
     _option("-o", "--output", "output", type=click.Choice(["text", "json", "yaml"]), help="Output format."),

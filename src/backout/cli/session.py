@@ -7,10 +7,11 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from backout.app.settings import load_settings
+from backout.app.settings import chosen_clusters, load_settings
 from backout.app.workspace import Where, Workspace
 from backout.cli.console import Console
 from backout.cli.options import GlobalOptions, current_options
+from backout.errors import UsageError
 
 if TYPE_CHECKING:
     from backout.cli.render.screen import Screen
@@ -24,14 +25,19 @@ class Session:
 
     def __init__(self, options: GlobalOptions) -> None:
         self.options = options
+        settings = load_settings(options.config)
         where = Where(
             kubeconfig=options.kubeconfig,
-            contexts=options.contexts,
+            contexts=options.contexts or chosen_clusters(settings, options.selector),
             namespace=options.namespace,
             all_namespaces=options.all_namespaces,
         )
+        if options.selector and options.contexts:
+            raise UsageError(
+                "--context names clusters, and -l chooses them: one of both.", hint="Leave one of them out."
+            )
         self.console = Console(options)
-        self.workspace = Workspace(load_settings(options.config), where, self.console)
+        self.workspace = Workspace(settings, where, self.console)
 
     @property
     def text(self) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from backout.app.runs import runs
 from backout.app.store import run_meant
 from backout.app.workspace import Where, Workspace
 from backout.engine.store.sqlite.runs import SqliteRunStore
@@ -58,6 +59,17 @@ def store(tmp_path: Path) -> SqliteRunStore:
 def test_the_latest_is_that_of_what_was_named(store: SqliteRunStore, where: Where, name: str) -> None:
     with store:
         assert run_meant(Workspace(Settings(), where), store) == name
+
+
+def test_runs_are_listed_by_what_was_named(
+    tmp_path: Path, store: SqliteRunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.close()
+    monkeypatch.setenv("BACKOUT_STATE", str(tmp_path / "state.db"))
+    shop = Workspace(Settings(), Where(namespace="shop"))
+    assert [run.id for run in runs(shop)] == ["three", "one"]
+    assert [run.id for run in runs(shop, 1)] == ["three"]
+    assert [run.id for run in runs(Workspace(Settings()), 2)] == ["four", "three"]
 
 
 def test_where_nothing_was_done_there_is_no_latest_and_an_id_is_an_id(store: SqliteRunStore) -> None:

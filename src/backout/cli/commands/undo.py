@@ -24,7 +24,8 @@ async def command(session: Session, run: str, yes: bool, approve: tuple[str, ...
 
     Verified means here that the former content is in force, not that it is healthy.
     """
-    from backout.app.approval import nobody, require_approval, require_tools
+    from backout.app.approval import nobody, require_approval, require_tools, unapplied
+    from backout.app.events import Unapplied
     from backout.app.undoing import undo
     from backout.cli.endings import conclude, report
     from backout.cli.questions import ask, typed_yes
@@ -33,6 +34,8 @@ async def command(session: Session, run: str, yes: bool, approve: tuple[str, ...
     async with undo(session.workspace, run) as way:
         if session.text:
             session.show(lambda screen: show_plans(screen, [way.plan], apart=True))
+        if codes := unapplied([way.plan], approve):
+            session.console.tell(Unapplied(codes))
         require_approval(way.plan, approve, nobody if yes else typed_yes(session))
         await require_tools(way.plan)
         if not yes and not ask(session, "Carry this out?"):

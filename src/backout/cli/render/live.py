@@ -53,10 +53,9 @@ class Transient:
 class Live:
     """Prints the events of a run. ``started`` is the zero of the times on the left."""
 
-    def __init__(self, screen: Screen, started: datetime, *, silent: bool, colours: bool = True) -> None:
+    def __init__(self, screen: Screen, started: datetime, *, colours: bool = True) -> None:
         self._lang, self._options = screen.lang, screen.options
         self._started = started
-        self._silent = silent
         self._colours = colours
         self._transient = Transient(colours=colours)
         self._last = ""
@@ -65,7 +64,7 @@ class Live:
         """Shows one event."""
         from backout.cli.render.run import event_line
 
-        if self._silent or event.type in QUIET or event.data.get("status") == "pass":
+        if event.type in QUIET or event.data.get("status") == "pass":
             return
         screen = Screen(self._lang, options=self._options)
         line = event_line(screen, event, self._started)
