@@ -14,8 +14,9 @@ from backout import __version__
 from backout.cli.options import GlobalOptions, Group
 
 STOPPED = 130
-GARBAGE = 50_000
-"""New objects after which Python looks for cycles; with its own 700 that is a tenth of the time of a start."""
+GARBAGE = 300_000
+"""New objects after which Python looks for cycles. A run makes 200,000, nearly all of which stay, so that looking is in vain
+and takes a tenth of its time; with Python's own 700, a tenth of that of a start."""
 
 COMMANDS = {
     "status": "What is deployed, which revision, healthy or not, what one could go back to.",

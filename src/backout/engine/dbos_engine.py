@@ -51,6 +51,19 @@ TAKEOVER_TIMEOUT = 30.0
 BATCH = 200
 """Runs that are forgotten in one statement."""
 
+_UNUSED = {
+    "sqlalchemy.orm": ("Session", "sessionmaker"),
+    "sqlalchemy.ext.asyncio": (
+        "AsyncConnection",
+        "AsyncEngine",
+        "AsyncSession",
+        "async_sessionmaker",
+        "create_async_engine",
+    ),
+    "croniter": ("croniter",),
+    "dateutil.parser": ("isoparse",),
+}
+"""What dbos imports by name for sessions of an application's own, for schedules, and for its portable records."""
 _ERROR = "$error"
 _LAUNCHED: set[str] = set()
 _CLOSING: list[threading.Thread] = []
@@ -58,7 +71,8 @@ _CLOSING: list[threading.Thread] = []
 
 
 def load() -> None:
-    """Imports dbos, without the driver of a database that is not used here, and without its log.
+    """Imports dbos, without the driver of a database that is not used here, what it only writes into its annotations,
+    and its log.
 
     It would write to the standard error that is there now, and fail when that is closed by the next run.
     """
@@ -67,7 +81,7 @@ def load() -> None:
     logger.propagate = False
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
-    with put_off("psycopg", "psycopg.errors"):
+    with put_off("psycopg", "psycopg.errors", parts=_UNUSED):
         import dbos  # noqa: F401
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -17,22 +17,63 @@ class _Later(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)  # what the import system and `inspect` look for
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-        return getattr(importlib.import_module(self.__name__), name)
+        return getattr(_real(self.__name__), name)
+
+
+class _Part(type):
+    """Stands for a class or function of such a module, for who imports it by name to write it into annotations.
+
+    Called, it is the real one. Nothing is an instance of it as long as nobody imported the real one.
+    """
+
+    _module: str
+
+    def __call__(cls, *arguments: Any, **named: Any) -> Any:
+        return cls._itself()(*arguments, **named)
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return getattr(cls._itself(), name)
+
+    def __getitem__(cls, item: Any) -> Any:
+        return cls
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return cls._imported() and isinstance(instance, cls._itself())
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return other is cls or (cls._imported() and issubclass(other, cls._itself()))
+
+    def _imported(cls) -> bool:
+        module = sys.modules.get(cls._module)
+        return module is not None and not isinstance(module, _Later)
+
+    def _itself(cls) -> Any:
+        return getattr(_real(cls._module), cls.__name__)
+
+
+def _real(name: str) -> ModuleType:
+    if isinstance(sys.modules.get(name), _Later):
+        del sys.modules[name]
+    return importlib.import_module(name)
 
 
 @contextmanager
-def put_off(*names: str) -> Iterator[None]:
+def put_off(*names: str, parts: Mapping[str, Sequence[str]] | None = None) -> Iterator[None]:
     """Within it, an import of ``names`` (a package before its parts) gives a stand-in that imports them when needed.
 
-    Who imports them afterwards gets the modules themselves. A module that was imported already is left as it is.
+    ``parts`` are modules with those of their classes and functions that are imported by name: they are stood in for,
+    too. Who imports any of them afterwards gets the modules themselves. A module that was imported already is left as it
+    is.
     """
-    given = {name: _Later(name) for name in names if name not in sys.modules}
+    given = {name: _Later(name) for name in (*names, *(parts or ())) if name not in sys.modules}
     for name, module in given.items():
-        package, _, part = name.rpartition(".")
+        package, _, last = name.rpartition(".")
         if package in given:
-            setattr(given[package], part, module)
+            setattr(given[package], last, module)
+        for part in (parts or {}).get(name, ()):
+            setattr(module, part, _Part(part, (), {"_module": name}))
     sys.modules.update(given)
     try:
         yield

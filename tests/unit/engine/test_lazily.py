@@ -22,9 +22,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "import seldom_used\nfrom seldom_used import errors as err\n"
         "def is_lost(error): return isinstance(error, err.Lost)\n"
     )
+    (tmp_path / "annotated.py").write_text(
+        "from seldom_used.errors import Lost\n"
+        "def tell(error: Lost | None, *others: 'Lost[int]') -> Lost: return isinstance(error, (Lost, KeyError))\n"
+        "Many = Lost[int]\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     yield "seldom_used"
-    for name in ("seldom_used", "seldom_used.errors", "its_user"):
+    for name in ("seldom_used", "seldom_used.errors", "its_user", "annotated"):
         sys.modules.pop(name, None)
 
 
@@ -56,3 +61,23 @@ def test_used_within(package: str) -> None:
         with pytest.raises(AttributeError):
             seldom_used.missing  # noqa: B018
     assert sys.modules[package].DRIVER == "driver"
+
+
+def test_a_class_that_is_only_written_into_annotations_is_not_imported(package: str) -> None:
+    with put_off(parts={f"{package}.errors": ("Lost",)}):
+        import annotated  # type: ignore[import-not-found]
+    assert not annotated.tell(ValueError()) and annotated.tell(KeyError())
+    assert f"{package}.errors" not in sys.modules
+    from seldom_used.errors import Lost
+
+    assert Lost is not annotated.Lost
+    assert annotated.tell(Lost()) and isinstance(Lost(), annotated.Lost) and issubclass(Lost, annotated.Lost)
+    assert not isinstance(ValueError(), annotated.Lost)
+
+
+def test_a_class_that_is_called_after_all_is_the_real_one(package: str) -> None:
+    with put_off(parts={f"{package}.errors": ("Lost",)}):
+        import annotated
+    made = annotated.Lost("gone")
+    assert type(made) is sys.modules[f"{package}.errors"].Lost and made.args == ("gone",)
+    assert annotated.Lost.add_note is type(made).add_note
