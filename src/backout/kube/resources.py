@@ -5,16 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from backout.cluster.port import (
-    CONFIGMAPS,
-    DAEMONSETS,
-    DEPLOYMENTS,
-    INGRESSES,
-    SECRETS,
-    SERVICES,
-    STATEFULSETS,
-    Resource,
-)
+from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resource
+from backout.model.target import OBJECTS, plural
 
 WORKLOAD_RESOURCES: Final[dict[str, Resource]] = {
     "Deployment": DEPLOYMENTS,
@@ -23,9 +15,6 @@ WORKLOAD_RESOURCES: Final[dict[str, Resource]] = {
 }
 """The kinds that keep pods running and roll out templates."""
 OBJECT_RESOURCES: Final[dict[str, Resource]] = {
-    "ConfigMap": CONFIGMAPS,
-    "Secret": SECRETS,
-    "Service": SERVICES,
-    "Ingress": INGRESSES,
+    kind: Resource(api_version, kind, plural(name)) for name, (api_version, kind) in OBJECTS.items()
 }
-"""The kinds of single objects whose content workloads depend on."""
+"""The kinds of single objects of a namespace that hold what people set: content, ways in, rights and limits."""

@@ -6,7 +6,7 @@ A revision is a ReplicaSet of a Deployment, or a ControllerRevision of a Statefu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from backout.cluster.port import Object
@@ -35,6 +35,24 @@ def selector_of(obj: Object) -> str:
             }[rule["operator"]]
         )
     return ",".join(parts)
+
+
+def matches(selector: dict[str, Any] | None, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector, as objects hold it, selects these labels; one that is empty selects everything."""
+    wanted = selector or {}
+    if any(labels.get(key) != value for key, value in (wanted.get("matchLabels") or {}).items()):
+        return False
+    for rule in wanted.get("matchExpressions") or ():
+        value, values = labels.get(rule["key"]), rule.get("values") or ()
+        held = {
+            "In": value in values,
+            "NotIn": value not in values,
+            "Exists": value is not None,
+            "DoesNotExist": value is None,
+        }
+        if not held[rule["operator"]]:
+            return False
+    return True
 
 
 def desired(obj: Object) -> int:

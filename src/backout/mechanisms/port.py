@@ -369,6 +369,10 @@ class Mechanism(Protocol):
             AccessDenied: it may not be read, so it could not be put back.
         """
 
+    async def instead(self, reader: ClusterReader, target: Target) -> Sequence[Target]:
+        """What was changed or deleted past the target though it is good itself: other targets, whose own ways back may take
+        back just that."""
+
     def undo_risks(self, before: Revision) -> Iterable[Risk]:
         """What must be known before the state of ``before`` is put back by taking a run back."""
 

@@ -9,25 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from backout.errors import RefusedError
-from backout.model.target import OBJECTS, WORKLOADS
+from backout.model.target import CLUSTER_OBJECTS, OBJECTS, WORKLOADS
 
 if TYPE_CHECKING:
     from backout.mechanisms.port import Effect, Measure, Mechanism, StepKind
 
 
 class Entry(NamedTuple):
-    """Where a mechanism is, and which kinds of target it serves. The class takes no arguments: state is in the
-    cluster."""
+    """Where a mechanism is, which kinds of target it serves, and of which it says why they don't go back. The class takes no
+    arguments: state is in the cluster."""
 
     module: str
     name: str
     kinds: tuple[str, ...]
+    refused: tuple[str, ...] = ()
 
 
 ENTRIES: dict[str, Entry] = {
     "helm": Entry("backout.mechanisms.helm.mechanism", "HelmMechanism", ("helm",)),
     "workload": Entry("backout.mechanisms.workload.mechanism", "WorkloadMechanism", tuple(WORKLOADS)),
-    "objects": Entry("backout.mechanisms.objects.mechanism", "ObjectsMechanism", tuple(OBJECTS)),
+    "objects": Entry(
+        "backout.mechanisms.objects.mechanism", "ObjectsMechanism", tuple(OBJECTS), tuple(CLUSTER_OBJECTS)
+    ),
 }
 OF_KIND = {kind: name for name, entry in ENTRIES.items() for kind in entry.kinds}
 """Kind of target → name of its mechanism."""
@@ -71,6 +74,9 @@ def name_of(kind: str) -> str:
     Raises:
         RefusedError: none does.
     """
+    refusing = next((name for name, entry in ENTRIES.items() if kind in entry.refused), None)
+    if refusing is not None:
+        return refusing
     if kind not in OF_KIND:
         raise RefusedError(
             "There is no way back for {kind} targets.",

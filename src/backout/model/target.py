@@ -14,8 +14,27 @@ OBJECTS = {
     "secret": ("v1", "Secret"),
     "service": ("v1", "Service"),
     "ingress": ("networking.k8s.io/v1", "Ingress"),
+    "serviceaccount": ("v1", "ServiceAccount"),
+    "role": ("rbac.authorization.k8s.io/v1", "Role"),
+    "rolebinding": ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    "networkpolicy": ("networking.k8s.io/v1", "NetworkPolicy"),
+    "resourcequota": ("v1", "ResourceQuota"),
+    "limitrange": ("v1", "LimitRange"),
+    "horizontalpodautoscaler": ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    "poddisruptionbudget": ("policy/v1", "PodDisruptionBudget"),
 }
-"""Single objects that are put back from a snapshot: apiVersion and kind."""
+"""Single objects of a namespace that go back on their own: apiVersion and kind."""
+
+CLUSTER_OBJECTS = {
+    "clusterrole": ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+    "clusterrolebinding": ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+    "priorityclass": ("scheduling.k8s.io/v1", "PriorityClass"),
+    "ingressclass": ("networking.k8s.io/v1", "IngressClass"),
+    "storageclass": ("storage.k8s.io/v1", "StorageClass"),
+    "validatingwebhookconfiguration": ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
+    "mutatingwebhookconfiguration": ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
+}
+"""Objects of the whole cluster that may be named, though none of them goes back on its own."""
 
 _ALIASES = {
     "deploy": "deployment",
@@ -30,9 +49,17 @@ _ALIASES = {
     "cm": "configmap",
     "svc": "service",
     "ing": "ingress",
+    "sa": "serviceaccount",
+    "netpol": "networkpolicy",
+    "quota": "resourcequota",
+    "limits": "limitrange",
+    "hpa": "horizontalpodautoscaler",
+    "pdb": "poddisruptionbudget",
+    "pc": "priorityclass",
+    "sc": "storageclass",
     "release": "helm",
 }
-_KINDS = {*WORKLOADS, "helm", "configmap", "secret", "service", "ingress", "pvc", "app", "blocks", "git"}
+_KINDS = {*WORKLOADS, *OBJECTS, *CLUSTER_OBJECTS, "helm", "pvc", "app", "blocks", "git"}
 
 
 class Target(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
@@ -79,7 +106,7 @@ def parse_target(text: str, *, namespace: str = "", cluster: str = "") -> Target
         UsageError: no slash, no name, or a kind that Backout can't go back on.
     """
     kind, slash, name = text.partition("/")
-    kind = _ALIASES.get(kind.lower(), kind.lower())
+    kind = _kind(kind.lower())
     if not slash or not name or "/" in name:
         raise UsageError(
             "{text} is not a target.", text=text, expected="kind/name, such as helm/thanos or deployment/thanos-query"
@@ -89,3 +116,22 @@ def parse_target(text: str, *, namespace: str = "", cluster: str = "") -> Target
             "{kind} is not a kind of target.", kind=kind, expected="one of {known}", known=", ".join(sorted(_KINDS))
         )
     return Target(kind, name, namespace, cluster)
+
+
+def _kind(word: str) -> str:
+    """As kubectl takes it: short, plural, or with the API group."""
+    word = _ALIASES.get(word, word)
+    if word in _KINDS:
+        return word
+    plain, _, group = word.partition(".")
+    for kind, (api_version, _) in (*OBJECTS.items(), *CLUSTER_OBJECTS.items()):
+        if plain in (kind, plural(kind)) and group in ("", api_version.partition("/")[0] if "/" in api_version else ""):
+            return kind
+    return word
+
+
+def plural(kind: str) -> str:
+    """The resource of a kind in the API's paths: lower case in, lower case out."""
+    if kind.endswith("y"):
+        return f"{kind[:-1]}ies"
+    return f"{kind}es" if kind.endswith("s") else f"{kind}s"

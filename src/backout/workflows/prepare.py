@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
 from backout.cluster.identity import weakness
 from backout.cluster.port import ClusterReader
-from backout.errors import RefusedError
+from backout.errors import NoGoodRevision, NothingToDo, RefusedError
 from backout.mechanisms import registry
 from backout.mechanisms.port import Options
 from backout.model.diagnosis import Problem
@@ -48,9 +48,10 @@ async def make_operation(
     settings: Settings | None = None,
     hooks: bool = True,
 ) -> Operation:
-    """The sealed operation of one part: ``target`` back to its last good revision, or to the one that ``to`` names.
+    """The sealed operation: ``target`` back to its last good revision, or to the one that ``to`` names.
 
-    Without ``hooks``, Helm runs none.
+    One part; where the target is good itself, and single objects of it were changed or deleted past it, one for each of those
+    instead. Without ``hooks``, Helm runs none.
 
     Raises:
         NotFoundError: no such target or revision.
@@ -63,46 +64,105 @@ async def make_operation(
             namespace=target.namespace,
             hint="policy.protected in the configuration lists the protected namespaces.",
         )
+    identity = await cluster.identity()
+    asked = _Asked(cluster, identity, problems, settings, hooks)
+    if not to and (blamed := await _past_it(asked, target)):
+        # The cause is known, and lies in single objects of it: another revision would not mend that.
+        return seal(Operation(made_at=made_at, parts=await _each(asked, target, blamed)))
+    try:
+        parts: tuple[Part, ...] = (await _part(asked, target, to),)
+    except (NothingToDo, NoGoodRevision) as error:
+        others = await registry.of_kind(target.kind).instead(cluster, target) if not to else ()
+        parts = await _each(asked, target, others) if others else ()
+        if not parts:
+            raise error
+    return seal(Operation(made_at=made_at, parts=parts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What all parts of one operation are made from."""
+
+    cluster: ClusterReader
+    identity: ClusterIdentity
+    problems: Sequence[Problem]
+    settings: Settings
+    hooks: bool
+
+
+async def _past_it(asked: _Asked, target: Target) -> list[Target]:
+    """The objects that a diagnosis blames for what is broken of the target, where it does not blame that itself."""
+    sure = [problem for problem in asked.problems if problem.mechanism and problem.confidence in SURE]
+    blamed = {problem.target for problem in sure if target in problem.owners}
+    if not blamed or any(problem.target == target for problem in sure):
+        return []
+    return [one for one in await registry.of_kind(target.kind).instead(asked.cluster, target) if one in blamed]
+
+
+async def _each(asked: _Asked, target: Target, others: Sequence[Target]) -> tuple[Part, ...]:
+    """A part for each object that has something to be taken back.
+
+    Raises:
+        RefusedError: one can't go back, and none of the others has anything.
+    """
+    parts: list[Part] = []
+    refused: RefusedError | None = None
+    why = msg("It is not as {target} has it: somebody changed or deleted it past that.", target=str(target))
+    for other in others:
+        try:
+            parts.append(await _part(asked, other, "", why))
+        except (NothingToDo, NoGoodRevision):
+            continue
+        except RefusedError as error:
+            refused = refused or error
+    if not parts and refused is not None:
+        raise refused
+    return tuple(parts)
+
+
+async def _part(asked: _Asked, target: Target, to: str, why: Message | None = None) -> Part:
+    """The way back of one target; ``why`` is told where no problem says more."""
+    cluster, settings = asked.cluster, asked.settings
     name = mechanism_of(target)
     mechanism = registry.get(name)
-    mine = tuple(problem for problem in problems if problem.target == target)
+    mine = tuple(problem for problem in asked.problems if problem.target == target)
     blamed = {problem.bad_revision for problem in mine if problem.bad_revision is not None}
     since = min((p.bad_revision for p in mine if p.bad_revision is not None and p.confidence in SURE), default=None)
 
     def chosen(revisions: Sequence[Revision]) -> Sequence[Revision]:
         return (choose(target, revisions, to, blamed, since).revision,)
 
-    identity, reading = await asyncio.gather(
-        cluster.identity(), mechanism.read(cluster, target, chosen, Options(hooks=hooks))
-    )
+    reading = await mechanism.read(cluster, target, chosen, Options(hooks=asked.hooks))
     choice = choose(target, reading.revisions, to, blamed, since)
     draft = reading.draft(choice.revision)
     checks = [*draft.checks, *stack_checks(settings, cluster.name, target.namespace)]
     part = Part(
         id=str(target),
-        scope=ClusterScope(cluster=cluster.name, namespace=target.namespace, identity=identity),
+        scope=ClusterScope(cluster=cluster.name, namespace=target.namespace, identity=asked.identity),
         target=target,
         mechanism=name,
-        cause=_cause(mine, choice),
+        cause=_cause(mine, choice, why),
         current=choice.current,
         revision=choice.revision,
         why_good=choice.why,
         problems=mine,
         steps=draft.steps,
         changes=draft.changes,
-        risks=(*_choice_risks(choice), *_identity_risks(identity), *draft.risks),
+        risks=(*_choice_risks(choice), *_identity_risks(asked.identity), *draft.risks),
         checks=tuple(checks),
         access=rights(draft.access, target, draft.changes, checks),
         soak=settings.verify.soak,
     )
     part = msgspec.structs.replace(part, risks=(*part.risks, *protected_risks(part, settings.policy.protected)))
     hold(part, settings.policy.protected)
-    return seal(Operation(made_at=made_at, parts=(part,)))
+    return part
 
 
-def _cause(problems: Sequence[Problem], choice: Choice) -> Message:
+def _cause(problems: Sequence[Problem], choice: Choice, why: Message | None) -> Message:
     if problems:
         return problems[0].cause
+    if why is not None:
+        return why
     if choice.current is not None and choice.current.goodness == "bad" and choice.current.reasons:
         return choice.current.reasons[0]
     return msg("Asked for; nothing broken was found on it.")

@@ -17,6 +17,7 @@ from backout import errors
 from backout.kube.names import RESTARTED_AT
 from backout.kube.sanitise import sanitise
 from backout.mechanisms import registry
+from backout.model.target import OBJECTS as KNOWN
 from backout.model.target import Target
 from backout.planning.choice import choose
 
@@ -30,6 +31,10 @@ def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
+PODS = {"apiGroups": [""], "resources": ["pods"]}
+ROLE = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "web"}
+ACCOUNT = {"kind": "ServiceAccount", "name": "web"}
+SCALED = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
 PORT = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}
 BACKEND = {"service": {"name": "web", "port": {"number": 80}}}
 PATHS = {"paths": [{"path": "/", "pathType": "Prefix", "backend": BACKEND}]}
@@ -50,15 +55,40 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"spec": {"rules": [{"host": "a.example", "http": PATHS}]}},
         {"spec": {"rules": [{"host": "b.example", "http": PATHS}]}, "metadata": {"labels": {"more": "x"}}},
     ),
+    "serviceaccount": (
+        {"imagePullSecrets": [{"name": "registry"}], "automountServiceAccountToken": False},
+        {"imagePullSecrets": None, "automountServiceAccountToken": True},
+    ),
+    "role": ({"rules": [{**PODS, "verbs": ["get", "list"]}]}, {"rules": [{**PODS, "verbs": ["get"]}]}),
+    "rolebinding": ({"roleRef": ROLE, "subjects": [ACCOUNT]}, {"subjects": [{**ACCOUNT, "name": "nobody"}]}),
+    "networkpolicy": (
+        {"spec": {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"], "ingress": [{}]}},
+        {"spec": {"podSelector": {"matchLabels": {"app": None}}, "ingress": None}},
+    ),
+    "resourcequota": ({"spec": {"hard": {"pods": "30"}}}, {"spec": {"hard": {"pods": "1", "secrets": "40"}}}),
+    "limitrange": (
+        {"spec": {"limits": [{"type": "Container", "max": {"memory": "1Gi"}}]}},
+        {"spec": {"limits": [{"type": "Container", "max": {"memory": "8Mi"}}]}},
+    ),
+    "horizontalpodautoscaler": (
+        {"spec": {"minReplicas": 2, "maxReplicas": 5, "scaleTargetRef": SCALED}},
+        {"spec": {"maxReplicas": 1, "minReplicas": 1, "scaleTargetRef": {"name": "nobody"}}},
+    ),
+    "poddisruptionbudget": (
+        {"spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}},
+        {"spec": {"minAvailable": 9}},
+    ),
 }
-API = {"ingress": "networking.k8s.io/v1"}
 
 
 async def made(world: World, kind: str) -> str:
-    await world.make(
-        kind.capitalize() if kind != "configmap" else "ConfigMap", "web", API.get(kind, "v1"), **KINDS[kind][0]
-    )
+    api_version, word = KNOWN[kind]
+    await world.make(word, "web", api_version, **KINDS[kind][0])
     return f"{kind}/web"
+
+
+def test_every_kind_is_tried() -> None:
+    assert set(KINDS) == set(KNOWN)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -9,15 +9,8 @@ from typing import Any
 import pytest
 
 from backout import errors
-from backout.mechanisms.objects.history import (
-    ABSENT,
-    ContentRevision,
-    ObjectHistory,
-    holds,
-    ref_of,
-    resource_of,
-    revisions,
-)
+from backout.mechanisms.objects.content import Wanted
+from backout.mechanisms.objects.history import ABSENT, ContentRevision, ObjectHistory, ref_of, resource_of, revisions
 from backout.mechanisms.objects.preview import between
 from backout.model.revision import Revision
 from backout.model.scope import ClusterIdentity
@@ -145,9 +138,8 @@ def test_addresses_that_the_cluster_gave_do_not_count() -> None:
     kept = service(clusterIP="10.0.0.1", clusterIPs=["10.0.0.1"])
     live = service(clusterIP="10.0.0.2", clusterIPs=["10.0.0.2"])
     live["metadata"] |= {"uid": "u", "resourceVersion": "1"}
-    assert holds(live, kept)
-    assert not holds(live, service(clusterIP="10.0.0.1", selector={"a": "b"}))
-    assert not holds(live, None)
+    assert Wanted(kept).held_by(live)
+    assert not Wanted(service(clusterIP="10.0.0.1", selector={"a": "b"})).held_by(live)
 
 
 def test_a_change_is_told_in_lines_and_secrets_are_not() -> None:

@@ -45,7 +45,11 @@ def settings(tmp_path: Path) -> Iterator[SnapshotSettings]:
         yield found
 
 
-async def keep(settings: SnapshotSettings, obj: dict[str, Any]) -> dict[str, str]:
+def from_snapshot(repository: str, address: str) -> dict[str, str]:
+    return {"from": "snapshot", "repository": repository, "snapshot": "1" * 32, "address": address}
+
+
+async def keep(settings: SnapshotSettings, obj: dict[str, Any]) -> dict[str, Any]:
     """The object in the repository, and how a check names its content."""
     found = await open_repository(settings, create=True)
     try:
@@ -62,7 +66,7 @@ async def keep(settings: SnapshotSettings, obj: dict[str, Any]) -> dict[str, str
                     taken_at=datetime.now(UTC),
                 )
             )
-        return {"address": address, "repository": found.repository.id}
+        return {"origin": from_snapshot(found.repository.id, address)}
     finally:
         await found.repository.close()
 
@@ -156,11 +160,12 @@ def test_addresses_of_a_service_do_not_count(settings: SnapshotSettings) -> None
 
 def test_without_the_repository_nothing_is_known(settings: SnapshotSettings) -> None:
     async def main() -> None:
-        where = {"kind": "ConfigMap", "name": "x", "address": "00" * 32, "repository": "another"}
+        where = {"kind": "ConfigMap", "name": "x", "origin": from_snapshot("another", "00" * 32)}
         live = SmallCluster((CONFIGMAPS, obj("ConfigMap")))
         found = await measured(live, "object-restored", **where)
         assert found.status == "unknown" and "is not the configured one" in found.measured.text
-        where.update(await keep(settings, obj("ConfigMap", data={"a": "1"})), address="00" * 32)
+        kept = await keep(settings, obj("ConfigMap", data={"a": "1"}))
+        where["origin"] = {**kept["origin"], "address": "00" * 32}
         assert (await measured(live, "object-restored", **where)).status == "unknown"
 
     asyncio.run(main())

@@ -20,6 +20,7 @@ from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.failures import RUNNING, Kind
 from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Situation
 from backout.diagnosis.attribution.signals import signals
+from backout.diagnosis.attribution.ways import way_back
 from backout.diagnosis.detectors.claims import claims_of_workload
 from backout.diagnosis.evidence.history import generation_of_mark
 from backout.diagnosis.evidence.namespace import (
@@ -34,7 +35,6 @@ from backout.diagnosis.evidence.namespace import (
 )
 from backout.kube.diff import diff_objects
 from backout.kube.references import references
-from backout.mechanisms import registry
 from backout.model.change import FieldChange
 from backout.model.diagnosis import Confidence
 from backout.model.message import Message, distinct, msg
@@ -151,12 +151,13 @@ async def _changed(situation: Situation, namespace: Namespace, obj: Object) -> C
         if kept is None and abs((at - born).total_seconds()) <= 1
         else msg("{manager} changed {object}", manager=actor or "?", object=str(ref))
     )
+    target = Target(ref.kind.lower(), ref.name, ref.namespace or namespace.name, namespace.cluster.name)
     return Change(
         at=at,
         actor=actor,
         source="managedfields",
-        target=Target(ref.kind.lower(), ref.name, ref.namespace or namespace.name, namespace.cluster.name),
-        mechanism=registry.OF_KIND.get(ref.kind.lower(), "") if kept is not None else "",
+        target=target,
+        mechanism=await way_back(namespace.cluster, target),
         touches=(ref,),
         fields=fields,
         by_hand=True,
@@ -355,9 +356,12 @@ async def _gone(
     ref = ObjectRef(api_version, kind, name, namespace.name)
     target = Target(kind.lower(), name, namespace.name, namespace.cluster.name)
     source = baseline.good.short if baseline.good is not None else ""
-    why = [proof]
+    why, mechanism = [proof], await way_back(namespace.cluster, target)
     if known:
         why.append(msg("Snapshot {id} holds it.", id=source))
+    elif mechanism:
+        known = True
+        why.append(msg("Its release has it in its manifest."))
     else:
         why.append(msg("Whether it was ever there is not known."))
     return Circumstance(
@@ -371,7 +375,7 @@ async def _gone(
             actor="",
             source="snapshot",
             target=target,
-            mechanism=registry.OF_KIND.get(kind.lower(), "") if known else "",
+            mechanism=mechanism,
             touches=(ref,),
             fields=(),
             summary=msg("{object} was deleted", object=str(ref)),

@@ -91,6 +91,10 @@ async def way_of(cluster: ClusterReader, fault: Fault) -> Way:
         if fault.missing and remover is not None:
             message = msg("The Helm release {name} held it, and its newest revision does not.", name=remover.name)
             return Way(remover, "helm", Owner(kind="helm", target=remover, message=message))
+        there = fault.baseline.installed.get(key)
+        if there is not None:
+            message = msg("The Helm release {name} has it in its manifest.", name=there.release.name)
+            return Way(itself, "objects", Owner(kind="helm", target=there.release, message=message))
         return Way(itself, "objects", Owner(kind="none", ref=fault.ref, message=msg("Nobody manages it.")))
     obj = fault.meta.as_object(fault.ref.kind, fault.ref.api_version, fault.ref.namespace)
     owner = await owner_of(cluster, obj)

@@ -190,7 +190,7 @@ def notes(fault: Fault) -> list[Message]:
     if fault.baseline.kept(fault.ref) is None and fault.baseline.note is None:
         found.append(
             msg(
-                "No good snapshot holds it, so there is nothing to go back to; revision {number} of {release} has it.",
+                "No good snapshot holds it; revision {number} of {release} has it.",
                 number=there.revision,
                 release=str(there.release),
             )

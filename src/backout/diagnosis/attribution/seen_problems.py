@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable
 
 from backout.diagnosis.attribution.changes import Change, short
 from backout.diagnosis.attribution.object_change import object_change
+from backout.diagnosis.attribution.ways import way_back
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.namespace import Namespace
-from backout.mechanisms import registry
+from backout.kube.names import HELM_RELEASE
 from backout.model.diagnosis import Problem
 from backout.model.message import Message, distinct, msg
 from backout.model.target import OBJECTS, ObjectRef, Target
@@ -40,6 +41,7 @@ async def seen_problems(namespace: Namespace, found: Iterable[Seen], told: Colle
                 confidence=before.confidence,
                 why=before.why,
                 notes=distinct((*before.notes, *problem.notes)),
+                owners=before.owners,
             )
         problems[problem.target] = problem
     return list(problems.values())
@@ -62,9 +64,10 @@ async def _gone(namespace: Namespace, seen: Seen, ref: ObjectRef) -> Problem:
                 release=str(release.target),
             )
         )
-    target, mechanism = Target(kind, ref.name, namespace.name, namespace.cluster.name), ""
-    if kind in OBJECTS and kept:
-        mechanism = registry.OF_KIND.get(kind, "")
+    target = Target(kind, ref.name, namespace.name, namespace.cluster.name)
+    mechanism = await way_back(namespace.cluster, target) if kind in OBJECTS else ""
+    if mechanism:
+        pass
     elif release is not None:
         target, mechanism = release.target, "helm"
     elif kept and baseline.good is not None:
@@ -77,6 +80,7 @@ async def _gone(namespace: Namespace, seen: Seen, ref: ObjectRef) -> Problem:
         confidence=seen.confidence,
         why=tuple(why),
         notes=(*notes, *seen.notes),
+        owners=(release.target,) if release is not None and target != release.target else (),
         snapshot=baseline.good.short if kept and baseline.good is not None else "",
     )
 
@@ -95,14 +99,17 @@ async def _changed(namespace: Namespace, seen: Seen) -> Problem | None:
             cause=msg("{codes}; no change is known that brought it", codes=seen.symptom.code),
             notes=seen.notes,
         )
-    return _by_change(seen, change, (await namespace.baseline()).entries)
+    mechanism = change.mechanism
+    if change.revision is None and mechanism:
+        mechanism = await way_back(namespace.cluster, change.target)
+    name = str((seen.at_fault["metadata"].get("annotations") or {}).get(HELM_RELEASE) or "")
+    release = (await namespace.releases()).get(name)
+    owners = (release.target,) if release is not None and release.target != change.target else ()
+    return _by_change(seen, change, mechanism, owners)
 
 
-def _by_change(seen: Seen, change: Change, entries: Collection[tuple[str, str]]) -> Problem:
-    ref = change.touches[0]
+def _by_change(seen: Seen, change: Change, mechanism: str, owners: tuple[Target, ...]) -> Problem:
     names = ", ".join(short(field.path) for field in change.fields[:3])
-    kept = (ref.kind, ref.name) in entries
-    mechanism = change.mechanism if change.revision is not None or kept else ""
     why = (msg("It is not as in {source}.", source=change.before),) if change.before is not None else ()
     return Problem(
         target=change.target,
@@ -119,6 +126,7 @@ def _by_change(seen: Seen, change: Change, entries: Collection[tuple[str, str]])
         bad_revision=change.revision,
         confidence=seen.confidence if change.before is not None else "likely",
         why=why,
+        owners=owners,
         notes=seen.notes
         if mechanism
         else (*seen.notes, msg("No good snapshot holds it, so there is nothing to go back to.")),

@@ -21,6 +21,7 @@ from backout.mechanisms.helm import undoing
 from backout.mechanisms.helm.analysis import Analysis, analyse
 from backout.mechanisms.helm.checks import bound_claims
 from backout.mechanisms.helm.definitions import read_definitions
+from backout.mechanisms.helm.drifting import past_it
 from backout.mechanisms.helm.effects import repair_pending, rollback
 from backout.mechanisms.helm.held import held_access
 from backout.mechanisms.helm.history import History, read_history
@@ -153,6 +154,10 @@ class HelmMechanism:
     async def keep(self, reader: ClusterReader, target: Target) -> Sequence[Object]:
         """All of its records, of either storage driver."""
         return await every_record(reader, target.name, target.namespace)
+
+    async def instead(self, reader: ClusterReader, target: Target) -> Sequence[Target]:
+        """Single objects of the release that are not as the revision in force says."""
+        return await past_it(reader, target)
 
     def undo_risks(self, before: Revision) -> Iterable[Risk]:
         """A status that would block the next helm is not put back."""

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the reader must know before, and which rights the steps need. Pure."""
+"""What the reader must know before, and which rights the steps need. Pure, but for `held_access`."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
-from backout.cluster.port import PODS
+from backout.changes.authors import authors
+from backout.cluster.port import PODS, ClusterReader, Object
+from backout.errors import AccessDenied, ObjectNotFound
+from backout.kube.projections import Bare
 from backout.kube.resources import OBJECT_RESOURCES, WORKLOAD_RESOURCES
 from backout.kube.workloads import interrupts
 from backout.mechanisms.common.steps import writing as changing
 from backout.mechanisms.objects.helm import consequence
+from backout.mechanisms.objects.kinds import KINDS
 from backout.mechanisms.objects.needs import Need
 from backout.mechanisms.objects.planning import Planned, writing
 from backout.model.message import Message, few, msg
@@ -25,11 +30,21 @@ def risks(planned: Planned) -> list[Risk]:
     ref = str(planned.seen.ref)
     scaled = [need for need in planned.needs if need.what == "scale"]
     restarted = [need for need in planned.needs if need.what == "restart"]
+    if planned.content.how == "delete":
+        found.append(_deletes(planned))
     if planned.anew:
         found.append(_recreate(planned, scaled))
+    found += _of_kind(planned)
     if restarted:
         names = ", ".join(str(need.ref) for need in restarted)
-        found.append(_risk("restart", msg("{readers} must be restarted to read {ref}.", readers=names, ref=ref)))
+        message = msg("{readers} must be restarted to read {ref}.", readers=names, ref=ref)
+        if KINDS[planned.seen.ref.kind].dependents == "account":
+            message = msg(
+                "{readers} must be restarted: their pods hold a token of the {ref} that was deleted, and it is refused.",
+                readers=names,
+                ref=ref,
+            )
+        found.append(_risk("restart", message))
     alone = [need for need in restarted if interrupts(need.workload.obj)]
     if alone:
         found.append(
@@ -79,6 +94,60 @@ def risks(planned: Planned) -> list[Risk]:
         )
     found += [_risk("readers-hidden", message) for message in planned.blind]
     return found
+
+
+def _deletes(planned: Planned) -> Risk:
+    ref, live = str(planned.seen.ref), planned.seen.live or {"metadata": {}}
+    maker = next((author.manager for author in reversed(authors(live)) if author.by != "cluster"), "?")
+    return Risk(
+        code="deletes",
+        needs_approval=True,
+        message=msg(
+            "{ref} is deleted: {manager} made it at {at}, when all was well it was not there. {warning}",
+            ref=ref,
+            manager=maker,
+            at=str(live["metadata"].get("creationTimestamp") or "?"),
+            warning=KINDS[planned.seen.ref.kind].warns or "",
+        ),
+    )
+
+
+def _of_kind(planned: Planned) -> Iterable[Risk]:
+    """What is particular to the kind of object."""
+    kind, wanted = KINDS[planned.seen.ref.kind], planned.past.content
+    if kind.warns is not None and wanted is not None and planned.content.how != "unchanged":
+        yield _risk(kind.risk, kind.warns)
+        if kind.dependents == "rights" and (why := _powerful(wanted, planned.seen.live)) is not None:
+            yield Risk(code=POWERFUL, message=why, needs_approval=True)
+    if kind.dependents == "account" and planned.seen.live is None and planned.content.how == "create":
+        yield _risk(
+            "new-identity",
+            msg(
+                "{ref} gets another uid: whoever uses a token of the former one needs a new token.",
+                ref=str(planned.seen.ref),
+            ),
+        )
+
+
+POWERFUL = "powerful-rights"
+_ADMINS = frozenset({"cluster-admin", "admin"})
+_BEYOND = frozenset({"escalate", "bind", "impersonate", "*"})
+
+
+def _powerful(wanted: Object, live: Object | None) -> Message | None:
+    """Why rights that are given again are more than a program ordinarily has; None where they are not, or are held still.
+
+    Source: kubernetes.io/docs/concepts/security/rbac-good-practices, "Privilege escalation risks".
+    """
+    reference = wanted.get("roleRef") or {}
+    subjects, had = wanted.get("subjects") or [], (live or {}).get("subjects") or []
+    given = [one for one in subjects if live is None or one not in had or live.get("roleRef") != reference]
+    if reference.get("kind") == "ClusterRole" and reference.get("name") in _ADMINS and given:
+        return msg("It gives the rights of {role} again.", role=f"clusterrole/{reference['name']}")
+    rules = [rule for rule in wanted.get("rules") or () if rule not in ((live or {}).get("rules") or ())]
+    if any(_BEYOND & set(rule.get("verbs") or ()) or "secrets" in (rule.get("resources") or ()) for rule in rules):
+        return msg("It gives rights again that reach far: every verb, Secrets, or those of others.")
+    return None
 
 
 def _recreate(planned: Planned, scaled: Sequence[Need]) -> Risk:
@@ -139,7 +208,7 @@ def access(planned: Planned) -> list[Access]:
 
 
 def _of_step(step: Step, planned: Planned) -> Iterable[Access]:
-    if step.action == "objects.restore":
+    if step.action in ("objects.restore", "objects.remove"):
         return ()
     params, namespace = step.params, planned.seen.ref.namespace
     ref = ObjectRef(str(params["api_version"]), str(params["kind"]), str(params["name"]), namespace)
@@ -152,12 +221,30 @@ def _of_step(step: Step, planned: Planned) -> Iterable[Access]:
 
 
 def usual_access(namespace: str) -> list[Access]:
-    """The rights to put any object back, whatever that takes, with the workloads that read it."""
-    found = {
-        Access(verb, resource.group, resource.plural, namespace)
-        for resource in OBJECT_RESOURCES.values()
-        for verb in ("get", "list", "watch", "create", "update", "delete")
-    }
+    """The rights to put objects back that are everywhere, whatever that takes, with the workloads that read them."""
+    found = {access for kind, one in KINDS.items() if one.everywhere for access in _whatever(kind, namespace)}
     for kind in WORKLOAD_RESOURCES:
         found |= set(changing(ObjectRef("apps/v1", kind, "", namespace)))
     return sorted(found | {Access("delete", "", PODS.plural, namespace)})
+
+
+async def held_access(cluster: ClusterReader, namespace: str) -> list[Access]:
+    """The rights to put back objects of the other kinds, where there are such."""
+
+    async def one(kind: str) -> list[Access]:
+        try:
+            there = await cluster.list_as(Bare, OBJECT_RESOURCES[kind], namespace, metadata_only=True)
+        except (AccessDenied, ObjectNotFound):
+            return []
+        # Every namespace has that account, and its controller makes it anew.
+        ours = any((kind, item.metadata.name) != ("ServiceAccount", "default") for item in there)
+        return _whatever(kind, namespace) if ours else []
+
+    found = await asyncio.gather(*(one(kind) for kind, entry in KINDS.items() if not entry.everywhere))
+    return sorted({access for some in found for access in some})
+
+
+def _whatever(kind: str, namespace: str) -> list[Access]:
+    resource = OBJECT_RESOURCES[kind]
+    verbs = ("get", "list", "watch", "create", "update", "delete")
+    return [Access(verb, resource.group, resource.plural, namespace) for verb in verbs]

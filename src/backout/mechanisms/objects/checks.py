@@ -7,9 +7,12 @@ from collections.abc import Iterable, Sequence
 from posixpath import basename
 from typing import Any
 
+import msgspec
+
 from backout.cluster.port import Object
 from backout.kube.consumers import Consumer
 from backout.mechanisms.common.steps import params_of
+from backout.mechanisms.objects.content import Origin
 from backout.mechanisms.objects.history import ContentRevision, ObjectHistory
 from backout.mechanisms.objects.needs import Need
 from backout.mechanisms.objects.planning import Planned
@@ -23,16 +26,23 @@ from backout.probes.programs import recognise
 def after(planned: Planned, target: Target) -> list[Check]:
     """When the content is back."""
     content = planned.content
-    restored = _restored(
-        planned.seen,
-        planned.past,
-        content.address,
-        content.repository,
-        target,
-        other_ports=content.keep_node_ports or content.new_addresses,
-    )
+    if content.origin is None:
+        restored = Check(
+            code="object-absent",
+            target=target,
+            params=params_of(planned.seen.ref),
+            title=msg("{ref} is gone", ref=str(target)),
+        )
+    else:
+        restored = _restored(
+            planned.seen,
+            planned.past,
+            content.origin,
+            target,
+            other_ports=content.keep_node_ports or content.new_addresses,
+        )
     readers = _readers(planned.seen, acting(planned.needs), target)
-    return [restored, *readers, *_reached(planned.past.content or {}, target)]
+    return [restored, *readers, *_reached(planned.past.content, target)]
 
 
 def present(seen: ObjectHistory, needs: Sequence[Need], target: Target) -> list[Check]:
@@ -43,28 +53,20 @@ def present(seen: ObjectHistory, needs: Sequence[Need], target: Target) -> list[
     )
     if content is None:
         return [exists]
-    first = exists
-    if seen.current.address:
-        first = _restored(seen, seen.current, seen.current.address, seen.repository, target)
+    origin = seen.current.origin(seen.repository)
+    first = exists if origin is None else _restored(seen, seen.current, origin, target)
     return [first, *_readers(seen, [need for need in needs if need.what != "none"], target), *_reached(content, target)]
 
 
 def _restored(
-    seen: ObjectHistory,
-    past: ContentRevision,
-    address: str,
-    repository: str,
-    target: Target,
-    *,
-    other_ports: bool = False,
+    seen: ObjectHistory, past: ContentRevision, origin: Origin, target: Target, *, other_ports: bool = False
 ) -> Check:
     return Check(
         code="object-restored",
         target=target,
         params={
             **params_of(seen.ref),
-            "address": address,
-            "repository": repository,
+            "origin": msgspec.to_builtins(origin),
             **({"other_ports": True} if other_ports else {}),
         },
         title=msg("{ref} holds the content of revision {number}", ref=str(target), number=past.number),
@@ -153,8 +155,10 @@ def _stores(need: Need, reader: Consumer) -> bool:
     return reader.how == "env"
 
 
-def _reached(content: Object, target: Target) -> list[Check]:
+def _reached(content: Object | None, target: Target) -> list[Check]:
     """What a Service or an Ingress is for."""
+    if content is None:
+        return []
     spec = content.get("spec") or {}
     if content["kind"] == "Service" and spec.get("selector"):
         services = [target.name]

@@ -1,44 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one object was over time, as the snapshots of its namespace hold it, and what it is now.
+"""What one object was over time, as the snapshots of its namespace hold it, what its release says, and what it is now.
 
 Equal contents that follow each other are one revision. A revision is good when a good snapshot holds its content; that
-of an archive from elsewhere never makes anything good. What only the cluster holds comes last, as the one in force.
+of an archive from elsewhere never makes anything good. Of an object that somebody changed or deleted past its Helm
+release, what the revision in force says is one as well, unless a good snapshot is younger than that. That there was none
+is a revision of kinds that may be taken away again. What only the cluster holds comes last, as the one in force.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from backout.cluster.port import INGRESSES, ClusterReader, Object, Resource
+from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import NoGoodRevision, ObjectNotFound, RefusedError
+from backout.kube.resources import OBJECT_RESOURCES
 from backout.kube.sanitise import sanitise
+from backout.mechanisms.objects.content import FromRelease, FromSnapshot, Origin, Wanted
+from backout.mechanisms.objects.helm import ReleaseSays, release_says
+from backout.mechanisms.objects.kinds import KINDS, require_known
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import OBJECTS, ObjectRef, Target
 from backout.snapshots import source
 from backout.snapshots.collect import encode
-from backout.snapshots.desired import equal, update
 from backout.snapshots.repository import Repository
 from backout.snapshots.repository.pages import entry_digest
 
 ABSENT = "absent"
 """The digest of an object that does not exist."""
-LIVE = "live"
-"""The digest of a live object where no repository has a key for one: a plain digest of a Secret would be a leak."""
-_PLURALS = {"ConfigMap": "configmaps", "Secret": "secrets", "Service": "services"}
 
 
 class ContentRevision(msgspec.Struct, frozen=True, kw_only=True):
     """One content that the object had, and the snapshots in a row that hold it, oldest first. Holds secrets.
 
     ``digest`` names the content under the repository's present key; ``address`` is where it is found. ``snapshots`` are
-    none for what only the cluster holds; ``content`` is None when the object does not exist.
+    none for what only the cluster, or the release, holds; ``content`` is None when the object does not exist.
     """
 
     number: int
@@ -48,11 +51,36 @@ class ContentRevision(msgspec.Struct, frozen=True, kw_only=True):
     snapshots: tuple[Snapshot, ...] = ()
     entry: Entry | None = None
     created: datetime | None = None
+    release: FromRelease | None = None
 
     @property
     def key(self) -> str:
         """Names it among the contents of its object."""
         return f"{self.number}:{self.digest}"
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is held somewhere else than in the cluster."""
+        return bool(self.snapshots) or self.release is not None
+
+    @property
+    def good_snapshots(self) -> list[Snapshot]:
+        """Those that prove it good."""
+        return [one for one in self.snapshots if one.good and not one.imported_from]
+
+    def origin(self, repository: str) -> Origin | None:
+        """Where a step finds it again; None for what only the cluster holds."""
+        if self.release is not None:
+            return self.release
+        if not self.snapshots or not self.address:
+            return None
+        snapshot = (self.good_snapshots or list(self.snapshots))[-1]
+        return FromSnapshot(repository, snapshot.id, self.address)
+
+    @property
+    def wanted(self) -> Wanted | None:
+        """The content, and how an object is held against it; None for one that does not exist."""
+        return None if self.content is None else Wanted(self.content, exact=self.release is None)
 
 
 class ObjectHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +94,10 @@ class ObjectHistory(msgspec.Struct, frozen=True, kw_only=True):
     repository: str = ""
     found: str = ""
     """What `found_as` says of ``live``."""
+
+    def found_for(self, origin: Origin | None) -> str:
+        """What a step expects to find: where its content comes from a repository, under the key of that."""
+        return self.found if isinstance(origin, FromSnapshot) else found_as(self.live, None)
 
     @property
     def current(self) -> ContentRevision:
@@ -84,11 +116,13 @@ def ref_of(target: Target) -> ObjectRef:
     Raises:
         RefusedError: it is none that is put back from a snapshot.
     """
+    require_known(target)
     if target.kind not in OBJECTS:
         raise RefusedError(
             "{target} is not put back from snapshots.",
             target=str(target),
-            expected="a configmap, secret, service, ingress",
+            expected="one of {known}",
+            known=", ".join(OBJECTS),
         )
     api_version, kind = OBJECTS[target.kind]
     return ObjectRef(api_version, kind, target.name, target.namespace)
@@ -96,21 +130,24 @@ def ref_of(target: Target) -> ObjectRef:
 
 def resource_of(ref: ObjectRef) -> Resource:
     """How the API serves a kind of object."""
-    return INGRESSES if ref.kind == "Ingress" else Resource(ref.api_version, ref.kind, _PLURALS[ref.kind])
+    return OBJECT_RESOURCES[ref.kind]
 
 
 async def read(cluster: ClusterReader, target: Target) -> ObjectHistory:
     """Reads the object, and its past in the configured repository.
 
     Raises:
-        ObjectNotFound: it does not exist, and no snapshot holds it.
+        ObjectNotFound: it does not exist, and neither a snapshot nor a release holds it.
+        RefusedError: its kind does not go back on its own.
         KeyMissing, WrongKey, RepositoryDamaged, StorageError: there is a repository, and it can't be read.
     """
     ref = ref_of(target)
     resource = resource_of(ref)
     live, past, good, repository = await _read(cluster, ref, resource)
+    says = await release_says(cluster, ref, live, [one.content for one in past if one.content is not None])
+    past = _with_release(past, says, live, repository)
     present = _present(live, past, repository)
-    if live is None and not past:
+    if live is None and all(one.content is None for one in past):
         raise ObjectNotFound(
             "There is no {target} in {namespace}, and no snapshot holds it.",
             target=str(target),
@@ -125,7 +162,7 @@ async def read(cluster: ClusterReader, target: Target) -> ObjectHistory:
         resource=resource,
         live=live,
         past=tuple(past),
-        good=frozenset(good),
+        good=frozenset(good | {one.digest for one in past if one.release is not None}),
         repository=repository.id if repository else "",
         found=found_as(live, repository),
     )
@@ -140,24 +177,31 @@ async def _read(
         live, identity = await asyncio.gather(live_object(cluster, resource, ref), cluster.identity())
         snapshots = await repository.snapshots(identity, ref.namespace)
         found = await entries_of(repository, list(reversed(snapshots)), ref)
-        contents = await _contents(repository, found)
+        contents = await _contents(repository, [entry for _, entry in found if entry is not None])
     past: list[ContentRevision] = []
     good: set[str] = set()
     for snapshot, entry in found:
-        digest, content = contents[entry.address]
+        if entry is None and not _says_absent(snapshot, ref):
+            continue
+        digest, content = contents[entry.address] if entry is not None else (ABSENT, None)
         if snapshot.good and not snapshot.imported_from:
-            good.add(digest)
+            # That there was none is good for as long as no later one knows better: it may have been made on purpose.
+            good = good - {ABSENT} | {digest}
         if past and past[-1].digest == digest:
             # The newest has the addresses that the cluster gave last.
             past[-1] = msgspec.structs.replace(
-                past[-1], address=entry.address, content=content, entry=entry, snapshots=(*past[-1].snapshots, snapshot)
+                past[-1],
+                address=entry.address if entry is not None else "",
+                content=content,
+                entry=entry,
+                snapshots=(*past[-1].snapshots, snapshot),
             )
         else:
             past.append(
                 ContentRevision(
                     number=len(past) + 1,
                     digest=digest,
-                    address=entry.address,
+                    address=entry.address if entry is not None else "",
                     content=content,
                     snapshots=(snapshot,),
                     entry=entry,
@@ -167,11 +211,47 @@ async def _read(
     return live, past, good, repository
 
 
+def _says_absent(snapshot: Snapshot, ref: ObjectRef) -> bool:
+    """Whether that a snapshot does not hold an object is a state to go back to: it looked for such ones, and what was made
+    since may be taken away again."""
+    group = ref.api_version.partition("/")[0] if "/" in ref.api_version else ""
+    return KINDS[ref.kind].removable and not any(
+        one.ref.kind in (ref.kind, "*")
+        and one.ref.name in ("", ref.name)
+        and (one.ref.api_version.partition("/")[0] if "/" in one.ref.api_version else "") == group
+        for one in snapshot.skipped
+    )
+
+
+def _with_release(
+    past: list[ContentRevision], says: ReleaseSays | None, live: Object | None, repository: Repository | None
+) -> list[ContentRevision]:
+    """With what the release says, where that is neither what is live nor what is known already."""
+    if says is None or (live is not None and Wanted(says.content, exact=False).held_by(live)):
+        return past
+    newest = max((s.taken_at for one in past for s in one.good_snapshots), default=None)
+    if newest is not None and (says.since is None or newest >= says.since):
+        # What was so when all was well is not asked for again.
+        return past
+    digest = repository.address(encode(says.content)) if repository is not None else f"{says.origin.label}"
+    found = ContentRevision(
+        number=len(past) + 1, digest=digest, content=says.content, created=says.since, release=says.origin
+    )
+    return [*past, found]
+
+
 def found_as(live: Object | None, repository: Repository | None) -> str:
     """What a step expects to find, without telling what it is."""
     if live is None:
         return ABSENT
-    return repository.address(encode(sanitise(live))) if repository is not None else ""
+    return _plain_digest(live) if repository is None else repository.address(encode(sanitise(live)))
+
+
+def _plain_digest(live: Object) -> str:
+    """Without a key, a digest of a Secret would tell what is in it: its version in the store is named instead."""
+    if live["kind"] in ("Secret", "ConfigMap"):
+        return f"version {live['metadata'].get('resourceVersion', '')}"
+    return hashlib.sha256(encode(sanitise(live))).hexdigest()
 
 
 async def live_object(cluster: ClusterReader, resource: Resource, ref: ObjectRef) -> Object | None:
@@ -185,8 +265,8 @@ async def live_object(cluster: ClusterReader, resource: Resource, ref: ObjectRef
 
 async def entries_of(
     repository: Repository, snapshots: Iterable[Snapshot], ref: ObjectRef
-) -> list[tuple[Snapshot, Entry]]:
-    """Which snapshots hold an object. Pages that snapshots share are read once."""
+) -> list[tuple[Snapshot, Entry | None]]:
+    """What each snapshot holds of an object. Pages that snapshots share are read once."""
     pages: dict[str, tuple[tuple[Entry, ...], frozenset[bytes]]] = {}
 
     def mine(entry: Entry) -> bool:
@@ -199,7 +279,7 @@ async def entries_of(
             pages[address] = tuple(entry for entry in found.entries if mine(entry)), frozenset(found.without)
         return pages[address]
 
-    result = []
+    result: list[tuple[Snapshot, Entry | None]] = []
     for snapshot in snapshots:
         changes = [await page(snapshot, address) for address in snapshot.changes]
         without = {digest for _, digests in changes for digest in digests}
@@ -210,23 +290,23 @@ async def entries_of(
             if entry_digest(entry) not in without
         ]
         entries += [entry for found, _ in changes for entry in found]
-        result += [(snapshot, entry) for entry in entries[:1]]
+        result.append((snapshot, entries[0] if entries else None))
     return result
 
 
-async def _contents(
-    repository: Repository, found: list[tuple[Snapshot, Entry]]
-) -> dict[str, tuple[str, dict[str, Any]]]:
+async def _contents(repository: Repository, found: list[Entry]) -> dict[str, tuple[str, dict[str, Any]]]:
     """Address → digest under the present key, and content: a rotated key gives equal contents other addresses."""
-    distinct = list({entry.address: entry for _, entry in found}.values())
+    distinct = list({entry.address: entry for entry in found}.values())
     contents = await repository.get_many(distinct)
     decoded = {entry.address: msgspec.json.decode(content) for entry, content in zip(distinct, contents, strict=True)}
     return {address: (_digest(repository, content), content) for address, content in decoded.items()}
 
 
 def _digest(repository: Repository, content: Object) -> str:
-    """Of what counts. The addresses that the cluster gives to a Service do not (see `holds`): one that was made anew
-    has others, and is the same revision all the same."""
+    """Of what counts. What the cluster gives to a Service or an account does not (see `Wanted.held_by`): one that was made
+    anew has others, and is the same revision all the same."""
+    if content["kind"] == "ServiceAccount":
+        content = {key: value for key, value in content.items() if key != "secrets"}
     if content["kind"] != "Service":
         return repository.address(encode(content))
     given = {"clusterIP", "clusterIPs", "healthCheckNodePort"}
@@ -241,20 +321,17 @@ def _present(live: Object | None, past: list[ContentRevision], repository: Repos
     """What is in force: the last of ``past`` itself where the cluster still holds that, else one of its own."""
     number = len(past) + 1
     if live is None:
+        if past and past[-1].content is None:
+            return past[-1]
         return ContentRevision(number=number, digest=ABSENT, content=None)
-    same = next((entry for entry in reversed(past) if holds(live, entry.content)), None)
+    same = next((one for one in reversed(past) if one.wanted is not None and one.wanted.held_by(live)), None)
     if same is not None and same is past[-1]:
         return same
     if same is not None:
         return msgspec.structs.replace(same, number=number, snapshots=(), created=written_at(live))
     plain = sanitise(live)
-    digest = _digest(repository, plain) if repository is not None else LIVE
+    digest = _digest(repository, plain) if repository is not None else _plain_digest(live)
     return ContentRevision(number=number, digest=digest, content=plain, created=written_at(live))
-
-
-def holds(live: Object, content: Object | None) -> bool:
-    """Whether the cluster holds that content: what the cluster itself gives out (addresses) does not count."""
-    return content is not None and equal(update(content, live), live)
 
 
 def written_at(live: Object) -> datetime | None:
@@ -301,16 +378,17 @@ def _status(entry: ContentRevision, *, current: bool) -> str:
 
 
 def _reason(seen: ObjectHistory, entry: ContentRevision, *, good: bool) -> Message:
+    if entry.release is not None:
+        return msg("{source}, which is in force, says so.", source=entry.release.label)
+    same = [other for other in seen.past if other.digest == entry.digest]
+    holders = [snapshot for other in same for snapshot in other.good_snapshots]
     if entry.content is None:
-        return msg("It does not exist now.")
+        if good and holders:
+            return msg(
+                "It did not exist in snapshot {id}, which was taken while everything was healthy.", id=holders[-1].short
+            )
+        return msg("It does not exist now.") if entry is seen.current else msg("It did not exist then.")
     if good:
-        holders = [
-            snapshot
-            for other in seen.past
-            if other.digest == entry.digest
-            for snapshot in other.snapshots
-            if snapshot.good and not snapshot.imported_from
-        ]
         return msg("Snapshot {id} holds it, which was taken while everything was healthy.", id=holders[-1].short)
     if not entry.snapshots:
         return msg("No snapshot holds it.") if seen.repository else msg("There are no snapshots.")

@@ -16,9 +16,10 @@ from backout.kube.find_consumers import find_consumers
 from backout.kube.pod_health import health_of
 from backout.kube.references import references
 from backout.mechanisms.common.measuring import Named, namespace_of
-from backout.mechanisms.objects.history import holds, live_object, resource_of, written_at
+from backout.mechanisms.objects.content import Origin, Wanted, load, strayed
+from backout.mechanisms.objects.history import live_object, resource_of, written_at
+from backout.mechanisms.objects.kinds import KINDS
 from backout.mechanisms.objects.reload import data_of
-from backout.mechanisms.objects.write import content_of
 from backout.mechanisms.port import CheckOf
 from backout.model.measured import Measured, failed, listed, passed, unknown
 from backout.model.message import Message, msg
@@ -31,8 +32,7 @@ AT_ONCE = 16
 class RestoredParams(Named, frozen=True, kw_only=True):
     """``object-restored``; with ``other_ports``, its addresses belong to others by now."""
 
-    address: str
-    repository: str
+    origin: Origin
     other_ports: bool = False
 
 
@@ -56,25 +56,29 @@ class ReloadedParams(ReadersParams, frozen=True, kw_only=True):
 
 
 async def object_restored(check: CheckOf[RestoredParams], cluster: ClusterReader) -> Measured:
-    """The live object holds the content of the snapshot; of differences only the places are named, never the values."""
+    """The live object holds the content that it was to have; of differences only the places are named, never the values."""
     params = check.params
     ref = ObjectRef(params.api_version or "v1", params.kind, params.name, namespace_of(check))
     live = await live_object(cluster, resource_of(ref), ref)
-    content, _ = await content_of(params.repository, params.address)
+    wanted, _ = await load(cluster, params.origin, ref)
     if live is None:
         return failed(msg("{object} does not exist", object=str(ref)))
     if live["metadata"].get("deletionTimestamp"):
         return failed(msg("{object} is being deleted", object=str(ref)))
     if params.other_ports:
         # They belong to another Service by now, as the plan said.
-        content = without_node_ports(content, live)
-    if not holds(live, content):
-        places = _differing(live, update(content, live))
+        wanted = Wanted(without_node_ports(wanted.content, live), wanted.exact)
+    content = wanted.content
+    if not wanted.held_by(live):
+        exact = wanted.exact
+        places = _differing(live, update(content, live)) if exact else [f.path for f in strayed(content, live)]
         return failed(
             msg("{object} holds something else in: {places}", object=str(ref), places=listed(places, 8)),
-            msg("the content of the snapshot"),
+            msg("the content of {source}", source=params.origin.label),
             places=places,
         )
+    if not wanted.exact:
+        return passed(msg("it holds what {source} says", source=params.origin.label))
     if ref.kind in ("ConfigMap", "Secret"):
         keys = len(content.get("data") or {}) + len(content.get("binaryData") or {})
         return passed(msg("it holds exactly what the snapshot holds (keys: {count})", count=keys), keys=keys)
@@ -91,8 +95,9 @@ def _differing(live: Object, content: Object) -> list[str]:
         places += [f"{field}.{key}" for key in sorted({*here, *there}) if here.get(key) != there.get(key)]
     here, there = live.get("spec") or {}, content.get("spec") or {}
     places += [f"spec.{key}" for key in sorted(there) if here.get(key) != there[key]]
-    for field in ("immutable", "type"):
-        places += [field] if live.get(field) != content.get(field) else []
+    for field in KINDS[str(live["kind"])].content:
+        if field not in ("data", "binaryData", "spec", "secrets"):
+            places += [field] if live.get(field) != content.get(field) else []
     for field in ("labels", "annotations"):
         here, there = (obj["metadata"].get(field) or {} for obj in (live, content))
         places += [f"{field} {key}" for key in sorted(there) if here.get(key) != there[key]]

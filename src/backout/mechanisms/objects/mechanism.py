@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mechanism for single objects: ConfigMaps, Secrets, Services, Ingresses, from the snapshots of their namespace."""
+"""The mechanism for single objects of a namespace (`kinds`): from its snapshots, or from the release that has them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,46 @@ from backout.errors import RefusedError
 from backout.locales import N_
 from backout.mechanisms.common.params import itself
 from backout.mechanisms.common.params import nothing as looking
-from backout.mechanisms.objects import advice, history, measure, planning, pods, reload, undoing, write
-from backout.mechanisms.objects.params import PutBackParams, ReloadParams, ReplacePodsParams, RestoreParams, ScaleParams
+from backout.mechanisms.objects import (
+    advice,
+    dependents,
+    history,
+    measure,
+    planning,
+    pods,
+    readers,
+    reload,
+    undoing,
+    write,
+)
+from backout.mechanisms.objects.params import (
+    PutBackParams,
+    ReloadParams,
+    RemoveParams,
+    ReplacePodsParams,
+    RestoreParams,
+    ScaleParams,
+)
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.objects.reading import ObjectReading
 from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
 from backout.model.message import msg
 from backout.model.part import Access, Risk
 from backout.model.revision import Revision
-from backout.model.target import Target
+from backout.model.target import OBJECTS, Target
 
 
 class ObjectsMechanism:
-    """Goes back by snapshots. Reading writes nothing, and nothing that a reading answers holds a secret."""
+    """Goes back by snapshots, and to what a release says. Reading writes nothing, and nothing that a reading answers holds
+    a secret."""
 
     name: ClassVar[str] = "objects"
     programs: ClassVar[tuple[str, ...]] = ()
     words: ClassVar[ReportWords] = ReportWords(
         place=30,
         done={
-            "": N_("ConfigMap and Secret restored on their own"),
+            **dict.fromkeys(OBJECTS, N_("Other object restored on its own")),
+            **dict.fromkeys(("", "configmap", "secret"), N_("ConfigMap and Secret restored on their own")),
             **dict.fromkeys(("service", "ingress"), N_("Service or Ingress restored on its own")),
         },
         next_time=N_("Take a snapshot before, while everything is healthy: `backout snapshot create`."),
@@ -46,7 +66,7 @@ class ObjectsMechanism:
             KeyMissing, WrongKey, RepositoryDamaged, StorageError: there is a repository, and it can't be read.
         """
         seen = await history.read(reader, target)
-        stale = await planning.stale_readers(reader, target, seen) if seen.good else ()
+        stale = await dependents.stale(reader, target, seen) if seen.good else ()
         more = () if seen.good else await planning.alternatives(reader, seen)
         revisions = tuple(history.revisions(seen, more, stale=", ".join(str(need.ref) for need in stale)))
         planned: dict[str, Planned | RefusedError] = {}
@@ -57,13 +77,14 @@ class ObjectsMechanism:
                 planned[past.key] = await planning.work_out(reader, target, seen, past, stale)
             except RefusedError as error:
                 planned[past.key] = error
-        present = await planning.present_readers(reader, target, seen) if options.present else None
+        present = await readers.present_readers(reader, target, seen) if options.present else None
         return ObjectReading(target=target, seen=seen, revisions=revisions, planned=planned, present=present)
 
     def step_kinds(self) -> Mapping[str, StepKind[Any]]:
         """By action."""
         return {
             "objects.restore": StepKind(write.restore, RestoreParams, itself),
+            "objects.remove": StepKind(write.remove, RemoveParams, itself),
             "objects.put-back": StepKind(write.put_back, PutBackParams, itself, inverse=undoing.from_capture),
             "objects.scale": StepKind(pods.scale, ScaleParams, itself),
             "objects.replace-pods": StepKind(
@@ -85,18 +106,18 @@ class ObjectsMechanism:
         }
 
     def rules(self, target: Target, revisions: Sequence[Revision]) -> ChoiceRules:
-        """An object goes back by snapshots alone, so that there must be a good one."""
+        """There must be a good snapshot, or a release that says what the object is."""
         if any(revision.goodness == "good" for revision in revisions):
             return ChoiceRules(alone=True)
         return ChoiceRules(refusal=history.no_good_snapshot(target, revisions), alone=True)
 
     def usual_access(self, namespace: str) -> Iterable[Access]:
-        """To write any of these objects, and to restart or scale what reads it."""
+        """To write objects that every namespace has, and to restart or scale what reads them."""
         return advice.usual_access(namespace)
 
     async def held_access(self, reader: ClusterReader, namespace: str) -> Iterable[Access]:
-        """None: these kinds are everywhere."""
-        return ()
+        """To write objects of the other kinds, where there are such."""
+        return await advice.held_access(reader, namespace)
 
     def again_access(self, target: Target, granted: Collection[Access]) -> Iterable[Access]:
         """The plan names it already: what changes is read."""
@@ -104,6 +125,10 @@ class ObjectsMechanism:
 
     async def keep(self, reader: ClusterReader, target: Target) -> Sequence[Object]:
         """Nothing more."""
+        return ()
+
+    async def instead(self, reader: ClusterReader, target: Target) -> Sequence[Target]:
+        """Nothing: it is one object."""
         return ()
 
     def undo_risks(self, before: Revision) -> Iterable[Risk]:

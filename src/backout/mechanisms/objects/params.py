@@ -1,41 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters of the steps of this way back. A content never stands in one: it is named by its address."""
+"""Parameters of the steps of this way back. A content never stands in one: it is named by where it comes from."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
 from backout.mechanisms.common.params import ObjectParams
+from backout.mechanisms.objects.content import Origin
 from backout.mechanisms.port import CaptureSource
 
 How = Literal["create", "update", "recreate"]
 
 
 class RestoreParams(ObjectParams, frozen=True, kw_only=True):
-    """``objects.restore``: the content at ``address``, and how the object gets to it."""
+    """``objects.restore``: where the content comes from, and how the object gets to it."""
 
     how: How
-    repository: str
-    snapshot: str
-    address: str
+    origin: Origin
     keep_node_ports: bool = False
     new_addresses: bool = False
 
 
-class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A content that a run wrote."""
-
-    repository: str
-    address: str
+class RemoveParams(ObjectParams, frozen=True, kw_only=True):
+    """``objects.remove``: an object that was made since all was well."""
 
 
 class PutBackParams(ObjectParams, frozen=True, kw_only=True):
-    """``objects.put-back``: as the capture has it, on the condition that ``written`` is in force. An undo names the
-    capture."""
+    """``objects.put-back``: as the capture has it, on the condition that what the run wrote is in force (None: that it is
+    gone). An undo names the capture."""
 
-    written: Written
+    written: Origin | None = None
     capture: CaptureSource | None = None
 
 
@@ -54,9 +48,8 @@ class ReplacePodsParams(ObjectParams, frozen=True, kw_only=True):
 
 
 class ReloadParams(ObjectParams, frozen=True, kw_only=True):
-    """``objects.await-reload``: until ``containers`` work with the content of ``object`` at ``address``."""
+    """``objects.await-reload``: until ``containers`` work with the content of ``object`` that comes from ``origin``."""
 
     containers: tuple[str, ...]
     object: ObjectParams
-    repository: str
-    address: str
+    origin: Origin

@@ -12,6 +12,7 @@ from backout.kube.diff import diff_objects, render
 from backout.kube.names import RESTARTED_AT
 from backout.kube.workloads import desired
 from backout.mechanisms.objects.history import ContentRevision, ObjectHistory
+from backout.mechanisms.objects.kinds import KINDS
 from backout.mechanisms.objects.planning import Planned
 from backout.model.change import Changes, FieldChange, ObjectChange
 from backout.model.message import Message, msg
@@ -20,17 +21,15 @@ from backout.snapshots.desired import without_addresses
 from backout.snapshots.diff import TextChange, describe
 from backout.snapshots.restore_plan import RestoreItem
 
-_CONTENT = ("data", "binaryData", "spec", "type", "immutable")
-
 
 def preview(planned: Planned) -> Changes:
     """As the server would store it where it could be asked."""
     item, seen = planned.item, planned.seen
     own = ObjectChange(
         ref=seen.ref,
-        action=_action(item),
+        action="delete" if planned.content.how == "delete" else _action(item),
         fields=_fields(planned),
-        destructive=planned.anew,
+        destructive=planned.anew or planned.content.how == "delete",
         # What its release makes of it is told with the risks, where more is known of it.
         notes=tuple(note for note in item.notes if not note.template.startswith("The Helm release")),
     )
@@ -50,7 +49,7 @@ def _fields(planned: Planned) -> tuple[FieldChange, ...]:
 
 def _created(content: Object) -> tuple[FieldChange, ...]:
     """What it will hold; its labels and notes are of no interest then."""
-    plain = {key: value for key, value in content.items() if key in (*_CONTENT, "kind")}
+    plain = {key: value for key, value in content.items() if key in (*KINDS[str(content["kind"])].content, "kind")}
     return diff_objects({"kind": content["kind"]}, plain)
 
 

@@ -13,9 +13,9 @@ from backout.errors import NotVerifiedError, TimedOut
 from backout.kube.references import references
 from backout.mechanisms.common.live import following
 from backout.mechanisms.common.workloads import load
+from backout.mechanisms.objects.content import load as load_content
 from backout.mechanisms.objects.history import live_object, resource_of, written_at
 from backout.mechanisms.objects.params import ReloadParams
-from backout.mechanisms.objects.write import content_of
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
@@ -40,9 +40,9 @@ async def await_reload(context: StepContext, step: StepOf[ReloadParams]) -> Step
     """
     params, name = step.params, step.params.label
     ref = params.object.ref
-    content, _ = await content_of(params.repository, params.address)
-    data = data_of(content)
+    wanted, _ = await load_content(context.cluster, params.origin, ref)
     live_now = await live_object(context.cluster, resource_of(ref), ref)
+    data = data_of(wanted.body(live_now))
     since = (written_at(live_now) if live_now is not None else None) or await context.cluster.server_time()
     loop = asyncio.get_running_loop()
     end = loop.time() + step.timeout

@@ -12,16 +12,17 @@ from backout.kube.workloads import desired, on_delete, ordered
 from backout.mechanisms.common import steps as workloads
 from backout.mechanisms.common.params import named
 from backout.mechanisms.common.steps import params_of
+from backout.mechanisms.objects.content import FromRelease, Origin
 from backout.mechanisms.objects.hashring import Growth
 from backout.mechanisms.objects.needs import Need
 from backout.mechanisms.objects.params import (
     How,
     PutBackParams,
     ReloadParams,
+    RemoveParams,
     ReplacePodsParams,
     RestoreParams,
     ScaleParams,
-    Written,
 )
 from backout.mechanisms.port import wire
 from backout.model.message import Message, msg
@@ -39,40 +40,36 @@ Until = Literal["gone", "running", ""]
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """Which content is put back, and how: ``found`` is what the object must still hold right before."""
+    """Which content is put back, and how: ``found`` is what the object must still hold right before. ``origin`` is None
+    where the object is to be gone."""
 
     ref: ObjectRef
     how: str
-    repository: str
-    snapshot: str
-    address: str
+    origin: Origin | None
     found: str
     keep_node_ports: bool = False
     new_addresses: bool = False
 
 
 def restore(content: Content, target: Target, access: tuple[Access, ...]) -> Step:
-    """Writes the content of a snapshot, exactly."""
-    ref, base = content.ref, params_of(content.ref)
+    """Writes a content, or deletes what was made since all was well."""
+    if content.origin is None:
+        return _remove(content, target, access)
+    ref, base, source = content.ref, params_of(content.ref), content.origin.label
     titles = {
-        "create": msg("Create {ref} as snapshot {id} has it", ref=str(ref), id=content.snapshot[:8]),
-        "update": msg("Put {ref} back as snapshot {id} has it", ref=str(ref), id=content.snapshot[:8]),
+        "create": msg("Create {ref} as {source} has it", ref=str(ref), source=source),
+        "update": msg("Put {ref} back as {source} has it", ref=str(ref), source=source),
         "recreate": msg(
-            "Delete {ref}, which can't be changed, and create it as snapshot {id} has it",
-            ref=str(ref),
-            id=content.snapshot[:8],
+            "Delete {ref}, which can't be changed, and create it as {source} has it", ref=str(ref), source=source
         ),
     }
     params = RestoreParams(
         **base,
         how=msgspec.convert(content.how, How),
-        repository=content.repository,
-        snapshot=content.snapshot,
-        address=content.address,
+        origin=content.origin,
         keep_node_ports=content.keep_node_ports,
         new_addresses=content.new_addresses,
     )
-    back = PutBackParams(**base, written=Written(content.repository, content.address))
     return Step(
         id="restore",
         action="objects.restore",
@@ -81,8 +78,24 @@ def restore(content: Content, target: Target, access: tuple[Access, ...]) -> Ste
         params=wire(params),
         precondition={"uid": ref.uid, "found": content.found},
         effect=_effect(content),
-        compensation=Compensation(PUT_BACK, wire(back), access),
+        compensation=Compensation(PUT_BACK, wire(PutBackParams(**base, written=content.origin)), access),
         destroys=(ref,) if content.how == "recreate" else (),
+        timeout=120.0,
+    )
+
+
+def _remove(content: Content, target: Target, access: tuple[Access, ...]) -> Step:
+    ref, base = content.ref, params_of(content.ref)
+    return Step(
+        id="remove",
+        action="objects.remove",
+        target=target,
+        title=msg("Delete {ref}, which was made since all was well", ref=str(ref)),
+        params=wire(RemoveParams(**base)),
+        precondition={"uid": ref.uid, "found": content.found},
+        effect=msg("It is gone, as it was then."),
+        compensation=Compensation(PUT_BACK, wire(PutBackParams(**base)), access),
+        destroys=(ref,),
         timeout=120.0,
     )
 
@@ -94,6 +107,8 @@ def _effect(content: Content) -> Message:
         return msg("It exists again, with exactly what it held then.")
     if content.keep_node_ports:
         return msg("It holds what it held then but for its node ports, which others have now.")
+    if isinstance(content.origin, FromRelease):
+        return msg("It holds what its release says: what was changed past that is taken back.")
     return msg("It holds exactly what it held then: what was added since is gone.")
 
 
@@ -199,6 +214,7 @@ def ready(need: Need, target: Target) -> Step:
 
 def reload(need: Need, target: Target, content: Content) -> Step:
     """Waits until the programs say that they have loaded the content from their files."""
+    assert content.origin is not None
     ref = need.ref
     return Step(
         id=f"reload-{_id(ref)}",
@@ -206,13 +222,7 @@ def reload(need: Need, target: Target, content: Content) -> Step:
         target=target,
         title=msg("Wait until {ref} has loaded it from its file; its pods stay as they are", ref=str(ref)),
         params=wire(
-            ReloadParams(
-                **params_of(ref),
-                containers=need.containers,
-                object=named(content.ref),
-                repository=content.repository,
-                address=content.address,
-            )
+            ReloadParams(**params_of(ref), containers=need.containers, object=named(content.ref), origin=content.origin)
         ),
         effect=msg("Every pod of {ref} works with the content that was put back.", ref=str(ref)),
         timeout=TIMEOUT,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Effects on the object itself: exactly as a snapshot, or the capture of a run, has it. Each looks before it writes.
+"""Effects on the object itself: as a snapshot, a release, or the capture of a run has it. Each looks before it writes.
 
-What is written never stands in a step: it is read from the repository, or the capture, when it is needed.
+What is written never stands in a step: it is read from where it comes from when it is needed.
 """
 
 from __future__ import annotations
@@ -21,16 +21,15 @@ from backout.errors import (
     Invalid,
     ObjectNotFound,
     PreconditionFailed,
-    RepositoryNotFound,
 )
 from backout.kube.sanitise import sanitise
 from backout.mechanisms.common.params import ObjectParams
-from backout.mechanisms.objects.history import found_as, holds, live_object, resource_of
-from backout.mechanisms.objects.params import PutBackParams, RestoreParams
+from backout.mechanisms.objects.content import Wanted, load
+from backout.mechanisms.objects.history import found_as, live_object, resource_of
+from backout.mechanisms.objects.params import PutBackParams, RemoveParams, RestoreParams
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import msg, of_error
 from backout.model.target import ObjectRef
-from backout.snapshots import source
 from backout.snapshots.capture import captured_object
 from backout.snapshots.desired import must_recreate, update, without_addresses, without_node_ports
 from backout.snapshots.repository import Repository
@@ -53,17 +52,17 @@ async def restore(context: StepContext, step: StepOf[RestoreParams]) -> StepOutc
 
     Raises:
         PreconditionFailed: the object is not what it was when the plan was made.
-        RepositoryNotFound, RepositoryDamaged: the content can't be read any more.
+        RepositoryNotFound, RepositoryDamaged, NotFoundError: the content can't be read any more.
     """
     params = step.params
     ref, resource = params.ref, resource_of(params.ref)
-    content, repository = await content_of(params.repository, params.address)
+    wanted, repository = await load(context.cluster, params.origin, ref, in_force=True)
     way = Way(
         keep_node_ports=params.keep_node_ports, new_addresses=params.new_addresses, half_done=params.how == "recreate"
     )
     for _ in range(ATTEMPTS):
         live = await live_object(context.cluster, resource, ref)
-        if live is not None and _reached(live, content, way):
+        if live is not None and _reached(live, wanted, way):
             return StepOutcome(False, msg("{ref} holds that already.", ref=params.label))
         if live is not None and live["metadata"].get("deletionTimestamp"):
             await until_gone(context.cluster, resource, ref, str(live["metadata"]["uid"]))
@@ -71,12 +70,40 @@ async def restore(context: StepContext, step: StepOf[RestoreParams]) -> StepOutc
         if not (live is None and way.half_done):
             _as_planned(step, live, repository)
         try:
-            await _write(context, ref, resource, live, content, way)
+            await _write(context, ref, resource, live, wanted.body(live), way)
         except (Conflict, ObjectNotFound):
             continue
         return StepOutcome(
-            True, msg("{ref} holds what it held in snapshot {id} again.", ref=params.label, id=params.snapshot[:8])
+            True, msg("{ref} is as {source} has it again.", ref=params.label, source=params.origin.label)
         )
+    raise _restless(step)
+
+
+async def remove(context: StepContext, step: StepOf[RemoveParams]) -> StepOutcome:
+    """Deletes an object that was made since all was well.
+
+    Raises:
+        PreconditionFailed: it is not what it was when the plan was made.
+    """
+    params = step.params
+    ref, resource = params.ref, resource_of(params.ref)
+    changed = False
+    for _ in range(ATTEMPTS):
+        live = await live_object(context.cluster, resource, ref)
+        if live is None or (live["metadata"]["uid"] != step.precondition["uid"] and changed):
+            word = (
+                msg("{ref} is gone.", ref=params.label) if changed else msg("{ref} is gone already.", ref=params.label)
+            )
+            return StepOutcome(changed, word)
+        if live["metadata"].get("deletionTimestamp"):
+            await until_gone(context.cluster, resource, ref, str(live["metadata"]["uid"]))
+            continue
+        _as_planned(step, live, None)
+        try:
+            await _delete(context, resource, ref, live)
+        except (Conflict, ObjectNotFound):
+            continue
+        changed = True
     raise _restless(step)
 
 
@@ -93,15 +120,14 @@ async def put_back(context: StepContext, step: StepOf[PutBackParams]) -> StepOut
     captured, ref, resource = params.capture.load(), params.ref, resource_of(params.ref)
     missing = any(msgspec.structs.replace(entry.ref, uid="") == ref for entry in captured.absent)
     former = None if missing else sanitise(captured_object(captured, ref))
-    written, _ = await content_of(params.written.repository, params.written.address)
+    written = (await load(context.cluster, params.written, ref))[0] if params.written is not None else None
     for _ in range(ATTEMPTS):
         live = await live_object(context.cluster, resource, ref)
         if former is None and live is None:
             return StepOutcome(False, msg("{ref} is missing, as it was before the run.", ref=step.params.label))
-        if former is not None and live is not None and _reached(live, former, Way()):
+        if former is not None and live is not None and _reached(live, Wanted(former), Way()):
             return StepOutcome(False, msg("{ref} is as it was before the run.", ref=step.params.label))
-        half_done = live is None and former is not None and must_recreate(former, {**written, "metadata": {}})
-        if not half_done and (live is None or not holds(live, written)):
+        if not _as_left(live, former, written):
             raise PreconditionFailed(
                 "{ref} was changed after the run.",
                 ref=step.params.label,
@@ -123,24 +149,18 @@ async def put_back(context: StepContext, step: StepOf[PutBackParams]) -> StepOut
     raise _restless(step)
 
 
-async def content_of(id: str, address: str) -> tuple[Object, Repository]:
-    """The content at an address of the repository of that id, and the repository, closed: it still names contents."""
-    async with source.opened() as repository:
-        if repository is None or repository.id != id:
-            raise RepositoryNotFound(
-                "The repository of snapshots that the plan was made with is not the configured one.",
-                expected="repository {wanted}",
-                found="{other}",
-                wanted=id[:8],
-                other=f"repository {repository.id[:8]}" if repository is not None else "none",
-                hint="use the same configuration as for the plan",
-            )
-        content = await repository.get(address)
-        decoded: Object = msgspec.json.decode(content)
-        return decoded, repository
+def _as_left(live: Object | None, former: Object | None, written: Wanted | None) -> bool:
+    """Whether the object is what the run left behind; or gone, where it is on its way to be made anew."""
+    if written is None:
+        return live is None
+    if live is None:
+        return former is not None and must_recreate(former, {**written.content, "metadata": {}})
+    return written.held_by(live)
 
 
-def _as_planned(step: StepOf[RestoreParams], live: Object | None, repository: Repository) -> None:
+def _as_planned(
+    step: StepOf[RestoreParams] | StepOf[RemoveParams], live: Object | None, repository: Repository | None
+) -> None:
     planned, uid = step.precondition.get("found"), step.precondition.get("uid")
     if live is not None and uid and live["metadata"]["uid"] != uid:
         raise PreconditionFailed(
@@ -164,12 +184,10 @@ def _as_planned(step: StepOf[RestoreParams], live: Object | None, repository: Re
         )
 
 
-def _reached(live: Object, content: Object, way: Way) -> bool:
-    if way.keep_node_ports and content["kind"] == "Service":
-        content = without_node_ports(content, live)
-    if way.new_addresses and content["kind"] == "Service":
-        content = without_node_ports(content, live)
-    return holds(live, content) and not live["metadata"].get("deletionTimestamp")
+def _reached(live: Object, wanted: Wanted, way: Way) -> bool:
+    if (way.keep_node_ports or way.new_addresses) and wanted.content["kind"] == "Service":
+        wanted = Wanted(without_node_ports(wanted.content, live), wanted.exact)
+    return wanted.held_by(live) and not live["metadata"].get("deletionTimestamp")
 
 
 async def _write(
@@ -210,13 +228,13 @@ async def _make_again(cluster: Cluster, ref: ObjectRef, live: Object, error: Bac
         await _create(cluster, sanitise(live))
     except BackoutError:
         raise PreconditionFailed(
-            "{ref} was deleted, and could be created neither as the snapshot has it nor as it was before: {why}",
+            "{ref} was deleted, and could be created neither as it should be nor as it was before: {why}",
             ref=str(ref),
             why=of_error(error),
             hint="`backout undo` tries again to put back what was there.",
         ) from error
     raise PreconditionFailed(
-        "{ref} could not be created as the snapshot has it, and is as it was before: {why}",
+        "{ref} could not be created as it should be, and is as it was before: {why}",
         ref=str(ref),
         why=of_error(error),
         hint="Mend what refuses it (a quota, an admission webhook), then plan anew.",

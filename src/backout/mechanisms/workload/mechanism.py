@@ -113,6 +113,10 @@ class WorkloadMechanism:
         """Nothing more: the workload is what the plan changes."""
         return ()
 
+    async def instead(self, reader: ClusterReader, target: Target) -> Sequence[Target]:
+        """Nothing: it is one object."""
+        return ()
+
     def undo_risks(self, before: Revision) -> Iterable[Risk]:
         """None beyond those of the steps."""
         return ()
