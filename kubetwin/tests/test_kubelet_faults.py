@@ -278,6 +278,29 @@ def test_rules_break_and_mend_running_pods() -> None:
     asyncio.run(main())
 
 
+def test_a_program_that_is_mended_before_it_would_have_ended_gets_ready() -> None:
+    async def main() -> None:
+        async with cluster(crash_after=0.5, relist=1.0) as c:
+            rule = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {
+                    "name": "break-p",
+                    "namespace": "kube-system",
+                    "labels": {"twin.backout.dev/fault-rule": "true"},
+                },
+                "data": {"fault": "crash", "namespace": NS},
+            }
+            await c.api.create(CONFIGMAPS, rule)
+            probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 1}
+            await c.api.create(PODS, pod("p", {**container(f"{IMAGE}:1.0.0"), "readinessProbe": probe}))
+            await c.until(PODS, lambda: container_status(c).get("restartCount"))
+            await c.api.delete(CONFIGMAPS, "break-p", "kube-system")
+            await c.until(PODS, lambda: container_status(c).get("ready"))
+
+    asyncio.run(main())
+
+
 def test_init_containers_run_first_and_can_block() -> None:
     async def main() -> None:
         async with cluster() as c:
@@ -294,6 +317,19 @@ def test_init_containers_run_first_and_can_block() -> None:
             await c.until(PODS, lambda: container_status(c, "q").get("ready"))
             done = of(c, "q")["status"]["initContainerStatuses"][0]["state"]["terminated"]
             assert (done["exitCode"], done["reason"]) == (0, "Completed")
+
+    asyncio.run(main())
+
+
+def test_an_init_container_that_sleeps_for_ever_never_ends() -> None:
+    async def main() -> None:
+        async with cluster() as c:
+            waits = [{"name": "waits", "image": f"{IMAGE}:1.0.0", "command": ["sh", "-c", "sleep infinity"]}]
+            await c.api.create(PODS, pod("p", container(f"{IMAGE}:1.0.0"), initContainers=waits))
+            await c.api.create(PODS, pod("q", container(f"{IMAGE}:1.0.0"), initContainers=[waits[0] | {"command": None}]))
+            await c.until(PODS, lambda: container_status(c, "q").get("ready"))
+            assert "running" in of(c)["status"]["initContainerStatuses"][0]["state"]
+            assert waiting(c) == "PodInitializing"
 
     asyncio.run(main())
 

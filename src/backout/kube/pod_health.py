@@ -26,6 +26,9 @@ RECENT = timedelta(minutes=10)
 """After ten minutes without a crash the kubelet forgets its back-off; so do we."""
 LOOP = 3
 """So many restarts, the last one not long ago, are a loop even while the container is ready in between."""
+TWICE = 2
+OUTLIVES = 3
+"""What ended twice is well again when it has run for so many times as long as the last time."""
 
 IMAGE_REASONS = frozenset(
     {
@@ -346,7 +349,7 @@ def _crash(
     if not _bad(last) and (policy != "Always" or restarts < LOOP):
         return None
     # One lone restart may have healed by itself: only a loop speaks against a container that is ready again.
-    if status.ready and (restarts < LOOP or not (oom or _short(last))):
+    if status.ready and not (restarts >= LOOP and (oom or _short(last))) and not _ends_anew(status, last, now):
         return None
     code = "OOMKilled" if oom else "CrashLoopBackOff" if restarts > 1 else "Error"
     return _crashed(pod, status, code, last.reason or "Error", last, since, lasting=True)
@@ -367,6 +370,16 @@ def _short(last: Terminated) -> bool:
     if last.started_at is None or last.finished_at is None:
         return True
     return last.finished_at - last.started_at < RECENT
+
+
+def _ends_anew(status: ContainerStatus, last: Terminated, now: datetime | None) -> bool:
+    """It ended twice, and has not run for much longer since than it did the last time: nothing says that it healed."""
+    running = status.state.running
+    if status.restart_count < TWICE or now is None or running is None or running.started_at is None:
+        return False
+    if last.started_at is None or last.finished_at is None or not _short(last):
+        return False
+    return now - running.started_at < max(last.finished_at - last.started_at, timedelta(seconds=1)) * OUTLIVES
 
 
 def _crashed(

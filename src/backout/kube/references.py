@@ -15,6 +15,8 @@ import msgspec
 
 How = Literal["volume", "subPath", "env", "projected", "pullSecret", "custom", "tls", "backend"]
 """``volume`` and ``projected``: files that follow the object. ``subPath`` and ``env``: fixed as a container starts."""
+FIXED: tuple[How, ...] = ("subPath", "env")
+"""What a container that runs keeps, whatever becomes of the object."""
 
 
 class Reference(msgspec.Struct, frozen=True, order=True, kw_only=True):

@@ -298,20 +298,22 @@ class Scene:
         since: float = 60,
         logs: str = "",
         waiting: dict[str, Any] | None = None,
+        runs: float | None = None,
         message: str = "",
     ) -> None:
+        """``runs``: it is not ready, and its containers run since so many seconds."""
         last = {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": ago(since - 5)}}
-        crashing = waiting is None
+        crashing = waiting is None and runs is None
         state = (
-            {"running": {"startedAt": ago(3600)}}
-            if well
+            {"running": {"startedAt": ago(runs or 3600)}}
+            if well or runs is not None
             else {"waiting": waiting if waiting is not None else {"reason": "CrashLoopBackOff"}}
         )
         statuses = [
             {
                 "name": c["name"],
                 "ready": well,
-                "restartCount": 0 if well else 4,
+                "restartCount": 0 if well or runs is not None else 4,
                 "image": c.get("image", ""),
                 "state": state,
                 **({} if well or not crashing else {"lastState": last}),

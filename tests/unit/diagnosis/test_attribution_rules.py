@@ -17,7 +17,7 @@ from backout.diagnosis.attribution.workloads import situation_of
 from backout.diagnosis.evidence.collect import PodMark
 from backout.diagnosis.evidence.events import Events
 from backout.diagnosis.evidence.history import Generation, WorkloadHistory
-from backout.kube.projections import Event, Pod
+from backout.kube.projections import ContainerStatus, Event, Pod
 from backout.model.change import FieldChange
 from backout.model.evidence import Symptom
 from backout.model.message import msg
@@ -96,6 +96,7 @@ def situation(
     events: tuple[Event, ...] = (),
     others: tuple[float, ...] = (),
     words: frozenset[str] = frozenset(),
+    others_said: str = "",
     completed: int | None = None,
     said: str = "",
 ) -> Situation:
@@ -135,7 +136,7 @@ def situation(
         events=Events(events),
         failures=[failure],
         since=at(since),
-        others=[Other(at=at(seconds), words=words) for seconds in others],
+        others=[Other(at=at(seconds), words=words, said=others_said) for seconds in others],
         now=at(now),
     )
 
@@ -282,6 +283,87 @@ def test_others_at_once_that_fail_in_another_way(
     seen = situation(others=(58.0,), said=said, words=frozenset(words), failing=failing, marks=marks)
     found = asked(rules.others_at_once, seen, hypothesis(seen, IMAGE))
     assert found == ([("others-at-once", expected)] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("dial tcp web:8080: connect: connection refused", []),
+        ("dial tcp web-mirror:8080: connect: connection refused", [("others-at-once", "against")]),
+        ("web: parsing the answer", [("others-at-once", "against")]),
+    ],
+)
+def test_who_misses_this_one_says_nothing_against_its_change(words: str, expected: list[tuple[str, str]]) -> None:
+    seen = situation(Kind.OOM, others=(61.0,), words=frozenset({"dependency"}), others_said=words)
+    assert asked(rules.others_at_once, seen, hypothesis(seen, ENV)) == expected
+
+
+def scaled(seconds: int, message: str) -> Event:
+    return msgspec.convert(
+        {
+            "metadata": {"name": f"web.{seconds}"},
+            "involvedObject": {"kind": "Deployment", "name": "web", "namespace": "shop"},
+            "type": "Normal",
+            "reason": "ScalingReplicaSet",
+            "message": message,
+            "firstTimestamp": stamp(seconds),
+            "lastTimestamp": stamp(seconds),
+        },
+        Event,
+    )
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ((), [("ran-well", "clears")]),
+        ((scaled(5, f"Scaled up replica set {NEW} from 0 to 1"),), [("ran-well", "clears")]),
+        (
+            (
+                scaled(5, f"Scaled up replica set {NEW} from 0 to 1"),
+                scaled(80, f"Scaled up replica set {NEW} from 1 to 3"),
+            ),
+            [("ran-well", "clears")],
+        ),
+        # Complete without a pod, as one is that is scaled to 0.
+        ((scaled(80, f"Scaled up replica set {NEW} from 0 to 1"),), []),
+        ((scaled(80, f"Scaled up replica set {NEW} to 1"),), []),
+        (
+            (
+                scaled(5, f"Scaled up replica set {NEW} from 0 to 1"),
+                scaled(80, f"Scaled up replica set {NEW} from 0 to 1"),
+            ),
+            [],
+        ),
+    ],
+)
+def test_a_rollout_that_was_over_without_any_pod_proves_nothing(
+    events: tuple[Event, ...], expected: list[tuple[str, str]]
+) -> None:
+    failing = pod("a", NEW, began=81, turned=81)
+    seen = situation(Kind.NO_IMAGE, since=82, completed=10, failing=(failing,), events=events)
+    assert asked(rules.ran_well, seen, hypothesis(seen, IMAGE)) == expected
+
+
+@pytest.mark.parametrize(
+    ("how", "started", "expected"), [("env", -5, [("not-read-yet", "clears")]), ("env", 5, []), ("volume", -5, [])]
+)
+def test_what_was_not_read_yet(how: str, started: int, expected: list[tuple[str, str]]) -> None:
+    failing = pod("a", NEW, began=-60, turned=60)
+    status = msgspec.convert({"name": "main", "state": {"running": {"startedAt": stamp(started)}}}, ContainerStatus)
+    failing = msgspec.structs.replace(
+        failing, status=msgspec.structs.replace(failing.status, container_statuses=(status,))
+    )
+    seen = situation(Kind.READINESS, failing=(failing,))
+    env = {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}]}
+    mounts = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+    seen.history.obj["spec"]["template"]["spec"] = {
+        "containers": [{"name": "main", **(env if how == "env" else mounts)}],
+        "volumes": [{"name": "v", "secret": {"secretName": "db"}}] if how == "volume" else [],
+    }
+    found = hypothesis(seen, ROTATED)
+    found.change = msgspec.structs.replace(found.change, generation="", touches=(SECRET,))
+    assert asked(rules.not_read_yet, seen, found) == expected
 
 
 def test_pods_of_another_template_do_not_show_it() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from backout.diagnosis.attribution.capability import can_cause
+from backout.diagnosis.attribution.capability import able, can_cause
 from backout.diagnosis.attribution.failures import Failure, Kind
+from backout.model.change import FieldChange
 from backout.model.evidence import Symptom
 from backout.model.message import msg
 from backout.model.target import ObjectRef
@@ -41,3 +42,21 @@ def test_what_is_no_custom_resource_has_a_row_of_its_own() -> None:
     failure = Failure(symptom=Symptom(code="Error", ref=POD, message=msg("it fails")), kinds=frozenset({Kind.CRASH}))
     assert can_cause("configmap/settings data.a", failure)
     assert not can_cause("resourcequota/small spec.hard", failure)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "possible"),
+    [
+        ("256Mi", "10Mi", Kind.OOM, True),
+        ("64Mi", "0.5Gi", Kind.OOM, False),
+        (None, "64Mi", Kind.OOM, True),
+        ("64Mi", None, Kind.OOM, True),  # what the namespace gives by default may be less
+        ("64Mi", "512Gi", Kind.LIMIT_RANGE, True),
+    ],
+)
+def test_a_limit_that_was_raised_ends_no_program(
+    before: str | None, after: str | None, kind: Kind, possible: bool
+) -> None:
+    failure = Failure(symptom=Symptom(code="x", ref=POD, message=msg("x")), kinds=frozenset({kind}), container="main")
+    field = FieldChange("spec.template.spec.containers[name=main].resources.limits.memory", before, after)
+    assert bool(able([field], failure)) is possible

@@ -12,8 +12,9 @@ import pytest
 from a_namespace import NOW, NS, Scene, reading, writer
 
 from backout.cluster.port import Cluster
-from backout.diagnosis.attribution.circumstances import Circumstance, circumstance
+from backout.diagnosis.attribution.circumstances import Circumstance
 from backout.diagnosis.attribution.failures import Failure, Kind
+from backout.diagnosis.attribution.finders import circumstance
 from backout.diagnosis.attribution.hypotheses import Other, Situation
 from backout.diagnosis.evidence.collect import read_state
 from backout.diagnosis.evidence.events import Events
@@ -149,6 +150,57 @@ def test_a_network_policy(scene: Scene, labels: dict[str, str], seconds: float, 
     scene.put("NetworkPolicy", "deny", writer("kubectl-create", seconds, "spec/podSelector"), born=seconds, spec=spec)
     found = explained(scene, Kind.READINESS)
     assert (str(found.change.target) if found.change else "") == ("networkpolicy/deny" if blamed else "")
+
+
+@pytest.mark.parametrize(
+    ("rule", "blamed"),
+    [({"operator": "In", "values": ["web"]}, True), ({"operator": "NotIn", "values": ["web"]}, False)],
+)
+def test_a_network_policy_that_selects_by_expressions(scene: Scene, rule: dict[str, Any], blamed: bool) -> None:
+    spec = {"podSelector": {"matchExpressions": [{"key": "app", **rule}]}, "policyTypes": ["Ingress"]}
+    scene.put("NetworkPolicy", "deny", writer("kubectl-create", 65, "spec/podSelector"), born=65, spec=spec)
+    found = explained(scene, Kind.CRASH, "exited")
+    assert (found.change is not None) is blamed
+
+
+@pytest.mark.parametrize(
+    ("line", "seconds", "blamed"),
+    [
+        ("dial tcp db:5432: i/o timeout", 65, True),
+        ("dial tcp db:5432: i/o timeout", 60 + 3600, False),
+        ("dial tcp db:5432: i/o timeout", 30, False),
+        ("dial tcp cache:6379: i/o timeout", 65, False),
+        ("connected to db:5432; bad input", 65, False),
+    ],
+)
+@pytest.mark.parametrize("what", ["the Service", "a policy for the pods behind it", "a policy for others"])
+def test_what_does_not_answer_was_changed(scene: Scene, what: str, line: str, seconds: float, blamed: bool) -> None:
+    spec = {"selector": {"app": "db"}, "ports": [{"port": 5432}]}
+    scene.workload("db", reading("env", "other"))
+    wrote = writer("kubectl-patch", seconds, "spec/internalTrafficPolicy")
+    if what == "the Service":
+        scene.put("Service", "db", spec=spec)
+        scene.snapshot()
+        scene.put("Service", "db", wrote, spec={**spec, "internalTrafficPolicy": "Local"})
+    else:
+        scene.put("Service", "db", spec=spec)
+        chosen = {"matchLabels": {"app": "db" if what == "a policy for the pods behind it" else "queue"}}
+        made = writer("kubectl-create", seconds, "spec/podSelector")
+        scene.put("NetworkPolicy", "deny", made, born=seconds, spec={"podSelector": chosen})
+    found = explained(scene, Kind.CRASH, line)
+    expected = {"the Service": "service/db", "a policy for the pods behind it": "networkpolicy/deny"}.get(what, "")
+    assert (str(found.change.target) if found.change else "") == (expected if blamed else "")
+
+
+@pytest.mark.parametrize(("seconds", "limit", "blamed"), [(600, None, True), (600, "1Gi", False), (1, None, False)])
+def test_a_limit_that_the_template_does_not_name(scene: Scene, seconds: float, limit: str | None, blamed: bool) -> None:
+    spec = {"limits": [{"type": "Container", "default": {"memory": "16Mi"}}]}
+    scene.put("LimitRange", "defaults", writer("kubectl-create", seconds, "spec/limits"), born=seconds, spec=spec)
+    container: dict[str, Any] = {"name": "app", "image": "registry.example/app:1"}
+    if limit is not None:
+        container["resources"] = {"limits": {"memory": limit}}
+    found = explained(scene, Kind.OOM, "killed", containers=[container])
+    assert (str(found.change.target) if found.change else "") == ("limitrange/defaults" if blamed else "")
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,25 @@ def test_an_edit_is_blamed_for_what_reads_it(scene: Scene, how: str) -> None:
     assert [str(reader.ref) for reader in problem.readers] == ["deployment/web"]
 
 
+@pytest.mark.parametrize(
+    ("how", "runs", "blamed"),
+    [
+        ("env", 3600, False),  # it holds what the object held when it started
+        ("subPath", 3600, False),
+        ("volume", 3600, True),  # files follow their object
+        ("env", 60, True),
+    ],
+)
+def test_what_a_program_has_not_read_yet_did_not_break_it(scene: Scene, how: str, runs: float, blamed: bool) -> None:
+    scene.config("settings", kind="Secret")
+    scene.snapshot()
+    scene.config("settings", EDIT, kind="Secret", data={"a": "2"})
+    spec = reading(how, "settings", kind="Secret")
+    scene.workload("web", spec, ready=0)
+    scene.pod("web-0", ("Deployment", "web"), spec, {"app": "web"}, well=False, since=61, runs=runs)
+    assert ("secret/settings" in scene.problems()) is blamed
+
+
 def test_what_the_failing_pods_name_themselves_is_certain(scene: Scene) -> None:
     edited(scene, how="volume", logs=FILE_ERROR)
     problem = scene.problems()["configmap/settings"]

@@ -117,6 +117,16 @@ TABLE = [
     ),
     Row("ready again after one crash", a_pod(web(RUNS, CRASHED, ready=True, restarts=1), ready="True"), S.READY),
     Row(
+        "ready after two crashes, and running for longer than before each",
+        a_pod(web(RUNS, CRASHED, ready=True, restarts=2), ready="True"),
+        S.READY,
+    ),
+    Row(
+        "ready after two ends, the last run was long",
+        a_pod(web(RUNS, ended(1, ran=86400), ready=True, restarts=2), ready="True"),
+        S.READY,
+    ),
+    Row(
         "ready, nine restarts in months, the last run was long",
         a_pod(web(RUNS, ended(1, ran=86400), ready=True, restarts=9), ready="True"),
         S.READY,
@@ -259,6 +269,15 @@ TABLE = [
         S.FAILING,
         "OOMKilled",
         K.MEMORY,
+        "web",
+        True,
+    ),
+    Row(
+        "ready between two crashes, twice so far",
+        a_pod(web({"running": {"startedAt": at(4)}}, CRASHED, ready=True, restarts=2), ready="True"),
+        S.FAILING,
+        "CrashLoopBackOff",
+        K.CRASH,
         "web",
         True,
     ),

@@ -353,11 +353,14 @@ class Container:
             if self.waiting in ("ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError"):
                 self._image_retry = self._retry_at = now
             return
-        before = self.program
+        before, seen = self.program, self.seen_running
         self.program = program_for(self.spec, self.policy, fault, self.host.settings, init=self.init)
         self._exit_at = math.inf if self.program.lifetime is None else now + self.program.lifetime
         if self.log is not None and self.program.last_lines != before.last_lines and fault.log:
             self.log.write(now, *fault.log)
+        if self.seen_running and not seen:
+            # It was to end before anybody would have looked at it, so that no probe was begun.
+            self._begin_probes(now)
         kinds = {p.kind for p in self._probers}
         for kind in ("liveness", "readiness"):
             if (

@@ -77,7 +77,7 @@ def program_for(container: Obj, restart_policy: str, fault: Fault, settings: Kub
         )
         return _ending(fault, settings, start, last, fault.exit_code, reason)
     script = _script(container)
-    if script is not None and (script.lifetime is not None or restart_policy == "Always"):
+    if script is not None:
         return script
     if init or restart_policy != "Always":
         duration = settings.init_duration if init else settings.job_duration

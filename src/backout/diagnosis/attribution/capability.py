@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from backout.diagnosis.attribution.failures import CREATING, PULLING, SCHEDULING, Failure, Kind
+from backout.kube.diff import quantity
 from backout.model.change import FieldChange
 
 _PROGRAM = frozenset({Kind.START, Kind.CRASH, Kind.OOM, Kind.LIVENESS, Kind.READINESS, Kind.INIT})
@@ -142,7 +143,15 @@ def _custom(path: str, failure: Failure) -> bool:
 
 def able(fields: Iterable[FieldChange], failure: Failure) -> tuple[FieldChange, ...]:
     """Those of the changed fields that could have brought the failure."""
-    return tuple(field for field in fields if can_cause(field.path, failure))
+    return tuple(field for field in fields if can_cause(field.path, failure) and not _more(field, failure))
+
+
+def _more(field: FieldChange, failure: Failure) -> bool:
+    """True for a limit that was raised: it makes nothing end that had enough before."""
+    if not re.search(r"\.resources\.limits\b", field.path) or failure.kinds & {*SCHEDULING, *CREATING, Kind.EVICTED}:
+        return False
+    before, after = quantity(field.before), quantity(field.after)
+    return before is not None and after is not None and after > before
 
 
 def _row(table: tuple[tuple[str, frozenset[Kind]], ...], path: str) -> frozenset[Kind]:

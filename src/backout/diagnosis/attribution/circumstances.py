@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What else than a change of the workload explains what it shows: quotas, nodes, registries, rights, or others.
 
-"Not caused by a change" is an answer. Each finder looks at one thing, in the order of the registry at the end; the
-first one that knows speaks.
+"Not caused by a change" is an answer. Each finder looks at one thing.
 """
 
 from __future__ import annotations
@@ -18,14 +17,13 @@ from backout.changes.authors import authors
 from backout.cluster.port import CONFIGMAPS, PVCS, SECRETS, Object
 from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.failures import RUNNING, Kind
-from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Situation
+from backout.diagnosis.attribution.hypotheses import SKEW, Situation
 from backout.diagnosis.attribution.signals import signals
 from backout.diagnosis.attribution.ways import way_back
 from backout.diagnosis.detectors.claims import claims_of_workload
 from backout.diagnosis.evidence.history import generation_of_mark
 from backout.diagnosis.evidence.namespace import (
     LIMITRANGES,
-    NETWORKPOLICIES,
     QUOTAS,
     ROLEBINDINGS,
     ROLES,
@@ -91,7 +89,7 @@ async def _limit(
 ) -> Circumstance | None:
     found = await namespace.named(resource)
     live = [obj for key, obj in found.items() if not name or key == name]
-    changes = [change for obj in live if (change := await _changed(situation, namespace, obj)) is not None]
+    changes = [change for obj in live if (change := await last_write(situation, namespace, obj)) is not None]
     said = next((failure.symptom.message for failure in situation.failures), msg(""))
     if changes:
         change = max(changes, key=lambda one: one.at.timestamp() if one.at else 0.0)
@@ -121,7 +119,7 @@ async def _limit(
     )
 
 
-async def _changed(situation: Situation, namespace: Namespace, obj: Object) -> Change | None:
+async def last_write(situation: Situation, namespace: Namespace, obj: Object) -> Change | None:
     """The last write of an object by somebody, where it is one that can have brought this."""
     author = next((a for a in authors(obj) if a.by != "cluster"), None)
     since = situation.since
@@ -440,31 +438,6 @@ async def claims(situation: Situation, namespace: Namespace) -> Circumstance | N
     return None
 
 
-async def policies(situation: Situation, namespace: Namespace) -> Circumstance | None:
-    """A NetworkPolicy for these pods that somebody made or changed shortly before it began."""
-    if not kinds_of(situation) & RUNNING or situation.since is None:
-        return None
-    labels = (situation.history.template.get("metadata") or {}).get("labels") or {}
-    found = []
-    for obj in (await namespace.objects(NETWORKPOLICIES)).items:
-        selector = ((obj.get("spec") or {}).get("podSelector") or {}).get("matchLabels") or {}
-        if not selector.items() <= labels.items():
-            continue
-        change = await _changed(situation, namespace, obj)
-        if change is not None and change.at is not None and situation.since - change.at <= SOON:
-            found.append(change)
-    if not found:
-        return None
-    change = max(found, key=lambda one: one.at.timestamp() if one.at else 0.0)
-    return Circumstance(
-        key=str(change.target),
-        change=change,
-        confidence="likely",
-        cause=msg("{codes}: {what}", codes=codes_of(situation), what=change.summary),
-        why=(msg("It selects the pods that fail, and it was written shortly before that began."),),
-    )
-
-
 async def outside(situation: Situation, namespace: Namespace) -> Circumstance | None:
     """Several that nobody changed began to fail at once."""
     since = situation.since
@@ -497,32 +470,4 @@ async def words(situation: Situation, namespace: Namespace) -> Circumstance | No
         confidence="unknown",
         cause=msg("{codes}; no change is known that brought it", codes=codes_of(situation)),
         notes=distinct(signal.message for signal in found),
-    )
-
-
-FINDERS: tuple[Finder, ...] = (
-    quota,
-    limit_range,
-    registry_down,
-    missing_reference,
-    claims,
-    nodes,
-    rights,
-    policies,
-    outside,
-    words,
-)
-
-
-async def circumstance(situation: Situation, namespace: Namespace) -> Circumstance:
-    """What explains the failure where no change of the workload does."""
-    for finder in FINDERS:
-        found = await finder(situation, namespace)
-        if found is not None:
-            return found
-    return Circumstance(
-        key=f"unknown:{situation.history.key}",
-        confidence="unknown",
-        cause=msg("{codes}; no change is known that brought it", codes=codes_of(situation)),
-        notes=(msg("Look at what it depends on: nothing that was changed here explains it."),),
     )

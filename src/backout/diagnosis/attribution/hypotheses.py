@@ -77,10 +77,12 @@ class Hypothesis(msgspec.Struct, kw_only=True):
 
 
 class Other(msgspec.Struct, frozen=True, kw_only=True):
-    """Another workload, which nobody changed: when it began to fail, and what its last words point to (names of signals)."""
+    """Another workload, which nobody changed: when it began to fail, what its last words point to (names of signals), and
+    those words themselves."""
 
     at: datetime
     words: frozenset[str] = frozenset()
+    said: str = ""
 
 
 class Situation(msgspec.Struct, kw_only=True):
@@ -103,3 +105,8 @@ class Situation(msgspec.Struct, kw_only=True):
     def words(self) -> frozenset[str]:
         """What the last words of the program point to."""
         return frozenset(signal.name for failure in self.failures for signal in signals(failure.said))
+
+    @property
+    def said(self) -> str:
+        """The last words of the program, and what the cluster said."""
+        return " ".join(failure.said for failure in self.failures)

@@ -39,12 +39,13 @@ from backout.diagnosis.evidence.budgeted_reader import BudgetedReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.consumers import consumed_by
 from backout.diagnosis.evidence.events import EventIndex, Events
-from backout.diagnosis.evidence.history import ran_well_since
+from backout.diagnosis.evidence.history import ran_well_since, started_before
 from backout.diagnosis.evidence.metadata import Known, Managed, MetadataIndex, live
 from backout.diagnosis.evidence.network import Network, read_network
 from backout.diagnosis.evidence.programs import running
 from backout.errors import AccessDenied
-from backout.kube.references import Reference, references
+from backout.kube.projections import Pod
+from backout.kube.references import FIXED, Reference, references
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.evidence import Symptom
 from backout.model.target import ObjectRef
@@ -181,6 +182,8 @@ class _Look:
                 weighed = self._changed(one, baseline, contents.get(one.ref), templates.get(one.workload))
                 if weighed is not None and not weighed.direct and self._ran_with(one, told):
                     weighed = None
+                if weighed is not None and self._not_read_yet(one):
+                    weighed = None
             if weighed is not None:
                 by_symptom[id(one.symptom)].append((one, weighed))
         found = []
@@ -204,14 +207,26 @@ class _Look:
 
     def _ran_with(self, one: Suspicion, events: Events) -> bool:
         """True when a pod that fails was made after the object was written, and ran well with it for much longer than now."""
-        pods = [
+        return one.written is not None and any(
+            ran_well_since(pod, one.containers, events, one.written.at) for pod in self._pods(one)
+        )
+
+    def _not_read_yet(self, one: Suspicion) -> bool:
+        """True when all that fails started before the object was written, and holds what it held then."""
+        pods, written = self._pods(one), one.written
+        return (
+            one.reference.how in FIXED
+            and written is not None
+            and bool(pods)
+            and all(started_before(pod, one.containers or {one.reference.container}, written.at) for pod in pods)
+        )
+
+    def _pods(self, one: Suspicion) -> list[Pod]:
+        return [
             pod
             for pod in self.state.pods
             if pod.metadata.namespace == one.ref.namespace and pod.metadata.name in one.symptom.pods
         ]
-        return one.written is not None and any(
-            ran_well_since(pod, one.containers, events, one.written.at) for pod in pods
-        )
 
     def _changed(
         self, one: Suspicion, baseline: Baseline, content: Object | None, template: datetime | None

@@ -10,18 +10,20 @@ from datetime import datetime, timedelta
 from backout.diagnosis.attribution.failures import CREATING, PULLING, SCHEDULING, Kind
 from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Hypothesis, Reason, Situation
 from backout.diagnosis.attribution.rights import Right, denied
-from backout.diagnosis.attribution.signals import signals
+from backout.diagnosis.attribution.signals import does_not_answer, signals
 from backout.diagnosis.attribution.words import names_file
 from backout.diagnosis.evidence.history import (
     LASTING,
     WHILE,
     WorkloadHistory,
+    became_ready,
     generation_of_mark,
     ran_well_since,
     run_of,
+    started_before,
 )
 from backout.kube.projections import Pod
-from backout.kube.references import references
+from backout.kube.references import FIXED, references
 from backout.model.message import msg
 
 CAPACITY = frozenset({Kind.QUOTA, Kind.LIMIT_RANGE, Kind.ROOM, Kind.SPREAD, Kind.PORT, Kind.VOLUME})
@@ -61,7 +63,7 @@ def ran_well(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
     change, history = hypothesis.change, situation.history
     if not change.generation:
         return
-    done = history.completed(change.generation)
+    done = became_ready(history, change.generation, situation.events)
     if all(failure.kinds <= CAPACITY for failure in hypothesis.failures):
         # That some of its pods found room says nothing of whether it asked for too much.
         if done is not None and situation.since is not None and situation.since > done + timedelta(seconds=1):
@@ -131,6 +133,31 @@ def ran_well_with(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reas
             return
 
 
+def not_read_yet(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """What a container holds since its start (environment, ``subPath``) is not what an object was changed to later."""
+    change, history = hypothesis.change, situation.history
+    if change.generation or change.at is None or not history.failing:
+        return
+    if not change.touches or any(ref.kind not in ("ConfigMap", "Secret") for ref in change.touches):
+        return
+    touched = {(ref.kind, ref.name) for ref in change.touches}
+    container = _container(situation)
+    read = [
+        one
+        for one in references(history.template.get("spec") or {})
+        if (one.kind, one.name) in touched and (not container or one.container in ("", container))
+    ]
+    names = {container} if container else {one.container for one in read}
+    if not read or any(one.how not in FIXED for one in read):
+        return
+    if all(started_before(pod, names, change.at) for pod in history.failing):
+        yield Reason(
+            rule="not-read-yet",
+            weight="clears",
+            message=msg("What fails started before that change, and holds what it read then."),
+        )
+
+
 def _after(pod: Pod, done: datetime, situation: Situation) -> bool:
     """True for a pod that was made after the rollout was over, while what was made before it was well."""
     created = pod.metadata.creation_timestamp
@@ -171,7 +198,14 @@ def others_at_once(hypothesis: Hypothesis, situation: Situation) -> Iterator[Rea
     since = situation.since
     if since is None or hypothesis.direct:
         return
-    together = [o for o in situation.others if abs(o.at - since) <= TOGETHER and o.at - since < SKEW]
+    together = [
+        other
+        for other in situation.others
+        if abs(other.at - since) <= TOGETHER
+        and other.at - since < SKEW
+        # Who complains that this one does not answer suffers from it.
+        and not does_not_answer(other.said, situation.history.key[2])
+    ]
     if not together:
         return
     words = situation.words
@@ -255,6 +289,7 @@ _DIRECT: tuple[tuple[Kind, str], ...] = (
     (Kind.CONFIG, r"volumes|env|volumeMounts"),
     (Kind.MOUNT, r"volumes|volumeMounts"),
     (Kind.START, r"command|args|image$"),
+    (Kind.OOM, r"resources\.limits\b.*memory"),
     (Kind.LIVENESS, r"livenessProbe|startupProbe"),
     (Kind.READINESS, r"readinessProbe|startupProbe"),
     (Kind.SECURITY, r"securityContext"),
@@ -378,7 +413,9 @@ def creation(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
     if ran or any(run_of(pod, _container(situation), situation.events).proves for pod in history.failing):
         yield Reason(rule="creation", weight="clears", message=msg("It ran well after it was created."))
         return
-    if not situation.running and any(history.completed(one.name) is not None for one in history.generations):
+    if not situation.running and any(
+        became_ready(history, one.name, situation.events) is not None for one in history.generations
+    ):
         yield Reason(rule="creation", weight="clears", message=msg("All of its pods were ready once."))
         return
     began = min((p.metadata.creation_timestamp for p in history.failing if p.metadata.creation_timestamp), default=None)
@@ -407,6 +444,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("creation", creation),
     ("ran-well", ran_well),
     ("ran-well-with", ran_well_with),
+    ("not-read-yet", not_read_yet),
     ("others-at-once", others_at_once),
     ("good-before", good_before),
     ("logs", logs),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from backout.kube.references import mentions
 from backout.model.message import Message, msg
 
 _ADDRESS = r"env|args|command|[cC]onfig|volumes|volumeMounts|hostAliases|dns|networkpolicy|service/|[sS]ecret"
@@ -104,3 +105,18 @@ def signals(text: str) -> Iterator[Signal]:
     for signal in SIGNALS:
         if re.search("|".join(signal.words), text, re.IGNORECASE):
             yield signal
+
+
+_UNANSWERED = re.compile(
+    "|".join(word for signal in SIGNALS if signal.name == "dependency" for word in signal.words), re.IGNORECASE
+)
+_NEAR = 100
+"""Characters of a log line between a name and what is said of it."""
+
+
+def does_not_answer(text: str, name: str) -> bool:
+    """True when the words are that what has that name does not answer."""
+    return any(
+        mentions(text[max(0, found.start() - _NEAR) : found.end() + _NEAR], name)
+        for found in _UNANSWERED.finditer(text)
+    )

@@ -11,8 +11,9 @@ import msgspec
 
 from backout.diagnosis.attribution.capability import able
 from backout.diagnosis.attribution.changes import Change, changes_of
-from backout.diagnosis.attribution.circumstances import Circumstance, circumstance
+from backout.diagnosis.attribution.circumstances import Circumstance
 from backout.diagnosis.attribution.failures import Failure, Kind, failure_of
+from backout.diagnosis.attribution.finders import circumstance
 from backout.diagnosis.attribution.hypotheses import Hypothesis, Other, Situation
 from backout.diagnosis.attribution.rights import changes_of_rights
 from backout.diagnosis.attribution.rules import weigh
@@ -62,7 +63,7 @@ async def attribute(
         if not situation.running:
             continue
         situation.others = [
-            Other(at=at, words=situations[other].words)
+            Other(at=at, words=situations[other].words, said=situations[other].said)
             for other, at in unchanged.items()
             if other != key and at is not None
         ]

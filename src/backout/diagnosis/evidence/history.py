@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -124,7 +125,10 @@ class WorkloadHistory(msgspec.Struct, kw_only=True):
         )
 
     def completed(self, name: str) -> datetime | None:
-        """When all pods of a generation of a Deployment had become available; None when that is not known."""
+        """When all pods of a generation of a Deployment had become available; None when that is not known.
+
+        One that is scaled to 0 is complete without any pod (pkg/controller/deployment/util ``DeploymentComplete``).
+        """
         for condition in (self.obj.get("status") or {}).get("conditions") or ():
             if (
                 condition.get("type") == "Progressing"
@@ -134,6 +138,21 @@ class WorkloadHistory(msgspec.Struct, kw_only=True):
                 at = condition.get("lastUpdateTime") or condition.get("lastTransitionTime")
                 return msgspec.convert(at, datetime) if at else None
         return None
+
+
+def became_ready(history: WorkloadHistory, name: str, events: Events) -> datetime | None:
+    """The same, None also where the events tell that it had no pods then: its ReplicaSet was scaled up from 0 later."""
+    done = history.completed(name)
+    if done is None:
+        return None
+    up = [
+        (event.first or event.last, event.last, event.message)
+        for event in events.about(history.key[0], history.key[1], history.key[2])
+        if event.reason == "ScalingReplicaSet" and re.search(rf"\bup replica set {re.escape(name)}\b", event.message)
+    ]
+    later = [last for _, last, text in up if last is not None and last > done and " from 0 to " in text]
+    before = [first for first, _, _ in up if first is not None and first <= done]
+    return None if later or (up and not before) else done
 
 
 def generation_of_mark(key: WorkloadKey, mark: PodMark) -> str:
@@ -272,3 +291,11 @@ def ran_well_since(pod: Pod, containers: Collection[str], events: Events, at: da
     if made is None or made < at:
         return False
     return any(run_of(pod, name, events).proves for name in containers)
+
+
+def started_before(pod: Pod, containers: Collection[str], at: datetime) -> bool:
+    """True when these containers (all of the pod, where none is told) run since before ``at``: what is fixed as a container
+    starts, they hold as it was then."""
+    asked = [status for status in pod.status.container_statuses if not containers or status.name in containers]
+    started = [status.state.running.started_at if status.state.running else None for status in asked]
+    return bool(started) and all(time is not None and time < at for time in started)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands around a workload and was changed: Services that it calls, policies, and what the namespace gives its pods."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from backout.cluster.port import SERVICES, Object
+from backout.diagnosis.attribution.changes import Change
+from backout.diagnosis.attribution.circumstances import Circumstance, codes_of, kinds_of, last_write
+from backout.diagnosis.attribution.failures import RUNNING, Kind
+from backout.diagnosis.attribution.hypotheses import SOON, Situation
+from backout.diagnosis.attribution.signals import does_not_answer
+from backout.diagnosis.evidence.namespace import LIMITRANGES, NETWORKPOLICIES, WORKLOADS, Namespace
+from backout.kube.workloads import matches
+from backout.model.message import msg
+from backout.model.target import ObjectRef
+
+
+async def policies(situation: Situation, namespace: Namespace) -> Circumstance | None:
+    """A NetworkPolicy for these pods that somebody made or changed shortly before it began."""
+    if not kinds_of(situation) & RUNNING:
+        return None
+    labels = (situation.history.template.get("metadata") or {}).get("labels") or {}
+    found = [
+        change
+        for obj in (await namespace.objects(NETWORKPOLICIES)).items
+        if matches((obj.get("spec") or {}).get("podSelector") or {}, labels)
+        and (change := await _lately(situation, namespace, obj)) is not None
+    ]
+    if not found:
+        return None
+    change = max(found, key=_time)
+    return Circumstance(
+        key=str(change.target),
+        change=change,
+        confidence="likely",
+        cause=msg("{codes}: {what}", codes=codes_of(situation), what=change.summary),
+        why=(msg("It selects the pods that fail, and it was written shortly before that began."),),
+    )
+
+
+async def unanswered(situation: Situation, namespace: Namespace) -> Circumstance | None:
+    """A Service that what fails says does not answer, where it, or a NetworkPolicy for the pods behind it, was changed
+    shortly before that began."""
+    if not kinds_of(situation) & RUNNING:
+        return None
+    for name, service in sorted((await namespace.named(SERVICES)).items()):
+        if not does_not_answer(situation.said, name):
+            continue
+        found = [
+            change
+            async for obj in _before(service, namespace)
+            if (change := await _lately(situation, namespace, obj)) is not None
+        ]
+        if found:
+            change = max(found, key=_time)
+            return Circumstance(
+                key=str(change.target),
+                change=change,
+                confidence="likely",
+                cause=msg("{codes}: {what}", codes=codes_of(situation), what=change.summary),
+                why=(
+                    msg(
+                        "What fails says that {service} does not answer, and {object} was written shortly before that began.",
+                        service=str(ObjectRef.of(service)),
+                        object=str(change.touches[0]),
+                    ),
+                ),
+            )
+    return None
+
+
+async def _before(service: Object, namespace: Namespace) -> AsyncIterator[Object]:
+    """The Service, and the policies for the pods behind it."""
+    yield service
+    selector = (service.get("spec") or {}).get("selector") or {}
+    behind: list[dict[str, Any]] = []
+    for resource in WORKLOADS.values() if selector else ():
+        for obj in (await namespace.named(resource)).values():
+            labels = ((obj["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
+            if matches({"matchLabels": selector}, labels):
+                behind.append(labels)
+    for policy in (await namespace.objects(NETWORKPOLICIES)).items if behind else ():
+        chosen = (policy.get("spec") or {}).get("podSelector") or {}
+        if any(matches(chosen, labels) for labels in behind):
+            yield policy
+
+
+async def imposed(situation: Situation, namespace: Namespace) -> Circumstance | None:
+    """A memory limit that the pods got from a LimitRange, since their template names none."""
+    if Kind.OOM not in kinds_of(situation):
+        return None
+    failing, containers = situation.history.failing, {failure.container for failure in situation.failures}
+    made = [pod.metadata.creation_timestamp for pod in failing if pod.metadata.creation_timestamp is not None]
+    specs = [
+        one
+        for one in (situation.history.template.get("spec") or {}).get("containers") or ()
+        if one.get("name") in containers
+    ]
+    if not made or not specs or any(((one.get("resources") or {}).get("limits") or {}).get("memory") for one in specs):
+        return None
+    for obj in (await namespace.objects(LIMITRANGES)).items:
+        given = [
+            (one.get("default") or {}).get("memory")
+            for one in (obj.get("spec") or {}).get("limits") or ()
+            if one.get("type") == "Container"
+        ]
+        change = await last_write(situation, namespace, obj) if any(given) else None
+        if change is None or change.at is None or any(time < change.at for time in made):
+            continue
+        return Circumstance(
+            key=str(change.target),
+            change=change,
+            confidence="likely",
+            cause=msg("{codes}: {what}", codes=codes_of(situation), what=change.summary),
+            why=(
+                msg(
+                    "The template names no memory limit; pods that were made since then have that of {object}: {limit}.",
+                    object=str(change.touches[0]),
+                    limit=str(next(one for one in given if one)),
+                ),
+            ),
+            notes=(msg("Look at {object}, and at who set it.", object=str(change.target)),),
+        )
+    return None
+
+
+async def _lately(situation: Situation, namespace: Namespace, obj: Object) -> Change | None:
+    """The last write of an object, where it came shortly before what fails began."""
+    change = await last_write(situation, namespace, obj)
+    if change is None or change.at is None or situation.since is None or situation.since - change.at > SOON:
+        return None
+    return change
+
+
+def _time(change: Change) -> float:
+    return change.at.timestamp() if change.at else 0.0
