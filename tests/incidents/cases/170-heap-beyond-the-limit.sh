@@ -8,6 +8,6 @@
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../stacks.sh"
 baseline(){ C='        env: [{name: KAFKA_HEAP_OPTS, value: "-Xmx400m"}]
-        resources: {limits: {memory: 600Mi}}' app kafka registry.local/kafka:2.0 1 9092 | k apply -f -; }
-inject(){ k set image deploy/kafka kafka=registry.local/kafka:2.1; settled 1; sleep 25; k set env deploy/kafka KAFKA_HEAP_OPTS=-Xmx4g; shown kafka oom ''; }
+        resources: {limits: {memory: 600Mi}}' app kafka registry.local/kafka:2.0 1 9092 | k apply -f -; settled 2; k set image deploy/kafka kafka=registry.local/kafka:2.1; }
+inject(){ k set env deploy/kafka KAFKA_HEAP_OPTS=-Xmx4g; shown kafka oom ''; }
 main "$@"
