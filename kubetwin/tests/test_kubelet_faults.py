@@ -326,7 +326,9 @@ def test_an_init_container_that_sleeps_for_ever_never_ends() -> None:
         async with cluster() as c:
             waits = [{"name": "waits", "image": f"{IMAGE}:1.0.0", "command": ["sh", "-c", "sleep infinity"]}]
             await c.api.create(PODS, pod("p", container(f"{IMAGE}:1.0.0"), initContainers=waits))
-            await c.api.create(PODS, pod("q", container(f"{IMAGE}:1.0.0"), initContainers=[waits[0] | {"command": None}]))
+            await c.api.create(
+                PODS, pod("q", container(f"{IMAGE}:1.0.0"), initContainers=[waits[0] | {"command": None}])
+            )
             await c.until(PODS, lambda: container_status(c, "q").get("ready"))
             assert "running" in of(c)["status"]["initContainerStatuses"][0]["state"]
             assert waiting(c) == "PodInitializing"
