@@ -11,6 +11,6 @@
 . "$(dirname "$0")/../stacks.sh"
 baseline(){ astronomy | up astronomy; }
 inject(){ k set image deploy/ad ad=registry.local/ad:2.0.3; settled 1; sleep 14; k patch cm flagd-config --type merge -p '{"data":{"demo.flagd.json":"{\"flags\": {\"adFailure\": {\"state\": \"ENABLED\", \"defaultVariant\": \"on\"}}}"}}'; sleep 3; brk deployment/ad unready 'GetAds failed: flag adFailure is on'; }
-cured(){ k get cm flagd-config -o yaml | grep -q '"defaultVariant": "off"'; }
+cured(){ k get cm flagd-config -o jsonpath='{.data.demo\.flagd\.json}' | grep -q '"off"'; }
 mend(){ mendd deployment/ad; }
 main "$@"

@@ -12,6 +12,6 @@
 . "$(dirname "$0")/../stacks.sh"
 baseline(){ astronomy "$load" | up astronomy; }
 inject(){ k patch cm flagd-config --type merge -p '{"data":{"demo.flagd.json":"{\"flags\": {\"adFailure\": {\"state\": "}}'; k delete pod -l app=flagd --wait=false; sleep 2; brk deployment/ad crash 'rpc error: dial tcp flagd:8013: connect: connection refused'; }
-cured(){ k get cm flagd-config -o yaml | grep -q '"defaultVariant": "off"' && serves deploy/flagd; }
+cured(){ k get cm flagd-config -o jsonpath='{.data.demo\.flagd\.json}' | grep -q '"off"' && serves deploy/flagd; }
 mend(){ mendd deployment/ad; }
 main "$@"
