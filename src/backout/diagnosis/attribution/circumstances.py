@@ -417,7 +417,7 @@ async def claims(situation: Situation, namespace: Namespace) -> Circumstance | N
             )
         claim = live.get(name)
         if claim is not None and (claim.get("status") or {}).get("phase") != "Bound":
-            change = await _changed(situation, namespace, claim)
+            change = await last_write(situation, namespace, claim)
             if change is not None:
                 return Circumstance(
                     key=str(change.target),
