@@ -88,6 +88,7 @@ async def plan_for(
     async with workspace.cluster() as cluster:
         target = read_targets(workspace, cluster, (text,))[0]
         seen = diagnosis or await diagnose(cluster, target.namespace, [target])
+        await workspace.learned()
         return await make_operation(
             cluster, target, made_at=seen.at, to=to, problems=seen.problems, settings=workspace.settings, hooks=hooks
         )
@@ -123,6 +124,7 @@ async def _plans(workspace: Workspace, cluster: Cluster, texts: Sequence[str], t
 
     targets, namespace = read_targets(workspace, cluster, texts), workspace.namespace_of(cluster)
     diagnosis = await diagnose(cluster, namespace, targets)
+    await workspace.learned()
     if diagnosis.healthy and not targets:
         await require_there(cluster, namespace)
     for blind in diagnosis.blind:

@@ -109,6 +109,7 @@ async def connected(workspace: Workspace, plan: Operation) -> AsyncIterator[Scop
             name: await open_.enter_async_context(workspace.cluster(workspace.reached_by(plan, name)))
             for name in plan.clusters
         }
+        await workspace.learned()
         yield ClusterScopes(lambda scope: clusters[scope.cluster])
 
 

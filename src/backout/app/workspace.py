@@ -45,6 +45,7 @@ class Workspace:
         self.where = where or Where()
         self.front: Front = front or Silent()
         self._kept: dict[str, KubernetesCluster] | None = None
+        self._learning: dict[str, asyncio.Task[None]] = {}
 
     @property
     def contexts(self) -> tuple[str, ...]:
@@ -86,14 +87,26 @@ class Workspace:
             )
         chosen = name if name is not None else self.contexts[0]
         with source.using(self.settings.snapshots):
-            if self._kept is not None:
-                yield self._keep(self._kept, chosen)
-                return
-            cluster = self._connect(chosen)
+            kept = self._kept
+            cluster = self._connect(chosen) if kept is None else self._keep(kept, chosen)
+            learning = self._learning[cluster.name] = self._learn(cluster)
             try:
                 yield cluster
+                await learning
             finally:
-                await cluster.close()
+                learning.cancel()
+                await asyncio.gather(learning, return_exceptions=True)
+                if kept is None:
+                    await cluster.close()
+
+    async def learned(self) -> None:
+        """Waits until it is known what the Secrets hold: nothing is sealed or kept before."""
+        await asyncio.gather(*self._learning.values(), return_exceptions=True)
+
+    def _learn(self, cluster: KubernetesCluster) -> asyncio.Task[None]:
+        from backout.kube.known_secrets import learn_from
+
+        return asyncio.ensure_future(learn_from(cluster, self.namespace_of(cluster)))
 
     def _connect(self, name: str) -> KubernetesCluster:
         from backout.cluster.client import connect

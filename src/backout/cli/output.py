@@ -10,12 +10,13 @@ import click
 import msgspec
 
 from backout.model.plaintext import escaped
+from backout.model.redaction import redact_plain
 from backout.model.spelling import written
 
 
 def print_document(document: msgspec.Struct, output: str) -> None:
     """Writes a document as JSON or YAML."""
-    plain = written(document)
+    plain = redact_plain(written(document))
     if output == "json":
         click.echo(escaped(msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()))
         return

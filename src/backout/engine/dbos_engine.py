@@ -35,6 +35,7 @@ from backout.engine.stepping import Parked, Stop, attempt
 from backout.engine.store.port import Owners, RunStore
 from backout.engine.wire import decode_error, encode_error, of_house
 from backout.errors import BackoutError, Interrupted, StateError, TimedOut, UnexpectedError
+from backout.model.redaction import redact_plain
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -427,7 +428,7 @@ def _json() -> Any:
         def serialize(self, data: Any) -> str:
             if isinstance(data, BaseException):
                 data = {_ERROR: encode_error(data)}
-            return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+            return json.dumps(redact_plain(data), ensure_ascii=False, separators=(",", ":"))
 
         def deserialize(self, serialized_data: str) -> Any:
             data = json.loads(serialized_data)

@@ -10,6 +10,7 @@ import msgspec
 
 from backout.errors import PlanChanged, UsageError
 from backout.model.operation import API_VERSION, Operation
+from backout.model.redacted import without_secrets
 from backout.model.spelling import read, written
 from backout.model.yamltext import Unbounded, load_all, to_yaml_all
 from backout.planning.order import in_order
@@ -40,13 +41,14 @@ def _without_empty(node: Any) -> Any:
 
 
 def seal(operation: Operation) -> Operation:
-    """The operation with its hash.
+    """The operation without secrets, and with its hash.
 
     Raises:
         PlanChanged: its parts can't be put in order.
     """
     in_order(operation.parts)
-    return msgspec.structs.replace(operation, hash=digest(operation))
+    plain = without_secrets(operation)
+    return msgspec.structs.replace(plain, hash=digest(plain))
 
 
 def check(operation: Operation) -> None:

@@ -18,6 +18,7 @@ from backout.model.redaction import redact_text
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef
 from backout.snapshots.collect import encode
+from backout.snapshots.known import learn_from
 from backout.snapshots.repository import Repository
 from backout.snapshots.walk import Skips, walk
 
@@ -99,13 +100,14 @@ async def between(
     Raises:
         RepositoryDamaged: something of either is missing or altered.
     """
-    earlier = {key_of(entry.ref): entry async for entry in repository.entries(before) if wanted(entry)}
+    old_entries = [entry async for entry in repository.entries(before)]
+    new_entries = [entry async for entry in repository.entries(after)]
+    await learn_from(repository, {entry.address: entry for entry in (*old_entries, *new_entries)}.values())
+    earlier = {key_of(entry.ref): entry for entry in old_entries if wanted(entry)}
     found: list[Difference] = []
     pairs: list[tuple[Entry, Entry]] = []
     compared = 0
-    async for entry in repository.entries(after):
-        if not wanted(entry):
-            continue
+    for entry in filter(wanted, new_entries):
         compared += 1
         old = earlier.pop(key_of(entry.ref), None)
         if old is None:
@@ -130,7 +132,9 @@ async def with_live(
     Raises:
         RepositoryDamaged: something of the snapshot is missing or altered.
     """
-    earlier = {key_of(entry.ref): entry async for entry in repository.entries(snapshot) if wanted(entry)}
+    kept = [entry async for entry in repository.entries(snapshot)]
+    await learn_from(repository, kept)
+    earlier = {key_of(entry.ref): entry for entry in kept if wanted(entry)}
     total = len(earlier)
     found: list[Difference] = []
     skips = Skips()

@@ -34,6 +34,7 @@ from backout.snapshots.desired import (
     without_node_ports,
 )
 from backout.snapshots.diff import TextChange, describe
+from backout.snapshots.known import learn_from
 from backout.snapshots.repository import Repository
 from backout.snapshots.selection import Selection
 
@@ -100,7 +101,9 @@ async def plan_restore(
         ObjectNotFound: something that was named is not in the snapshot.
         RepositoryDamaged: something of the snapshot is missing or altered.
     """
-    entries = [entry async for entry in repository.entries(snapshot) if selection(entry)]
+    entries = [entry async for entry in repository.entries(snapshot)]
+    await learn_from(repository, entries)
+    entries = [entry for entry in entries if selection(entry)]
     selection.require_all(snapshot)
     await _require_namespace(cluster, snapshot, entries)
     works: list[Work] = []

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 
 from backout.model.message import Message
 from backout.model.plaintext import one_line
+from backout.model.redaction import redact_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -144,7 +145,7 @@ def paint(text: str, style: str) -> str:
 
 def plain(text: str) -> str:
     """Without styles."""
-    return "".join(piece for piece, _ in _pieces(text)) if not text.isprintable() else text
+    return "".join(piece for piece, _ in _pieces(text))
 
 
 def styled(text: str) -> Text:
@@ -168,7 +169,7 @@ def _pieces(text: str) -> Iterator[tuple[str, str]]:
             if turn and styles:
                 styles.pop()
             if piece:
-                yield one_line(piece), styles[-1] if styles else ""
+                yield one_line(redact_text(piece)), styles[-1] if styles else ""
 
 
 def _table(rows: _Rows, room: int) -> Table:

@@ -75,7 +75,7 @@ def undo(snapshot: WorkloadHistory, target: Target, revision: Revision) -> Step:
         digest=revision.digest,
         source=wanted.source if wanted else "",
         # Only what that revision had: a change-cause stays on the workload, and would speak for the next revision too.
-        change_cause=revision.change_cause,
+        change_cause=redact_text(revision.change_cause),
     )
     if wanted is not None and not wanted.source and snapshot.declared is not None:
         # No revision keeps it: where to find it again, or what it is where that shows no secret.
@@ -89,7 +89,8 @@ def undo(snapshot: WorkloadHistory, target: Target, revision: Revision) -> Step:
         source=present.source if present else "",
         digest=snapshot.digest,
         expect=revision.digest,
-        change_cause=annotations.get(CHANGE_CAUSE, ""),
+        # A command line that was recorded whole may hold a password: it does not come back with it.
+        change_cause=redact_text(annotations.get(CHANGE_CAUSE, "")),
     )
     back: TemplateParams | None = now
     if present is None:

@@ -29,6 +29,7 @@ from backout.engine.store.sqlite.owners import SqliteOwners
 from backout.model.decoding import UNREADABLE
 from backout.model.message import Message
 from backout.model.operation import Operation
+from backout.model.redacted import without_secrets
 from backout.model.run import CaptureNote, Failure, Run, RunEvent, RunState
 from backout.model.verdict import Verdict
 
@@ -118,9 +119,9 @@ class SqliteRunStore:
         if state is not None:
             values["state"] = state
             values["ended"] = _time(ended) if ended else None
-            values["failure"] = msgspec.json.encode(failure) if failure else None
+            values["failure"] = msgspec.json.encode(without_secrets(failure)) if failure else None
         if verdict is not None:
-            values["verdict"] = msgspec.json.encode(verdict)
+            values["verdict"] = msgspec.json.encode(without_secrets(verdict))
         if undone_by is not None:
             values["undone_by"] = undone_by
         if not values:
@@ -272,7 +273,7 @@ class SqliteRunStore:
             row = database.execute(
                 "INSERT INTO backout_events(run, key, event) VALUES (?, ?, ?) ON CONFLICT(run, key) DO NOTHING "
                 "RETURNING seq",
-                (event.run, key, msgspec.json.encode(event)),
+                (event.run, key, msgspec.json.encode(without_secrets(event))),
             ).fetchone()
             if row is None:
                 seq, stored = database.execute(
