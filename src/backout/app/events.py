@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from backout.engine.store.port import RunSummary
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from backout.model.target import Target
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """What did not work for one cluster or target; others went on."""
 
     error: BackoutError
@@ -31,73 +31,63 @@ class Failed:
         return cls(error, ", ".join(plan.clusters), plan.target)
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
+class Unseen(msgspec.Struct, frozen=True):
     """Something could not be looked at."""
 
     what: Message
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(msgspec.Struct, frozen=True):
     """No plan could be made for it; the others are made."""
 
     failed: Failed
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
+class Unfinished(msgspec.Struct, frozen=True):
     """A run on what is looked at stopped before its end. ``begun``: it changed something, or may have."""
 
     run: RunSummary
     begun: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Watching:
+class Watching(msgspec.Struct, frozen=True):
     """Checks are measured for so many seconds."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class RunBegins:
+class RunBegins(msgspec.Struct, frozen=True):
     """A run begins, or goes on."""
 
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
-class RunTells:
+class RunTells(msgspec.Struct, frozen=True):
     """One event of a run, as it is recorded."""
 
     event: RunEvent
 
 
-@dataclass(frozen=True, slots=True)
-class RunPauses:
+class RunPauses(msgspec.Struct, frozen=True):
     """This process does no more for the run: it ended, or can be resumed."""
 
     run: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotReady:
+class NotReady(msgspec.Struct, frozen=True):
     """Something stands in the way of one plan of several: a missing approval, or a tool that is not there."""
 
     plan: Operation
     error: BackoutError
 
 
-@dataclass(frozen=True, slots=True)
-class Unapplied:
+class Unapplied(msgspec.Struct, frozen=True):
     """These codes were approved, and no risk of any plan asks for them."""
 
     codes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RepositoryOpened:
+class RepositoryOpened(msgspec.Struct, frozen=True):
     """The repository of snapshots in ``where`` was opened; a key or the repository itself may have been made just then.
 
     ``identity`` is the file with the user's key, ``public`` its public half.
@@ -112,50 +102,43 @@ class RepositoryOpened:
     first_seen: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotUnreadable:
+class SnapshotUnreadable(msgspec.Struct, frozen=True):
     """The summary of one snapshot can't be read."""
 
     id: str
     error: Exception
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectsTaken:
+class ObjectsTaken(msgspec.Struct, frozen=True):
     """So many objects are in the snapshot so far; None when no more are taken."""
 
     count: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class GitUnread:
+class GitUnread(msgspec.Struct, frozen=True):
     """The commit of a configured repository could not be read; the snapshot goes without it."""
 
     error: BackoutError
 
 
-@dataclass(frozen=True, slots=True)
-class TagUnpushed:
+class TagUnpushed(msgspec.Struct, frozen=True):
     """A Git tag was made here and not pushed; ``command`` does it."""
 
     tag: str
     command: str
 
 
-@dataclass(frozen=True, slots=True)
-class StateKept:
+class StateKept(msgspec.Struct, frozen=True):
     """The present state is kept in a snapshot before something is written over it."""
 
     snapshot: str
 
 
-@dataclass(frozen=True, slots=True)
-class KeyTaken:
+class KeyTaken(msgspec.Struct, frozen=True):
     """A recipient can open nothing more that is written from now on."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyReplaced:
+class KeyReplaced(msgspec.Struct, frozen=True):
     """A new identity stands first in the file ``path``."""
 
     path: str
