@@ -16,6 +16,7 @@ RESOURCES: dict[str, Resource] = {
     "cronjob": kinds.CRONJOBS,
     "daemonset": kinds.DAEMONSETS,
     "deployment": kinds.DEPLOYMENTS,
+    "endpointslice": kinds.ENDPOINTSLICES,
     "horizontalpodautoscaler": Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
     "ingress": kinds.INGRESSES,
     "job": kinds.JOBS,

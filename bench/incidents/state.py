@@ -30,7 +30,7 @@ async def read(world: World) -> State:
     for kind, objects in zip(RESOURCES, lists, strict=True):
         for obj in objects:
             key = f"{kind}/{obj['metadata']['name']}"
-            if key not in _NOBODYS and not _record(obj) and not _of_a_cronjob(kind, obj):
+            if key not in _NOBODYS and not _record(obj) and not _made(kind, obj):
                 found[key] = as_written(kind, obj)
     return found
 
@@ -39,8 +39,9 @@ def _record(obj: Obj) -> bool:
     return str(obj["metadata"]["name"]).startswith("sh.helm.release.")
 
 
-def _of_a_cronjob(kind: str, obj: Obj) -> bool:
-    return kind == "job" and bool(obj["metadata"].get("ownerReferences"))
+def _made(kind: str, obj: Obj) -> bool:
+    """By a controller: Jobs of CronJobs, EndpointSlices of Services."""
+    return kind in ("job", "endpointslice") and bool(obj["metadata"].get("ownerReferences"))
 
 
 def as_written(kind: str, obj: Obj) -> dict[str, Any]:

@@ -170,6 +170,23 @@ def test_bad_daemonset_stops_at_one_node() -> None:
     asyncio.run(main())
 
 
+def test_a_daemonset_whose_pods_are_refused_says_so_in_events_and_in_its_status() -> None:
+    async def main() -> None:
+        async with cluster(nodes=2) as c:
+            await c.api.create(DAEMONSETS, workload("DaemonSet", "agent", container(IMAGE), replicas=None))
+            await c.until(
+                DAEMONSETS, lambda: (c.get(DAEMONSETS, "agent") or {}).get("status", {}).get("numberReady") == 2
+            )
+            account = [{"op": "add", "path": "/spec/template/spec/serviceAccountName", "value": "nobody"}]
+            await c.api.patch(DAEMONSETS, "agent", account, NS, content_type=JSON_PATCH)
+            await c.event("agent", "FailedCreate", 'serviceaccount "nobody" not found')
+            await c.until(DAEMONSETS, lambda: (c.get(DAEMONSETS, "agent") or {})["status"].get("numberReady") == 1)
+            status = (c.get(DAEMONSETS, "agent") or {})["status"]
+            assert (status["observedGeneration"], status["currentNumberScheduled"]) == (2, 1)
+
+    asyncio.run(main())
+
+
 def claim(name: str, storage_class: str | None = None) -> Obj:
     spec: Obj = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     if storage_class:

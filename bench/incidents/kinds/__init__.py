@@ -1,4 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kinds of situations, a module an area; importing them registers them."""
 
-from bench.incidents.kinds import configuration, drift, limits, network, outside, own_change, scheduling, several  # noqa: F401
+from bench.incidents.kinds import (  # noqa: F401
+    configuration,
+    drift,
+    limits,
+    network,
+    outside,
+    own_change,
+    routes,
+    scheduling,
+    several,
+)

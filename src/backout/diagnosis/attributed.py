@@ -92,8 +92,8 @@ async def _of_namespace(
     ownership = Ownership(namespace.cluster)
     seen = await detect(namespace, state, events) if state.namespace else []
     for one in seen:
-        if one.workload is not None and one.workload not in broken:
-            broken[one.workload] = [one.symptom]
+        if one.workload is not None and (one.workload not in broken or one.symptom.ref.kind == "Service"):
+            broken[one.workload] = [*broken.get(one.workload, ()), one.symptom]
     for key, symptom in refused(state, events, namespace.name, now).items():
         broken[key] = [*broken.get(key, ()), symptom]
 

@@ -167,6 +167,8 @@ def calls(text: str, service: str, namespace: str) -> bool:
 
     A bare word may mean anything.
     """
+    if service not in text:
+        return False
     host = rf"(?<![\w.-]){re.escape(service)}(?=[:/\"'\s]|\.{re.escape(namespace)}\b|\.svc\b|$)"
     for match in re.finditer(host, text):
         before, after = text[: match.start()], text[match.end() : match.end() + 1]
@@ -193,6 +195,20 @@ def of_ingress(ingress: dict[str, Any]) -> tuple[Reference, ...]:
                 where = f"{rule.get('host') or '*'}{path.get('path') or '/'}"
                 found.add(Reference(kind="Service", name=str(service["name"]), how="backend", path=where))
     return tuple(sorted(found))
+
+
+def ports_of_ingress(ingress: dict[str, Any]) -> Iterator[tuple[str, int | str]]:
+    """The Services that an Ingress names, with the port of each, by name or number."""
+    spec = ingress.get("spec") or {}
+    backends = [spec.get("defaultBackend") or {}]
+    for rule in spec.get("rules") or ():
+        backends += [path.get("backend") or {} for path in (rule.get("http") or {}).get("paths") or ()]
+    for backend in backends:
+        service = backend.get("service") or {}
+        port = service.get("port") or {}
+        wanted = port.get("name") or port.get("number")
+        if service.get("name") and wanted:
+            yield str(service["name"]), wanted
 
 
 def of_custom(obj: dict[str, Any]) -> tuple[Reference, ...]:

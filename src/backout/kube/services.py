@@ -8,7 +8,7 @@ Services that a monitoring chart brings for control planes that are elsewhere). 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Maker(NamedTuple):
@@ -24,3 +24,11 @@ def wants_addresses(selector: Mapping[str, str] | None, makers: Iterable[Maker])
         maker.pods > 0 and all(maker.labels.get(key) == value for key, value in (selector or {}).items())
         for maker in makers
     )
+
+
+def has_port(service: Mapping[str, Any], port: int | str) -> bool:
+    """Whether a Service has a port of that name or number; one that stands for a name elsewhere need not list any."""
+    spec = service.get("spec") or {}
+    if spec.get("type") == "ExternalName":
+        return True
+    return any(port in (entry.get("name"), entry.get("port")) for entry in spec.get("ports") or ())

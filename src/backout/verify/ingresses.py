@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
-from backout.cluster.port import INGRESSES, SECRETS, SERVICES, ClusterReader, Object
+from backout.cluster.port import INGRESSES, SECRETS, SERVICES, ClusterReader
 from backout.errors import AccessDenied
 from backout.kube.projections import Named
-from backout.kube.references import of_ingress
+from backout.kube.references import of_ingress, ports_of_ingress
+from backout.kube.services import has_port
 from backout.mechanisms.common.measuring import Placed, namespace_of
 from backout.mechanisms.port import CheckOf
 from backout.model.measured import Measured, failed, listed, passed
@@ -43,31 +43,15 @@ async def references_exist(check: CheckOf[Placed], cluster: ClusterReader) -> Me
                 named += 1
                 if reference.name not in secrets:
                     bad.append(f"secret/{reference.name}")
-        bad += [f"service/{name} port {port}" for name, port in _ports(ingress) if not _has_port(known.get(name), port)]
+        # Of a missing Service something else is told.
+        bad += [
+            f"service/{name} port {port}"
+            for name, port in ports_of_ingress(ingress)
+            if name in known and not has_port(known[name], port)
+        ]
     bad = sorted(dict.fromkeys(bad))
     if bad:
         return failed(msg("named by Ingresses, but not there: {objects}", objects=listed(bad)), missing=bad)
     if secrets is None:
         return passed(msg("Services that Ingresses name, all there: {count}; Secrets may not be listed", count=named))
     return passed(msg("Services and Secrets that Ingresses name, all there: {count}", count=named), named=named)
-
-
-def _ports(ingress: Object) -> Iterable[tuple[str, int | str]]:
-    spec = ingress.get("spec") or {}
-    backends = [spec.get("defaultBackend") or {}]
-    for rule in spec.get("rules") or ():
-        backends += [path.get("backend") or {} for path in (rule.get("http") or {}).get("paths") or ()]
-    for backend in backends:
-        service = backend.get("service") or {}
-        port = service.get("port") or {}
-        wanted = port.get("name") or port.get("number")
-        if service.get("name") and wanted:
-            yield str(service["name"]), wanted
-
-
-def _has_port(service: Object | None, port: int | str) -> bool:
-    """Of a missing Service something else is told; one that stands for a name elsewhere need not list ports."""
-    spec = (service or {}).get("spec") or {}
-    if service is None or spec.get("type") == "ExternalName":
-        return True
-    return any(port in (entry.get("name"), entry.get("port")) for entry in spec.get("ports") or ())

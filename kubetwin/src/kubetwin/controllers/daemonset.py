@@ -7,7 +7,7 @@ from kubetwin.client import Obj
 from kubetwin.controllers.history import RevisionedController
 from kubetwin.controllers.refs import pod_from_template
 from kubetwin.controllers.scheduling import matches_affinity, untolerated
-from kubetwin.controllers.workload import min_ready_seconds
+from kubetwin.controllers.workload import Attempt, min_ready_seconds
 from kubetwin.informer import key_of
 from kubetwin.kinds import DAEMONSETS, NODES, PODS
 from kubetwin.meta import (
@@ -63,16 +63,22 @@ class DaemonSetController(RevisionedController):
         revisions = await self.owned_revisions(obj)
         update, collisions = await self.present_revision(obj, revisions)
         digest = labels_of(update)[HASH_LABEL]
-        await self._manage(obj, await self._pods_by_node(obj), digest)
-        if (obj["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate":
-            await self._roll(obj, await self._pods_by_node(obj), digest)
+        with Attempt() as attempt:
+            await self._manage(obj, await self._pods_by_node(obj), digest)
+            if (obj["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") == "RollingUpdate":
+                await self._roll(obj, await self._pods_by_node(obj), digest)
+            live = {labels_of(p).get(HASH_LABEL) for p in await self._own_pods(obj)}
+            names = {name_of(r) for r in revisions if labels_of(r).get(HASH_LABEL) in live}
+            await self.truncate(obj, revisions, update, names)
+        # Pods that are refused don't keep the status back: syncDaemonSet updates it, observedGeneration included, before
+        # it returns the error (since 1.27).
         by_node = await self._pods_by_node(obj)
-        pods = [pod for on_node in by_node.values() for pod in on_node]
-        live = {labels_of(p).get(HASH_LABEL) for p in pods}
-        names = {name_of(r) for r in revisions if labels_of(r).get(HASH_LABEL) in live}
-        await self.truncate(obj, revisions, update, names)
         await self.write_status(obj, self._status(obj, by_node, digest, collisions))
-        self.look_again(obj, pods)
+        attempt.settle()
+        self.look_again(obj, [pod for on_node in by_node.values() for pod in on_node])
+
+    async def _own_pods(self, ds: Obj) -> list[Obj]:
+        return [pod for on_node in (await self._pods_by_node(ds)).values() for pod in on_node]
 
     async def _pods_by_node(self, ds: Obj) -> dict[str, list[Obj]]:
         pods = await self.claim(self.pods, PODS, ds)

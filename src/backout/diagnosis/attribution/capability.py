@@ -63,7 +63,7 @@ POD: tuple[tuple[str, frozenset[Kind]], ...] = (
         frozenset({Kind.CRASH, Kind.READINESS}),
     ),
     (r"^spec\.readinessGates\b", frozenset({Kind.READINESS})),
-    (r"^metadata\.labels\b", frozenset({Kind.SPREAD, Kind.READINESS})),
+    (r"^metadata\.labels\b", frozenset({Kind.SPREAD, Kind.READINESS, Kind.ROUTED})),
     (r"^metadata\.annotations\b", frozenset({Kind.NOT_CREATED})),
 )
 """Of a pod template: what any of its containers may suffer from."""
@@ -87,6 +87,7 @@ OBJECTS: dict[str, frozenset[Kind]] = {
     "role": frozenset({Kind.CRASH, Kind.READINESS, Kind.LIVENESS}),
     "rolebinding": frozenset({Kind.CRASH, Kind.READINESS, Kind.LIVENESS}),
     "networkpolicy": frozenset({Kind.CRASH, Kind.READINESS, Kind.LIVENESS}),
+    "service": frozenset({Kind.CRASH, Kind.READINESS, Kind.LIVENESS, Kind.INIT}),
     "resourcequota": frozenset({Kind.QUOTA}),
     "limitrange": frozenset({Kind.LIMIT_RANGE, Kind.QUOTA, Kind.ROOM, Kind.OOM}),
     "persistentvolumeclaim": frozenset({Kind.VOLUME, Kind.MOUNT}),
@@ -109,6 +110,12 @@ def can_cause(path: str, failure: Failure) -> bool:
     other = re.match(r"^([a-z]+)/\S+ ", path)
     if other is not None and other.group(1) not in OBJECTS:
         return _custom(path[other.end() :], failure)
+    if (
+        other is not None
+        and other.group(1) == "service"
+        and not path[other.end() :].startswith(("spec", "metadata.name"))
+    ):
+        return False
     if other is not None:
         return bool(OBJECTS[other.group(1)] & failure.kinds)
     if Kind.HELD in failure.kinds and path.startswith("spec.template."):

@@ -19,7 +19,7 @@ from backout.diagnosis.evidence.namespace import Namespace
 from backout.diagnosis.evidence.releases import ReleaseHistory, Revision
 from backout.kube.diff import diff_objects
 from backout.kube.intent import drift
-from backout.kube.references import references
+from backout.kube.references import calls, references, words_of
 from backout.kube.templates import fits, plain_template
 from backout.mechanisms import registry
 from backout.model.change import FieldChange, LedgerEntry
@@ -282,16 +282,18 @@ def _creation(history: WorkloadHistory, first: Generation) -> Change:
 
 async def _by_releases(history: WorkloadHistory, namespace: Namespace) -> list[Change]:
     """What revisions of releases changed of the workload and of what it reads: of its own one, and of others."""
-    read = {(one.kind, one.name) for one in references((history.template or {}).get("spec") or {})}
+    spec = (history.template or {}).get("spec") or {}
+    read = {(one.kind, one.name) for one in references(spec)}
+    words = [word for _, word in words_of(spec)]
     found = []
     for release in (await namespace.releases()).values():
         own = history.release is release
-        found += await _of_release(history, release, read, own)
+        found += await _of_release(history, release, read, words, own)
     return found
 
 
 async def _of_release(
-    history: WorkloadHistory, release: ReleaseHistory, read: set[tuple[str, str]], own: bool
+    history: WorkloadHistory, release: ReleaseHistory, read: set[tuple[str, str]], words: list[str], own: bool
 ) -> list[Change]:
     subject = ObjectRef.of(history.subject)
     mine = (subject.kind, subject.name)
@@ -308,6 +310,11 @@ async def _of_release(
             continue
         old = before.contents if before is not None and before.contents is not None else {}
         around = {key for key in (*old, *after.contents) if own and key[0] in _AROUND}
+        around |= {
+            (kind, name)
+            for kind, name in (*old, *after.contents)
+            if kind == "Service" and any(calls(word, name, history.key[0]) for word in words)
+        }
         fields: list[FieldChange] = []
         touches: list[ObjectRef] = []
         for key in sorted({*keys, *around}, key=lambda one: (one != mine, one)):

@@ -47,6 +47,7 @@ class Kind(StrEnum):
     INIT = "an init container does not end"
     SCALED = "scaled to 0"
     HELD = "a change is held back"
+    ROUTED = "requests go astray"
     EVICTED = "evicted"
     FOLLOWS = "follows from other failures"
     OTHER = "other"
@@ -118,6 +119,8 @@ _CODES = {
     "InitHangs": Kind.INIT,
     "ScaledToZero": Kind.SCALED,
     "PausedChange": Kind.HELD,
+    "NoEndpoints": Kind.ROUTED,
+    "WrongBackend": Kind.ROUTED,
     "Evicted": Kind.EVICTED,
     "RolloutStuck": Kind.FOLLOWS,
     "ReleaseFailed": Kind.FOLLOWS,

@@ -53,14 +53,18 @@ async def object_change(namespace: Namespace, obj: Object, pattern: str = "") ->
         source = msg("snapshot {snapshot}", snapshot=baseline.good.short if baseline.good else "")
         return _by_hand(namespace, obj, ref, fields, source) if fields else None
     born = msgspec.convert(meta["creationTimestamp"], datetime)
-    live = _spec(diff_objects({"spec": {}}, obj), pattern)
+    live = _spec(diff_objects({"kind": obj["kind"], "metadata": {"name": ref.name}, "spec": {}}, obj), pattern)
     later = [a for a in authors(obj) if a.by == "other" and (a.at - born).total_seconds() > 1]
     fields = tuple(msgspec.structs.replace(f, before=None) for f in live if any(a.owns(f.path) for a in later))
     return _by_hand(namespace, obj, ref, fields, None) if fields else None
 
 
+_ASKED = ("spec", "endpoints", "ports", "subsets")
+"""Where an object says what it asks for; endpoints have no spec."""
+
+
 def _spec(fields: tuple[FieldChange, ...], pattern: str) -> tuple[FieldChange, ...]:
-    return tuple(f for f in fields if f.path.startswith("spec") and re.search(pattern, f.path))
+    return tuple(f for f in fields if f.path.startswith(_ASKED) and re.search(pattern, f.path))
 
 
 def _by_hand(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from backout.diagnosis.attribution.changes import Change, short
-from backout.diagnosis.attribution.object_change import object_change
+from backout.diagnosis.attribution.object_change import object_change, step_of_release
 from backout.diagnosis.attribution.ways import way_back
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.namespace import Namespace
@@ -49,6 +49,11 @@ async def seen_problems(namespace: Namespace, found: Iterable[Seen], told: Colle
 
 async def _gone(namespace: Namespace, seen: Seen, ref: ObjectRef) -> Problem:
     baseline = await namespace.baseline()
+    for each in (await namespace.releases()).values():
+        if (ref.kind, ref.name) not in (await each.contents(each.in_force) or {(ref.kind, ref.name): {}}):
+            dropped = await step_of_release(each, ref, "")
+            if dropped is not None:
+                return _by_change(seen, dropped, dropped.mechanism, ())
     kind = ref.kind.lower()
     kept = (ref.kind, ref.name) in baseline.entries
     release = (await namespace.releases()).get(seen.release)

@@ -26,7 +26,9 @@ def refused(state: State, events: Events, namespace: str, now: datetime) -> dict
             continue
         status = workload.status
         there = status.number_ready if key[1] == "DaemonSet" else status.ready_replicas
-        if there >= desired(key[1], workload):
+        told = status.observed_generation >= workload.metadata.generation
+        if there >= desired(key[1], workload) and told:
+            # Before 1.27 a DaemonSet whose pods are refused kept the status of the generation before.
             continue
         said = [e for e in events.warnings(*key) if e.reason == "FailedCreate" and e.last is not None]
         if not said or now - (said[-1].last or now) > FRESH:

@@ -88,7 +88,9 @@ def doubts(network: Network, namespace: str, known: Known, *, secrets: bool, edi
             or (one.kind == "Secret" and secrets and ("Secret", one.name) not in known)
         ]
         written = ingress.metadata.written("Ingress")
-        edited = edits and written is not None and not written.born
+        # What was taken out leaves no entry of whoever did it: the generation tells.
+        later = ingress.metadata.generation > 1 or (written is not None and not written.born)
+        edited = edits and later
         if missing or edited:
             yield Doubt(reference("Ingress", name, namespace), ingress, missing, edited)
 

@@ -10,7 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from backout.diagnosis.detectors import absent, autoscaling, cronjobs, customs, ingress_class, selectors, service_name
+from backout.diagnosis.detectors import (
+    absent,
+    autoscaling,
+    cronjobs,
+    customs,
+    elsewhere,
+    ingress_class,
+    pod_labels,
+    selectors,
+    service_name,
+    service_ports,
+)
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.collect import State
 from backout.diagnosis.evidence.events import Events
@@ -22,6 +33,9 @@ DETECTORS: tuple[tuple[str, Detector], ...] = (
     ("absent", absent.detect),
     ("service-name", service_name.detect),
     ("selectors", selectors.detect),
+    ("pod-labels", pod_labels.detect),
+    ("service-ports", service_ports.detect),
+    ("elsewhere", elsewhere.detect),
     ("ingress-class", ingress_class.detect),
     ("autoscaling", autoscaling.detect),
     ("cron-jobs", cronjobs.detect),

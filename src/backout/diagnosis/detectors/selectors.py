@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services whose selector was changed so that it takes in pods of another program: part of the requests goes astray.
 
-Several workloads behind one Service are ordinary (a canary, two colours); only where somebody changed the selector, and it
-selected fewer of them before, is it a symptom.
+Several workloads behind one Service are ordinary (a canary, two colours); only where the selector was changed, by whomever, and
+it selected fewer of them before, is it a symptom.
 """
 
 from __future__ import annotations
 
-from backout.changes.authors import authors
 from backout.cluster.port import SERVICES, Object
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.collect import State
@@ -19,20 +18,17 @@ from backout.model.target import ObjectRef
 
 
 async def detect(namespace: Namespace, state: State, events: Events) -> list[Seen]:
-    """One for each Service that somebody edited, and that selects more than one workload since."""
+    """One for each Service that selects more than one workload, and selected fewer by the nearest past that is known."""
     found = []
     workloads = [obj for resource in WORKLOADS.values() for obj in (await namespace.objects(resource)).items]
     for service in (await namespace.objects(SERVICES)).items:
-        mine = _selected(service, workloads)
-        if len(mine) < 2 or not any(
-            author.by == "other" and author.owns("spec.selector") for author in authors(service)
-        ):
+        mine = selected(service, workloads)
+        if len(mine) < 2:
             continue
-        ref = ObjectRef("v1", "Service", service["metadata"]["name"], namespace.name)
-        kept = (await namespace.baseline()).kept(ref)
-        before = _selected(kept, workloads) if kept is not None else set()
+        before = await _before(namespace, service, workloads)
         if not before or not before < mine:
             continue
+        ref = ObjectRef("v1", "Service", service["metadata"]["name"], namespace.name)
         names = ", ".join(sorted(mine - before))
         symptom = Symptom(
             code="WrongBackend",
@@ -50,9 +46,25 @@ async def detect(namespace: Namespace, state: State, events: Events) -> list[See
     return found
 
 
-def _selected(service: Object, workloads: list[Object]) -> set[str]:
-    selector = (service.get("spec") or {}).get("selector") or {}
-    found = set()
+async def _before(namespace: Namespace, service: Object, workloads: list[Object]) -> set[str]:
+    """What the nearest known past with another selector would select; nothing where a good snapshot holds this one."""
+    for past in await namespace.pasts(service):
+        if selector_of(past.content) != selector_of(service):
+            return selected(past.content, workloads)
+        if past.good:
+            break
+    return set()
+
+
+def selector_of(service: Object) -> dict[str, str]:
+    """The selector of a Service."""
+    found: dict[str, str] = (service.get("spec") or {}).get("selector") or {}
+    return found
+
+
+def selected(service: Object, workloads: list[Object]) -> set[str]:
+    """The workloads whose pods a Service selects, as ``kind/name``."""
+    selector, found = selector_of(service), set()
     for obj in workloads:
         labels = ((obj["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
         if selector and selector.items() <= labels.items():

@@ -21,19 +21,18 @@ async def detect(namespace: Namespace, state: State, events: Events) -> list[See
     names = await namespace.objects_meta(SERVICES)
     if names is None:
         return []
-    releases = await namespace.releases()
     found = []
     for obj in sets:
         wanted = str((obj.get("spec") or {}).get("serviceName") or "")
         if not wanted or wanted in names:
             continue
-        baseline = await namespace.baseline()
         ref, workload = ObjectRef("v1", "Service", wanted, namespace.name), ObjectRef.of(obj)
-        held = ("Service", wanted) in baseline.entries
-        for release in releases.values():
-            held = held or ("Service", wanted) in (await release.contents(release.in_force) or {})
-        kept = baseline.kept(ObjectRef(workload.api_version, workload.kind, workload.name, namespace.name))
-        renamed = kept is not None and (kept.get("spec") or {}).get("serviceName") != wanted
+        held = bool((await namespace.baseline()).entries.get(("Service", wanted))) or await _in_releases(
+            namespace, wanted
+        )
+        renamed = any(
+            (past.content.get("spec") or {}).get("serviceName") != wanted for past in await namespace.pasts(obj)
+        )
         if not held and not renamed:
             continue
         symptom = Symptom(
@@ -47,6 +46,16 @@ async def detect(namespace: Namespace, state: State, events: Events) -> list[See
             evidence=(Evidence(source="object", ref=workload, message=msg("spec.serviceName is {name}", name=wanted)),),
         )
         found.append(
-            Seen(symptom=symptom, gone=ref) if held else Seen(symptom=symptom, at_fault=obj, fields="serviceName")
+            Seen(symptom=symptom, gone=ref)
+            if held and not renamed
+            else Seen(symptom=symptom, at_fault=obj, fields="serviceName")
         )
     return found
+
+
+async def _in_releases(namespace: Namespace, service: str) -> bool:
+    """True when a revision of a release that is still recorded has a Service of that name."""
+    for release in (await namespace.releases()).values():
+        if any(version.content is not None for version in await release.versions("Service", service)):
+            return True
+    return False

@@ -176,7 +176,7 @@ async def read_history(namespace: Namespace, state: State, key: WorkloadKey, own
         return None
     uid = obj["metadata"].get("uid", "")
     maker = await _maker(namespace, owner)
-    generations = tuple(sorted(await _generations(namespace, key, uid), key=lambda one: one.order))
+    generations = tuple(sorted(await generations_of(namespace, key, uid), key=lambda one: one.order))
     names = {one.name for one in generations} if key[1] == "Deployment" else {key[2]}
     baseline = await namespace.baseline()
     history = WorkloadHistory(
@@ -226,7 +226,8 @@ def _made(key: WorkloadKey, kind: str) -> bool:
     return kind == ("ReplicaSet" if key[1] == "Deployment" else key[1])
 
 
-async def _generations(namespace: Namespace, key: WorkloadKey, uid: str) -> Iterable[Generation]:
+async def generations_of(namespace: Namespace, key: WorkloadKey, uid: str) -> Iterable[Generation]:
+    """The templates that a workload had, as far as the cluster kept them; in no order."""
     if key[1] == "Deployment":
         found = []
         for owned in await namespace.replica_sets():

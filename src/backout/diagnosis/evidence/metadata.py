@@ -27,6 +27,7 @@ class ManagedMeta(msgspec.Struct, rename="camel", frozen=True):
     namespace: str = ""
     uid: str = ""
     creation_timestamp: datetime | None = None
+    generation: int = 0
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     owner_references: tuple[dict[str, Any], ...] = ()

@@ -77,7 +77,9 @@ class _Case:
         steady: dict[str, list[str]] = {}
         failing: dict[str, list[tuple[str, str]]] = {}
         for pod in self.seen.pods:
-            key = self._key_of(self.match.get(pod.generation), pod.created)
+            digest = self.match.get(pod.generation)
+            key = self._key_in_force(digest) if pod.failing else None
+            key = key or self._key_of(digest, pod.created)
             if key is None:
                 continue
             if pod.failing:
@@ -236,6 +238,11 @@ class _Case:
             if span.started <= created and (span.ended is None or created < span.ended):
                 return version.key
         return None
+
+    def _key_in_force(self, digest: str | None) -> str | None:
+        """The key of the newest revision where that has the template: what fails now does so with what is around it now."""
+        newest = self.versions[-1] if self.versions else None
+        return newest.key if newest is not None and newest.template_digest == digest else None
 
     def _put(self, key: str, good: bool, message: Message) -> None:
         for version, span in zip(self.versions, self.spans, strict=True):
