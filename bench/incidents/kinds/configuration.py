@@ -203,3 +203,34 @@ def innocent_edit_beside_a_bad_image(draw: Draw, number: int) -> Situation:
         expected = Expected(expected.names, expected.outcomes)
     log = "loading configuration from /etc/conf/app.yaml\npanic: nil pointer dereference"
     return found.situation(expected, found.change(set_image(bad), fault="crash-exit3", log=log))
+
+
+@kind(CONFIGURATION)
+def object_that_is_gone_and_no_snapshot(draw: Draw, number: int) -> Situation:
+    """The pods' own words and that they ran once say what is missing; nobody knows what was in it."""
+    found = scene(draw, 1, shapes=("deployment",))
+    called = f"{found.app}-{draw.choice(('login', 'api-keys', 'license'))}"
+    found.objects.insert(0, secret(called, TOKEN="t0"))
+    main(found.obj())["envFrom"] = [{"secretRef": {"name": called}}]
+    expected = Expected(((f"secret/{called}",),), ("refused",), innocent=(found.of,))
+    return found.situation(expected, Gone(f"secret/{called}"), Kill(found.app), snapshot=False)
+
+
+@kind(CONFIGURATION)
+def reference_that_was_pruned(draw: Draw, number: int) -> Situation:
+    """A hashed name: the new object does not load, and the old one was pruned; the old template alone is no way back."""
+    found = scene(draw, 1, shapes=("deployment",))
+    old, new = (f"{found.app}-conf-{draw.randint(1000, 4999)}", f"{found.app}-conf-{draw.randint(5000, 9999)}")
+    found.objects.insert(0, configmap(old, **{"app.yaml": GOOD}))
+    mount_configmap(found.obj(), old, "/etc/conf")
+    main(found.obj())["args"] = ["--config-file=/etc/conf/app.yaml"]
+
+    def change(obj: Obj) -> None:
+        for volume in pod(obj)["volumes"]:
+            if volume.get("configMap", {}).get("name") == old:
+                volume["configMap"]["name"] = new
+
+    bad = configmap(new, **{"app.yaml": "workers: [4"})
+    expected = Expected(((found.of, f"{new}|volumes*"),), ("recovered", "refused"))
+    faults = (New(bad, found.actor), found.change(change), Wait(6.0), Gone(f"configmap/{old}"))
+    return found.situation(expected, *faults)

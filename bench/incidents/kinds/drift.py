@@ -156,3 +156,17 @@ def configuration_past_helm(draw: Draw, number: int) -> Situation:
     return found.situation(
         found.expected(of, "app.yaml", innocent=(found.of,)), Edit(of, change, found.actor), Wait(1), Restart(found.of)
     )
+
+
+@kind(DRIFT)
+def paused_half_way(draw: Draw, number: int) -> Situation:
+    """A bad image, and somebody pauses the rollout when he sees it: the pause is not what broke it."""
+    found = scene(draw, 1, shapes=("deployment",), replicas=3)
+    bad = newer(found.obj(), draw.choice(("crash-exit3", "missing")), draw)
+
+    def pause(obj: Obj) -> None:
+        obj["spec"]["paused"] = True
+
+    expected = found.expected(found.of, "image", bad.rpartition(":")[2])
+    faults = (found.change(set_image(bad)), Wait(5.0), Edit(found.of, pause, "kubectl-rollout"))
+    return found.situation(expected, *faults, rest=(found.of,))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from bench.incidents.kinds.common import SCHEDULING, scene
 from bench.incidents.objects import main, make, pod, workload
 from bench.incidents.situation import Draw, Expected, Situation, kind
-from bench.incidents.steps import Labelled, New, Tainted
+from bench.incidents.steps import Gone, Labelled, New, Scale, Tainted, Wait
 from kubetwin.client import Obj
 
 ONE = ("deployment", "statefulset")
@@ -92,3 +92,23 @@ def storage_class_that_is_not_there(draw: Draw, number: int) -> Situation:
         innocent=tuple(f"deployment/{other}" for other in (found.app, *found.neighbours)),
     )
     return found.situation(expected, New(claim), New(obj))
+
+
+@kind(SCHEDULING)
+def claim_made_anew_by_hand(draw: Draw, number: int) -> Situation:
+    """The claim of one pod of a StatefulSet, with a class that does not exist."""
+    found = scene(draw, 1, shapes=("statefulset",), replicas=2)
+    template = {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    found.obj()["spec"]["volumeClaimTemplates"] = [template]
+    main(found.obj())["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    called, storage = f"data-{found.app}-1", draw.choice(("fast-ssd", "ceph-block", "gp9"))
+    anew = make("persistentvolumeclaim", called, spec={"storageClassName": storage, **template["spec"]})
+    anew["metadata"]["labels"] = {"app": found.app}
+    of = f"persistentvolumeclaim/{called}"
+    expected = Expected(((of,),), ("refused", "recovered", "approval"), ("recreate",), innocent=(found.of,))
+    found.after.clear()
+    faults = (*(Scale(found.of, 1), Wait(5.0), Gone(of), Wait(2.0)), *(New(anew, draw.hand()), Scale(found.of, 2)))
+    return found.situation(expected, *faults, rest=(of,), unready=(found.of,))

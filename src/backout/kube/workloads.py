@@ -150,3 +150,9 @@ def revision_in_force(obj: Object, revisions: Iterable[Object]) -> str:
     same = [item for item in revisions if controller_uid(item) == uid and digest_of(template_in(item)) == digest]
     newest = max(same, key=lambda item: int(item.get("revision") or 0), default=None)
     return label_in(newest, obj["kind"]) if newest is not None else ""
+
+
+def job_ended(obj: Object) -> bool:
+    """Whether a Job is over, well or not (batch/v1: a condition Complete or Failed that is True)."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return any(one.get("type") in ("Complete", "Failed") and one.get("status") == "True" for one in conditions)

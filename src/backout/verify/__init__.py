@@ -14,6 +14,7 @@ the target everywhere):
     release-deployed   the Helm release's head is deployed, with the ``digest`` of the target revision
     revision-restored  the target is at the revision with that ``digest``, healthy or not (for an undo)
     live-restored      parts of ``objects`` have the digests that a run's capture noted (for an undo)
+    left-over          parts of ``objects`` do not have the digests any more that the undone revision had given them
     endpoints          Services (``services``; else those that select the workload's pods, or all) have ready addresses;
                        ``idle``: of them those of parts that do not run, which may have none
     pvc-bound          claims (``names``; else those that the workload's pods mount, or all) are Bound

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/8085 – --reuse-values leaves out what the new chart asks for
+# SOURCE: after reports of Helm – --reuse-values leaves out what the new chart asks for
 # FAULT: an upgrade to a new chart with --reuse-values: its argument stays empty and the program ends; beside it somebody deploys another program
 # NAMES: helm/rel args
 # NOT_BLAMED: deployment/probe

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/5915 – what a rollback does to what others added
+# SOURCE: after reports of Helm – what a rollback does to what others added
 # FAULT: a variable was added by hand long ago and is well; then an upgrade brings a bad image
 # NAMES: helm/rel image 2.0-crash-exit3
 # OUTCOME: recovered|approval

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/4228 – --history-max drops the revision that one needs
+# SOURCE: after reports of Helm – --history-max drops the revision that one needs
 # FAULT: one bad image, then two more tries with other values; two records are kept, both bad
 # NAMES: helm/rel|deployment/web image 2.0-crash-exit3
 # OUTCOME: recovered|approval|refused

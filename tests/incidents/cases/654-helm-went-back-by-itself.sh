@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/3208 – --atomic (--rollback-on-failure)
+# SOURCE: after reports of Helm – --atomic (--rollback-on-failure)
 # FAULT: none that is left: an upgrade with a bad image failed, and Helm went back by itself
 # BROKEN: no
 # OUTCOME: nothing

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/4558 – another operation (install/upgrade/rollback) is in progress
+# SOURCE: after reports of Helm – another operation is in progress
 # FAULT: helm upgrade --wait with a bad image was killed: pending-upgrade, and nobody is at work
 # NAMES: helm/rel image 2.0-crash-exit3
 # OUTCOME: recovered|approval

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/7677 – what leaves a chart is deleted, whoever reads it
+# SOURCE: after reports of Helm – what leaves a chart is deleted, whoever reads it
 # FAULT: an upgrade of one release drops a ConfigMap that a Deployment of nobody's reads; its pods are made anew
 # NAMES: helm/base|configmap/shared
 # NOT_BLAMED: deployment/reader

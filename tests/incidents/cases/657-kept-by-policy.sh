@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/8132 – helm.sh/resource-policy: keep, and the way back
+# SOURCE: https://github.com/helm/helm/pull/8683, https://github.com/helm/helm/pull/9068 – helm.sh/resource-policy: keep, and the way back
 # FAULT: an upgrade leaves out a claim that is kept by policy, and brings a bad image
 # NAMES: helm/rel image 2.0-crash-exit3
 # OUTCOME: recovered|approval

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/kubernetes/kubernetes/issues/106055 – OnDelete: the template goes back, the pod stays
+# SOURCE: after reports of Kubernetes – OnDelete: the template goes back, the pod stays
 # FAULT: kubectl set image of an OnDelete StatefulSet, hours later one pod is made anew and crashes
 # NAMES: statefulset/db image 2.0-crash-exit2
 # OUTCOME: recovered

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/kubernetes/website/issues/17842 – a StatefulSet's canary
+# SOURCE: after reports of Kubernetes – a canary by partition
 # FAULT: kubectl set image of a StatefulSet whose partition lets one pod go on: it crashes
 # NAMES: statefulset/db image 2.0-crash-exit2
 # OUTCOME: recovered

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/kubernetes/kubectl/issues/1133 – a paused Deployment can't be rolled back
+# SOURCE: after reports of kubectl – a paused Deployment can not be rolled back
 # FAULT: kubectl set image to a bad image; a colleague pauses the rollout when the first pod fails
 # NAMES: deployment/web image 2.0-crash-exit3
 # OUTCOME: recovered|approval

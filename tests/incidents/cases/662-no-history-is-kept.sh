@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/kubernetes/kubernetes/issues/62425 – revisionHistoryLimit: 0
+# SOURCE: after reports of Kubernetes – revisionHistoryLimit: 0
 # FAULT: a Deployment that recreates its pods and keeps no old ReplicaSets gets a bad image; another program a good one
 # NAMES: deployment/web image 2.0-crash-exit3
 # NOT_BLAMED: deployment/other

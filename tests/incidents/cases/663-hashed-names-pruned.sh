@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/kubernetes-sigs/kustomize/issues/242 – hashed names, and what is pruned
+# SOURCE: https://github.com/kubernetes/kubernetes/issues/22368 – ConfigMaps under hashed names, and what is pruned
 # FAULT: kubectl apply of a new immutable ConfigMap under a hashed name, whose content does not load; the old one is pruned
 # NAMES: deployment/web conf-2b7|configmap*
 # OUTCOME: recovered|approval

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/7696, https://github.com/helm/helm/issues/7528 – spec.selector is immutable
+# SOURCE: after reports of Helm – spec.selector is immutable
 # FAULT: the chart changed the Deployment's selector; it was deleted and upgraded, with a bad image: the way back is refused in place, too
 # NAMES: helm/rel image|selector
 # OUTCOME: approval|refused

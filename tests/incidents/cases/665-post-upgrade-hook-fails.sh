@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/8009 – a failed hook leaves a failed release, and the new objects
+# SOURCE: after reports of Helm – a failed hook leaves a failed release, and the new objects
 # FAULT: an upgrade with a good image and a new setting; its post-upgrade hook (a Job) fails: the release is failed, its pods are well
 # NAMES: helm/rel
 # OUTCOME: recovered|refused|approval

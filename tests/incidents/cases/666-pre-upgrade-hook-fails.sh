@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/6801 – a pre-upgrade hook that fails: nothing was changed
+# SOURCE: after reports of Helm – a pre-upgrade hook that fails: nothing was changed
 # FAULT: the pre-upgrade hook of an upgrade fails; nothing of it was applied, all pods are those from before
 # NAMES: helm/rel
 # OUTCOME: recovered|refused|nothing

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/3840, https://github.com/argoproj/argo-cd/issues/2158 – a Job's template is immutable
+# SOURCE: after reports of Helm and Argo CD – the template of a Job is immutable
 # FAULT: a plain Job of the chart was deleted so that the upgrade could go on; the upgrade brings a bad image: going back would change the Job's template
 # NAMES: helm/rel image 2.0-crash-exit3
 # OUTCOME: recovered|approval

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/7090, https://github.com/argoproj/argo-cd/issues/1079 – an autoscaler and the chart both say replicas
+# SOURCE: after reports of Helm and Argo CD – an autoscaler and the chart both say replicas
 # FAULT: an autoscaler has scaled to 5 what the chart gives no replicas; then an upgrade brings a bad image
 # NAMES: helm/rel image 2.0-crash-exit3
 # OUTCOME: recovered

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/7649, https://github.com/helm/helm/issues/7418 – who owns it now
+# SOURCE: https://github.com/helm/helm/issues/31745, https://github.com/helm/helm/issues/7699, https://github.com/helm/helm/issues/5315 – whose it is now
 # FAULT: a ConfigMap moved from one release to another (--take-ownership); then the first one gets a bad image: going back would take it from the other
 # NAMES: helm/a image 2.0-crash-exit3
 # NOT_BLAMED: helm/b

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/5170 – a rollback that waits for pods that nobody may make
+# SOURCE: after reports of Helm – a rollback that waits for pods that nobody may make
 # FAULT: a bad image by an upgrade (all pods are recreated); meanwhile the quota of the team was made too small for the pods that go back
 # NAMES: helm/rel image 2.0-crash-exit3
 # OUTCOME: stopped|refused

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/grafana/helm-charts/issues/1111 – a chart that makes a StatefulSet of a Deployment
+# SOURCE: after reports of charts – a StatefulSet is made of a Deployment
 # FAULT: an upgrade makes a StatefulSet of a Deployment of the same name, with a bad image
 # NAMES: helm/rel
 # OUTCOME: recovered|approval

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/3275 – the revision before is bad as well
+# SOURCE: after reports of Helm – the revision before is bad as well
 # FAULT: a bad image; the hurried fix names an image that does not exist; good is what was before both
 # NAMES: helm/rel image
 # OUTCOME: recovered

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/8987 – helm uninstall --keep-history
+# SOURCE: after reports of Helm – helm uninstall --keep-history
 # FAULT: somebody uninstalled the release, its history is kept
 # NAMES: helm/rel uninstall*
 # OUTCOME: recovered|approval|refused

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/2426 – helm rollback to a revision that never worked
+# SOURCE: after reports of Helm – a rollback to a revision that never worked
 # FAULT: a colleague rolls a healthy release back to its first revision, whose image crashes
 # NAMES: helm/rel image 1.0-crash-exit3
 # OUTCOME: recovered

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/kubernetes/kubernetes/issues/103001 – a DaemonSet that updates on deletion
+# SOURCE: after reports of Kubernetes – a DaemonSet that updates on deletion
 # FAULT: kubectl set image of an OnDelete DaemonSet; the pod of one node is made anew and its image does not exist
 # NAMES: daemonset/agent image 2.0-missing
 # OUTCOME: recovered

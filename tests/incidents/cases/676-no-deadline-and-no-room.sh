@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/kubernetes/kubernetes/issues/60864 – maxUnavailable 0, a quota without room for a surge
+# SOURCE: after reports of Kubernetes – maxUnavailable 0, a quota without room for a surge
 # FAULT: a good image, but the rollout may take no pod away and the quota lets none come
 # NAMES: quota|resourcequota*
 # OUTCOME: recovered|approval|refused

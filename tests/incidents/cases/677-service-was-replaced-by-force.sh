@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/7350, https://github.com/helm/helm/issues/6378 – clusterIP is immutable
+# SOURCE: https://github.com/helm/helm/issues/3675 – a Service that changed its type, and the way back
 # FAULT: an upgrade makes a Service headless (after it was deleted by hand) and brings a bad image; the address can't be given back in place
 # NAMES: helm/rel image 2.0-crash-exit3
 # OUTCOME: recovered|approval

@@ -1,5 +1,5 @@
 #!/bin/bash
-# SOURCE: https://github.com/helm/helm/issues/10193 – an immutable Secret in a chart
+# SOURCE: after reports of Helm – an immutable Secret in a chart
 # FAULT: an immutable Secret was deleted so that an upgrade could change it; the program does not start with the new value: going back has to make it anew
 # NAMES: helm/rel|secret/key
 # OUTCOME: approval|recovered

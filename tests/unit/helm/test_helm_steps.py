@@ -509,3 +509,31 @@ def test_a_partition_of_the_target_is_told() -> None:
 
     assert told(0) == []
     assert "below 2 stay" in told(2)[0]
+
+
+@pytest.mark.parametrize(("after", "left"), [({"clusterIP": "None", "ports": []}, True), ({"ports": []}, False)])
+def test_what_the_server_keeps_of_the_revision_before_is_told_and_measured(after: dict[str, Any], left: bool) -> None:
+    found = item("Service", {"spec": {"clusterIP": "None", "ports": []}}, {"spec": {"ports": []}})
+    whole = {**(found.live or {}), "spec": after}
+    one = analysis(msgspec.structs.replace(found, after=whole))
+    assert ("left-over" in [risk.code for risk in risks(one, None, NOW)]) is left
+    assert ("left-over" in [check.code for check in checks(one, TARGET)]) is left
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_job_that_has_ended_is_made_anew_when_that_is_approved(ended: bool) -> None:
+    def template(image: str) -> dict[str, Any]:
+        return {"template": {"spec": {"containers": [{"name": "j", "image": image}]}}}
+
+    status = {"status": {"conditions": [{"type": "Complete", "status": "True"}]}} if ended else {}
+    found = item("Job", {"spec": template("j:2"), **status}, {"spec": template("j:1")}, refusal=INVALID)
+    if not ended:
+        with pytest.raises(Invalid):
+            planned(found)
+        return
+    one = analysis(found)
+    assert [risk.code for risk in risks(one, None, NOW) if risk.needs_approval] == ["recreate"]
+    rollback = planned(found)[0]
+    assert rollback.params["jobs"] == ["web"] and not rollback.params.get("recreate")
+    assert [ref.kind for ref in rollback.destroys] == ["Job"]
+    assert any(right.verb == "delete" and right.resource == "jobs" for right in access(one, "secret"))

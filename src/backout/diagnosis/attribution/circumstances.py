@@ -346,9 +346,16 @@ async def rights(situation: Situation, namespace: Namespace) -> Circumstance | N
 
 
 async def _gone(
-    situation: Situation, namespace: Namespace, api_version: str, kind: str, name: str, proof: Message
+    situation: Situation,
+    namespace: Namespace,
+    api_version: str,
+    kind: str,
+    name: str,
+    proof: Message,
+    *,
+    was_there: bool = False,
 ) -> Circumstance:
-    """An object that what fails needs, and that does not exist."""
+    """An object that what fails needs, and that does not exist. ``was_there``: ``proof`` says so, snapshot or not."""
     baseline = await namespace.baseline()
     known = (kind, name) in baseline.entries
     ref = ObjectRef(api_version, kind, name, namespace.name)
@@ -360,11 +367,11 @@ async def _gone(
     elif mechanism:
         known = True
         why.append(msg("Its release has it in its manifest."))
-    else:
+    elif not was_there:
         why.append(msg("Whether it was ever there is not known."))
     return Circumstance(
         key=str(target),
-        confidence="likely" if known else "possible",
+        confidence="likely" if known or was_there else "possible",
         cause=msg("{codes}: {object} does not exist any more", codes=codes_of(situation), object=str(ref)),
         why=tuple(why),
         notes=(msg("Who deleted it is recorded nowhere in the cluster."),),
@@ -382,7 +389,8 @@ async def _gone(
 
 
 async def missing_reference(situation: Situation, namespace: Namespace) -> Circumstance | None:
-    """A ConfigMap or Secret that the pods name, that does not exist, and that an earlier template read just the same."""
+    """A ConfigMap or Secret that the pods name and that does not exist, though an earlier template read it just the same, or all
+    pods of the same template were ready once."""
     if not kinds_of(situation) & {Kind.CONFIG, Kind.MOUNT}:
         return None
     text, history = " ".join(failure.text for failure in situation.failures), situation.history
@@ -390,18 +398,25 @@ async def missing_reference(situation: Situation, namespace: Namespace) -> Circu
     first = min((one.order for one in history.generations if one.name in made), default=0)
     earlier = [one for one in history.generations if one.order < first]
     read = {(r.kind, r.name) for one in earlier for r in references(one.template.get("spec") or {})}
+    ran = [one for one in history.generations if one.name in made and history.completed(one.name) is not None]
+    had = {(r.kind, r.name) for one in ran for r in references(one.template.get("spec") or {}) if not r.optional}
     for one in references(history.template.get("spec") or {}):
         resource = {"ConfigMap": CONFIGMAPS, "Secret": SECRETS}.get(one.kind)
         if (
             resource is None
-            or (one.kind, one.name) not in read
+            or (one.kind, one.name) not in read | had
             or f'{one.kind.lower()} "{one.name}"' not in text.lower()
         ):
             continue
         there = await namespace.objects_meta(resource)
         if there is not None and one.name not in there:
-            proof = msg("The template before read it as well.")
-            return await _gone(situation, namespace, "v1", one.kind, one.name, proof)
+            was_there = (one.kind, one.name) in had
+            proof = (
+                msg("All pods of the same template were ready once, so it was there.")
+                if was_there
+                else msg("The template before read it as well.")
+            )
+            return await _gone(situation, namespace, "v1", one.kind, one.name, proof, was_there=was_there)
     return None
 
 

@@ -23,6 +23,9 @@ async def seen_problems(namespace: Namespace, found: Iterable[Seen], told: Colle
     for seen in found:
         if seen.workload is not None:
             continue
+        if seen.uninstalled is not None:
+            problems[seen.uninstalled] = await _uninstalled(namespace, seen, seen.uninstalled)
+            continue
         ref = seen.gone or seen.symptom.ref
         if (ref.kind, ref.name) in known:
             continue
@@ -45,6 +48,19 @@ async def seen_problems(namespace: Namespace, found: Iterable[Seen], told: Colle
             )
         problems[problem.target] = problem
     return list(problems.values())
+
+
+async def _uninstalled(namespace: Namespace, seen: Seen, release: Target) -> Problem:
+    good = (await namespace.baseline()).good
+    return Problem(
+        target=release,
+        mechanism="helm",
+        symptoms=(seen.symptom,),
+        cause=msg("{codes}: {release} was uninstalled", codes=seen.symptom.code, release=str(release)),
+        confidence=seen.confidence,
+        why=(msg("Snapshot {id} holds it.", id=good.short),) if good is not None else (),
+        notes=(msg("Who did that is recorded nowhere in the cluster."),),
+    )
 
 
 async def _gone(namespace: Namespace, seen: Seen, ref: ObjectRef) -> Problem:

@@ -24,9 +24,10 @@ from backout.diagnosis.evidence.namespace import (
     WORKLOADS,
     Namespace,
 )
+from backout.diagnosis.evidence.releases import ReleaseHistory
 from backout.kube.names import HELM_RELEASE
 from backout.model.evidence import Evidence, Symptom
-from backout.model.message import Message, msg
+from backout.model.message import Message, few, msg
 from backout.model.target import ObjectRef
 
 _KINDS: dict[str, Resource] = {
@@ -57,6 +58,8 @@ async def _of_releases(namespace: Namespace) -> list[Seen]:
     names: dict[str, set[str] | None] = {}
     for name, release in (await namespace.releases()).items():
         record = release.in_force
+        if release.head.status == "uninstalled" and (lost := await _uninstalled(namespace, release)) is not None:
+            found.append(lost)
         if record is not release.head or record.status != "deployed":
             # Helm is at work, or stopped half-way: what is missing follows from that.
             continue
@@ -88,6 +91,34 @@ async def _of_releases(namespace: Namespace) -> list[Seen]:
             )
             found.append(Seen(symptom=symptom, gone=ref, release=name))
     return found
+
+
+async def _uninstalled(namespace: Namespace, release: ReleaseHistory) -> Seen | None:
+    """A release that was uninstalled with its history kept, though the last good snapshot has workloads of it that are gone."""
+    baseline, head = await namespace.baseline(), release.head
+    contents = await release.contents(head) or {}
+    lost = []
+    for kind, name in contents:
+        if kind in WORKLOADS and (kind, name) in baseline.entries:
+            known = await namespace.objects_meta(WORKLOADS[kind])
+            if known is not None and name not in known:
+                lost.append(ObjectRef("apps/v1", kind, name, namespace.name))
+    if not lost or baseline.good is None:
+        return None
+    symptom = Symptom(
+        code="ReleaseUninstalled",
+        ref=lost[0],
+        message=msg(
+            "{release} is uninstalled, and its history is kept: {objects} do not exist",
+            release=str(release.target),
+            objects=few([str(ref) for ref in lost]),
+        ),
+        evidence=tuple(
+            Evidence(source="snapshot", ref=ref, message=msg("snapshot {id} holds it", id=baseline.good.short))
+            for ref in lost[:3]
+        ),
+    )
+    return Seen(symptom=symptom, uninstalled=release.target)
 
 
 async def _replicas(namespace: Namespace) -> list[Seen]:

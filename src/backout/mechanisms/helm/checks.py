@@ -27,10 +27,13 @@ from backout.helm.payload import Release
 from backout.helm.records import Record
 from backout.helm.workloads import Workload, workloads
 from backout.kube.services import Maker, wants_addresses
+from backout.mechanisms.common.params import named
 from backout.mechanisms.helm import operators
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.obstacles import obstacles
+from backout.mechanisms.helm.strays import leftovers, part_digest
+from backout.mechanisms.port import wire
 from backout.model.message import msg
 from backout.model.part import Access, Check
 from backout.model.target import Target
@@ -43,7 +46,21 @@ def checks(analysis: Analysis, target: Target) -> list[Check]:
     claims = frozenset(item.ref.name for item in analysis.items if _is_bound(item))
     made = operators.makers(analysis.customs.values())
     found = of_release(analysis.target_release, analysis.target, claims, target, made)
-    return [*found, *operators.checks(operators.subjects(analysis), target)]
+    return [*found, *_left_over(analysis, target), *operators.checks(operators.subjects(analysis), target)]
+
+
+def _left_over(analysis: Analysis, target: Target) -> list[Check]:
+    """Of Secrets nothing is digested."""
+    objects = [
+        {**wire(named(item.ref)), "parts": {field.path: part_digest(item.base or {}, field.path) for field in fields}}
+        for item in analysis.items
+        if item.ref.kind != "Secret" and (fields := leftovers(item))
+    ]
+    if not objects:
+        return []
+    names = ", ".join(f"{one['kind'].lower()}/{one['name']}" for one in objects)
+    title = msg("Nothing of revision {n} is left in {objects}", n=analysis.head.revision, objects=names)
+    return [Check(code="left-over", target=target, params={"objects": objects}, title=title)]
 
 
 def of_release(
@@ -162,7 +179,7 @@ def access(analysis: Analysis, driver: str) -> list[Access]:
             continue
         verbs = ["get"]
         if item.ref in anew:
-            verbs += ["delete", "create"]
+            verbs += ["delete", "create", *(["list", "watch"] if item.ref.kind == "Job" else [])]
         if item.gone:
             verbs += [] if item.kept else ["delete"]
         elif item.live is None:

@@ -11,15 +11,15 @@ import contextlib
 import hashlib
 from dataclasses import dataclass
 
-from backout.cluster.port import STATEFULSETS, ClusterReader
-from backout.errors import BackoutError, ObjectNotFound, PreconditionFailed, TimedOut, ToolFailed
+from backout.cluster.port import ClusterReader
+from backout.errors import BackoutError, ObjectNotFound, PreconditionFailed, ToolFailed
 from backout.helm.manifest import digest, entries
 from backout.helm.payload import Release
 from backout.helm.records import PENDING, Record, Records, driver
 from backout.mechanisms.helm import binary
+from backout.mechanisms.helm.anew import make_room
 from backout.mechanisms.helm.failures import error_from
 from backout.mechanisms.helm.fenced import Fence, interrupted, moved_on
-from backout.mechanisms.helm.obstacles import recreate_needed
 from backout.mechanisms.helm.params import RepairParams, RollbackParams
 from backout.mechanisms.helm.steps import stops_at
 from backout.mechanisms.helm.tool import find_helm
@@ -28,9 +28,6 @@ from backout.model.message import msg
 from backout.model.target import ObjectRef, Target
 from backout.tools.locate import Tool
 from backout.tools.run import environment
-
-_ORPHANING = 60.0
-"""Seconds for the garbage collector to let the pods of a deleted set go."""
 
 
 async def repair_pending(context: StepContext, step: StepOf[RepairParams]) -> StepOutcome:
@@ -104,7 +101,7 @@ async def rollback(context: StepContext, step: StepOf[RollbackParams]) -> StepOu
         wanted = await _same_target(records, step)
         helm = await find_helm()
         await _passable(context.cluster, helm, current, wanted)
-        await _recreate(context, step, wanted)
+        await make_room(context, step, wanted)
         ran = await _helm(context, step, helm, Fence(records, head, context.guard), records, handle)
     return await _confirm(step, records, head, ran)
 
@@ -273,51 +270,6 @@ async def _exists(cluster: ClusterReader, ref: ObjectRef) -> bool:
     except ObjectNotFound:
         return False
     return True
-
-
-async def _recreate(context: StepContext, step: StepOf[RollbackParams], wanted: Release) -> None:
-    """Deletes StatefulSets that must be made anew, and leaves their pods and claims alone."""
-    names = step.params.recreate
-    if not names:
-        return
-    namespace = step.target.namespace
-    sets = {e.name: e.object for e in entries(wanted.manifest, {"StatefulSet"})}
-    for name in names:
-        try:
-            live = await context.cluster.get(STATEFULSETS, name, namespace)
-        except ObjectNotFound:
-            continue
-        if name not in sets or not recreate_needed(live, sets[name]):
-            continue
-        await context.guard()
-        await context.cluster.delete(STATEFULSETS, name, namespace, uid=live["metadata"]["uid"], propagation="Orphan")
-        context.progress(msg("Deleted statefulset/{name} without its pods.", name=name))
-        await _gone(context.cluster, name, namespace, str(live["metadata"]["uid"]))
-
-
-async def _gone(cluster: ClusterReader, name: str, namespace: str, uid: str) -> None:
-    """Waits until the finalizer that orphans the pods is done and the object is gone."""
-    try:
-        async with asyncio.timeout(_ORPHANING):
-            async for event in cluster.watch(STATEFULSETS, namespace, fields=f"metadata.name={name}"):
-                if event.type == "DELETED" and event.object.get("metadata", {}).get("uid") == uid:
-                    return
-                if event.type == "SYNCED" and not await _is_there(cluster, name, namespace, uid):
-                    return
-    except TimeoutError:
-        raise TimedOut(
-            "statefulset/{name} was not gone within {seconds} s after it was deleted.",
-            name=name,
-            seconds=round(_ORPHANING),
-            hint="Look at its finalizers and at the garbage collector, then resume.",
-        ) from None
-
-
-async def _is_there(cluster: ClusterReader, name: str, namespace: str, uid: str) -> bool:
-    try:
-        return bool((await cluster.get(STATEFULSETS, name, namespace))["metadata"]["uid"] == uid)
-    except ObjectNotFound:
-        return False
 
 
 async def _head(records: Records, release: str) -> tuple[Record, Release]:

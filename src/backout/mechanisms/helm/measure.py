@@ -47,3 +47,17 @@ async def as_captured(check: CheckOf[LiveParams], cluster: ClusterReader) -> Mea
     if wrong:
         return failed(msg("not as captured: {parts}", parts=listed(wrong)))
     return passed(msg("as captured"))
+
+
+async def nothing_left_over(check: CheckOf[LiveParams], cluster: ClusterReader) -> Measured:
+    """The parts of the objects do not have those digests any more: what an undone revision had set is gone."""
+    kept: list[str] = []
+    for entry in check.params.objects:
+        found = await find(cluster, entry.ref)
+        if found is not None:
+            kept += [
+                f"{entry.ref}: {name}" for name, digest in entry.parts.items() if part_digest(found, name) == digest
+            ]
+    if kept:
+        return failed(msg("still as the revision before set it: {parts}", parts=listed(kept)))
+    return passed(msg("nothing is"))

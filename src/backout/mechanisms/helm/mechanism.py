@@ -27,7 +27,7 @@ from backout.mechanisms.helm.held import held_access
 from backout.mechanisms.helm.history import History, read_history
 from backout.mechanisms.helm.hooks import telling_of_hooks
 from backout.mechanisms.helm.kept import every_record
-from backout.mechanisms.helm.measure import LiveParams, as_captured, release_deployed
+from backout.mechanisms.helm.measure import LiveParams, as_captured, nothing_left_over, release_deployed
 from backout.mechanisms.helm.params import (
     RecordParams,
     RepairParams,
@@ -128,6 +128,7 @@ class HelmMechanism:
         return {
             "release-deployed": Measure(release_deployed, ByDigest),
             "live-restored": Measure(as_captured, LiveParams),
+            "left-over": Measure(nothing_left_over, LiveParams),
         }
 
     def rules(self, target: Target, revisions: Sequence[Revision]) -> ChoiceRules:

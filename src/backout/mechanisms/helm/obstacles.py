@@ -14,6 +14,7 @@ from backout.helm.text import first_line
 from backout.kube.intent import canonical
 from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE
 from backout.kube.templates import covers
+from backout.kube.workloads import job_ended
 from backout.mechanisms.helm.analysis import Item, Object
 from backout.model.message import Message, msg
 
@@ -43,7 +44,8 @@ _MANAGER = re.compile(r'\("([^"]+)"')
 class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
     """One object that Helm could not write, why, and what can be done.
 
-    ``foreign``: it belongs to another release now. ``recreate``: a StatefulSet that can be made anew around its pods.
+    ``foreign``: it belongs to another release now. ``recreate``: a StatefulSet that can be made anew around its pods, or a
+    Job that has ended.
     ``takeover``: fields last set by a person with kubectl, which Helm may take back when that is approved. All but the
     last two end the way back before it begins.
     """
@@ -151,6 +153,17 @@ def _invalid(item: Item) -> Obstacle:
             item=item,
             message=msg("The API server would refuse {object}: {words}", object=str(item.ref), words=words),
         )
+    if item.ref.kind == "Job" and item.live is not None and job_ended(item.live):
+        return Obstacle(
+            kind="recreate",
+            item=item,
+            message=msg(
+                "{object} must be made anew, since {fields} can't be changed: it is deleted with its pods, and Helm makes it "
+                "again, so that it runs again.",
+                object=str(item.ref),
+                fields=", ".join(changed),
+            ),
+        )
     if recreatable(item, changed):
         return Obstacle(
             kind="recreate",
@@ -206,17 +219,28 @@ def recreate_needed(live: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return not covers(left.get("volumeClaimTemplates") or [], right.get("volumeClaimTemplates") or [])
 
 
+def job_differs(live: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """True while the live Job still has another template than what is wanted."""
+    left, right = canonical(live).get("spec") or {}, canonical(wanted).get("spec") or {}
+    return not covers(left.get("template") or {}, right.get("template") or {})
+
+
 def _claims(obj: dict[str, Any] | None) -> set[str]:
     templates = ((obj or {}).get("spec") or {}).get("volumeClaimTemplates") or []
     return {str((template.get("metadata") or {}).get("name")) for template in templates}
 
 
 def _advice(item: Item) -> str:
-    kind, name = item.ref.kind, item.ref.name
+    kind = item.ref.kind
     if kind == "Job":
-        return f"Delete it if it may run again (`kubectl delete job {name}`), then plan anew: Helm creates it again."
+        return "It still runs; wait until it has ended, then plan anew."
     if kind in {"ConfigMap", "Secret"}:
         return "It is immutable; deploy a chart that gives it a new name, or delete it yourself and plan anew."
+    if kind == "PersistentVolumeClaim":
+        return (
+            "A claim neither shrinks nor moves, and deleting it would lose its data: deploy the older chart with the claim as "
+            "it is now."
+        )
     if kind == "Service":
         return "Deleting it would give it another address; fix the chart forward instead."
     if kind in {"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet"}:

@@ -51,11 +51,13 @@ class RecordParams(_Release, frozen=True, kw_only=True):
 class RollbackParams(_Release, frozen=True, kw_only=True):
     """``helm.rollback``: to the content ``digest`` of ``revision``, on the condition that ``expect`` is in force.
 
-    ``recreate``: StatefulSets that are made anew around their pods. ``timeout``: Helm's own, in seconds.
+    ``recreate``: StatefulSets that are made anew around their pods. ``jobs``: finished Jobs that are made anew, and run again.
+    ``timeout``: Helm's own, in seconds.
     """
 
     timeout: float = 300.0
     recreate: tuple[str, ...] = ()
+    jobs: tuple[str, ...] = ()
     no_hooks: bool = False
     revision: int
     digest: str
@@ -89,7 +91,8 @@ def record_of(target: Target, params: RecordParams) -> Iterable[ObjectRef]:
 
 def recreated(target: Target, params: RollbackParams) -> Iterable[ObjectRef]:
     """What is deleted by Backout itself; what Helm writes is in the diff of the plan."""
-    return (ObjectRef("apps/v1", "StatefulSet", name, target.namespace) for name in params.recreate)
+    yield from (ObjectRef("apps/v1", "StatefulSet", name, target.namespace) for name in params.recreate)
+    yield from (ObjectRef("batch/v1", "Job", name, target.namespace) for name in params.jobs)
 
 
 def captured(target: Target, params: RestoreLiveParams) -> Iterable[ObjectRef]:

@@ -15,7 +15,7 @@ from backout.mechanisms.helm.kept import record_risk
 from backout.mechanisms.helm.obstacles import obstacles, other_release
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.steps import YOUNG, pending_age
-from backout.mechanisms.helm.strays import missing
+from backout.mechanisms.helm.strays import leftovers, missing
 from backout.model.message import msg
 from backout.model.part import Risk
 from backout.tools.locate import Tool
@@ -39,6 +39,7 @@ def risks(
         *_restarts(analysis, failing),
         *_replicas(analysis),
         *_partitions(analysis),
+        *_left_over(analysis),
     ]
     kept_back = ", ".join(str(ref) for ref in missing(analysis) if ref.kind in HOLDS_DATA)
     if kept_back:
@@ -219,3 +220,21 @@ def _partitions(analysis: Analysis) -> list[Risk]:
                 )
             )
     return found
+
+
+def _left_over(analysis: Analysis) -> list[Risk]:
+    return [
+        Risk(
+            code="left-over",
+            message=msg(
+                "{object} keeps {fields} as revision {n} has it, although revision {target} does not: the API server does not "
+                "take it away.",
+                object=str(item.ref),
+                fields=", ".join(field.path for field in fields),
+                n=analysis.head.revision,
+                target=analysis.target.revision,
+            ),
+        )
+        for item in analysis.items
+        if (fields := leftovers(item))
+    ]

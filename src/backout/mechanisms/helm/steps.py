@@ -148,12 +148,13 @@ def _rollback(
 ) -> Step:
     head, revision = analysis.head, analysis.target.revision
     wanted, present = digest(analysis.target_release.manifest), digest(analysis.head_release.manifest)
-    names = [obstacle.item.ref.name for obstacle in recreate]
+    anew = [obstacle.item.ref for obstacle in recreate]
     forward = RollbackParams(
         release=target.name,
         driver=driver,
         timeout=HELM_TIMEOUT,
-        recreate=tuple(names),
+        recreate=tuple(ref.name for ref in anew if ref.kind == "StatefulSet"),
+        jobs=tuple(ref.name for ref in anew if ref.kind == "Job"),
         no_hooks=not analysis.hooks,
         revision=revision,
         digest=wanted,

@@ -22,6 +22,7 @@ from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.model.change import FieldChange
 from backout.model.target import ObjectRef
 
+_SIMPLE = re.compile(r"(spec|data|webhooks|rules)(\.[A-Za-z0-9_\-]+)*")
 _PART = re.compile(r"([A-Za-z0-9_\-]+)(?:\.([A-Za-z0-9_\-]+))?")
 
 
@@ -61,6 +62,22 @@ def _touch(one: str, other: str) -> bool:
 def over(live: Object, manifest: Object) -> Object:
     """``live`` with everything that ``manifest`` says."""
     return three_way({}, manifest, live)
+
+
+def leftovers(item: Item) -> tuple[FieldChange, ...]:
+    """Fields that the newest revision set, that the target does not have, and that the API server would keep all the same.
+
+    A field that can't be changed once set is kept in silence where a write leaves it out (kubernetes
+    pkg/registry/core/service/strategy.go: clusterIP); one that somebody else applied as well stays his.
+    """
+    if item.base is None or item.target is None or item.live is None or item.refusal is not None or not item.asked:
+        return ()
+    dropped = {change.path: change.before for change in diff_objects(item.base, item.target) if change.after is None}
+    return tuple(
+        FieldChange(path, None, before)
+        for path, before in dropped.items()
+        if _SIMPLE.fullmatch(path) and part(item.after or {}, path) == part(item.base, path)
+    )
 
 
 def strays(analysis: Analysis, remade: Iterable[ObjectRef] = ()) -> list[Stray]:

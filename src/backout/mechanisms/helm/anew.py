@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deletes what Helm is to make anew: objects whose fields can't be changed in place. Only what was approved, by its uid."""
+
+from __future__ import annotations
+
+import asyncio
+
+from backout.cluster.port import JOBS, STATEFULSETS, ClusterReader, Object, Propagation, Resource
+from backout.errors import ObjectNotFound, PreconditionFailed, TimedOut
+from backout.helm.manifest import entries
+from backout.helm.payload import Release
+from backout.kube.workloads import job_ended
+from backout.mechanisms.helm.obstacles import job_differs, recreate_needed
+from backout.mechanisms.helm.params import RollbackParams
+from backout.mechanisms.port import StepContext, StepOf
+from backout.model.message import msg
+
+_GOING = 60.0
+"""Seconds for the garbage collector to let the pods of a deleted set go."""
+
+
+async def make_room(context: StepContext, step: StepOf[RollbackParams], wanted: Release) -> None:
+    """StatefulSets go without their pods and claims; finished Jobs with their pods.
+
+    Raises:
+        PreconditionFailed: a Job runs (again).
+        TimedOut: an object was not gone in time.
+    """
+    for name, live in await _differing(context.cluster, step, wanted, STATEFULSETS, step.params.recreate):
+        await _delete(context, STATEFULSETS, name, live, "Orphan")
+        context.progress(msg("Deleted statefulset/{name} without its pods.", name=name))
+    for name, live in await _differing(context.cluster, step, wanted, JOBS, step.params.jobs):
+        if not job_ended(live):
+            raise PreconditionFailed(
+                "job/{name} runs, and would be deleted for the rollback.",
+                name=name,
+                expected="a Job that has ended, as when the plan was made",
+                hint="Wait until it has ended, then plan anew.",
+            )
+        await _delete(context, JOBS, name, live, "Background")
+        context.progress(msg("Deleted job/{name}; Helm makes it anew.", name=name))
+
+
+async def _differing(
+    cluster: ClusterReader, step: StepOf[RollbackParams], wanted: Release, resource: Resource, names: tuple[str, ...]
+) -> list[tuple[str, Object]]:
+    """Those of ``names`` that are there, and still are not what the target says."""
+    found = []
+    said = {entry.name: entry.object for entry in entries(wanted.manifest, {resource.kind})} if names else {}
+    differs = recreate_needed if resource is STATEFULSETS else job_differs
+    for name in names:
+        try:
+            live = await cluster.get(resource, name, step.target.namespace)
+        except ObjectNotFound:
+            continue
+        if name in said and differs(live, said[name]):
+            found.append((name, live))
+    return found
+
+
+async def _delete(context: StepContext, resource: Resource, name: str, live: Object, propagation: Propagation) -> None:
+    namespace, uid = str(live["metadata"]["namespace"]), str(live["metadata"]["uid"])
+    await context.guard()
+    await context.cluster.delete(resource, name, namespace, uid=uid, propagation=propagation)
+    await _gone(context.cluster, resource, name, namespace, uid)
+
+
+async def _gone(cluster: ClusterReader, resource: Resource, name: str, namespace: str, uid: str) -> None:
+    """Waits until its finalizers (of a set: the one that orphans its pods) are done and the object is gone."""
+    try:
+        async with asyncio.timeout(_GOING):
+            async for event in cluster.watch(resource, namespace, fields=f"metadata.name={name}"):
+                if event.type == "DELETED" and event.object.get("metadata", {}).get("uid") == uid:
+                    return
+                if event.type == "SYNCED" and not await _is_there(cluster, resource, name, namespace, uid):
+                    return
+    except TimeoutError:
+        raise TimedOut(
+            "{object} was not gone within {seconds} s after it was deleted.",
+            object=f"{resource.kind.lower()}/{name}",
+            seconds=round(_GOING),
+            hint="Look at its finalizers and at the garbage collector, then resume.",
+        ) from None
+
+
+async def _is_there(cluster: ClusterReader, resource: Resource, name: str, namespace: str, uid: str) -> bool:
+    try:
+        return bool((await cluster.get(resource, name, namespace))["metadata"]["uid"] == uid)
+    except ObjectNotFound:
+        return False
