@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from a_namespace import NOW, NS, Scene, reading, writer
+from a_namespace import NOW, NS, Scene, ago, reading, writer
 
-from backout.cluster.port import Cluster
+from backout.cluster.port import DEPLOYMENTS, Cluster
 from backout.diagnosis.attribution.circumstances import Circumstance
 from backout.diagnosis.attribution.failures import Failure, Kind
 from backout.diagnosis.attribution.finders import circumstance
@@ -35,9 +36,19 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-def explained(scene: Scene, kind: Kind, said: str = "", *, others: tuple[float, ...] = (), **spec: Any) -> Circumstance:
+def explained(
+    scene: Scene,
+    kind: Kind,
+    said: str = "",
+    *,
+    others: tuple[float, ...] = (),
+    conditions: Sequence[dict[str, Any]] = (),
+    **spec: Any,
+) -> Circumstance:
     """What explains that all pods of a workload fail in that way, since a minute."""
     scene.workload("web", {**reading("env", "settings"), **spec}, ready=0)
+    web = scene.objects["Deployment", "web"]
+    scene.cluster.put(DEPLOYMENTS, {**web, "status": {**web["status"], "conditions": list(conditions)}})
 
     async def look() -> Circumstance:
         namespace = Namespace(cast(Cluster, scene.cluster), NS)
@@ -265,3 +276,18 @@ def test_a_claim_of_a_set_that_somebody_made_anew(scene: Scene, storage: str, kn
 
 def mounted(claim: str) -> dict[str, Any]:
     return {"name": "data", "persistentVolumeClaim": {"claimName": claim}}
+
+
+@pytest.mark.parametrize(("ran", "confidence"), [(True, "likely"), (False, "unknown")])
+def test_an_object_that_is_gone_was_there_where_all_pods_were_ready_once(
+    scene: Scene, ran: bool, confidence: str
+) -> None:
+    said = 'Error: configmap "settings" not found'
+    scene.workload("web", reading("env", "settings"), ready=0)
+    name = next(name for kind, name in scene.objects if kind == "ReplicaSet")
+    done = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
+    done |= {"lastUpdateTime": ago(3600), "message": f'ReplicaSet "{name}" has successfully progressed.'}
+    found = explained(scene, Kind.CONFIG, said, conditions=[done] * ran)
+    assert (str(found.change.target) if found.change else "", found.confidence) == (
+        ("configmap/settings", confidence) if ran else ("", confidence)
+    )

@@ -56,6 +56,24 @@ def test_autoscalers_whose_target_does_not_exist(scene: Scene, kind: str, name: 
     assert all(one.symptom.code == "NoScaleTarget" and one.only_changed for one in found)
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("failed to get cpu utilization: missing request for cpu in container app of Pod web-1", ["NoScaleMetric"]),
+        ("no metrics returned from resource metrics API", []),  # late, or not served at all: no change of its own
+    ],
+)
+def test_autoscalers_that_lost_what_they_compute_with(scene: Scene, message: str, expected: list[str]) -> None:
+    scene.workload("web", reading("env", "settings"))
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    inactive = {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": message}
+    status = {"conditions": [inactive]}
+    scene.put("HorizontalPodAutoscaler", "web", spec={"scaleTargetRef": target, "maxReplicas": 3}, status=status)
+    found = seen(scene, autoscaling.detect)
+    assert [one.symptom.code for one in found] == expected
+    assert all(one.only_changed and one.fields == "resources" for one in found)
+
+
 def test_an_autoscaler_says_nothing_where_workloads_may_not_be_listed(tmp_path: Path) -> None:
     scene = Scene(tmp_path, denied={"Deployment": AccessDenied("No.")})
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "gone"}

@@ -188,3 +188,21 @@ def test_another_key_that_was_changed_is_a_decoy_where_the_one_asked_for_never_w
     writers = (writer("kubectl-edit", 90, "data/b"),) if by_hand else ()
     asks_in_vain(scene, {"b": "9"} if by_hand else {"b": "2"}, *writers)
     assert "configmap/settings" not in scene.problems()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_release_that_was_uninstalled_though_all_was_well_with_it(scene: Scene, kept: bool) -> None:
+    scene.workload("web", reading("env", "settings"))
+    manifest = json.dumps(scene.objects["Deployment", "web"])
+    record(scene, 1, manifest, status="deployed", seconds=7200)
+    if kept:
+        scene.snapshot(kinds=("Deployment", "ConfigMap"))
+    for kind, name in list(scene.objects):
+        if kind in ("Deployment", "Pod", "ReplicaSet"):
+            scene.drop(kind, name)
+    record(scene, 1, manifest, status="uninstalled", seconds=7200)
+    problems = scene.problems()
+    assert ("helm/stack" in problems) is kept
+    if kept:
+        assert codes(problems["helm/stack"]) == {"ReleaseUninstalled"}
+        assert problems["helm/stack"].cause.text.endswith("helm/stack was uninstalled")
