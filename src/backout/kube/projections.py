@@ -7,10 +7,12 @@ the plain objects of a watch (`pod`, `workload`): a rule that takes a projection
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+
+from backout.kube.names import REVISION_HISTORY
 
 
 class Projection(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
@@ -49,6 +51,18 @@ class AnnotatedMeta(Meta, frozen=True):
     """Metadata with annotations, without managedFields."""
 
     annotations: dict[str, str] | None = None
+
+
+class Stamp(Projection, frozen=True):
+    """One entry of managedFields: when that writer changed something last."""
+
+    time: datetime | None = None
+
+
+class StampedMeta(AnnotatedMeta, frozen=True):
+    """Metadata with annotations and the times of its writers."""
+
+    managed_fields: tuple[Stamp, ...] = ()
 
 
 class VersionedMeta(Meta, frozen=True):
@@ -284,6 +298,11 @@ class TemplatedWorkload(Workload, frozen=True):
     metadata: AnnotatedMeta
     spec: TemplatedSpec = TemplatedSpec()
 
+    @property
+    def came_back(self) -> bool:
+        """Of a ReplicaSet: whether its template came into force again after others; it keeps its first creation time."""
+        return bool((self.metadata.annotations or {}).get(REVISION_HISTORY))
+
 
 class TemplateContainer(Projection, frozen=True):
     """A container with what tells which program it is and what it reads."""
@@ -469,9 +488,18 @@ class RevisionNumber(Projection, frozen=True):
 class ControllerRevision(Projection, frozen=True):
     """A template that a StatefulSet or DaemonSet had."""
 
-    metadata: AnnotatedMeta
+    metadata: StampedMeta
     revision: int = 0
     data: dict[str, Any] = {}
+
+    @property
+    def came_back(self) -> bool:
+        """Whether it came into force again: then its number was raised, and nothing else ever changes it
+        (k8s.io/kubernetes/pkg/controller/history, UpdateControllerRevision)."""
+        made = self.metadata.creation_timestamp
+        return made is not None and any(
+            s.time is not None and s.time > made + timedelta(seconds=1) for s in self.metadata.managed_fields
+        )
 
 
 def pod(obj: dict[str, Any]) -> Pod:

@@ -179,12 +179,19 @@ def _reversed(
         id=f"undo-{step.id}",
         action=step.compensation.action,
         target=step.target,
-        title=msg("Take back: {step}", step=step.title),
+        title=_other_title(step.title),
         params=params,
         compensation=Compensation(step.action, step.params, access),
         timeout=step.timeout,
     )
     return back, checks
+
+
+def _other_title(title: Message) -> Message:
+    """What was taken back once is done again by an undo of the undo."""
+    back = msg("Take back: {step}", step=title)
+    inner = title.args.get("step") if title.template == back.template else None
+    return msgspec.convert(inner, Message) if isinstance(inner, dict) else back
 
 
 _FLIPPED = {"+": "-", "-": "+"}

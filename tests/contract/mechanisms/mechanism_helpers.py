@@ -135,6 +135,15 @@ class Bench:
                     return history
                 await asyncio.sleep(0.5)
 
+    async def until_numbered(self, number: int) -> Revision:
+        """Until the controller has given the revision in force at least that number; then that revision."""
+        async with asyncio.timeout(600):
+            while True:
+                current = next((r for r in await self.history() if r.current), None)
+                if current is not None and current.number >= number:
+                    return current
+                await asyncio.sleep(0.5)
+
     async def plan(self, tag: str) -> list[Step]:
         steps = (await self.draft(await self.revision(tag))).steps
         # What is stored with a plan is JSON.

@@ -80,6 +80,9 @@ def test_back_to_the_last_good_revision_and_forward_again(running: Harness, ns: 
         assert outcomes[0].changed
         assert await found.image() == CRASH
         assert "kubernetes.io/change-cause" not in (await found.get())["metadata"]["annotations"]
+        # Both came back by now: neither is as old as what keeps it.
+        again = await found.until_numbered(current.number + 1)
+        assert again.created is not None and again.created >= current.created
 
     run(running, kind, ns, work)
 

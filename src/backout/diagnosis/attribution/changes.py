@@ -192,7 +192,7 @@ def _by_templates(history: WorkloadHistory) -> Iterator[Change]:
     for before, after in pairwise(history.generations):
         fields = diff_objects(_shell(before), _shell(after))
         told = [field for field in fields if not INNOCENT.search(field.path)]
-        reused = before.created is not None and after.created is not None and after.created < before.created
+        reused = after.back or bool(before.created and after.created and after.created < before.created)
         at = _written(history) if reused and after is history.generations[-1] else after.created
         if reused and after is not history.generations[-1]:
             continue

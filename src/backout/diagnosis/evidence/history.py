@@ -32,12 +32,16 @@ BAD_EVENTS = frozenset({"BackOff", "Failed", "Unhealthy"})
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
-    """One template that a workload had: a ReplicaSet or a ControllerRevision. ``order`` rises as it comes into force."""
+    """One template that a workload had: a ReplicaSet or a ControllerRevision. ``order`` rises as it comes into force.
+
+    ``created`` is when it came first; ``back`` says that it came again since.
+    """
 
     name: str
     template: dict[str, Any]
     order: int
     created: datetime | None = None
+    back: bool = False
     ready: int = 0
 
     @property
@@ -240,6 +244,7 @@ async def generations_of(namespace: Namespace, key: WorkloadKey, uid: str) -> It
                         template=plain_template(owned.spec.template),
                         order=int(order) if order.isdecimal() else 0,
                         created=owned.metadata.creation_timestamp,
+                        back=owned.came_back,
                         ready=owned.status.ready_replicas,
                     )
                 )
@@ -250,6 +255,7 @@ async def generations_of(namespace: Namespace, key: WorkloadKey, uid: str) -> It
             template=plain_template((revision.data.get("spec") or {}).get("template") or {}),
             order=revision.revision,
             created=revision.metadata.creation_timestamp,
+            back=revision.came_back,
         )
         for revision in await namespace.revisions()
         if (controller := revision.metadata.controller) is not None and controller.uid == uid

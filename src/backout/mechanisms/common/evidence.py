@@ -38,12 +38,16 @@ class LivePod(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
-    """One template that the workload had. ``order`` rises each time it comes (back) into force."""
+    """One template that the workload had. ``order`` rises each time it comes (back) into force.
+
+    ``created`` is when it came first; ``back`` says that it came again since.
+    """
 
     name: str
     template: dict[str, Any]
     order: int
     created: datetime | None = None
+    back: bool = False
     ready: int = 0
 
 
@@ -175,6 +179,7 @@ def _seen(
                     template=owned.spec.template,
                     order=int(order) if order.isdecimal() else 0,
                     created=owned.metadata.creation_timestamp,
+                    back=owned.came_back,
                     ready=owned.status.ready_replicas,
                 )
             )
@@ -188,6 +193,7 @@ def _seen(
                     template=template,
                     order=revision.revision,
                     created=revision.metadata.creation_timestamp,
+                    back=revision.came_back,
                 )
             )
         for pod in pods.get(uid, []):

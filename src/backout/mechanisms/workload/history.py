@@ -48,7 +48,8 @@ def ref_of(target: Target) -> ObjectRef:
 class TemplateRevision(msgspec.Struct, frozen=True, kw_only=True):
     """One template that the workload had: ``source`` is the ReplicaSet or ControllerRevision that keeps it.
 
-    ``former``: the numbers that it had before it came back into force, where that is known.
+    ``created`` is when it came first; ``back`` says that it came into force again since, ``former`` the numbers that it
+    had before, where they are known.
     """
 
     number: int
@@ -60,6 +61,7 @@ class TemplateRevision(msgspec.Struct, frozen=True, kw_only=True):
     ready: int = 0
     failing: tuple[str, ...] = ()
     pods: int = 0
+    back: bool = False
     former: tuple[int, ...] = ()
 
 
@@ -155,6 +157,7 @@ def _one(seen: LiveWorkload, generation: Generation, notes: dict[str, str]) -> T
         digest=digest_of(template),
         template=template,
         created=generation.created,
+        back=generation.back,
         cause=notes.get(CHANGE_CAUSE, ""),
         former=tuple(int(text) for text in notes.get(REVISION_HISTORY, "").split(",") if text.isdecimal()),
         ready=sum(1 for pod in mine if pod.ready_since),
@@ -222,11 +225,7 @@ def _revision(snapshot: WorkloadHistory, entry: TemplateRevision) -> Revision:
 
 def _since(snapshot: WorkloadHistory, entry: TemplateRevision) -> datetime | None:
     """When the template in force came to be so: one that is used again keeps the ReplicaSet or ControllerRevision of its first time."""
-    used_again = entry.created is not None and any(
-        other.number < entry.number and other.created is not None and other.created > entry.created
-        for other in snapshot.past
-    )
-    if not used_again:
+    if not entry.back:
         return entry.created
     return template_write(entries_of(snapshot.obj)) or entry.created
 
