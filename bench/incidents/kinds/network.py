@@ -8,7 +8,7 @@ from dataclasses import replace
 from bench.incidents.kinds.common import NETWORK, newer, role, scene, set_image
 from bench.incidents.objects import ingress, main, make, name, pod, secret
 from bench.incidents.situation import HELM, Draw, Expected, Situation, kind
-from bench.incidents.steps import Anew, Edit, Fails, Gone, Kill, New, Settled, Step
+from bench.incidents.steps import Anew, Edit, Fails, Gone, Kill, New, Settled, Step, Wait
 from kubetwin.client import Obj
 
 SERVED = ("deployment", "statefulset")
@@ -116,23 +116,46 @@ def policy_that_shuts_out(draw: Draw, number: int) -> Situation:
         )
     )
     of = f"networkpolicy/{called}"
-    expected = Expected(((of,),), ("recovered", "approval", "refused"), ("deletes", "takeover"), innocent=(found.of,))
+    expected = Expected(((of,),), ("approval",), ("deletes",), innocent=(found.of,))
     return found.situation(expected, New(policy, hand), Fails(found.of, "crash", log, until=of))
 
 
-@kind(NETWORK)
+@kind(NETWORK, 6)
+def policy_that_was_narrowed(draw: Draw, number: int) -> Situation:
+    """A NetworkPolicy that let something out does not any more; the program can't reach what it needs, and ends."""
+    found = scene(draw, number, shapes=SERVED)
+    called = draw.choice((f"{found.app}-egress", "default", "tenant"))
+    hand = draw.hand()
+    selector = draw.choice(({}, {"matchLabels": {"app": found.app}}))
+    ports = [{"ports": [{"port": 5432}, {"port": 53, "protocol": "UDP"}]}]
+    spec = {"podSelector": selector, "policyTypes": ["Egress"], "egress": ports}
+    found.objects.append(make("networkpolicy", called, spec=spec))
+
+    def change(obj: Obj) -> None:
+        obj["spec"]["egress"] = draw.choice(([], [{"ports": [{"port": 443}]}]))
+
+    log = draw.choice(("dial tcp 10.96.0.20:5432: i/o timeout", "fatal: connect to database: connection timed out"))
+    of = f"networkpolicy/{called}"
+    expected = Expected(((of, "egress|ports"),), ("recovered",), innocent=(found.of,))
+    return found.situation(
+        expected, Edit(of, change, hand), Fails(found.of, "crash", log, until=of), wait=draw.choice((8, 12, 20))
+    )
+
+
+@kind(NETWORK, 9)
 def rights_that_were_taken(draw: Draw, number: int) -> Situation:
     found = scene(draw, number, shapes=SERVED)
     account = f"{found.app}-account"
     found.objects = [make("serviceaccount", account), *role(f"{found.app}-reads", account), *found.objects]
     pod(found.obj())["serviceAccountName"] = account
-    of = f"{draw.choice(('rolebinding', 'role'))}/{found.app}-reads"
+    of = f"{'role' if number % 3 == 2 else 'rolebinding'}/{found.app}-reads"
     who = "system:serviceaccount:shop:" + account
     log = f'pods is forbidden: User "{who}" cannot list resource "pods" in API group ""'
-    return found.situation(_deleted(of, innocent=(found.of,)), Gone(of), Fails(found.of, "crash", log, until=of))
+    faults: list[Step] = [Gone(of), Wait(draw.choice((0.0, 3.0))), Fails(found.of, "crash", log, until=of)]
+    return found.situation(_deleted(of, innocent=(found.of,)), *faults, wait=draw.choice((8, 12, 20)))
 
 
-@kind(NETWORK)
+@kind(NETWORK, 6)
 def rights_that_were_cut(draw: Draw, number: int) -> Situation:
     found = scene(draw, number + 1, shapes=SERVED)
     account = f"{found.app}-account"
@@ -141,14 +164,34 @@ def rights_that_were_cut(draw: Draw, number: int) -> Situation:
     of, hand = f"role/{found.app}-reads", draw.hand()
 
     def change(obj: Obj) -> None:
+        obj["rules"][0]["verbs"] = draw.choice((["get"], ["get", "watch"], ["create"]))
+
+    log = f'pods is forbidden: User "system:serviceaccount:shop:{account}" cannot list resource "pods" in API group ""'
+    expected = Expected(((of, "verbs|rules"),), ("recovered",), innocent=(found.of,))
+    return found.situation(
+        expected, Edit(of, change, hand), Fails(found.of, "crash", log, until=of), wait=draw.choice((8, 12, 20))
+    )
+
+
+@kind(NETWORK, 6)
+def rights_of_a_release_without_a_snapshot(draw: Draw, number: int) -> Situation:
+    """A Role or its binding that only the release knows: changed or deleted past it."""
+    found = scene(draw, number, shapes=SERVED, release=True, actor=draw.hand())
+    account = f"{found.app}-account"
+    found.objects = [make("serviceaccount", account), *role(f"{found.app}-reads", account), *found.objects]
+    pod(found.obj())["serviceAccountName"] = account
+    of = f"{('role', 'role', 'rolebinding')[number % 3]}/{found.app}-reads"
+
+    def change(obj: Obj) -> None:
         obj["rules"][0]["verbs"] = ["get"]
 
     log = f'pods is forbidden: User "system:serviceaccount:shop:{account}" cannot list resource "pods" in API group ""'
-    expected = Expected(((of, "verbs|rules"),), ("recovered", "approval"), ("takeover",), innocent=(found.of,))
-    return found.situation(expected, Edit(of, change, hand), Fails(found.of, "crash", log, until=of))
+    fault: Step = Edit(of, change, found.actor) if number % 3 == 0 else Gone(of)
+    expected = Expected(((of,),), ("recovered",), innocent=(found.of, f"helm/{found.release} went to revision"))
+    return found.situation(expected, fault, Fails(found.of, "crash", log, until=of), snapshot=False)
 
 
-@kind(NETWORK)
+@kind(NETWORK, 6)
 def account_that_was_deleted(draw: Draw, number: int) -> Situation:
     found = scene(draw, number, shapes=SERVED)
     account = f"{found.app}-account"

@@ -195,10 +195,18 @@ def test_pods_that_were_refused_are_waited_for(running: Harness, ns: str, tmp_pa
             while (await world.port.get(DEPLOYMENTS, "web", ns)).get("status", {}).get("readyReplicas", 0) > 1:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
         plan = await world.plan("resourcequota/limits")
-        assert [step.action for step in plan.steps] == ["objects.restore", "workload.wait-ready"]
+        actions = ["objects.restore", "objects.ask-again", "workload.wait-ready"]
+        assert [step.action for step in plan.steps] == actions
         assert "limits" in {risk.code for risk in plan.risks}
+        digest = await world.keep(plan)
         await world.carry_out(plan)
         assert len(await world.pods("web")) == 2
+        outcomes, context = await world.carry_out(plan)
+        assert (any(outcome.changed for outcome in outcomes), context.guards) == (False, 0)
+        await world.undo(plan, digest)
+        assert (
+            "backout.dev/asked-again" not in (await world.port.get(DEPLOYMENTS, "web", ns))["metadata"]["annotations"]
+        )
 
     run(running, ns, tmp_path, work)
 
@@ -219,6 +227,23 @@ def test_rights_that_reach_far_need_a_yes(cluster: Harness, ns: str, tmp_path: P
             assert "rights" in {risk.code for risk in risks}
             asked[name] = {risk.code for risk in risks if risk.needs_approval}
         assert asked == {"rolebinding/all": {"powerful-rights"}, "role/some": set(), "role/wide": {"powerful-rights"}}
+
+    run(cluster, ns, tmp_path, work)
+
+
+def test_doctor_asks_for_rights_on_the_kinds_that_are_there(cluster: Harness, ns: str, tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        assert await OBJECTS.held_access(world.port, ns) == []
+        await world.make("Role", "some", RBAC, rules=[{**PODS_RULE, "verbs": ["get"]}])
+        await world.make("ServiceAccount", "worker")
+        asked = set(await OBJECTS.held_access(world.port, ns))
+        assert {one.resource for one in asked} == {"roles", "serviceaccounts"}
+        await world.snapshot()
+        for name in ("role/some", "serviceaccount/worker"):
+            await world.delete(name)
+            plan = await world.plan(name)
+            restoring = {one for one in plan.access if one.resource in ("roles", "serviceaccounts")}
+            assert restoring and restoring <= asked
 
     run(cluster, ns, tmp_path, work)
 

@@ -3,7 +3,7 @@
 # FAULT: a NetworkPolicy that denies everything is applied; the program exits since; an innocent annotation before
 # NAMES: networkpolicy/deny-all
 # NOT_BLAMED: deployment/gate
-# OUTCOME: recovered|approval|refused
+# OUTCOME: approval
 # APPROVE: deletes
 # WAIT: 15
 . "$(dirname "$0")/../lib.sh"

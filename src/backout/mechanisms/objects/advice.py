@@ -213,7 +213,7 @@ def _of_step(step: Step, planned: Planned) -> Iterable[Access]:
     params, namespace = step.params, planned.seen.ref.namespace
     ref = ObjectRef(str(params["api_version"]), str(params["kind"]), str(params["name"]), namespace)
     rights = set(changing(ref))
-    if step.action not in ("objects.scale", "workload.restart"):
+    if step.action not in ("objects.scale", "objects.ask-again", "workload.restart"):
         rights = {right for right in rights if right.verb != "patch"}
     if step.action in _DELETING:
         rights.add(Access("delete", "", PODS.plural, namespace))

@@ -167,7 +167,7 @@ def _decide(seen: ObjectHistory, workload: Workload, changed: datetime | None, n
     if any(_fails_since(pod, changed) for pod in workload.fresh) and by != "scaled":
         return need("replace", msg("its pods fail, and would wait for their next start"))
     if len(workload.fresh) < desired(workload.obj) and by in ("account", "admission"):
-        return need("wait", msg("its pods were refused"))
+        return need("retry", msg("its pods were refused"))
     if by == "scaled" and not workload.settled:
         return need("wait", msg("it is scaled by it"))
     return need("none", msg("its pods run"))

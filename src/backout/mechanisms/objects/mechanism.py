@@ -24,6 +24,7 @@ from backout.mechanisms.objects import (
     write,
 )
 from backout.mechanisms.objects.params import (
+    AskAgainParams,
     PutBackParams,
     ReloadParams,
     RemoveParams,
@@ -93,6 +94,7 @@ class ObjectsMechanism:
                 itself,
                 remains=msg("Pods that the run made anew keep what they have read until they are made anew again."),
             ),
+            "objects.ask-again": StepKind(pods.ask_again, AskAgainParams, itself),
             "objects.await-reload": StepKind(reload.await_reload, ReloadParams, looking),
         }
 

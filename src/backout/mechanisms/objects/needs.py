@@ -25,7 +25,7 @@ from backout.mechanisms.common.workloads import label_in_force, load
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
-What = Literal["none", "wait", "replace", "reload", "restart", "scale", "delete-pods"]
+What = Literal["none", "wait", "retry", "replace", "reload", "restart", "scale", "delete-pods"]
 Watches = Callable[[Object, str, str], bool]
 """Whether the program in a container (of a pod spec, by name) reads that file again by itself when it changes."""
 

@@ -40,6 +40,12 @@ class ScaleParams(ObjectParams, frozen=True, kw_only=True):
     until: Literal["gone", "running", ""] = ""
 
 
+class AskAgainParams(ObjectParams, frozen=True, kw_only=True):
+    """``objects.ask-again``: the value of the annotation; None takes it away."""
+
+    value: str | None = None
+
+
 class ReplacePodsParams(ObjectParams, frozen=True, kw_only=True):
     """``objects.replace-pods``: the pods that fail over the old content of ``object``, or ``every`` one."""
 

@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Effects on the workloads that read an object: scale, and replace pods that fail over its old content."""
+"""Effects on the workloads that depend on an object: scale, replace pods that fail, and have refused ones tried again."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from backout.cluster.port import PODS
 from backout.errors import Conflict, Invalid, ObjectNotFound, TimedOut
+from backout.kube.names import ASKED_AGAIN
 from backout.kube.pod_health import health_of
 from backout.kube.workloads import desired
 from backout.mechanisms.common.live import Live, following
 from backout.mechanisms.common.patching import ATTEMPTS, moved, patched, restless, same, subject
 from backout.mechanisms.objects.history import live_object, resource_of, written_at
-from backout.mechanisms.objects.params import ReplacePodsParams, ScaleParams
+from backout.mechanisms.objects.params import AskAgainParams, ReplacePodsParams, ScaleParams
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import Message, msg
 
@@ -116,3 +118,35 @@ async def replace_pods(context: StepContext, step: StepOf[ReplacePodsParams]) ->
     return StepOutcome(
         True, msg("Replaced pods of {ref}: {pods}.", ref=step.params.label, pods=", ".join(deleted)), {"pods": deleted}
     )
+
+
+async def ask_again(context: StepContext, step: StepOf[AskAgainParams]) -> StepOutcome:
+    """Has the controller of a workload whose pods were refused look again now.
+
+    After each refusal it waits longer, up to a quarter of an hour (workqueue.DefaultTypedControllerRateLimiter); a change of
+    the workload, be it of a note alone, is looked at at once. A Deployment hands its notes on to its ReplicaSet
+    (pkg/controller/deployment/util: SetNewReplicaSetAnnotations).
+    """
+    value, name = step.params.value, step.params.label
+    for _ in range(ATTEMPTS):
+        obj = await subject(context.cluster, step)
+        notes = obj["metadata"].get("annotations") or {}
+        if notes.get(ASKED_AGAIN) == value:
+            return StepOutcome(False, msg("The controller of {ref} was asked already.", ref=name))
+        if value is not None and int((obj.get("status") or {}).get("replicas") or 0) >= desired(obj):
+            return StepOutcome(False, msg("{ref} has all of its pods.", ref=name))
+        path = f"/metadata/annotations/{ASKED_AGAIN.replace('/', '~1')}"
+        change: list[dict[str, Any]] = [{"op": "remove", "path": path}]
+        if value is not None:
+            change = [{"op": "add", "path": path, "value": value}]
+            if not notes:
+                change.insert(0, {"op": "add", "path": "/metadata/annotations", "value": {}})
+        await context.guard()
+        try:
+            await patched(context.cluster, obj, [*same(obj), *change])
+        except (Invalid, Conflict):
+            if await moved(context.cluster, obj):
+                continue
+            raise
+        return StepOutcome(True, msg("The controller of {ref} tries again now.", ref=name))
+    raise restless(step)

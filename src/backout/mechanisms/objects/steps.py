@@ -16,6 +16,7 @@ from backout.mechanisms.objects.content import FromRelease, Origin
 from backout.mechanisms.objects.hashring import Growth
 from backout.mechanisms.objects.needs import Need
 from backout.mechanisms.objects.params import (
+    AskAgainParams,
     How,
     PutBackParams,
     ReloadParams,
@@ -207,6 +208,25 @@ def replace(need: Need, target: Target, content: ObjectRef, *, every: bool = Fal
     )
 
 
+def ask_again(need: Need, target: Target, value: str) -> Step:
+    """Has the controller of a workload whose pods were refused try again; ``value`` marks it (a time)."""
+    ref = need.ref
+
+    def params(value: str | None) -> dict[str, Any]:
+        return wire(AskAgainParams(**params_of(ref), value=value))
+
+    return Step(
+        id=f"ask-again-{_id(ref)}",
+        action="objects.ask-again",
+        target=target,
+        title=msg("Have {ref} make its pods, which were refused: by itself it tries ever more rarely", ref=str(ref)),
+        params=params(value),
+        precondition={"uid": ref.uid},
+        compensation=Compensation("objects.ask-again", params(None), _patching(ref)),
+        timeout=60.0,
+    )
+
+
 def ready(need: Need, target: Target) -> Step:
     """Waits until a reader is ready."""
     return workloads.wait_ready(need.ref, target, id=f"ready-{_id(need.ref)}", patience=PATIENCE)
@@ -238,6 +258,8 @@ def of_reader(need: Need, target: Target, content: Content, value: str) -> list[
         return [*([] if need.settled else settle), reload(need, target, content)]
     if need.what == "replace":
         return settle
+    if need.what == "retry":
+        return [ask_again(need, target, value), ready(need, target)]
     if need.what == "wait":
         return [] if need.settled else [ready(need, target)]
     if need.what == "scale":
