@@ -226,7 +226,7 @@ def services(folder: Path, cluster: Any = None, gate: Gate = no_gate) -> tuple[S
         captures=captures,
         scopes=ClusterScopes(lambda _: world),
         effect_of=files.effect,
-        hold=lambda _: None,
+        hold=lambda *_: None,
         settle=0.0,
     ), files
 

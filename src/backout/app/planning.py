@@ -100,9 +100,10 @@ def plans_in(path: Path) -> Planned:
     Raises:
         UsageError: it can't be read, or holds something else.
     """
+    from backout.app.files import read_bounded
     from backout.planning.document import load
 
-    return Planned(load(path.read_text(encoding="utf-8", errors="replace"), str(path)))
+    return Planned(load(read_bounded(path), str(path)))
 
 
 def write_plans(path: str, plans: Sequence[Operation]) -> None:

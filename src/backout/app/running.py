@@ -216,6 +216,7 @@ async def _follow(
         store=store,
         captures=CaptureStore(),
         scopes=scopes,
+        protected=workspace.settings.policy.protected,
         snapshots=RunSnapshots(workspace.settings.snapshots, lambda found: workspace.tell(told(found))),
     )
     engine = DbosEngine(store, _with_snapshots(workspace, workflows(services)))

@@ -61,7 +61,7 @@ def path_of(resource: Resource, name: str = "", namespace: str = "", subresource
     """The path of a collection or of one object. Names are data: what does not belong into a path is quoted."""
     root = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.api_version}"
     scope = f"/namespaces/{quote(namespace, safe='')}" if resource.namespaced and namespace else ""
-    path = f"{root}{scope}/{resource.plural}"
+    path = f"{root}{scope}/{quote(resource.plural, safe='')}"
     if name:
         path += f"/{quote(name, safe='')}"
     return f"{path}/{subresource}" if subresource else path

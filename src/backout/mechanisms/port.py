@@ -33,6 +33,13 @@ class StepContext(Protocol):
             LeaseLost: write nothing more.
         """
 
+    def within(self, refs: Iterable[ObjectRef]) -> None:
+        """Call before writing what the parameters of the step do not name, such as the objects of a manifest.
+
+        Raises:
+            RefusedError: one of them is out of the reach of the plan.
+        """
+
     def progress(self, message: Message, **data: Any) -> None:
         """Tells the front ends what is going on."""
 
@@ -241,6 +248,11 @@ class Undoing:
 Checked = tuple[Check, ...]
 
 
+def always(target: Target, params: msgspec.Struct) -> bool:
+    """For parameters that name an object: that is held to the reach of the plan by itself."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class StepKind(Generic[P]):
     """What there is to know of the steps of one action.
@@ -249,14 +261,16 @@ class StepKind(Generic[P]):
     may change, delete or make, by its parameters alone; what it changes by other programs is in the diff of its plan.
     ``inverse`` drafts a step of this action that takes another one back: from the parameters of that one's
     compensation to those of the new step, with what has to be measured afterwards (None: they say everything already).
-    ``undone_last``: taken back after all else. ``remains``: what people must know where such a step was done and
-    nothing takes it back. ``told``: its line in the checklist of a report (a template), where it has one.
+    ``speaks_of``: whether parameters that name what they act on name the target. ``undone_last``: taken back after all
+    else. ``remains``: what people must know where such a step was done and nothing takes it back. ``told``: its line in
+    the checklist of a report (a template), where it has one.
     """
 
     act: Callable[[StepContext, StepOf[P]], Awaitable[StepOutcome]]
     params: type[P]
     writes: Callable[[Target, P], Iterable[ObjectRef]]
     inverse: Callable[[Undoing, Step, P], tuple[P, Checked]] | None = None
+    speaks_of: Callable[[Target, P], bool] = always
     undone_last: bool = False
     remains: Message | None = None
     told: str = ""

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from backout.errors import fill
+from backout.model.message import Message
 from backout.model.redaction import redact_text
 from backout.model.scope import ClusterScope
 from backout.model.target import ObjectRef, Target
@@ -30,6 +32,9 @@ def _walk(value: Any) -> Any:
         return redact_text(value)
     if isinstance(value, _IDENTITIES) or value is None:
         return value
+    if isinstance(value, Message):
+        text, template, args = _sentence(value.text, value.template, value.args)
+        return value if text == value.text and args == value.args else Message(text, template, args)
     if isinstance(value, msgspec.Struct):
         changed = {}
         for name in _fields(type(value)):
@@ -44,6 +49,23 @@ def _walk(value: Any) -> Any:
         walked = [_walk(inner) for inner in value]
         return type(value)(walked) if any(new is not old for new, old in zip(walked, value, strict=True)) else value
     return value
+
+
+def _sentence(text: str, template: str, args: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """A sentence whose text, template and arguments still say the same; one that can't be is kept as its text alone."""
+    if not template:
+        return redact_text(text), "", args
+    clean = {name: _argument(value) for name, value in args.items()}
+    said = fill(template, clean)
+    plain = redact_text(said)
+    return (said, template, clean) if plain == said else (plain, "", {})
+
+
+def _argument(value: Any) -> Any:
+    if isinstance(value, dict) and isinstance(value.get("text"), str):
+        text, template, args = _sentence(value["text"], value.get("template") or "", value.get("args") or {})
+        return {**value, "text": text, "template": template, "args": args}
+    return redact_text(value) if isinstance(value, str) else value
 
 
 @cache

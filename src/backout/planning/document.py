@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from backout.errors import PlanChanged, UsageError
+from backout.errors import PlanChanged, UsageError, fill
+from backout.model.message import Message
 from backout.model.operation import API_VERSION, Operation
 from backout.model.redacted import without_secrets
 from backout.model.spelling import read, written
@@ -137,4 +139,44 @@ def _operation(document: Any, filename: str) -> Operation:
     check(operation)
     for part in operation.parts:
         hold(part)
+    _require_words(operation, filename)
     return operation
+
+
+def _require_words(value: Any, filename: str) -> None:
+    """Each sentence says in every language and format what it says in the others: it is read as a text, and as a template
+    with arguments.
+
+    Raises:
+        PlanChanged: one does not.
+    """
+    if isinstance(value, Message):
+        if _said(value.text, value.template, value.args):
+            return
+        raise PlanChanged(
+            "{file} says one thing as a text and another as a template: {text}.",
+            file=filename,
+            text=value.text[:80],
+            hint="The plan was edited, it seems. Make it again.",
+        )
+    if isinstance(value, msgspec.Struct):
+        for field in msgspec.structs.fields(type(value)):
+            _require_words(getattr(value, field.name), filename)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            _require_words(item, filename)
+
+
+def _said(text: str, template: str, args: Mapping[str, Any]) -> bool:
+    for inner in args.values():
+        if isinstance(inner, dict) and not (
+            isinstance(inner.get("text"), str)
+            and isinstance(inner.get("template", ""), str)
+            and isinstance(inner.get("args") or {}, dict)
+            and _said(inner["text"], inner.get("template", ""), inner.get("args") or {})
+        ):
+            return False
+    try:
+        return not template or fill(template, args) == text
+    except KeyError:
+        return False

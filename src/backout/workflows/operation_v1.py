@@ -71,7 +71,7 @@ async def _run(context: WorkflowContext, services: Services, story: Story, run: 
     async def check() -> Json:
         document.check(run.operation)
         for part in run.operation.parts:
-            services.hold(part)
+            services.hold(part, services.protected)
         if run.operation.hash != services.store.get(run.id).operation.hash:
             raise PlanChanged("The plan of run {run} is not the one that was approved.", run=run.id)
         services.captures.check()

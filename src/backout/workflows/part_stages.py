@@ -18,6 +18,7 @@ from backout.model.operation import Operation
 from backout.model.part import Access, Part, Step
 from backout.model.run import capture_name
 from backout.model.verdict import CheckResult, Verdict, judge
+from backout.planning.reach import Reach
 from backout.snapshots.capture import capture
 from backout.verify.verify import verify
 from backout.workflows.before import Kept
@@ -47,6 +48,7 @@ class PartStages:
         self._scope = services.scopes.open(part.scope)
         self._lock = LockHolder(services, story.run, part, self._scope, actor)
         self._actor = actor
+        self._reach = Reach(part, services.protected)
         self._snapshot: asyncio.Task[Kept] | None = None
 
     # before the first write
@@ -184,7 +186,7 @@ class PartStages:
                 step=step.id,
                 action=step.action,
             )
-            context = EffectContext(self._story, self._lock, self._scope.cluster, step)
+            context = EffectContext(self._story, self._lock, self._scope.cluster, step, self._reach)
             try:
                 await self._lock.ensure()
                 async with asyncio.timeout(step.timeout + GRACE):

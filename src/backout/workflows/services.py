@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +17,9 @@ from backout.mechanisms import registry
 from backout.mechanisms.port import Effect
 from backout.model.message import Message
 from backout.model.part import Part, Step
+from backout.model.target import ObjectRef
 from backout.planning import reach
+from backout.planning.reach import Reach
 from backout.scopes.port import HeldLock, ScopeHandle, Scopes
 from backout.snapshots.capture import CaptureStore
 from backout.verify.verify import SETTLE
@@ -33,13 +35,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def hold_part(part: Part) -> None:
+def hold_part(part: Part, protected: Collection[str]) -> None:
     """Holds a part to where it may act, and its checks to what can be measured.
 
     Raises:
         PlanChanged, RefusedError: see `backout.planning.reach` and `backout.verify.verify`.
     """
-    reach.hold(part)
+    reach.hold(part, protected)
     hold_checks(part.checks)
 
 
@@ -48,7 +50,8 @@ class Services:
     """The outside, for runs of this process.
 
     ``scopes`` opens where the parts act; ``snapshots`` takes the one before the first write, None none;
-    ``effect_of`` gives the effect of an action; ``hold`` holds a part to where it may act; ``life`` names this process
+    ``effect_of`` gives the effect of an action; ``hold`` holds a part to where it may act, and ``protected`` are the
+    namespaces where nothing may; ``life`` names this process
     in the keys of events, so that another attempt after a crash is another event.
     """
 
@@ -57,7 +60,8 @@ class Services:
     scopes: Scopes
     snapshots: RunSnapshots | None = None
     effect_of: Callable[[str], Effect] = registry.effect
-    hold: Callable[[Part], None] = hold_part
+    hold: Callable[[Part, Collection[str]], None] = hold_part
+    protected: Collection[str] = ()
     settle: float = SETTLE
     now: Callable[[], datetime] = utc_now
     life: str = field(default_factory=new_process_id)
@@ -122,7 +126,8 @@ class LockHolder:
 class EffectContext:
     """What an effect gets beside its step; see `mechanisms.port.StepContext`."""
 
-    def __init__(self, story: Story, lock: LockHolder, cluster: Cluster, step: Step) -> None:
+    def __init__(self, story: Story, lock: LockHolder, cluster: Cluster, step: Step, reach: Reach) -> None:
+        self._reach = reach
         self.cluster = cluster
         self.run = story.run
         self.wrote = False
@@ -134,6 +139,10 @@ class EffectContext:
         """Confirms the lock; what comes after it is a write."""
         await self._lock.confirm()
         self.wrote = True
+
+    def within(self, refs: Iterable[ObjectRef]) -> None:
+        """Holds what the step is about to write to the reach of its part."""
+        self._reach.require(refs, self._step.id)
 
     def progress(self, message: Message, **data: Any) -> None:
         """An event of the run."""

@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from backout.mechanisms.helm import fenced
 from backout.mechanisms.helm.mechanism import HelmMechanism
 from backout.model.message import Message
 from backout.model.part import Step
+from backout.model.target import ObjectRef
 
 
 class Context:
@@ -32,6 +34,9 @@ class Context:
     def __init__(self, cluster: object, lease: HeldLease, stop: int) -> None:
         self.cluster = cluster
         self._lease, self._stop, self._confirmed = lease, stop, 0
+
+    def within(self, refs: Iterable[ObjectRef]) -> None:
+        """Everything is in reach."""
 
     async def guard(self) -> None:
         await self._lease.confirm()

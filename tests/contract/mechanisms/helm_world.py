@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from backout.mechanisms.port import PLAIN, Draft, Options, StepOutcome
 from backout.model.message import Message
 from backout.model.part import Step
 from backout.model.revision import Revision
-from backout.model.target import Target
+from backout.model.target import ObjectRef, Target
 from backout.tools.locate import locate
 
 T = TypeVar("T")
@@ -107,6 +107,9 @@ class Context:
         self.run = "contract"
         self.guards = 0
         self.said: list[str] = []
+
+    def within(self, refs: Iterable[ObjectRef]) -> None:
+        """Everything is in reach."""
 
     async def guard(self) -> None:
         self.guards += 1

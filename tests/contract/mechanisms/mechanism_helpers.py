@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from backout.mechanisms.workload.mechanism import WorkloadMechanism
 from backout.model.message import Message
 from backout.model.part import Step
 from backout.model.revision import Revision
-from backout.model.target import Target
+from backout.model.target import ObjectRef, Target
 
 GOOD, BETTER, CRASH, MISSING = "1.0", "1.1", "2.0-crash-exit2", "2.0-missing"
 IMAGE = "registry.example/app"
@@ -35,6 +35,9 @@ class Context:
         self.guards = 0
         self.messages: list[str] = []
         self._stop_at = stop_at
+
+    def within(self, refs: Iterable[ObjectRef]) -> None:
+        """Everything is in reach."""
 
     async def guard(self) -> None:
         self.guards += 1

@@ -99,6 +99,7 @@ async def rollback(context: StepContext, step: StepOf[RollbackParams]) -> StepOu
             )
         _still_as_planned(step, head, current)
         wanted = await _same_target(records, step)
+        context.within(_elsewhere(current, wanted, hooks=not params.no_hooks))
         helm = await find_helm()
         await _passable(context.cluster, helm, current, wanted)
         await make_room(context, step, wanted)
@@ -261,6 +262,20 @@ async def _passable(cluster: ClusterReader, helm: Tool, current: Release, wanted
     new = [entry.ref(namespace) for entry in entries(wanted.manifest) if entry.key(namespace) not in known]
     if found := [ref for ref in new if await _exists(cluster, ref)]:
         raise stops_at(found, wanted.name)
+
+
+def _elsewhere(current: Release, wanted: Release, *, hooks: bool) -> list[ObjectRef]:
+    """What Helm would change outside of the release's namespace: objects that the two manifests have not alike, and hooks."""
+    namespace = wanted.namespace
+    before = {entry.key(namespace): entry for entry in entries(current.manifest)}
+    after = {entry.key(namespace): entry for entry in entries(wanted.manifest)}
+    differing = [
+        (after.get(key) or before[key]).ref(namespace)
+        for key in {**before, **after}
+        if key not in before or key not in after or before[key].text_digest != after[key].text_digest
+    ]
+    run = [entry.ref(namespace) for hook in (wanted.hooks or ()) if hooks for entry in entries(hook.manifest)]
+    return [ref for ref in (*differing, *run) if ref.namespace != namespace]
 
 
 async def _exists(cluster: ClusterReader, ref: ObjectRef) -> bool:

@@ -34,6 +34,7 @@ from backout.mechanisms.helm.params import (
     RestoreLiveParams,
     RollbackParams,
     captured,
+    of_release,
     record_of,
     recreated,
 )
@@ -115,12 +116,16 @@ class HelmMechanism:
         """The compensation of ``helm.rollback`` is itself, or ``helm.restore-live`` where no revision was live; that
         of ``helm.restore-record`` is ``helm.remove-record``."""
         return {
-            "helm.repair-pending": StepKind(repair_pending, RepairParams, looking),
-            "helm.restore-record": StepKind(restore_record, RecordParams, record_of),
-            "helm.remove-record": StepKind(remove_record, RecordParams, record_of, inverse=undoing.record_gone),
+            "helm.repair-pending": StepKind(repair_pending, RepairParams, looking, speaks_of=of_release),
+            "helm.restore-record": StepKind(restore_record, RecordParams, record_of, speaks_of=of_release),
+            "helm.remove-record": StepKind(
+                remove_record, RecordParams, record_of, inverse=undoing.record_gone, speaks_of=of_release
+            ),
             "helm.wait-operator": StepKind(wait_operator, OperatorParams, looking),
-            "helm.rollback": StepKind(telling_of_hooks(rollback), RollbackParams, recreated),
-            "helm.restore-live": StepKind(restore_live, RestoreLiveParams, captured, inverse=undoing.as_captured),
+            "helm.rollback": StepKind(telling_of_hooks(rollback), RollbackParams, recreated, speaks_of=of_release),
+            "helm.restore-live": StepKind(
+                restore_live, RestoreLiveParams, captured, inverse=undoing.as_captured, speaks_of=of_release
+            ),
         }
 
     def measurements(self) -> Mapping[str, Measure[Any]]:

@@ -84,6 +84,12 @@ class RestoreLiveParams(_Release, frozen=True, kw_only=True):
     capture: CaptureSource | None = None
 
 
+def of_release(target: Target, params: _Release) -> bool:
+    """Whether they name the release that is the target, in whichever part of them."""
+    inner = params.rollback if isinstance(params, RestoreLiveParams) else None
+    return params.release == target.name and (inner is None or inner.release == target.name)
+
+
 def record_of(target: Target, params: RecordParams) -> Iterable[ObjectRef]:
     """The record that is made or deleted."""
     return (params.ref(target.namespace),)
