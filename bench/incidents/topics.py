@@ -58,6 +58,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "two causes at once": ("two-programs-*", "image-and-service*", "change-and-outage*"),
     "snapshots speak for workloads": ("applied-anew*", "hashed-name*", "scaled-to-nothing*"),
     "nothing good is left": ("dependency-*", "names-that-*", "registry-*", "certificate-that-ran-out*"),
+    "the way back and its obstacles": ("6[5-9]?-*",),
 }
 """Topic → globs on the names of generated situations and of scripts."""
 

@@ -248,6 +248,6 @@ def _about(one: Unseen, targets: Sequence[Target]) -> bool:
     return own in named or any(owner in targets for owner in one.owners)
 
 
-def _order(problem: Problem) -> tuple[bool, str]:
-    """What can be acted on first, then by name."""
-    return not problem.mechanism, str(problem.target)
+def _order(problem: Problem) -> tuple[bool, bool, str]:
+    """What can be acted on first, objects before what reads them, then by name."""
+    return not problem.mechanism, problem.mechanism != "objects", str(problem.target)

@@ -13,7 +13,7 @@ import pytest
 from a_namespace import NOW, NS, Scene, ago, reading, writer
 
 from backout.cluster.port import EVENTS, Cluster
-from backout.diagnosis.detectors import autoscaling, cronjobs
+from backout.diagnosis.detectors import autoscaling, cronjobs, old_references
 from backout.diagnosis.detectors.creation import refused
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.collect import State, read_state
@@ -31,7 +31,8 @@ def seen(scene: Scene, detect: Callable[[Namespace, State, Events], Awaitable[li
     async def look() -> list[Seen]:
         namespace = Namespace(cast(Cluster, scene.cluster), NS)
         try:
-            return await detect(namespace, State(NS), Events())
+            state = await read_state(cast(Cluster, scene.cluster), NS, NOW)
+            return await detect(namespace, state, Events())
         finally:
             await namespace.close()
 
@@ -194,3 +195,19 @@ def test_events_of_a_namespace_are_read_once_however_much_is_broken(
         scene.event(f"web{number}-0", "Failed", 'configmap "gone" not found')
     assert scene.problems()
     assert reads == [NS]
+
+
+@pytest.mark.parametrize(("failing", "there"), [(True, False), (True, True), (False, False)])
+def test_what_pods_of_an_earlier_template_read_and_is_gone(scene: Scene, failing: bool, there: bool) -> None:
+    """Only where the rollout is in trouble: one that is well takes them along."""
+    scene.workload("web", reading("env", "conf-new"), ready=0 if failing else 1)
+    scene.config("conf-new")
+    if there:
+        scene.config("conf-old")
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "Deployment-web", "controller": True}
+    old = {"metadata": {"labels": {"app": "web"}}, "spec": reading("env", "conf-old")}
+    notes = {"deployment.kubernetes.io/revision": "0"}
+    meta = {"ownerReferences": [owner], "annotations": notes}
+    scene.put("ReplicaSet", "web-old", meta=meta, spec={"template": old}, status={"readyReplicas": 2})
+    found = seen(scene, old_references.detect)
+    assert [str(one.gone) for one in found] == (["configmap/conf-old"] if failing and not there else [])

@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from backout.kube.consumers import Consumer
@@ -216,3 +217,10 @@ def test_a_rollout_that_fails_over_it_is_mended_although_former_pods_go_on() -> 
     assert decide(workload(VARIABLE, old, pod(1, ready=False, state=CRASHING)), A, never, held=HELD).what == "replace"
     mixed = workload(VARIABLE, pod(0, state=since("09:00:00")), pod(1, ready=False, state=CRASHING, crashed=True))
     assert decide(mixed, A, never, held=HELD).what == "replace"
+
+
+def test_what_only_pods_of_an_earlier_template_read_restarts_nothing() -> None:
+    found = workload(VARIABLE, pod(0))
+    obj = {**found.obj, "spec": {**found.obj["spec"], "template": {"metadata": {}, "spec": {"containers": []}}}}
+    assert decide(found, A, never).what == "restart"
+    assert decide(msgspec.structs.replace(found, obj=obj), A, never).what == "none"

@@ -17,6 +17,7 @@ from backout.diagnosis.detectors import (
     customs,
     elsewhere,
     ingress_class,
+    old_references,
     pod_labels,
     selectors,
     service_name,
@@ -39,6 +40,7 @@ DETECTORS: tuple[tuple[str, Detector], ...] = (
     ("ingress-class", ingress_class.detect),
     ("autoscaling", autoscaling.detect),
     ("cron-jobs", cronjobs.detect),
+    ("old-references", old_references.detect),
     ("custom-resources", customs.detect),
 )
 

@@ -18,7 +18,7 @@ import msgspec
 from backout.cluster.port import PODS, ClusterReader, Object
 from backout.kube.consumers import Consumer
 from backout.kube.pod_health import health_of
-from backout.kube.references import mentions, words_of
+from backout.kube.references import mentions, references, words_of
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.workloads import controller_uid, desired, revision_label
 from backout.mechanisms.common.workloads import label_in_force, load
@@ -129,6 +129,9 @@ def decide(
         return need("none", msg("it has no pods"))
     if anew and workload.pods:
         return _anew(need, workload)
+    read = {(one.kind, one.name) for one in references(workload.spec)}
+    if all((reader.reference.kind, reader.reference.name) not in read for reader in mine):
+        return need("none", msg("its template in force does not read it, only pods of an earlier one do"))
     reading = [reader for reader in mine if reader.how != "pullSecret"]
     once = {r.container for r in reading if not _follows(r, workload, watches, changed)}
     hot = {r.container for r in reading} - once

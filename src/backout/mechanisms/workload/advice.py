@@ -39,7 +39,7 @@ def risks(
             _risk(
                 "configuration-not-included",
                 msg(
-                    "A revision does not hold ConfigMaps and Secrets: {names} stay as they are now.",
+                    "{names} stay as they are now: a revision of a workload does not hold what it reads.",
                     names=", ".join(names),
                 ),
             )
