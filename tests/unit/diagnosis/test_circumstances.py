@@ -17,6 +17,7 @@ from backout.diagnosis.attribution.circumstances import Circumstance
 from backout.diagnosis.attribution.failures import Failure, Kind
 from backout.diagnosis.attribution.finders import circumstance
 from backout.diagnosis.attribution.hypotheses import Other, Situation
+from backout.diagnosis.attribution.surroundings import shuts
 from backout.diagnosis.evidence.collect import read_state
 from backout.diagnosis.evidence.events import Events
 from backout.diagnosis.evidence.history import read_history
@@ -201,6 +202,45 @@ def test_what_does_not_answer_was_changed(scene: Scene, what: str, line: str, se
     found = explained(scene, Kind.CRASH, line)
     expected = {"the Service": "service/db", "a policy for the pods behind it": "networkpolicy/deny"}.get(what, "")
     assert (str(found.change.target) if found.change else "") == (expected if blamed else "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ready", "blamed"),
+    [
+        ({}, {"internalTrafficPolicy": "Local"}, 1, True),
+        ({}, {"internalTrafficPolicy": "Local"}, 0, False),  # nobody is there to answer
+        ({}, {"sessionAffinity": "ClientIP"}, 1, False),
+        ({}, {"ports": [{"port": 5432}, {"port": 9187, "name": "metrics"}]}, 1, False),
+        ({}, {"ports": [{"port": 5433}]}, 1, True),
+        ({"selector": {"app": "db"}}, {"selector": {"app": "db", "tier": "x"}}, 1, True),
+    ],
+)
+def test_what_of_a_service_can_lose_requests(
+    scene: Scene, before: dict[str, Any], after: dict[str, Any], ready: int, blamed: bool
+) -> None:
+    spec = {"selector": {"app": "db"}, "ports": [{"port": 5432}]}
+    scene.workload("db", reading("env", "other"), ready=1)
+    scene.put("Service", "db", spec={**spec, **before})
+    scene.snapshot()
+    scene.workload("db", reading("env", "other"), ready=ready)
+    scene.put("Service", "db", writer("kubectl-patch", 65, "spec"), spec={**spec, **after})
+    found = explained(scene, Kind.CRASH, "dial tcp db:5432: connect: connection refused")
+    assert (str(found.change.target) if found.change else "") == ("service/db" if blamed else "")
+
+
+@pytest.mark.parametrize(
+    ("spec", "ways", "expected"),
+    [
+        ({"policyTypes": ["Ingress"]}, ("Ingress",), True),
+        ({"policyTypes": ["Ingress"]}, ("Egress",), False),
+        ({}, ("Ingress",), True),
+        ({"egress": [{"to": []}]}, ("Egress",), True),
+        ({"policyTypes": ["Ingress"], "ingress": [{}]}, ("Ingress",), False),
+        ({"policyTypes": ["Ingress", "Egress"], "egress": [{}]}, ("Egress", "Ingress"), True),
+    ],
+)
+def test_whether_a_policy_shuts_anything(spec: dict[str, Any], ways: tuple[str, ...], expected: bool) -> None:
+    assert shuts({"spec": spec}, ways) is expected
 
 
 @pytest.mark.parametrize(("seconds", "limit", "blamed"), [(600, None, True), (600, "1Gi", False), (1, None, False)])

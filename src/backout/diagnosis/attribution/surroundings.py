@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from backout.cluster.port import SERVICES, Object
@@ -11,9 +12,10 @@ from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.circumstances import Circumstance, codes_of, kinds_of, last_write
 from backout.diagnosis.attribution.failures import RUNNING, Kind
 from backout.diagnosis.attribution.hypotheses import SOON, Situation
-from backout.diagnosis.attribution.signals import does_not_answer
+from backout.diagnosis.attribution.signals import does_not_answer, signals
 from backout.diagnosis.evidence.namespace import LIMITRANGES, NETWORKPOLICIES, WORKLOADS, Namespace
 from backout.kube.workloads import matches
+from backout.model.change import FieldChange
 from backout.model.message import msg
 from backout.model.target import ObjectRef
 
@@ -23,10 +25,12 @@ async def policies(situation: Situation, namespace: Namespace) -> Circumstance |
     if not kinds_of(situation) & RUNNING:
         return None
     labels = (situation.history.template.get("metadata") or {}).get("labels") or {}
+    calls = any(signal.name in ("dependency", "dns") for signal in signals(situation.said))
     found = [
         change
         for obj in (await namespace.objects(NETWORKPOLICIES)).items
         if matches((obj.get("spec") or {}).get("podSelector") or {}, labels)
+        and shuts(obj, ("Egress",) if calls else ("Egress", "Ingress"))
         and (change := await _lately(situation, namespace, obj)) is not None
     ]
     if not found:
@@ -41,9 +45,20 @@ async def policies(situation: Situation, namespace: Namespace) -> Circumstance |
     )
 
 
+def shuts(policy: Object, ways: Collection[str]) -> bool:
+    """Whether a NetworkPolicy keeps anything out (``Ingress``) or in (``Egress``) on one of these ways.
+
+    Without ``policyTypes`` it is of ingress, and of egress where it has such rules; an empty rule allows everything
+    (kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1).
+    """
+    spec = policy.get("spec") or {}
+    kinds = spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
+    return any(way in kinds and {} not in (spec.get(way.lower()) or []) for way in ways)
+
+
 async def unanswered(situation: Situation, namespace: Namespace) -> Circumstance | None:
-    """A Service that what fails says does not answer, where it, or a NetworkPolicy for the pods behind it, was changed
-    shortly before that began."""
+    """A Service that what fails says does not answer, though pods are ready behind it: where it, or a NetworkPolicy for
+    these pods, was changed shortly before that began."""
     if not kinds_of(situation) & RUNNING:
         return None
     for name, service in sorted((await namespace.named(SERVICES)).items()):
@@ -51,8 +66,9 @@ async def unanswered(situation: Situation, namespace: Namespace) -> Circumstance
             continue
         found = [
             change
-            async for obj in _before(service, namespace)
+            async for obj in _in_front(service, namespace)
             if (change := await _lately(situation, namespace, obj)) is not None
+            and (obj is not service or any(_leads_elsewhere(field) for field in change.fields))
         ]
         if found:
             change = max(found, key=_time)
@@ -72,20 +88,35 @@ async def unanswered(situation: Situation, namespace: Namespace) -> Circumstance
     return None
 
 
-async def _before(service: Object, namespace: Namespace) -> AsyncIterator[Object]:
-    """The Service, and the policies for the pods behind it."""
-    yield service
+def _leads_elsewhere(field: FieldChange) -> bool:
+    """True for a field of a Service that requests may be lost by; one more port, or who is asked first, loses none."""
+    if field.path.startswith("spec.ports"):
+        return field.before is not None
+    return re.match(r"^spec\.(selector|internalTrafficPolicy|type|externalName|clusterIP)", field.path) is not None
+
+
+async def _in_front(service: Object, namespace: Namespace) -> AsyncIterator[Object]:
+    """The Service, and the policies that shut off the pods behind it; nothing where none of these are well: then it is
+    they who do not answer."""
     selector = (service.get("spec") or {}).get("selector") or {}
     behind: list[dict[str, Any]] = []
     for resource in WORKLOADS.values() if selector else ():
         for obj in (await namespace.named(resource)).values():
             labels = ((obj["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
             if matches({"matchLabels": selector}, labels):
+                if not _serves(obj):
+                    return
                 behind.append(labels)
+    yield service
     for policy in (await namespace.objects(NETWORKPOLICIES)).items if behind else ():
         chosen = (policy.get("spec") or {}).get("podSelector") or {}
-        if any(matches(chosen, labels) for labels in behind):
+        if shuts(policy, ("Ingress",)) and any(matches(chosen, labels) for labels in behind):
             yield policy
+
+
+def _serves(workload: Object) -> bool:
+    status = workload.get("status") or {}
+    return bool(status.get("readyReplicas") or status.get("numberReady"))
 
 
 async def imposed(situation: Situation, namespace: Namespace) -> Circumstance | None:
