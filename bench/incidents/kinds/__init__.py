@@ -2,6 +2,7 @@
 """The kinds of situations, a module an area; importing them registers them."""
 
 from bench.incidents.kinds import (  # noqa: F401
+    callers,
     configuration,
     drift,
     limits,
