@@ -81,20 +81,20 @@ def service_that_stays_on_its_node(draw: Draw, number: int) -> Situation:
 
 @kind(SEVERAL)
 def backend_that_ends_and_its_callers(draw: Draw, number: int) -> Situation:
-    """The callers' words name who does not answer; its Service got one more port, and a policy of egress, without harm."""
+    """The callers' words name who does not answer; its Service got another affinity, and its pods a policy of egress, without harm."""
     memory = {"requests": {"memory": "64Mi"}, "limits": {"memory": "256Mi"}}
     found = scene(draw, number, shapes=("deployment",), resources=memory)
     little = draw.choice(("8Mi", "12Mi"))
 
-    def port(obj: Obj) -> None:
-        obj["spec"]["ports"] = [{**obj["spec"]["ports"][0], "name": "http"}, {"name": "metrics", "port": 9187}]
+    def affinity(obj: Obj) -> None:
+        obj["spec"]["sessionAffinity"] = "ClientIP"
 
     def change(obj: Obj) -> None:
         main(obj)["resources"] = {"requests": {"memory": little}, "limits": {"memory": little}}
 
     hand, of = draw.hand(), f"service/{found.app}"
     egress = {"podSelector": {"matchLabels": {"app": found.app}}, "policyTypes": ["Egress"], "egress": [{}]}
-    found.before += [Edit(of, port, hand), New(make("networkpolicy", "egress-as-ever", spec=egress), hand), Wait(3)]
+    found.before += [Edit(of, affinity, hand), New(make("networkpolicy", "egress-as-ever", spec=egress), hand), Wait(3)]
     others = [f"deployment/{other}" for other in found.neighbours]
     innocent = (of, "networkpolicy/egress-as-ever", *others)
     faults: list[Step] = [found.change(change, fault="oom"), Wait(2)]
