@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from backout import errors
 from backout.cluster import kubeconfig
 from backout.cluster.client import KubernetesCluster
 from backout.cluster.port import DEPLOYMENTS, PODS
+from backout.kube.names import LAST_APPLIED
 from backout.mechanisms import registry
+from backout.mechanisms.objects.content import applied
 from backout.model.target import CLUSTER_OBJECTS, Target
 
 RBAC = "rbac.authorization.k8s.io/v1"
@@ -120,6 +123,64 @@ def test_one_that_later_snapshots_hold_is_no_newcomer(cluster: Harness, ns: str,
             await world.plan("resourcequota/new")
 
     run(cluster, ns, tmp_path, work)
+
+
+async def apply(world: World, kind: str, api: str, **fields: Any) -> None:
+    """As `kubectl apply` does it first."""
+    obj = {"apiVersion": api, "kind": kind, "metadata": {"name": "web", "namespace": world.ns}, **fields}
+    await world.make(kind, "web", api, metadata={"annotations": {LAST_APPLIED: json.dumps(obj)}}, **fields)
+
+
+def test_what_was_changed_since_it_was_applied_goes_back_to_that(cluster: Harness, ns: str, tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        port = {"port": 80, "targetPort": 8080}
+        await apply(world, "Service", "v1", spec={"selector": {"app": "web"}, "ports": [port]})
+        await apply(world, "Role", RBAC, rules=[{**PODS_RULE, "verbs": ["get", "list"]}])
+        with pytest.raises(errors.NoGoodRevision):
+            await world.plan("service/web")
+        good = (await world.get("service/web"))["spec"]
+        await world.change("service/web", {"spec": {"selector": {"app": "nobody"}}, "metadata": {"labels": {"a": "b"}}})
+        plan = await world.plan("service/web")
+        assert "applied so last" in plan.why_good[0].text
+        assert [field.path for field in plan.changes.objects[0].fields] == ["spec.selector.app"]
+        digest = await world.keep(plan)
+        outcomes, _ = await world.carry_out(plan)
+        assert outcomes[0].changed
+        found = await world.get("service/web")
+        assert (found["spec"], found["metadata"]["labels"]) == (good, {"a": "b"})
+        assert LAST_APPLIED in found["metadata"]["annotations"]
+        assert not (await world.carry_out(plan))[0][0].changed
+        await world.undo(plan, digest)
+        assert (await world.get("service/web"))["spec"]["selector"] == {"app": "nobody"}
+
+    run(cluster, ns, tmp_path, work)
+
+
+def test_a_snapshot_that_proves_another_content_good_is_believed_rather(
+    cluster: Harness, ns: str, tmp_path: Path
+) -> None:
+    async def work(world: World) -> None:
+        await world.make("Role", "web", RBAC, rules=[{**PODS_RULE, "verbs": ["get", "list"]}])
+        await world.snapshot()
+        await asyncio.sleep(1.1)  # times of writers have whole seconds
+        obj = {"apiVersion": RBAC, "kind": "Role", "metadata": {"name": "web"}, "rules": []}
+        await world.change("role/web", {"metadata": {"annotations": {LAST_APPLIED: json.dumps(obj)}}, "rules": []})
+        await world.change("role/web", {"rules": [{**PODS_RULE, "verbs": ["get"]}]})
+        history = await world.history("role/web")
+        assert [one.goodness for one in history] == ["good", "unknown", "unknown"]
+        assert (await world.plan("role/web")).revision.number == 1
+        assert (await world.plan("role/web", "2")).steps[0].action == "objects.restore"
+
+    run(cluster, ns, tmp_path, work)
+
+
+@pytest.mark.parametrize(
+    "note", ["", "null", "[]", "{", '{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "web"}}']
+)
+def test_a_note_that_says_nothing_of_the_object_is_none(note: str) -> None:
+    live = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web", "namespace": "x", "annotations": {}}}
+    live["metadata"]["annotations"] = {LAST_APPLIED: note}  # type: ignore[index]
+    assert applied(live) is None
 
 
 async def runs_as(world: World, account: str, **spec: Any) -> None:

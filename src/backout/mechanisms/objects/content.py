@@ -1,25 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a content comes from, and what it means for an object to hold it. Holds secrets: never print one.
 
-A snapshot says exactly what an object was. A release's manifest says what its author wrote: defaults, what the cluster
-chooses, and labels of others are no difference then (`backout.kube.intent`).
+A snapshot says exactly what an object was. A manifest (of a release, or as it was applied) says what its author wrote:
+defaults, what the cluster chooses, and labels of others are no difference then (`backout.kube.intent`).
 """
 
 from __future__ import annotations
 
 import base64
 import copy
+import json
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from backout.changes.authors import authors
 from backout.cluster.port import ClusterReader, Object
 from backout.errors import NotFoundError, PreconditionFailed, RepositoryNotFound
 from backout.helm.manifest import Key, entries
 from backout.helm.records import Record, Records
 from backout.kube.defaults import CHOSEN, fill
 from backout.kube.intent import drift
-from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE, MANAGED_BY
+from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE, LAST_APPLIED, MANAGED_BY
+from backout.kube.resources import OBJECT_RESOURCES
 from backout.kube.sanitise import sanitise
 from backout.mechanisms.objects.kinds import KINDS
 from backout.model.change import FieldChange
@@ -56,7 +60,24 @@ class FromRelease(msgspec.Struct, frozen=True, tag="release", tag_field="from", 
         return msg("revision {number} of {release}", number=self.revision, release=f"helm/{self.release}")
 
 
-Origin = FromSnapshot | FromRelease
+class FromApplied(msgspec.Struct, frozen=True, tag="applied", tag_field="from", forbid_unknown_fields=True):
+    """What whoever applied the live object last said of it, as the note of `kubectl apply` has it."""
+
+    @property
+    def label(self) -> Message:
+        """For people."""
+        return msg("its last kubectl apply")
+
+
+Origin = FromSnapshot | FromRelease | FromApplied
+
+
+class Declared(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody says that an object should be, and since when. Holds secrets: never print it."""
+
+    origin: FromRelease | FromApplied
+    content: Object
+    since: datetime | None
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -196,6 +217,8 @@ async def load(
     """
     if isinstance(origin, FromSnapshot):
         return await _of_snapshot(origin)
+    if isinstance(origin, FromApplied):
+        return await _of_applied(cluster, ref), None
     records = Records(cluster, origin.namespace)
     history = await records.history(origin.release)
     if in_force and (history[-1].revision != origin.revision or history[-1].status != "deployed"):
@@ -220,6 +243,35 @@ async def load(
             hint="Plan anew.",
         )
     return Wanted(of_release(manifest, ref, origin), exact=False), None
+
+
+def applied(live: Object) -> Declared | None:
+    """What the note of the last apply says; None where it has none, or in another version of the API.
+
+    Of what somebody changed since, `managedFields` tell who and where, but not what was there before
+    (kubernetes.io/docs/tasks/manage-kubernetes-objects/declarative-config, "How apply calculates differences").
+    """
+    try:
+        found = json.loads((live["metadata"].get("annotations") or {}).get(LAST_APPLIED) or "null")
+    except ValueError:
+        return None
+    meta = found.get("metadata") if isinstance(found, dict) else None
+    if not isinstance(meta, dict) or any(found.get(key) != live[key] for key in ("apiVersion", "kind")):
+        return None
+    if meta.get("name") != live["metadata"]["name"]:
+        return None
+    path = f'metadata.annotations["{LAST_APPLIED}"]'
+    since = next((author.at for author in authors(live) if author.owns(path)), None)
+    content = stored({**found, "metadata": {**meta, "namespace": live["metadata"]["namespace"]}})
+    return Declared(origin=FromApplied(), content=content, since=since)
+
+
+async def _of_applied(cluster: ClusterReader, ref: ObjectRef) -> Wanted:
+    live = await cluster.get(OBJECT_RESOURCES[ref.kind], ref.name, ref.namespace)
+    says = applied({**live, "apiVersion": ref.api_version, "kind": ref.kind})
+    if says is None:
+        raise NotFoundError("{object} has no note of a kubectl apply any more.", object=str(ref), hint="Plan anew.")
+    return Wanted(says.content, exact=False)
 
 
 async def _of_snapshot(origin: FromSnapshot) -> tuple[Wanted, Repository]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,7 +14,7 @@ from backout.helm.records import Record, Records
 from backout.kube.intent import canonical
 from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE
 from backout.kube.templates import covers
-from backout.mechanisms.objects.content import FromRelease, manifest_object, of_release
+from backout.mechanisms.objects.content import Declared, FromRelease, manifest_object, of_release
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 from backout.ownership.owners import Owned
@@ -33,17 +32,9 @@ class HelmSays(msgspec.Struct, frozen=True, kw_only=True):
     server_side: bool = False
 
 
-class ReleaseSays(msgspec.Struct, frozen=True, kw_only=True):
-    """What the revision in force of a release has of an object, and since when. Holds secrets: never print it."""
-
-    origin: FromRelease
-    content: Object
-    since: datetime | None
-
-
 async def release_says(
     cluster: ClusterReader, ref: ObjectRef, live: Object | None, past: Sequence[Object]
-) -> ReleaseSays | None:
+) -> Declared | None:
     """What the release says that has an object, by its marks (``past``: what the object was, oldest first); of one that is
     gone and was never seen, whichever release of the namespace has it. None where none has it, or Helm is at work or
     failed: then its newest revision is not in force."""
@@ -63,7 +54,12 @@ async def release_says(
     return None
 
 
-async def _of_release(records: Records, name: str, ref: ObjectRef) -> ReleaseSays | None:
+def is_of_release(live: Object) -> bool:
+    """Whether the object has the marks of a release, be it one that can't be read."""
+    return HELM_RELEASE in (live["metadata"].get("annotations") or {})
+
+
+async def _of_release(records: Records, name: str, ref: ObjectRef) -> Declared | None:
     head: Record = await records.head(name)
     if head.status != "deployed":
         return None
@@ -72,9 +68,7 @@ async def _of_release(records: Records, name: str, ref: ObjectRef) -> ReleaseSay
         # Two versions of an API are not held against each other.
         return None
     release, origin = await records.load(head), FromRelease(name, records.namespace, head.revision)
-    return ReleaseSays(
-        origin=origin, content=of_release(manifest, ref, origin), since=release.deployed_at or head.created
-    )
+    return Declared(origin=origin, content=of_release(manifest, ref, origin), since=release.deployed_at or head.created)
 
 
 async def helm_says(cluster: ClusterReader, owner: Owned, content: Object) -> HelmSays | None:

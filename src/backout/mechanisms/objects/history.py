@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one object was over time, as the snapshots of its namespace hold it, what its release says, and what it is now.
+"""What one object was over time, as the snapshots of its namespace hold it, what is declared, and what it is now.
 
 Equal contents that follow each other are one revision. A revision is good when a good snapshot holds its content; that
 of an archive from elsewhere never makes anything good. Of an object that somebody changed or deleted past its Helm
-release, what the revision in force says is one as well, unless a good snapshot is younger than that. That there was none
+release, what the revision in force says is one as well, unless a good snapshot is younger than that; of one that was changed
+since its last `kubectl apply`, what that says, which is good where no snapshot proves another one good. That there was none
 is a revision of kinds that may be taken away again. What only the cluster holds comes last, as the one in force.
 """
 
@@ -21,8 +22,8 @@ from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import NoGoodRevision, ObjectNotFound, RefusedError
 from backout.kube.resources import OBJECT_RESOURCES
 from backout.kube.sanitise import sanitise
-from backout.mechanisms.objects.content import FromRelease, FromSnapshot, Origin, Wanted
-from backout.mechanisms.objects.helm import ReleaseSays, release_says
+from backout.mechanisms.objects.content import Declared, FromApplied, FromRelease, FromSnapshot, Origin, Wanted, applied
+from backout.mechanisms.objects.helm import is_of_release, release_says
 from backout.mechanisms.objects.kinds import KINDS, require_known
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
@@ -51,7 +52,7 @@ class ContentRevision(msgspec.Struct, frozen=True, kw_only=True):
     snapshots: tuple[Snapshot, ...] = ()
     entry: Entry | None = None
     created: datetime | None = None
-    release: FromRelease | None = None
+    declared: FromRelease | FromApplied | None = None
 
     @property
     def key(self) -> str:
@@ -61,7 +62,7 @@ class ContentRevision(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def kept(self) -> bool:
         """Whether it is held somewhere else than in the cluster."""
-        return bool(self.snapshots) or self.release is not None
+        return bool(self.snapshots) or self.declared is not None
 
     @property
     def good_snapshots(self) -> list[Snapshot]:
@@ -70,8 +71,8 @@ class ContentRevision(msgspec.Struct, frozen=True, kw_only=True):
 
     def origin(self, repository: str) -> Origin | None:
         """Where a step finds it again; None for what only the cluster holds."""
-        if self.release is not None:
-            return self.release
+        if self.declared is not None:
+            return self.declared
         if not self.snapshots or not self.address:
             return None
         snapshot = (self.good_snapshots or list(self.snapshots))[-1]
@@ -80,7 +81,7 @@ class ContentRevision(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def wanted(self) -> Wanted | None:
         """The content, and how an object is held against it; None for one that does not exist."""
-        return None if self.content is None else Wanted(self.content, exact=self.release is None)
+        return None if self.content is None else Wanted(self.content, exact=self.declared is None)
 
 
 class ObjectHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +146,9 @@ async def read(cluster: ClusterReader, target: Target) -> ObjectHistory:
     resource = resource_of(ref)
     live, past, good, repository = await _read(cluster, ref, resource)
     says = await release_says(cluster, ref, live, [one.content for one in past if one.content is not None])
-    past = _with_release(past, says, live, repository)
+    if says is None and live is not None and not is_of_release(live):
+        says = applied(live)
+    past = _with_declared(past, says, live, repository)
     present = _present(live, past, repository)
     if live is None and all(one.content is None for one in past):
         raise ObjectNotFound(
@@ -162,7 +165,7 @@ async def read(cluster: ClusterReader, target: Target) -> ObjectHistory:
         resource=resource,
         live=live,
         past=tuple(past),
-        good=frozenset(good | {one.digest for one in past if one.release is not None}),
+        good=frozenset(good | {one.digest for one in past if _declared_good(one, good)}),
         repository=repository.id if repository else "",
         found=found_as(live, repository),
     )
@@ -223,10 +226,16 @@ def _says_absent(snapshot: Snapshot, ref: ObjectRef) -> bool:
     )
 
 
-def _with_release(
-    past: list[ContentRevision], says: ReleaseSays | None, live: Object | None, repository: Repository | None
+def _declared_good(entry: ContentRevision, good: set[str]) -> bool:
+    """What the revision in force of a release says is what its owner wants. What somebody applied by hand since all was well
+    may be what broke it, so that a snapshot which proves another content good is believed rather."""
+    return isinstance(entry.declared, FromRelease) or (isinstance(entry.declared, FromApplied) and not good - {ABSENT})
+
+
+def _with_declared(
+    past: list[ContentRevision], says: Declared | None, live: Object | None, repository: Repository | None
 ) -> list[ContentRevision]:
-    """With what the release says, where that is neither what is live nor what is known already."""
+    """With what the release or the last apply says, where that is neither what is live nor what is known already."""
     if says is None or (live is not None and Wanted(says.content, exact=False).held_by(live)):
         return past
     newest = max((s.taken_at for one in past for s in one.good_snapshots), default=None)
@@ -235,7 +244,7 @@ def _with_release(
         return past
     digest = repository.address(encode(says.content)) if repository is not None else f"{says.origin.label}"
     found = ContentRevision(
-        number=len(past) + 1, digest=digest, content=says.content, created=says.since, release=says.origin
+        number=len(past) + 1, digest=digest, content=says.content, created=says.since, declared=says.origin
     )
     return [*past, found]
 
@@ -378,8 +387,10 @@ def _status(entry: ContentRevision, *, current: bool) -> str:
 
 
 def _reason(seen: ObjectHistory, entry: ContentRevision, *, good: bool) -> Message:
-    if entry.release is not None:
-        return msg("{source}, which is in force, says so.", source=entry.release.label)
+    if isinstance(entry.declared, FromRelease):
+        return msg("{source}, which is in force, says so.", source=entry.declared.label)
+    if entry.declared is not None:
+        return msg("It was applied so last; what was changed since is not in that.")
     same = [other for other in seen.past if other.digest == entry.digest]
     holders = [snapshot for other in same for snapshot in other.good_snapshots]
     if entry.content is None:

@@ -18,7 +18,7 @@ from backout.kube.consumers import Consumer
 from backout.kube.sanitise import sanitise
 from backout.mechanisms.common.owned import Keeper
 from backout.mechanisms.objects import dependents, steps
-from backout.mechanisms.objects.content import Origin
+from backout.mechanisms.objects.content import FromRelease, Origin
 from backout.mechanisms.objects.hashring import Ring
 from backout.mechanisms.objects.helm import HelmSays, helm_says, release_says
 from backout.mechanisms.objects.history import ContentRevision, ObjectHistory, resource_of
@@ -130,11 +130,11 @@ async def _without(cluster: ClusterReader, target: Target, seen: ObjectHistory, 
     owner = await _owner(cluster, seen, seen.current)
     _refuse_owned(target, owner)
     _refuse_going(target, seen)
-    if (says := await release_says(cluster, seen.ref, seen.live, ())) is not None:
+    if await release_says(cluster, seen.ref, seen.live, ()) is not None:
         raise RefusedError(
             "{target} belongs to {release}, which would make it again.",
             target=str(target),
-            release=f"helm/{says.origin.release}",
+            release=owner.name,
             hint="Go back by the release: `backout plan {release}`.",
         )
     if seen.live["metadata"].get("finalizers"):
@@ -244,8 +244,8 @@ def _holds_it(target: Target, past: ContentRevision) -> NothingToDo:
 async def _owner(cluster: ClusterReader, seen: ObjectHistory, past: ContentRevision) -> Owned:
     if seen.live is not None:
         return await Owners(cluster).of(seen.live)
-    if past.release is not None:
-        return Owned(f"helm/{past.release.release}", "helm")
+    if isinstance(past.declared, FromRelease):
+        return Owned(f"helm/{past.declared.release}", "helm")
     entry = past.entry or next((other.entry for other in reversed(seen.past) if other.entry is not None), None)
     return Owned(entry.owner, entry.owner_kind) if entry is not None else Owned()
 

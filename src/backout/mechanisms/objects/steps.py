@@ -12,7 +12,7 @@ from backout.kube.workloads import desired, on_delete, ordered
 from backout.mechanisms.common import steps as workloads
 from backout.mechanisms.common.params import named
 from backout.mechanisms.common.steps import params_of
-from backout.mechanisms.objects.content import FromRelease, Origin
+from backout.mechanisms.objects.content import FromApplied, FromRelease, Origin
 from backout.mechanisms.objects.hashring import Growth
 from backout.mechanisms.objects.needs import Need
 from backout.mechanisms.objects.params import (
@@ -108,8 +108,10 @@ def _effect(content: Content) -> Message:
         return msg("It exists again, with exactly what it held then.")
     if content.keep_node_ports:
         return msg("It holds what it held then but for its node ports, which others have now.")
-    if isinstance(content.origin, FromRelease):
-        return msg("It holds what its release says: what was changed past that is taken back.")
+    if isinstance(content.origin, FromRelease | FromApplied):
+        return msg(
+            "It holds what {source} says: what was changed past that is taken back.", source=content.origin.label
+        )
     return msg("It holds exactly what it held then: what was added since is gone.")
 
 
