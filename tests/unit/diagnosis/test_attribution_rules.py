@@ -440,6 +440,12 @@ def test_creation_is_no_cause_of_what_ran() -> None:
     assert asked(rules.creation, seen, hypothesis(seen, name, made=True)) == [("creation", "clears")]
     seen = situation(failing=(pod("a", OLD, began=-3590, turned=-3590),))
     assert asked(rules.creation, seen, hypothesis(seen, name, made=True)) == []
+    # A good snapshot that holds it as it was created, however short it ran; not one of another template.
+    first = msgspec.structs.replace(seen.history.generations[0], template={"spec": {"nodeName": "x"}, "metadata": {}})
+    seen.history.generations = (first, *seen.history.generations[1:])
+    for node, told in (("x", [("creation", "clears")]), ("y", [])):
+        seen.history.kept = {"spec": {"template": {"spec": {"nodeName": node}, "metadata": {}}}}
+        assert asked(rules.creation, seen, hypothesis(seen, name, made=True)) == told
 
 
 def test_what_was_before_is_ready() -> None:

@@ -24,6 +24,7 @@ from backout.diagnosis.evidence.history import (
 )
 from backout.kube.projections import Pod
 from backout.kube.references import FIXED, references
+from backout.kube.templates import plain_template
 from backout.model.message import msg
 
 CAPACITY = frozenset({Kind.QUOTA, Kind.LIMIT_RANGE, Kind.ROOM, Kind.SPREAD, Kind.PORT, Kind.VOLUME})
@@ -409,6 +410,14 @@ def creation(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
     if history.failing and all(history.generation_of(pod) != first for pod in history.failing):
         yield Reason(
             rule="creation", weight="clears", message=msg("The pods that fail were made from a later template.")
+        )
+        return
+    kept = plain_template(((history.kept or {}).get("spec") or {}).get("template") or {})
+    if history.kept is not None and history.generations and kept == history.generations[0].template:
+        yield Reason(
+            rule="creation",
+            weight="clears",
+            message=msg("Snapshot {id} holds it as it was created, and all was well then.", id=history.kept_as),
         )
         return
     ran = [m for m in history.marks if m.ready_since is not None and not m.restarts]
