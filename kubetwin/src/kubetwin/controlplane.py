@@ -23,6 +23,7 @@ from kubetwin.controllers.monitoring_operator import MonitoringOperator
 from kubetwin.controllers.namespace import NamespaceController
 from kubetwin.controllers.node_lifecycle import NodeLifecycleController
 from kubetwin.controllers.replicaset import ReplicaSetController
+from kubetwin.controllers.rollouts import RolloutController
 from kubetwin.controllers.scheduler import SchedulerController
 from kubetwin.controllers.serviceaccount import ServiceAccountController
 from kubetwin.controllers.statefulset import StatefulSetController
@@ -50,6 +51,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     DisruptionController,
     LoadBalancerController,
     MonitoringOperator,
+    RolloutController,
     NamespaceController,
     SchedulerController,
     NodeLifecycleController,

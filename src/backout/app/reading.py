@@ -19,7 +19,7 @@ from backout.errors import BackoutError, NotFoundError, UsageError
 from backout.model.change import LedgerEntry
 from backout.model.message import Message
 from backout.model.revision import Revision
-from backout.model.target import OBJECTS, Target
+from backout.model.target import OBJECTS, Target, is_custom
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
@@ -164,10 +164,15 @@ async def _statuses(workspace: Workspace, cluster: Cluster, texts: Sequence[str]
     problems = {owner: problem for problem in diagnosis.problems for owner in (*problem.owners, problem.target)}
     if not texts:
         # A ConfigMap is listed when it is what broke: its release, and what reads it, may look healthy.
-        targets = [*targets, *(target for target in problems if target.kind in OBJECTS and target not in targets)]
+        targets = [*targets, *(target for target in problems if _single(target) and target not in targets)]
     unseen = {owner: one.why for one in diagnosis.unseen for owner in one.owners}
     found = (_status(cluster, target, problems.get(target), unseen.get(target)) for target in targets)
     return list(await asyncio.gather(*found))
+
+
+def _single(target: Target) -> bool:
+    """True for what is listed when it is what broke, and not because it is deployed."""
+    return target.kind in OBJECTS or is_custom(target.kind)
 
 
 async def _status(cluster: Cluster, target: Target, problem: Problem | None, unseen: Message | None) -> TargetStatus:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything in a namespace that could be taken back: releases, and workloads that nobody manages."""
+"""Everything in a namespace that could be taken back: releases, workloads that nobody manages, and custom resources that make pods
+from a template as those do."""
 
 from __future__ import annotations
 
@@ -8,20 +9,40 @@ import asyncio
 import msgspec
 
 from backout.cluster.port import ClusterReader, Resource
-from backout.errors import AccessDenied
+from backout.errors import AccessDenied, BackoutError
 from backout.helm.records import Records
+from backout.kube.find_customs import find_customs
 from backout.kube.projections import AnnotatedBare
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.model.target import Target
+from backout.model.target import Target, custom_kind
 from backout.ownership.owner import owner_of
 
 
 async def targets_in(cluster: ClusterReader, namespace: str) -> list[Target]:
     """Releases first, then unmanaged workloads, each sorted by name; what may not be listed is left out."""
-    releases, *workloads = await asyncio.gather(
-        _releases(cluster, namespace), *(_unmanaged(cluster, namespace, kind) for kind in WORKLOAD_RESOURCES.values())
+    releases, customs, *workloads = await asyncio.gather(
+        _releases(cluster, namespace),
+        _customs(cluster, namespace),
+        *(_unmanaged(cluster, namespace, kind) for kind in WORKLOAD_RESOURCES.values()),
     )
-    return [*releases, *(target for found in workloads for target in found)]
+    return [*releases, *(target for found in workloads for target in found), *customs]
+
+
+async def _customs(cluster: ClusterReader, namespace: str) -> list[Target]:
+    """Of one namespace: over all of them, each kind would have to be listed everywhere."""
+    if not namespace:
+        return []
+    try:
+        kinds = await find_customs(cluster, namespace)
+    except BackoutError:
+        return []
+    found = []
+    for obj in (obj for kind in kinds for obj in kind.objects):
+        template = ((obj.get("spec") or {}).get("template") or {}).get("spec") or {}
+        if template.get("containers") and (await owner_of(cluster, obj)).kind == "none":
+            kind = custom_kind(str(obj["apiVersion"]), str(obj["kind"]))
+            found.append(Target(kind, obj["metadata"]["name"], namespace, cluster.name))
+    return sorted(found)
 
 
 async def _releases(cluster: ClusterReader, namespace: str) -> list[Target]:

@@ -13,6 +13,7 @@ import msgspec
 from backout.cluster.port import ClusterReader
 from backout.diagnosis.attribution.problems import Owners, problems_of
 from backout.diagnosis.attribution.seen_problems import seen_problems
+from backout.diagnosis.attribution.ways import target_of
 from backout.diagnosis.attribution.workloads import attribute
 from backout.diagnosis.detectors.claims import claims_of_workload, with_claims
 from backout.diagnosis.detectors.creation import refused
@@ -20,7 +21,7 @@ from backout.diagnosis.detectors.registry import detect
 from backout.diagnosis.evidence.caching_reader import CachingReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.events import EventIndex, Events
-from backout.diagnosis.evidence.history import WorkloadHistory, read_history
+from backout.diagnosis.evidence.history import WorkloadHistory, object_of, read_history
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.diagnosis import Problem
@@ -63,7 +64,7 @@ async def attributed_problems(
         # What is missing shows in no pod: one namespace that was asked for is looked at as a whole.
         by_namespace[state.namespace] = []
     for key in broken:
-        if key[1] in WORKLOAD_RESOURCES:
+        if key[1] in WORKLOAD_RESOURCES or key in state.makers:
             by_namespace[key[0]].append(key)
     gate = asyncio.Semaphore(NAMESPACES_AT_ONCE)
 
@@ -98,14 +99,14 @@ async def _of_namespace(
         broken[key] = [*broken.get(key, ()), symptom]
 
     async def past(key: WorkloadKey) -> tuple[Owner, WorkloadHistory, list[Symptom]] | None:
-        obj = await namespace.find(key[1], key[2])
+        obj = await object_of(namespace, state, key)
         if obj is None:
             return None
         owner = await ownership.of(obj)
-        if owner.kind == "controller" or (owner.kind == "operator" and owner.target is None):
+        if owner.kind == "controller":
             # What made it is what has to be changed, and that is no template of its own.
             return None
-        history = await read_history(namespace, state, key, owner)
+        history = await read_history(namespace, state, key, owner, obj)
         if history is None:
             return None
         return owner, history, await with_claims(namespace, broken[key], claims_of_workload(history), events)
@@ -115,14 +116,16 @@ async def _of_namespace(
     for key, found in zip(broken, await asyncio.gather(*map(past, broken)), strict=True):
         if found is not None:
             owner, histories[key], broken[key] = found
-            owners[key] = _owner(owner, key, namespace.cluster.name)
+            owners[key] = _owner(owner, histories[key])
     attributions = await attribute(histories, broken, namespace, events, now)
     problems = [*problems_of(attributions, state, owners), *await seen_problems(namespace, seen, told)]
     return Attributed(problems, set(histories))
 
 
-def _owner(owner: Owner, key: WorkloadKey, cluster: str) -> tuple[Target, tuple[Message, ...]]:
-    itself = Target(key[1].lower(), key[2], key[0], cluster)
+def _owner(owner: Owner, history: WorkloadHistory) -> tuple[Target, tuple[Message, ...]]:
+    itself = history.itself
+    if owner.kind == "operator" and owner.target is None:
+        return target_of(ObjectRef.of(history.subject), history.key[0], history.cluster), (owner.message,)
     if owner.kind in ("none", "helm") or (owner.target is not None and owner.target.kind == "helm"):
         return owner.target or itself, ()
     return owner.target or itself, (owner.message,)

@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+import msgspec
+
 from backout.cluster.port import PODS, ClusterReader
 from backout.diagnosis.attributed import Attributed, attributed_problems
 from backout.diagnosis.attribution.faults import Fault, Way, way_of
@@ -122,13 +124,20 @@ async def _broken_workloads(
                 )
             )
         elif found:
-            broken[key] += found
+            broken[key] += [_placed(symptom, state.makers.get(key, "")) for symptom in found]
     for key, workload in state.workloads.items():
         found = rollout_symptoms(key, workload)
         held = held_symptom(key, workload) if key[1] == "Deployment" else None
         if found or held:
             broken[key] += [*found, *([held] if held else [])]
     return broken
+
+
+def _placed(symptom: Symptom, api_version: str) -> Symptom:
+    """With the API version of the custom resource whose pods show it."""
+    if not api_version:
+        return symptom
+    return msgspec.structs.replace(symptom, ref=msgspec.structs.replace(symptom.ref, api_version=api_version))
 
 
 async def _faults(

@@ -114,6 +114,9 @@ def custom_health(obj: Mapping[str, Any]) -> CustomHealth:
     if not isinstance(status, Mapping) or not status:
         return CustomHealth(state=CustomState.UNKNOWN, reason="NoStatus")
     generation = meta.get("generation") or 0
+    if "stableRS" in status and str(status.get("observedGeneration") or "").isdecimal():
+        # Argo Rollouts writes it as text.
+        status = {**status, "observedGeneration": int(status["observedGeneration"])}
     if _behind(status.get("observedGeneration"), generation):
         return CustomHealth(state=CustomState.UNDER_WAY, reason="NotObserved")
     conditions = [c for c in status.get("conditions") or () if isinstance(c, Mapping) and c.get("type")]

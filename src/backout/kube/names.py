@@ -9,6 +9,8 @@ TEMPLATE_HASH: Final = "pod-template-hash"
 """On ReplicaSets and pods of a Deployment: of which template."""
 REVISION_HASH: Final = "controller-revision-hash"
 """On pods of StatefulSets (the whole name of the revision) and DaemonSets (the hash at its end)."""
+ROLLOUT_HASH: Final = "rollouts-pod-template-hash"
+"""On ReplicaSets and pods of a Rollout of Argo Rollouts (pkg/apis/rollouts/v1alpha1, DefaultRolloutUniqueLabelKey)."""
 POD_NAME: Final = "statefulset.kubernetes.io/pod-name"
 REVISION_LABELS: Final = {"Deployment": TEMPLATE_HASH, "StatefulSet": REVISION_HASH, "DaemonSet": REVISION_HASH}
 """The label that tells of which revision a pod of that kind of workload is."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from backout.kube.diff import index, same
 from backout.kube.intent import canonical_template
-from backout.kube.names import POD_NAME, REVISION_HASH, TEMPLATE_HASH
+from backout.kube.names import POD_NAME, REVISION_HASH, ROLLOUT_HASH, TEMPLATE_HASH
 
-_HASHES = (TEMPLATE_HASH, REVISION_HASH, POD_NAME)
+_HASHES = (TEMPLATE_HASH, REVISION_HASH, ROLLOUT_HASH, POD_NAME)
 
 
 def digest_of(value: Any) -> str:

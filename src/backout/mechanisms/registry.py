@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from backout.errors import RefusedError
-from backout.model.target import CLUSTER_OBJECTS, OBJECTS, WORKLOADS
+from backout.model.target import CLUSTER_OBJECTS, OBJECTS, WORKLOADS, is_custom
 
 if TYPE_CHECKING:
     from backout.mechanisms.port import Effect, Measure, Mechanism, StepKind
@@ -25,12 +25,15 @@ class Entry(NamedTuple):
     refused: tuple[str, ...] = ()
 
 
+CUSTOMS = "customs"
+"""The way back of custom resources: of which kinds there are, only each cluster knows."""
 ENTRIES: dict[str, Entry] = {
     "helm": Entry("backout.mechanisms.helm.mechanism", "HelmMechanism", ("helm",)),
     "workload": Entry("backout.mechanisms.workload.mechanism", "WorkloadMechanism", tuple(WORKLOADS)),
     "objects": Entry(
         "backout.mechanisms.objects.mechanism", "ObjectsMechanism", tuple(OBJECTS), tuple(CLUSTER_OBJECTS)
     ),
+    CUSTOMS: Entry("backout.mechanisms.customs.mechanism", "CustomsMechanism", ()),
 }
 OF_KIND = {kind: name for name, entry in ENTRIES.items() for kind in entry.kinds}
 """Kind of target → name of its mechanism."""
@@ -77,6 +80,8 @@ def name_of(kind: str) -> str:
     refusing = next((name for name, entry in ENTRIES.items() if kind in entry.refused), None)
     if refusing is not None:
         return refusing
+    if is_custom(kind):
+        return CUSTOMS
     if kind not in OF_KIND:
         raise RefusedError(
             "There is no way back for {kind} targets.",

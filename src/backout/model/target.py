@@ -111,11 +111,24 @@ def parse_target(text: str, *, namespace: str = "", cluster: str = "") -> Target
         raise UsageError(
             "{text} is not a target.", text=text, expected="kind/name, such as helm/thanos or deployment/thanos-query"
         )
-    if kind not in _KINDS:
+    if kind not in _KINDS and not is_custom(kind):
         raise UsageError(
-            "{kind} is not a kind of target.", kind=kind, expected="one of {known}", known=", ".join(sorted(_KINDS))
+            "{kind} is not a kind of target.",
+            kind=kind,
+            expected="one of {known}, or a custom resource by its kind and group, such as rollout.argoproj.io/web",
+            known=", ".join(sorted(_KINDS)),
         )
     return Target(kind, name, namespace, cluster)
+
+
+def is_custom(kind: str) -> bool:
+    """True for a kind of target that is a custom resource: ``kind.group``, as kubectl takes it."""
+    return "." in kind.partition(".")[2]
+
+
+def custom_kind(api_version: str, kind: str) -> str:
+    """How a custom resource is called as a target."""
+    return f"{kind.lower()}.{api_version.partition('/')[0]}"
 
 
 def _kind(word: str) -> str:

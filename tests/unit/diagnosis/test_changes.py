@@ -16,7 +16,7 @@ from a_release import record
 from backout.cluster.port import PODS, Cluster
 from backout.diagnosis.attribution.changes import SCALED, Change, changes_of
 from backout.diagnosis.evidence.collect import read_state
-from backout.diagnosis.evidence.history import read_history
+from backout.diagnosis.evidence.history import object_of, read_history
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.model.message import msg
 from backout.model.target import Target
@@ -42,7 +42,10 @@ def found(scene: Scene, owner: Owner | None = None) -> list[Change]:
         try:
             state = await read_state(cluster, NS, NOW)
             nobody = Owner(kind="none", message=msg("Nobody."))
-            history = await read_history(namespace, state, (NS, "Deployment", "web"), owner or nobody)
+            key = (NS, "Deployment", "web")
+            obj = await object_of(namespace, state, key)
+            assert obj is not None
+            history = await read_history(namespace, state, key, owner or nobody, obj)
             assert history is not None
             return await changes_of(history, namespace)
         finally:

@@ -20,7 +20,7 @@ from backout.diagnosis.attribution.hypotheses import Other, Situation
 from backout.diagnosis.attribution.surroundings import shuts
 from backout.diagnosis.evidence.collect import read_state
 from backout.diagnosis.evidence.events import Events
-from backout.diagnosis.evidence.history import read_history
+from backout.diagnosis.evidence.history import object_of, read_history
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.model.evidence import Symptom
 from backout.model.message import msg
@@ -56,7 +56,9 @@ def explained(
         try:
             state = await read_state(cast(Cluster, scene.cluster), NS, NOW)
             key = (NS, "Deployment", "web")
-            history = await read_history(namespace, state, key, Owner(kind="none", message=msg("Nobody.")))
+            obj = await object_of(namespace, state, key)
+            assert obj is not None
+            history = await read_history(namespace, state, key, Owner(kind="none", message=msg("Nobody.")), obj)
             assert history is not None
             since = NOW - timedelta(seconds=BEGAN)
             symptom = Symptom(code="Broken", ref=WEB, message=msg("{said}", said=said), since=since)

@@ -17,8 +17,9 @@ from backout.kube.custom_status import CustomHealth, CustomState
 from backout.kube.projections import Event
 from backout.mechanisms.common.evidence import Evidence, Generation, LivePod, LiveWorkload
 from backout.mechanisms.common.findings import Span, Verdicts
+from backout.mechanisms.common.made import Child
 from backout.mechanisms.helm.backoffs import BackOff, read_backoffs
-from backout.mechanisms.helm.children import Child, Custom, custom_findings
+from backout.mechanisms.helm.children import Custom, custom_findings
 from backout.mechanisms.helm.judgement import judge
 from backout.mechanisms.helm.settled import drifted_customs
 

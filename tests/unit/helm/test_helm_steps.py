@@ -16,9 +16,10 @@ from backout.errors import BackoutError, Conflict, Invalid, ObjectNotFound, Refu
 from backout.helm.customs import CustomResource
 from backout.helm.payload import Hook
 from backout.kube.diff import diff_objects
+from backout.mechanisms.common.made import Child
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.checks import access, checks
-from backout.mechanisms.helm.children import Child, Custom
+from backout.mechanisms.helm.children import Custom
 from backout.mechanisms.helm.preview import changes
 from backout.mechanisms.helm.risks import risks
 from backout.mechanisms.helm.steps import steps

@@ -14,14 +14,14 @@ from backout.changes.authors import Author, author_of
 from backout.changes.writers import kind_of
 from backout.cluster.port import Object
 from backout.diagnosis.attribution.capability import INNOCENT
-from backout.diagnosis.evidence.history import Generation, WorkloadHistory
+from backout.diagnosis.attribution.ways import mechanism_of, target_of
+from backout.diagnosis.evidence.history import Generation, WorkloadHistory, comparable
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.diagnosis.evidence.releases import ReleaseHistory, Revision
 from backout.kube.diff import diff_objects
 from backout.kube.intent import drift
 from backout.kube.references import calls, references, words_of
 from backout.kube.templates import fits, plain_template
-from backout.mechanisms import registry
 from backout.model.change import FieldChange, LedgerEntry
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef, Target
@@ -87,13 +87,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-async def changes_of(history: WorkloadHistory, namespace: Namespace) -> list[Change]:
-    """Everything that changed the workload, or what it reads, as far as something tells; the newest last."""
+async def changes_of(history: WorkloadHistory, namespace: Namespace, *, templates: bool = True) -> list[Change]:
+    """Everything that changed the workload, or what it reads, as far as something tells; the newest last. Without ``templates``
+    where it is told already of what it is made from."""
     found = [*_by_hand(history), *_past_helm(history)]
     if history.release is not None and (history.versions or history.maker is not None):
         found += await _by_releases(history, namespace)
     else:
-        found += _by_templates(history)
+        found += _by_templates(history) if templates else ()
         found += await _by_releases(history, namespace)
     return sorted(found, key=lambda change: change.at.timestamp() if change.at else 0.0)
 
@@ -123,7 +124,7 @@ def _by_hand(history: WorkloadHistory) -> Iterator[Change]:
     live, kept = _without_template(history.obj), _without_template(history.kept)
     fields = list(_spec_alone(diff_objects(kept, live)))
     templates = {generation.digest for generation in history.generations}
-    before = plain_template(history.kept["spec"].get("template") or {})
+    before = comparable(history.obj, history.kept["spec"].get("template") or {})
     shell = {"spec": {"template": before}}
     if not any(_same_template(before, generation.template) for generation in history.generations) and templates:
         # Made anew: its revisions went with the object that it was.
@@ -202,7 +203,7 @@ def _by_templates(history: WorkloadHistory) -> Iterator[Change]:
             at=at,
             actor=author.manager if author else "",
             source="replicaset" if history.key[1] == "Deployment" else "controllerrevision",
-            target=_itself(history),
+            target=_to_act_on(history),
             mechanism=_mechanism(history),
             touches=(history.ref,),
             fields=tuple(fields),
@@ -213,7 +214,7 @@ def _by_templates(history: WorkloadHistory) -> Iterator[Change]:
             by_hand=author is not None and author.by == "other",
             summary=msg(
                 "{target} went to revision {number} ({what}), which changed {objects}",
-                target=str(_itself(history)),
+                target=str(history.itself),
                 number=after.order,
                 what=what,
                 objects=str(history.ref),
@@ -238,7 +239,7 @@ def _held(history: WorkloadHistory) -> Iterator[Change]:
         at=_written(history),
         actor=author.manager if author else "",
         source="managedfields",
-        target=_itself(history),
+        target=_to_act_on(history),
         mechanism=_mechanism(history),
         touches=(history.ref,),
         fields=tuple(fields),
@@ -248,7 +249,7 @@ def _held(history: WorkloadHistory) -> Iterator[Change]:
         by_hand=author is not None and author.by == "other",
         summary=msg(
             "{target} went to revision {number} ({what}), which changed {objects}",
-            target=str(_itself(history)),
+            target=str(history.itself),
             number=number,
             what=", ".join(short(field.path) for field in fields[:SHOWN]),
             objects=str(history.ref),
@@ -268,7 +269,7 @@ def _creation(history: WorkloadHistory, first: Generation) -> Change:
         at=at,
         actor=actor,
         source="managedfields",
-        target=_itself(history),
+        target=_to_act_on(history),
         mechanism=_mechanism(history),
         touches=(history.ref,),
         fields=(FieldChange("metadata.name", None, history.key[2]),),
@@ -433,24 +434,23 @@ def short(path: str) -> str:
     return path.removeprefix("spec.template.spec.").removeprefix("spec.template.").removeprefix("spec.")
 
 
-def _itself(history: WorkloadHistory) -> Target:
-    return Target(history.key[1].lower(), history.key[2], history.key[0], history.cluster)
-
-
 def _to_act_on(history: WorkloadHistory) -> Target:
     """What takes a change back that was made by hand: of what an operator makes it from, the release that has that."""
-    if history.maker is not None and history.release is not None:
+    if history.custom and history.release is not None:
         return history.release.target
-    return _itself(history)
+    if history.maker is not None:
+        return target_of(ObjectRef.of(history.maker), history.key[0], history.cluster)
+    return history.itself
 
 
 def _mechanism(history: WorkloadHistory) -> str:
-    if history.maker is not None and history.release is not None:
+    if history.custom and history.release is not None:
         return "helm"
-    kind = history.key[1].lower()
+    if history.maker is not None:
+        return mechanism_of(_to_act_on(history))
     if history.owner.kind not in ("none", "helm"):
         return ""
-    return registry.OF_KIND.get(kind, "")
+    return mechanism_of(history.itself)
 
 
 def _ref(obj: Object, namespace: str) -> ObjectRef:

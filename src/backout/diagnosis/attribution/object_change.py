@@ -9,9 +9,10 @@ from datetime import datetime
 
 import msgspec
 
-from backout.changes.authors import author_of, authors
+from backout.changes.authors import Author, author_of, authors
 from backout.cluster.port import Object
 from backout.diagnosis.attribution.changes import Change, short
+from backout.diagnosis.attribution.ways import mechanism_of, target_of
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.diagnosis.evidence.releases import ReleaseHistory
 from backout.kube.definitions import schema_of
@@ -19,10 +20,9 @@ from backout.kube.diff import diff_objects
 from backout.kube.intent import drift
 from backout.kube.names import HELM_RELEASE
 from backout.kube.sanitise import custom
-from backout.mechanisms import registry
 from backout.model.change import FieldChange
 from backout.model.message import Message, msg
-from backout.model.target import ObjectRef, Target
+from backout.model.target import ObjectRef
 
 
 async def object_change(namespace: Namespace, obj: Object, pattern: str = "") -> Change | None:
@@ -45,7 +45,11 @@ async def object_change(namespace: Namespace, obj: Object, pattern: str = "") ->
                 source = msg(
                     "revision {number} of {release}", number=release.in_force.revision, release=str(release.target)
                 )
-                return _by_hand(namespace, obj, ref, contrary, source)
+                found = _by_hand(namespace, obj, ref, contrary, source)
+                if custom(ref.api_version):
+                    # Applying the revision again takes it back.
+                    return msgspec.structs.replace(found, target=release.target, mechanism="helm")
+                return found
             if (step := await step_of_release(release, ref, pattern)) is not None:
                 return step
     if kept is not None:
@@ -54,7 +58,7 @@ async def object_change(namespace: Namespace, obj: Object, pattern: str = "") ->
         return _by_hand(namespace, obj, ref, fields, source) if fields else None
     born = msgspec.convert(meta["creationTimestamp"], datetime)
     live = _spec(diff_objects({"kind": obj["kind"], "metadata": {"name": ref.name}, "spec": {}}, obj), pattern)
-    later = [a for a in authors(obj) if a.by == "other" and (a.at - born).total_seconds() > 1]
+    later = [a for a in _people(obj) if a.by == "other" and (a.at - born).total_seconds() > 1]
     fields = tuple(msgspec.structs.replace(f, before=None) for f in live if any(a.owns(f.path) for a in later))
     return _by_hand(namespace, obj, ref, fields, None) if fields else None
 
@@ -70,16 +74,16 @@ def _spec(fields: tuple[FieldChange, ...], pattern: str) -> tuple[FieldChange, .
 def _by_hand(
     namespace: Namespace, obj: Object, ref: ObjectRef, fields: tuple[FieldChange, ...], source: Message | None
 ) -> Change:
-    people = [author for author in authors(obj) if author.by != "cluster"]
+    people = _people(obj)
     author = author_of([a for a in people if a.by == "other"], fields[0].path) or author_of(people, fields[0].path)
     names = ", ".join(short(field.path) for field in fields[:3])
-    kind = ref.kind.lower()
+    target = target_of(ref, namespace.name, namespace.cluster.name)
     return Change(
         at=author.at if author else None,
         actor=author.manager if author else "",
         source="managedfields",
-        target=Target(kind, ref.name, namespace.name, namespace.cluster.name),
-        mechanism=registry.OF_KIND.get(kind, ""),
+        target=target,
+        mechanism=mechanism_of(target),
         touches=(ObjectRef(ref.api_version, ref.kind, ref.name, namespace.name),),
         fields=fields,
         before=source,
@@ -91,6 +95,15 @@ def _by_hand(
             object=str(ref),
         ),
     )
+
+
+def _people(obj: Object) -> list[Author]:
+    """Who wrote it, without the control plane, and without operators: those write its status, too."""
+    entries = (obj.get("metadata") or {}).get("managedFields") or ()
+    operators = {entry.get("manager") for entry in entries if entry.get("subresource") == "status"}
+    return [
+        a for a in authors(obj) if a.by != "cluster" and (a.manager not in operators or a.manager.startswith("kubectl"))
+    ]
 
 
 async def step_of_release(release: ReleaseHistory, ref: ObjectRef, pattern: str) -> Change | None:

@@ -36,10 +36,7 @@ def _completed(problem: Problem, group: list[Attribution], state: State, owners:
     unread = {ref for one in group for ref in state.unread.get(one.history.key, ())}
     confidence, why = less_sure(unread, problem.confidence, problem.why)
     found = {owners[one.history.key][0] for one in group} - {problem.target}
-    named = {
-        Target(one.history.key[1].lower(), one.history.key[2], one.history.key[0], problem.target.cluster)
-        for one in group
-    }
+    named = {one.history.itself for one in group}
     return msgspec.structs.replace(problem, confidence=confidence, why=why, owners=tuple(sorted(found - named)))
 
 
@@ -107,6 +104,11 @@ def _serving(group: list[Attribution], state: State) -> tuple[int, int]:
             kind = one.history.key[1]
             ready += workload.status.number_ready if kind == "DaemonSet" else workload.status.ready_replicas
             wanted += desired(kind, workload)
+        elif one.history.key in state.makers:
+            spec, status = one.history.obj.get("spec") or {}, one.history.obj.get("status") or {}
+            serves = status.get("availableReplicas", status.get("readyReplicas"))
+            ready += serves if isinstance(serves, int) else 0
+            wanted += spec["replicas"] if isinstance(spec.get("replicas"), int) else 0
     return ready, wanted
 
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from backout.diagnosis.attribution.changes import Change, short
+from backout.diagnosis.attribution.custom_change import changed
 from backout.diagnosis.attribution.object_change import object_change, step_of_release
-from backout.diagnosis.attribution.ways import way_back
+from backout.diagnosis.attribution.ways import target_of, way_back
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.kube.names import HELM_RELEASE
+from backout.kube.sanitise import custom
 from backout.model.diagnosis import Problem
 from backout.model.message import Message, distinct, msg
 from backout.model.target import OBJECTS, ObjectRef, Target
@@ -108,13 +110,16 @@ async def _gone(namespace: Namespace, seen: Seen, ref: ObjectRef) -> Problem:
 
 async def _changed(namespace: Namespace, seen: Seen) -> Problem | None:
     assert seen.at_fault is not None
-    change = await object_change(namespace, seen.at_fault, seen.fields)
+    obj = seen.at_fault
+    change = await (
+        changed(namespace, obj) if custom(str(obj.get("apiVersion"))) else object_change(namespace, obj, seen.fields)
+    )
     if change is None:
         if seen.only_changed:
             return None
         ref = seen.symptom.ref
         return Problem(
-            target=Target(ref.kind.lower(), ref.name, namespace.name, namespace.cluster.name),
+            target=target_of(ref, namespace.name, namespace.cluster.name),
             mechanism="",
             symptoms=(seen.symptom,),
             cause=msg("{codes}; no change is known that brought it", codes=seen.symptom.code),

@@ -12,6 +12,7 @@ import msgspec
 from backout.diagnosis.attribution.capability import able
 from backout.diagnosis.attribution.changes import Change, changes_of
 from backout.diagnosis.attribution.circumstances import Circumstance
+from backout.diagnosis.attribution.custom_change import custom_changes
 from backout.diagnosis.attribution.failures import Failure, Kind, failure_of
 from backout.diagnosis.attribution.finders import circumstance
 from backout.diagnosis.attribution.hypotheses import Hypothesis, Other, Situation
@@ -74,7 +75,12 @@ async def attribute(
 
 
 async def _changes(history: WorkloadHistory, namespace: Namespace) -> list[Change]:
-    found = [*await changes_of(history, namespace), *await changes_of_rights(history, namespace)]
+    told = await custom_changes(history, namespace)
+    found = [
+        *told,
+        *await changes_of(history, namespace, templates=not told),
+        *await changes_of_rights(history, namespace),
+    ]
     return sorted(found, key=lambda change: change.at.timestamp() if change.at else 0.0)
 
 

@@ -177,7 +177,10 @@ def _since(obj: Object, health: CustomHealth) -> datetime | None:
 
 
 def _shown(state: State, obj: Object) -> bool:
-    """True where something that is made of it is not complete."""
+    """True where something that is made of it is not complete, or pods that it made fail."""
+    meta = obj["metadata"]
+    if (meta.get("namespace", ""), obj["kind"], meta["name"]) in state.makers:
+        return True
     return any(ready < desired for ready, desired in _made(state, obj))
 
 

@@ -25,8 +25,7 @@ async def detect(namespace: Namespace, state: State, events: Events) -> list[See
     """One for each object; what the template in force reads is told of elsewhere."""
     found: dict[tuple[str, str], Seen] = {}
     for name, obj in (await namespace.named(DEPLOYMENTS)).items():
-        key = (namespace.name, "Deployment", name)
-        made = sorted(await generations_of(namespace, key, obj["metadata"].get("uid", "")), key=lambda one: one.order)
+        made = sorted(await generations_of(namespace, obj), key=lambda one: one.order)
         serving = [one for one in made[:-1] if one.ready]
         failing = {pod.metadata.controller.name for pod in state.pods if pod.metadata.controller is not None}
         if not serving or made[-1].name not in failing:

@@ -46,8 +46,7 @@ async def _as_it_was(namespace: Namespace, service: Object) -> bool:
 async def _past(namespace: Namespace, obj: Object) -> list[Labels]:
     """The labels that its pods had, where they were others, the newest first."""
     meta = obj["metadata"]
-    key = (namespace.name, obj["kind"], meta["name"])
-    made = sorted(await generations_of(namespace, key, meta.get("uid", "")), key=lambda one: -one.order)
+    made = sorted(await generations_of(namespace, obj), key=lambda one: -one.order)
     known = [(one.template.get("metadata") or {}).get("labels") or {} for one in made]
     kept = (await namespace.baseline()).kept(ObjectRef(obj["apiVersion"], obj["kind"], meta["name"], namespace.name))
     if kept is not None:

@@ -19,6 +19,7 @@ from backout.errors import BackoutError
 from backout.kube.intent import drift
 from backout.kube.names import LAST_APPLIED
 from backout.kube.resources import OBJECT_RESOURCES
+from backout.kube.sanitise import custom
 from backout.model.message import Message, msg
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef, Target
@@ -170,7 +171,7 @@ class Baseline:
         wanted = []
         async for entry in repository.entries(self.good):
             self.entries[entry.ref.kind, entry.ref.name] = entry
-            if entry.ref.kind in _COMPARED:
+            if entry.ref.kind in _COMPARED or custom(entry.ref.api_version):
                 wanted.append(entry)
         for entry, content in zip(wanted, await repository.get_many(wanted), strict=True):
             self._contents[entry.ref.kind, entry.ref.name] = msgspec.json.decode(content)

@@ -14,6 +14,7 @@ from backout.kube.names import TEMPLATE_HASH
 from backout.kube.pod_health import health
 from backout.kube.projections import Bare, PackedWorkload, Pod
 from backout.kube.resources import WORKLOAD_RESOURCES
+from backout.kube.sanitise import custom
 from backout.model.diagnosis import Unseen
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
@@ -52,6 +53,8 @@ class State(msgspec.Struct):
     marks: list[PodMark] = []
     under_way: list[Message] = []
     unseen: list[Unseen] = []
+    makers: dict[WorkloadKey, str] = {}
+    """The API version of each custom resource that made failing pods, itself or through a ReplicaSet."""
 
 
 async def read_state(cluster: ClusterReader, namespace: str, now: datetime) -> State:
@@ -128,6 +131,9 @@ async def workload_of(cluster: ClusterReader, state: State, pod: Pod) -> Workloa
     namespace = pod.metadata.namespace
     if owner.kind != "ReplicaSet":
         key = (namespace, owner.kind, owner.name)
+        if custom(owner.api_version):
+            state.makers[key] = owner.api_version
+            return key
         return key if key in state.workloads else None
     # A Deployment names its ReplicaSets after itself and the template's hash (controller/deployment/sync.go).
     suffix = "-" + (pod.metadata.labels or {}).get(TEMPLATE_HASH, "")
@@ -139,7 +145,11 @@ async def workload_of(cluster: ClusterReader, state: State, pod: Pod) -> Workloa
     except (ObjectNotFound, AccessDenied):
         return None
     parent = replica_set.metadata.controller
-    return (namespace, parent.kind, parent.name) if parent else None
+    if parent is None:
+        return None
+    if custom(parent.api_version):
+        state.makers[namespace, parent.kind, parent.name] = parent.api_version
+    return namespace, parent.kind, parent.name
 
 
 async def read_log(cluster: ClusterReader, pod: Pod, container: str, *, previous: bool, tail: int = 5) -> list[str]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,10 +18,12 @@ from backout.diagnosis.evidence.namespace import Namespace
 from backout.diagnosis.evidence.releases import ReleaseHistory, Version
 from backout.errors import AccessDenied, ServerError
 from backout.kube.definitions import schema_of
+from backout.kube.intent import canonical_template
 from backout.kube.names import HELM_RELEASE, REVISION_NUMBER
 from backout.kube.projections import ContainerStatus, Pod
+from backout.kube.sanitise import custom as is_custom_kind
 from backout.kube.templates import digest_of, plain_template
-from backout.model.target import ObjectRef
+from backout.model.target import ObjectRef, Target, custom_kind
 from backout.ownership.owner import Owner
 
 WHILE = timedelta(seconds=10)
@@ -91,6 +93,19 @@ class WorkloadHistory(msgspec.Struct, kw_only=True):
         return ObjectRef.of(self.obj)
 
     @property
+    def custom(self) -> bool:
+        """True where what people change is a custom resource."""
+        return is_custom_kind(str(self.subject.get("apiVersion") or ""))
+
+    @property
+    def itself(self) -> Target:
+        """The target that stands for the workload, or for the custom resource that made the pods."""
+        kind = self.key[1].lower()
+        if is_custom_kind(str(self.obj.get("apiVersion") or "")):
+            kind = custom_kind(str(self.obj["apiVersion"]), self.key[1])
+        return Target(kind, self.key[2], self.key[0], self.cluster)
+
+    @property
     def subject(self) -> Object:
         """What people change: the workload itself, or what its operator makes it from."""
         return self.maker or self.obj
@@ -104,7 +119,7 @@ class WorkloadHistory(msgspec.Struct, kw_only=True):
     @property
     def template(self) -> dict[str, Any]:
         """The template in force."""
-        return plain_template((self.obj.get("spec") or {}).get("template") or {})
+        return comparable(self.obj, (self.obj.get("spec") or {}).get("template") or {})
 
     @property
     def wanted(self) -> Generation | None:
@@ -124,8 +139,9 @@ class WorkloadHistory(msgspec.Struct, kw_only=True):
 
     def generation_of(self, pod: Pod) -> str:
         """The name of the generation that a pod was made from."""
+        owner = pod.metadata.controller
         return generation_name(
-            self.key, pod.metadata.labels or {}, pod.metadata.controller.name if pod.metadata.controller else ""
+            self.key, pod.metadata.labels or {}, owner.name if owner else "", owner.kind if owner else ""
         )
 
     def completed(self, name: str) -> datetime | None:
@@ -161,34 +177,52 @@ def became_ready(history: WorkloadHistory, name: str, events: Events) -> datetim
 
 def generation_of_mark(key: WorkloadKey, mark: PodMark) -> str:
     """The generation that a pod was made from, by what is kept of it."""
-    return generation_name(key, {"controller-revision-hash": mark.revision}, mark.owner)
+    return generation_name(key, {"controller-revision-hash": mark.revision}, mark.owner, mark.owner_kind)
 
 
-def generation_name(key: WorkloadKey, labels: dict[str, str], owner: str) -> str:
+def generation_name(key: WorkloadKey, labels: dict[str, str], owner: str, owner_kind: str) -> str:
     """The name of the ReplicaSet or ControllerRevision that a pod was made from."""
-    if key[1] == "Deployment":
+    if owner_kind == "ReplicaSet":
         return owner
     label = labels.get("controller-revision-hash", "")
-    # A StatefulSet labels its pods with the revision's whole name, a DaemonSet with the hash at its end.
-    return label if key[1] == "StatefulSet" else f"{key[2]}-{label}"
+    # A StatefulSet labels its pods with the revision's whole name, a DaemonSet with the hash at its end; others do either.
+    return label if key[1] == "StatefulSet" or label.startswith(f"{key[2]}-") else f"{key[2]}-{label}"
 
 
-async def read_history(namespace: Namespace, state: State, key: WorkloadKey, owner: Owner) -> WorkloadHistory | None:
-    """The history of one workload; None when it is gone, or may not be read."""
-    obj = await namespace.find(key[1], key[2])
-    if obj is None:
-        return None
-    uid = obj["metadata"].get("uid", "")
+def comparable(obj: Object, template: dict[str, Any]) -> dict[str, Any]:
+    """A template as it is compared: of a custom resource nobody fills in defaults, of what its controller makes of it the server does."""
+    plain = plain_template(template)
+    if not plain.get("spec"):
+        return plain
+    return canonical_template(plain) if is_custom_kind(str(obj.get("apiVersion") or "")) else plain
+
+
+async def object_of(namespace: Namespace, state: State, key: WorkloadKey) -> Object | None:
+    """A workload, or the custom resource that made failing pods; None when it is gone, or may not be read."""
+    if key in state.makers:
+        return await namespace.custom(state.makers[key], key[1], key[2])
+    return await namespace.find(key[1], key[2])
+
+
+async def read_history(
+    namespace: Namespace, state: State, key: WorkloadKey, owner: Owner, obj: Object
+) -> WorkloadHistory | None:
+    """The history of one workload; None where it can't be read what an operator makes it from."""
     maker = await _maker(namespace, owner)
-    generations = tuple(sorted(await generations_of(namespace, key, uid), key=lambda one: one.order))
-    names = {one.name for one in generations} if key[1] == "Deployment" else {key[2]}
+    if maker is None and owner.kind == "operator":
+        return None
+    generations = tuple(sorted(await generations_of(namespace, obj), key=lambda one: one.order))
+    names = {one.name for one in generations} | {key[2]}
+    subject = maker or obj
     baseline = await namespace.baseline()
     history = WorkloadHistory(
         key=key,
         obj=obj,
         owner=owner,
         maker=maker,
-        schema=await schema_of(namespace.cluster, maker) if maker is not None else None,
+        schema=await schema_of(namespace.cluster, subject)
+        if is_custom_kind(str(subject.get("apiVersion") or ""))
+        else None,
         cluster=namespace.cluster.name,
         generations=generations,
         marks=tuple(m for m in state.marks if m.namespace == key[0] and m.owner in names and _made(key, m.owner_kind)),
@@ -210,49 +244,49 @@ async def read_history(namespace: Namespace, state: State, key: WorkloadKey, own
         release = (await namespace.releases()).get(owner.target.name)
     if release is not None:
         history.release = release
-        subject = ObjectRef.of(history.subject)
-        history.versions = tuple(await release.versions(subject.kind, subject.name))
+        ref = ObjectRef.of(subject)
+        history.versions = tuple(await release.versions(ref.kind, ref.name))
     return history
 
 
 async def _maker(namespace: Namespace, owner: Owner) -> Object | None:
-    if owner.kind != "operator" or owner.ref is None or owner.target is None or owner.target.kind != "helm":
+    if owner.kind != "operator" or owner.ref is None:
         return None
-    ref = owner.ref
+    ref, released = owner.ref, owner.target is not None and owner.target.kind == "helm"
     stub = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": {"name": ref.name, "namespace": ref.namespace}}
     try:
-        return {**stub, **(await find(namespace.cluster, msgspec.structs.replace(ref, uid="")) or {})}
+        found = await find(namespace.cluster, msgspec.structs.replace(ref, uid=""))
     except (AccessDenied, ServerError):
-        return stub
+        found = None
+    # Of what a release has, its records say enough.
+    return {**stub, **(found or {})} if found is not None or released else None
 
 
 def _made(key: WorkloadKey, kind: str) -> bool:
-    return kind == ("ReplicaSet" if key[1] == "Deployment" else key[1])
+    return kind in ("ReplicaSet", key[1]) if key[1] not in ("StatefulSet", "DaemonSet") else kind == key[1]
 
 
-async def generations_of(namespace: Namespace, key: WorkloadKey, uid: str) -> Iterable[Generation]:
-    """The templates that a workload had, as far as the cluster kept them; in no order."""
-    if key[1] == "Deployment":
-        found = []
-        for owned in await namespace.replica_sets():
-            controller = owned.metadata.controller
-            if controller is not None and controller.uid == uid:
-                order = (owned.metadata.annotations or {}).get(REVISION_NUMBER, "0")
-                found.append(
-                    Generation(
-                        name=owned.metadata.name,
-                        template=plain_template(owned.spec.template),
-                        order=int(order) if order.isdecimal() else 0,
-                        created=owned.metadata.creation_timestamp,
-                        back=owned.came_back,
-                        ready=owned.status.ready_replicas,
-                    )
+async def generations_of(namespace: Namespace, obj: Object) -> list[Generation]:
+    """The templates that a workload, or a custom resource with a template, had: by its ReplicaSets, else by its ControllerRevisions."""
+    uid = obj["metadata"].get("uid", "")
+    found = []
+    for owned in await namespace.replica_sets():
+        controller = owned.metadata.controller
+        if controller is not None and controller.uid == uid:
+            found.append(
+                Generation(
+                    name=owned.metadata.name,
+                    template=comparable(obj, owned.spec.template),
+                    order=_order(owned.metadata.annotations or {}),
+                    created=owned.metadata.creation_timestamp,
+                    back=owned.came_back,
+                    ready=owned.status.ready_replicas,
                 )
-        return found
-    return [
+            )
+    return found or [
         Generation(
             name=revision.metadata.name,
-            template=plain_template((revision.data.get("spec") or {}).get("template") or {}),
+            template=comparable(obj, (revision.data.get("spec") or {}).get("template") or {}),
             order=revision.revision,
             created=revision.metadata.creation_timestamp,
             back=revision.came_back,
@@ -260,6 +294,12 @@ async def generations_of(namespace: Namespace, key: WorkloadKey, uid: str) -> It
         for revision in await namespace.revisions()
         if (controller := revision.metadata.controller) is not None and controller.uid == uid
     ]
+
+
+def _order(notes: dict[str, str]) -> int:
+    """The number of a revision: Deployments note it as ``deployment.kubernetes.io/revision``, others with a prefix of their own."""
+    found = notes.get(REVISION_NUMBER) or next((v for k, v in sorted(notes.items()) if k.endswith("/revision")), "0")
+    return int(found) if found.isdecimal() else 0
 
 
 def first_crash(pod: Pod, status: ContainerStatus, events: Events) -> datetime | None:

@@ -70,6 +70,15 @@ class Namespace:
         resource = WORKLOADS.get(kind)
         return (await self.named(resource)).get(name) if resource is not None else None
 
+    async def custom(self, api_version: str, kind: str, name: str) -> Object | None:
+        """One custom resource of the namespace; None where it, or its kind, is not there or may not be read."""
+        try:
+            resource = await self.cluster.resource(api_version, kind)
+            found = await self.cluster.get(resource, name, self.name if resource.namespaced else "")
+        except (AccessDenied, NotFoundError, ServerError):
+            return None
+        return {**found, "apiVersion": api_version, "kind": kind}
+
     async def replica_sets(self) -> list[Set]:
         """The ReplicaSets with their templates."""
         found: Listed[Set] = await self._once("rs", lambda: self._list(Set, REPLICASETS))

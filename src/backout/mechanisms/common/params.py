@@ -96,8 +96,12 @@ class CustomParams(ObjectParams, frozen=True, kw_only=True):
         return self.namespace if self.namespaced else ""
 
 
-class OperatorParams(CustomParams, frozen=True, kw_only=True):
-    """``helm.wait-operator``. ``until``: its operator has taken up the newest spec, or all is as that says."""
+Until = Literal["taken-up", "ready"]
+"""How long an operator is waited for: until it has taken up the newest spec, or until all is as that says."""
 
-    until: Literal["taken-up", "ready"] = "ready"
+
+class OperatorParams(CustomParams, frozen=True, kw_only=True):
+    """``helm.wait-operator``, ``customs.wait``."""
+
+    until: Until = "ready"
     patience: float = 30.0

@@ -27,6 +27,7 @@ from backout.helm.payload import Release
 from backout.helm.records import Record
 from backout.helm.workloads import Workload, workloads
 from backout.kube.services import Maker, wants_addresses
+from backout.mechanisms.common import operated
 from backout.mechanisms.common.params import named
 from backout.mechanisms.helm import operators
 from backout.mechanisms.helm.aftercare import aftercare
@@ -46,7 +47,7 @@ def checks(analysis: Analysis, target: Target) -> list[Check]:
     claims = frozenset(item.ref.name for item in analysis.items if _is_bound(item))
     made = operators.makers(analysis.customs.values())
     found = of_release(analysis.target_release, analysis.target, claims, target, made)
-    return [*found, *_left_over(analysis, target), *operators.checks(operators.subjects(analysis), target)]
+    return [*found, *_left_over(analysis, target), *operated.checks(operators.subjects(analysis), target)]
 
 
 def _left_over(analysis: Analysis, target: Target) -> list[Check]:
@@ -193,7 +194,7 @@ def access(analysis: Analysis, driver: str) -> list[Access]:
     for step in aftercare(analysis, Target("helm", analysis.head.release, analysis.namespace)):
         if step.action in {"workload.replace-stuck-pods", "workload.delete-outdated-pods"}:
             rights.need(PODS, step.target.namespace, "delete")
-    for resource, namespace, needed in operators.reads(operators.subjects(analysis)):
+    for resource, namespace, needed in operated.reads(operators.subjects(analysis)):
         rights.need(resource, namespace, *needed)
     return sorted(rights.found)
 

@@ -16,6 +16,7 @@ from backout.mechanisms.common.measuring import ByDigest
 from backout.mechanisms.common.owned import Keeper
 from backout.mechanisms.common.params import OperatorParams
 from backout.mechanisms.common.params import nothing as looking
+from backout.mechanisms.common.wait_operator import wait_operator
 from backout.mechanisms.helm import checks as checking
 from backout.mechanisms.helm import undoing
 from backout.mechanisms.helm.analysis import Analysis, analyse
@@ -42,7 +43,6 @@ from backout.mechanisms.helm.reading import HelmReading, release_of
 from backout.mechanisms.helm.record_effects import remove_record, restore_record
 from backout.mechanisms.helm.restore import restore_live
 from backout.mechanisms.helm.tool import find_helm
-from backout.mechanisms.helm.wait_operator import wait_operator
 from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
 from backout.model.message import msg
 from backout.model.part import Access, Risk

@@ -8,6 +8,7 @@ import msgspec
 from backout.helm.compare import compare
 from backout.helm.payload import Release
 from backout.helm.records import Record
+from backout.mechanisms.common import operated
 from backout.mechanisms.common.evidence import WorkloadId
 from backout.mechanisms.common.owned import Keeper, owner_checks, owner_risks
 from backout.mechanisms.helm import checks as checking
@@ -109,7 +110,7 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
         makers = operators.makers(self.history.customs.values())
         return (
             *checking.of_release(release, record, self.bound, self.target, makers),
-            *operators.checks(made, self.target),
+            *operated.checks(made, self.target),
         )
 
 

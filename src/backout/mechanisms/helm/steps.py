@@ -13,6 +13,7 @@ from backout.helm.manifest import digest
 from backout.helm.text import duration
 from backout.helm.unfinished import refusal
 from backout.mechanisms.common.evidence import WorkloadId
+from backout.mechanisms.common.operated import waiting
 from backout.mechanisms.common.params import named
 from backout.mechanisms.common.steps import params_of
 from backout.mechanisms.helm.aftercare import aftercare
@@ -20,7 +21,7 @@ from backout.mechanisms.helm.analysis import Analysis
 from backout.mechanisms.helm.checks import access_back
 from backout.mechanisms.helm.kept import restore_step
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
-from backout.mechanisms.helm.operators import subjects, waiting
+from backout.mechanisms.helm.operators import subjects
 from backout.mechanisms.helm.params import Parts, RepairParams, RestoreLiveParams, RollbackParams
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.strays import missing, strays
@@ -62,7 +63,7 @@ def steps(
     result.extend(restore_step(analysis, target, driver))
     result.append(_rollback(analysis, target, driver, recreate, force_conflicts=takeover))
     result.extend(aftercare(analysis, target, now.strftime("%Y-%m-%dT%H:%M:%SZ"), failing))
-    result.extend(waiting(subjects(analysis), target))
+    result.extend(waiting(subjects(analysis), target, "helm.wait-operator"))
     return result
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import NoGoodRevision, ObjectNotFound, RefusedError
 from backout.kube.resources import OBJECT_RESOURCES
 from backout.kube.sanitise import sanitise
+from backout.mechanisms.common.kept import entries_of
 from backout.mechanisms.objects.content import Declared, FromApplied, FromRelease, FromSnapshot, Origin, Wanted, applied
 from backout.mechanisms.objects.helm import is_of_release, release_says
 from backout.mechanisms.objects.kinds import KINDS, require_known
@@ -32,7 +33,6 @@ from backout.model.target import OBJECTS, ObjectRef, Target
 from backout.snapshots import source
 from backout.snapshots.collect import encode
 from backout.snapshots.repository import Repository
-from backout.snapshots.repository.pages import entry_digest
 
 ABSENT = "absent"
 """The digest of an object that does not exist."""
@@ -270,37 +270,6 @@ async def live_object(cluster: ClusterReader, resource: Resource, ref: ObjectRef
     except ObjectNotFound:
         return None
     return {"apiVersion": ref.api_version, "kind": ref.kind, **found}
-
-
-async def entries_of(
-    repository: Repository, snapshots: Iterable[Snapshot], ref: ObjectRef
-) -> list[tuple[Snapshot, Entry | None]]:
-    """What each snapshot holds of an object. Pages that snapshots share are read once."""
-    pages: dict[str, tuple[tuple[Entry, ...], frozenset[bytes]]] = {}
-
-    def mine(entry: Entry) -> bool:
-        same_group = entry.ref.api_version.partition("/")[0] == ref.api_version.partition("/")[0]
-        return entry.ref.name == ref.name and entry.ref.kind == ref.kind and same_group
-
-    async def page(snapshot: Snapshot, address: str) -> tuple[tuple[Entry, ...], frozenset[bytes]]:
-        if address not in pages:
-            found = await repository.manifests.page(snapshot, address)
-            pages[address] = tuple(entry for entry in found.entries if mine(entry)), frozenset(found.without)
-        return pages[address]
-
-    result: list[tuple[Snapshot, Entry | None]] = []
-    for snapshot in snapshots:
-        changes = [await page(snapshot, address) for address in snapshot.changes]
-        without = {digest for _, digests in changes for digest in digests}
-        entries = [
-            entry
-            for address in snapshot.pages
-            for entry in (await page(snapshot, address))[0]
-            if entry_digest(entry) not in without
-        ]
-        entries += [entry for found, _ in changes for entry in found]
-        result.append((snapshot, entries[0] if entries else None))
-    return result
 
 
 async def _contents(repository: Repository, found: list[Entry]) -> dict[str, tuple[str, dict[str, Any]]]:

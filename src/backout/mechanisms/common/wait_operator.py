@@ -15,9 +15,9 @@ from backout.cluster.port import ClusterReader, Object
 from backout.errors import BackoutError, NotVerifiedError, ObjectNotFound, TimedOut
 from backout.helm.customs import CustomResource
 from backout.kube.custom_status import CustomHealth, CustomState, custom_health
+from backout.mechanisms.common.made import Child, children_of
 from backout.mechanisms.common.params import OperatorParams, ReadyParams
 from backout.mechanisms.common.pods import wait_ready
-from backout.mechanisms.helm.children import Child, children_of
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import msg
 
@@ -106,7 +106,7 @@ async def wait_operator(context: StepContext, step: StepOf[OperatorParams]) -> S
         await _settled(step, resource)
     names = ", ".join(f"{child.kind.lower()}/{child.name}" for child in children)
     if not names:
-        return StepOutcome(False, msg("{resource}: nothing is waited for any more.", resource=params.label))
+        return StepOutcome(False, msg("{resource} is as its operator says.", resource=params.label))
     return StepOutcome(False, msg("{resource}: {names} is ready.", resource=params.label, names=names))
 
 

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a custom resource said over time: by the templates that its pods were made from, and by the snapshots of its namespace.
+
+Where it keeps templates (a Rollout, a CloneSet), those are its revisions, with their numbers; what the last good snapshot holds is
+one more where it is none of them. Else each content in a row of snapshots is one. What only the cluster holds comes last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from backout.cluster.port import ClusterReader, Object, Resource
+from backout.errors import NoGoodRevision, ObjectNotFound
+from backout.helm.customs import CustomResource
+from backout.kube.custom_status import CustomHealth, CustomState, custom_health
+from backout.kube.templates import images
+from backout.mechanisms.common.evidence import Evidence, gather
+from backout.mechanisms.common.kept import entries_of
+from backout.mechanisms.common.made import Child, children_of
+from backout.mechanisms.customs.body import body_of, digest, template_of, with_replicas_of, with_template
+from backout.mechanisms.customs.params import FromSnapshot, FromTemplate, Origin
+from backout.mechanisms.customs.templates import KeptTemplate, kept_templates
+from backout.model.message import Message, msg
+from backout.model.revision import Goodness, Revision
+from backout.model.snapshot import Snapshot
+from backout.model.target import ObjectRef, Target
+from backout.snapshots import source
+
+
+class SaidRevision(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that the resource said. Holds secrets: never print it. ``origin`` is None for what only the cluster holds."""
+
+    number: int
+    digest: str
+    body: Object
+    origin: Origin | None = None
+    created: datetime | None = None
+    snapshots: tuple[Snapshot, ...] = ()
+    kept: KeptTemplate | None = None
+
+    @property
+    def vouching(self) -> list[Snapshot]:
+        """The good snapshots that hold it."""
+        return [one for one in self.snapshots if one.good and not one.imported_from]
+
+
+class SaidHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """A custom resource with all of its past, as read at one time. Holds secrets."""
+
+    live: Object
+    resource: Resource
+    past: tuple[SaidRevision, ...]
+    current: SaidRevision
+    health: CustomHealth
+    children: tuple[Child, ...] = ()
+    failing: tuple[str, ...] = ()
+    """Pods that fail, of workloads that are made of it."""
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The resource."""
+        return ObjectRef.of(self.live)
+
+    def find(self, revision: Revision) -> SaidRevision | None:
+        """The revision of that number, if it still says that; else the newest one that does."""
+        same = [one for one in self.past if one.digest == revision.digest]
+        return next((one for one in same if one.number == revision.number), same[-1] if same else None)
+
+
+async def resource_of(reader: ClusterReader, target: Target) -> Resource:
+    """How the cluster serves the kind that a target names.
+
+    Raises:
+        ObjectNotFound: it does not.
+    """
+    plain, _, group = target.kind.partition(".")
+    for served in (await reader.catalogue()).kinds:
+        resource = served.resource
+        if resource.group == group and plain in (resource.kind.lower(), resource.plural):
+            return resource
+    raise ObjectNotFound(
+        "The cluster does not serve the kind {kind}.",
+        kind=target.kind,
+        hint="Its CustomResourceDefinition may have been removed: `kubectl api-resources` lists the kinds.",
+    )
+
+
+async def read(reader: ClusterReader, target: Target) -> SaidHistory:
+    """Reads the resource, what it said before, and how what it makes is.
+
+    Raises:
+        ObjectNotFound: it does not exist, or its kind is not served.
+        KeyMissing, WrongKey, RepositoryDamaged, StorageError: there is a repository, and it can't be read.
+    """
+    resource = await resource_of(reader, target)
+    try:
+        found = await reader.get(resource, target.name, target.namespace if resource.namespaced else "")
+    except ObjectNotFound as error:
+        raise ObjectNotFound(
+            "There is no {target} in {namespace}.",
+            target=str(target),
+            namespace=target.namespace,
+            hint="`backout snapshot list -n {namespace}` says which snapshots there are; `backout snapshot restore` puts it back.",
+        ) from error
+    live = {**found, "apiVersion": resource.api_version, "kind": resource.kind}
+    ref = ObjectRef(resource.api_version, resource.kind, target.name, target.namespace)
+    now = await reader.server_time()
+    kept, held, (children, evidence) = await asyncio.gather(
+        kept_templates(reader, live, now), _held(reader, ref), _made(reader, ref, now)
+    )
+    past, current = _past(live, kept, held)
+    failing = [pod.name for child in children for pod in _pods(evidence, child) if pod.failing]
+    return SaidHistory(
+        live=live,
+        resource=resource,
+        past=tuple(past),
+        current=current,
+        health=custom_health(live),
+        children=children,
+        failing=tuple(sorted([*failing, *(name for one in kept for name in one.failing)])),
+    )
+
+
+def _pods(evidence: Evidence, child: Child) -> Sequence[Any]:
+    seen = evidence.workloads.get(child.id)
+    return seen.pods if seen is not None else ()
+
+
+async def _made(reader: ClusterReader, ref: ObjectRef, now: datetime) -> tuple[tuple[Child, ...], Evidence]:
+    own = CustomResource(api_version=ref.api_version, kind=ref.kind, name=ref.name, namespace=ref.namespace, key="")
+    children = (await children_of(reader, [own])).get(own.id, ())
+    if not children:
+        return (), Evidence()
+    return children, await gather(reader, {child.id for child in children}, now)
+
+
+Held = list[tuple[Snapshot, Object, FromSnapshot]]
+
+
+async def _held(reader: ClusterReader, ref: ObjectRef) -> Held:
+    """What each snapshot holds of it, oldest first."""
+    async with source.opened() as repository:
+        if repository is None:
+            return []
+        snapshots = await repository.snapshots(await reader.identity(), ref.namespace)
+        found = [
+            (snapshot, entry)
+            for snapshot, entry in await entries_of(repository, list(reversed(snapshots)), ref)
+            if entry is not None
+        ]
+        distinct = list({entry.address: entry for _, entry in found}.values())
+        contents = await repository.get_many(distinct)
+        decoded: dict[str, Object] = {
+            entry.address: msgspec.json.decode(content) for entry, content in zip(distinct, contents, strict=True)
+        }
+        return [
+            (snapshot, decoded[entry.address], FromSnapshot(repository.id, snapshot.id, entry.address))
+            for snapshot, entry in found
+        ]
+
+
+def _past(live: Object, kept: Sequence[KeptTemplate], held: Held) -> tuple[list[SaidRevision], SaidRevision]:
+    if kept:
+        past = _by_templates(live, kept, held)
+    else:
+        past = _by_snapshots(held)
+    own = digest(body_of(live))
+    current = next((one for one in reversed(past) if one.digest == own), None)
+    if current is None or (not kept and current is not past[-1]):
+        number = max((one.number for one in past), default=0) + 1
+        origin = current.origin if current is not None else None
+        current = SaidRevision(
+            number=number, digest=own, body=body_of(live), origin=origin, created=_written(live), snapshots=()
+        )
+        past.append(current)
+    return past, current
+
+
+def _by_templates(live: Object, kept: Sequence[KeptTemplate], held: Held) -> list[SaidRevision]:
+    found = []
+    for one in kept:
+        body = with_template(live, one.template)
+        name = digest(body)
+        found.append(
+            SaidRevision(
+                number=one.number,
+                digest=name,
+                body=body,
+                origin=FromTemplate(one.kind, one.name),
+                created=one.created,
+                snapshots=tuple(s for s, content, _ in held if _says(content, live) == name),
+                kept=one,
+            )
+        )
+    good = next(((s, c, o) for s, c, o in reversed(held) if s.good and not s.imported_from), None)
+    if good is not None:
+        snapshot, content, origin = good
+        name = _says(content, live)
+        if all(one.digest != name for one in found) and name != digest(body_of(live)):
+            found.append(
+                SaidRevision(
+                    number=max(one.number for one in found) + 1,
+                    digest=name,
+                    body=with_replicas_of(body_of(content), live),
+                    origin=origin,
+                    created=snapshot.taken_at,
+                    snapshots=(snapshot,),
+                )
+            )
+    return found
+
+
+def _says(content: Object, live: Object) -> str:
+    """What a snapshot holds, with as many replicas as there are to be now: those are no part of a template."""
+    return digest(with_replicas_of(body_of(content), live))
+
+
+def _by_snapshots(held: Held) -> list[SaidRevision]:
+    past: list[SaidRevision] = []
+    for snapshot, content, origin in held:
+        body = body_of(content)
+        name = digest(body)
+        if past and past[-1].digest == name:
+            past[-1] = msgspec.structs.replace(past[-1], snapshots=(*past[-1].snapshots, snapshot), origin=origin)
+        else:
+            past.append(
+                SaidRevision(
+                    number=len(past) + 1,
+                    digest=name,
+                    body=body,
+                    origin=origin,
+                    created=snapshot.taken_at,
+                    snapshots=(snapshot,),
+                )
+            )
+    return past
+
+
+def _written(live: Object) -> datetime | None:
+    times = [entry.get("time") for entry in live["metadata"].get("managedFields") or () if not entry.get("subresource")]
+    newest = max((time for time in times if time), default=live["metadata"].get("creationTimestamp"))
+    return msgspec.convert(newest, datetime) if newest else None
+
+
+def revisions(seen: SaidHistory) -> list[Revision]:
+    """All of them, oldest first."""
+    return [_revision(seen, one) for one in seen.past]
+
+
+def _revision(seen: SaidHistory, one: SaidRevision) -> Revision:
+    current = one is seen.current
+    goodness, reason = _judged(seen, one, current=current)
+    template = template_of(one.body)
+    names = [snapshot.id for snapshot in one.snapshots]
+    names += [tag for snapshot in one.snapshots if not snapshot.imported_from for tag in snapshot.tags]
+    return Revision(
+        number=one.number,
+        digest=one.digest,
+        created=one.created,
+        status=_status(one, current=current),
+        images=tuple(images(template)) if template is not None else (),
+        current=current,
+        settled=not current or not seen.live["metadata"].get("deletionTimestamp"),
+        goodness=goodness,
+        reasons=(reason,),
+        names=tuple(dict.fromkeys(names)),
+    )
+
+
+def _status(one: SaidRevision, *, current: bool) -> str:
+    if one.kept is None:
+        return "in force" if current else ""
+    pods = f"{one.kept.ready} of {one.kept.pods} pods ready" if one.kept.pods else "no pods"
+    return f"in force, {pods}" if current else pods
+
+
+def _judged(seen: SaidHistory, one: SaidRevision, *, current: bool) -> tuple[Goodness, Message]:
+    kept = one.kept
+    if kept is not None and kept.failing:
+        return "bad", msg("Pods made from it fail now: {pods}.", pods=", ".join(kept.failing[:3]))
+    if current and kept is None and seen.failing and not one.vouching:
+        return "bad", msg("Pods that are made of it fail now: {pods}.", pods=", ".join(seen.failing[:3]))
+    if current and seen.health.state is CustomState.FAILED and not one.vouching and not (kept and kept.steady):
+        return "bad", msg("Its operator says: {why}", why=seen.health.message or seen.health.reason)
+    if one.vouching:
+        return "good", msg(
+            "Snapshot {id} holds it, which was taken while everything was healthy.", id=one.vouching[-1].short
+        )
+    if kept is not None and kept.steady:
+        return "good", msg("Pods made from it are ready now: {count}.", count=kept.steady)
+    if kept is not None and kept.stable and not current:
+        return "good", msg("Its controller calls it the stable one: it was rolled out wholly.")
+    if kept is not None:
+        return "unknown", msg("Nothing in the cluster says whether pods made from it were ever all ready.")
+    if not one.snapshots:
+        return "unknown", msg("No snapshot holds it.")
+    last = one.snapshots[-1]
+    if last.imported_from:
+        return "unknown", msg("Snapshot {id} holds it, but came from elsewhere in an archive.", id=last.short)
+    if last.incident or last.healthy is False:
+        return "unknown", msg("Snapshot {id} holds it, but was taken while something was broken.", id=last.short)
+    return "unknown", msg("Snapshot {id} holds it, but nobody measured whether everything was healthy.", id=last.short)
+
+
+def no_good_revision(target: Target, found: Sequence[Revision]) -> NoGoodRevision:
+    """The error where nothing says what the resource should say. That another one may be named is said only where there is one."""
+    reasons = [str(reason) for revision in reversed(found) for reason in revision.reasons]
+    others = any(not revision.current for revision in found)
+    return NoGoodRevision(
+        "Nothing good is known of what {target} said before, so none was chosen.",
+        target=str(target),
+        expected="a snapshot that was taken while everything was healthy, or a template whose pods were ready",
+        found="{reasons}",
+        reasons=" ".join(dict.fromkeys(reasons)),
+        namespace=target.namespace,
+        hint="`backout history {target}` says what is known of it; --to REVISION names one all the same."
+        if others
+        else "Take the field back by hand, as `backout diagnose` names it. Once it is mended: "
+        "`backout snapshot create -n {namespace}`.",
+    )
