@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -31,6 +32,10 @@ EventType = Literal["ADDED", "MODIFIED", "DELETED", "SYNCED"]
 PERIOD = 300.0
 """Seconds after which the server ends a watch; jitter keeps many watches from ending together."""
 SILENCE = 75.0
+QUIET = 15.0
+"""Seconds without a change after which the list is read again; for longer where that takes long."""
+SHARE = 20
+"""Reading the list again takes at most one part in so many of the time."""
 PATIENCE = 120.0
 """Seconds of unbroken failure after which the last error is raised."""
 FIRST_WAIT = 0.1
@@ -43,6 +48,7 @@ class Timing(NamedTuple):
     period: float = PERIOD
     silence: float = SILENCE
     patience: float = PATIENCE
+    quiet: float = QUIET
 
 
 class _HeadMeta(msgspec.Struct):
@@ -82,26 +88,33 @@ async def reflect(
     known: _Known = {}
     decode = _decoder(type_, resource)
     version, synced = "", False
-    failures, failing_since = 0, 0.0
+    failures, failing_since, quiet = 0, 0.0, timing.quiet
     while True:
         try:
             if not version:
+                asked = time.monotonic()
                 raws, version = await everything(wire, msgspec.Raw, resource, namespace, labels=labels, fields=fields)
+                quiet = max(timing.quiet, SHARE * (time.monotonic() - asked))
                 for event in _differences(known, raws, decode):
                     yield event
                 if not synced:
                     synced = True
                     yield "SYNCED", None
-            opened = time.monotonic()
-            async for line in _lines(wire, resource, namespace, version, labels, fields, timing):
-                failures, failing_since = 0, 0.0
-                meta, event_ = _absorb(known, line, decode)
-                version = meta.resourceVersion or version
-                if event_ is not None:
-                    yield event_
+            opened = changed = time.monotonic()
+            async with aclosing(_lines(wire, resource, namespace, version, labels, fields, timing)) as lines:
+                while (line := await _next(lines, changed + quiet)) is not None:
+                    failures, failing_since = 0, 0.0
+                    meta, event_ = _absorb(known, line, decode)
+                    version = meta.resourceVersion or version
+                    if event_ is not None:
+                        yield event_
+                        changed = time.monotonic()
             if time.monotonic() - opened > 1.0:
                 failures, failing_since = 0, 0.0
                 continue
+        except TimeoutError:
+            version = ""
+            continue
         except Expired:
             version = ""
             if not synced:
@@ -112,6 +125,16 @@ async def reflect(
                 raise
         failures += 1
         await asyncio.sleep(min(FIRST_WAIT * 2 ** (failures - 1), LONGEST_WAIT) * random.uniform(0.5, 1.0))
+
+
+async def _next(lines: AsyncGenerator[_Line], until: float) -> _Line | None:
+    """The next line, or None after the last one.
+
+    Raises:
+        TimeoutError: there was none ``until`` then.
+    """
+    async with asyncio.timeout(max(0.001, until - time.monotonic())):
+        return await anext(lines, None)
 
 
 def _decoder(type_: Any, resource: Resource) -> Any:
@@ -157,7 +180,7 @@ def _absorb(known: _Known, line: _Line, decode: Any) -> tuple[_HeadMeta, tuple[E
 
 async def _lines(
     wire: Wire, resource: Resource, namespace: str, version: str, labels: str, fields: str, timing: Timing
-) -> AsyncIterator[_Line]:
+) -> AsyncGenerator[_Line]:
     path = path_of(resource, namespace=namespace)
     params = {
         **selectors(labels, fields),

@@ -44,6 +44,8 @@ class Faults:
     """So many watches start with an ERROR event of 410."""
     watch_half_open: int = 0
     """So many watches say nothing at all and stay open."""
+    watch_bookmarks: int = 0
+    """So many watches bring bookmarks and no change."""
     watch_reset: int = 0
     """So many watches are reset after their first event."""
     good_tokens: tuple[str, ...] = ()
@@ -259,6 +261,12 @@ class FakeApi:
         if faults.watch_half_open:
             faults.watch_half_open -= 1
             await asyncio.sleep(3600)
+        if faults.watch_bookmarks:
+            faults.watch_bookmarks -= 1
+            while True:
+                mark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(self.version)}}}
+                await self._chunk(writer, mark)
+                await asyncio.sleep(0.02)
         if faults.watch_error_gone:
             faults.watch_error_gone -= 1
             await self._chunk(writer, {"type": "ERROR", "object": gone})

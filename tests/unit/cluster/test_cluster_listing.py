@@ -152,6 +152,25 @@ def test_a_half_open_watch_is_noticed_by_its_silence() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("fault", ["watch_bookmarks", "watch_half_open"])
+def test_a_watch_that_brings_no_change_has_a_slow_list_beside_it(fault: str) -> None:
+    async def main() -> None:
+        async with fake(timing=Timing(quiet=0.3), **{fault: 1000}) as (api, cluster):
+            api.put(PODS_PATH, "web-1")
+            api.put(PODS_PATH, "web-2")
+            task = asyncio.create_task(collect(cluster.watch(PODS, "shop"), ("ADDED", "web-3")))
+            await until(lambda: api.requests["GET", PODS_PATH] >= 2)
+            api.put(PODS_PATH, "web-2", spec={"a": 1})
+            api.remove(PODS_PATH, "web-1")
+            api.put(PODS_PATH, "web-3")
+            seen = await asyncio.wait_for(task, 20)
+            assert ("DELETED", "web-1") in seen and ("MODIFIED", "web-2") in seen
+            # Slowly: no more than one list in each span of quiet.
+            assert api.requests["GET", PODS_PATH] < 20
+
+    run(main())
+
+
 def test_a_watch_survives_resets_and_500() -> None:
     async def main() -> None:
         async with fake(watch_reset=2) as (api, cluster):
