@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from backout.app.events import Failed, RunBegins, RunPauses, RunTells
 from backout.app.snapshots.opening import told
 from backout.app.store import open_store, run_meant
-from backout.errors import BackoutError, Interrupted, LockedError, RefusedError
+from backout.errors import BackoutError, Interrupted, LockedError, RefusedError, TimedOut
 from backout.snapshots import source
 
 if TYPE_CHECKING:
@@ -223,6 +223,11 @@ async def _follow(
     try:
         with workspace.front.stoppable(run.id, engine.interrupt):
             await work(engine)
+    except TimedOut as error:
+        # Kept with the run, which can be resumed: told as one that ended is.
+        stopped = store.get(run.id)
+        if stopped.failure is None or stopped.failure.message.text != error.message:
+            raise
     except BackoutError:
         # An ended run keeps its own failure, which says more; what did not end is the caller's to tell.
         if store.get(run.id).state not in ENDED:

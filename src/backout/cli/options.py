@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 LANGUAGES = ("en", "ko")
+LONGEST = 86400
 
 
 @dataclass(slots=True)
@@ -94,6 +95,19 @@ class Command(click.Command):
         except click.UsageError:
             _keep_global(self, ctx, words)
             raise
+
+
+def timing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of how long is waited and watched."""
+    soak = click.option(
+        "--soak", type=click.FloatRange(0, LONGEST), help="Seconds to watch before the verdict (else verify.soak)."
+    )
+    timeout = click.option(
+        "--timeout",
+        type=click.FloatRange(1, LONGEST),
+        help="Seconds for what is put back to get ready (else verify.timeout).",
+    )
+    return soak(timeout(function))
 
 
 class Group(click.Group, Command):

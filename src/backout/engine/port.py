@@ -19,6 +19,7 @@ from backout.errors import (
     LockedError,
     ServerError,
     StateError,
+    TimedOut,
     TokenExpired,
     UnexpectedError,
 )
@@ -31,9 +32,10 @@ PARKING: tuple[type[BackoutError], ...] = (
     TokenExpired,
     AccessDenied,
     StateError,
+    TimedOut,
     UnexpectedError,
 )
-"""Errors that say nothing about the step itself: they are not recorded, so that `resume` runs the step again.
+"""Errors that say nothing final about the step: they are not recorded, so that `resume` runs the step again, and looks again.
 
 One that is no BackoutError was foreseen by nobody: it comes as UnexpectedError, and parks the run too.
 """

@@ -39,6 +39,7 @@ class Meta(Projection, frozen=True):
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
     labels: dict[str, str] | None = None
+    finalizers: tuple[str, ...] = ()
     owner_references: tuple[Owner, ...] = ()
 
     @property

@@ -288,7 +288,7 @@ def rollout_with_pods(
         going=_names(judged.going),
         failing=tuple((pod.metadata.name, found.problems[0]) for pod, found in judged.fresh if found.failing),
     )
-    if base.reason == "unobserved":
+    if base.reason == "unobserved" or (base.reason == "paused" and not revision):
         return base
     if not revision:
         return _with(base, "no-revision", msg("the controller has not made the revision yet"))

@@ -263,7 +263,8 @@ class StepKind(Generic[P]):
     compensation to those of the new step, with what has to be measured afterwards (None: they say everything already).
     ``speaks_of``: whether parameters that name what they act on name the target. ``undone_last``: taken back after all
     else. ``remains``: what people must know where such a step was done and nothing takes it back. ``told``: its line in
-    the checklist of a report (a template), where it has one.
+    the checklist of a report (a template), where it has one. ``waits``: its time is that for which others may take to
+    show its effect, which the user may set.
     """
 
     act: Callable[[StepContext, StepOf[P]], Awaitable[StepOutcome]]
@@ -274,6 +275,7 @@ class StepKind(Generic[P]):
     undone_last: bool = False
     remains: Message | None = None
     told: str = ""
+    waits: bool = False
 
     def read(self, action: str, params: dict[str, Any]) -> P:
         """Parameters as they stand in a plan, strictly: nothing missing, nothing that is not known.

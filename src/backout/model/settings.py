@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -13,6 +13,9 @@ from backout.model.giturl import remote_of
 from backout.model.yamltext import Unbounded, load
 
 API_VERSION = "backout.dev/v1"
+USUAL_TIMEOUT = 300.0
+LONGEST = 86400
+"""Seconds of a day."""
 
 
 class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,8 +68,8 @@ class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class VerifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``soak``: seconds of watching before a verdict. ``timeout``: seconds that a step may take to show its effect."""
 
-    soak: float = 10.0
-    timeout: float = 300.0
+    soak: Annotated[float, msgspec.Meta(ge=0, le=LONGEST)] = 10.0
+    timeout: Annotated[float, msgspec.Meta(ge=1, le=LONGEST)] = USUAL_TIMEOUT
 
 
 class SnapshotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,6 +99,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verify: VerifySettings = VerifySettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     state: str = ""
+
+    def patient(self, soak: float | None = None, timeout: float | None = None) -> Settings:
+        """These, with other times for verification where they are given; seconds."""
+        given = {name: value for name, value in (("soak", soak), ("timeout", timeout)) if value is not None}
+        return msgspec.structs.replace(self, verify=msgspec.structs.replace(self.verify, **given))
 
 
 def parse_settings(text: str, filename: str) -> Settings:

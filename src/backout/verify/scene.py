@@ -72,6 +72,26 @@ class Scene:
             self._synced[view].set()
             self.changed.set()
 
+    async def refresh(self) -> None:
+        """Reads everything once more: a watch that brings nothing must not look like a cluster in which nothing happens."""
+
+        async def one(view: View) -> None:
+            resource, namespace = view
+            try:
+                found = await self.cluster.list_all(resource, namespace)
+            except BackoutError as error:
+                self._errors[view] = error
+                return
+            known = self._objects[view]
+            known.clear()
+            known.update({(obj["metadata"].get("namespace", ""), obj["metadata"]["name"]): obj for obj in found})
+            self._synced[view].set()
+            if self.restarts is not None and resource.kind == "Pod":
+                for pod in found:
+                    self._note(pod)
+
+        await asyncio.gather(*(one(view) for view in self._objects))
+
     def begin_soak(self) -> None:
         """From now on a restart is a new one."""
         self.restarts = {}

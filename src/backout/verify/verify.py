@@ -80,6 +80,8 @@ _OVER_TIME = "no-new-restarts"
 _LATE = 20.0
 """Seconds that something which is asked after the soak, and not watched, gets at most to come about."""
 _PAUSE = 1.0
+_OLD = 2.0
+"""Seconds after which what was read is read once more before it is judged."""
 
 OnResult = Callable[[CheckResult], None]
 OnSoak = Callable[[float], None]
@@ -118,9 +120,13 @@ async def verify(
         def waiting() -> bool:
             return any(result.status == "unknown" and result.again for result in results.values())
 
-        until = loop.time() + settle
+        opened = loop.time()
+        until = opened + settle
         while (not measure() or waiting()) and await scene.next_change(until):
             pass
+        if (not measure() or waiting()) and loop.time() - opened > _OLD:
+            await scene.refresh()
+            opened = loop.time()
         if measure() and soak > 0:
             if on_soak:
                 on_soak(soak)
@@ -129,6 +135,8 @@ async def verify(
             while measure() and await scene.next_change(began + soak):
                 pass
             watched = min(soak, loop.time() - began)
+        if loop.time() - opened > _OLD:
+            await scene.refresh()
         measure()
         asked = [
             number for number, check in enumerate(checks) if check.code not in _WATCHED and check.code not in _TIMED

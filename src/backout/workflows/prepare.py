@@ -17,10 +17,10 @@ from backout.mechanisms.port import Options
 from backout.model.diagnosis import Problem
 from backout.model.message import Message, msg
 from backout.model.operation import Operation
-from backout.model.part import Part, Risk
+from backout.model.part import Part, Risk, Step
 from backout.model.revision import Revision
 from backout.model.scope import ClusterIdentity, ClusterScope
-from backout.model.settings import Settings
+from backout.model.settings import USUAL_TIMEOUT, Settings
 from backout.model.target import Target
 from backout.planning.choice import SURE, Choice, choose
 from backout.planning.document import seal
@@ -146,7 +146,7 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
         revision=choice.revision,
         why_good=choice.why,
         problems=mine,
-        steps=draft.steps,
+        steps=tuple(_patient(step, settings.verify.timeout) for step in draft.steps),
         changes=draft.changes,
         risks=(*_choice_risks(choice), *_identity_risks(asked.identity), *draft.risks),
         checks=tuple(checks),
@@ -156,6 +156,14 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
     part = msgspec.structs.replace(part, risks=(*part.risks, *protected_risks(part, settings.policy.protected)))
     hold(part, settings.policy.protected)
     return part
+
+
+def _patient(step: Step, timeout: float) -> Step:
+    """A step that waits for others gets the time that the user gives them."""
+    kind = registry.known_step_kind(step.action)
+    if kind is None or not kind.waits:
+        return step
+    return msgspec.structs.replace(step, timeout=step.timeout * timeout / USUAL_TIMEOUT)
 
 
 def _cause(problems: Sequence[Problem], choice: Choice, why: Message | None) -> Message:

@@ -65,6 +65,8 @@ class Story:
         sentence = (
             msg("Stopped. `backout resume {run}` goes on from here.", run=self.run)
             if isinstance(error, Interrupted)
+            else msg("Stopped: {why} `backout resume {run}` looks again and goes on.", why=_ended(error), run=self.run)
+            if isinstance(error, TimedOut)
             else msg("Stopped: {why} `backout resume {run}` goes on from here.", why=_ended(error), run=self.run)
         )
         self.tell("run-ended", sentence, state="interrupted", code=error.code)
@@ -132,8 +134,6 @@ def partly(error: BackoutError, what: Message, done: Sequence[Message], left: Se
 
     ``done`` and ``left``: titles of the steps that are done, and of those that are not.
     """
-    if isinstance(error, TimedOut):
-        return error
     # "Done: nothing" is not said: the step that failed may have written some of what it does.
     state = [
         *_told(error, error.found),

@@ -18,6 +18,7 @@ from backout.errors import (
     Interrupted,
     LeaseLost,
     LockedError,
+    NotVerifiedError,
     RefusedError,
     RunNotFound,
     TimedOut,
@@ -190,7 +191,7 @@ def test_a_recorded_error_of_a_step_is_raised_again_on_replay(harness: Harness) 
         async def workflow(context: WorkflowContext, payload: Json) -> Json:
             async def fails() -> Json:
                 calls.append("fails")
-                raise TimedOut("Not in {seconds} s.", seconds=3)
+                raise NotVerifiedError("Not in {seconds} s.", seconds=3)
 
             async def cleans() -> Json:
                 calls.append("cleans")
@@ -201,7 +202,7 @@ def test_a_recorded_error_of_a_step_is_raised_again_on_replay(harness: Harness) 
 
             try:
                 await context.step("fails", fails)
-            except TimedOut as error:
+            except NotVerifiedError as error:
                 return [error.message, await context.step("cleans", cleans)]
             raise AssertionError
 
@@ -290,7 +291,9 @@ def test_errors_that_are_not_retryable_are_not_tried_again(harness: Harness) -> 
     go(main)
 
 
-@pytest.mark.parametrize("error", [ClusterUnreachable("No answer."), LeaseLost("Lost."), LockedError("Held.")])
+@pytest.mark.parametrize(
+    "error", [ClusterUnreachable("No answer."), LeaseLost("Lost."), LockedError("Held."), TimedOut("Late.")]
+)
 def test_parking_errors_leave_the_run_resumable_in_the_same_and_in_another_process(
     harness: Harness, error: BackoutError
 ) -> None:

@@ -96,11 +96,11 @@ class Bench:
         await self.set_image(tag)
         await self.ready()
 
-    async def ready(self, **params: Any) -> StepOutcome:
+    async def ready(self, *, timeout: float = 600, **params: Any) -> StepOutcome:
         from backout.mechanisms.common.steps import wait_ready
         from backout.model.target import ObjectRef
 
-        step = wait_ready(ObjectRef("apps/v1", self.kind, self.name, self.namespace), self.target, timeout=600)
+        step = wait_ready(ObjectRef("apps/v1", self.kind, self.name, self.namespace), self.target, timeout=timeout)
         step = msgspec.structs.replace(step, params={**step.params, **params})
         return await WORKLOADS.step_kinds()[step.action].effect(Context(self.port), step)
 

@@ -266,6 +266,36 @@ def test_an_unknown_code_is_unknown() -> None:
     assert one(SmallCluster(), check("from-the-future")).status == "unknown"
 
 
+@pytest.mark.parametrize("moment", ["settle", "soak"])
+def test_a_watch_that_brings_nothing_is_no_proof_that_nothing_happens(
+    monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """What is read once more decides: in the soak a restart, before it a pod that got ready after all."""
+    monkeypatch.setattr(verifying, "_OLD", 0.0)
+
+    class Deaf(SmallCluster):
+        def _tell(self, resource: Resource, event: Any) -> None:
+            return
+
+    def state(**first: Any) -> list[tuple[Resource, Object]]:
+        objects = deployment()
+        labels = objects[2][1]["metadata"]["labels"]
+        return [*objects[:2], (PODS, pod("web-0", "uid-web-aaa", labels, **first)), *objects[3:]]
+
+    cluster = Deaf(*state(ready=moment == "soak"))
+    checks = [check("workload-ready"), check("no-new-restarts")]
+
+    async def main() -> Verdict:
+        working = asyncio.create_task(verify(cluster, checks, 0.4, settle=0.4))  # type: ignore[arg-type]
+        await asyncio.sleep(0.2)
+        for resource, obj in state(restarts=3 if moment == "soak" else 0):
+            cluster.put(resource, obj)
+        return await working
+
+    verdict = asyncio.run(main())
+    assert verdict.outcome == ("not-recovered" if moment == "soak" else "recovered"), verdict
+
+
 def test_settle_waits_for_the_watch_and_soak_ends_early_on_a_restart() -> None:
     broken = deployment()
     good = broken[2][1]

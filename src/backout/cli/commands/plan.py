@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backout.cli.options import Command
+from backout.cli.options import Command, timing
 from backout.cli.session import with_session
 
 if TYPE_CHECKING:
@@ -19,8 +19,17 @@ if TYPE_CHECKING:
 @click.option("--to", default="", metavar="REVISION", help="Go back to this revision, not to the last good one.")
 @click.option("--no-hooks", is_flag=True, help="Helm: run no hooks of the revision.")
 @click.option("--out", type=click.Path(dir_okay=False, writable=True), help="Write the plan to a file, for `run`.")
+@timing
 @with_session
-async def command(session: Session, targets: tuple[str, ...], to: str, no_hooks: bool, out: str | None) -> int:
+async def command(
+    session: Session,
+    targets: tuple[str, ...],
+    to: str,
+    no_hooks: bool,
+    out: str | None,
+    soak: float | None,
+    timeout: float | None,
+) -> int:
     """Shows what would be done and why. Writes nothing to a cluster.
 
     Without TARGETS it plans for everything that `diagnose` finds broken.
@@ -30,6 +39,7 @@ async def command(session: Session, targets: tuple[str, ...], to: str, no_hooks:
     from backout.cli.render.plan import show_plans
     from backout.documents.running import operation_list
 
+    session.workspace.use(session.workspace.settings.patient(soak, timeout))
     planned = await plans_for(session.workspace, targets, to, hooks=not no_hooks)
     plans = planned.plans
     file = out if out and plans else ""

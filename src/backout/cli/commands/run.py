@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from backout.cli.options import Command
+from backout.cli.options import Command, timing
 from backout.cli.session import with_session
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--approve", multiple=True, metavar="CODE", help="Say yes to a risk that needs it; may be repeated.")
 @click.option("--no-hooks", is_flag=True, help="Helm: run no hooks of the revision.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what the server would answer.")
+@timing
 @with_session
 async def command(
     session: Session,
@@ -32,6 +34,8 @@ async def command(
     approve: tuple[str, ...],
     no_hooks: bool,
     dry_run: bool,
+    soak: float | None,
+    timeout: float | None,
 ) -> int:
     """Shows the plan, asks, captures the state, carries the plan out, and measures whether it worked.
 
@@ -42,8 +46,12 @@ async def command(
     if not dry_run:
         # The engine's import runs beside the reading of the cluster.
         preload()
+    session.workspace.use(session.workspace.settings.patient(soak, timeout))
+    given = {"--to": to, "--no-hooks": no_hooks, "--soak": soak is not None, "--timeout": timeout is not None}
     async with session.workspace.keeping():
-        planned = await _plans(session, targets, to, hooks=not no_hooks)
+        planned = await _plans(
+            session, targets, to, [name for name, value in given.items() if value], hooks=not no_hooks
+        )
         if dry_run:
             return await _dry_run(session, planned)
         return await _run(session, planned, approve, yes=yes)
@@ -83,7 +91,7 @@ async def _dry_run(session: Session, planned: Planned) -> int:
     return worst([*codes, REFUSED if any(item.missing for item in items) else 0])
 
 
-async def _plans(session: Session, targets: tuple[str, ...], to: str, *, hooks: bool) -> Planned:
+async def _plans(session: Session, targets: tuple[str, ...], to: str, given: Sequence[str], *, hooks: bool) -> Planned:
     from backout.app.planning import plans_for, plans_in
     from backout.cli.render.plan import show_plans
     from backout.errors import UsageError
@@ -96,10 +104,9 @@ async def _plans(session: Session, targets: tuple[str, ...], to: str, *, hooks: 
                 text=targets[0],
                 expected="a file that `backout plan --out` wrote, or kind/name",
             )
-        if to or not hooks:
+        if given:
             raise UsageError(
-                "A plan file says itself where to go and how, so {option} can't go with it.",
-                option="--to" if to else "--no-hooks",
+                "A plan file says itself where to go and how, so {option} can't go with it.", option=given[0]
             )
         planned = plans_in(path)
     else:

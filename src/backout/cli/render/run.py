@@ -163,4 +163,7 @@ def show_outcome(screen: Screen, run: Run) -> None:
         outcome=outcome,
         took=took,
     )
-    screen.told("Report: backout report {run}    Undo: backout undo {run}", 2, "dim", run=run.id)
+    if run.state == "interrupted":
+        screen.told("Go on: backout resume {run}    End it: backout abort {run}", 2, "dim", run=run.id)
+    else:
+        screen.told("Report: backout report {run}    Undo: backout undo {run}", 2, "dim", run=run.id)

@@ -83,6 +83,29 @@ class Live:
             raise self._error
         return True
 
+    async def refresh(self) -> None:
+        """Reads everything once more, whatever the watches bring.
+
+        Raises:
+            ObjectNotFound: the workload was deleted.
+            BackoutError: it can't be read.
+        """
+        meta = self.obj["metadata"]
+        stores = [(PODS, self._pods)]
+        if self.kind == "Deployment":
+            stores.append((REPLICASETS, self._replicasets))
+        labels = selector_of(self.obj)
+        obj, lists = await asyncio.gather(
+            self.cluster.get(WORKLOAD_RESOURCES[self.kind], meta["name"], meta["namespace"]),
+            asyncio.gather(
+                *(self.cluster.list_all(resource, meta["namespace"], labels=labels) for resource, _ in stores)
+            ),
+        )
+        self.obj = {**obj, "apiVersion": "apps/v1", "kind": self.kind}
+        for (resource, store), found in zip(stores, lists, strict=True):
+            store.clear()
+            store.update({one["metadata"]["uid"]: one for one in found if resource is not PODS or not finished_of(one)})
+
     async def _follow(self, resource: Resource, store: dict[str, Object], labels: str, synced: asyncio.Event) -> None:
         try:
             async for event in self.cluster.watch(resource, self.obj["metadata"]["namespace"], labels=labels):

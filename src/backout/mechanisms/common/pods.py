@@ -6,19 +6,19 @@ A pod is deleted by its uid, so that a process that starts over deletes only wha
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from backout.cluster.port import PODS, Object
-from backout.errors import Conflict, NotVerifiedError, ObjectNotFound, TimedOut
+from backout.errors import Conflict, ObjectNotFound
 from backout.kube.pod_health import health_of
 from backout.kube.rollout import Rollout
 from backout.kube.workloads import on_delete, ordered
 from backout.mechanisms.common.live import Live, following
 from backout.mechanisms.common.params import ObjectParams, ReadyParams
-from backout.mechanisms.common.ready import assess, gave_up, not_created, outdated_pods, stuck_pods
+from backout.mechanisms.common.patience import Patience
+from backout.mechanisms.common.ready import assess, outdated_pods, stuck_pods
 from backout.mechanisms.common.workloads import load
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import Message, msg
@@ -26,8 +26,6 @@ from backout.model.message import Message, msg
 PATIENCE = 30.0
 """Seconds for which pods that replace others may fail; see `ReadyParams`."""
 SHOWN_WITHIN = 30.0
-REFUSED = 10.0
-"""Seconds for which the API server may refuse pods (quota, LimitRange, admission) while none is going that makes room."""
 
 Choose = Callable[[Object, list[Object], str], list[Object]]
 
@@ -58,7 +56,7 @@ async def delete_outdated(context: StepContext, step: StepOf[ObjectParams]) -> S
 
 async def _replace(context: StepContext, step: StepOf[ObjectParams], live: Live, choose: Choose) -> StepOutcome:
     deleted: list[str] = []
-    patience = _Patience(step, PATIENCE)
+    patience = Patience(context, step, PATIENCE)
     while True:
         label = await live.current_label()
         waiting = None if label else msg("the controller has not made the revision yet")
@@ -119,7 +117,7 @@ async def wait_ready(context: StepContext, step: StepOf[ReadyParams]) -> StepOut
         NotVerifiedError: pods of that revision fail for good; says why.
         TimedOut: not in time; says for what it waited.
     """
-    watch = _Patience(step, step.params.patience)
+    watch = Patience(context, step, step.params.patience)
     told: tuple[int, str] | None = None
     async with _watched(context, step) as live:
         while True:
@@ -149,73 +147,6 @@ def _arrived(ref: str, state: Rollout) -> Message:
             pods=", ".join(state.kept),
         )
     return msg("{ref}: {ready} of {desired} pods are ready.", ref=ref, ready=state.ready, desired=state.desired)
-
-
-def _going(pod: Object) -> bool:
-    return bool(pod["metadata"].get("deletionTimestamp"))
-
-
-class _Patience:
-    """Waits for changes, but not for ever: neither for the step's time, nor for pods that fail steadily."""
-
-    def __init__(self, step: StepOf[ObjectParams], patience: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._loop, self._step = loop, step
-        self._until = loop.time() + step.timeout
-        self._patience = patience
-        self._failing: dict[str, float] = {}
-        self._refused: float | None = None
-
-    async def next(self, live: Live, waiting: Message) -> None:
-        now = self._loop.time()
-        failing = {}
-        for pod in await live.current_pods():
-            if (why := health_of(pod).failure) is not None:
-                name = str(pod["metadata"]["name"])
-                failing[str(pod["metadata"]["uid"])] = msg("{pod}: {reason}", pod=name, reason=why)
-        # A crash loop looks well between its crashes, so only a ready pod clears itself.
-        ready = {str(pod["metadata"]["uid"]) for pod in await live.current_pods() if health_of(pod).ready}
-        present = {str(pod["metadata"]["uid"]) for pod in live.pods}
-        self._failing = {
-            **{uid: since for uid, since in self._failing.items() if uid in present and uid not in ready},
-            **{uid: self._failing.get(uid, now) for uid in failing},
-        }
-        for uid, since in self._failing.items():
-            if uid in failing and now - since >= self._patience:
-                raise self._fails(failing[uid], "pods that have failed for {seconds} s")
-        if (stalled := gave_up(live.obj)) is not None and not failing and now - self._started() > self._patience:
-            raise self._fails(stalled)
-        refused = None if any(_going(pod) for pod in live.pods) else not_created(live.obj)
-        self._refused = (self._refused or now) if refused is not None else None
-        if refused is not None and now - (self._refused or now) >= REFUSED:
-            raise self._fails(refused)
-        if now >= self._until:
-            raise TimedOut(
-                "{ref} was not ready within {seconds} s: {waiting}.",
-                ref=self._step.params.label,
-                seconds=round(self._step.timeout),
-                waiting=waiting,
-                hint="`backout diagnose {ref} -n {namespace}` says what is wrong with it.",
-                namespace=self._step.params.namespace,
-            )
-        marks = [since + self._patience for since in self._failing.values() if since + self._patience > now]
-        marks += [self._refused + REFUSED] if self._refused is not None else []
-        await live.changed(max(0.01, min([self._until, *marks]) - now))
-
-    def _started(self) -> float:
-        return self._until - self._step.timeout
-
-    def _fails(self, why: Message, found: str = "") -> NotVerifiedError:
-        return NotVerifiedError(
-            "{ref} does not get ready at the revision that was put back: {why}.",
-            ref=self._step.params.label,
-            why=why,
-            expected="pods that become ready",
-            found=found,
-            seconds=round(self._patience),
-            hint="`backout diagnose {ref} -n {namespace}` shows the evidence; another revision may be the good one.",
-            namespace=self._step.params.namespace,
-        )
 
 
 @asynccontextmanager

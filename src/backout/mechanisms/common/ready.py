@@ -24,12 +24,6 @@ def gave_up(obj: Object) -> Message | None:
     return found.why if found.reason == "deadline" else None
 
 
-def not_created(obj: Object) -> Message | None:
-    """The controller's word that the API server refuses the pods that it would make."""
-    found = rollout(obj["kind"], projections.workload(obj))
-    return found.why if found.reason == "replica-failure" else None
-
-
 def stuck_pods(obj: Object, pods: list[Object], label: str) -> list[Object]:
     """Pods that an OrderedReady set will never replace: not ready, and of another revision than the one in force.
 

@@ -121,7 +121,7 @@ class HelmMechanism:
             "helm.remove-record": StepKind(
                 remove_record, RecordParams, record_of, inverse=undoing.record_gone, speaks_of=of_release
             ),
-            "helm.wait-operator": StepKind(wait_operator, OperatorParams, looking),
+            "helm.wait-operator": StepKind(wait_operator, OperatorParams, looking, waits=True),
             "helm.rollback": StepKind(telling_of_hooks(rollback), RollbackParams, recreated, speaks_of=of_release),
             "helm.restore-live": StepKind(
                 restore_live, RestoreLiveParams, captured, inverse=undoing.as_captured, speaks_of=of_release

@@ -92,10 +92,11 @@ class ObjectsMechanism:
                 pods.replace_pods,
                 ReplacePodsParams,
                 itself,
+                waits=True,
                 remains=msg("Pods that the run made anew keep what they have read until they are made anew again."),
             ),
             "objects.ask-again": StepKind(pods.ask_again, AskAgainParams, itself),
-            "objects.await-reload": StepKind(reload.await_reload, ReloadParams, looking),
+            "objects.await-reload": StepKind(reload.await_reload, ReloadParams, looking, waits=True),
         }
 
     def measurements(self) -> Mapping[str, Measure[Any]]:

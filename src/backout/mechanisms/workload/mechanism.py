@@ -82,10 +82,10 @@ class WorkloadMechanism:
             "workload.restart": StepKind(restart.restart, RestartParams, itself, undone_last=True),
             "workload.set-paused": StepKind(patching.set_paused, PausedParams, itself),
             "workload.replace-stuck-pods": StepKind(
-                pods.replace_stuck, ObjectParams, itself, told=N_("Stuck pods replaced")
+                pods.replace_stuck, ObjectParams, itself, told=N_("Stuck pods replaced"), waits=True
             ),
-            "workload.delete-outdated-pods": StepKind(pods.delete_outdated, ObjectParams, itself),
-            "workload.wait-ready": StepKind(pods.wait_ready, ReadyParams, looking),
+            "workload.delete-outdated-pods": StepKind(pods.delete_outdated, ObjectParams, itself, waits=True),
+            "workload.wait-ready": StepKind(pods.wait_ready, ReadyParams, looking, waits=True),
         }
 
     def measurements(self) -> Mapping[str, Measure[Any]]:
