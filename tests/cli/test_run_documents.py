@@ -78,6 +78,12 @@ def test_a_run_is_one_document(quick: Shell, release: str) -> None:
     assert (error["code"], run["id"] in error["message"]) == ("refused", True)
     undone = quick("undo", "--yes", "-o", "json")
     assert (undone.code, undone.document["kind"]) == (0, "Run")
+    document = undone.document
+    assert (document["state"], document["verdict"]["outcome"]) == ("taken-back", "taken-back")
+    ends = [event["data"] for event in document["events"] if event["type"] in ("verdict", "run-ended")]
+    assert [end.get("outcome") or end["state"] for end in ends] == ["taken-back", "taken-back"]
+    states = [line["state"] for line in quick("runs", "-o", "json").document["items"]]
+    assert states == ["taken-back", "recovered"], "an undo never recovers anything"
     assert "is reserved for this run" in undone.err, "how it goes is told beside the document"
 
 

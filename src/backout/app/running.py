@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -68,10 +69,11 @@ async def run_all(workspace: Workspace, plans: Sequence[Operation]) -> tuple[lis
     """
     runs: list[Run] = []
     failures: list[Failed] = []
+    command = secrets.token_hex(4) if len(plans) > 1 else ""
     for number, plan in enumerate(plans):
         try:
             async with connected(workspace, plan) as scopes:
-                runs.append(await carry_out(workspace, scopes, plan))
+                runs.append(await carry_out(workspace, scopes, plan, command))
         except BackoutError as error:
             if len(plans) == 1:
                 raise
@@ -113,8 +115,10 @@ async def connected(workspace: Workspace, plan: Operation) -> AsyncIterator[Scop
         yield ClusterScopes(lambda scope: clusters[scope.cluster])
 
 
-async def carry_out(workspace: Workspace, scopes: Scopes, plan: Operation) -> Run:
+async def carry_out(workspace: Workspace, scopes: Scopes, plan: Operation, command: str = "") -> Run:
     """Begins a run of ``plan`` and follows it to its end, whatever that is: a run that failed is returned too.
+
+    ``command`` is what runs have in common that were begun together.
 
     Raises:
         StateError: the state database can't be used.
@@ -124,7 +128,7 @@ async def carry_out(workspace: Workspace, scopes: Scopes, plan: Operation) -> Ru
 
     with open_store(workspace, create=True) as store:
         run = new_run(store, plan, actor())
-        return await _follow(workspace, scopes, store, run, lambda engine: begin(engine, store, run.id))
+        return await _follow(workspace, scopes, store, run, lambda engine: begin(engine, store, run.id), command)
 
 
 async def resume(workspace: Workspace, name: str = "latest") -> Run:
@@ -201,7 +205,12 @@ def _with_snapshots(workspace: Workspace, known: Mapping[str, Workflow]) -> dict
 
 
 async def _follow(
-    workspace: Workspace, scopes: Scopes, store: RunStore, run: Run, work: Callable[[DbosEngine], Awaitable[Run]]
+    workspace: Workspace,
+    scopes: Scopes,
+    store: RunStore,
+    run: Run,
+    work: Callable[[DbosEngine], Awaitable[Run]],
+    command: str = "",
 ) -> Run:
     from backout.engine.dbos_engine import DbosEngine
     from backout.model.run import ENDED
@@ -216,6 +225,7 @@ async def _follow(
         store=store,
         captures=CaptureStore(),
         scopes=scopes,
+        command=command,
         protected=workspace.settings.policy.protected,
         snapshots=RunSnapshots(workspace.settings.snapshots, lambda found: workspace.tell(told(found))),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backout.app.running import carry_out, connected, preload
-from backout.app.store import open_store, run_meant
+from backout.app.store import open_store, run_to_undo
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
@@ -37,6 +37,7 @@ async def undo(workspace: Workspace, name: str = "latest") -> AsyncIterator[Undo
 
     Raises:
         RunNotFound: no such run.
+        UsageError: the latest command made several.
         NothingToDo: it changed nothing.
         RefusedError: it is not over, was taken back already, or can't be taken back.
         CaptureError: what it had kept is needed, and can't be read.
@@ -45,7 +46,7 @@ async def undo(workspace: Workspace, name: str = "latest") -> AsyncIterator[Undo
     from backout.workflows.undo import undo_operation
 
     with open_store(workspace) as store:
-        found = store.get(run_meant(workspace, store, name))
+        found = store.get(run_to_undo(workspace, store, name))
         events = store.events(found.id)
     preload()
     async with connected(workspace, found.operation) as scopes:

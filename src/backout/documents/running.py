@@ -19,7 +19,29 @@ from backout.documents.failing import Error, failed_document
 from backout.model.operation import Operation
 from backout.model.part import Access
 from backout.model.run import CaptureNote, Failure, Run, RunEvent, RunState
-from backout.model.verdict import Verdict
+from backout.model.verdict import CheckResult, Outcome
+
+ToldState = RunState | Literal["taken-back", "not-taken-back"]
+_OF_UNDO: dict[str, Literal["taken-back", "not-taken-back"]] = {
+    "recovered": "taken-back",
+    "not-recovered": "not-taken-back",
+}
+"""What an undo ends as: the state before is in force again (or not), and nobody claims that it is healthy."""
+
+
+class ToldVerdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was measured; of an undo: whether the state before is in force again."""
+
+    outcome: Outcome | Literal["taken-back", "not-taken-back"]
+    checks: tuple[CheckResult, ...]
+    at: datetime
+    soak: float = 0.0
+
+
+class ToldRun(RunSummary, frozen=True, kw_only=True):
+    """One line of `backout runs`."""
+
+    state: ToldState  # type: ignore[assignment]
 
 
 class OperationList(Document, frozen=True, kw_only=True):
@@ -38,12 +60,12 @@ class RunDocument(Document, frozen=True, kw_only=True):
 
     kind: Literal["Run"] = "Run"
     id: str
-    state: RunState
+    state: ToldState
     operation: Operation
     started: datetime
     ended: datetime | None
     actor: str
-    verdict: Verdict | None
+    verdict: ToldVerdict | None
     failure: Failure | None
     captures: dict[str, CaptureNote]
     undo_of: str
@@ -65,7 +87,7 @@ class RunList(Document, frozen=True, kw_only=True):
     """`backout runs`: the latest runs, newest first."""
 
     kind: Literal["RunList"] = "RunList"
-    items: tuple[RunSummary, ...]
+    items: tuple[ToldRun, ...]
 
 
 class RunAbort(Document, frozen=True, kw_only=True):
@@ -114,22 +136,55 @@ def operation_list(plans: Sequence[Operation], failures: Sequence[Failed]) -> Op
     return OperationList(items=tuple(plans), failed=tuple(map(failed_document, failures)))
 
 
+def told_state(state: RunState, *, undo: bool) -> ToldState:
+    """What a run is called: an undo never recovers anything."""
+    return _OF_UNDO.get(state, state) if undo else state
+
+
+def _verdict(run: Run) -> ToldVerdict | None:
+    found = run.verdict
+    if found is None:
+        return None
+    outcome = _OF_UNDO.get(found.outcome, found.outcome) if run.operation.undo_of else found.outcome
+    return ToldVerdict(outcome=outcome, checks=found.checks, at=found.at, soak=found.soak)
+
+
+def _event(event: RunEvent, run: Run) -> RunEvent:
+    if not run.operation.undo_of or event.type not in ("verdict", "run-ended"):
+        return event
+    data = {
+        name: _OF_UNDO.get(value, value) if name in ("outcome", "state") else value
+        for name, value in event.data.items()
+    }
+    return msgspec.structs.replace(event, data=data)
+
+
+def run_list(found: Sequence[RunSummary]) -> RunList:
+    """The lines of `backout runs`."""
+    return RunList(
+        items=tuple(
+            ToldRun(**{**msgspec.structs.asdict(run), "state": told_state(run.state, undo=bool(run.undo_of))})
+            for run in found
+        )
+    )
+
+
 def run_document(kept: Kept) -> RunDocument:
     """A run as it is."""
     run: Run = kept.run
     return RunDocument(
         id=run.id,
-        state=run.state,
+        state=told_state(run.state, undo=bool(run.operation.undo_of)),
         operation=run.operation,
         started=run.started,
         ended=run.ended,
         actor=run.actor,
-        verdict=run.verdict,
+        verdict=_verdict(run),
         failure=run.failure,
         captures=run.captures,
         undo_of=run.undo_of,
         undone_by=run.undone_by,
-        events=kept.events,
+        events=tuple(_event(event, run) for event in kept.events),
         exit_code=exit_code_of(run),
     )
 

@@ -64,7 +64,8 @@ async def _begin(services: Services, story: Story, run: Run, parts: list[PartSta
         for stages in parts:
             await stages.take_over()
         return
-    story.tell("run-started", begin_sentence(run.operation), key="run-started", plan=run.operation.hash)
+    together = {"command": services.command} if services.command else {}
+    story.tell("run-started", begin_sentence(run.operation), key="run-started", plan=run.operation.hash, **together)
 
 
 async def _run(context: WorkflowContext, services: Services, story: Story, run: Run, parts: list[PartStages]) -> Json:

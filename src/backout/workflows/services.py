@@ -51,7 +51,8 @@ class Services:
 
     ``scopes`` opens where the parts act; ``snapshots`` takes the one before the first write, None none;
     ``effect_of`` gives the effect of an action; ``hold`` holds a part to where it may act, and ``protected`` are the
-    namespaces where nothing may; ``life`` names this process
+    namespaces where nothing may; ``command``: what runs
+    have in common that were begun together; ``life`` names this process
     in the keys of events, so that another attempt after a crash is another event.
     """
 
@@ -63,6 +64,7 @@ class Services:
     hold: Callable[[Part, Collection[str]], None] = hold_part
     protected: Collection[str] = ()
     settle: float = SETTLE
+    command: str = ""
     now: Callable[[], datetime] = utc_now
     life: str = field(default_factory=new_process_id)
 

@@ -36,11 +36,11 @@ def command(context: click.Context, limit: int) -> None:
         return
     from backout.app.runs import runs
     from backout.cli.render.run import show_runs
-    from backout.documents.running import RunList
+    from backout.documents.running import run_list
 
     session = open_session()
     found = runs(session.workspace, limit)
     if session.text:
         session.show(lambda screen: show_runs(screen, found))
     else:
-        session.document(RunList(items=tuple(found)))
+        session.document(run_list(found))
