@@ -512,9 +512,9 @@ def test_a_partition_of_the_target_is_told() -> None:
     assert "below 2 stay" in told(2)[0]
 
 
-@pytest.mark.parametrize(("after", "left"), [({"clusterIP": "None", "ports": []}, True), ({"ports": []}, False)])
+@pytest.mark.parametrize(("after", "left"), [({"externalName": "x", "ports": []}, True), ({"ports": []}, False)])
 def test_what_the_server_keeps_of_the_revision_before_is_told_and_measured(after: dict[str, Any], left: bool) -> None:
-    found = item("Service", {"spec": {"clusterIP": "None", "ports": []}}, {"spec": {"ports": []}})
+    found = item("Service", {"spec": {"externalName": "x", "ports": []}}, {"spec": {"ports": []}})
     whole = {**(found.live or {}), "spec": after}
     one = analysis(msgspec.structs.replace(found, after=whole))
     assert ("left-over" in [risk.code for risk in risks(one, None, NOW)]) is left
@@ -535,6 +535,19 @@ def test_a_job_that_has_ended_is_made_anew_when_that_is_approved(ended: bool) ->
     one = analysis(found)
     assert [risk.code for risk in risks(one, None, NOW) if risk.needs_approval] == ["recreate"]
     rollback = planned(found)[0]
-    assert rollback.params["jobs"] == ["web"] and not rollback.params.get("recreate")
+    assert [one["kind"] for one in rollback.params["anew"]] == ["Job"] and not rollback.params.get("recreate")
     assert [ref.kind for ref in rollback.destroys] == ["Job"]
     assert any(right.verb == "delete" and right.resource == "jobs" for right in access(one, "secret"))
+
+
+def test_a_service_gets_an_address_again_only_when_it_may_be_made_anew() -> None:
+    found = item("Service", {"spec": {"clusterIP": "None", "ports": []}}, {"spec": {"ports": []}})
+    one = analysis(msgspec.structs.replace(found, after=found.live))
+    assert [risk.code for risk in risks(one, None, NOW) if risk.needs_approval] == ["recreate"]
+    assert [entry["kind"] for entry in planned(*one.items)[0].params["anew"]] == ["Service"]
+    assert "left-over" not in [check.code for check in checks(one, TARGET)]
+
+
+def test_a_binding_of_another_role_is_made_anew_when_that_is_approved() -> None:
+    found = item("RoleBinding", {"roleRef": {"name": "b"}}, {"roleRef": {"name": "a"}}, refusal=INVALID)
+    assert [risk.code for risk in risks(analysis(found), None, NOW) if risk.needs_approval] == ["recreate"]

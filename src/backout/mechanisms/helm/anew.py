@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import asyncio
 
-from backout.cluster.port import JOBS, STATEFULSETS, ClusterReader, Object, Propagation, Resource
+from backout.cluster.port import STATEFULSETS, ClusterReader, Object, Propagation, Resource
 from backout.errors import ObjectNotFound, PreconditionFailed, TimedOut
 from backout.helm.manifest import entries
 from backout.helm.payload import Release
 from backout.kube.workloads import job_ended
-from backout.mechanisms.helm.obstacles import job_differs, recreate_needed
+from backout.mechanisms.helm.obstacles import anew_needed, recreate_needed
 from backout.mechanisms.helm.params import RollbackParams
 from backout.mechanisms.port import StepContext, StepOf
 from backout.model.message import msg
@@ -20,42 +20,41 @@ _GOING = 60.0
 
 
 async def make_room(context: StepContext, step: StepOf[RollbackParams], wanted: Release) -> None:
-    """StatefulSets go without their pods and claims; finished Jobs with their pods.
+    """StatefulSets go without their pods and claims, all else with what it made. What is as the target says stays.
 
     Raises:
         PreconditionFailed: a Job runs (again).
         TimedOut: an object was not gone in time.
     """
-    for name, live in await _differing(context.cluster, step, wanted, STATEFULSETS, step.params.recreate):
-        await _delete(context, STATEFULSETS, name, live, "Orphan")
-        context.progress(msg("Deleted statefulset/{name} without its pods.", name=name))
-    for name, live in await _differing(context.cluster, step, wanted, JOBS, step.params.jobs):
-        if not job_ended(live):
+    said = {(entry.kind, entry.name): entry.object for entry in entries(wanted.manifest)}
+    for name in step.params.recreate:
+        live = await _live(context.cluster, STATEFULSETS, name, step.target.namespace)
+        target = said.get(("StatefulSet", name))
+        if live is not None and target is not None and recreate_needed(live, target):
+            await _delete(context, STATEFULSETS, name, live, "Orphan")
+            context.progress(msg("Deleted statefulset/{name} without its pods.", name=name))
+    for entry in step.params.anew:
+        resource = await context.cluster.resource(entry.api_version, entry.kind)
+        live = await _live(context.cluster, resource, entry.name, entry.namespace)
+        target = said.get((entry.kind, entry.name))
+        if live is None or target is None or not anew_needed({**live, "kind": entry.kind}, target):
+            continue
+        if entry.kind == "Job" and not job_ended(live):
             raise PreconditionFailed(
-                "job/{name} runs, and would be deleted for the rollback.",
-                name=name,
+                "{object} runs, and would be deleted for the rollback.",
+                object=entry.label,
                 expected="a Job that has ended, as when the plan was made",
                 hint="Wait until it has ended, then plan anew.",
             )
-        await _delete(context, JOBS, name, live, "Background")
-        context.progress(msg("Deleted job/{name}; Helm makes it anew.", name=name))
+        await _delete(context, resource, entry.name, live, "Background")
+        context.progress(msg("Deleted {object}; Helm makes it anew.", object=entry.label))
 
 
-async def _differing(
-    cluster: ClusterReader, step: StepOf[RollbackParams], wanted: Release, resource: Resource, names: tuple[str, ...]
-) -> list[tuple[str, Object]]:
-    """Those of ``names`` that are there, and still are not what the target says."""
-    found = []
-    said = {entry.name: entry.object for entry in entries(wanted.manifest, {resource.kind})} if names else {}
-    differs = recreate_needed if resource is STATEFULSETS else job_differs
-    for name in names:
-        try:
-            live = await cluster.get(resource, name, step.target.namespace)
-        except ObjectNotFound:
-            continue
-        if name in said and differs(live, said[name]):
-            found.append((name, live))
-    return found
+async def _live(cluster: ClusterReader, resource: Resource, name: str, namespace: str) -> Object | None:
+    try:
+        return await cluster.get(resource, name, namespace)
+    except ObjectNotFound:
+        return None
 
 
 async def _delete(context: StepContext, resource: Resource, name: str, live: Object, propagation: Propagation) -> None:

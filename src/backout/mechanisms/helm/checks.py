@@ -180,7 +180,7 @@ def access(analysis: Analysis, driver: str) -> list[Access]:
             continue
         verbs = ["get"]
         if item.ref in anew:
-            verbs += ["delete", "create", *(["list", "watch"] if item.ref.kind == "Job" else [])]
+            verbs += ["delete", "create", "list", "watch"]
         if item.gone:
             verbs += [] if item.kept else ["delete"]
         elif item.live is None:

@@ -16,6 +16,7 @@ from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE
 from backout.kube.templates import covers
 from backout.kube.workloads import job_ended
 from backout.mechanisms.helm.analysis import Item, Object
+from backout.mechanisms.helm.strays import stays_headless
 from backout.model.message import Message, msg
 
 Kind = Literal["foreign", "recreate", "conflict", "takeover", "immutable", "refused", "unserved", "unreadable"]
@@ -44,8 +45,8 @@ _MANAGER = re.compile(r'\("([^"]+)"')
 class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
     """One object that Helm could not write, why, and what can be done.
 
-    ``foreign``: it belongs to another release now. ``recreate``: a StatefulSet that can be made anew around its pods, or a
-    Job that has ended.
+    ``foreign``: it belongs to another release now. ``recreate``: a StatefulSet that can be made anew around its pods, or what
+    else may be deleted first: a Job that has ended, a RoleBinding, a headless Service.
     ``takeover``: fields last set by a person with kubectl, which Helm may take back when that is approved. All but the
     last two end the way back before it begins.
     """
@@ -78,6 +79,15 @@ def _obstacle(item: Item) -> Obstacle | None:
             item=item,
             message=msg(
                 "{object} belongs to {release} now; going back would take it away.", object=name, release=other
+            ),
+        )
+    if stays_headless(item):
+        return Obstacle(
+            kind="recreate",
+            item=item,
+            message=msg(
+                "{object} must be made anew to have an address again: until Helm has made it, its name resolves to nothing.",
+                object=name,
             ),
         )
     if error is None:
@@ -164,6 +174,16 @@ def _invalid(item: Item) -> Obstacle:
                 fields=", ".join(changed),
             ),
         )
+    if item.ref.kind == "RoleBinding" and item.live is not None:
+        return Obstacle(
+            kind="recreate",
+            item=item,
+            message=msg(
+                "{object} must be made anew, since {fields} can't be changed: until Helm has made it, nobody has these rights.",
+                object=str(item.ref),
+                fields=", ".join(changed),
+            ),
+        )
     if recreatable(item, changed):
         return Obstacle(
             kind="recreate",
@@ -219,9 +239,14 @@ def recreate_needed(live: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return not covers(left.get("volumeClaimTemplates") or [], right.get("volumeClaimTemplates") or [])
 
 
-def job_differs(live: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """True while the live Job still has another template than what is wanted."""
-    left, right = canonical(live).get("spec") or {}, canonical(wanted).get("spec") or {}
+def anew_needed(live: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """True while a live object still has what can't be changed to what is wanted."""
+    left, right = canonical(live), canonical(wanted)
+    if live["kind"] == "RoleBinding":
+        return not covers(left.get("roleRef") or {}, right.get("roleRef") or {})
+    left, right = left.get("spec") or {}, right.get("spec") or {}
+    if live["kind"] == "Service":
+        return bool(left.get("clusterIP") == "None" and right.get("clusterIP") != "None")
     return not covers(left.get("template") or {}, right.get("template") or {})
 
 

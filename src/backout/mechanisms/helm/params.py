@@ -51,13 +51,13 @@ class RecordParams(_Release, frozen=True, kw_only=True):
 class RollbackParams(_Release, frozen=True, kw_only=True):
     """``helm.rollback``: to the content ``digest`` of ``revision``, on the condition that ``expect`` is in force.
 
-    ``recreate``: StatefulSets that are made anew around their pods. ``jobs``: finished Jobs that are made anew, and run again.
+    ``recreate``: StatefulSets that are made anew around their pods. ``anew``: other objects that Helm makes anew.
     ``timeout``: Helm's own, in seconds.
     """
 
     timeout: float = 300.0
     recreate: tuple[str, ...] = ()
-    jobs: tuple[str, ...] = ()
+    anew: tuple[ObjectParams, ...] = ()
     no_hooks: bool = False
     revision: int
     digest: str
@@ -98,7 +98,7 @@ def record_of(target: Target, params: RecordParams) -> Iterable[ObjectRef]:
 def recreated(target: Target, params: RollbackParams) -> Iterable[ObjectRef]:
     """What is deleted by Backout itself; what Helm writes is in the diff of the plan."""
     yield from (ObjectRef("apps/v1", "StatefulSet", name, target.namespace) for name in params.recreate)
-    yield from (ObjectRef("batch/v1", "Job", name, target.namespace) for name in params.jobs)
+    yield from (entry.ref for entry in params.anew)
 
 
 def captured(target: Target, params: RestoreLiveParams) -> Iterable[ObjectRef]:

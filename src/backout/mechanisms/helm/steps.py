@@ -155,7 +155,7 @@ def _rollback(
         driver=driver,
         timeout=HELM_TIMEOUT,
         recreate=tuple(ref.name for ref in anew if ref.kind == "StatefulSet"),
-        jobs=tuple(ref.name for ref in anew if ref.kind == "Job"),
+        anew=tuple(named(ref) for ref in anew if ref.kind != "StatefulSet"),
         no_hooks=not analysis.hooks,
         revision=revision,
         digest=wanted,

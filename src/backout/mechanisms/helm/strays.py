@@ -72,11 +72,24 @@ def leftovers(item: Item) -> tuple[FieldChange, ...]:
     """
     if item.base is None or item.target is None or item.live is None or item.refusal is not None or not item.asked:
         return ()
+    if stays_headless(item):
+        return ()
     dropped = {change.path: change.before for change in diff_objects(item.base, item.target) if change.after is None}
     return tuple(
         FieldChange(path, None, before)
         for path, before in dropped.items()
         if _SIMPLE.fullmatch(path) and part(item.after or {}, path) == part(item.base, path)
+    )
+
+
+def stays_headless(item: Item) -> bool:
+    """A Service that the newest revision made headless, and that would not get an address again in place."""
+    specs = [(obj or {}).get("spec") or {} for obj in (item.base, item.live, item.after)]
+    return (
+        item.ref.kind == "Service"
+        and item.target is not None
+        and all(spec.get("clusterIP") == "None" for spec in specs)
+        and not (item.target.get("spec") or {}).get("clusterIP")
     )
 
 
