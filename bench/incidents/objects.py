@@ -11,7 +11,9 @@ from kubetwin import kinds
 from kubetwin.client import Obj, Resource
 
 RBAC = "rbac.authorization.k8s.io"
+MONITORING = "monitoring.coreos.com"
 RESOURCES: dict[str, Resource] = {
+    "alertmanager": Resource(MONITORING, "v1", "alertmanagers", "Alertmanager"),
     "configmap": kinds.CONFIGMAPS,
     "cronjob": kinds.CRONJOBS,
     "daemonset": kinds.DAEMONSETS,
@@ -24,15 +26,19 @@ RESOURCES: dict[str, Resource] = {
     "networkpolicy": Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
     "persistentvolumeclaim": kinds.PVCS,
     "poddisruptionbudget": kinds.PDBS,
+    "prometheus": Resource(MONITORING, "v1", "prometheuses", "Prometheus"),
     "resourcequota": Resource("", "v1", "resourcequotas", "ResourceQuota"),
     "role": Resource(RBAC, "v1", "roles", "Role"),
     "rolebinding": Resource(RBAC, "v1", "rolebindings", "RoleBinding"),
+    "rollout": Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout"),
     "secret": kinds.SECRETS,
     "service": kinds.SERVICES,
     "serviceaccount": kinds.SERVICEACCOUNTS,
     "statefulset": kinds.STATEFULSETS,
 }
 WORKLOADS = ("deployment", "statefulset", "daemonset")
+CUSTOM = ("rollout", "prometheus", "alertmanager")
+"""Custom resources whose operators run on the cluster that situations are played on."""
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 

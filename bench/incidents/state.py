@@ -40,7 +40,10 @@ def _record(obj: Obj) -> bool:
 
 
 def _made(kind: str, obj: Obj) -> bool:
-    """By a controller: Jobs of CronJobs, EndpointSlices of Services."""
+    """By a controller: Jobs of CronJobs, EndpointSlices of Services, what operators make."""
+    owners = obj["metadata"].get("ownerReferences") or ()
+    if any("." in owner["apiVersion"].partition("/")[0] for owner in owners):
+        return True
     return kind in ("job", "endpointslice") and bool(obj["metadata"].get("ownerReferences"))
 
 

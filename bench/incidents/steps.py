@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from bench.incidents.objects import name, ref
+from bench.incidents.objects import name, ref, resource
 from bench.incidents.situation import HELM
 from bench.incidents.world import APPLY, SetUp, World
 from kubetwin import kinds
@@ -309,6 +309,17 @@ class Warned:
             "source": {"component": "somebody"},
         }
         await world.api.create(kinds.EVENTS, body, world.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """`kubectl argo rollouts abort`: the stable pods serve alone."""
+
+    of: str
+
+    async def do(self, world: World) -> None:
+        body = {"status": {"abort": True}}
+        await world.api.patch(resource(self.of), name(self.of), body, world.namespace, subresource="status")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.incidents.objects import APPLIED, RESOURCES, WORKLOADS, applied, name, ref, resource
+from bench.incidents.objects import APPLIED, CUSTOM, RESOURCES, WORKLOADS, applied, name, ref, resource
 from bench.incidents.situation import HELM
 from kubetwin import kinds
 from kubetwin.client import Api, ApiException, Obj
@@ -30,6 +30,18 @@ PATIENCE = 60.0
 
 class SetUp(Exception):
     """A situation could not be brought about: nothing can be said of Backout."""
+
+
+def _well(obj: Obj) -> bool:
+    """Whether the operator of a custom resource says that it is as it should be, of its newest spec."""
+    status, generation = obj.get("status") or {}, obj["metadata"].get("generation")
+    if obj["kind"] == "Rollout":
+        return status.get("phase") == "Healthy" and status.get("observedGeneration") == str(generation)
+    told = {one["type"]: one for one in status.get("conditions") or ()}
+    return all(
+        (one := told.get(kind)) is not None and one["status"] == "True" and one.get("observedGeneration") == generation
+        for kind in ("Available", "Reconciled")
+    )
 
 
 @dataclass(slots=True)
@@ -68,8 +80,9 @@ class World:
 
     async def list(self, kind: str) -> list[Obj]:
         """All of a kind."""
-        found: list[Obj] = (await self.api.list(RESOURCES[kind], self.namespace))["items"]
-        return found
+        of = RESOURCES[kind]
+        found: list[Obj] = (await self.api.list(of, self.namespace))["items"]
+        return [{**obj, "apiVersion": of.api_version, "kind": of.kind} for obj in found]
 
     async def pods(self, app: str = "") -> list[Obj]:
         """The pods, or those of one program."""
@@ -86,6 +99,8 @@ class World:
                     continue
                 if not rolled_out(obj):
                     found.append(f"{kind}/{obj['metadata']['name']}")
+        for kind in CUSTOM:
+            found += [f"{kind}/{obj['metadata']['name']}" for obj in await self.list(kind) if not _well(obj)]
         return found
 
     async def settle(self, seconds: float = PATIENCE, but: tuple[str, ...] = ()) -> list[str]:

@@ -4,6 +4,7 @@
 from bench.incidents.kinds import (  # noqa: F401
     callers,
     configuration,
+    customs,
     drift,
     limits,
     network,

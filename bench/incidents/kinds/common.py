@@ -19,6 +19,7 @@ CONFIGURATION = "configuration and Secrets"
 NETWORK = "Services, Ingresses, rights, Jobs"
 DRIFT = "hand edits past Helm, and of nobody's"
 OUTSIDE = "no change is the cause"
+CUSTOM = "custom resources"
 SEVERAL = "two causes, cascades, red herrings"
 
 

@@ -186,14 +186,20 @@ def _by_templates(live: Object, kept: Sequence[KeptTemplate], held: Held) -> lis
     for one in kept:
         body = with_template(live, one.template)
         name = digest(body)
+        same = [(s, content, origin) for s, content, origin in held if _says(content, live) == name]
+        origin: Origin = FromTemplate(one.kind, one.name)
+        if same:
+            # As it was written, without the defaults that a ReplicaSet has.
+            _, content, origin = same[-1]
+            body = with_replicas_of(body_of(content), live)
         found.append(
             SaidRevision(
                 number=one.number,
                 digest=name,
                 body=body,
-                origin=FromTemplate(one.kind, one.name),
+                origin=origin,
                 created=one.created,
-                snapshots=tuple(s for s, content, _ in held if _says(content, live) == name),
+                snapshots=tuple(s for s, _, _ in same),
                 kept=one,
             )
         )
