@@ -19,7 +19,7 @@ from backout.errors import BackoutError, NotFoundError, UsageError
 from backout.model.change import LedgerEntry
 from backout.model.message import Message
 from backout.model.revision import Revision
-from backout.model.target import OBJECTS, Target, is_custom
+from backout.model.target import Target
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One target as it is: the revision in force, what one could go back to, and what is wrong with it.
 
-    ``healthy`` is None where it could not be told, and ``problem`` then says why where that is known; ``note`` says why there
-    is nothing to go back to.
+    ``healthy`` is None where it could not be told, and ``problem`` then says why where that is known; so it is where somebody
+    scaled it to 0 and nothing says that it should run (``stopped``). ``note`` says why there is nothing to go back to.
     """
 
     target: Target
@@ -42,6 +42,7 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     back_to: Revision | None = None
     note: str = ""
     problem: Message | None = None
+    stopped: bool = False
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):
@@ -161,28 +162,42 @@ async def _statuses(workspace: Workspace, cluster: Cluster, texts: Sequence[str]
     diagnosis = await look_at(cluster, namespace, targets if texts else ())
     if diagnosis.healthy and workspace.alone:
         await require_there(cluster, namespace, targets if texts else ())
-    problems = {owner: problem for problem in diagnosis.problems for owner in (*problem.owners, problem.target)}
+    problems = {
+        target: problem for problem in reversed(diagnosis.problems) for target in targets if _of(problem, target)
+    }
     if not texts:
-        # A ConfigMap is listed when it is what broke: its release, and what reads it, may look healthy.
-        targets = [*targets, *(target for target in problems if _single(target) and target not in targets)]
+        # What is to be taken back is listed as well: a ConfigMap, whose release and readers may look healthy.
+        problems |= {problem.target: problem for problem in diagnosis.problems if problem.target not in problems}
+        targets = [*targets, *(target for target in problems if target not in targets)]
     unseen = {owner: one.why for one in diagnosis.unseen for owner in one.owners}
-    found = (_status(cluster, target, problems.get(target), unseen.get(target)) for target in targets)
+    stopped = {one.target: one.message for one in diagnosis.stopped}
+    found = (
+        _status(cluster, target, problems.get(target), unseen.get(target), stopped.get(target)) for target in targets
+    )
     return list(await asyncio.gather(*found))
 
 
-def _single(target: Target) -> bool:
-    """True for what is listed when it is what broke, and not because it is deployed."""
-    return target.kind in OBJECTS or is_custom(target.kind)
+def _of(problem: Problem, target: Target) -> bool:
+    """True where it is the target's, or its owner's, or shows on it."""
+    if target == problem.target or target in problem.owners:
+        return True
+    shown = [symptom.ref for symptom in problem.symptoms] + ([problem.workload] if problem.workload else [])
+    return any(
+        (ref.kind.lower(), ref.name, ref.namespace) == (target.kind, target.name, target.namespace) for ref in shown
+    )
 
 
-async def _status(cluster: Cluster, target: Target, problem: Problem | None, unseen: Message | None) -> TargetStatus:
+async def _status(
+    cluster: Cluster, target: Target, problem: Problem | None, unseen: Message | None, stopped: Message | None
+) -> TargetStatus:
     from backout.mechanisms import registry
     from backout.planning.choice import choose, current_of
 
     try:
         revisions = (await registry.of_kind(target.kind).read(cluster, target)).revisions
     except BackoutError as error:
-        return TargetStatus(target=target, healthy=None, note=error.message)
+        cause = problem.cause if problem is not None else None
+        return TargetStatus(target=target, healthy=None if cause is None else False, note=error.message, problem=cause)
     back, note, current = None, "", current_of(revisions)
     try:
         # What one could go back to, whether or not there is a reason to.
@@ -191,11 +206,12 @@ async def _status(cluster: Cluster, target: Target, problem: Problem | None, uns
         note = error.message
     return TargetStatus(
         target=target,
-        healthy=False if problem is not None else None if unseen is not None else True,
+        healthy=False if problem is not None else None if unseen is not None or stopped is not None else True,
         current=current,
         back_to=back,
         note=note,
-        problem=problem.cause if problem is not None else unseen,
+        stopped=stopped is not None and problem is None,
+        problem=problem.cause if problem is not None else unseen or stopped,
     )
 
 
@@ -220,6 +236,7 @@ async def _measure(workspace: Workspace, cluster: Cluster, texts: Sequence[str],
     from backout.verify.defaults import namespace_checks
     from backout.verify.stacks import stack_checks
     from backout.verify.verify import verify as measure
+    from backout.workflows import broken
 
     targets = read_targets(workspace, cluster, texts)
     checks: list[Check] = []
@@ -230,11 +247,13 @@ async def _measure(workspace: Workspace, cluster: Cluster, texts: Sequence[str],
         if workspace.alone:
             await require_there(cluster, namespace)
         checks += await namespace_checks(cluster, namespace)
+        checks.append(broken.of_namespace(namespace, cluster.name))
         checks += stack_checks(workspace.settings, cluster.name, namespace)
     for target in targets:
         reading = await registry.of_kind(target.kind).read(cluster, target, options=Options(present=True))
         checks += reading.present_checks()
+        checks.append(broken.of_target(target))
     for namespace in dict.fromkeys(target.namespace for target in targets):
         checks += stack_checks(workspace.settings, cluster.name, namespace)
     workspace.tell(Watching(soak))
-    return await measure(cluster, checks, soak, settle=0.0)
+    return await measure(cluster, checks, soak, settle=0.0, also=broken.MEASURES)

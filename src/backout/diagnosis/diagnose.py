@@ -80,6 +80,7 @@ async def diagnose(cluster: ClusterReader, namespace: str, targets: Sequence[Tar
         blind=(*state.blind, *(one.why for one in unseen)),
         unseen=tuple(unseen),
         under_way=tuple(state.under_way),
+        stopped=tuple(one for one in state.stopped if not targets or one.target in targets),
     )
 
 

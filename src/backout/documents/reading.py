@@ -12,7 +12,7 @@ import msgspec
 from backout.app.doctor import Examination
 from backout.app.reading import ClusterStatus, History, Ledger, Measured
 from backout.documents.base import Document
-from backout.model.diagnosis import Diagnosis, Problem
+from backout.model.diagnosis import Diagnosis, Problem, Stopped
 from backout.model.message import Message
 from backout.model.revision import Revision
 from backout.model.target import Target
@@ -42,7 +42,8 @@ class ChangesList(Document, frozen=True, kw_only=True):
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
-    """One cluster that was looked at: what was seen there (``looked_at``), what was hidden (``blind``), and what is under way."""
+    """One cluster that was looked at: what was seen there (``looked_at``), what was hidden (``blind``), what is under way, and
+    what somebody scaled to 0 though nothing asks it (``stopped``)."""
 
     cluster: str
     namespace: str
@@ -51,6 +52,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     looked_at: dict[str, int]
     blind: tuple[Message, ...]
     under_way: tuple[Message, ...]
+    stopped: tuple[Stopped, ...] = ()
 
 
 class DiagnosisList(Document, frozen=True, kw_only=True):
@@ -116,6 +118,7 @@ def diagnosis_list(found: Sequence[Diagnosis]) -> DiagnosisList:
                 looked_at=one.looked_at,
                 blind=one.blind,
                 under_way=one.under_way,
+                stopped=one.stopped,
             )
             for one in found
         ),

@@ -73,6 +73,13 @@ class Unseen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owners: tuple[Target, ...] = ()
 
 
+class Stopped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A workload that somebody scaled to 0, and that nothing asks or declares otherwise: said, and not called broken."""
+
+    target: Target
+    message: Message
+
+
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The answer to "what broke?" for one namespace (or all) of one cluster. No problems means healthy."""
 
@@ -85,6 +92,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     under_way: tuple[Message, ...] = ()
     """Rollouts that have not ended: not broken, and no state to come back to either."""
 
+    stopped: tuple[Stopped, ...] = ()
     unseen: tuple[Unseen, ...] = ()
     """What ``blind`` says of single objects, with whose they are."""
 

@@ -26,8 +26,9 @@ the target everywhere):
                        the ConfigMap or Secret (``kind``, ``name``) holds now; ``since``: when it was written, if known
     object-storage     requests of ``readers`` (of the Secret or ConfigMap ``kind``, ``name``) to object storage succeed
     requests-forwarded no request of ``readers``, receivers of a hashring (``kind``, ``name``), to another one fails
-    read-objects       ConfigMaps and Secrets that the template in force of a workload (``kind``, ``name``) needs are there
-    references-exist   Services, their ports and TLS Secrets that Ingresses of the namespace name are there
+    read-objects       what the template in force of a workload (``kind``, ``name``) needs to start pods is there
+    nothing-broken     a diagnosis of the target, or of its namespace, finds nothing (``standing``: of what objects show
+                       as they are, since other signs may be old); measured by who asks, as it is no measurement of its own
     service-answers    every TCP port of ``services`` accepts connections (``any``: at least one that speaks HTTP)
     ingress-answers    every route of ``ingress`` answers as ``expect`` says (``[{"host", "path", "status",
                        "marker"}]``), else as the Service answers that it names

@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from backout.cluster.port import INGRESSES, PVCS, SERVICES, ClusterReader, Resource
-from backout.errors import AccessDenied, BackoutError, ObjectNotFound
+from backout.cluster.port import PVCS, SERVICES, ClusterReader, Resource
+from backout.errors import AccessDenied, BackoutError
 from backout.kube.find_customs import denied, find_customs
 from backout.kube.projections import Meta, Projection, TemplateMeta
 from backout.kube.resources import WORKLOAD_RESOURCES
@@ -50,8 +50,8 @@ class _Object(Projection, frozen=True):
 
 
 async def namespace_checks(cluster: ClusterReader, namespace: str) -> tuple[Check, ...]:
-    """Every workload ready, no restart, claims Bound, Services with ready addresses, whatever Ingresses name is there, and custom
-    resources as their operators say.
+    """Every workload ready, no restart, claims Bound, Services with ready addresses, and custom resources as their
+    operators say.
 
     What may not be listed still gets its check, which then says unknown. Services are asked only where the API server
     gets to them: that it can't is no fault of the namespace.
@@ -59,9 +59,8 @@ async def namespace_checks(cluster: ClusterReader, namespace: str) -> tuple[Chec
     from backout.verify.network import answering
 
     resources = (*WORKLOAD_RESOURCES.values(), SERVICES, PVCS)
-    reachable, routed, customs, found = await asyncio.gather(
+    reachable, customs, found = await asyncio.gather(
         answering(cluster, namespace),
-        _has_ingresses(cluster, namespace),
         _custom_resources(cluster, namespace),
         asyncio.gather(*(_listed(cluster, resource, namespace) for resource in resources)),
     )
@@ -111,21 +110,15 @@ async def namespace_checks(cluster: ClusterReader, namespace: str) -> tuple[Chec
         if resource is PVCS and objects:
             checks.append(Check(code="pvc-bound", target=whole, title=msg("volume claims are Bound")))
     checks += customs
-    if routed:
+    if blind or not makers or any(maker.pods for maker in makers):
+        # Where nothing is to run, there is nothing to watch.
         checks.append(
             Check(
-                code="references-exist",
+                code="no-new-restarts",
                 target=Target("namespace", namespace, namespace, cluster.name),
-                title=msg("what Ingresses name is there"),
+                title=msg("no container restarts"),
             )
         )
-    checks.append(
-        Check(
-            code="no-new-restarts",
-            target=Target("namespace", namespace, namespace, cluster.name),
-            title=msg("no container restarts"),
-        )
-    )
     return tuple(checks)
 
 
@@ -134,13 +127,6 @@ async def _listed(cluster: ClusterReader, resource: Resource, namespace: str) ->
         return await cluster.list_as(_Object, resource, namespace)
     except AccessDenied as error:
         return error
-
-
-async def _has_ingresses(cluster: ClusterReader, namespace: str) -> bool:
-    try:
-        return bool(await cluster.list_as(_Object, INGRESSES, namespace))
-    except (AccessDenied, ObjectNotFound):
-        return False
 
 
 async def _custom_resources(cluster: ClusterReader, namespace: str) -> list[Check]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -23,14 +23,14 @@ from backout.cluster.port import (
 from backout.errors import BackoutError, PlanChanged
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.mechanisms import registry
-from backout.mechanisms.common.measuring import ByDigest, Named, Placed, namespace_of
+from backout.mechanisms.common.measuring import ByDigest, Named, namespace_of
 from backout.mechanisms.common.params import CustomParams
 from backout.mechanisms.port import CheckOf, Measure, typed
 from backout.model.measured import Measured, unknown, unmeasured
 from backout.model.message import msg
 from backout.model.part import Access, Check
 from backout.model.verdict import CheckResult, Verdict, judge
-from backout.verify import customs, ingresses, network, others, stacks, workloads
+from backout.verify import customs, network, others, stacks, workloads
 from backout.verify.params import (
     ClaimsParams,
     EndpointsParams,
@@ -68,7 +68,6 @@ _ASKED: dict[str, Measure[Any]] = {
     "revision-restored": Measure(others.at_revision, ByDigest),
     "object-present": Measure(others.present, Named),
     "object-absent": Measure(others.absent, Named),
-    "references-exist": Measure(ingresses.references_exist, Placed),
     "service-answers": Measure(network.service_answers, ServicesParams),
     "ingress-answers": Measure(network.ingress_answers, IngressParams),
     "http-answer": Measure(stacks.http_answer, HttpParams),
@@ -95,8 +94,9 @@ async def verify(
     *,
     on_soak: OnSoak | None = None,
     settle: float = SETTLE,
+    also: Mapping[str, Measure[Any]] | None = None,
 ) -> Verdict:
-    """Measures every check. Reads only.
+    """Measures every check. Reads only. ``also``: how those are measured that this floor knows nothing of, by code.
 
     ``settle`` seconds are given for the checks to hold; then, for ``soak`` seconds, they must keep holding and no
     container may restart: the first failure ends the soak. What can't be measured is unknown, and so is the verdict.
@@ -142,7 +142,7 @@ async def verify(
             number for number, check in enumerate(checks) if check.code not in _WATCHED and check.code not in _TIMED
         ]
         late = loop.time() + min(settle, _LATE)
-        answers = await asyncio.gather(*(_ask(checks[number], cluster, late) for number in asked))
+        answers = await asyncio.gather(*(_ask(checks[number], cluster, late, also or {}) for number in asked))
         results.update(zip(asked, answers, strict=True))
         results.update({n: _timed(check, watched) for n, check in enumerate(checks) if check.code in _TIMED})
     return _verdict(checks, results, watched, soak, on_result)
@@ -221,8 +221,8 @@ def _measure(check: Check, scene: Scene) -> Measured:
         return unmeasured(error)
 
 
-async def _ask(check: Check, cluster: ClusterReader, late: float) -> Measured:
-    measure = _ASKED.get(check.code) or registry.measurement(check.code)
+async def _ask(check: Check, cluster: ClusterReader, late: float, also: Mapping[str, Measure[Any]]) -> Measured:
+    measure = _ASKED.get(check.code) or also.get(check.code) or registry.measurement(check.code)
     if measure is None:
         return unknown(msg("this version does not know the check {code}", code=check.code))
     while True:

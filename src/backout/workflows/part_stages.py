@@ -22,6 +22,7 @@ from backout.planning.reach import Reach
 from backout.snapshots.capture import capture
 from backout.verify.verify import verify
 from backout.workflows.before import Kept
+from backout.workflows.broken import MEASURES
 from backout.workflows.services import EffectContext, LockHolder, Services
 from backout.workflows.telling import Story, verdict_sentence
 
@@ -243,6 +244,7 @@ class PartStages:
                 self._on_result,
                 on_soak=lambda seconds: self._on_soak(seconds, attempt),
                 settle=self._services.settle,
+                also=MEASURES,
             )
             if (verdict := await self._while_wanted(measuring)) is None:
                 return GIVEN_UP

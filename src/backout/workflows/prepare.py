@@ -26,6 +26,7 @@ from backout.planning.choice import SURE, Choice, choose
 from backout.planning.document import seal
 from backout.planning.reach import hold, protected_risks
 from backout.verify.stacks import stack_checks
+from backout.workflows.broken import after_run
 from backout.workflows.rights import rights
 
 
@@ -135,7 +136,7 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
     reading = await mechanism.read(cluster, target, chosen, Options(hooks=asked.hooks))
     choice = choose(target, reading.revisions, to, blamed, since)
     draft = reading.draft(choice.revision)
-    checks = [*draft.checks, *stack_checks(settings, cluster.name, target.namespace)]
+    checks = [*draft.checks, *after_run(target, mine), *stack_checks(settings, cluster.name, target.namespace)]
     part = Part(
         id=str(target),
         scope=ClusterScope(cluster=cluster.name, namespace=target.namespace, identity=asked.identity),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from small_cluster import SmallCluster
 
-from backout.cluster.port import DEPLOYMENTS, INGRESSES, SECRETS, SERVICES, ProxyAnswer
+from backout.cluster.port import DEPLOYMENTS, INGRESSES, SERVICES, ProxyAnswer
 from backout.errors import AccessDenied
 from backout.mechanisms import registry
 from backout.model.message import msg
@@ -164,26 +164,6 @@ def test_certificates() -> None:
         assert answering(answer(certificate=certificate)).status == status
 
 
-def test_what_ingresses_name_is_there() -> None:
-    tls = (SECRETS, {"kind": "Secret", "metadata": {"name": "tls", "namespace": NS}})
-
-    def look(*objects: Any, **more: Any) -> CheckResult:
-        return measured(SmallCluster(*objects, **more), "references-exist")
-
-    assert look(service(), ingress(tls="tls"), tls).status == "pass"
-    found = look(service("wbe"), ingress(tls="tls"))
-    assert found.status == "fail" and found.data["missing"] == ["secret/tls", "service/web"]
-    found = look(service("web", {"port": 81}), ingress())
-    assert found.data["missing"] == ["service/web port 80"]
-    issued = ingress(tls="tls", **{"cert-manager.io__cluster-issuer": "x"})
-    assert look(service(), issued).status == "pass", "it is being made"
-    found = look(service(), ingress(tls="tls"), denied={"Secret": AccessDenied("no")})
-    assert found.status == "pass" and "Secrets may not be listed" in found.measured.text
-    assert look(service(), ingress(), denied={"Service": AccessDenied("no")}).status == "unknown"
-    external = service("web", type="ExternalName", ports=[])
-    assert look(external, ingress()).status == "pass"
-
-
 def test_a_namespace_is_asked_only_where_that_proves_something() -> None:
     def codes(answers: dict[str, Any], *objects: Any, **more: Any) -> dict[str, Check]:
         keys = {f"services/{NS}/{key}": value for key, value in answers.items()}
@@ -198,8 +178,6 @@ def test_a_namespace_is_asked_only_where_that_proves_something() -> None:
     assert "service-answers" in codes({"web:http/": REFUSED}, service())
     for quiet in (NOWHERE, AccessDenied("no")):
         assert "service-answers" not in codes({"web:http/": quiet}, service(), database)
-    assert "references-exist" in codes({}, ingress()) and "references-exist" not in codes({}, service())
-    assert "references-exist" not in codes({}, ingress(), denied={"Ingress": AccessDenied("no")})
     idle = {
         "kind": "Deployment",
         "metadata": {"name": "d", "namespace": NS},

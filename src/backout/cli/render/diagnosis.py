@@ -54,6 +54,8 @@ def show_diagnosis(screen: Screen, diagnosis: Diagnosis) -> None:
         show_problem(screen, problem, namespaced=not diagnosis.namespace)
     for blind in diagnosis.blind:
         screen.line(f"{screen.mark('unknown')} {screen.say(blind)}")
+    for stopped in diagnosis.stopped:
+        screen.line(f"{screen.mark('warn')} {screen.say(stopped.message)}")
     for rollout in diagnosis.under_way:
         screen.line(f"{screen.mark('unknown')} {screen.say(rollout)}")
     if diagnosis.healthy:

@@ -32,7 +32,7 @@ def _row(screen: Screen, row: TargetStatus) -> tuple[str, ...]:
         row.target.namespace,
         str(row.current.number) if row.current else "?",
         screen.ago(row.current.created) if row.current else "",
-        screen.say({True: "healthy", False: "broken", None: "unknown"}[row.healthy]),
+        screen.say("scaled to 0" if row.stopped else {True: "healthy", False: "broken", None: "unknown"}[row.healthy]),
         str(row.back_to.number) if row.back_to else "-",
         screen.say(row.problem) if row.problem else "",
     )

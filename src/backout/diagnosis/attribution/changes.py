@@ -91,6 +91,8 @@ async def changes_of(history: WorkloadHistory, namespace: Namespace, *, template
     """Everything that changed the workload, or what it reads, as far as something tells; the newest last. Without ``templates``
     where it is told already of what it is made from."""
     found = [*_by_hand(history), *_past_helm(history)]
+    if not any(field.path == "spec.replicas" for change in found for field in change.fields):
+        found += _scaled_down(history)
     if history.release is not None and (history.versions or history.maker is not None):
         found += await _by_releases(history, namespace)
     else:
@@ -130,6 +132,25 @@ def _by_hand(history: WorkloadHistory) -> Iterator[Change]:
         # Made anew: its revisions went with the object that it was.
         fields += list(_spec_alone(diff_objects(shell, {"spec": {"template": history.template}})))
     yield from _authored(history, fields, snapshot)
+
+
+def _scaled_down(history: WorkloadHistory) -> Iterator[Change]:
+    """That somebody scaled to 0 what nothing declares: what it was before is not known."""
+    if (history.obj.get("spec") or {}).get("replicas") != 0 or history.owner.kind != "none":
+        return
+    writers = [author for author in history.authors if author.owns("spec.replicas") and author.by == "other"]
+    actor, ref = writers[0].manager if writers else SCALED, ObjectRef.of(history.obj)
+    yield Change(
+        at=writers[0].at if writers else None,
+        actor=actor,
+        source="managedfields",
+        target=history.itself,
+        mechanism="",
+        touches=(ref,),
+        fields=(FieldChange("spec.replicas", None, 0),),
+        by_hand=True,
+        summary=_edited(actor, "replicas", ref),
+    )
 
 
 def _authored(history: WorkloadHistory, fields: Iterable[FieldChange], source: Message) -> Iterator[Change]:

@@ -11,6 +11,7 @@ from backout.diagnosis.attribution.changes import short
 from backout.diagnosis.attribution.hypotheses import Hypothesis, Reason
 from backout.diagnosis.attribution.root_cause import less_sure
 from backout.diagnosis.attribution.workloads import Attribution
+from backout.diagnosis.detectors.replicas import WANTED
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.kube.rollout import desired
 from backout.model.diagnosis import Considered, Problem
@@ -96,20 +97,23 @@ def _problem(group: list[Attribution], state: State, owners: Owners) -> Problem:
     )
 
 
-def _serving(group: list[Attribution], state: State) -> tuple[int, int]:
+def _serving(group: list[Attribution], state: State) -> tuple[int | None, int | None]:
+    """Ready pods and wanted ones; nothing where nobody knows how many there should be."""
     ready = wanted = 0
     for one in group:
         workload = state.workloads.get(one.history.key)
         if workload is not None:
             kind = one.history.key[1]
             ready += workload.status.number_ready if kind == "DaemonSet" else workload.status.ready_replicas
-            wanted += desired(kind, workload)
+            # Where it has no replicas, how many it should have stands in what was seen.
+            told = [int(e.data.get(WANTED, 0)) for symptom in one.symptoms for e in symptom.evidence]
+            wanted += desired(kind, workload) or max(told, default=0)
         elif one.history.key in state.makers:
             spec, status = one.history.obj.get("spec") or {}, one.history.obj.get("status") or {}
             serves = status.get("availableReplicas", status.get("readyReplicas"))
             ready += serves if isinstance(serves, int) else 0
             wanted += spec["replicas"] if isinstance(spec.get("replicas"), int) else 0
-    return ready, wanted
+    return (ready, wanted) if wanted else (None, None)
 
 
 def _why(reasons: Iterable[Reason]) -> tuple[Message, ...]:

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What should be there and is not: objects of a release, workloads that a Service sends requests to, and all replicas.
-
-A workload at 0 replicas is ordinary where nothing says that it should have more: neither its release nor a good snapshot.
-"""
+"""What should be there and is not: objects of a release, and workloads that a Service sends requests to."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ from backout.diagnosis.evidence.namespace import (
 from backout.diagnosis.evidence.releases import ReleaseHistory
 from backout.kube.names import HELM_RELEASE
 from backout.model.evidence import Evidence, Symptom
-from backout.model.message import Message, few, msg
+from backout.model.message import few, msg
 from backout.model.target import ObjectRef
 
 _KINDS: dict[str, Resource] = {
@@ -48,8 +45,8 @@ _KINDS: dict[str, Resource] = {
 
 
 async def detect(namespace: Namespace, state: State, events: Events) -> list[Seen]:
-    """Missing objects and missing replicas."""
-    found = await asyncio.gather(_of_releases(namespace), _replicas(namespace), _behind_services(namespace))
+    """Missing objects and missing workloads."""
+    found = await asyncio.gather(_of_releases(namespace), _behind_services(namespace))
     return [seen for some in found for seen in some]
 
 
@@ -119,62 +116,6 @@ async def _uninstalled(namespace: Namespace, release: ReleaseHistory) -> Seen | 
         ),
     )
     return Seen(symptom=symptom, uninstalled=release.target)
-
-
-async def _replicas(namespace: Namespace) -> list[Seen]:
-    found = []
-    scaled = {
-        (target.get("kind"), target.get("name"))
-        for scaler in (await namespace.objects(AUTOSCALERS)).items
-        for target in [(scaler.get("spec") or {}).get("scaleTargetRef") or {}]
-    }
-    for kind in ("Deployment", "StatefulSet"):
-        for name, obj in (await namespace.named(WORKLOADS[kind])).items():
-            if (obj.get("spec") or {}).get("replicas") != 0 or (kind, name) in scaled:
-                continue
-            wanted, source = await _wanted(namespace, obj)
-            if not wanted:
-                continue
-            ref = ObjectRef.of(obj)
-            baseline = await namespace.baseline()
-            if (
-                baseline.good is not None
-                and _count(baseline.kept(ObjectRef(ref.api_version, kind, name, namespace.name))) == 0
-            ):
-                # It was so when all was well.
-                continue
-            symptom = Symptom(
-                code="ScaledToZero",
-                ref=ObjectRef(ref.api_version, kind, name, namespace.name),
-                message=msg("it has 0 replicas; by {source} it has {count}", source=source, count=wanted),
-                evidence=(Evidence(source="object", ref=ref, message=msg("spec.replicas is 0")),),
-            )
-            found.append(Seen(symptom=symptom, workload=(namespace.name, kind, name), at_fault=obj))
-    return found
-
-
-async def _wanted(namespace: Namespace, obj: Object) -> tuple[int, Message]:
-    """How many replicas it should have, and who says so."""
-    meta = obj["metadata"]
-    release = (await namespace.releases()).get(str((meta.get("annotations") or {}).get(HELM_RELEASE) or ""))
-    if release is not None:
-        content = (await release.contents(release.in_force) or {}).get((obj["kind"], meta["name"]))
-        if content is not None:
-            count = _count(content)
-            source = msg(
-                "revision {number} of {release}", number=release.in_force.revision, release=str(release.target)
-            )
-            return (1 if count is None else count), source
-    baseline = await namespace.baseline()
-    kept = baseline.kept(ObjectRef(obj["apiVersion"], obj["kind"], meta["name"], namespace.name))
-    if kept is not None and baseline.good is not None:
-        return _count(kept) or 0, msg("snapshot {id}", id=baseline.good.short)
-    return 0, msg("")
-
-
-def _count(obj: Object | None) -> int | None:
-    value = ((obj or {}).get("spec") or {}).get("replicas")
-    return value if isinstance(value, int) else None
 
 
 async def _behind_services(namespace: Namespace) -> list[Seen]:

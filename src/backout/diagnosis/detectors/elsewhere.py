@@ -7,16 +7,14 @@ holds, and that something asks, is told; where such a change is an upgrade of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from backout.changes.authors import authors
 from backout.cluster.port import ENDPOINTSLICES, INGRESSES, SERVICES, Object, Resource
+from backout.diagnosis.detectors.asking import asking
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.collect import State
 from backout.diagnosis.evidence.events import Events
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.kube.names import SERVICE_OF_SLICE, SLICE_MANAGED_BY
-from backout.kube.references import calls, of_ingress, words_of
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import msg
 from backout.model.target import ObjectRef
@@ -37,7 +35,7 @@ async def detect(namespace: Namespace, state: State, events: Events) -> list[See
         for past in await namespace.pasts(service):
             before = _leads_to(past.content)
             if before != now and "ExternalName" in (now[0], before[0]):
-                asked = list(_asking(state, ingresses, namespace.name, name))
+                asked = list(asking(state, ingresses, namespace.name, name))
                 if asked:
                     found.append(_renamed(namespace, service, now, before, asked))
                 break
@@ -47,7 +45,7 @@ async def detect(namespace: Namespace, state: State, events: Events) -> list[See
         for piece in (*(await namespace.objects(ENDPOINTSLICES)).items, *(await namespace.objects(ENDPOINTS)).items):
             owner = services.get(_service_of(piece))
             if owner is not None and _unselected(owner) and _later(piece, "endpoints", "ports", "subsets"):
-                asked = list(_asking(state, ingresses, namespace.name, owner["metadata"]["name"]))
+                asked = list(asking(state, ingresses, namespace.name, owner["metadata"]["name"]))
                 found += [_moved(namespace, piece, owner, asked)] if asked else []
     return found
 
@@ -82,17 +80,6 @@ def _later(obj: Object, *fields: str) -> bool:
         author.by == "other" and any(map(author.owns, fields)) and author.at.strftime("%Y-%m-%dT%H:%M:%SZ") > born
         for author in authors(obj)
     )
-
-
-def _asking(state: State, ingresses: list[Object], namespace: str, service: str) -> Iterator[str]:
-    """Who asks a Service, as ``kind/name``."""
-    for ingress in ingresses:
-        if any(one.kind == "Service" and one.name == service for one in of_ingress(ingress)):
-            yield f"ingress/{ingress['metadata']['name']}"
-    for key, workload in state.workloads.items():
-        words = words_of(workload.spec.template.spec.plain())
-        if key[0] == namespace and any(calls(word, service, namespace) for _, word in words):
-            yield f"{key[1].lower()}/{key[2]}"
 
 
 def _renamed(

@@ -19,6 +19,7 @@ from backout.diagnosis.detectors import (
     ingress_class,
     old_references,
     pod_labels,
+    replicas,
     selectors,
     service_name,
     service_ports,
@@ -32,6 +33,7 @@ Detector = Callable[[Namespace, State, Events], Awaitable[list[Seen]]]
 
 DETECTORS: tuple[tuple[str, Detector], ...] = (
     ("absent", absent.detect),
+    ("replicas", replicas.detect),
     ("service-name", service_name.detect),
     ("selectors", selectors.detect),
     ("pod-labels", pod_labels.detect),

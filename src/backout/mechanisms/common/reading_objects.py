@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether what the pods of a template read is there: pods that run go on without it, new ones do not start."""
+"""Whether what the pods of a template need is there: pods that run go on without it, new ones do not start."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
-from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader
+from backout.cluster.port import ClusterReader
 from backout.errors import BackoutError, ObjectNotFound
+from backout.kube.needs import NEEDED, Need, needs_of
 from backout.kube.projections import Meta, Projection
-from backout.kube.references import references
 from backout.mechanisms.common.measuring import Named, namespace_of
 from backout.mechanisms.common.workloads import load
 from backout.mechanisms.port import CheckOf
 from backout.model.measured import Measured, failed, passed, unknown
-from backout.model.message import msg
+from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
 
@@ -21,23 +23,32 @@ class _Bare(Projection, frozen=True, kw_only=True):
     metadata: Meta
 
 
-_KINDS = {"ConfigMap": CONFIGMAPS, "Secret": SECRETS}
+async def missing_of(
+    reader: ClusterReader, templates: Sequence[dict[str, Any]], namespace: str
+) -> list[tuple[ObjectRef, ...]]:
+    """For each template what its pods need and does not exist. What may not be read is taken to be there."""
+    needed = [needs_of(template.get("spec") or {}) for template in templates]
+    every = sorted({need for needs in needed for need in needs})
+    there = await asyncio.gather(*(_exists(reader, need, namespace) for need in every))
+    gone = {need for need, found in zip(every, there, strict=True) if not found}
+    return [tuple(need.ref(namespace) for need in needs if need in gone) for needs in needed]
 
 
-async def missing_of(reader: ClusterReader, template: dict[str, Any], namespace: str) -> tuple[ObjectRef, ...]:
-    """ConfigMaps and Secrets that pods of ``template`` need and that do not exist. What may not be read is not asked."""
-    needed = {(one.kind, one.name) for one in references(template.get("spec") or {}) if not one.optional}
-    found = []
-    for kind, name in sorted(needed):
-        try:
-            there = await reader.list_as(
-                _Bare, _KINDS[kind], namespace, fields=f"metadata.name={name}", metadata_only=True
-            )
-        except BackoutError:
-            continue
-        if not there:
-            found.append(ObjectRef("v1", kind, name, namespace))
-    return tuple(found)
+async def _exists(reader: ClusterReader, need: Need, namespace: str) -> bool:
+    resource = NEEDED[need.kind]
+    where = namespace if resource.namespaced else ""
+    try:
+        found = await reader.list_as(_Bare, resource, where, fields=f"metadata.name={need.name}", metadata_only=True)
+    except BackoutError:
+        return True
+    return bool(found)
+
+
+def needs_what_is_gone(refs: Sequence[ObjectRef]) -> Message:
+    """Why a revision is no way back, however well it ran once."""
+    return msg(
+        "Its pods need {objects}, which does not exist: new ones would not start.", objects=", ".join(map(str, refs))
+    )
 
 
 async def read_objects_exist(check: CheckOf[Named], cluster: ClusterReader) -> Measured:
@@ -49,7 +60,7 @@ async def read_objects_exist(check: CheckOf[Named], cluster: ClusterReader) -> M
         return failed(msg("{kind} {name} does not exist", kind=check.params.kind, name=check.params.name))
     except BackoutError as error:
         return unknown(msg("it can't be read: {reason}", reason=error.message))
-    gone = await missing_of(cluster, obj["spec"].get("template") or {}, namespace)
+    (gone,) = await missing_of(cluster, [obj["spec"].get("template") or {}], namespace)
     if gone:
         return failed(
             msg(

@@ -26,6 +26,7 @@ from backout.helm.manifest import Entry, digest, entries
 from backout.helm.payload import Release
 from backout.helm.records import Record
 from backout.helm.workloads import Workload, workloads
+from backout.kube.needs import needs_of
 from backout.kube.services import Maker, wants_addresses
 from backout.mechanisms.common import operated
 from backout.mechanisms.common.params import named
@@ -107,6 +108,15 @@ def of_release(
                 title=msg("Pods of {workload} do not restart", workload=str(mine)),
             )
         )
+        if needs_of(workload.template.get("spec") or {}):
+            found.append(
+                Check(
+                    code="read-objects",
+                    target=mine,
+                    params=params,
+                    title=msg("What pods of {ref} read is there", ref=str(mine)),
+                )
+            )
     listed = entries(release.manifest, {"Service", "PersistentVolumeClaim", "StatefulSet"})
     services = sorted(entry.name for entry in listed if _expects_endpoints(entry, namespace, makers))
     if services:

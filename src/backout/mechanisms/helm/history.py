@@ -8,18 +8,21 @@ import itertools
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from backout.cluster.port import ClusterReader
 from backout.errors import BackoutError, RevisionNotFound
 from backout.helm.customs import CustomId, custom_resources
-from backout.helm.manifest import digest
+from backout.helm.manifest import digest, entries
 from backout.helm.payload import Release
 from backout.helm.records import Kept, Record, Records
 from backout.helm.text import first_line
 from backout.helm.workloads import workloads
+from backout.kube.needs import NEEDED
 from backout.mechanisms.common.evidence import Evidence, gather
+from backout.mechanisms.common.reading_objects import missing_of, needs_what_is_gone
 from backout.mechanisms.helm.children import Custom, read_customs
 from backout.mechanisms.helm.judgement import Facts, Judged, judge
 from backout.mechanisms.helm.settled import drifted, drifted_customs, unsettled
@@ -123,13 +126,32 @@ async def read_history(cluster: ClusterReader, records: Records, release: str) -
     return History(
         facts=tuple(facts),
         evidence=evidence,
-        verdicts=tuple(judge(facts, evidence, customs)),
+        verdicts=tuple(await _without_needs(cluster, facts, judge(facts, evidence, customs), records.namespace)),
         customs=customs,
         mute=mute,
         unsettled=tuple(reasons),
         kept=kept,
         now=now,
     )
+
+
+async def _without_needs(
+    cluster: ClusterReader, facts: Sequence[Facts], verdicts: list[Judged], namespace: str
+) -> list[Judged]:
+    """Verdicts in which earlier revisions that ran well are no way back where their pods could not start now: what they need is
+    not there, and they don't bring it."""
+    asked: list[tuple[int, set[tuple[str, str]], dict[str, Any]]] = []
+    for number, (fact, verdict) in enumerate(zip(facts[:-1], verdicts[:-1], strict=True)):
+        if verdict.goodness == "good" and fact.release is not None:
+            brought = {(entry.kind, entry.name) for entry in entries(fact.release.manifest, frozenset(NEEDED))}
+            asked += [(number, brought, one.template) for one in fact.workloads if one.namespace == namespace]
+    gone = await missing_of(cluster, [template for _, _, template in asked], namespace)
+    found = list(verdicts)
+    for (number, brought, _), absent in zip(asked, gone, strict=True):
+        left = [ref for ref in absent if (ref.kind, ref.name) not in brought]
+        if left and found[number].goodness == "good":
+            found[number] = Judged("bad", (needs_what_is_gone(left),))
+    return found
 
 
 def pruned_note(kept: Kept) -> Message:

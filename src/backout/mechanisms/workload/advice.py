@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, Object
+from backout.kube.needs import needs_of
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.templates import references
 from backout.kube.workloads import desired, interrupts, on_delete, ordered
@@ -146,7 +147,7 @@ def checks(snapshot: WorkloadHistory, target: Target, wanted: TemplateRevision, 
         if (selector := (service.get("spec") or {}).get("selector"))
         and all(labels.get(key) == value for key, value in selector.items())
     )
-    if references(wanted.template):
+    if needs_of(wanted.template.get("spec") or {}):
         found.append(
             Check(
                 code="read-objects",

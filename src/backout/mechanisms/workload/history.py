@@ -24,6 +24,7 @@ from backout.kube.templates import digest_of, images, plain_template
 from backout.kube.workloads import template_digest
 from backout.mechanisms.common.evidence import Generation, LiveWorkload, gather
 from backout.mechanisms.common.findings import Finding, Span, findings
+from backout.mechanisms.common.reading_objects import missing_of, needs_what_is_gone
 from backout.mechanisms.common.workloads import load, revisions_of
 from backout.mechanisms.workload.declared import Declared, declared
 from backout.model.message import Message, joined, msg
@@ -124,9 +125,27 @@ async def read(cluster: ClusterReader, target: Target) -> WorkloadHistory:
     said = await declared(cluster, obj, digest, [entry.digest for entry in past])
     if said is not None:
         past, verdicts = _with_declared(past, verdicts, said, digest)
+    verdicts |= await _without_needs(cluster, past, verdicts, digest, ref.namespace)
     return WorkloadHistory(
         obj=obj, digest=digest, past=past, verdicts=verdicts, seen=seen, blind=evidence.blind, declared=said
     )
+
+
+async def _without_needs(
+    cluster: ClusterReader,
+    past: tuple[TemplateRevision, ...],
+    verdicts: dict[int, Finding],
+    digest: str,
+    namespace: str,
+) -> dict[int, Finding]:
+    """Verdicts on those that ran well once, and whose pods could not start now: what they need is not there."""
+    proven = [one for one in past if one.digest != digest and (told := verdicts.get(one.number)) and told.good]
+    gone = await missing_of(cluster, [one.template for one in proven], namespace)
+    return {
+        one.number: Finding(False, needs_what_is_gone(absent))
+        for one, absent in zip(proven, gone, strict=True)
+        if absent
+    }
 
 
 def _with_declared(
@@ -206,7 +225,8 @@ def _revision(snapshot: WorkloadHistory, entry: TemplateRevision) -> Revision:
     strayed = current and said is not None and bool(said.parts)
     if strayed and said is not None:
         parts = ", ".join(said.parts)
-        reasons.append(msg("Its {parts} were changed by hand. {source}", parts=parts, source=said.label))
+        reasons.append(msg("Its {parts} were changed by hand.", parts=parts))
+        reasons += [] if finding is not None and finding.message == said.label else [said.label]
     return Revision(
         number=entry.number,
         former=entry.former,

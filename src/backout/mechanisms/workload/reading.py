@@ -52,7 +52,7 @@ async def look_around(
         owner_of(reader, snapshot.obj),
         _services(reader, target.namespace),
         asyncio.gather(*(previews.ask(reader, snapshot, past) for past in differing.values())),
-        asyncio.gather(*(missing_of(reader, past.template, target.namespace) for past in wanted)),
+        missing_of(reader, [past.template for past in wanted], target.namespace),
     )
     asked: dict[str, Asked | None] = {past.digest: None for past in wanted}
     asked |= dict(zip(differing, answers, strict=True))

@@ -35,10 +35,12 @@ TEMPLATE_LIMIT = 64 * 1024
 def steps(snapshot: WorkloadHistory, target: Target, revision: Revision) -> list[Step]:
     """All steps in order. Nothing is left out because it seems done: each step looks first."""
     obj, ref = snapshot.obj, ObjectRef.of(snapshot.obj)
-    result = [undo(snapshot, target, revision)]
     said = snapshot.declared
-    if said is not None and said.parts and revision.digest == said.digest:
-        result.append(set_spec(snapshot, target, said.parts))
+    parts = said.parts if said is not None and revision.digest == said.digest else {}
+    # Where only what is beside the template was edited, the template is no part of it.
+    result = [] if parts and revision.digest == snapshot.digest else [undo(snapshot, target, revision)]
+    if parts:
+        result.append(set_spec(snapshot, target, parts))
     partition = partition_of(obj)
     if partition and not _canary(snapshot, revision):
         result.append(set_partition(ref, target, partition, 0))
