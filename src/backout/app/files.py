@@ -17,7 +17,11 @@ def write_private(path: str, text: str) -> None:
         UsageError: the file can't be written.
     """
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "w", encoding="utf-8") as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                # A file that is there already may be open to others: that ends before anything stands in it.
+                os.fchmod(file.fileno(), 0o600)
+                os.ftruncate(file.fileno(), 0)
             file.write(text)
     except OSError as error:
         raise UsageError("{file} can't be written: {problem}.", file=path, problem=str(error.strerror)) from error
@@ -27,8 +31,8 @@ LARGEST = 32 * 1024 * 1024
 """Bytes of a file that is read whole: a plan of ten thousand objects is a tenth of that."""
 
 
-def read_bounded(path: Path) -> str:
-    """The text of a file that somebody else may have written.
+def read_bounded(path: Path) -> bytes:
+    """The content of a file that somebody else may have written.
 
     Raises:
         UsageError: it can't be read, is no file, or is larger than 32 MiB.
@@ -42,4 +46,4 @@ def read_bounded(path: Path) -> str:
         raise UsageError("{file} can't be read: {problem}.", file=str(path), problem=str(error.strerror)) from error
     if len(content) > LARGEST:
         raise UsageError("{file} is larger than {limit} bytes.", file=str(path), limit=LARGEST)
-    return content.decode("utf-8", "replace")
+    return content

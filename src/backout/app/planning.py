@@ -103,7 +103,7 @@ def plans_in(path: Path) -> Planned:
     from backout.app.files import read_bounded
     from backout.planning.document import load
 
-    return Planned(load(read_bounded(path), str(path)))
+    return Planned(load(read_bounded(path).decode("utf-8", "replace"), str(path)))
 
 
 def write_plans(path: str, plans: Sequence[Operation]) -> None:

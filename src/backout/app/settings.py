@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from backout.app.files import read_bounded
 from backout.errors import DOCS, ConfigError, UsageError
+from backout.model.message import Message, msg, of_error
 from backout.model.selector import parse_selector
 from backout.model.settings import Settings, parse_settings
 
@@ -53,12 +55,18 @@ def chosen_clusters(settings: Settings, selector: str) -> tuple[str, ...]:
 
 def _read(path: Path) -> Settings:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            "The configuration file {file} can't be read: {problem}.",
-            file=str(path),
-            problem=getattr(error, "strerror", None) or "it is not UTF-8 text",
-            hint="Name another with --config, or leave it out.",
-        ) from error
+        text = read_bounded(path).decode("utf-8")
+    except UsageError as error:
+        raise _unreadable(path, of_error(error)) from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, msg("it is not UTF-8 text")) from error
     return parse_settings(text, str(path))
+
+
+def _unreadable(path: Path, problem: Message) -> ConfigError:
+    return ConfigError(
+        "The configuration file {file} can't be read: {problem}",
+        file=str(path),
+        problem=problem,
+        hint="Name another with --config, or leave it out.",
+    )

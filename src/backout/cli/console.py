@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -90,7 +91,7 @@ class Console:
 
     @contextmanager
     def stoppable(self, run: str, stop: Callable[[], None]) -> Iterator[None]:
-        """The first Ctrl-C (or SIGTERM) stops at the next step; the second ends the process at once."""
+        """The first Ctrl-C (SIGTERM, or the end of the terminal) stops at the next step; the second ends the process at once."""
         import asyncio
         import signal
 
@@ -100,8 +101,6 @@ class Console:
         def heard() -> None:
             nonlocal asked
             if asked:
-                import os
-
                 if self._live is not None:
                     self._live.close()
                 os._exit(130)
@@ -111,10 +110,28 @@ class Console:
             self._show(screen)
             stop()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, heard)
+        # Asked now: of a terminal that is gone, nobody can tell that it was one.
+        terminals = [number for number in (1, 2) if os.isatty(number)]
+
+        def hung_up() -> None:
+            # Nobody reads any more, and whoever writes to a terminal that is gone gets an error.
+            _to_nowhere(terminals)
+            if not asked:
+                heard()
+
+        handlers = {signal.SIGINT: heard, signal.SIGTERM: heard, signal.SIGHUP: hung_up}
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in handlers:
                 loop.remove_signal_handler(number)
+
+
+def _to_nowhere(descriptors: list[int]) -> None:
+    """What is printed from now on is lost; what happened is kept with the run."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in descriptors:
+        os.dup2(nowhere, number)
+    os.close(nowhere)

@@ -113,7 +113,11 @@ class KubernetesCluster:
     async def get_as(self, type: type[T], resource: Resource, name: str, namespace: str = "") -> T:
         """Reads one object into a struct of only the needed fields."""
         response = await self._wire.request("GET", path_of(resource, name, namespace))
-        return cast(T, _decode(type, response.content, f"{resource.plural} {name}"))
+        what = f"{resource.plural} {name}"
+        if _decode(_Named, response.content, what).metadata.name != name:
+            # ``{}``, or another object: it says nothing of the one that was asked for.
+            raise decode_failed(what)
+        return cast(T, _decode(type, response.content, what))
 
     async def pages(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "", limit: int = 500
@@ -298,8 +302,8 @@ class KubernetesCluster:
         if previous:
             params["previous"] = "true"
         path = path_of(Resource("v1", "Pod", "pods"), pod, namespace, "log")
-        response = await self._wire.request("GET", path, params=params, accept="text/plain, */*")
-        return response.content[-LOG_BYTES:].decode("utf-8", "replace")
+        content = await self._wire.last_bytes(path, params=params, limit=LOG_BYTES)
+        return content.decode("utf-8", "replace")
 
     async def proxied(
         self,
@@ -356,6 +360,14 @@ def connect(kubeconfig: str = "", context: str = "", *, name: str = "", imported
         RefusedError: an ``imported`` kubeconfig wants to run a program or to weaken the connection.
     """
     return KubernetesCluster(kubeconfigs.connection(kubeconfig, context, imported=imported), name=name)
+
+
+class _Name(msgspec.Struct):
+    name: str = ""
+
+
+class _Named(msgspec.Struct):
+    metadata: _Name
 
 
 def _delete_options(uid: str, resource_version: str, propagation: Propagation) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import msgspec
 
 from backout.cluster.port import Resource
 from backout.cluster.wire import Wire, decode_failed
-from backout.errors import Expired
+from backout.errors import Expired, ServerError
 from backout.model.decoding import UNREADABLE
 
 T = TypeVar("T")
@@ -29,11 +29,14 @@ RESTARTS = 2
 class _Meta(msgspec.Struct):
     resourceVersion: str = ""
     continue_: str = msgspec.field(name="continue", default="")
+    remainingItemCount: int | None = None
 
 
 class _Envelope(msgspec.Struct, Generic[T]):
+    """``items`` is null in an empty list of Go's, but never absent: ``{}`` is no list, and says nothing of what exists."""
+
+    items: list[T] | None
     metadata: _Meta = msgspec.field(default_factory=_Meta)
-    items: list[T] | None = None
 
 
 class Page(NamedTuple):
@@ -98,6 +101,7 @@ async def pages(
     """All pages. When the position expires (410) the list starts again: the next page has ``first`` set."""
     path = path_of(resource, namespace=namespace)
     position, restarts, first = "", 0, True
+    passed: set[str] = set()
     while True:
         params = selectors(labels, fields)
         if limit and restarts <= RESTARTS:
@@ -110,6 +114,7 @@ async def pages(
             if not position:
                 raise
             position, restarts, first = "", restarts + 1, True
+            passed.clear()
             continue
         try:
             with no_gc():
@@ -120,7 +125,21 @@ async def pages(
         yield Page(envelope.items or [], envelope.metadata.resourceVersion, first)
         position, first = envelope.metadata.continue_, False
         if not position:
+            if envelope.metadata.remainingItemCount:
+                raise _no_end(resource, "it leaves out objects that it counts")
             return
+        if position in passed:
+            raise _no_end(resource, "it begins again and again")
+        passed.add(position)
+
+
+def _no_end(resource: Resource, why: str) -> ServerError:
+    return ServerError(
+        "The API server's list of {what} can't be trusted: {why}.",
+        what=resource.plural,
+        why=why,
+        hint="A proxy may stand in between.",
+    )
 
 
 async def everything(

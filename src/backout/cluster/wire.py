@@ -38,6 +38,8 @@ AT_ONCE = 12
 """Short requests under way at the same time; watches come on top. More would be slower: each new connection costs two
 round trips and a TLS handshake, and each idle one is looked at before every request."""
 ERROR_BODY = 64 * 1024
+MOST_TEXT = 16 * 1024 * 1024
+"""Bytes of a log that are read to get at its end."""
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 
 
@@ -138,6 +140,33 @@ class Wire:
             raise self._lost(error) from None
         _require_kubernetes(response, request, subject)
         return response
+
+    async def last_bytes(self, path: str, *, params: Mapping[str, str], limit: int) -> bytes:
+        """GETs a text and keeps the end of it: ``limitBytes`` is the server's to obey, and one that does not sends gigabytes.
+
+        Raises:
+            BackoutError: see `backout.cluster.port`.
+        """
+        headers = {"Accept": "text/plain, */*", "Accept-Encoding": "identity"}
+        request = httpx2.Request("GET", self.server + path, params=params, headers=headers)
+        subject = subject_of("GET", request.url.path, self.server)
+        kept, read, started = bytearray(), 0, time.monotonic()
+        try:
+            response = await self._headers_of(request, subject, self._read_timeout)
+            try:
+                async for chunk in response.aiter_bytes():
+                    kept += chunk
+                    read += len(chunk)
+                    del kept[:-limit]
+                    if read > MOST_TEXT or time.monotonic() - started > self._read_timeout:
+                        break
+            finally:
+                await response.aclose()
+        except (httpx2.HTTPError, OSError) as error:
+            raise self._lost(error).error from None
+        except _Failed as failed:
+            raise failed.error from None
+        return bytes(kept)
 
     @asynccontextmanager
     async def stream(

@@ -11,6 +11,7 @@ from backout.model.part import Part
 from backout.model.target import Target
 
 API_VERSION = "backout.dev/v1"
+KIND = "Operation"
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +21,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     apiVersion: str = API_VERSION
-    kind: str = "Operation"
+    kind: str = KIND
     made_at: datetime
     parts: tuple[Part, ...]
     undo_of: str = ""

@@ -11,7 +11,7 @@ import msgspec
 
 from backout.errors import PlanChanged, UsageError, fill
 from backout.model.message import Message
-from backout.model.operation import API_VERSION, Operation
+from backout.model.operation import API_VERSION, KIND, Operation
 from backout.model.redacted import without_secrets
 from backout.model.spelling import read, written
 from backout.model.yamltext import Unbounded, load_all, to_yaml_all
@@ -19,7 +19,6 @@ from backout.planning.order import in_order
 from backout.planning.reach import hold
 
 HASH_PREFIX = "sha256:"
-KIND = "Operation"
 _FORMER = "Plan"
 """What the document was called while it held one target."""
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import click
 
 from backout.cli.options import Command
+from backout.cli.output import send
 from backout.cli.session import open_session
 
 
@@ -21,10 +22,10 @@ def command(kind: str | None) -> None:
 
     session = open_session()
     if kind is not None:
-        click.echo(schema_text(kind), nl=False)
+        send(schema_text(kind))
         return
     if session.text:
-        click.echo("\n".join(kinds()))
+        send("\n".join(kinds()) + "\n")
         return
     from backout.documents.machine import SchemaList
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, TypeAlias
 
+from backout.cli.output import send
 from backout.model.message import Message
 from backout.model.plaintext import one_line
 from backout.model.redaction import redact_text
@@ -117,8 +118,7 @@ class Screen:
             return
         stream = sys.stderr if err else sys.stdout
         terminal = colours and coloured(stream)
-        stream.write("\n".join(self._drawn(stream if stream.isatty() else None, colours=terminal)) + "\n")
-        stream.flush()
+        send("\n".join(self._drawn(stream if stream.isatty() else None, colours=terminal)) + "\n", err=err)
 
     def _drawn(self, stream: IO[str] | None, *, colours: bool = False) -> list[str]:
         found: list[str] = []

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from backout.errors import LockedError, TimedOut, ToolFailed
+from backout.errors import LockedError, StateError, TimedOut, ToolFailed
 from backout.helm.text import first_line
 from backout.model.message import Message, msg
 from backout.tools.locate import Tool
@@ -76,8 +76,16 @@ async def lock(key: str, *, wait: float, waiting: Callable[[Message], None]) -> 
     import fcntl
 
     folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "backout" / "helm"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(folder / f"{key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(folder / f"{key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise StateError(
+            "The folder {path} can't be used: {reason}.",
+            path=str(folder),
+            reason=error.strerror or type(error).__name__,
+            hint="Nothing was written. Check the folder and its rights, or set XDG_STATE_HOME, then `backout resume`.",
+        ) from error
     try:
         left, told = wait, False
         while True:

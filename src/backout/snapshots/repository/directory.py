@@ -181,4 +181,4 @@ def _hint(error: OSError) -> str:
         return "make room, or set snapshots.repository to another place; completed snapshots are not harmed"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "check who owns the directory, or set snapshots.repository to another place"
-    return ""
+    return "set snapshots.repository to another place"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from backout.snapshots.repository.backend import Exists, Missing, Stored
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
+LONGEST_PAGE = 120.0
+"""Seconds for one page of a listing, however often the storage is asked for it: pages may be empty and never end."""
 _STATUS = re.compile(r"status code: (\d{3})(?: ([A-Za-z ]{1,40}))?")
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 
@@ -74,16 +77,37 @@ class Objects:
     async def listing(self, prefix: str) -> list[Stored]:
         import obstore
 
-        found: list[Stored] = []
+        found: dict[str, Stored] = {}
         try:
-            async for page in obstore.list(self._store, prefix=prefix.rstrip("/") or None):
-                found += [Stored(str(m["path"]), int(m["size"]), m["last_modified"].timestamp()) for m in page]
+            pages = aiter(obstore.list(self._store, prefix=prefix.rstrip("/") or None))
+            while True:
+                try:
+                    page = await asyncio.wait_for(anext(pages), LONGEST_PAGE)
+                except StopAsyncIteration:
+                    break
+                before = len(found)
+                for meta in page:
+                    name = str(meta["path"])
+                    found[name] = Stored(name, int(meta["size"]), meta["last_modified"].timestamp())
+                if len(found) == before and page:
+                    raise self._no_end()
+        except TimeoutError:
+            raise self._no_end() from None
+        except StorageError:
+            raise
         except Exception as error:
             told = self._told(prefix or "the listing", error)
             if isinstance(told, Missing):
                 told = StorageError("The bucket of {where} does not exist.", where=self.where)
             raise told from error
-        return found
+        return list(found.values())
+
+    def _no_end(self) -> StorageError:
+        return StorageError(
+            "The listing of {where} does not come to an end: it begins again and again.",
+            where=self.where,
+            hint="The storage, or a proxy before it, does not page as S3 does; completed snapshots are not harmed.",
+        )
 
     async def delete(self, name: str) -> None:
         import obstore

@@ -61,6 +61,9 @@ def translated(path: Path) -> Iterator[None]:
     """Turns errors of SQLite and of the file system into StateError."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        # Of a schema that is damaged, SQLite's own words are.
+        raise damaged(path) from error
     except sqlite3.Error as error:
         raise state_error(path, error) from error
     except OSError as error:
@@ -71,6 +74,12 @@ def translated(path: Path) -> Iterator[None]:
             env=ENVIRONMENT,
             hint="check the folder and its rights, or set {env} to another file",
         ) from error
+
+
+def damaged(path: Path) -> StateError:
+    """The error for content that SQLite gives, and that nobody wrote so."""
+    sentence, hint = _SENTENCES["SQLITE_CORRUPT"]
+    return StateError(sentence, hint=hint, path=str(path), env=ENVIRONMENT)
 
 
 def state_error(path: Path, error: sqlite3.Error) -> StateError:
@@ -99,10 +108,27 @@ def prepare(path: Path) -> None:
     """
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _look_at_folder(path)
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         except FileExistsError:
             _look_at(path)
+
+
+def _look_at_folder(path: Path) -> None:
+    """Whoever may write to the folder may put another database in the place of this one: then it says whatever they like.
+
+    Raises:
+        StateError: everybody may, and nothing keeps them off each other's files (the sticky bit, as /tmp has it).
+    """
+    found = path.parent.stat()
+    if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        raise StateError(
+            "Everybody may write to {folder}, where the state database is.",
+            folder=str(path.parent),
+            env=ENVIRONMENT,
+            hint="take that right away (chmod o-w), or set {env} to a file elsewhere",
+        )
 
 
 def _look_at(path: Path) -> None:
@@ -170,8 +196,7 @@ def _opened(path: Path) -> sqlite3.Connection:
             limit = "quick_check(1)" if path.stat().st_size <= CHECKED_UP_TO else "schema_version"
             answer = [row[0] for row in database.execute(f"PRAGMA {limit}")]
             if limit.startswith("quick_check") and answer != ["ok"]:
-                sentence, hint = _SENTENCES["SQLITE_CORRUPT"]
-                raise StateError(sentence, hint=hint, path=str(path), env=ENVIRONMENT)
+                raise damaged(path)
             database.execute("PRAGMA foreign_keys=ON")
         except BaseException:
             database.close()

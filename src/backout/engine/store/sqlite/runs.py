@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast, get_args
 
 import msgspec
 
@@ -24,14 +24,18 @@ from backout.engine.store.port import (
     unknown_run,
 )
 from backout.engine.store.sqlite.database import StateDatabase
+from backout.engine.store.sqlite.file import damaged
 from backout.engine.store.sqlite.library import Connection
 from backout.engine.store.sqlite.owners import SqliteOwners
 from backout.model.decoding import UNREADABLE
 from backout.model.message import Message
-from backout.model.operation import Operation
+from backout.model.operation import API_VERSION, KIND, Operation
 from backout.model.redacted import without_secrets
 from backout.model.run import CaptureNote, Failure, Run, RunEvent, RunState
 from backout.model.verdict import Verdict
+
+T = TypeVar("T")
+STATES = frozenset(get_args(RunState))
 
 
 class SqliteRunStore:
@@ -154,23 +158,51 @@ class SqliteRunStore:
         if row is None:
             raise unknown_run(run)
         identity, state, plan, started, ended, actor, verdict, failure, undo_of, undone_by = row
-        try:
-            operation = msgspec.json.decode(plan, type=Operation)
-        except UNREADABLE:
-            raise of_an_earlier_version(run) from None
+        operation = self._operation(run, plan)
         return Run(
             id=identity,
-            state=state_as_seen(self.owners, identity, state),
+            state=self._state_of(identity, state),
             operation=operation,
-            started=datetime.fromisoformat(started),
-            ended=datetime.fromisoformat(ended) if ended else None,
+            started=self._moment(started),
+            ended=self._moment(ended) if ended else None,
             actor=actor,
-            verdict=msgspec.json.decode(verdict, type=Verdict) if verdict else None,
-            failure=msgspec.json.decode(failure, type=Failure) if failure else None,
+            verdict=self._read(verdict, Verdict) if verdict else None,
+            failure=self._read(failure, Failure) if failure else None,
             captures={part: CaptureNote(path, digest) for part, path, digest in kept},
             undo_of=undo_of,
             undone_by=undone_by,
         )
+
+    def _operation(self, run: str, plan: Any) -> Operation:
+        try:
+            return msgspec.json.decode(plan, type=Operation)
+        except (*UNREADABLE, TypeError):
+            head = self._read(plan, dict[str, Any])
+            if (head.get("apiVersion"), head.get("kind")) == (API_VERSION, KIND):
+                raise damaged(self.path) from None
+            raise of_an_earlier_version(run) from None
+
+    def _read(self, content: Any, kind: type[T]) -> T:
+        """What a row holds.
+
+        Raises:
+            StateError: nobody wrote it so: a disk did.
+        """
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except (*UNREADABLE, TypeError):
+            raise damaged(self.path) from None
+
+    def _moment(self, text: Any) -> datetime:
+        try:
+            return datetime.fromisoformat(text)
+        except (ValueError, TypeError):
+            raise damaged(self.path) from None
+
+    def _state_of(self, run: str, state: str) -> RunState:
+        if state not in STATES:
+            raise damaged(self.path)
+        return state_as_seen(self.owners, run, cast(RunState, state))
 
     def find(self, text: str) -> str:
         """The id that ``text`` means: an id, its unique beginning, or ``latest``.
@@ -181,7 +213,7 @@ class SqliteRunStore:
         """
         with self._state.reading() as database:
             if text == "latest":
-                rows = database.execute("SELECT id FROM backout_runs ORDER BY started DESC, id DESC LIMIT 1").fetchall()
+                rows = database.execute("SELECT id FROM backout_runs ORDER BY rowid DESC LIMIT 1").fetchall()
             else:
                 rows = database.execute(
                     "SELECT id FROM backout_runs WHERE id=? OR substr(id, 1, ?)=? ORDER BY id!=?, id LIMIT 3",
@@ -194,24 +226,24 @@ class SqliteRunStore:
         with self._state.reading() as database:
             rows = database.execute(
                 "SELECT id, state, target, cluster, namespace, revision, cause, started, ended, actor, undo_of,"
-                " undone_by, aims FROM backout_runs ORDER BY started DESC, id DESC LIMIT ?",
+                " undone_by, aims FROM backout_runs ORDER BY rowid DESC LIMIT ?",
                 (limit,),
             ).fetchall()
         return [
             RunSummary(
                 id=row[0],
-                state=state_as_seen(self.owners, row[0], row[1]),
+                state=self._state_of(row[0], row[1]),
                 target=row[2],
                 cluster=row[3],
                 namespace=row[4],
                 revision=row[5],
-                cause=msgspec.json.decode(row[6], type=Message),
-                started=datetime.fromisoformat(row[7]),
-                ended=datetime.fromisoformat(row[8]) if row[8] else None,
+                cause=self._read(row[6], Message),
+                started=self._moment(row[7]),
+                ended=self._moment(row[8]) if row[8] else None,
                 actor=row[9],
                 undo_of=row[10],
                 undone_by=row[11],
-                aims=msgspec.json.decode(row[12], type=tuple[Aim, ...]),
+                aims=self._read(row[12], tuple[Aim, ...]),
             )
             for row in rows
         ]
@@ -279,7 +311,7 @@ class SqliteRunStore:
                 seq, stored = database.execute(
                     "SELECT seq, event FROM backout_events WHERE run=? AND key=?", (event.run, key)
                 ).fetchone()
-                return msgspec.structs.replace(msgspec.json.decode(stored, type=RunEvent), seq=seq)
+                return msgspec.structs.replace(self._read(stored, RunEvent), seq=seq)
         kept = msgspec.structs.replace(event, seq=row[0])
         for listener in tuple(self._listeners):
             listener(kept)
@@ -291,7 +323,7 @@ class SqliteRunStore:
             rows: Iterable[tuple[int, bytes]] = database.execute(
                 "SELECT seq, event FROM backout_events WHERE run=? AND seq>? ORDER BY seq", (run, after)
             ).fetchall()
-        return [msgspec.structs.replace(msgspec.json.decode(event, type=RunEvent), seq=seq) for seq, event in rows]
+        return [msgspec.structs.replace(self._read(event, RunEvent), seq=seq) for seq, event in rows]
 
     def has_event(self, run: str, key: str) -> bool:
         """Whether that event was recorded."""
