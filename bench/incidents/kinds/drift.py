@@ -33,6 +33,22 @@ def variable_changed(draw: Draw, number: int) -> Situation:
 
 
 @kind(DRIFT)
+def second_edit_of_the_same_hand(draw: Draw, number: int) -> Situation:
+    """The first one rolled out well, and has the same writer."""
+    found = _past(draw, number)
+    found.before += [
+        Settled(),
+        Edit(found.of, set_env("GOGC", "90"), found.actor),
+        Settled(),
+        Wait(draw.choice((12, 25))),
+    ]
+    bad = newer(found.obj(), draw.choice(("crash", "missing")))
+    expected = found.expected(found.of, "image", bad.rpartition(":")[2])
+    innocent = replace(expected, innocent=(*expected.innocent, "GOGC"))
+    return found.situation(innocent, found.change(set_image(bad)))
+
+
+@kind(DRIFT)
 def variable_added(draw: Draw, number: int) -> Situation:
     found = _past(draw, number)
     called = draw.choice(("JAVA_OPTS", "GOGC", "DEBUG_PORT"))

@@ -191,3 +191,19 @@ def test_what_a_revision_brought_that_helm_has_pruned(scene: Scene, oldest: int,
     if known:
         assert [(field.before, field.after) for field in changes[0].fields] == [("registry.example/app:1", "web:2")]
         assert (changes[0].actor, str(changes[0].target), changes[0].revision) == ("helm", "helm/stack", None)
+
+
+def test_edits_by_one_writer_are_told_apart_by_the_templates_that_they_brought(scene: Scene) -> None:
+    scene.workload("web", SPEC)
+    record(
+        scene, 1, json.dumps({**scene.objects["Deployment", "web"], "status": None}), status="deployed", seconds=7200
+    )
+    template(scene, "registry.example/app:1", 2, 300, annotations={"team": "a"})
+    template(scene, "web:3", 3, 90, writer("api", 90, "spec/template"), annotations={"team": "a"})
+    stack = Owner(kind="helm", target=Target("helm", "stack", NS, "here"), message=msg("Helm."))
+    told = [
+        (one.actor, [field.path.rpartition(".")[2] for field in one.fields], int((NOW - one.at).total_seconds()))
+        for one in found(scene, stack)
+        if one.by_hand and one.at is not None
+    ]
+    assert told == [("api", ["team"], 300), ("api", ["image"], 90)]

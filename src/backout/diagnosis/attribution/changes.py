@@ -154,8 +154,10 @@ def _scaled_down(history: WorkloadHistory) -> Iterator[Change]:
 
 
 def _authored(history: WorkloadHistory, fields: Iterable[FieldChange], source: Message) -> Iterator[Change]:
-    """One change for each writer. What a controller wrote, or nobody is known to have written, is left out."""
-    groups: dict[tuple[str, datetime | None], list[FieldChange]] = {}
+    """One change for each writer and each template that the writer brought. What a controller wrote, or nobody is known to
+    have written, is left out."""
+    groups: dict[tuple[str, datetime | None, str], list[FieldChange]] = {}
+    introduced = _introduced(history)
     for field in fields:
         if INNOCENT.search(field.path):
             continue
@@ -168,10 +170,16 @@ def _authored(history: WorkloadHistory, fields: Iterable[FieldChange], source: M
             # Helm wrote it itself: what its record says is not all that it was told (post-renderers).
             continue
         if not owning and field.path == "spec.replicas" and field.after == 0:
-            groups.setdefault((SCALED, None), []).append(field)
+            groups.setdefault((SCALED, None, ""), []).append(field)
             continue
-        groups.setdefault((author.manager, author.at) if author else ("", None), []).append(field)
-    for (manager, at), changed in groups.items():
+        by, at = (author.manager, author.at) if author else ("", None)
+        # The same writer may have written before: then what an earlier template had already is as old as that.
+        earlier = next((one for one, paths in introduced if any(_overlap(field.path, path) for path in paths)), None)
+        if earlier is not None and earlier is not history.generations[-1]:
+            groups.setdefault((by, earlier.created, earlier.name), []).append(field)
+        else:
+            groups.setdefault((by, at, ""), []).append(field)
+    for (manager, at, generation), changed in groups.items():
         names = ", ".join(short(field.path) for field in changed[:SHOWN])
         yield Change(
             at=at,
@@ -181,7 +189,7 @@ def _authored(history: WorkloadHistory, fields: Iterable[FieldChange], source: M
             mechanism=_mechanism(history),
             touches=(ObjectRef.of(history.subject),),
             fields=tuple(_placed(history, changed)),
-            generation=_brought(history, changed),
+            generation=generation or _brought(history, changed),
             before=source,
             by_hand=True,
             summary=_edited(manager, names, ObjectRef.of(history.subject)),
@@ -201,6 +209,17 @@ def _placed(history: WorkloadHistory, fields: Iterable[FieldChange]) -> Iterator
             yield field
         else:
             yield msgspec.structs.replace(field, path=f"{ObjectRef.of(history.maker)} {field.path}")
+
+
+def _introduced(history: WorkloadHistory) -> list[tuple[Generation, set[str]]]:
+    """What each template changed of the one before, the newest first; nothing where the one in force was not rolled out."""
+    past = history.generations
+    if len(past) < 2 or history.maker is not None or not _same_template(past[-1].template, history.template):
+        return []
+    return [
+        (after, {field.path for field in diff_objects(_shell(before), _shell(after))})
+        for before, after in reversed(list(pairwise(past)))
+    ]
 
 
 def _brought(history: WorkloadHistory, fields: Iterable[FieldChange]) -> str:

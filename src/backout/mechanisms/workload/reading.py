@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
 from backout.cluster.port import SERVICES, ClusterReader, Object
 from backout.errors import AccessDenied, Conflict, Invalid, RefusedError, RevisionNotFound
+from backout.kube.diff import diff_objects
+from backout.kube.templates import plain_template
 from backout.mechanisms.common.owned import Keeper, owner_checks, owner_risks, refuse_owned
 from backout.mechanisms.common.reading_objects import missing_of
 from backout.mechanisms.common.steps import replace_stuck
@@ -18,6 +20,7 @@ from backout.mechanisms.port import Draft, unprepared
 from backout.mechanisms.workload import advice
 from backout.mechanisms.workload import preview as previews
 from backout.mechanisms.workload import steps as stepping
+from backout.mechanisms.workload.declared import Declared
 from backout.mechanisms.workload.history import TemplateRevision, WorkloadHistory, ref_of
 from backout.mechanisms.workload.preview import Asked
 from backout.model.change import ObjectChange
@@ -101,7 +104,7 @@ class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
             changes=previews.preview(snapshot, wanted, steps, asked),
             risks=(
                 *owner_risks(target, ground.keeper, ground.owner),
-                *((_as_declared(target, ground.owner),) if agreed else ()),
+                *((_as_declared(target, ground.owner, whole=_whole(snapshot, wanted)),) if agreed else ()),
                 *advice.risks(snapshot, wanted, steps, ground.missing.get(wanted.digest, ())),
             ),
             checks=(
@@ -124,14 +127,36 @@ class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _agrees(snapshot: WorkloadHistory, wanted: TemplateRevision, owner: Owner) -> bool:
-    """True when the release that owns it says the same: it would undo nothing of the way back."""
+    """True when the release that owns it says the same, or no field is otherwise that is not so now: the release loses nothing
+    by the way back."""
     said = snapshot.declared
-    if said is None or owner.kind != "helm" or owner.target is None:
+    if said is None or owner.kind != "helm" or owner.target is None or said.release != owner.target.name:
         return False
-    return said.release == owner.target.name and said.digest == wanted.digest
+    if said.digest == wanted.digest:
+        return True
+    live = plain_template(snapshot.obj["spec"]["template"])
+    return _strays(said, wanted.template) <= _strays(said, live)
 
 
-def _as_declared(target: Target, owner: Owner) -> Risk:
+def _whole(snapshot: WorkloadHistory, wanted: TemplateRevision) -> bool:
+    return snapshot.declared is not None and snapshot.declared.digest == wanted.digest
+
+
+def _strays(said: Declared, template: dict[str, Any]) -> set[str]:
+    """The fields in which a template is not what the release says."""
+    return {field.path for field in diff_objects({"template": said.template}, {"template": template})}
+
+
+def _as_declared(target: Target, owner: Owner, *, whole: bool) -> Risk:
+    if not whole:
+        return Risk(
+            code="edits-taken-back",
+            message=msg(
+                "The last edit by hand of {target} is taken back; earlier ones stay, in which it is not as {owner} says.",
+                target=str(target),
+                owner=str(owner.target),
+            ),
+        )
     return Risk(
         code="edits-taken-back",
         message=msg(
