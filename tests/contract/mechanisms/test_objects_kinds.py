@@ -156,6 +156,25 @@ def test_what_was_changed_since_it_was_applied_goes_back_to_that(cluster: Harnes
     run(cluster, ns, tmp_path, work)
 
 
+def test_what_a_person_added_goes_and_what_a_program_added_stays(cluster: Harness, ns: str, tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        await apply(world, "ConfigMap", "v1", data={"a.yaml": "1"})
+        path = f"/api/v1/namespaces/{ns}/configmaps/web"
+        for manager, data in (("controller", {"state": "x"}), ("kubectl-patch", {"a.yaml": "2", "note": "y"})):
+            cluster.patch(path, {"data": data}, query={"fieldManager": manager}).ok()
+        plan = await world.plan("configmap/web")
+        paths = {field.path for field in plan.changes.objects[0].fields}
+        assert paths == {'data["a.yaml"]', "data.note"}
+        await world.carry_out(plan)
+        assert (await world.get("configmap/web"))["data"] == {"a.yaml": "1", "state": "x"}
+        # An addition alone is one as well.
+        cluster.patch(path, {"data": {"note": "y"}}, query={"fieldManager": "kubectl-edit"}).ok()
+        await world.carry_out(await world.plan("configmap/web"))
+        assert (await world.get("configmap/web"))["data"] == {"a.yaml": "1", "state": "x"}
+
+    run(cluster, ns, tmp_path, work)
+
+
 def test_a_snapshot_that_proves_another_content_good_is_believed_rather(
     cluster: Harness, ns: str, tmp_path: Path
 ) -> None:

@@ -10,17 +10,19 @@ from __future__ import annotations
 import base64
 import copy
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from backout.changes.authors import authors
+from backout.changes.authors import Author, authors
 from backout.cluster.port import ClusterReader, Object
 from backout.errors import NotFoundError, PreconditionFailed, RepositoryNotFound
 from backout.helm.manifest import Key, entries
 from backout.helm.records import Record, Records
 from backout.kube.defaults import CHOSEN, fill
+from backout.kube.diff import render
 from backout.kube.intent import drift
 from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE, LAST_APPLIED, MANAGED_BY
 from backout.kube.resources import OBJECT_RESOURCES
@@ -109,20 +111,29 @@ def with_given(content: Object, live: Object) -> Object:
 
 def strayed(manifest: Object, live: Object) -> tuple[FieldChange, ...]:
     """What somebody changed past a manifest: ``before`` as that says, ``after`` as it is live."""
-    kind = KINDS[str(live["kind"])]
+    kind, writers = KINDS[str(live["kind"])], authors(live)
 
     def counts(field: FieldChange) -> bool:
         said = field.before is not None or bool(field.lines)
         if field.path.startswith("metadata"):
             return said and field.path.startswith(("metadata.labels", "metadata.annotations"))
-        return said or not kind.open
+        return said or not kind.open or _by_hand(writers, field.path)
 
     return tuple(field for field in drift(manifest, live) if counts(field))
 
 
+_HANDS = ("kubectl", "oc", "k9s", "Mozilla")
+"""How managers begin that are people at a command line or in a browser: dashboards write as that."""
+
+
+def _by_hand(writers: Sequence[Author], path: str) -> bool:
+    """Whether a person set the field: what a person added to what a manifest says is taken back, what a program did is not."""
+    return any(author.manager.startswith(_HANDS) for author in writers if author.owns(path))
+
+
 def merged(manifest: Object, live: Object) -> Object:
     """``live`` with what the manifest says of it; of what that does not say, labels and notes stay, and in kinds that
-    others add to, everything."""
+    others add to, everything that no person added."""
     kind, wanted = KINDS[str(live["kind"])], stored(manifest)
     fill(wanted, *_group_kind(live))
     if live["kind"] == "Service":
@@ -132,10 +143,11 @@ def merged(manifest: Object, live: Object) -> Object:
         both = {**(body["metadata"].get(part) or {}), **((manifest.get("metadata") or {}).get(part) or {})}
         if both:
             body["metadata"][part] = both
+    writers = authors(live)
     for field in kind.content:
         said = wanted.get(field)
         if kind.open:
-            said = _both(said, body.get(field))
+            said = _both(said, _without_added(said, body.get(field), field, writers))
         if said is None:
             body.pop(field, None)
         else:
@@ -159,6 +171,22 @@ def _keep_given(spec: dict[str, Any], live: dict[str, Any]) -> None:
         number = given.get((port.get("port"), port.get("protocol")))
         if number and spec.get("type") != "ClusterIP":
             port.setdefault("nodePort", number)
+
+
+def _without_added(said: Any, there: Any, field: str, writers: Sequence[Author]) -> Any:
+    """What is there, without what people added to it."""
+    if isinstance(there, dict):
+        keys = said if isinstance(said, dict) else {}
+        return {key: v for key, v in there.items() if key in keys or not _by_hand(writers, render((field, key)))}
+    if isinstance(there, list):
+        items = said if isinstance(said, list) else []
+        return [item for item in there if item in items or not _by_hand(writers, _place(field, item))]
+    return there
+
+
+def _place(field: str, item: Any) -> str:
+    name = item.get("name") if isinstance(item, dict) else item
+    return render((field, ("list", (("name", name),))))
 
 
 def _both(said: Any, there: Any) -> Any:
