@@ -100,9 +100,10 @@ def main() -> None:
     sys.argv = ["backout", *sys.argv[2:]]
     sys.meta_path.insert(0, Finder())
     began = time.time()
-    from backout.cli.main import leave, run
+    from backout.cli.main import leave, own_process, run
 
     MARKS.append(("main", began, time.time()))
+    own_process()
     code = run()
     MARKS.append(("exit", time.time(), time.time()))
     path.write_text(json.dumps(MARKS))

@@ -52,6 +52,7 @@ HEAVY = (
     "click",
     "rich",
     "yaml",
+    "hpack",
     "httpx2",
     "cryptography",
     "obstore",
@@ -98,6 +99,7 @@ def test_type_checkers_see_the_same() -> None:
         ("import backout", ()),
         ("import backout; backout.errors if hasattr(backout, 'errors') else backout.BackoutError", ()),
         ("import sys; sys.argv = ['backout', '--help']; from backout.cli.main import run; run()", ("click",)),
+        ("from backout.cli.main import own_process; own_process(); import httpx2, httpcore2", ("click", "httpx2")),
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(work: str, loaded: tuple[str, ...]) -> None:

@@ -13,8 +13,10 @@ from backout.cli.options import Command, timing
 from backout.cli.session import with_session
 
 if TYPE_CHECKING:
+    from backout.app.events import Failed
     from backout.app.planning import Planned
     from backout.cli.session import Session
+    from backout.model.run import Run
 
 
 @click.command("run", cls=Command)
@@ -60,16 +62,22 @@ async def command(
 async def _run(session: Session, planned: Planned, approve: tuple[str, ...], *, yes: bool) -> int:
     from backout.app.approval import nobody, ready
     from backout.app.running import run_all
-    from backout.cli.endings import report
     from backout.cli.questions import ask, typed_yes
 
     plans = await ready(session.workspace, planned, approve, nobody if yes else typed_yes(session))
     told = len(planned.failures)
     if plans and not yes and not ask(session, "Carry this out?"):
         session.note("Nothing was done.")
-        return report(session, [], planned.failures, told=told) if not session.text else 0
+        return _report(session, [], planned.failures, told=told) if not session.text else 0
     runs, failures = await run_all(session.workspace, plans)
-    return report(session, runs, [*planned.failures, *failures], told=told)
+    return _report(session, runs, [*planned.failures, *failures], told=told)
+
+
+def _report(session: Session, runs: list[Run], failures: list[Failed], *, told: int) -> int:
+    """Documents are imported when there is something to write into them: what breaks waits until then."""
+    from backout.cli.endings import report
+
+    return report(session, runs, failures, told=told)
 
 
 async def _dry_run(session: Session, planned: Planned) -> int:

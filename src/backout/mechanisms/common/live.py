@@ -27,6 +27,7 @@ class Live:
         self._pods: dict[str, Object] = {}
         self._replicasets: dict[str, Object] = {}
         self._event = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._error: BackoutError | None = None
         self._labels: dict[int, str] = {}
 
@@ -71,6 +72,7 @@ class Live:
             ObjectNotFound: the workload was deleted.
             BackoutError: it can't be watched any more.
         """
+        self._wanted.set()
         try:
             async with asyncio.timeout(timeout):
                 await self._event.wait()
@@ -110,7 +112,7 @@ class Live:
         try:
             async for event in self.cluster.watch(resource, self.obj["metadata"]["namespace"], labels=labels):
                 if event.type == "SYNCED":
-                    synced.set()
+                    await self._complete(synced)
                 elif event.type == "DELETED" or (resource is PODS and finished_of(event.object)):
                     store.pop(event.object["metadata"]["uid"], None)
                 else:
@@ -125,7 +127,7 @@ class Live:
         try:
             async for event in self.cluster.watch(resource, meta["namespace"], fields=f"metadata.name={meta['name']}"):
                 if event.type == "SYNCED":
-                    synced.set()
+                    await self._complete(synced)
                 elif event.type == "DELETED":
                     gone = ObjectNotFound(
                         "{kind}/{name} was deleted meanwhile.", kind=self.kind.lower(), name=meta["name"]
@@ -137,6 +139,13 @@ class Live:
                 self._event.set()
         except BackoutError as error:
             self._fail(error, synced)
+
+    async def _complete(self, synced: asyncio.Event) -> None:
+        """What exists is known. Changes are watched, from there on, when somebody waits for one: where all is well at the
+        first look no watch is opened."""
+        synced.set()
+        self._event.set()
+        await self._wanted.wait()
 
     def _fail(self, error: BackoutError, synced: asyncio.Event) -> None:
         self._error = self._error or error
