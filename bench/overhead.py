@@ -21,7 +21,8 @@ from kubetwin.lab import helm_scenarios, workload_scenarios
 from kubetwin.lab.behaviour import Behaviour
 from kubetwin.lab.builder import Lab
 
-LIMIT = 2.0
+LIMIT = 1.0
+"""Seconds, the helm program apart."""
 NAMESPACE = "bench-overhead"
 
 METHOD = """
@@ -126,7 +127,9 @@ def _one(place: Place, helm: str, target: str, prepare: Callable[[Lab], Awaitabl
     watched = float(run["verdict"]["soak"])
     end = ended.began + ended.sample.wall
     cpu = ended.sample.cpu
-    return timeline(ended.began, end, _marks(marks), run["events"], watched, first, converged, cpu)
+    found = _marks(marks)
+    alone = next(used for name, _, used in found if name == "processor")
+    return timeline(ended.began, end, found, run["events"], watched, first, converged, cpu, alone)
 
 
 def _marks(path: Path) -> list[tuple[str, float, float]]:
@@ -134,21 +137,22 @@ def _marks(path: Path) -> list[tuple[str, float, float]]:
 
 
 def _add(report: Report, raw: Raw, words: str, mechanism: str, runs: list[Timeline]) -> None:
-    own = spread([run.own for run in runs])
+    own, apart = spread([run.own for run in runs]), spread([run.own - run.helm for run in runs])
     rows = [["**Backout's own time**", three(own)]]
     if any(run.helm for run in runs):
-        rows += [["… of it without the helm program", three(spread([run.own - run.helm for run in runs]))]]
+        rows += [["… of it without the helm program", three(apart)]]
     rows += [["Processor time, helm's included", three(spread([run.cpu for run in runs]))]]
+    rows += [["Processor time of Backout alone", three(spread([run.alone for run in runs]))]]
     rows += [["Wall clock until the verdict", three(spread([run.until_verdict for run in runs]))]]
     rows += [["The cluster converges", three(spread([run.cluster for run in runs]))]]
     rows += [[name, three(spread([run.phases[name] for run in runs]))] for name in NAMES]
     report.tables.append(Table(f"Mechanism {mechanism}, {words}, {len(runs)} runs:", ["", "min / median / max"], rows))
     report.targets.append(
         Target(
-            f"Own time of a rollback by {mechanism}, {words}",
+            f"Own time of a rollback by {mechanism}, the helm program apart, {words}",
             f"at most {seconds(LIMIT)}",
-            seconds(own.mid),
-            own.mid <= LIMIT,
+            seconds(apart.mid),
+            apart.mid <= LIMIT,
         )
     )
     raw += [

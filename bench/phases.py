@@ -38,6 +38,8 @@ class Timeline(NamedTuple):
     cluster: float
     cpu: float = 0.0
     """Seconds of processor time of the process and of the helm that it called."""
+    alone: float = 0.0
+    """Those of the process alone, its end included."""
 
     @property
     def helm(self) -> float:
@@ -59,6 +61,7 @@ def timeline(
     first_write: float,
     converged: float,
     cpu: float = 0.0,
+    alone: float = 0.0,
 ) -> Timeline:
     """The phases in order; all arguments but ``watched`` (seconds of soak) are seconds since 1970.
 
@@ -86,7 +89,7 @@ def timeline(
     lengths += [in_helm, last_step - first_step - in_helm, soaked - last_step, watched, verdict - soaked - watched]
     lengths.append(ended - verdict)
     cluster = max(0.0, converged - first_write)
-    return Timeline(dict(zip(NAMES, lengths, strict=True)), verdict - began, watched, cluster, cpu)
+    return Timeline(dict(zip(NAMES, lengths, strict=True)), verdict - began, watched, cluster, cpu, alone)
 
 
 def _mark(marks: Sequence[Mark], name: str) -> tuple[float, float]:

@@ -107,11 +107,11 @@ def _beside_kubectl(
 def _again(report: Report, served: Served, objects: int) -> None:
     """A second snapshot after one object of a hundred changed."""
     served.clear()
-    first = served.document("create")
+    first = served.made()
     whole = served.repository_bytes()
     changed = max(1, objects // 100)
     served.change(0, changed, 1)
-    second = served.document("create")
+    second = served.made()
     added = served.repository_bytes() - whole
     rows = [
         ["objects", f"{first['objects']:,}", f"{second['objects']:,}"],

@@ -31,7 +31,7 @@ def measure(tell: Tell, *, rounds: int = 5, objects: int = OBJECTS, changed: int
         "snapshot_restore", f"Restore of {changed:,} objects", [prose(METHOD, objects=objects, changed=changed)]
     )
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, serving(objects, Path(scratch)) as served:
-        served.document("create", "--tag", "before")
+        served.made("--tag", "before")
         samples, writes = [], []
         for number in range(rounds):
             served.change(0, changed, number + 1)

@@ -36,7 +36,7 @@ def measure(tell: Tell, *, rounds: int = 7, objects: int = OBJECTS) -> Report:
     raw: Raw = []
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         with serving(objects, Path(scratch)) as served:
-            served.document("create")
+            served.made()
         contenders = [served.program("verify", "--read-data", name="backout snapshot verify --read-data")]
         if restic:
             contenders.insert(0, _restic(restic, Path(scratch), objects))

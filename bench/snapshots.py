@@ -48,9 +48,10 @@ class Served:
         command = [peers.backout(), "snapshot", *arguments, "-n", namespace.NAME]
         return Program(name or f"backout snapshot {arguments[0]}", command, codes, self.env, keep=keep)
 
-    def document(self, *arguments: str) -> dict[str, Any]:
-        """Runs it, and reads what it answers."""
-        found: dict[str, Any] = json.loads(self.program(*arguments, "-o", "json", keep=True).run().out)
+    def made(self, *arguments: str) -> dict[str, Any]:
+        """Takes a snapshot, and reads what is told of it."""
+        document = json.loads(self.program("create", *arguments, "-o", "json", keep=True).run().out)
+        found: dict[str, Any] = document["items"][0]
         return found
 
     def clear(self) -> None:

@@ -11,6 +11,7 @@ import importlib.abc
 import importlib.machinery
 import inspect
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -106,6 +107,8 @@ def main() -> None:
     own_process()
     code = run()
     MARKS.append(("exit", time.time(), time.time()))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    MARKS.append(("processor", 0.0, used.ru_utime + used.ru_stime))
     path.write_text(json.dumps(MARKS))
     leave(code)
 
