@@ -32,6 +32,9 @@ time and peak memory by `wait4`.
 An embedded cluster is a simulation: what is measured against it is the client and its wire, never the speed of a
 cluster. Where a section says "real control plane", etcd, kube-apiserver and, where needed, the controllers of
 Kubernetes ran on the same machine; pods were simulated there, too.
+
+The load that each section names is that of the machine when it began. Above two, other programs were at work: then a wall
+clock says how long one waits on such a machine, and processor time, memory and the ratios of pairs say what a program needs.
 """
 
 
