@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from backout.scopes.port import Scopes
 
 STOPPED = 130
+CARRIED_OUT = ("recovered", "not-recovered", "unknown")
+"""Ends of runs whose steps were all done."""
 PARTLY = 8
 WORST = (PARTLY, 7, 9, 1, STOPPED)
 """Exit codes in the order of how much a person must do about them; of all others the highest counts."""
@@ -43,7 +45,7 @@ def exit_code_of_all(runs: Sequence[Run], failures: Sequence[Failed]) -> int:
     """What a command ends with that carried ``runs`` out and left the ``failures`` out."""
     code = worst([*(exit_code_of(run) for run in runs), *(failed.error.exit_code for failed in failures)])
     # Something was written, and something was left out: that is neither a refusal nor a success.
-    return PARTLY if runs and failures and code not in WORST else code
+    return PARTLY if code and code not in WORST and any(run.state in CARRIED_OUT for run in runs) else code
 
 
 def preload() -> None:
@@ -218,6 +220,7 @@ async def _follow(
     from backout.workflows.before import RunSnapshots
     from backout.workflows.runner import workflows
     from backout.workflows.services import Services
+    from backout.workflows.telling import stopped
 
     workspace.tell(RunBegins(run))
     stop_listening = store.listen(lambda event: workspace.tell(RunTells(event)))
@@ -235,13 +238,13 @@ async def _follow(
             await work(engine)
     except TimedOut as error:
         # Kept with the run, which can be resumed: told as one that ended is.
-        stopped = store.get(run.id)
-        if stopped.failure is None or stopped.failure.message.text != error.message:
+        late = store.get(run.id)
+        if late.failure is None or late.failure.message.text != error.message:
             raise
-    except BackoutError:
+    except BackoutError as error:
         # An ended run keeps its own failure, which says more; what did not end is the caller's to tell.
         if store.get(run.id).state not in ENDED:
-            raise
+            raise stopped(error, run.id, store.events(run.id)) from error
     finally:
         stop_listening()
         workspace.tell(RunPauses(run.id))

@@ -32,6 +32,8 @@ DURATION = 15
 RENEW = 5.0
 LOOK = 0.5
 RENEWALS = 3
+LETTING_GO = (0.2, 1.0)
+"""Seconds between the attempts to delete a lease."""
 LONGEST_DURATION = 60
 PREFIX = "backout.dev/"
 
@@ -52,6 +54,7 @@ class Lease:
         self._seen_at = 0.0
         self._lost = ""
         self._lost_to = ""
+        self.left: BackoutError | None = None
         self._lock = asyncio.Lock()
         self._take(obj, passed())
         version = obj["metadata"].get("resourceVersion", "")
@@ -86,12 +89,27 @@ class Lease:
                     await self._renew()
 
     async def release(self) -> None:
-        """Deletes the lease if it is still ours. What can't be reached any more runs out by itself."""
-        meta = self._object["metadata"]
-        with contextlib.suppress(BackoutError):
-            await self._cluster.delete(
-                LEASES, meta["name"], meta["namespace"], uid=meta["uid"], resource_version=meta["resourceVersion"]
-            )
+        """Deletes the lease if it is still ours, tried again for a moment; ``left`` says why that was in vain. It runs out by
+        itself then."""
+        for pause in (*LETTING_GO, None):
+            self.left = None
+            meta = self._object["metadata"]
+            try:
+                await self._cluster.delete(
+                    LEASES, meta["name"], meta["namespace"], uid=meta["uid"], resource_version=meta["resourceVersion"]
+                )
+                return
+            except ObjectNotFound:
+                return
+            except BackoutError as error:
+                self.left = error
+            with contextlib.suppress(BackoutError):  # a renewal whose answer was lost, or somebody else's by now
+                await self._read()
+            if self._lost:
+                self.left = None
+                return
+            if pause is not None:
+                await asyncio.sleep(pause)
 
     async def _read(self) -> None:
         meta = self._object["metadata"]

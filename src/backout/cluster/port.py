@@ -116,6 +116,8 @@ class HeldLease(Protocol):
     """A lease that this run holds. ``token`` rises with every change of holder (the Lease's resourceVersion then)."""
 
     token: int
+    left: BackoutError | None
+    """Why it could not be let go at the end; None where it was, or is not over."""
 
     async def confirm(self) -> None:
         """Reads the lease again right before a write.

@@ -28,7 +28,7 @@ class RunEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that happened in a run.
 
     ``type``: ``run-started``, ``lease-acquired``, ``snapshot``, ``snapshot-skipped``, ``captured``, ``step-started``,
-    ``step-progress``, ``step-done``, ``step-failed``, ``soak``, ``check``, ``verdict``, ``resumed``, ``run-ended``.
+    ``step-progress``, ``step-done``, ``step-failed``, ``soak``, ``check``, ``verdict``, ``resumed``, ``run-ended``, ``lease-left``.
     ``part`` is the part of the operation that it belongs to, ``step`` the step of that part.
     ``key`` makes recording idempotent: the same key of the same run is stored once, however often a step is repeated.
     """

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from backout.cluster.port import AccessAnswer, Cluster
+from backout.errors import BackoutError
 from backout.model.part import Access
 from backout.model.scope import ClusterScope, Scope
 
@@ -17,6 +18,8 @@ class HeldLock(Protocol):
     """A lock that this run holds. ``token`` rises with every change of holder."""
 
     token: int
+    left: BackoutError | None
+    """Why it could not be let go at the end; None where it was, or is not over."""
 
     async def confirm(self) -> None:
         """Looks again right before a write.

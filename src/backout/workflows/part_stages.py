@@ -308,7 +308,16 @@ class PartStages:
         if self._snapshot is not None:
             self._snapshot.cancel()
             await asyncio.gather(self._snapshot, return_exceptions=True)
-        await self._lock.release()
+        left = await self._lock.release()
+        if left is not None:
+            self._story.tell(
+                "lease-left",
+                msg(
+                    "The lock on {target} could not be let go, and runs out by itself: {why}",
+                    target=str(self.part.target),
+                    why=of_error(left),
+                ),
+            )
 
 
 def answered(story: Story, body: Callable[[], Awaitable[Json]]) -> StepBody:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from backout.cluster.port import Cluster
 from backout.engine.store.naming import new_process_id
 from backout.engine.store.port import RunStore
-from backout.errors import LeaseLost
+from backout.errors import BackoutError, LeaseLost
 from backout.mechanisms import registry
 from backout.mechanisms.port import Effect
 from backout.model.message import Message
@@ -118,11 +118,12 @@ class LockHolder:
             await self.release()
             raise
 
-    async def release(self) -> None:
-        """Lets it go; without effect when it is not held."""
-        context, self._context, self._held = self._context, None, None
+    async def release(self) -> BackoutError | None:
+        """Lets it go; without effect when it is not held. Why it could not be, where that is so."""
+        context, held, self._context, self._held = self._context, self._held, None, None
         if context is not None:
             await context.__aexit__(None, None, None)
+        return held.left if held is not None else None
 
 
 class EffectContext:

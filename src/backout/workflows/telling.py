@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from backout.engine.wire import failure_of
-from backout.errors import BackoutError, Interrupted, NotVerifiedError, PartlyDoneError, TimedOut, fill
+from backout.errors import BackoutError, Interrupted, NotVerifiedError, PartlyDoneError, RefusedError, TimedOut, fill
 from backout.model.message import Message, joined, msg, of_error
 from backout.model.operation import Operation
 from backout.model.part import Part
-from backout.model.run import RunEvent, RunState
+from backout.model.run import RunEvent, RunState, changed_steps
 from backout.model.verdict import Verdict
 from backout.workflows.services import Services
 
@@ -59,8 +59,9 @@ class Story:
             for event in self.store.events(self.run)
         )
 
-    def parked(self, error: BackoutError) -> None:
+    def parked(self, reason: BackoutError) -> None:
         """The run stops here and can be resumed."""
+        error = stopped(reason, self.run, self.store.events(self.run))
         self.store.update(self.run, state="interrupted", failure=failure_of(error))
         sentence = (
             msg("Stopped. `backout resume {run}` goes on from here.", run=self.run)
@@ -126,6 +127,18 @@ def not_verified(verdict: Verdict) -> BackoutError | None:
         "Rolled back, but it could not be proven: {words}.",
         words=words if bad else "the plan has no checks",
         hint="`backout verify` measures again",
+    )
+
+
+def stopped(error: BackoutError, run: str, events: Iterable[RunEvent]) -> BackoutError:
+    """What a run that can be resumed ends with. A refusal says that nothing was written; where something was, it is none."""
+    if not isinstance(error, RefusedError) or not changed_steps(events):
+        return error
+    return PartlyDoneError(
+        "{why} Something was written before that.",
+        why=_ended(error),
+        hint="`backout resume {run}` goes on, `backout abort {run}` ends it; then `backout undo {run}` takes back what was done",
+        run=run,
     )
 
 

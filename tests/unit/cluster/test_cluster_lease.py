@@ -90,6 +90,38 @@ def test_a_resumed_run_takes_its_own_lease_at_once_and_the_paused_process_loses_
     run(main())
 
 
+@pytest.mark.parametrize("errors_", [[503], [503, 503]])
+def test_letting_go_is_tried_again(errors_: list[int]) -> None:
+    async def main() -> None:
+        async with fake() as (api, cluster):
+            async with hold(cluster, "helm/thanos", "shop", holder="r1", about=ABOUT, renew=60) as lease:
+                api.faults.errors = list(errors_)
+            assert api.objects[LEASES_PATH] == {} and lease.left is None
+
+    run(main())
+
+
+def test_a_renewal_of_which_nothing_was_heard_does_not_keep_the_lease() -> None:
+    async def main() -> None:
+        async with fake() as (api, cluster):
+            async with hold(cluster, "helm/thanos", "shop", holder="r1", about=ABOUT, renew=60) as lease:
+                (name,) = api.objects[LEASES_PATH]
+                api.put(LEASES_PATH, name, **api.objects[LEASES_PATH][name])
+            assert api.objects[LEASES_PATH] == {} and lease.left is None
+
+    run(main())
+
+
+def test_what_can_not_be_let_go_is_told() -> None:
+    async def main() -> None:
+        async with fake() as (api, cluster):
+            async with hold(cluster, "helm/thanos", "shop", holder="r1", about=ABOUT, renew=60) as lease:
+                api.faults.errors = [403] * 20
+            assert isinstance(lease.left, errors.AccessDenied) and api.objects[LEASES_PATH]
+
+    run(main())
+
+
 def test_a_deleted_lease_is_lost() -> None:
     async def main() -> None:
         async with (

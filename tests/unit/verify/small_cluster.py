@@ -51,6 +51,7 @@ class SmallCluster:
         self.leases: dict[str, str] = {}
         self.tokens = 0
         self.lost = False
+        self.left: BackoutError | None = None
         self.may_not: set[str] = set()
         for resource, obj in objects:
             self.put(resource, obj)
@@ -202,6 +203,7 @@ class SmallCluster:
 
         class Held:
             token = token_now
+            left = cluster.left
 
             async def confirm(self) -> None:
                 if cluster.lost or cluster.leases.get(target) != holder:

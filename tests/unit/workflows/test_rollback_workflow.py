@@ -33,6 +33,7 @@ from backout.errors import (
     PartlyDoneError,
     PlanChanged,
     RefusedError,
+    ServerError,
     TimedOut,
     UnexpectedError,
     WrongCluster,
@@ -204,6 +205,27 @@ def test_a_step_that_is_not_done_in_time_is_looked_at_again(tmp_path: Path) -> N
         assert world.types()[-2:] == ["step-failed", "run-ended"] and world.cluster.leases == {}
     assert world.resume().state == "recovered"
     assert [world.files.writes(name) for name in NAMES] == [["old", "new"]] * 3, "what was done is not done again"
+
+
+def test_rights_that_go_away_after_a_write_are_no_refusal(tmp_path: Path) -> None:
+    """A refusal says that nothing was written."""
+    for name, exit_code in (("one", 5), ("two", 8)):
+        world = World(tmp_path / name)
+        world.before[name] = raises(AccessDenied("You may not."))
+        with pytest.raises(AccessDenied):
+            world.run()
+        run = world.kept()
+        assert run.state == "interrupted" and run.failure is not None and run.failure.exit_code == exit_code
+        assert "You may not." in run.failure.message.text
+        assert world.resume().state == "recovered"
+
+
+def test_a_lock_that_can_not_be_let_go_is_told(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.cluster.left = ServerError("503.")
+    assert world.run().state == "recovered"
+    told = [event for event in world.services.store.events("r1") if event.type == "lease-left"]
+    assert len(told) == 1 and "503." in str(told[0].message)
 
 
 def test_a_step_that_fails_after_others_changed_something(tmp_path: Path) -> None:

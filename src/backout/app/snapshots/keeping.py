@@ -76,7 +76,8 @@ async def export(
         if everything:
             every = await repository.snapshots()
             tell_unreadable(workspace, repository)
-            chosen = selected(every, namespace=chosen_namespace(workspace), cluster=chosen_cluster(workspace))
+            identity, cluster = await chosen_cluster(workspace)
+            chosen = selected(every, identity, chosen_namespace(workspace), cluster)
         else:
             found = [await find(workspace, repository, name) for name in names]
             chosen = list({snapshot.id: snapshot for snapshot in found}.values())

@@ -8,13 +8,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from backout.app.events import RepositoryOpened, SnapshotUnreadable
+from backout.errors import BackoutError
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
     from backout.cluster.port import Cluster
+    from backout.model.scope import ClusterIdentity
     from backout.model.snapshot import Snapshot
     from backout.snapshots.repository import Repository
     from backout.snapshots.repository.opening import Opened
+
+ANSWER = 3.0
+"""Seconds for a cluster to say what it is, where its name would do."""
 
 
 @asynccontextmanager
@@ -47,7 +52,8 @@ def told(found: Opened) -> RepositoryOpened:
 
 async def find(workspace: Workspace, repository: Repository, name: str) -> Snapshot:
     """The snapshot that is meant, within the namespace and the cluster where these were given."""
-    return await repository.load(name, namespace=chosen_namespace(workspace), cluster=chosen_cluster(workspace))
+    identity, cluster = await chosen_cluster(workspace)
+    return await repository.load(name, identity=identity, namespace=chosen_namespace(workspace), cluster=cluster)
 
 
 def chosen_namespace(workspace: Workspace) -> str | None:
@@ -55,9 +61,19 @@ def chosen_namespace(workspace: Workspace) -> str | None:
     return workspace.where.namespace if workspace.where.namespace and not workspace.where.all_namespaces else None
 
 
-def chosen_cluster(workspace: Workspace) -> str | None:
-    """The cluster that was given, or None for every one."""
-    return workspace.contexts[0] or None
+async def chosen_cluster(workspace: Workspace) -> tuple[ClusterIdentity | None, str | None]:
+    """The cluster that was given: by what it is, as plans look for it, since contexts are renamed; by its name where it gives no
+    answer. None and None for every one."""
+    import asyncio
+
+    name = workspace.contexts[0]
+    if not name:
+        return None, None
+    try:
+        async with asyncio.timeout(ANSWER), workspace.cluster(name) as cluster:
+            return await cluster.identity(), None
+    except (BackoutError, TimeoutError):
+        return None, name
 
 
 def tell_unreadable(workspace: Workspace, repository: Repository) -> None:

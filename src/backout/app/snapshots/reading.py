@@ -60,7 +60,8 @@ async def snapshots(workspace: Workspace, *, tag: str = "", limit: int = 50) -> 
         every = await repository.snapshots()
         tell_unreadable(workspace, repository)
         unreadable = tuple(sorted(repository.unreadable))
-    found = selected(every, namespace=chosen_namespace(workspace), cluster=chosen_cluster(workspace))
+    identity, cluster = await chosen_cluster(workspace)
+    found = selected(every, identity, chosen_namespace(workspace), cluster)
     found = [snapshot for snapshot in found if not tag or tag in snapshot.tags]
     return Listed(tuple(found[:limit]), len(found), unreadable)
 

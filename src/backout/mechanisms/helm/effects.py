@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two effects: prove that nobody runs Helm on a pending release, and roll back. Each looks, acts, and looks again.
+"""The two effects: look for a helm at work on a pending release, and roll back. Each looks, acts, and looks again.
 
 What helm prints is never trusted: only the records that it left are.
 """
@@ -18,8 +18,9 @@ from backout.helm.payload import Release
 from backout.helm.records import PENDING, Record, Records, driver
 from backout.mechanisms.helm import binary
 from backout.mechanisms.helm.anew import make_room
-from backout.mechanisms.helm.failures import error_from
+from backout.mechanisms.helm.failures import error_from, with_state
 from backout.mechanisms.helm.fenced import Fence, interrupted, moved_on
+from backout.mechanisms.helm.halfway import halfway
 from backout.mechanisms.helm.params import RepairParams, RollbackParams
 from backout.mechanisms.helm.steps import stops_at
 from backout.mechanisms.helm.tool import find_helm
@@ -55,7 +56,7 @@ async def repair_pending(context: StepContext, step: StepOf[RepairParams]) -> St
     return StepOutcome(
         False,
         msg(
-            "Nobody works on helm/{release}: its record did not change for {seconds} s.",
+            "The record of helm/{release} did not change for {seconds} s. A helm that only waits would not show.",
             release=release,
             seconds=round(seconds),
         ),
@@ -104,7 +105,7 @@ async def rollback(context: StepContext, step: StepOf[RollbackParams]) -> StepOu
         await _passable(context.cluster, helm, current, wanted)
         await make_room(context, step, wanted)
         ran = await _helm(context, step, helm, Fence(records, head, context.guard), records, handle)
-    return await _confirm(step, records, head, ran)
+    return await _confirm(step, records, head, (current, wanted), ran)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +170,12 @@ async def _helm(
     return _Ran(result, failure)
 
 
-async def _confirm(step: StepOf[RollbackParams], records: Records, before: Record, ran: _Ran) -> StepOutcome:
+async def _confirm(
+    step: StepOf[RollbackParams], records: Records, before: Record, ways: tuple[Release, Release], ran: _Ran
+) -> StepOutcome:
+    """``ways``: the releases that it goes from and to."""
     release, wanted = step.params.release, step.params.digest
     head, current = await _head(records, release)
-    state = f"revision {head.revision}, {head.status}"
     if head.revision == before.revision + 1 and head.status == "deployed" and digest(current.manifest) == wanted:
         return StepOutcome(
             True,
@@ -184,8 +187,9 @@ async def _confirm(step: StepOf[RollbackParams], records: Records, before: Recor
             ),
             {"revision": head.revision, "previous": before.revision},
         )
+    state = await halfway(records.cluster, head, *ways)
     if ran.failure is not None:
-        raise ran.failure
+        raise with_state(ran.failure, state)
     if ran.result is not None and ran.result.code != 0:
         raise error_from(ran.result.output, release=f"helm/{release}", found=state)
     raise ToolFailed(

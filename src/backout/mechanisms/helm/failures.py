@@ -21,6 +21,7 @@ from backout.errors import (
 )
 from backout.helm.text import first_line
 from backout.locales import N_
+from backout.model.message import Message
 
 HOOK_FAILED = N_(
     "Look at the hook's Job and its log. `--no-hooks` goes back without hooks (plans name that risk: no-hooks); use it only "
@@ -64,7 +65,7 @@ _RULES: tuple[tuple[str, type[BackoutError], str], ...] = (
 )
 
 
-def error_from(output: str, *, release: str, found: str) -> BackoutError:
+def error_from(output: str, *, release: str, found: Message | str) -> BackoutError:
     """The error for a helm that ended with a failure; ``found`` says what state the release is in now."""
     words = last_words(output)
     for pattern, kind, hint in _RULES:
@@ -84,6 +85,15 @@ def error_from(output: str, *, release: str, found: str) -> BackoutError:
         state=found,
         found="{state}",
         hint="Look at the release's records with `backout history`, then resume or plan anew.",
+    )
+
+
+def with_state(error: BackoutError, state: Message) -> BackoutError:
+    """``error``, which says what was found where it said nothing of that."""
+    if error.found:
+        return error
+    return type(error)(
+        error.template, expected=error.expected, found="{state}", hint=error.hint, **{**error.arguments, "state": state}
     )
 
 

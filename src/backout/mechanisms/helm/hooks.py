@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from backout.cluster.port import JOBS, PODS, ClusterReader
-from backout.errors import BackoutError, ObjectNotFound, TimedOut, ToolFailed
+from backout.errors import Argument, BackoutError, ObjectNotFound, TimedOut, ToolFailed
 from backout.helm.text import first_line
 from backout.mechanisms.helm.effects import records_of
 from backout.mechanisms.helm.failures import HOOK_FAILED
@@ -28,7 +28,9 @@ def telling_of_hooks(effect: Rollback) -> Rollback:
         try:
             return await effect(context, step)
         except (ToolFailed, TimedOut) as error:
-            failed = None if step.params.no_hooks else await _failed(context.cluster, step)
+            failed = (
+                None if step.params.no_hooks else await _failed(context.cluster, step, error.arguments.get("state"))
+            )
             if failed is None:
                 raise
             raise failed from error
@@ -36,7 +38,7 @@ def telling_of_hooks(effect: Rollback) -> Rollback:
     return told
 
 
-async def _failed(cluster: ClusterReader, step: StepOf[RollbackParams]) -> BackoutError | None:
+async def _failed(cluster: ClusterReader, step: StepOf[RollbackParams], state: Argument) -> BackoutError | None:
     records, name = records_of(cluster, step.target, step.params.driver), step.params.release
     try:
         history = await records.history(name)
@@ -50,7 +52,7 @@ async def _failed(cluster: ClusterReader, step: StepOf[RollbackParams]) -> Backo
                     event=event,
                     hook=f"job/{hook.name}",
                     words=await _last_words(cluster, hook.name, records.namespace),
-                    state=f"revision {head.revision}, {head.status}",
+                    state=state or f"revision {head.revision}, {head.status}",
                     found="the release at {state}",
                     hint=HOOK_FAILED,
                 )

@@ -130,7 +130,7 @@ def _repair(analysis: Analysis, target: Target, driver: str, now: datetime) -> S
         action="helm.repair-pending",
         target=target,
         title=msg(
-            "Make sure that nobody works on the release: revision {n} has been {status} for {age}",
+            "Look whether a helm still writes to the release: revision {n} has been {status} for {age}",
             n=head.revision,
             status=head.status,
             age=duration(age) if age else "an unknown time",
