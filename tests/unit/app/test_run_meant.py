@@ -40,8 +40,8 @@ def of(namespace: str, cluster: str) -> Run:
 def store(tmp_path: Path) -> SqliteRunStore:
     store = SqliteRunStore(tmp_path / "state.db")
     runs = [("one", "shop", "east"), ("two", "store", "east"), ("three", "shop", "west"), ("four", "other", "west")]
-    for age, (name, namespace, cluster) in enumerate(reversed(runs)):
-        began = datetime.now(UTC) - timedelta(minutes=age)
+    for age, (name, namespace, cluster) in enumerate(runs):
+        began = datetime.now(UTC) + timedelta(minutes=age)
         store.create(msgspec.structs.replace(of(namespace, cluster), id=name, started=began))
     return store
 

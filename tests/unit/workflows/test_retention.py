@@ -99,7 +99,7 @@ def past(tmp_path: Path) -> Past:
 
 
 def test_newest_and_young_ones_stay(past: Past) -> None:
-    for days in range(10):
+    for days in reversed(range(10)):
         past.run(f"r{days}", days + 0.5, changed=False)
     assert ids(past.choose(Policy(last=3)).going) == [f"r{n}" for n in range(3, 10)]
     assert ids(past.choose(Policy(younger_than=timedelta(days=7))).going) == ["r7", "r8", "r9"]
@@ -171,7 +171,7 @@ def test_a_run_that_is_needed_meanwhile_stays(past: Past) -> None:
 
 
 def test_a_death_in_between_leaves_what_the_next_one_needs_to_know(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(3):
+    for number in reversed(range(3)):
         past.run(f"r{number}", 40 + number, changed=False)
     unlink = Path.unlink
 
