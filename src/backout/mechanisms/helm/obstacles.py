@@ -260,7 +260,10 @@ def _advice(item: Item) -> str:
     if kind == "Job":
         return "It still runs; wait until it has ended, then plan anew."
     if kind in {"ConfigMap", "Secret"}:
-        return "It is immutable; deploy a chart that gives it a new name, or delete it yourself and plan anew."
+        return (
+            f"It is immutable, and nodes serve its old content while pods use it: `backout run {item.ref} --approve recreate` makes "
+            "it anew with what reads it, where a good snapshot has it; then plan anew."
+        )
     if kind == "PersistentVolumeClaim":
         return (
             "A claim neither shrinks nor moves, and deleting it would lose its data: deploy the older chart with the claim as "
