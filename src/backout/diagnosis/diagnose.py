@@ -23,6 +23,7 @@ from backout.diagnosis.detectors.symptoms import (
     held_symptom,
     rollout_symptoms,
     serving,
+    starting,
     symptoms_of,
     under_way,
 )
@@ -131,6 +132,8 @@ async def _broken_workloads(
         held = held_symptom(key, workload) if key[1] == "Deployment" else None
         if found or held:
             broken[key] += [*found, *([held] if held else [])]
+        elif key not in troubles and (told := starting(key, workload)) is not None:
+            state.under_way.append(told)
     return broken
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from backout.diagnosis.detectors.symptoms import under_way
+from backout.diagnosis.detectors.symptoms import starting, under_way
 from backout.kube.projections import PackedWorkload
 from backout.model.evidence import Symptom
 from backout.model.message import msg
@@ -58,3 +58,17 @@ def test_only_while_earlier_pods_serve_and_the_deadline_has_not_passed(
 def test_without_earlier_pods_it_is_an_outage() -> None:
     recreate = deployment({"replicas": 3, "updatedReplicas": 3}, {"strategy": {"type": "Recreate"}})
     assert not under_way(KEY, recreate, symptoms("NotReady"))
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({"replicas": 3, "updatedReplicas": 3, "readyReplicas": 0}, "0 of 3 pods are ready"),
+        ({"replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3}, ""),
+        ({"replicas": 3, "updatedReplicas": 3, "readyReplicas": 0, "conditions": [STUCK]}, ""),  # told as broken
+    ],
+)
+def test_pods_that_show_nothing_yet_are_told_of(status: dict[str, Any], said: str) -> None:
+    told = starting(KEY, deployment(status))
+    assert (told.text if told else "").endswith(f"{said}." if said else "")
+    assert bool(told) is bool(said)

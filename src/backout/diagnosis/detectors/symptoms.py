@@ -264,6 +264,19 @@ def under_way(key: WorkloadKey, workload: PackedWorkload, symptoms: list[Symptom
     )
 
 
+def starting(key: WorkloadKey, workload: PackedWorkload) -> Message | None:
+    """What is to be said of a rollout whose pods show nothing yet: that nothing is broken is not all that there is to it."""
+    found = rollout(key[1], workload)
+    if found.state is not RolloutState.UNDER_WAY or found.reason == "deleting" or found.ready >= found.desired:
+        return None
+    return msg(
+        "{workload} is being rolled out: {ready} of {desired} pods are ready.",
+        workload=f"{key[1].lower()}/{key[2]}",
+        ready=found.ready,
+        desired=found.desired,
+    )
+
+
 def held_symptom(key: WorkloadKey, workload: PackedWorkload) -> Symptom | None:
     """A paused Deployment whose template is not the one that its pods run."""
     found, replicas = rollout(key[1], workload), workload.status.replicas
