@@ -4,6 +4,7 @@
 # NAMES: deployment/geo image
 # NAMES: deployment/rate image
 # NAMES: deployment/profile image
+# NAMES: deployment/recommendation image
 # NOT_BLAMED: "helm/hotel went to revision"
 # OUTCOME: recovered|approval
 # APPROVE: takeover
