@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from cluster_helpers import LEASES_PATH, fake, run, until
@@ -180,3 +181,31 @@ def test_names_of_leases_are_names() -> None:
     assert lease_name("helm/thanos").startswith("backout-helm-thanos-")
     assert lease_name("helm/a-b") != lease_name("helm/a/b")
     assert len(lease_name("x" * 500)) <= 253
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_two_operators_who_want_the_same_targets_in_another_order_do_not_wait_for_each_other_for_ever(
+    turn: int,
+) -> None:
+    async def main() -> None:
+        async with fake() as (api, cluster):
+            done: list[str] = []
+
+            async def operator(holder: str, targets: list[str]) -> None:
+                async with AsyncExitStack() as held:
+                    for target in targets:
+                        await held.enter_async_context(
+                            hold(cluster, target, "shop", holder=holder, about=ABOUT, duration=1, renew=0.2)
+                        )
+                        await asyncio.sleep(0.05 * turn)
+                    done.append(holder)
+                    await asyncio.sleep(0.2)
+
+            names = ["helm/a", "helm/b", "helm/c"]
+            async with asyncio.timeout(60):
+                ended = await asyncio.gather(operator("r1", names), operator("r2", names[::-1]), return_exceptions=True)
+            assert all(end is None or isinstance(end, errors.LockedError) for end in ended), ended
+            assert len(done) == ended.count(None)
+            assert api.objects[LEASES_PATH] == {}, "whoever gave up let go of what it had"
+
+    run(main())
