@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bench.incidents.kinds.common import CONFIGURATION, DRIFT, OWN, scene, set_env
 from bench.incidents.objects import configmap, ingress, main, pod, secret
 from bench.incidents.situation import Draw, Expected, Situation, kind
@@ -66,9 +64,6 @@ def account_of_daemons_that_is_not_there(draw: Draw, number: int) -> Situation:
         pod(obj)["serviceAccountName"] = missing
 
     expected = found.expected(found.of, missing)
-    if found.release:
-        # A template that names an account keeps it in a second field, which Helm can't take away.
-        expected = replace(expected, outcomes=(*expected.outcomes, "refused"))
     return found.situation(expected, found.change(change), wait=20)
 
 
