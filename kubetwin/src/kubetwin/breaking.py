@@ -8,7 +8,7 @@ import re
 
 from kubetwin.client import Api, ApiException, Obj
 from kubetwin.errors import NotFoundError, UsageError
-from kubetwin.kinds import CONFIGMAPS
+from kubetwin.kinds import CONFIGMAPS, DAEMONSETS, DEPLOYMENTS, JOBS, PODS, REPLICASETS, STATEFULSETS
 from kubetwin.kubelet.faults import RULE_LABEL, parse_fault
 
 NAMESPACE = "kube-system"
@@ -20,6 +20,7 @@ _KINDS = {
     "replicaset": "ReplicaSet",
     "pod": "Pod",
 }
+_RESOURCES = {resource.kind: resource for resource in (DEPLOYMENTS, STATEFULSETS, DAEMONSETS, JOBS, REPLICASETS, PODS)}
 
 
 def rule(fault: str, workload: str, namespace: str, container: str = "") -> Obj:
@@ -57,8 +58,23 @@ def rule_name(workload: str, namespace: str) -> str:
 
 
 async def break_workload(api: Api, fault: str, workload: str, namespace: str, container: str = "") -> None:
-    """Puts the rule into force, in place of an earlier one for the same workload."""
-    await api.apply(CONFIGMAPS, rule(fault, workload, namespace, container), field_manager="backout-twin", force=True)
+    """Puts the rule into force, in place of an earlier one for the same workload.
+
+    Raises:
+        NotFoundError: there is no such workload: nothing would fail.
+        UsageError: as `rule`.
+    """
+    wanted = rule(fault, workload, namespace, container)
+    kind, _, name = workload.partition("/")
+    try:
+        await api.get(_RESOURCES[_KINDS[kind.lower()]], name, namespace)
+    except ApiException as error:
+        if not error.not_found:
+            raise
+        raise NotFoundError(
+            "{workload} in {namespace} does not exist.", workload=workload, namespace=namespace
+        ) from error
+    await api.apply(CONFIGMAPS, wanted, field_manager="backout-twin", force=True)
 
 
 async def mend_workload(api: Api, workload: str, namespace: str) -> None:

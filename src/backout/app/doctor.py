@@ -8,7 +8,9 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from backout.errors import BackoutError, fill
+from backout.app.absent import require_there
+from backout.app.targets import read_targets
+from backout.errors import BackoutError, NotFoundError, fill
 from backout.model.message import Message, msg, of_error
 from backout.model.part import Access
 
@@ -21,13 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. ``code`` is that of the error that came instead of an answer."""
+    """One thing that was looked at. ``code`` is that of the error that came instead of an answer; ``absent``: what
+    was named does not exist."""
 
     name: str
     detail: Message
     ok: bool = True
     hint: Message | None = None
     code: str = ""
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,11 @@ class Examination:
     def ok(self) -> bool:
         """True when everything is as a rollback needs it."""
         return all(check.ok for check in self.checks)
+
+    @property
+    def absent(self) -> bool:
+        """True when the namespace or a target that was named does not exist."""
+        return any(check.absent for check in self.checks)
 
 
 async def examine(workspace: Workspace, targets: Sequence[str] = (), *, install: bool = False) -> Examination:
@@ -60,7 +69,7 @@ async def examine(workspace: Workspace, targets: Sequence[str] = (), *, install:
 
 def _failed(name: str, error: BackoutError, *, ok: bool = False) -> Finding:
     hint = Message(fill(error.hint, error.arguments), error.hint, error.arguments) if error.hint else None
-    return Finding(name, of_error(error), ok, hint, error.code)
+    return Finding(name, of_error(error), ok, hint, error.code, isinstance(error, NotFoundError))
 
 
 def _python() -> Finding:
@@ -118,6 +127,10 @@ async def _cluster(
     checks = [Finding("cluster", _plain(f"{cluster.name}: {identity.server} (kube-system {identity.uid})"))]
     checks.append(await _clock(cluster))
     namespace = workspace.namespace_of(cluster)
+    try:
+        await require_there(cluster, namespace, read_targets(workspace, cluster, targets))
+    except NotFoundError as error:
+        return [*checks, _failed("target" if targets else "namespace", error)], []
     needed = await _needed(workspace, cluster, targets, namespace)
     answers = await cluster.may(needed)
     missing = [answer.access for answer in answers if not answer.allowed]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from datetime import timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from backout.helm.customs import CustomResource
 from backout.helm.payload import Hook
 from backout.kube.diff import diff_objects
 from backout.mechanisms.common.made import Child
-from backout.mechanisms.helm.analysis import Analysis, Item
+from backout.mechanisms.helm.analysis import Analysis, Item, _held
 from backout.mechanisms.helm.checks import access, checks
 from backout.mechanisms.helm.children import Custom
 from backout.mechanisms.helm.preview import changes
@@ -561,3 +562,30 @@ def test_a_service_gets_an_address_again_only_when_it_may_be_made_anew() -> None
 def test_a_binding_of_another_role_is_made_anew_when_that_is_approved() -> None:
     found = item("RoleBinding", {"roleRef": {"name": "b"}}, {"roleRef": {"name": "a"}}, refusal=INVALID)
     assert [risk.code for risk in risks(analysis(found), None, NOW) if risk.needs_approval] == ["recreate"]
+
+
+def definition(held: tuple[ObjectRef, ...] | None) -> Item:
+    ref = ObjectRef("apiextensions.k8s.io/v1", "CustomResourceDefinition", "things.example.org", "", "uid")
+    return item("Thing", {"spec": {}}, None, ref=ref, gone=True, holds=held)
+
+
+def test_a_definition_that_goes_counts_what_goes_with_it() -> None:
+    things = tuple(ObjectRef("example.org/v1", "Thing", f"t{n}", f"ns-{n % 2}") for n in range(3))
+    for held, words in ((things, "3 custom resources in 2 namespaces"), (None, "may not be read")):
+        found = [risk for risk in risks(analysis(definition(held)), None, NOW) if words in str(risk.message)]
+        assert [(risk.code, risk.needs_approval) for risk in found] == [("deletes", True)]
+    assert not any("custom resources" in str(risk.message) for risk in risks(analysis(definition(())), None, NOW))
+
+
+def test_the_custom_resources_of_a_definition_are_those_of_every_namespace() -> None:
+    class Reader:
+        async def list_as(self, type: Any, resource: Resource, namespace: str = "", **_: Any) -> list[Any]:
+            assert (resource.api_version, resource.plural, namespace) == ("example.org/v1", "things", "")
+            rows = [{"metadata": {"name": "a", "namespace": "x"}}, {"metadata": {"name": "b", "namespace": "y"}}]
+            return [msgspec.convert(row, type) for row in rows]
+
+    names = {"kind": "Thing", "plural": "things"}
+    versions = [{"name": "v0", "served": False}, {"name": "v1", "served": True}]
+    live = {"spec": {"group": "example.org", "names": names, "scope": "Namespaced", "versions": versions}}
+    held = asyncio.run(_held(Reader(), live))  # type: ignore[arg-type]
+    assert held is not None and [(ref.namespace, ref.name) for ref in held] == [("x", "a"), ("y", "b")]

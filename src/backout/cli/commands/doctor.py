@@ -13,6 +13,7 @@ from backout.cli.session import with_session
 if TYPE_CHECKING:
     from backout.cli.session import Session
 
+NOT_FOUND = 4
 REFUSED = 5
 
 
@@ -24,7 +25,8 @@ async def command(session: Session, targets: tuple[str, ...], install: bool) -> 
     """Checks tools and versions, the state database, the cluster, and the rights for every verb of a plan.
 
     With TARGETS, the rights of their plans are asked for; without, those of a Helm or workload rollback in the
-    namespace. Missing rights are printed as a Role to apply. Exit code 5 when something is missing.
+    namespace. Missing rights are printed as a Role to apply. Exit code 5 when something is missing,
+    4 when what was named does not exist.
     """
     from backout.app.doctor import examine
     from backout.cli.render.doctor import show_examination
@@ -35,4 +37,4 @@ async def command(session: Session, targets: tuple[str, ...], install: bool) -> 
         session.show(lambda screen: show_examination(screen, found))
     else:
         session.document(doctor_document(found))
-    return 0 if found.ok else REFUSED
+    return 0 if found.ok else NOT_FOUND if found.absent else REFUSED

@@ -18,6 +18,7 @@ from backout.helm.payload import Release
 from backout.helm.records import Record
 from backout.kube.diff import diff_objects
 from backout.kube.names import HELM_KEEP
+from backout.kube.projections import Named
 from backout.mechanisms.helm.children import Custom
 from backout.model.change import FieldChange
 from backout.model.target import ObjectRef
@@ -35,7 +36,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
     ``gone`` when the target lacks it, so that Helm deletes it; ``kept`` when its annotation forbids that. ``after`` is
     the object as the server would store it, or as we reckon it where the server was not or could not be asked.
-    ``refusal`` is the server's answer when it would not accept the write.
+    ``refusal`` is the server's answer when it would not accept the write. ``holds``: of a definition that goes, the custom
+    resources of every namespace, which go with it; None where they can't be listed.
     """
 
     ref: ObjectRef
@@ -49,6 +51,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     kept: bool = False
     asked: bool = False
     refusal: BackoutError | None = None
+    holds: tuple[ObjectRef, ...] | None = ()
 
     @property
     def stranger(self) -> bool:
@@ -159,10 +162,27 @@ async def _item(
             live=live,
             gone=True,
             kept=live is None or notes.get(HELM_KEEP) == "keep",
+            holds=await _held(cluster, live) if live is not None and ref.kind == "CustomResourceDefinition" else (),
         )
     wanted = _located(owned(target.object, record.release, record.namespace), ref)
     before = owned(base.object, record.release, record.namespace) if base else None
     return await _ask(cluster, ref, resource, before, wanted, live, server_side=server_side)
+
+
+async def _held(cluster: ClusterReader, definition: Object) -> tuple[ObjectRef, ...] | None:
+    """The custom resources of a definition, in every namespace; None where they can't be listed."""
+    spec = definition.get("spec") or {}
+    names = spec.get("names") or {}
+    version = next((one["name"] for one in spec.get("versions") or () if one.get("served")), "")
+    if not version:
+        return ()
+    api = f"{spec.get('group', '')}/{version}"
+    resource = Resource(api, str(names.get("kind")), str(names.get("plural")), spec.get("scope") == "Namespaced")
+    try:
+        found = await cluster.list_as(Named, resource, metadata_only=True)
+    except BackoutError:
+        return None
+    return tuple(ObjectRef(api, resource.kind, one.metadata.name, one.metadata.namespace) for one in found)
 
 
 def _located(obj: Object, ref: ObjectRef) -> Object:
