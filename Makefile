@@ -11,7 +11,7 @@ export BACKOUT_TOOLS_DIR ?= $(CURDIR)/.tools
 WORKERS ?= $(shell $(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench incidents pythons packages lock upgrade clean
+.PHONY: help demo test lint format bench incidents soak pythons packages lock upgrade clean
 
 help: ## Says what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -54,6 +54,9 @@ format: $(VENV)/developing ## Puts the code into its form
 
 bench: $(VENV)/developing $(VENV)/tools ## Measures speed and memory beside the peers
 	@$(BIN)/python -m bench
+
+soak: $(VENV)/developing $(VENV)/tools ## Ways back under a failing API server and killed processes, hundreds of seeds
+	@$(BIN)/python tests/soak/play.py --faults 200 --kills 1000 $(SOAK_ARGS)
 
 incidents: $(VENV)/developing $(VENV)/tools ## Plays incidents (scripts and generated) and healthy stacks: is the cause named, is nothing harmed?
 	@$(BIN)/python -m bench incidents $(INCIDENTS_ARGS)

@@ -13,5 +13,4 @@ from bench.incidents.kinds import (  # noqa: F401
     routes,
     scheduling,
     several,
-    standing,
 )
