@@ -436,3 +436,70 @@ class _Last:
 
     async def do(self, world: World) -> None:
         await self.step.do(world)
+
+
+# what is so on purpose
+
+
+@noise
+def ingress_for_a_part_to_come(found: Scene, draw: Draw) -> list[Step]:
+    called = draw.name()
+    found.objects.append(ingress(f"{called}-later", called))
+    return []
+
+
+@noise
+def service_of_elsewhere(found: Scene, draw: Draw) -> list[Step]:
+    """One that stands for a name elsewhere, and one whose endpoints people wrote."""
+    called = draw.name()
+    spec = {"type": "ExternalName", "externalName": f"{called}.example.net"}
+    bare = service(f"{called}-old", 8080)
+    bare["spec"].pop("selector")
+    found.objects += [make("service", f"{called}-ext", spec=spec), bare]
+    return []
+
+
+@noise
+def stopped_by_a_schedule(found: Scene, draw: Draw) -> list[Step]:
+    """A CronJob of nobody's stops a program of nobody's in front of which an Ingress stands."""
+    called = draw.name()
+    args = ["kubectl", "scale", f"deployment/{called}", "--replicas=0"]
+    template = {
+        "containers": [{"name": "k", "image": "registry.local/kubectl:1", "args": args}],
+        "restartPolicy": "Never",
+    }
+    job = {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": {"spec": {"template": {"spec": template}}}}
+    program = workload("deployment", called, draw.image(called), replicas=1)
+    made = (program, service(called), ingress(called, called), make("cronjob", f"{called}-night", spec=job))
+    return [*(New(obj) for obj in made), Settled(), Scale(f"deployment/{called}", 0, "kubectl")]
+
+
+@noise
+def stopped_and_not_asked(found: Scene, draw: Draw) -> list[Step]:
+    called = draw.name()
+    program = workload("deployment", called, draw.image(called), replicas=1)
+    return [New(program), New(service(called)), Settled(), Scale(f"deployment/{called}", 0, "kubectl")]
+
+
+@noise
+def canary_beside_a_program(found: Scene, draw: Draw) -> list[Step]:
+    """Pods of a second program behind the Service of the first, as canaries stand."""
+    called = draw.name()
+    program = workload("deployment", called, draw.image(called), replicas=1)
+    canary = workload("deployment", f"{called}-canary", draw.image(called), replicas=1)
+    for obj in (program, canary):
+        obj["spec"]["template"]["metadata"]["labels"]["serves"] = called
+    return [New(program), New(service(called, selector={"serves": called})), Settled(), New(canary), Settled()]
+
+
+@noise
+def selector_with_one_label_more(found: Scene, draw: Draw) -> list[Step]:
+    """A selector that was narrowed, and matches the same pods."""
+    called = draw.name()
+    program = workload("deployment", called, draw.image(called), replicas=1)
+    program["spec"]["template"]["metadata"]["labels"]["tier"] = "front"
+
+    def narrow(obj: Obj) -> None:
+        obj["spec"]["selector"] = {"app": called, "tier": "front"}
+
+    return [New(program), New(service(called)), Settled(), Edit(f"service/{called}", narrow, draw.hand())]

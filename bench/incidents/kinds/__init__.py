@@ -13,4 +13,5 @@ from bench.incidents.kinds import (  # noqa: F401
     routes,
     scheduling,
     several,
+    standing,
 )

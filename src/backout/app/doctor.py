@@ -140,7 +140,7 @@ async def _cluster(
         if namespace
         else msg("{granted} of {all} rights in all namespaces", granted=granted, all=len(needed))
     )
-    hint = msg("Missing: {rights}", rights=", ".join(_words(missing))) if missing else None
+    hint = msg("Missing: {rights}", rights=", ".join(_words(missing, namespace))) if missing else None
     checks.append(Finding("access", detail, ok=not missing, hint=hint))
     checks.append(await _asking(cluster, namespace))
     return checks, roles(missing)
@@ -152,7 +152,7 @@ async def _asking(cluster: Cluster, namespace: str) -> Finding:
     missing = [answer.access for answer in await cluster.may(wanted) if not answer.allowed]
     if not missing:
         return Finding("programs", msg("can be asked for metrics and answers (pods/proxy, services/proxy)"))
-    detail = msg("can't all be asked: missing is {rights}", rights=", ".join(_words(missing)))
+    detail = msg("can't all be asked: missing is {rights}", rights=", ".join(_words(missing, namespace)))
     return Finding("programs", detail, hint=msg("A rollback works without it; what it can't prove is unknown then."))
 
 
@@ -202,5 +202,10 @@ async def held(reader: ClusterReader, namespace: str) -> set[Access]:
     return {access for mechanism in registry.every() for access in await mechanism.held_access(reader, namespace)}
 
 
-def _words(accesses: list[Access]) -> list[str]:
-    return [f"{access.verb} {access.resource}{'.' + access.group if access.group else ''}" for access in accesses]
+def _words(accesses: list[Access], namespace: str) -> list[str]:
+    """Each in the words of RBAC, with its namespace where that is another one."""
+    return [
+        f"{access.verb} {access.resource}{'.' + access.group if access.group else ''}"
+        f"{f' (in {access.namespace})' if access.namespace not in ('', namespace) else ''}"
+        for access in accesses
+    ]

@@ -95,7 +95,11 @@ def _undone(
         raise RefusedError(
             "Run {run} can't be taken back: its plan does not say which revision was in force before.", run=run.id
         )
-    broken = msg("This puts back the state before run {run}, which was broken: {cause}", run=run.id, cause=part.cause)
+    before_it = (
+        msg("This puts back the state before run {run}, which was broken: {cause}", run=run.id, cause=part.cause)
+        if part.problems
+        else msg("This puts back the state before run {run}, in which nothing broken had been found.", run=run.id)
+    )
     changes = _other_way(part.changes)
     noted = run.captures.get(part.id)
     name = capture_name(run.id, run.operation, part)
@@ -117,7 +121,7 @@ def _undone(
         why_good=(msg("It was in force before run {run}; that it was good is not claimed.", run=run.id),),
         steps=tuple(steps),
         changes=changes,
-        risks=(Risk(code="undo", message=broken), *_not_undone(part, lasting)),
+        risks=(Risk(code="undo", message=before_it), *_not_undone(part, lasting)),
         checks=(
             Check(
                 code="revision-restored",

@@ -251,6 +251,20 @@ def test_an_account_that_came_back_by_hand_leaves_pods_to_be_made_anew(
     run(running, ns, tmp_path, work)
 
 
+def test_a_paused_rollout_is_told_and_stops_no_account(running: Harness, ns: str, tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        await world.make("ServiceAccount", "worker")
+        await runs_as(world, "worker")
+        await world.snapshot()
+        await world.port.patch(DEPLOYMENTS, "web", {"spec": {"paused": True}}, ns)
+        await world.delete("serviceaccount/worker")
+        plan = await world.plan("serviceaccount/worker")
+        assert [step.action for step in plan.steps] == ["objects.restore"]
+        assert any("its rollout is paused" in risk.message.text for risk in plan.risks)
+
+    run(running, ns, tmp_path, work)
+
+
 def test_pods_without_a_token_stay(running: Harness, ns: str, tmp_path: Path) -> None:
     async def work(world: World) -> None:
         await world.make("ServiceAccount", "worker")

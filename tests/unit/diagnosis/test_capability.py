@@ -60,3 +60,11 @@ def test_a_limit_that_was_raised_ends_no_program(
     failure = Failure(symptom=Symptom(code="x", ref=POD, message=msg("x")), kinds=frozenset({kind}), container="main")
     field = FieldChange("spec.template.spec.containers[name=main].resources.limits.memory", before, after)
     assert bool(able([field], failure)) is possible
+
+
+@pytest.mark.parametrize("kind", ["serviceaccount", "secret", "configmap", "role"])
+def test_labels_of_what_is_read_lead_to_nothing(kind: str) -> None:
+    symptom = Symptom(code="Error", ref=POD, message=msg("it fails"))
+    failure = Failure(symptom=symptom, kinds=frozenset({Kind.CRASH, Kind.PULL_DENIED}))
+    assert not can_cause(f'{kind}/main metadata.labels["app.kubernetes.io/version"]', failure)
+    assert can_cause(f"{kind}/main metadata.name", failure)

@@ -254,6 +254,16 @@ def test_a_partition_that_somebody_left_is_taken_away_but_not_the_chart_s_own() 
     assert actions(item("StatefulSet", live, live)) == [("replace-stuck-pods", None), ("wait-ready", None)]
 
 
+def test_an_account_that_the_server_keeps_is_taken_away_but_not_one_that_the_target_names() -> None:
+    spec = {"template": {"spec": {"serviceAccountName": "runner", "serviceAccount": "runner"}}}
+    live = {"metadata": {"name": "x"}, "spec": spec}
+    plain = {"spec": {"template": {"spec": {}}}}
+    kept = msgspec.structs.replace(item("DaemonSet", live, plain), after=live)
+    assert [action for action, _ in actions(kept)] == ["set-account", "wait-ready"]
+    named = msgspec.structs.replace(item("DaemonSet", live, live), after=live)
+    assert [action for action, _ in actions(named)] == ["wait-ready"]
+
+
 def test_a_paused_deployment_is_resumed_and_paused_again() -> None:
     live = {"spec": {"paused": True}}
     left = msgspec.structs.replace(item("Deployment", live, live), target={"spec": {}})

@@ -104,6 +104,13 @@ def test_an_archive_from_elsewhere_makes_nothing_good_and_gives_no_tags() -> Non
     assert choose(TARGET, found, "1").proven is False
 
 
+def test_what_is_gone_and_kept_nowhere_gets_no_advice_that_can_not_be_followed() -> None:
+    found = revisions(seen(ContentRevision(number=1, digest=ABSENT, content=None), good=set()))
+    with pytest.raises(errors.NoGoodRevision) as caught:
+        choose(TARGET, found)
+    assert "--to" not in caught.value.hint
+
+
 def test_what_is_gone_is_a_revision_of_its_own() -> None:
     gone = ContentRevision(number=2, digest=ABSENT, content=None)
     found = revisions(seen(past(1, "a", snapshot("1"), v="1"), gone, good={"a"}))

@@ -454,6 +454,10 @@ def test_undo_takes_back_in_reverse_and_is_verified_in_its_own_way(tmp_path: Pat
     assert [check.code for check in made.parts[0].checks] == ["revision-restored"]
     assert made.parts[0].checks[0].params["digest"] == "bad"
     assert (made.parts[0].revision.number, made.undo_of) == (2, "r1")
+    risk = made.parts[0].risks[0].message.text
+    assert ("which was broken" in risk) is bool(world.kept().operation.parts[0].problems), (
+        "only what was found broken was"
+    )
 
     class History:
         async def read(self, cluster: Any, target: Any) -> Any:

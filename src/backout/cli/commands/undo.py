@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--approve", multiple=True, metavar="CODE", help="Say yes to a risk that needs it; may be repeated.")
 @with_session
 async def command(session: Session, run: str, yes: bool, approve: tuple[str, ...]) -> int:
-    """Puts back the state from before RUN, which was broken: forward again.
+    """Puts back the state from before RUN: forward again.
 
     Verified means here that the former content is in force, not that it is healthy.
     """

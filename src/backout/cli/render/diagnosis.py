@@ -109,6 +109,9 @@ def _doubts(screen: Screen, problem: Problem) -> None:
         screen.line(paint(f"{label}{screen.ago(other.change.at)}: {screen.say(other.change.summary)}", "dim"), 4)
         for reason in other.against:
             screen.line(paint("· " + screen.say("against it: {reason}", reason=screen.say(reason)), "dim"), 13)
+        if not other.against:
+            for said in [screen.say(reason) for reason in other.why] or [screen.say("nothing rules it out")]:
+                screen.line(paint("· " + screen.say("for it: {reason}", reason=said), "dim"), 13)
 
 
 def _near(field: FieldChange) -> FieldChange:

@@ -110,6 +110,9 @@ def can_cause(path: str, failure: Failure) -> bool:
     other = re.match(r"^([a-z]+)/\S+ ", path)
     if other is not None and other.group(1) not in OBJECTS:
         return _custom(path[other.end() :], failure)
+    if other is not None and path[other.end() :].startswith("metadata.") and path[other.end() :] != "metadata.name":
+        # Labels and notes of what a workload depends on lead to nothing, and hold nothing that it reads.
+        return False
     if (
         other is not None
         and other.group(1) == "service"

@@ -59,6 +59,12 @@ class PausedParams(ObjectParams, frozen=True, kw_only=True):
     paused: bool
 
 
+class AccountParams(ObjectParams, frozen=True, kw_only=True):
+    """``workload.set-account``: the ServiceAccount of its pods; empty for none."""
+
+    account: str
+
+
 class RestartParams(ObjectParams, frozen=True, kw_only=True):
     """``workload.restart``: the value of the annotation; None takes it away."""
 

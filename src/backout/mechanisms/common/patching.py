@@ -9,7 +9,7 @@ from backout.cluster.port import Cluster, ClusterReader, Object
 from backout.errors import Conflict, Invalid, PreconditionFailed
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.workloads import partition_of
-from backout.mechanisms.common.params import ObjectParams, PartitionParams, PausedParams
+from backout.mechanisms.common.params import AccountParams, ObjectParams, PartitionParams, PausedParams
 from backout.mechanisms.common.workloads import load
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import msg
@@ -54,6 +54,41 @@ async def set_paused(context: StepContext, step: StepOf[PausedParams]) -> StepOu
                 continue
             raise
         return StepOutcome(True, msg("The rollout of {ref} is {word} now.", ref=step.params.label, word=word))
+    raise restless(step)
+
+
+async def set_account(context: StepContext, step: StepOf[AccountParams]) -> StepOutcome:
+    """Sets the ServiceAccount of the pods, or takes it away, from both fields that name it.
+
+    A template that loses ``serviceAccountName`` gets it back from the older ``serviceAccount``, which the API server filled in
+    beside it (kubernetes pkg/apis/core/v1/conversion.go: PodSpec).
+    """
+    wanted = step.params.account
+    for _ in range(ATTEMPTS):
+        obj = await subject(context.cluster, step)
+        spec = obj["spec"]["template"]["spec"]
+        if str(spec.get("serviceAccountName") or "") == wanted:
+            return StepOutcome(
+                False, msg("{ref} runs as {account} already.", ref=step.params.label, account=wanted or "default")
+            )
+        path = "/spec/template/spec/"
+        changes: list[dict[str, Any]] = [
+            {"op": "add", "path": f"{path}{field}", "value": wanted}
+            if wanted
+            else {"op": "remove", "path": f"{path}{field}"}
+            for field in ("serviceAccountName", "serviceAccount")
+            if wanted or field in spec
+        ]
+        await context.guard()
+        try:
+            await patched(context.cluster, obj, [*same(obj), *changes])
+        except (Invalid, Conflict):
+            if await moved(context.cluster, obj):
+                continue
+            raise
+        return StepOutcome(
+            True, msg("{ref} runs as {account} now.", ref=step.params.label, account=wanted or "default")
+        )
     raise restless(step)
 
 

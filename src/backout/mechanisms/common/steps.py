@@ -8,7 +8,14 @@ from typing import Any
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS
 from backout.kube.names import RESTARTED_AT
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.mechanisms.common.params import PartitionParams, PausedParams, ReadyParams, RestartParams, named
+from backout.mechanisms.common.params import (
+    AccountParams,
+    PartitionParams,
+    PausedParams,
+    ReadyParams,
+    RestartParams,
+    named,
+)
 from backout.mechanisms.port import wire
 from backout.model.message import Message, msg
 from backout.model.part import Access, Compensation, Step
@@ -72,6 +79,24 @@ def set_paused(ref: ObjectRef, target: Target, *, before: bool, after: bool) -> 
         params=params(after),
         precondition={"uid": ref.uid},
         compensation=Compensation("workload.set-paused", params(before), writing(ref)),
+        timeout=60.0,
+    )
+
+
+def set_account(ref: ObjectRef, target: Target, before: str, after: str) -> Step:
+    """Takes away a ServiceAccount that the API server keeps in a second field, of which Helm knows nothing."""
+
+    def params(account: str) -> dict[str, Any]:
+        return wire(AccountParams(**params_of(ref), account=account))
+
+    return Step(
+        id="account",
+        action="workload.set-account",
+        target=target,
+        title=msg("Take the ServiceAccount {account} away, which Helm leaves", account=before),
+        params=params(after),
+        precondition={"uid": ref.uid},
+        compensation=Compensation("workload.set-account", params(before), writing(ref)),
         timeout=60.0,
     )
 

@@ -57,9 +57,13 @@ def _after(item: Item) -> dict[str, Any]:
 
 
 def _hindrances(item: Item, after: dict[str, Any], target: Target) -> list[Step]:
-    """A partition or a pause that somebody left on the live object, and that the chart says nothing of."""
+    """A partition or a pause that somebody left on the live object, and that the chart says nothing of; an account of which the
+    chart says nothing, and that the API server would keep."""
     wanted = (item.target or {}).get("spec") or {}
     found: list[Step] = []
+    account, asked_for = _account(after["spec"]), _account(wanted)
+    if account and not asked_for and item.live is not None and account == _account(item.live.get("spec") or {}):
+        found.append(builders.set_account(item.ref, target, account, ""))
     partition = partition_of(after)
     asked = ((wanted.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition")
     if partition and not asked and item.live is not None:
@@ -67,6 +71,10 @@ def _hindrances(item: Item, after: dict[str, Any], target: Target) -> list[Step]
     if after["spec"].get("paused") and not wanted.get("paused") and item.live is not None:
         found.append(builders.set_paused(item.ref, target, before=True, after=False))
     return [_named(step, item.ref) for step in found]
+
+
+def _account(spec: dict[str, Any]) -> str:
+    return str((((spec.get("template") or {}).get("spec")) or {}).get("serviceAccountName") or "")
 
 
 def _paused_again(item: Item, after: dict[str, Any], target: Target) -> list[Step]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rights that the releases of a namespace need beyond those of ordinary charts: by the kinds that they hold."""
+"""The rights that the releases of a namespace need beyond those of ordinary charts: by the kinds that they hold, and the namespaces in
+which they have them (kube-prometheus-stack has Services in kube-system)."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ async def held_access(reader: ClusterReader, namespace: str) -> set[Access]:
     if not namespace:
         return found
     records = Records(reader, namespace)
-    kinds: set[tuple[str, str]] = set()
+    kinds: set[tuple[str, str, str]] = set()
     try:
         names = sorted({name for _, name in await records.releases()})
     except BackoutError:
@@ -29,15 +30,17 @@ async def held_access(reader: ClusterReader, namespace: str) -> set[Access]:
     for name in names:
         try:
             release = await records.load(await records.head(name))
-            kinds |= {(entry.api_version, entry.kind) for entry in entries(release.manifest)}
+            kinds |= {
+                (entry.api_version, entry.kind, entry.namespace(namespace)) for entry in entries(release.manifest)
+            }
         except BackoutError:
             continue
-    for api_version, kind in sorted(kinds):
+    for api_version, kind, there in sorted(kinds):
         try:
             resource = await reader.resource(api_version, kind)
         except BackoutError:
             continue
-        place = namespace if resource.namespaced else ""
+        place = there if resource.namespaced else ""
         verbs = (*WRITE, *WATCH) if custom(api_version) else WRITE
         found |= {Access(verb, resource.group, resource.plural, place) for verb in verbs}
     return found

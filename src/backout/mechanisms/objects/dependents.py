@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from backout.cluster.port import PODS, ClusterReader, Object
-from backout.errors import AccessDenied
+from backout.errors import AccessDenied, RefusedError
 from backout.kube.pod_health import health_of
 from backout.kube.resources import OBJECT_RESOURCES, WORKLOAD_RESOURCES
 from backout.kube.workloads import desired, matches
@@ -27,7 +27,7 @@ from backout.mechanisms.objects.history import ContentRevision, ObjectHistory, w
 from backout.mechanisms.objects.kinds import KINDS
 from backout.mechanisms.objects.needs import Need, Workload
 from backout.mechanisms.objects.readers import Around, listed, read_content, refuse_unrestartable, stale_readers
-from backout.model.message import Message, msg
+from backout.model.message import Message, msg, of_error
 from backout.model.target import ObjectRef, Target
 
 RENEWED = timedelta(hours=1)
@@ -46,7 +46,7 @@ async def around(
     """Everybody who depends on the object, where ``content`` is put back (None: where it is deleted).
 
     Raises:
-        RefusedError: a workload that has to be restarted can't be.
+        RefusedError: a reader of its content has to be restarted, and can't be.
     """
     by = KINDS[seen.ref.kind].dependents
     if by == "readers":
@@ -63,9 +63,16 @@ async def around(
     changed = written_at(seen.live) if seen.live is not None else None
     decided = [_decide(seen, workload, changed, now) for workload in workloads]
     needs = needing.in_order([need for need in decided if need.what != "none"], await listed(cluster, target.namespace))
+    able, blind = [], []
     for need in needs:
-        refuse_unrestartable(target, need)
-    return Around(needs=tuple(needs))
+        try:
+            refuse_unrestartable(target, need)
+        except RefusedError as error:
+            # Whatever else depends on it is helped all the same.
+            blind.append(of_error(error))
+        else:
+            able.append(need)
+    return Around(needs=tuple(able), blind=tuple(blind))
 
 
 async def stale(cluster: ClusterReader, target: Target, seen: ObjectHistory) -> tuple[Need, ...]:

@@ -383,6 +383,7 @@ def _reason(seen: ObjectHistory, entry: ContentRevision, *, good: bool) -> Messa
 def no_good_snapshot(target: Target, revisions: Sequence[Revision]) -> NoGoodRevision:
     """The error where no snapshot says what the object should be."""
     reasons = [str(reason) for revision in reversed(revisions) for reason in revision.reasons]
+    others = any(not revision.current for revision in revisions)
     return NoGoodRevision(
         "No good snapshot holds {target}, so Backout does not know what it should be.",
         target=str(target),
@@ -391,5 +392,8 @@ def no_good_snapshot(target: Target, revisions: Sequence[Revision]) -> NoGoodRev
         reasons=" ".join(dict.fromkeys(reasons)),
         namespace=target.namespace,
         hint="`backout history {target}` says what is known of it; --to REVISION names one all the same. Once it is "
-        "mended: `backout snapshot create -n {namespace}`.",
+        "mended: `backout snapshot create -n {namespace}`."
+        if others
+        else "Nothing holds another content of it: make it what it should be from where it comes. Once it is mended: "
+        "`backout snapshot create -n {namespace}`.",
     )

@@ -14,6 +14,7 @@ from backout.mechanisms.common import patching, pods, restart
 from backout.mechanisms.common.measuring import Named
 from backout.mechanisms.common.owned import refuse_owned
 from backout.mechanisms.common.params import (
+    AccountParams,
     ObjectParams,
     PartitionParams,
     PausedParams,
@@ -81,6 +82,7 @@ class WorkloadMechanism:
             # What only reads an object is restarted when that is what it was.
             "workload.restart": StepKind(restart.restart, RestartParams, itself, undone_last=True),
             "workload.set-paused": StepKind(patching.set_paused, PausedParams, itself),
+            "workload.set-account": StepKind(patching.set_account, AccountParams, itself),
             "workload.replace-stuck-pods": StepKind(
                 pods.replace_stuck, ObjectParams, itself, told=N_("Stuck pods replaced"), waits=True
             ),
