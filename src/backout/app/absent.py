@@ -24,15 +24,23 @@ async def require_there(cluster: ClusterReader, namespace: str, targets: Sequenc
         BackoutError: the cluster can't be asked.
     """
     from backout.mechanisms import registry
-    from backout.mechanisms.port import Options
+    from backout.mechanisms.port import Options, current_revision
 
     for place in dict.fromkeys([target.namespace for target in targets] or [namespace]):
         if place:
             await require_namespace(cluster, place)
     for target in targets:
         try:
-            await registry.of_kind(target.kind).read(cluster, target, options=Options(present=True))
+            reading = await registry.of_kind(target.kind).read(cluster, target, options=Options(present=True))
         except NotFoundError:
             raise
         except BackoutError:
             continue
+        current = current_revision(reading.revisions)
+        if current is not None and current.removed:
+            raise NotFoundError(
+                "{target} is {status}; only its history is kept.",
+                target=str(target),
+                status=current.status,
+                hint="Install it again to have it back.",
+            )

@@ -17,7 +17,7 @@ from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
 from backout.errors import BackoutError, NotFoundError, UsageError
 from backout.model.change import LedgerEntry
-from backout.model.message import Message
+from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.target import Target
 
@@ -204,14 +204,19 @@ async def _status(
         back = choose(target, revisions, blamed=(current.number,) if current else ()).revision
     except BackoutError as error:
         note = error.message
+    cause = problem.cause if problem is not None else None
+    if current is not None and cause is None and current.removed:
+        cause = msg("It is {status}; only its history is kept.", status=current.status)
+    if current is not None and not current.readable:
+        unseen = unseen or (current.reasons[0] if current.reasons else msg("Its newest revision can't be read."))
     return TargetStatus(
         target=target,
-        healthy=False if problem is not None else None if unseen is not None or stopped is not None else True,
+        healthy=False if cause is not None else None if unseen is not None or stopped is not None else True,
         current=current,
         back_to=back,
         note=note,
-        stopped=stopped is not None and problem is None,
-        problem=problem.cause if problem is not None else unseen or stopped,
+        stopped=stopped is not None and cause is None,
+        problem=cause or unseen or stopped,
     )
 
 

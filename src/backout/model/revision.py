@@ -11,6 +11,8 @@ import msgspec
 from backout.model.message import Message
 
 Goodness = Literal["good", "bad", "unknown"]
+UNREADABLE = "unreadable-"
+"""How the digest of a revision begins whose content can't be read."""
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -41,3 +43,13 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasons: tuple[Message, ...] = ()
     names: tuple[str, ...] = ()
     former: tuple[int, ...] = ()
+
+    @property
+    def removed(self) -> bool:
+        """True when what it says was taken away, and only its record is kept: nothing of it is in force."""
+        return self.status in ("uninstalled", "uninstalling")
+
+    @property
+    def readable(self) -> bool:
+        """False when its content can't be read, so that nothing can be said of it."""
+        return not self.digest.startswith(UNREADABLE)

@@ -28,7 +28,7 @@ from backout.mechanisms.helm.judgement import Facts, Judged, judge
 from backout.mechanisms.helm.settled import drifted, drifted_customs, unsettled
 from backout.mechanisms.helm.snapshots import SnapshotRecords, records_in_snapshots
 from backout.model.message import Message, msg
-from backout.model.revision import Revision
+from backout.model.revision import UNREADABLE, Revision
 from backout.model.target import Target
 
 PRUNED = "pruned"
@@ -216,7 +216,7 @@ def _revision(facts: Facts, verdict: Judged, current: bool, unsettled: tuple[Mes
     if release is None:
         return Revision(
             number=record.revision,
-            digest=f"unreadable-{record.revision}",
+            digest=f"{UNREADABLE}{record.revision}",
             created=facts.started,
             status=record.status,
             current=current,
