@@ -188,7 +188,8 @@ def rights_of_a_release_without_a_snapshot(draw: Draw, number: int) -> Situation
     log = f'pods is forbidden: User "system:serviceaccount:shop:{account}" cannot list resource "pods" in API group ""'
     fault: Step = Edit(of, change, found.actor) if number % 3 == 0 else Gone(of)
     expected = Expected(((of,),), ("recovered",), innocent=(found.of, f"helm/{found.release} went to revision"))
-    return found.situation(expected, fault, Fails(found.of, "crash", log, until=of), snapshot=False)
+    # No snapshot says that it ran well: it has to for a while.
+    return found.situation(expected, Wait(15), fault, Fails(found.of, "crash", log, until=of), snapshot=False)
 
 
 @kind(NETWORK, 6)

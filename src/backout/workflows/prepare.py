@@ -73,7 +73,9 @@ async def make_operation(
     try:
         parts: tuple[Part, ...] = (await _part(asked, target, to),)
     except (NothingToDo, NoGoodRevision) as error:
-        others = await registry.of_kind(target.kind).instead(cluster, target) if not to else ()
+        # Of a release that is blamed itself, edits that others meant are not to be taken back instead.
+        itself = any(one.target == target and one.confidence in SURE for one in problems)
+        others = await registry.of_kind(target.kind).instead(cluster, target) if not (to or itself) else ()
         parts = await _each(asked, target, others) if others else ()
         if not parts:
             raise error

@@ -17,6 +17,8 @@ from objects_world import World
 from backout import errors
 from backout.cluster.client import KubernetesCluster
 from backout.kube.names import HELM_RELEASE, MANAGED_BY
+from backout.model.diagnosis import Problem
+from backout.model.message import msg
 from backout.model.operation import Operation
 from backout.model.settings import SnapshotSettings
 from backout.snapshots import source
@@ -148,6 +150,26 @@ def test_just_that_object_goes_back_without_a_snapshot(release: Helm, tmp_path: 
                 await operation(world, asked)
         assert (await world.undo(plan, digest))[0].changed
         assert meant(await world.get(name)) == bad
+
+    use(release, tmp_path, work)
+
+
+def test_edits_are_left_alone_where_the_release_itself_is_blamed(release: Helm, tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        await world.change("configmap/conf", {"data": {"mode": "meant"}})
+        target = world.target(f"helm/{RELEASE}")
+        blamed = Problem(
+            target=target, mechanism="helm", symptoms=(), cause=msg("It broke."), confidence="likely", bad_revision=None
+        )
+        with pytest.raises((errors.NothingToDo, errors.NoGoodRevision)):
+            await make_operation(world.port, target, made_at=datetime.now(UTC), problems=(blamed,))
+        # Where the object is blamed, and is the release's, it goes back alone.
+        await world.change("role/reads", CHANGES["role/reads"])
+        other = msgspec.structs.replace(
+            blamed, target=world.target("role/reads"), mechanism="objects", owners=(target,)
+        )
+        found = await make_operation(world.port, target, made_at=datetime.now(UTC), problems=(other,))
+        assert [str(part.target) for part in found.parts] == ["role/reads"]
 
     use(release, tmp_path, work)
 
