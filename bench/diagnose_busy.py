@@ -63,7 +63,8 @@ def measure(tell: Tell, *, rounds: int = 7) -> Report:
                 samples = in_turns(contenders, rounds if not delay else 3, warm=1, tell=tell)
             caption = f"An embedded API server that {words}: {found}" if not delay else f"The same where {words}:"
             report.tables.append(compared(contenders, samples, peer=0, caption=caption))
-            report.targets += _targets(samples[-1], words)
+            if not delay:
+                report.targets += _targets(samples[-1], words)
             raw += [[delay, *row] for row in raw_rows(contenders, samples)]
     write_raw("diagnose_busy", ("delay_s", *RAW_HEAD), raw)
     return report
