@@ -37,7 +37,7 @@ def definition(*, status: bool = True, fields: tuple[str, ...] = ("conditions",)
 
 
 def store(status: Any = None, *, age: int = 300, generation: int = 1, **meta: Any) -> dict[str, Any]:
-    at = (NOW - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = (datetime.now(UTC) - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
     whole = {"name": "main", "namespace": "ns", "uid": "u1", "generation": generation, "creationTimestamp": at, **meta}
     return {"metadata": whole, "spec": {}, **({"status": status} if status is not None else {})}
 
