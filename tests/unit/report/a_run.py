@@ -168,7 +168,10 @@ def recovered(**statuses: CheckStatus) -> tuple[Run, list[RunEvent]]:
     captured = {"objects": 9, "digest": "sha256:feedfacefeedface", "path": CAPTURE}
     events = [
         event(
-            "run-started", 190, msg("{target} is to go back to revision {revision}.", target="helm/thanos", revision=2), 1
+            "run-started",
+            190,
+            msg("{target} is to go back to revision {revision}.", target="helm/thanos", revision=2),
+            1,
         ),
         event("captured", 191, msg("kept"), 2, **captured),
         event("step-started", 192, msg("roll"), 3, "rollback"),
