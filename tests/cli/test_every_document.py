@@ -34,7 +34,7 @@ def test_each_command_prints_a_document_of_its_kind(backout: Shell, release: str
         number = 2 if where is both else 1
         assert len(call("StatusList", "status", *where)["items"]) == number
         # The second cluster has no such namespace: not known is not healthy.
-        found = call("DiagnosisList", "diagnose", *where, code=10 if where is both else 0)
+        found = call("DiagnosisList", "diagnose", *where, code=7 if where is both else 0)
         assert len(found["items"]) == number
         assert len(call("ChangesList", "changes", "--since", "1d", *where)["items"]) == number
         assert len(call("VerdictList", "verify", "--soak", "0", *where, code=7)["items"]) == number

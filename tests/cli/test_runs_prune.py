@@ -31,7 +31,7 @@ def shell(tmp_path: Path) -> Shell:
         "BACKOUT_DATA": str(tmp_path / "data"),
     }
     with SqliteRunStore(tmp_path / "state.db") as store:
-        for name, days, state in (("young", 10, "failed"), ("old", 100, "recovered"), ("stopped", 200, "interrupted")):
+        for name, days, state in (("stopped", 200, "interrupted"), ("old", 100, "recovered"), ("young", 10, "failed")):
             began = datetime.now(UTC) - timedelta(days=days)
             store.create(Run(id=name, state="pending", operation=plan(), started=began))
             store.update(name, state=state, ended=began)  # type: ignore[arg-type]

@@ -34,4 +34,4 @@ def test_it_is_told_once(backout: Shell, release: str, command: str) -> None:
         Run(id="", state="interrupted", operation=sealed, started=datetime.now(UTC))
     )
     answer = backout(command, "-n", release, "--context", "cluster-01")
-    assert answer.err.count("stopped half-way") == 1, answer.err
+    assert answer.err.count("stopped before it changed anything") == 1, answer.err
