@@ -12,6 +12,7 @@ import msgspec
 if TYPE_CHECKING:
     from backout.engine.store.port import RunSummary
     from backout.errors import BackoutError
+    from backout.model.diagnosis import Problem
     from backout.model.message import Message
     from backout.model.operation import Operation
     from backout.model.run import Run, RunEvent
@@ -87,6 +88,12 @@ class Unapplied(msgspec.Struct, frozen=True):
     codes: tuple[str, ...]
 
 
+class StillBroken(msgspec.Struct, frozen=True):
+    """Something that no plan acted on was broken before, and is so after what was taken back."""
+
+    problem: Problem
+
+
 class RepositoryOpened(msgspec.Struct, frozen=True):
     """The repository of snapshots in ``where`` was opened; a key or the repository itself may have been made just then.
 
@@ -154,6 +161,7 @@ Event = (
     | RunPauses
     | NotReady
     | Unapplied
+    | StillBroken
     | RepositoryOpened
     | SnapshotUnreadable
     | ObjectsTaken

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backout.app.absent import require_there
+from backout.app.aftermath import Other, others
 from backout.app.events import Failed, LeftOut, Unseen
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Planned:
-    """The plans, and what could not be planned."""
+    """The plans, what could not be planned, and what else is broken where nothing was named."""
 
     plans: list[Operation] = field(default_factory=list)
     failures: list[Failed] = field(default_factory=list)
+    others: list[Other] = field(default_factory=list)
 
     def alone(self) -> BackoutError | None:
         """The only thing there is to tell, when that is an error."""
@@ -60,6 +62,7 @@ async def plans_for(workspace: Workspace, texts: Sequence[str], to: str = "", *,
     for found in await asyncio.gather(*(one(name) for name in workspace.contexts)):
         planned.plans += found.plans
         planned.failures += found.failures
+        planned.others += found.others
     tell_unfinished(workspace, places)
     if (alone := planned.alone()) is not None:
         raise alone
@@ -131,7 +134,10 @@ async def _plans(workspace: Workspace, cluster: Cluster, texts: Sequence[str], t
     for blind in diagnosis.blind:
         workspace.tell(Unseen(blind))
     planned = Planned()
-    for target in targets or targets_of(diagnosis):
+    acted_on = targets or targets_of(diagnosis)
+    if not targets:
+        planned.others = others(diagnosis, cluster.name, namespace, acted_on)
+    for target in acted_on:
         try:
             planned.plans.append(
                 await make_operation(

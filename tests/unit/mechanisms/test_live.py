@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import pytest
+
 from backout.cluster.port import ClusterReader, Resource, WatchEvent
 from backout.mechanisms.common.live import following
 
@@ -57,3 +59,24 @@ def test_what_changes_after_that_is_seen_by_who_waits() -> None:
             return set(reader.opened), await live.changed(0.01), live.pods[0]["status"]
 
     assert asyncio.run(main()) == ({"statefulsets", "pods"}, False, {"message": "seen"})
+
+
+class Broken(Reader):
+    """Its watches end in an error that nobody foresaw."""
+
+    async def watch(
+        self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[WatchEvent]:
+        yield WatchEvent("ADDED", cast(Any, OBJ if fields else POD))
+        yield WatchEvent("SYNCED", {})
+        raise KeyError("metadata")
+
+
+def test_who_waits_for_a_watch_that_broke_hears_of_it() -> None:
+    async def main() -> None:
+        async with following(cast(ClusterReader, Broken()), OBJ) as live, asyncio.timeout(5):
+            while True:
+                await live.changed(4)
+
+    with pytest.raises(KeyError):
+        asyncio.run(main())

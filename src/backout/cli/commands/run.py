@@ -60,6 +60,7 @@ async def command(
 
 
 async def _run(session: Session, planned: Planned, approve: tuple[str, ...], *, yes: bool) -> int:
+    from backout.app.aftermath import tell_what_still_fails
     from backout.app.approval import nobody, ready
     from backout.app.running import run_all
     from backout.cli.questions import ask, typed_yes
@@ -70,6 +71,7 @@ async def _run(session: Session, planned: Planned, approve: tuple[str, ...], *, 
         session.note("Nothing was done.")
         return _report(session, [], planned.failures, told=told) if not session.text else 0
     runs, failures = await run_all(session.workspace, plans)
+    await tell_what_still_fails(session.workspace, planned.others, runs)
     return _report(session, runs, [*planned.failures, *failures], told=told)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from backout.app.events import Event
     from backout.cli.render.screen import Screen
 
-ALWAYS = (events.RepositoryOpened, events.TagUnpushed, events.Unapplied)
+ALWAYS = (events.RepositoryOpened, events.TagUnpushed, events.Unapplied, events.StillBroken)
 """Nobody may miss these, so they are told beside a document too."""
 
 
@@ -43,6 +43,12 @@ def show_event(screen: Screen, event: Event) -> None:
             error_lines(screen, error)
         case events.Unapplied(codes=codes):
             screen.told("--approve {codes}: no risk of this plan asks for that.", codes=", ".join(codes))
+        case events.StillBroken(problem=problem):
+            screen.told(
+                "Still broken, and nothing was done about it: {target}: {cause}",
+                target=str(problem.target),
+                cause=problem.cause,
+            )
         case events.SnapshotUnreadable(id=id_, error=problem):
             screen.told("Snapshot {id} can't be read: {reason}", id=id_[:8], reason=str(problem))
         case events.GitUnread(error=error):

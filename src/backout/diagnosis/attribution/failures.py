@@ -42,7 +42,7 @@ class Kind(StrEnum):
     START = "the command can't be started"
     CRASH = "the program ends"
     OOM = "out of memory"
-    LIVENESS = "killed by its liveness probe"
+    LIVENESS = "killed by its liveness or startup probe"
     READINESS = "not ready"
     INIT = "an init container does not end"
     SCALED = "scaled to 0"

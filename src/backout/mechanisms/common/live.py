@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from backout.cluster.port import PODS, REPLICASETS, ClusterReader, Object, Resource
-from backout.errors import BackoutError, ObjectNotFound
+from backout.errors import ObjectNotFound
 from backout.kube.pod_health import finished_of
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.workloads import controller_uid, observed, revision_in_force, revision_label, selector_of
@@ -28,7 +28,7 @@ class Live:
         self._replicasets: dict[str, Object] = {}
         self._event = asyncio.Event()
         self._wanted = asyncio.Event()
-        self._error: BackoutError | None = None
+        self._error: Exception | None = None
         self._labels: dict[int, str] = {}
 
     @property
@@ -118,7 +118,8 @@ class Live:
                 else:
                     store[event.object["metadata"]["uid"]] = event.object
                 self._event.set()
-        except BackoutError as error:
+        except Exception as error:
+            # Whatever it is: who waits for a change that can't come any more has to hear of it.
             self._fail(error, synced)
 
     async def _follow_itself(self, synced: asyncio.Event) -> None:
@@ -137,7 +138,8 @@ class Live:
                 else:
                     self.obj = {**event.object, "apiVersion": "apps/v1", "kind": self.kind}
                 self._event.set()
-        except BackoutError as error:
+        except Exception as error:
+            # Whatever it is: who waits for a change that can't come any more has to hear of it.
             self._fail(error, synced)
 
     async def _complete(self, synced: asyncio.Event) -> None:
@@ -147,7 +149,7 @@ class Live:
         self._event.set()
         await self._wanted.wait()
 
-    def _fail(self, error: BackoutError, synced: asyncio.Event) -> None:
+    def _fail(self, error: Exception, synced: asyncio.Event) -> None:
         self._error = self._error or error
         synced.set()
         self._event.set()
