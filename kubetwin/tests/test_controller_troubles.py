@@ -89,6 +89,10 @@ def test_workloads_converge(seed: int) -> None:
                 images = {p["spec"]["containers"][0]["image"] for p in pods.all()}
                 assert images == {"registry.example/app:1.0.0"}
                 assert len(plane.informers.of(REPLICASETS).all()) == 3
+                deployed = plane.informers.of(DEPLOYMENTS).get("deployment", NS)
+                assert deployed is not None and "collisionCount" not in deployed["status"], (
+                    "an answer that was lost is none"
+                )
                 for resource in sets.values():
                     for obj in plane.informers.of(resource).all():
                         await api.delete(resource, obj["metadata"]["name"], NS, propagation="Foreground")

@@ -161,16 +161,34 @@ class DeploymentController(WorkloadController):
             },
             "spec": spec,
         }
+        there = None
         try:
-            created = await self.write.create(REPLICASETS, rs)
+            sets.newest = await self.write.create(REPLICASETS, rs)
         except ApiException as error:
-            await self._create_failed(sets, name, error)
-            return
-        sets.newest = created
-        if size > 0:
+            there = self._created_before(deployment, name) if error.already_exists else None
+            if there is None:
+                await self._create_failed(sets, name, error)
+                return
+            sets.newest = there
+        if size > 0 and there is None:
             self._event(deployment, f"Scaled up replica set {name} from 0 to {size}")
         reason = ("NewReplicaSetCreated", f'Created new replica set "{name}"')
         await self._announce(sets, revision, reason if math.has_deadline(deployment) else None)
+
+    def _created_before(self, deployment: Obj, name: str) -> Obj | None:
+        """The set that is there already, if it is this Deployment's own of the same template: then an answer was lost, and
+        hashes do not collide (pkg/controller/deployment/sync.go, getNewReplicaSet).
+
+        Raises:
+            ApiException: it is there, and not known here yet.
+        """
+        rs = self.sets.get(name, namespace_of(deployment))
+        if rs is None:
+            raise ApiException(404, "NotFound", f'replicaset.apps "{name}" not found')
+        ref = controller_of(rs)
+        mine = ref is not None and ref["uid"] == deployment["metadata"]["uid"]
+        same = math.template_key(rs["spec"]["template"]) == math.template_key(deployment["spec"]["template"])
+        return rs if mine and same else None
 
     async def _create_failed(self, sets: _Sets, name: str, error: ApiException) -> None:
         deployment = sets.deployment
