@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from backout.model import settings
 from backout.model.settings import Settings
 
 SOURCE = Path(settings.__file__).parents[1]
+CHART = Path(__file__).parent / "tiny"
 CONFIG = """apiVersion: backout.dev/v1
 clusters:
   cluster-01: {labels: {role: central}}
@@ -27,6 +29,15 @@ verify: {soak: 0}
 def configured(backout: Shell, tmp_path: Path) -> Shell:
     (tmp_path / "backout.yaml").write_text(CONFIG)
     return backout
+
+
+@pytest.fixture
+def own(helm: Any, request: pytest.FixtureRequest) -> str:
+    """A release of the test's own with two revisions."""
+    name = f"own-{abs(hash(request.node.name)) % 10**8}"
+    helm("install", name, str(CHART), "-n", name, "--create-namespace")
+    helm("upgrade", name, str(CHART), "-n", name, "--set", "word=two")
+    return name
 
 
 def fields(shape: type[msgspec.Struct]) -> set[str]:
@@ -72,28 +83,18 @@ def test_what_looks_at_one_cluster_says_so(configured: Shell, release: str) -> N
     assert configured.error("history", f"helm/{release}", "-n", release, "-l", "role")["code"] == "usage"
 
 
-def test_a_yes_that_nothing_asks_for_is_told(configured: Shell, release: str) -> None:
-    words = ("run", f"helm/{release}", "--to", "4", "-n", release, "--context", "cluster-01", "--yes")
+def test_a_yes_that_nothing_asks_for_is_told(configured: Shell, own: str) -> None:
+    words = ("run", f"helm/{own}", "--to", "1", "-n", own, "--context", "cluster-01", "--yes")
     refused = configured(*words, "--approve", "no-such-risk", "-o", "json")
     assert "--approve no-such-risk: no risk of this plan asks for that." in refused.err
     assert "no risk of this plan" not in configured(*words, "--dry-run").err
 
 
-def test_runs_are_those_of_what_was_named(configured: Shell, release: str) -> None:
-    words = (
-        "run",
-        f"helm/{release}",
-        "-n",
-        release,
-        "--context",
-        "cluster-01",
-        "--yes",
-        "--approve",
-        "not-proven-good",
-    )
-    assert configured(*words, "--to", "3").code in (0, 7)
-    runs = configured("runs", "-n", release, "-o", "json").document["items"]
+def test_runs_are_those_of_what_was_named(configured: Shell, own: str) -> None:
+    words = ("run", f"helm/{own}", "-n", own, "--context", "cluster-01", "--yes", "--approve", "not-proven-good")
+    assert configured(*words, "--to", "1").code in (0, 7)
+    runs = configured("runs", "-n", own, "-o", "json").document["items"]
     assert len(runs) == 1
-    assert configured("runs", "-n", release, "--context", "cluster-01", "-o", "json").document["items"] == runs
+    assert configured("runs", "-n", own, "--context", "cluster-01", "-o", "json").document["items"] == runs
     assert configured("runs", "-n", "elsewhere", "-o", "json").document["items"] == []
     assert configured("runs", "-l", "role=edge", "-o", "json").document["items"] == []
