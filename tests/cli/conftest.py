@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from kubetwin import process
 from kubetwin.process import Twin
 
 CHART = Path(__file__).parent / "tiny"
+_COUNT = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -68,10 +70,11 @@ def helm(twin: Twin, tools: dict[str, Path], tmp_path_factory: pytest.TempPathFa
     return call
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def release(helm: Any) -> str:
-    """A release with five revisions, of which Helm kept three; its namespace bears the same name."""
-    helm("install", "tiny", str(CHART), "-n", "tiny", "--create-namespace")
+    """A release of the test's own with five revisions, of which Helm kept three; its namespace bears the same name."""
+    name = f"tiny-{next(_COUNT)}"
+    helm("install", name, str(CHART), "-n", name, "--create-namespace")
     for word in ("two", "three", "four", "five"):
-        helm("upgrade", "tiny", str(CHART), "-n", "tiny", "--set", f"word={word}", "--history-max", "3")
-    return "tiny"
+        helm("upgrade", name, str(CHART), "-n", name, "--set", f"word={word}", "--history-max", "3")
+    return name

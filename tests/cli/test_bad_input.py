@@ -71,7 +71,7 @@ def test_a_cluster_without_an_authority_is_a_risk_in_the_plan(
     del cluster["certificate-authority-data"]
     cluster["insecure-skip-tls-verify"] = True
     (tmp_path / "kc").write_text(json.dumps(document))
-    arguments = ("plan", "helm/tiny", "--to", "4", "-n", release, "-o", "json")
+    arguments = ("plan", f"helm/{release}", "--to", "4", "-n", release, "-o", "json")
     weak = backout(*arguments, "--kubeconfig", str(tmp_path / "kc"))
     assert "weak-identity" in {risk["code"] for risk in weak.document["items"][0]["parts"][0]["risks"]}
     assert "weak-identity" not in {
@@ -82,7 +82,7 @@ def test_a_cluster_without_an_authority_is_a_risk_in_the_plan(
 def test_missing_helm_is_found_before_the_first_write(backout: Shell, release: str, helm: Any) -> None:
     before = helm("history", release, "-n", release, "-o", "json")
     nowhere = dict.fromkeys(("BACKOUT_HELM", "BACKOUT_TOOLS_DIR", "PATH"), "/nowhere")
-    error = backout.error("run", "helm/tiny", "--to", "4", "-n", release, "--yes", **nowhere)
+    error = backout.error("run", f"helm/{release}", "--to", "4", "-n", release, "--yes", **nowhere)
     assert error["code"] == "tool-missing"
     assert error["hint"]
     assert helm("history", release, "-n", release, "-o", "json") == before
@@ -94,7 +94,7 @@ def test_a_release_that_does_not_exist(backout: Shell) -> None:
 
 
 def test_a_pruned_revision(backout: Shell, release: str) -> None:
-    error = backout.error("plan", "helm/tiny", "--to", "1", "-n", release)
+    error = backout.error("plan", f"helm/{release}", "--to", "1", "-n", release)
     assert (error["code"], error["exitCode"]) == ("revision-not-found", 4)
     assert "pruned" in error["message"]
     assert "3, 4, 5" in error["found"]
@@ -141,7 +141,7 @@ def test_nothing_is_broken(backout: Shell, release: str) -> None:
 @pytest.fixture
 def plan(backout: Shell, release: str) -> Path:
     path = backout.home / "plan.yaml"
-    answer = backout("plan", "helm/tiny", "--to", "4", "-n", release, "--out", str(path))
+    answer = backout("plan", f"helm/{release}", "--to", "4", "-n", release, "--out", str(path))
     assert answer.code == 0, answer.err
     assert path.stat().st_mode & 0o777 == 0o600
     return path
@@ -228,6 +228,6 @@ def test_errors_are_text_for_people(backout: Shell) -> None:
 
 
 def test_nobody_to_ask_is_no_yes(backout: Shell, release: str) -> None:
-    answer = backout("run", "helm/tiny", "--to", "4", "-n", release)
+    answer = backout("run", f"helm/{release}", "--to", "4", "-n", release)
     assert answer.code == 5
     assert "--yes" in answer.err
