@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes snapshots into a directory until it is killed, and prints the id of each one that is completed."""
+"""Takes snapshots into a directory until it is killed; prints id, namespace and time of each one that is completed, and
+`-` and the id of each that a prune removed."""
 
 from __future__ import annotations
 
@@ -18,6 +19,8 @@ from backout.snapshots.repository import Repository
 from backout.snapshots.repository.directory import Directory
 from backout.snapshots.repository.prune import prune
 from backout.snapshots.repository.retention import Policy
+
+KEPT = 4
 
 
 async def main(folder: Path, life: int) -> None:
@@ -42,10 +45,10 @@ async def main(folder: Path, life: int) -> None:
                 message=f"{life} {number}",
             )
             snapshot = await writer.save(draft)
-        print(snapshot.id, flush=True)
+        print(snapshot.id, snapshot.namespace, snapshot.taken_at.isoformat(), flush=True)
         if number % 4 == 3:
-            result = await prune(repository, Policy(last=4))
-            print(*(f"-{gone.id}" for gone in result.removed), flush=True)
+            result = await prune(repository, Policy(last=KEPT))
+            print(*(f"-{gone.id}" for gone in result.removed), sep="\n", flush=True)
 
 
 asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
