@@ -94,3 +94,10 @@ def _step(step: str) -> Any:
         # Ports are told apart by number and protocol, which is TCP where it is not said.
         return ("list", tuple((n, v) for n, v in keys.items() if (n, v) != ("protocol", "TCP")))
     return ("list", rest.strip('"'))
+
+
+def written_at(live: dict[str, Any]) -> datetime | None:
+    """When somebody last wrote the object, by the server's clock: whole seconds."""
+    times = [entry.get("time") for entry in live["metadata"].get("managedFields") or () if not entry.get("subresource")]
+    newest = max((time for time in times if time), default=live["metadata"].get("creationTimestamp"))
+    return msgspec.convert(newest, datetime) if newest else None

@@ -174,3 +174,8 @@ class Snapshot(SnapshotDraft, frozen=True, kw_only=True, omit_defaults=True):
     def good(self) -> bool:
         """True when it is known to be a state worth going back to."""
         return self.healthy is True and not self.incident and self.kind != "incident"
+
+    @property
+    def vouches(self) -> bool:
+        """True when it makes good what it holds: an archive from elsewhere may say anything of itself."""
+        return self.good and not self.imported_from

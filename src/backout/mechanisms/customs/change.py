@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from backout.cluster.port import ClusterReader, Object
-from backout.errors import CaptureError, Conflict, Invalid, PreconditionFailed, RepositoryNotFound, RevisionNotFound
+from backout.errors import CaptureError, Conflict, Invalid, PreconditionFailed, RevisionNotFound
 from backout.kube.sanitise import controller
 from backout.kube.workloads import template_in
 from backout.mechanisms.common.patching import ATTEMPTS, restless
 from backout.mechanisms.customs.body import body_of, digest, patch, with_replicas_of, with_template
-from backout.mechanisms.customs.params import FromCapture, FromSnapshot, FromTemplate, PutBackParams
+from backout.mechanisms.customs.params import FromCapture, FromTemplate, PutBackParams
 from backout.mechanisms.customs.templates import KEPT
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import msg
-from backout.snapshots import source
 from backout.snapshots.capture import captured_object
 
 
@@ -71,23 +68,9 @@ async def wanted_body(reader: ClusterReader, live: Object, params: PutBackParams
         if origin.source is None:
             raise CaptureError("The step does not say which capture {ref} is put back from.", ref=params.label)
         return body_of(captured_object(origin.source.load(), params.ref))
-    body = body_of(await _kept(origin))
+    content, _ = await origin.load()
+    body = body_of(content)
     return body if digest(body) == params.digest else with_replicas_of(body, live)
-
-
-async def _kept(origin: FromSnapshot) -> Object:
-    async with source.opened() as repository:
-        if repository is None or repository.id != origin.repository:
-            raise RepositoryNotFound(
-                "The repository of snapshots that the plan was made with is not the configured one.",
-                expected="repository {wanted}",
-                found="{other}",
-                wanted=origin.repository[:8],
-                other=f"repository {repository.id[:8]}" if repository is not None else "none",
-                hint="use the same configuration as for the plan",
-            )
-        decoded: Object = msgspec.json.decode(await repository.get(origin.address))
-        return decoded
 
 
 async def _template(reader: ClusterReader, live: Object, params: PutBackParams, origin: FromTemplate) -> Object:

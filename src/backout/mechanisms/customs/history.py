@@ -14,22 +14,22 @@ from typing import Any
 
 import msgspec
 
+from backout.changes.authors import written_at
 from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import NoGoodRevision, ObjectNotFound
 from backout.helm.customs import CustomResource
 from backout.kube.custom_status import CustomHealth, CustomState, custom_health
 from backout.kube.templates import images
 from backout.mechanisms.common.evidence import Evidence, gather
-from backout.mechanisms.common.kept import entries_of
+from backout.mechanisms.common.kept import FromSnapshot, held, proven, unproven
 from backout.mechanisms.common.made import Child, children_of
 from backout.mechanisms.customs.body import body_of, digest, template_of, with_replicas_of, with_template
-from backout.mechanisms.customs.params import FromSnapshot, FromTemplate, Origin
+from backout.mechanisms.customs.params import FromTemplate, Origin
 from backout.mechanisms.customs.templates import KeptTemplate, kept_templates
 from backout.model.message import Message, msg
 from backout.model.revision import Goodness, Revision
 from backout.model.snapshot import Snapshot
 from backout.model.target import ObjectRef, Target
-from backout.snapshots import source
 
 
 class SaidRevision(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class SaidRevision(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def vouching(self) -> list[Snapshot]:
         """The good snapshots that hold it."""
-        return [one for one in self.snapshots if one.good and not one.imported_from]
+        return [one for one in self.snapshots if one.vouches]
 
 
 class SaidHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,10 +110,10 @@ async def read(reader: ClusterReader, target: Target) -> SaidHistory:
     live = {**found, "apiVersion": resource.api_version, "kind": resource.kind}
     ref = ObjectRef(resource.api_version, resource.kind, target.name, target.namespace)
     now = await reader.server_time()
-    kept, held, (children, evidence) = await asyncio.gather(
-        kept_templates(reader, live, now), _held(reader, ref), _made(reader, ref, now)
+    kept, said, (children, evidence) = await asyncio.gather(
+        kept_templates(reader, live, now), _said(reader, ref), _made(reader, ref, now)
     )
-    past, current = _past(live, kept, held)
+    past, current = _past(live, kept, said)
     failing = [pod.name for child in children for pod in _pods(evidence, child) if pod.failing]
     return SaidHistory(
         live=live,
@@ -139,59 +139,52 @@ async def _made(reader: ClusterReader, ref: ObjectRef, now: datetime) -> tuple[t
     return children, await gather(reader, {child.id for child in children}, now)
 
 
-Held = list[tuple[Snapshot, Object, FromSnapshot]]
+class Said(msgspec.Struct, frozen=True):
+    """What one snapshot holds of the resource, and where a step finds that."""
+
+    snapshot: Snapshot
+    content: Object
+    origin: FromSnapshot
 
 
-async def _held(reader: ClusterReader, ref: ObjectRef) -> Held:
-    """What each snapshot holds of it, oldest first."""
-    async with source.opened() as repository:
-        if repository is None:
-            return []
-        snapshots = await repository.snapshots(await reader.identity(), ref.namespace)
-        found = [
-            (snapshot, entry)
-            for snapshot, entry in await entries_of(repository, list(reversed(snapshots)), ref)
-            if entry is not None
-        ]
-        distinct = list({entry.address: entry for _, entry in found}.values())
-        contents = await repository.get_many(distinct)
-        decoded: dict[str, Object] = {
-            entry.address: msgspec.json.decode(content) for entry, content in zip(distinct, contents, strict=True)
-        }
-        return [
-            (snapshot, decoded[entry.address], FromSnapshot(repository.id, snapshot.id, entry.address))
-            for snapshot, entry in found
-        ]
+async def _said(reader: ClusterReader, ref: ObjectRef) -> list[Said]:
+    """What each snapshot that has it holds of it, oldest first."""
+    repository, found = await held(reader, ref)
+    return [
+        Said(one.snapshot, one.content, FromSnapshot(repository.id, one.snapshot.id, one.entry.address))
+        for one in found
+        if repository is not None and one.entry is not None and one.content is not None
+    ]
 
 
-def _past(live: Object, kept: Sequence[KeptTemplate], held: Held) -> tuple[list[SaidRevision], SaidRevision]:
+def _past(live: Object, kept: Sequence[KeptTemplate], said: Sequence[Said]) -> tuple[list[SaidRevision], SaidRevision]:
     if kept:
-        past = _by_templates(live, kept, held)
+        past = _by_templates(live, kept, said)
     else:
-        past = _by_snapshots(held)
+        past = _by_snapshots(said)
     own = digest(body_of(live))
     current = next((one for one in reversed(past) if one.digest == own), None)
     if current is None or (not kept and current is not past[-1]):
         number = max((one.number for one in past), default=0) + 1
         origin = current.origin if current is not None else None
         current = SaidRevision(
-            number=number, digest=own, body=body_of(live), origin=origin, created=_written(live), snapshots=()
+            number=number, digest=own, body=body_of(live), origin=origin, created=written_at(live), snapshots=()
         )
         past.append(current)
     return past, current
 
 
-def _by_templates(live: Object, kept: Sequence[KeptTemplate], held: Held) -> list[SaidRevision]:
+def _by_templates(live: Object, kept: Sequence[KeptTemplate], said: Sequence[Said]) -> list[SaidRevision]:
     found = []
     for one in kept:
         body = with_template(live, one.template)
         name = digest(body)
-        same = [(s, content, origin) for s, content, origin in held if _says(content, live) == name]
+        same = [other for other in said if _says(other.content, live) == name]
         origin: Origin = FromTemplate(one.kind, one.name)
         if same:
             # As it was written, without the defaults that a ReplicaSet has.
-            _, content, origin = same[-1]
-            body = with_replicas_of(body_of(content), live)
+            origin = same[-1].origin
+            body = with_replicas_of(body_of(same[-1].content), live)
         found.append(
             SaidRevision(
                 number=one.number,
@@ -199,23 +192,22 @@ def _by_templates(live: Object, kept: Sequence[KeptTemplate], held: Held) -> lis
                 body=body,
                 origin=origin,
                 created=one.created,
-                snapshots=tuple(s for s, _, _ in same),
+                snapshots=tuple(other.snapshot for other in same),
                 kept=one,
             )
         )
-    good = next(((s, c, o) for s, c, o in reversed(held) if s.good and not s.imported_from), None)
+    good = next((one for one in reversed(said) if one.snapshot.vouches), None)
     if good is not None:
-        snapshot, content, origin = good
-        name = _says(content, live)
+        name = _says(good.content, live)
         if all(one.digest != name for one in found) and name != digest(body_of(live)):
             found.append(
                 SaidRevision(
                     number=max(one.number for one in found) + 1,
                     digest=name,
-                    body=with_replicas_of(body_of(content), live),
-                    origin=origin,
-                    created=snapshot.taken_at,
-                    snapshots=(snapshot,),
+                    body=with_replicas_of(body_of(good.content), live),
+                    origin=good.origin,
+                    created=good.snapshot.taken_at,
+                    snapshots=(good.snapshot,),
                 )
             )
     return found
@@ -226,31 +218,26 @@ def _says(content: Object, live: Object) -> str:
     return digest(with_replicas_of(body_of(content), live))
 
 
-def _by_snapshots(held: Held) -> list[SaidRevision]:
+def _by_snapshots(said: Sequence[Said]) -> list[SaidRevision]:
     past: list[SaidRevision] = []
-    for snapshot, content, origin in held:
-        body = body_of(content)
+    for one in said:
+        body = body_of(one.content)
         name = digest(body)
         if past and past[-1].digest == name:
-            past[-1] = msgspec.structs.replace(past[-1], snapshots=(*past[-1].snapshots, snapshot), origin=origin)
+            snapshots = (*past[-1].snapshots, one.snapshot)
+            past[-1] = msgspec.structs.replace(past[-1], snapshots=snapshots, origin=one.origin)
         else:
             past.append(
                 SaidRevision(
                     number=len(past) + 1,
                     digest=name,
                     body=body,
-                    origin=origin,
-                    created=snapshot.taken_at,
-                    snapshots=(snapshot,),
+                    origin=one.origin,
+                    created=one.snapshot.taken_at,
+                    snapshots=(one.snapshot,),
                 )
             )
     return past
-
-
-def _written(live: Object) -> datetime | None:
-    times = [entry.get("time") for entry in live["metadata"].get("managedFields") or () if not entry.get("subresource")]
-    newest = max((time for time in times if time), default=live["metadata"].get("creationTimestamp"))
-    return msgspec.convert(newest, datetime) if newest else None
 
 
 def revisions(seen: SaidHistory) -> list[Revision]:
@@ -294,23 +281,14 @@ def _judged(seen: SaidHistory, one: SaidRevision, *, current: bool) -> tuple[Goo
     if current and seen.health.state is CustomState.FAILED and not one.vouching and not (kept and kept.steady):
         return "bad", msg("Its operator says: {why}", why=seen.health.message or seen.health.reason)
     if one.vouching:
-        return "good", msg(
-            "Snapshot {id} holds it, which was taken while everything was healthy.", id=one.vouching[-1].short
-        )
+        return "good", proven(one.vouching[-1])
     if kept is not None and kept.steady:
         return "good", msg("Pods made from it are ready now: {count}.", count=kept.steady)
     if kept is not None and kept.stable and not current:
         return "good", msg("Its controller calls it the stable one: it was rolled out wholly.")
     if kept is not None:
         return "unknown", msg("Nothing in the cluster says whether pods made from it were ever all ready.")
-    if not one.snapshots:
-        return "unknown", msg("No snapshot holds it.")
-    last = one.snapshots[-1]
-    if last.imported_from:
-        return "unknown", msg("Snapshot {id} holds it, but came from elsewhere in an archive.", id=last.short)
-    if last.incident or last.healthy is False:
-        return "unknown", msg("Snapshot {id} holds it, but was taken while something was broken.", id=last.short)
-    return "unknown", msg("Snapshot {id} holds it, but nobody measured whether everything was healthy.", id=last.short)
+    return "unknown", unproven(one.snapshots)
 
 
 def no_good_revision(target: Target, found: Sequence[Revision]) -> NoGoodRevision:

@@ -5,16 +5,9 @@ from __future__ import annotations
 
 import msgspec
 
+from backout.mechanisms.common.kept import FromSnapshot
 from backout.mechanisms.common.params import CustomParams
 from backout.mechanisms.port import CaptureSource
-
-
-class FromSnapshot(msgspec.Struct, frozen=True, tag="snapshot", tag_field="from", forbid_unknown_fields=True):
-    """The content at ``address`` of a repository (its id); ``snapshot`` is told of."""
-
-    repository: str
-    snapshot: str
-    address: str
 
 
 class FromTemplate(msgspec.Struct, frozen=True, tag="template", tag_field="from", forbid_unknown_fields=True):

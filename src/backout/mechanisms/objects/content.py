@@ -18,7 +18,7 @@ import msgspec
 
 from backout.changes.authors import Author, authors
 from backout.cluster.port import ClusterReader, Object
-from backout.errors import NotFoundError, PreconditionFailed, RepositoryNotFound
+from backout.errors import NotFoundError, PreconditionFailed
 from backout.helm.manifest import Key, entries
 from backout.helm.records import Record, Records
 from backout.kube.defaults import CHOSEN, fill
@@ -27,26 +27,13 @@ from backout.kube.intent import drift
 from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE, LAST_APPLIED, MANAGED_BY
 from backout.kube.resources import OBJECT_RESOURCES
 from backout.kube.sanitise import sanitise
+from backout.mechanisms.common.kept import FromSnapshot
 from backout.mechanisms.objects.kinds import KINDS
 from backout.model.change import FieldChange
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
-from backout.snapshots import source
 from backout.snapshots.desired import equal, update
 from backout.snapshots.repository import Repository
-
-
-class FromSnapshot(msgspec.Struct, frozen=True, tag="snapshot", tag_field="from", forbid_unknown_fields=True):
-    """The content at ``address`` of a repository (its id); ``snapshot`` is told of."""
-
-    repository: str
-    snapshot: str
-    address: str
-
-    @property
-    def label(self) -> Message:
-        """For people."""
-        return msg("snapshot {snapshot}", snapshot=self.snapshot[:8])
 
 
 class FromRelease(msgspec.Struct, frozen=True, tag="release", tag_field="from", forbid_unknown_fields=True):
@@ -244,7 +231,8 @@ async def load(
         NotFoundError: the release, or the object in it, is gone.
     """
     if isinstance(origin, FromSnapshot):
-        return await _of_snapshot(origin)
+        content, repository = await origin.load()
+        return Wanted(content), repository
     if isinstance(origin, FromApplied):
         return await _of_applied(cluster, ref), None
     records = Records(cluster, origin.namespace)
@@ -300,18 +288,3 @@ async def _of_applied(cluster: ClusterReader, ref: ObjectRef) -> Wanted:
     if says is None:
         raise NotFoundError("{object} has no note of a kubectl apply any more.", object=str(ref), hint="Plan anew.")
     return Wanted(says.content, exact=False)
-
-
-async def _of_snapshot(origin: FromSnapshot) -> tuple[Wanted, Repository]:
-    async with source.opened() as repository:
-        if repository is None or repository.id != origin.repository:
-            raise RepositoryNotFound(
-                "The repository of snapshots that the plan was made with is not the configured one.",
-                expected="repository {wanted}",
-                found="{other}",
-                wanted=origin.repository[:8],
-                other=f"repository {repository.id[:8]}" if repository is not None else "none",
-                hint="use the same configuration as for the plan",
-            )
-        content: Object = msgspec.json.decode(await repository.get(origin.address))
-        return Wanted(content), repository

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from backout.changes.authors import written_at
 from backout.cluster.port import PODS, ClusterReader, Object
 from backout.errors import AccessDenied, RefusedError
 from backout.kube.pod_health import health_of
@@ -23,7 +24,7 @@ from backout.kube.resources import OBJECT_RESOURCES, WORKLOAD_RESOURCES
 from backout.kube.workloads import desired, matches
 from backout.mechanisms.common.workloads import label_in_force
 from backout.mechanisms.objects import needs as needing
-from backout.mechanisms.objects.history import ContentRevision, ObjectHistory, written_at
+from backout.mechanisms.objects.history import ContentRevision, ObjectHistory
 from backout.mechanisms.objects.kinds import KINDS
 from backout.mechanisms.objects.needs import Need, Workload
 from backout.mechanisms.objects.readers import Around, listed, read_content, refuse_unrestartable, stale_readers

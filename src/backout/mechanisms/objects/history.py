@@ -14,23 +14,22 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
+from backout.changes.authors import written_at
 from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import NoGoodRevision, ObjectNotFound, RefusedError
 from backout.kube.resources import OBJECT_RESOURCES
 from backout.kube.sanitise import sanitise
-from backout.mechanisms.common.kept import entries_of
-from backout.mechanisms.objects.content import Declared, FromApplied, FromRelease, FromSnapshot, Origin, Wanted, applied
+from backout.mechanisms.common.kept import FromSnapshot, Held, held, proven, unproven
+from backout.mechanisms.objects.content import Declared, FromApplied, FromRelease, Origin, Wanted, applied
 from backout.mechanisms.objects.helm import is_of_release, release_says
 from backout.mechanisms.objects.kinds import KINDS, require_known
 from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import OBJECTS, ObjectRef, Target
-from backout.snapshots import source
 from backout.snapshots.collect import encode
 from backout.snapshots.repository import Repository
 
@@ -67,7 +66,7 @@ class ContentRevision(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def good_snapshots(self) -> list[Snapshot]:
         """Those that prove it good."""
-        return [one for one in self.snapshots if one.good and not one.imported_from]
+        return [one for one in self.snapshots if one.vouches]
 
     def origin(self, repository: str) -> Origin | None:
         """Where a step finds it again; None for what only the cluster holds."""
@@ -174,20 +173,16 @@ async def read(cluster: ClusterReader, target: Target) -> ObjectHistory:
 async def _read(
     cluster: ClusterReader, ref: ObjectRef, resource: Resource
 ) -> tuple[Object | None, list[ContentRevision], set[str], Repository | None]:
-    async with source.opened() as repository:
-        if repository is None:
-            return await live_object(cluster, resource, ref), [], set(), None
-        live, identity = await asyncio.gather(live_object(cluster, resource, ref), cluster.identity())
-        snapshots = await repository.snapshots(identity, ref.namespace)
-        found = await entries_of(repository, list(reversed(snapshots)), ref)
-        contents = await _contents(repository, [entry for _, entry in found if entry is not None])
+    live, (repository, found) = await asyncio.gather(live_object(cluster, resource, ref), held(cluster, ref))
+    digests = _digests(repository, found) if repository is not None else {}
     past: list[ContentRevision] = []
     good: set[str] = set()
-    for snapshot, entry in found:
+    for one in found:
+        snapshot, entry, content = one.snapshot, one.entry, one.content
         if entry is None and not _says_absent(snapshot, ref):
             continue
-        digest, content = contents[entry.address] if entry is not None else (ABSENT, None)
-        if snapshot.good and not snapshot.imported_from:
+        digest = digests[entry.address] if entry is not None else ABSENT
+        if snapshot.vouches:
             # That there was none is good for as long as no later one knows better: it may have been made on purpose.
             good = good - {ABSENT} | {digest}
         if past and past[-1].digest == digest:
@@ -272,12 +267,10 @@ async def live_object(cluster: ClusterReader, resource: Resource, ref: ObjectRef
     return {"apiVersion": ref.api_version, "kind": ref.kind, **found}
 
 
-async def _contents(repository: Repository, found: list[Entry]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Address → digest under the present key, and content: a rotated key gives equal contents other addresses."""
-    distinct = list({entry.address: entry for entry in found}.values())
-    contents = await repository.get_many(distinct)
-    decoded = {entry.address: msgspec.json.decode(content) for entry, content in zip(distinct, contents, strict=True)}
-    return {address: (_digest(repository, content), content) for address, content in decoded.items()}
+def _digests(repository: Repository, found: list[Held]) -> dict[str, str]:
+    """Address → digest under the present key: a rotated key gives equal contents other addresses."""
+    contents = {one.entry.address: one.content for one in found if one.entry is not None and one.content is not None}
+    return {address: _digest(repository, content) for address, content in contents.items()}
 
 
 def _digest(repository: Repository, content: Object) -> str:
@@ -312,13 +305,6 @@ def _present(live: Object | None, past: list[ContentRevision], repository: Repos
     return ContentRevision(number=number, digest=digest, content=plain, created=written_at(live))
 
 
-def written_at(live: Object) -> datetime | None:
-    """When somebody last wrote the object, by the server's clock: whole seconds."""
-    times = [entry.get("time") for entry in live["metadata"].get("managedFields") or () if not entry.get("subresource")]
-    newest = max((time for time in times if time), default=live["metadata"].get("creationTimestamp"))
-    return msgspec.convert(newest, datetime) if newest else None
-
-
 def revisions(seen: ObjectHistory, more: tuple[Message, ...] = (), *, stale: str = "") -> list[Revision]:
     """All of them, oldest first; ``more`` is told of the one in force, which is not settled while readers are
     ``stale``: going to it once more restarts them."""
@@ -335,7 +321,7 @@ def _revision(seen: ObjectHistory, entry: ContentRevision, more: tuple[Message, 
     current = entry is seen.current
     good = entry.digest in seen.good
     # The last one is told of, and it is the one that a plan writes from.
-    names = [s.id for s in sorted(entry.snapshots, key=lambda s: s.good and not s.imported_from)]
+    names = [s.id for s in sorted(entry.snapshots, key=lambda s: s.vouches)]
     names += [tag for snapshot in entry.snapshots if not snapshot.imported_from for tag in snapshot.tags]
     return Revision(
         number=entry.number,
@@ -369,15 +355,10 @@ def _reason(seen: ObjectHistory, entry: ContentRevision, *, good: bool) -> Messa
             )
         return msg("It does not exist now.") if entry is seen.current else msg("It did not exist then.")
     if good:
-        return msg("Snapshot {id} holds it, which was taken while everything was healthy.", id=holders[-1].short)
-    if not entry.snapshots:
-        return msg("No snapshot holds it.") if seen.repository else msg("There are no snapshots.")
-    last = entry.snapshots[-1]
-    if last.imported_from:
-        return msg("Snapshot {id} holds it, but came from elsewhere in an archive.", id=last.short)
-    if last.incident or last.healthy is False:
-        return msg("Snapshot {id} holds it, but was taken while something was broken.", id=last.short)
-    return msg("Snapshot {id} holds it, but nobody measured whether everything was healthy.", id=last.short)
+        return proven(holders[-1])
+    if not entry.snapshots and not seen.repository:
+        return msg("There are no snapshots.")
+    return unproven(entry.snapshots)
 
 
 def no_good_snapshot(target: Target, revisions: Sequence[Revision]) -> NoGoodRevision:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from backout.changes.authors import written_at
 from backout.cluster.port import CONFIGMAPS, PODS, SECRETS, ClusterReader, Object
 from backout.errors import ObjectNotFound
 from backout.kube.find_consumers import find_consumers
@@ -17,7 +18,7 @@ from backout.kube.pod_health import health_of
 from backout.kube.references import references
 from backout.mechanisms.common.measuring import Named, namespace_of
 from backout.mechanisms.objects.content import Origin, Wanted, load, strayed
-from backout.mechanisms.objects.history import live_object, resource_of, written_at
+from backout.mechanisms.objects.history import live_object, resource_of
 from backout.mechanisms.objects.kinds import KINDS
 from backout.mechanisms.objects.reload import data_of
 from backout.mechanisms.port import CheckOf

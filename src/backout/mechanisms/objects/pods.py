@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from backout.changes.authors import written_at
 from backout.cluster.port import PODS
 from backout.errors import Conflict, Invalid, ObjectNotFound, TimedOut
 from backout.kube.names import ASKED_AGAIN
@@ -17,7 +18,7 @@ from backout.kube.pod_health import health_of
 from backout.kube.workloads import desired
 from backout.mechanisms.common.live import Live, following
 from backout.mechanisms.common.patching import ATTEMPTS, moved, patched, restless, same, subject
-from backout.mechanisms.objects.history import live_object, resource_of, written_at
+from backout.mechanisms.objects.history import live_object, resource_of
 from backout.mechanisms.objects.params import AskAgainParams, ReplacePodsParams, ScaleParams
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import Message, msg

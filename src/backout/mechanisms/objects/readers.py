@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from backout.changes.authors import written_at
 from backout.cluster.port import SERVICES, STATEFULSETS, ClusterReader, Object
 from backout.errors import AccessDenied, PreconditionFailed, RefusedError
 from backout.kube.consumers import Consumer
@@ -15,7 +16,7 @@ from backout.kube.find_consumers import find_consumers
 from backout.mechanisms.objects import hashring
 from backout.mechanisms.objects import needs as needing
 from backout.mechanisms.objects.hashring import Ring
-from backout.mechanisms.objects.history import ContentRevision, ObjectHistory, written_at
+from backout.mechanisms.objects.history import ContentRevision, ObjectHistory
 from backout.mechanisms.objects.kinds import KINDS
 from backout.mechanisms.objects.needs import Need
 from backout.mechanisms.objects.reload import data_of

@@ -8,13 +8,14 @@ import base64
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from backout.changes.authors import written_at
 from backout.cluster.port import Object
 from backout.errors import NotVerifiedError, TimedOut
 from backout.kube.references import references
 from backout.mechanisms.common.live import following
 from backout.mechanisms.common.workloads import load
 from backout.mechanisms.objects.content import load as load_content
-from backout.mechanisms.objects.history import live_object, resource_of, written_at
+from backout.mechanisms.objects.history import live_object, resource_of
 from backout.mechanisms.objects.params import ReloadParams
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import Message, msg

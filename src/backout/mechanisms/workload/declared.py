@@ -130,7 +130,7 @@ async def snapshot_object(reader: ClusterReader, obj: Object) -> tuple[Object | 
         if repository is None:
             return None, ""
         snapshots = await repository.snapshots(await reader.identity(), ref.namespace)
-        good = next((one for one in snapshots if one.good and not one.imported_from), None)
+        good = next((one for one in snapshots if one.vouches), None)
         if good is None:
             return None, ""
         async for entry in repository.entries(good):

@@ -53,7 +53,7 @@ def kept(snapshots: Iterable[Snapshot], policy: Policy) -> dict[str, str]:
             if policy.tagged and snapshot.tags:
                 found.setdefault(snapshot.id, "tagged")
     for group in places.values():
-        for snapshot in [s for s in group if s.good and not s.imported_from][:1]:
+        for snapshot in [s for s in group if s.vouches][:1]:
             found.setdefault(snapshot.id, "good")
     return found
 
