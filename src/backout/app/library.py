@@ -133,12 +133,18 @@ class Backout:
     # the way back
 
     async def plan(
-        self, target: str | Target, *, to: str = "", hooks: bool = True, diagnosis: Diagnosis | None = None
+        self,
+        target: str | Target,
+        *,
+        to: str = "",
+        hooks: bool = True,
+        skip: Sequence[str] = (),
+        diagnosis: Diagnosis | None = None,
     ) -> Operation:
         """The sealed plan that takes ``target`` back to its last good revision, or to the one that ``to`` names.
 
         Writes nothing to the cluster. A ``diagnosis`` that was made just now is gone by, else one is made. Without
-        ``hooks``, Helm runs none.
+        ``hooks``, Helm runs none. ``skip``: objects (``kind/name``) that are left as they are.
 
         Raises:
             NotFoundError: no such target or revision.
@@ -146,7 +152,7 @@ class Backout:
         """
         from backout.app.planning import plan_for
 
-        return await plan_for(self._workspace, str(target), to=to, hooks=hooks, diagnosis=diagnosis)
+        return await plan_for(self._workspace, str(target), to=to, hooks=hooks, skip=skip, diagnosis=diagnosis)
 
     async def run(self, plan: Operation, *, approve: Sequence[str] = ()) -> Run:
         """Carries ``plan`` out: snapshot, steps, checks; the run as it ended, whatever that is.

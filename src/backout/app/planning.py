@@ -21,39 +21,48 @@ if TYPE_CHECKING:
     from backout.cluster.port import Cluster
     from backout.model.diagnosis import Diagnosis
     from backout.model.operation import Operation
+    from backout.model.part import Spared
+    from backout.planning.skipping import Skips
 
 
 @dataclass(slots=True)
 class Planned:
-    """The plans, what could not be planned, and what else is broken where nothing was named."""
+    """The plans, what could not be planned, what else is broken where nothing was named, and the targets that were left out."""
 
     plans: list[Operation] = field(default_factory=list)
     failures: list[Failed] = field(default_factory=list)
     others: list[Other] = field(default_factory=list)
+    skipped: list[Spared] = field(default_factory=list)
 
     def alone(self) -> BackoutError | None:
         """The only thing there is to tell, when that is an error."""
         return self.failures[0].error if len(self.failures) == 1 and not self.plans else None
 
 
-async def plans_for(workspace: Workspace, texts: Sequence[str], to: str = "", *, hooks: bool = True) -> Planned:
-    """One plan a target, cluster by cluster. One that can't be made does not stop the others.
+async def plans_for(
+    workspace: Workspace, texts: Sequence[str], to: str = "", *, hooks: bool = True, skip: Sequence[str] = ()
+) -> Planned:
+    """One plan a target, cluster by cluster. One that can't be made does not stop the others. ``skip``: targets and objects that are
+    left as they are, as ``kind/name``.
 
     Raises:
-        NothingToDo: nothing is broken, and no target was named.
+        NothingToDo: nothing is broken, and no target was named; or all that would go back is to be left out.
+        RefusedError: something that is to be left out is in no plan, on no cluster.
         NotFoundError: there is no such namespace.
         BackoutError: one thing was asked for, or is broken, and there is no plan for it.
     """
     if to and not texts:
         raise UsageError("--to needs a target.", expected="backout plan helm/NAME --to REVISION")
-    planned = Planned()
+    from backout.planning.skipping import Skips
+
+    planned, skips = Planned(), Skips(skip)
     places: list[tuple[str, str]] = []
 
     async def one(name: str) -> Planned:
         try:
             async with workspace.cluster(name) as cluster:
                 places.append((cluster.name, workspace.namespace_of(cluster)))
-                return await _plans(workspace, cluster, texts, to, hooks=hooks)
+                return await _plans(workspace, cluster, texts, to, skips, hooks=hooks)
         except UsageError:
             raise
         except BackoutError as error:
@@ -63,9 +72,17 @@ async def plans_for(workspace: Workspace, texts: Sequence[str], to: str = "", *,
         planned.plans += found.plans
         planned.failures += found.failures
         planned.others += found.others
+        planned.skipped += found.skipped
     tell_unfinished(workspace, places)
     if (alone := planned.alone()) is not None:
         raise alone
+    if planned.plans or planned.failures or planned.skipped:
+        skips.require_met()
+    if planned.skipped and not planned.plans and not planned.failures:
+        raise NothingToDo(
+            "All that would go back is to be left out: {names}.",
+            names=", ".join(dict.fromkeys(one.what for one in planned.skipped)),
+        )
     if not planned.plans and not planned.failures:
         raise NothingToDo(
             "Nothing is broken, so there is nothing to go back from.",
@@ -77,24 +94,41 @@ async def plans_for(workspace: Workspace, texts: Sequence[str], to: str = "", *,
 
 
 async def plan_for(
-    workspace: Workspace, text: str, *, to: str = "", hooks: bool = True, diagnosis: Diagnosis | None = None
+    workspace: Workspace,
+    text: str,
+    *,
+    to: str = "",
+    hooks: bool = True,
+    skip: Sequence[str] = (),
+    diagnosis: Diagnosis | None = None,
 ) -> Operation:
-    """The plan of one target; a diagnosis is made where none is given.
+    """The plan of one target; a diagnosis is made where none is given. ``skip``: objects that are left as they are.
 
     Raises:
         NotFoundError: no such target or revision.
-        RefusedError: there is no way back.
+        RefusedError: there is no way back; or what is to be left out can't be, or is not touched.
     """
     from backout.diagnosis.diagnose import diagnose
+    from backout.planning.skipping import Skips
     from backout.workflows.prepare import make_operation
 
     async with workspace.cluster() as cluster:
         target = read_targets(workspace, cluster, (text,))[0]
         seen = diagnosis or await diagnose(cluster, target.namespace, [target])
         await workspace.learned()
-        return await make_operation(
-            cluster, target, made_at=seen.at, to=to, problems=seen.problems, settings=workspace.settings, hooks=hooks
+        skips = Skips(skip)
+        plan = await make_operation(
+            cluster,
+            target,
+            made_at=seen.at,
+            to=to,
+            problems=seen.problems,
+            settings=workspace.settings,
+            hooks=hooks,
+            skips=skips,
         )
+        skips.require_met()
+        return plan
 
 
 def plans_in(path: Path) -> Planned:
@@ -121,9 +155,12 @@ def write_plans(path: str, plans: Sequence[Operation]) -> None:
     write_private(path, dump(list(plans)))
 
 
-async def _plans(workspace: Workspace, cluster: Cluster, texts: Sequence[str], to: str, *, hooks: bool) -> Planned:
+async def _plans(
+    workspace: Workspace, cluster: Cluster, texts: Sequence[str], to: str, skips: Skips, *, hooks: bool
+) -> Planned:
     from backout.diagnosis.diagnose import diagnose
     from backout.planning.choice import targets_of
+    from backout.planning.skipping import spared_target
     from backout.workflows.prepare import make_operation
 
     targets, namespace = read_targets(workspace, cluster, texts), workspace.namespace_of(cluster)
@@ -134,7 +171,10 @@ async def _plans(workspace: Workspace, cluster: Cluster, texts: Sequence[str], t
     for blind in diagnosis.blind:
         workspace.tell(Unseen(blind))
     planned = Planned()
-    acted_on = targets or targets_of(diagnosis)
+    found = targets or targets_of(diagnosis)
+    left = [target for target in found if skips.target(target)]
+    acted_on = [target for target in found if target not in left]
+    planned.skipped = [spared_target(target) for target in left]
     if not targets:
         planned.others = others(diagnosis, cluster.name, namespace, acted_on)
     for target in acted_on:
@@ -148,6 +188,8 @@ async def _plans(workspace: Workspace, cluster: Cluster, texts: Sequence[str], t
                     problems=diagnosis.problems,
                     settings=workspace.settings,
                     hooks=hooks,
+                    skips=skips,
+                    skipped=planned.skipped,
                 )
             )
         except UsageError:

@@ -110,6 +110,16 @@ def timing(function: Callable[..., Any]) -> Callable[..., Any]:
     return soak(timeout(function))
 
 
+def skipping(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option of what is left out of plans."""
+    return click.option(
+        "--skip",
+        multiple=True,
+        metavar="KIND/NAME",
+        help="Leave this target or object as it is; may be repeated. Refused where that can't be done.",
+    )(function)
+
+
 class Group(click.Group, Command):
     """A group with the global options."""
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Final
 
 from backout.cluster.port import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resource
-from backout.model.target import OBJECTS, plural
+from backout.model.kinds import plural
+from backout.model.target import OBJECTS
 
 WORKLOAD_RESOURCES: Final[dict[str, Resource]] = {
     "Deployment": DEPLOYMENTS,

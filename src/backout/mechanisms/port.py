@@ -16,6 +16,7 @@ from backout.model.measured import Measured
 from backout.model.message import Message
 from backout.model.part import Access, Check, Risk, Step
 from backout.model.revision import Revision
+from backout.model.skip import Skip
 from backout.model.target import ObjectRef, Target
 from backout.snapshots.capture import Capture, CaptureStore
 
@@ -143,11 +144,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a target is read.
 
     ``hooks``: whether what the way back itself runs (Helm's hooks) is to run. ``present``: read as well what checks of
-    the state in force now need.
+    the state in force now need. ``skip``: what is to be left as it is.
     """
 
     hooks: bool = True
     present: bool = False
+    skip: tuple[Skip, ...] = ()
 
 
 PLAIN = Options()
@@ -158,7 +160,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """The way back to one revision.
 
     ``steps`` in order, with preconditions as they were read; ``changes`` object by object; ``risks`` that the reader
-    must know before saying yes; ``checks`` to measure afterwards; ``access``: every right that the steps need.
+    must know before saying yes; ``checks`` to measure afterwards; ``access``: every right that the steps need. ``skipped``: objects
+    that it leaves as they are because that was asked for, and how; ``unskippable``: those of which it can't, and why.
     """
 
     steps: tuple[Step, ...]
@@ -166,6 +169,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     risks: tuple[Risk, ...]
     checks: tuple[Check, ...]
     access: tuple[Access, ...]
+    skipped: tuple[tuple[ObjectRef, Message], ...] = ()
+    unskippable: tuple[tuple[ObjectRef, Message], ...] = ()
 
 
 class Reading(Protocol):

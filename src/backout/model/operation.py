@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from backout.model.part import Part
+from backout.model.part import Part, Spared
 from backout.model.target import Target
 
 API_VERSION = "backout.dev/v1"
@@ -17,7 +17,8 @@ KIND = "Operation"
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """The way back of one or more targets. ``hash`` covers every other field; `run` holds to it.
 
-    One target is an operation of one part. ``undo_of`` names the run that it takes back.
+    One target is an operation of one part. ``undo_of`` names the run that it takes back. ``skipped``: targets that would have gone
+    back with it, and were left out because somebody asked for that.
     """
 
     apiVersion: str = API_VERSION
@@ -25,6 +26,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     made_at: datetime
     parts: tuple[Part, ...]
     undo_of: str = ""
+    skipped: tuple[Spared, ...] = ()
     hash: str = ""
 
     @property

@@ -69,11 +69,19 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     needs_approval: bool = False
 
 
+class Spared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What stays as it is because somebody asked for that (``--skip``), and how that is seen to."""
+
+    what: str
+    namespace: str = ""
+    how: Message
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One way back of one target in one scope.
 
     ``id`` is unique in its operation; ``needs`` are the ids of the parts that must be verified before this one begins.
-    ``soak``: seconds of watching before its verdict.
+    ``soak``: seconds of watching before its verdict. ``skipped``: objects that it would change or delete, and leaves alone.
     """
 
     id: str
@@ -92,3 +100,4 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...] = ()
     access: tuple[Access, ...] = ()
     soak: float = 10.0
+    skipped: tuple[Spared, ...] = ()

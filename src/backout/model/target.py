@@ -6,6 +6,7 @@ from __future__ import annotations
 import msgspec
 
 from backout.errors import UsageError
+from backout.model.kinds import called, plain
 
 WORKLOADS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
 
@@ -36,29 +37,7 @@ CLUSTER_OBJECTS = {
 }
 """Objects of the whole cluster that may be named, though none of them goes back on its own."""
 
-_ALIASES = {
-    "deploy": "deployment",
-    "deployments": "deployment",
-    "deployment.apps": "deployment",
-    "sts": "statefulset",
-    "statefulsets": "statefulset",
-    "statefulset.apps": "statefulset",
-    "ds": "daemonset",
-    "daemonsets": "daemonset",
-    "daemonset.apps": "daemonset",
-    "cm": "configmap",
-    "svc": "service",
-    "ing": "ingress",
-    "sa": "serviceaccount",
-    "netpol": "networkpolicy",
-    "quota": "resourcequota",
-    "limits": "limitrange",
-    "hpa": "horizontalpodautoscaler",
-    "pdb": "poddisruptionbudget",
-    "pc": "priorityclass",
-    "sc": "storageclass",
-    "release": "helm",
-}
+_ALIASES = {"release": "helm"}
 _KINDS = {*WORKLOADS, *OBJECTS, *CLUSTER_OBJECTS, "helm", "pvc", "app", "blocks", "git"}
 
 
@@ -136,15 +115,9 @@ def _kind(word: str) -> str:
     word = _ALIASES.get(word, word)
     if word in _KINDS:
         return word
-    plain, _, group = word.partition(".")
-    for kind, (api_version, _) in (*OBJECTS.items(), *CLUSTER_OBJECTS.items()):
-        if plain in (kind, plural(kind)) and group in ("", api_version.partition("/")[0] if "/" in api_version else ""):
+    meant = plain(word)
+    workloads = {kind: ("apps/v1", name) for kind, name in WORKLOADS.items()}
+    for kind, (api_version, name) in {**workloads, **OBJECTS, **CLUSTER_OBJECTS}.items():
+        if meant in called(api_version, name):
             return kind
     return word
-
-
-def plural(kind: str) -> str:
-    """The resource of a kind in the API's paths: lower case in, lower case out."""
-    if kind.endswith("y"):
-        return f"{kind[:-1]}ies"
-    return f"{kind}es" if kind.endswith("s") else f"{kind}s"

@@ -101,11 +101,11 @@ def hold(part: Part, protected: Collection[str] = ()) -> None:
     reach.require_changes(part)
     for step in part.steps:
         _require_here(part, step.target, step.id)
-        written = list(_written(step))
-        for ref in written:
+        refs = list(written(step))
+        for ref in refs:
             _require_name(ref.name, _NAME)
             _require_name(ref.namespace, _NAMESPACE)
-        reach.require(written, step.id)
+        reach.require(refs, step.id)
 
 
 _NAMESPACE = re.compile(r"(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)?")
@@ -139,7 +139,7 @@ def _require_here(part: Part, target: Target, step: str) -> None:
         )
 
 
-def _written(step: Step) -> Iterable[ObjectRef]:
+def written(step: Step) -> Iterable[ObjectRef]:
     yield from _of(step.action, step.target, step.params)
     yield from step.destroys
     if (back := step.compensation) is not None:

@@ -32,6 +32,12 @@ def steps(page: Writer, facts: Facts) -> None:
                 said,
             )
         )
+    left = (*facts.run.operation.skipped, *facts.part.skipped)
+    if left:
+        page.line(page.say("Left as it is, as was asked for:"))
+        for one in left:
+            page.bullet(f"{code(one.what)}: {page.say(one.how)}")
+        page.line()
     page.table(("#", page.say("step"), page.say("result"), page.say("took"), page.say("details")), rows)
     page.line()
     captured = facts.capture

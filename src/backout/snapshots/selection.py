@@ -6,37 +6,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backout.errors import ObjectNotFound, UsageError
+from backout.model.kinds import called, plain
 from backout.model.snapshot import Entry, Snapshot
-
-_SHORT = {
-    "cm": "configmaps",
-    "svc": "services",
-    "ing": "ingresses",
-    "deploy": "deployments",
-    "sts": "statefulsets",
-    "ds": "daemonsets",
-    "sa": "serviceaccounts",
-    "pvc": "persistentvolumeclaims",
-    "netpol": "networkpolicies",
-    "hpa": "horizontalpodautoscalers",
-    "pdb": "poddisruptionbudgets",
-    "cj": "cronjobs",
-    "quota": "resourcequotas",
-}
-"""kubectl's short names."""
 
 
 class Selection:
     """Of nothing at all, it is everything."""
 
     def __init__(self, names: Sequence[str] = (), kinds: Sequence[str] = ()) -> None:
-        self._kinds = {_plain(kind): kind for kind in kinds}
+        self._kinds = {plain(kind): kind for kind in kinds}
         self._names: dict[tuple[str, str], str] = {}
         for text in names:
             kind, slash, name = text.partition("/")
             if not slash or not kind or not name or "/" in name:
                 raise UsageError("{text} is not an object.", text=text, expected="KIND/NAME, such as configmap/web")
-            self._names[_plain(kind), name] = text
+            self._names[plain(kind), name] = text
         self._met: set[str] = set()
 
     def __call__(self, entry: Entry) -> bool:
@@ -44,7 +28,7 @@ class Selection:
         if not self._names and not self._kinds:
             return True
         found = False
-        for kind in _called(entry):
+        for kind in called(entry.ref.api_version, entry.ref.kind, entry.plural):
             for text in (self._names.get((kind, entry.ref.name)), self._kinds.get(kind)):
                 if text is not None:
                     self._met.add(text)
@@ -65,15 +49,3 @@ class Selection:
                 names=", ".join(missing),
                 hint="backout snapshot show {id} --objects",
             )
-
-
-def _plain(kind: str) -> str:
-    return _SHORT.get(kind.lower(), kind.lower())
-
-
-def _called(entry: Entry) -> set[str]:
-    """Kind and plural, alone and with their group."""
-    kind, plural = entry.ref.kind.lower(), entry.plural.lower()
-    group, slash, _ = entry.ref.api_version.partition("/")
-    names = {kind, plural} - {""}
-    return names | {f"{name}.{group}" for name in names} if slash else names

@@ -17,7 +17,7 @@ from backout.mechanisms.port import Options
 from backout.model.diagnosis import Problem
 from backout.model.message import Message, msg
 from backout.model.operation import Operation
-from backout.model.part import Part, Risk, Step
+from backout.model.part import Part, Risk, Spared, Step
 from backout.model.revision import Revision
 from backout.model.scope import ClusterIdentity, ClusterScope
 from backout.model.settings import USUAL_TIMEOUT, Settings
@@ -25,6 +25,7 @@ from backout.model.target import Target
 from backout.planning.choice import SURE, Choice, choose
 from backout.planning.document import seal
 from backout.planning.reach import hold, protected_risks
+from backout.planning.skipping import Skips, spared_objects, spared_target
 from backout.verify.stacks import stack_checks
 from backout.workflows.broken import after_run
 from backout.workflows.rights import rights
@@ -48,15 +49,19 @@ async def make_operation(
     problems: Sequence[Problem] = (),
     settings: Settings | None = None,
     hooks: bool = True,
+    skips: Skips | None = None,
+    skipped: Sequence[Spared] = (),
 ) -> Operation:
     """The sealed operation: ``target`` back to its last good revision, or to the one that ``to`` names.
 
     One part; where the target is good itself, and single objects of it were changed or deleted past it, one for each of those
-    instead. Without ``hooks``, Helm runs none.
+    instead. Without ``hooks``, Helm runs none. ``skips``: what is left as it is, and noted there as met;
+    ``skipped``: other targets that were left out of what was asked for.
 
     Raises:
         NotFoundError: no such target or revision.
-        RefusedError: no revision is proven good, going back would do harm, or the namespace is protected.
+        RefusedError: no revision is proven good, going back would do harm, the namespace is protected, or it can't be done without what is
+            to be left out.
     """
     settings = settings or Settings()
     if target.namespace in settings.policy.protected:
@@ -66,20 +71,20 @@ async def make_operation(
             hint="policy.protected in the configuration lists the protected namespaces.",
         )
     identity = await cluster.identity()
-    asked = _Asked(cluster, identity, problems, settings, hooks)
+    asked = _Asked(cluster, identity, problems, settings, hooks, skips or Skips(), tuple(skipped))
     if not to and (blamed := await _past_it(asked, target)):
         # The cause is known, and lies in single objects of it: another revision would not mend that.
-        return seal(Operation(made_at=made_at, parts=await _each(asked, target, blamed)))
+        return seal(await _several(asked, target, blamed, made_at))
     try:
-        parts: tuple[Part, ...] = (await _part(asked, target, to),)
+        return seal(Operation(made_at=made_at, parts=(await _part(asked, target, to),), skipped=asked.skipped))
     except (NothingToDo, NoGoodRevision) as error:
         # Of a release that is blamed itself, edits that others meant are not to be taken back instead.
         itself = any(one.target == target and one.confidence in SURE for one in problems)
         others = await registry.of_kind(target.kind).instead(cluster, target) if not (to or itself) else ()
-        parts = await _each(asked, target, others) if others else ()
-        if not parts:
+        instead = await _several(asked, target, others, made_at)
+        if not instead.parts:
             raise error
-    return seal(Operation(made_at=made_at, parts=parts))
+        return seal(instead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,8 @@ class _Asked:
     problems: Sequence[Problem]
     settings: Settings
     hooks: bool
+    skips: Skips
+    skipped: tuple[Spared, ...]
 
 
 async def _past_it(asked: _Asked, target: Target) -> list[Target]:
@@ -100,6 +107,25 @@ async def _past_it(asked: _Asked, target: Target) -> list[Target]:
     if not blamed or any(problem.target == target for problem in sure):
         return []
     return [one for one in await registry.of_kind(target.kind).instead(asked.cluster, target) if one in blamed]
+
+
+async def _several(asked: _Asked, target: Target, others: Sequence[Target], made_at: datetime) -> Operation:
+    """A part for each of the others; those that are to be left out are named.
+
+    Raises:
+        NothingToDo: all of them are.
+        RefusedError: see `_each`.
+    """
+    left = [other for other in others if asked.skips.target(other)]
+    going = [other for other in others if other not in left]
+    if left and not going:
+        raise NothingToDo(
+            "All that would go back of {target} is to be left out: {names}.",
+            target=str(target),
+            names=", ".join(map(str, left)),
+        )
+    spared = (*asked.skipped, *(spared_target(other) for other in left))
+    return Operation(made_at=made_at, parts=await _each(asked, target, going), skipped=spared)
 
 
 async def _each(asked: _Asked, target: Target, others: Sequence[Target]) -> tuple[Part, ...]:
@@ -135,9 +161,10 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
     def chosen(revisions: Sequence[Revision]) -> Sequence[Revision]:
         return (choose(target, revisions, to, blamed, since).revision,)
 
-    reading = await mechanism.read(cluster, target, chosen, Options(hooks=asked.hooks))
+    reading = await mechanism.read(cluster, target, chosen, Options(hooks=asked.hooks, skip=tuple(asked.skips)))
     choice = choose(target, reading.revisions, to, blamed, since)
     draft = reading.draft(choice.revision)
+    skipped = spared_objects(target, draft, asked.skips)
     checks = [*draft.checks, *after_run(target, mine), *stack_checks(settings, cluster.name, target.namespace)]
     part = Part(
         id=str(target),
@@ -155,6 +182,7 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
         checks=tuple(checks),
         access=rights(draft.access, target, draft.changes, checks),
         soak=settings.verify.soak,
+        skipped=skipped,
     )
     part = msgspec.structs.replace(part, risks=(*part.risks, *protected_risks(part, settings.policy.protected)))
     hold(part, settings.policy.protected)

@@ -23,9 +23,11 @@ from backout.mechanisms.helm.checks import access, checks
 from backout.mechanisms.helm.children import Custom
 from backout.mechanisms.helm.preview import changes
 from backout.mechanisms.helm.risks import risks
+from backout.mechanisms.helm.sparing import skipped, spare, unskippable
 from backout.mechanisms.helm.steps import steps
 from backout.mechanisms.helm.strays import strays
 from backout.model.part import Access
+from backout.model.skip import parse_skip
 from backout.model.target import ObjectRef, Target
 from backout.tools.locate import Tool
 
@@ -589,3 +591,21 @@ def test_the_custom_resources_of_a_definition_are_those_of_every_namespace() -> 
     live = {"spec": {"group": "example.org", "names": names, "scope": "Namespaced", "versions": versions}}
     held = asyncio.run(_held(Reader(), live))  # type: ignore[arg-type]
     assert held is not None and [(ref.namespace, ref.name) for ref in held] == [("x", "a"), ("y", "b")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("Namespace", {}),
+        ("CustomResourceDefinition", {"group": "example.org", "names": {"kind": "Thing", "plural": "things"}}),
+    ],
+)
+def test_what_goes_with_another_object_can_not_be_left_out_alone(kind: str, spec: dict[str, Any]) -> None:
+    thing = msgspec.structs.replace(item("Thing", {"spec": {}}, None), gone=True)
+    name = NS if kind == "Namespace" else "web"
+    live = {"metadata": {"name": name}, "spec": spec}
+    whole = item(kind, live, None, ref=ObjectRef("v1", kind, name, "", "uid"), gone=True)
+    alone = spare(analysis(thing, whole), (parse_skip("thing/web"),))
+    assert not skipped(alone) and [str(ref) for ref, _ in unskippable(alone)] == ["thing/web"]
+    both = spare(analysis(thing, whole), (parse_skip("thing/web"), parse_skip(f"{kind}/{name}")))
+    assert len(skipped(both)) == 2 and not unskippable(both)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backout.cli.options import Command, timing
+from backout.cli.options import Command, skipping, timing
 from backout.cli.session import with_session
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option("--to", default="", metavar="REVISION", help="Go back to this revision, not to the last good one.")
 @click.option("--no-hooks", is_flag=True, help="Helm: run no hooks of the revision.")
 @click.option("--out", type=click.Path(dir_okay=False, writable=True), help="Write the plan to a file, for `run`.")
+@skipping
 @timing
 @with_session
 async def command(
@@ -26,6 +27,7 @@ async def command(
     targets: tuple[str, ...],
     to: str,
     no_hooks: bool,
+    skip: tuple[str, ...],
     out: str | None,
     soak: float | None,
     timeout: float | None,
@@ -40,7 +42,7 @@ async def command(
     from backout.documents.running import operation_list
 
     session.workspace.use(session.workspace.settings.patient(soak, timeout))
-    planned = await plans_for(session.workspace, targets, to, hooks=not no_hooks)
+    planned = await plans_for(session.workspace, targets, to, hooks=not no_hooks, skip=skip)
     plans = planned.plans
     file = out if out and plans else ""
     if file:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backout.cli.options import Command, timing
+from backout.cli.options import Command, skipping, timing
 from backout.cli.session import with_session
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--approve", multiple=True, metavar="CODE", help="Say yes to a risk that needs it; may be repeated.")
 @click.option("--no-hooks", is_flag=True, help="Helm: run no hooks of the revision.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what the server would answer.")
+@skipping
 @timing
 @with_session
 async def command(
@@ -35,6 +36,7 @@ async def command(
     yes: bool,
     approve: tuple[str, ...],
     no_hooks: bool,
+    skip: tuple[str, ...],
     dry_run: bool,
     soak: float | None,
     timeout: float | None,
@@ -49,10 +51,16 @@ async def command(
         # The engine's import runs beside the reading of the cluster.
         preload()
     session.workspace.use(session.workspace.settings.patient(soak, timeout))
-    given = {"--to": to, "--no-hooks": no_hooks, "--soak": soak is not None, "--timeout": timeout is not None}
+    given = {
+        "--to": to,
+        "--no-hooks": no_hooks,
+        "--skip": skip,
+        "--soak": soak is not None,
+        "--timeout": timeout is not None,
+    }
     async with session.workspace.keeping():
         planned = await _plans(
-            session, targets, to, [name for name, value in given.items() if value], hooks=not no_hooks
+            session, targets, to, [name for name, value in given.items() if value], hooks=not no_hooks, skip=skip
         )
         if dry_run:
             return await _dry_run(session, planned)
@@ -101,7 +109,9 @@ async def _dry_run(session: Session, planned: Planned) -> int:
     return worst([*codes, REFUSED if any(item.missing for item in items) else 0])
 
 
-async def _plans(session: Session, targets: tuple[str, ...], to: str, given: Sequence[str], *, hooks: bool) -> Planned:
+async def _plans(
+    session: Session, targets: tuple[str, ...], to: str, given: Sequence[str], *, hooks: bool, skip: Sequence[str]
+) -> Planned:
     from backout.app.planning import plans_for, plans_in
     from backout.cli.render.plan import show_plans
     from backout.errors import UsageError
@@ -120,7 +130,7 @@ async def _plans(session: Session, targets: tuple[str, ...], to: str, given: Seq
             )
         planned = plans_in(path)
     else:
-        planned = await plans_for(session.workspace, targets, to, hooks=hooks)
+        planned = await plans_for(session.workspace, targets, to, hooks=hooks, skip=skip)
     if session.text:
         session.show(lambda screen: show_plans(screen, planned.plans, apart=True))
     return planned

@@ -12,7 +12,7 @@ from backout.cli.render.changes import show_changes
 from backout.cli.render.screen import Screen, paint, width
 from backout.locales import N_
 from backout.model.operation import Operation
-from backout.model.part import Check, Part, Step
+from backout.model.part import Check, Part, Spared, Step
 from backout.model.revision import Revision
 from backout.model.target import Target
 
@@ -40,6 +40,10 @@ def show_plan(screen: Screen, plan: Operation) -> None:
         if number:
             screen.line()
         _part(screen, part)
+    if plan.skipped:
+        screen.line()
+        screen.told("Left out, as you asked", 2, "head")
+        show_skipped(screen, plan.skipped, "")
     screen.line(paint(plan.hash, "dim"), 2)
 
 
@@ -67,6 +71,10 @@ def _part(screen: Screen, part: Part) -> None:
     screen.line()
     screen.told("What changes", 2, "head")
     show_changes(screen, part.changes, 2)
+    if part.skipped:
+        screen.line()
+        screen.told("Left out, as you asked", 2, "head")
+        show_skipped(screen, part.skipped, part.scope.namespace)
     if part.risks:
         screen.line()
         screen.told("Know before you say yes", 2, "head")
@@ -76,6 +84,13 @@ def _part(screen: Screen, part: Part) -> None:
     screen.line()
     screen.told("Afterwards this is measured, over {soak} s:", 2, "head", soak=f"{part.soak:g}")
     _checks(screen, part.checks)
+
+
+def show_skipped(screen: Screen, spared: Sequence[Spared], here: str) -> None:
+    """A line for each; the namespace is named where it is another one than ``here``."""
+    for one in spared:
+        place = f" ({one.namespace})" if one.namespace and one.namespace != here else ""
+        screen.line(f"· {one.what}{place}: {screen.say(one.how)}", 2)
 
 
 def _steps(screen: Screen, steps: Sequence[Step]) -> None:

@@ -21,6 +21,7 @@ from backout.kube.names import HELM_KEEP
 from backout.kube.projections import Named
 from backout.mechanisms.helm.children import Custom
 from backout.model.change import FieldChange
+from backout.model.skip import Skip
 from backout.model.target import ObjectRef
 
 MANAGER = "helm"
@@ -34,10 +35,11 @@ _VOLATILE = ("resourceVersion", "managedFields", "creationTimestamp", "generatio
 class Item(msgspec.Struct, frozen=True, kw_only=True):
     """One object of either manifest.
 
-    ``gone`` when the target lacks it, so that Helm deletes it; ``kept`` when its annotation forbids that. ``after`` is
-    the object as the server would store it, or as we reckon it where the server was not or could not be asked.
-    ``refusal`` is the server's answer when it would not accept the write. ``holds``: of a definition that goes, the custom
-    resources of every namespace, which go with it; None where they can't be listed.
+    ``gone`` when the target lacks it, so that Helm deletes it; ``kept`` when its annotation forbids that; ``spared`` when it is
+    kept because somebody asked for that, and has to be marked so. ``after`` is the object as the server would store it, or as
+    we reckon it where the server was not or could not be asked. ``refusal`` is the server's answer when it would not accept
+    the write. ``holds``: of a definition that goes, the custom resources of every namespace, which go with it; None where they
+    can't be listed.
     """
 
     ref: ObjectRef
@@ -52,6 +54,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     asked: bool = False
     refusal: BackoutError | None = None
     holds: tuple[ObjectRef, ...] | None = ()
+    spared: bool = False
 
     @property
     def stranger(self) -> bool:
@@ -80,6 +83,8 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """The release's custom resources of which something was made or somebody is to say how they are, as they are now."""
     mute: frozenset[CustomId] = frozenset()
     """Those of which nobody says anything: they only configure something."""
+    skip: tuple[Skip, ...] = ()
+    """What is to be left as it is."""
 
     @property
     def namespace(self) -> str:

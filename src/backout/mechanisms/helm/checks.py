@@ -34,6 +34,7 @@ from backout.mechanisms.helm import operators
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.obstacles import obstacles
+from backout.mechanisms.helm.sparing import keep_checks
 from backout.mechanisms.helm.strays import leftovers, part_digest
 from backout.mechanisms.port import wire
 from backout.model.message import msg
@@ -48,7 +49,12 @@ def checks(analysis: Analysis, target: Target) -> list[Check]:
     claims = frozenset(item.ref.name for item in analysis.items if _is_bound(item))
     made = operators.makers(analysis.customs.values())
     found = of_release(analysis.target_release, analysis.target, claims, target, made)
-    return [*found, *_left_over(analysis, target), *operated.checks(operators.subjects(analysis), target)]
+    return [
+        *found,
+        *_left_over(analysis, target),
+        *keep_checks(analysis, target),
+        *operated.checks(operators.subjects(analysis), target),
+    ]
 
 
 def _left_over(analysis: Analysis, target: Target) -> list[Check]:
@@ -192,7 +198,7 @@ def access(analysis: Analysis, driver: str) -> list[Access]:
         if item.ref in anew:
             verbs += ["delete", "create", "list", "watch"]
         if item.gone:
-            verbs += [] if item.kept else ["delete"]
+            verbs += ["patch"] if item.spared else [] if item.kept else ["delete"]
         elif item.live is None:
             verbs.append("create")
             verbs += ["patch"] if analysis.server_side else []

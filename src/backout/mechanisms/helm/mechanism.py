@@ -14,7 +14,7 @@ from backout.helm.unfinished import never_installed, refusal
 from backout.locales import N_
 from backout.mechanisms.common.measuring import ByDigest
 from backout.mechanisms.common.owned import Keeper
-from backout.mechanisms.common.params import OperatorParams
+from backout.mechanisms.common.params import OperatorParams, itself
 from backout.mechanisms.common.params import nothing as looking
 from backout.mechanisms.common.wait_operator import wait_operator
 from backout.mechanisms.helm import checks as checking
@@ -27,9 +27,12 @@ from backout.mechanisms.helm.effects import repair_pending, rollback
 from backout.mechanisms.helm.held import held_access
 from backout.mechanisms.helm.history import History, read_history
 from backout.mechanisms.helm.hooks import telling_of_hooks
+from backout.mechanisms.helm.keeping import keep, still_there
 from backout.mechanisms.helm.kept import every_record
 from backout.mechanisms.helm.measure import LiveParams, as_captured, nothing_left_over, release_deployed
 from backout.mechanisms.helm.params import (
+    KeepParams,
+    KeptParams,
     RecordParams,
     RepairParams,
     RestoreLiveParams,
@@ -42,6 +45,7 @@ from backout.mechanisms.helm.params import (
 from backout.mechanisms.helm.reading import HelmReading, release_of
 from backout.mechanisms.helm.record_effects import remove_record, restore_record
 from backout.mechanisms.helm.restore import restore_live
+from backout.mechanisms.helm.sparing import spare
 from backout.mechanisms.helm.tool import find_helm
 from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
 from backout.model.message import msg
@@ -88,9 +92,7 @@ class HelmMechanism:
         numbers = list(dict.fromkeys(revision.number for revision in prepare(revisions)))
         helm = await _helm_if_any() if numbers else None
         analyses, definitions = await asyncio.gather(
-            asyncio.gather(
-                *(_analyse(reader, history, target, number, helm, hooks=options.hooks) for number in numbers)
-            ),
+            asyncio.gather(*(_analyse(reader, history, target, number, helm, options) for number in numbers)),
             asyncio.gather(
                 *(read_definitions(reader, records, release_of(history, number, target)[0]) for number in numbers)
             ),
@@ -122,6 +124,7 @@ class HelmMechanism:
                 remove_record, RecordParams, record_of, inverse=undoing.record_gone, speaks_of=of_release
             ),
             "helm.wait-operator": StepKind(wait_operator, OperatorParams, looking, waits=True),
+            "helm.keep": StepKind(keep, KeepParams, itself),
             "helm.rollback": StepKind(telling_of_hooks(rollback), RollbackParams, recreated, speaks_of=of_release),
             "helm.restore-live": StepKind(
                 restore_live, RestoreLiveParams, captured, inverse=undoing.as_captured, speaks_of=of_release
@@ -133,6 +136,7 @@ class HelmMechanism:
         return {
             "release-deployed": Measure(release_deployed, ByDigest),
             "live-restored": Measure(as_captured, LiveParams),
+            "left-out": Measure(still_there, KeptParams),
             "left-over": Measure(nothing_left_over, LiveParams),
         }
 
@@ -182,14 +186,15 @@ class HelmMechanism:
 
 
 async def _analyse(
-    reader: ClusterReader, history: History, target: Target, number: int, helm: Tool | None, *, hooks: bool
+    reader: ClusterReader, history: History, target: Target, number: int, helm: Tool | None, options: Options
 ) -> Analysis:
     wanted = release_of(history, number, target)
     head = release_of(history, history.facts[-1].record.revision, target)
     server_side = wanted[1].server_side and (helm is None or helm.major >= 4)
-    return await analyse(
-        reader, head, wanted, server_side=server_side, hooks=hooks, customs=history.customs, mute=history.mute
+    found = await analyse(
+        reader, head, wanted, server_side=server_side, hooks=options.hooks, customs=history.customs, mute=history.mute
     )
+    return spare(found, options.skip)
 
 
 async def _keeper(reader: ClusterReader, target: Target, analyses: list[Analysis]) -> Keeper | None:

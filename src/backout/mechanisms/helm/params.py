@@ -84,6 +84,25 @@ class RestoreLiveParams(_Release, frozen=True, kw_only=True):
     capture: CaptureSource | None = None
 
 
+class KeptObject(ObjectParams, frozen=True, kw_only=True):
+    """An object by its uid."""
+
+    uid: str
+
+
+class KeepParams(KeptObject, frozen=True, kw_only=True):
+    """``helm.keep``: the value of its annotation ``helm.sh/resource-policy``, and the one from before; None for none."""
+
+    value: str | None = None
+    former: str | None = None
+
+
+class KeptParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``left-out``."""
+
+    objects: tuple[KeptObject, ...]
+
+
 def of_release(target: Target, params: _Release) -> bool:
     """Whether they name the release that is the target, in whichever part of them."""
     inner = params.rollback if isinstance(params, RestoreLiveParams) else None

@@ -63,6 +63,9 @@ def _gone(item: Item) -> ObjectChange:
         return ObjectChange(
             ref=item.ref, action="keep", notes=(msg("The target revision lacks it; it is gone already."),)
         )
+    if item.spared:
+        note = msg("The target revision lacks it; it is left out of the deletion, as you asked.")
+        return ObjectChange(ref=item.ref, action="keep", notes=(note,))
     if item.kept:
         note = msg("The target revision lacks it, but its annotation helm.sh/resource-policy: keep holds it.")
         return ObjectChange(ref=item.ref, action="keep", notes=(note,))

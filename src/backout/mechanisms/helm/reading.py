@@ -13,7 +13,7 @@ from backout.mechanisms.common.evidence import WorkloadId
 from backout.mechanisms.common.owned import Keeper, owner_checks, owner_risks
 from backout.mechanisms.helm import checks as checking
 from backout.mechanisms.helm import definitions as defining
-from backout.mechanisms.helm import operators
+from backout.mechanisms.helm import operators, sparing
 from backout.mechanisms.helm import risks as risking
 from backout.mechanisms.helm import steps as stepping
 from backout.mechanisms.helm.analysis import Analysis
@@ -86,6 +86,8 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
             ),
             checks=(*checking.checks(analysis, self.target), *owner_checks(self.target, self.keeper)),
             access=tuple(checking.access(analysis, driver)),
+            skipped=sparing.skipped(analysis),
+            unskippable=sparing.unskippable(analysis),
         )
 
     @property

@@ -24,6 +24,7 @@ from backout.mechanisms.helm.obstacles import Obstacle, obstacles
 from backout.mechanisms.helm.operators import subjects
 from backout.mechanisms.helm.params import Parts, RepairParams, RestoreLiveParams, RollbackParams
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
+from backout.mechanisms.helm.sparing import keep_steps
 from backout.mechanisms.helm.strays import missing, strays
 from backout.mechanisms.port import wire
 from backout.model.message import msg
@@ -61,6 +62,7 @@ def steps(
     if analysis.head.pending:
         result.append(_repair(analysis, target, driver, now))
     result.extend(restore_step(analysis, target, driver))
+    result.extend(keep_steps(analysis, target))
     result.append(_rollback(analysis, target, driver, recreate, force_conflicts=takeover))
     result.extend(aftercare(analysis, target, now.strftime("%Y-%m-%dT%H:%M:%SZ"), failing))
     result.extend(waiting(subjects(analysis), target, "helm.wait-operator"))
