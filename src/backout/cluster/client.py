@@ -25,6 +25,7 @@ from backout.cluster.port import (
     Cluster,
     Fence,
     HeldLease,
+    Instead,
     Object,
     OpenGate,
     PatchType,
@@ -333,11 +334,11 @@ class KubernetesCluster:
         """Takes the Lease that stands for ``target``."""
         return lease.hold(self, target, namespace, holder=holder, about=about)
 
-    def gate(self, fence: Fence) -> AbstractAsyncContextManager[OpenGate]:
+    def gate(self, fence: Fence, instead: Instead = ()) -> AbstractAsyncContextManager[OpenGate]:
         """A way to the cluster for another program."""
         from backout.cluster.gate import opened
 
-        return opened(self._wire, self.context, fence)
+        return opened(self._wire, self.context, fence, instead)
 
     async def close(self) -> None:
         """Closes connections."""

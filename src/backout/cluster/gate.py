@@ -27,7 +27,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import msgspec
 
-from backout.cluster.port import Fence, GatedRequest
+from backout.cluster.listing import path_of
+from backout.cluster.port import Fence, GatedRequest, Instead, Object, Resource
 from backout.cluster.wire import Wire
 from backout.errors import BackoutError
 
@@ -67,10 +68,12 @@ class Gate:
     when one was let through. ``failure`` is the last reason why the API server could not be asked.
     """
 
-    def __init__(self, wire: Wire, context: str, fence: Fence) -> None:
+    def __init__(self, wire: Wire, context: str, fence: Fence, instead: Instead = ()) -> None:
         self._wire = wire
         self._context = context or "backout"
         self._fence = fence
+        root = urlsplit(wire.server).path.rstrip("/")
+        self._instead = {root + _path(resource, obj): msgspec.json.encode(obj) for resource, obj in instead}
         self._word = secrets.token_urlsafe(32)
         self._wanted = f"Basic {base64.b64encode(f'backout:{self._word}'.encode()).decode()}"
         self._talks: set[asyncio.Task[None]] = set()
@@ -148,6 +151,11 @@ class Gate:
                 self.shut.set()
                 await self._refuse(writer)
                 return False
+        if request.method == "GET" and (shown := self._instead.get(target.path)) is not None:
+            _head(writer, 200, [("Content-Type", "application/json"), ("Content-Length", str(len(shown)))])
+            writer.write(shown)
+            await writer.drain()
+            return True
         quiet = WATCH if query.get("watch") or query.get("follow") else ANSWER
         headers = {name: value for name, value in request.headers.items() if name not in _OURS}
         try:
@@ -165,9 +173,16 @@ class Gate:
         await _say(writer, 403, "Forbidden", f"refused by Backout: {why}")
 
 
-def opened(wire: Wire, context: str, fence: Fence) -> contextlib.AbstractAsyncContextManager[Gate]:
+def opened(
+    wire: Wire, context: str, fence: Fence, instead: Instead = ()
+) -> contextlib.AbstractAsyncContextManager[Gate]:
     """See `backout.cluster.port.Cluster.gate`."""
-    return Gate(wire, context, fence)._opened()
+    return Gate(wire, context, fence, instead)._opened()
+
+
+def _path(resource: Resource, obj: Object) -> str:
+    meta = obj["metadata"]
+    return path_of(resource, str(meta["name"]), str(meta.get("namespace") or ""))
 
 
 class _Request(msgspec.Struct, frozen=True):

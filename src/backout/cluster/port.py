@@ -135,6 +135,8 @@ class GatedRequest(NamedTuple):
     body: bytes
 
 
+Instead = Sequence[tuple[Resource, Object]]
+"""Objects that another program is shown in place of the cluster's own, each with its kind."""
 Fence = Callable[[GatedRequest], Awaitable[None]]
 """Asked before each write of another program; an error of the house keeps it from being made, and shuts the gate."""
 
@@ -346,9 +348,10 @@ class Cluster(ClusterReader, Protocol):
             LockedError: somebody else holds it: the message says who, since when, and what.
         """
 
-    def gate(self, fence: Fence) -> AbstractAsyncContextManager[OpenGate]:
+    def gate(self, fence: Fence, instead: Instead = ()) -> AbstractAsyncContextManager[OpenGate]:
         """Lets another program work on the cluster as the same user, as long as the context lasts and no longer:
-        ``fence`` is asked before each of its writes, and nothing passes while this process is stopped.
+        ``fence`` is asked before each of its writes, and nothing passes while this process is stopped. It reads ``instead``
+        where it reads one of these objects alone, in place of what the cluster has.
         """
 
     async def close(self) -> None:

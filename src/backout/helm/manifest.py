@@ -143,8 +143,22 @@ def entries(manifest: str, kinds: Iterable[str] | None = None) -> list[Entry]:
 
 @lru_cache(maxsize=2048)
 def _parse(document: str) -> tuple[Entry, ...]:
+    value = loaded(document)
+    if value is None:
+        return ()
+    text_digest = hashlib.sha256(document.encode()).hexdigest()
+    return tuple(Entry(obj, text_digest) for obj in _open(value))
+
+
+def loaded(document: str) -> Any:
+    """What one document says, anew at each call.
+
+    Raises:
+        TooLarge: its aliases expand too far.
+        Invalid: not YAML.
+    """
     try:
-        value = load(document, _Loader)
+        return load(document, _Loader)
     except Unbounded as error:
         raise TooLarge("A rendered manifest of this release can't be read: {problem}.", problem=str(error)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -155,10 +169,6 @@ def _parse(document: str) -> tuple[Entry, ...]:
             line=mark.line + 1 if mark else 0,
             kind=kind_of(document) or "unknown",
         ) from None
-    if value is None:
-        return ()
-    text_digest = hashlib.sha256(document.encode()).hexdigest()
-    return tuple(Entry(obj, text_digest) for obj in _open(value))
 
 
 def _open(value: Any) -> Iterator[Object]:

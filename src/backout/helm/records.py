@@ -26,6 +26,7 @@ from backout.errors import (
 )
 from backout.helm.crds import definitions_in
 from backout.helm.payload import Release, decode
+from backout.helm.staying import with_manifest
 from backout.kube.projections import Projection, VersionedMeta
 from backout.model.target import ObjectRef
 
@@ -192,6 +193,19 @@ class Records:
             return ()
         body, _ = await self._fetch(record)
         return definitions_in(body, record.name, wrapped=self.resource.kind == "Secret")
+
+    async def rewritten(self, record: Record, manifest: str) -> Object:
+        """The object of a record as it would be with another manifest; nothing is written.
+
+        Raises:
+            ObjectNotFound: it is gone.
+            TooLarge, Invalid: it can't be read.
+        """
+        found = await self.cluster.get(self.resource, record.name, self.namespace)
+        wrapped = self.resource.kind == "Secret"
+        text = with_manifest(str((found.get("data") or {}).get("release")), record.name, manifest, wrapped=wrapped)
+        kind = {"apiVersion": self.resource.api_version, "kind": self.resource.kind}
+        return {**kind, **found, "data": {**found["data"], "release": text}}
 
     def remember(self, record: Record, content: Release) -> None:
         """Keeps what is in a record that was read elsewhere, so that `load` finds it."""

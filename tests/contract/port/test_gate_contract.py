@@ -19,7 +19,7 @@ import pytest
 from cluster_harness import Cluster as Harness
 
 from backout.cluster.client import KubernetesCluster, connect
-from backout.cluster.port import CONFIGMAPS, Fence, GatedRequest, OpenGate
+from backout.cluster.port import CONFIGMAPS, Fence, GatedRequest, Instead, OpenGate
 from backout.errors import LeaseLost
 
 Work = Callable[[KubernetesCluster, OpenGate, httpx2.AsyncClient], Awaitable[None]]
@@ -29,12 +29,12 @@ async def anything(_: GatedRequest) -> None:
     return
 
 
-def run(harness: Harness, work: Work, fence: Fence = anything) -> None:
+def run(harness: Harness, work: Work, fence: Fence = anything, instead: Instead = ()) -> None:
     async def main() -> None:
         async with (
             asyncio.timeout(120),
             connect(str(harness.kubeconfig), harness.context or "") as cluster,
-            cluster.gate(fence) as gate,
+            cluster.gate(fence, instead) as gate,
             through(gate) as client,
         ):
             await work(cluster, gate, client)
@@ -82,6 +82,27 @@ def test_reads_and_dry_runs_pass_and_writes_are_asked_first(cluster: Harness, ns
         assert (await client.head("/version")).content == b""
 
     run(cluster, work, fence)
+
+
+def test_one_object_is_shown_as_it_is_to_be_read_and_nothing_else_changes(cluster: Harness, ns: str) -> None:
+    path, obj = config(ns)
+    shown = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one", "namespace": ns}, "data": {"a": "2"}}
+
+    async def work(port: KubernetesCluster, gate: OpenGate, client: httpx2.AsyncClient) -> None:
+        assert (await client.post(path, json=obj)).status_code == 201
+        assert (await client.get(f"{path}/one")).json() == shown
+        # on the same connection, what was not to be shown otherwise is as the cluster has it
+        assert [
+            item["data"] for item in (await client.get(path)).json()["items"] if item["metadata"]["name"] == "one"
+        ] == [{"a": "1"}]
+        assert (
+            await client.patch(
+                f"{path}/one", json={"data": {"b": "1"}}, headers={"Content-Type": "application/merge-patch+json"}
+            )
+        ).json()["data"] == {"a": "1", "b": "1"}
+        assert (await port.get(CONFIGMAPS, "one", ns))["data"] == {"a": "1", "b": "1"}
+
+    run(cluster, work, instead=((CONFIGMAPS, shown),))
 
 
 def test_a_refused_write_shuts_the_gate_for_good(cluster: Harness, ns: str) -> None:

@@ -16,6 +16,7 @@ from backout.helm.manifest import Entry, Key, entries
 from backout.helm.merge import built_in, owned, three_way, two_way
 from backout.helm.payload import Release
 from backout.helm.records import Record
+from backout.helm.staying import Kept, staying, ways_to_stay
 from backout.kube.diff import diff_objects
 from backout.kube.names import HELM_KEEP
 from backout.kube.projections import Named
@@ -53,6 +54,9 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     kept: bool = False
     asked: bool = False
     refusal: BackoutError | None = None
+    stays: tuple[FieldChange, ...] = ()
+    """What of it can't go back and stays as it is: from what is live to what the target revision asks for. ``target`` then says
+    what stays."""
     holds: tuple[ObjectRef, ...] | None = ()
     spared: bool = False
 
@@ -118,11 +122,15 @@ async def analyse(
             return await _item(cluster, before.get(key), after.get(key), record, server_side=server_side)
 
     items = await asyncio.gather(*(one(key) for key in [*after, *(key for key in before if key not in after)]))
+    kept = [kept_of(item.ref, item.target) for item in items if item.stays and item.target is not None]
+    release = target[1]
+    if kept:
+        release = msgspec.structs.replace(release, manifest=staying(release.manifest, namespace, kept))
     return Analysis(
         head=record,
         head_release=head_release,
         target=target[0],
-        target_release=target[1],
+        target_release=release,
         server_side=server_side,
         items=tuple(items),
         hooks=hooks,
@@ -171,7 +179,20 @@ async def _item(
         )
     wanted = _located(owned(target.object, record.release, record.namespace), ref)
     before = owned(base.object, record.release, record.namespace) if base else None
-    return await _ask(cluster, ref, resource, before, wanted, live, server_side=server_side)
+    item = await _ask(cluster, ref, resource, before, wanted, live, server_side=server_side)
+    if live is None or not isinstance(item.refusal, Invalid):
+        return item
+    for other in ways_to_stay(before, wanted, live):
+        again = await _ask(cluster, ref, resource, before, other, live, server_side=server_side)
+        if again.refusal is None:
+            moving = {field.path for field in again.fields}
+            return msgspec.structs.replace(again, stays=tuple(f for f in item.fields if f.path not in moving))
+    return item
+
+
+def kept_of(ref: ObjectRef, target: Object) -> Kept:
+    """What an object keeps, for the manifest that says so."""
+    return Kept(ref.kind, ref.namespace, ref.name, target["spec"])
 
 
 async def _held(cluster: ClusterReader, definition: Object) -> tuple[ObjectRef, ...] | None:

@@ -11,12 +11,16 @@ import contextlib
 import hashlib
 from dataclasses import dataclass
 
-from backout.cluster.port import ClusterReader
+import msgspec
+
+from backout.cluster.port import ClusterReader, Instead
 from backout.errors import BackoutError, ObjectNotFound, PreconditionFailed, ToolFailed
 from backout.helm.manifest import digest, entries
 from backout.helm.payload import Release
 from backout.helm.records import PENDING, Record, Records, driver
+from backout.helm.staying import staying
 from backout.mechanisms.helm import binary
+from backout.mechanisms.helm.analysis import kept_of
 from backout.mechanisms.helm.anew import make_room
 from backout.mechanisms.helm.failures import error_from, with_state
 from backout.mechanisms.helm.fenced import Fence, interrupted, moved_on
@@ -104,7 +108,8 @@ async def rollback(context: StepContext, step: StepOf[RollbackParams]) -> StepOu
         helm = await find_helm()
         await _passable(context.cluster, helm, current, wanted)
         await make_room(context, step, wanted)
-        ran = await _helm(context, step, helm, Fence(records, head, context.guard), records, handle)
+        shown = await _shown(records, step, wanted)
+        ran = await _helm(context, step, helm, Fence(records, head, context.guard), records, handle, shown)
     return await _confirm(step, records, head, (current, wanted), ran)
 
 
@@ -117,9 +122,16 @@ class _Ran:
 
 
 async def _helm(
-    context: StepContext, step: StepOf[RollbackParams], helm: Tool, fence: Fence, records: Records, handle: int
+    context: StepContext,
+    step: StepOf[RollbackParams],
+    helm: Tool,
+    fence: Fence,
+    records: Records,
+    handle: int,
+    shown: Instead,
 ) -> _Ran:
-    """
+    """``shown``: what helm reads in place of what the cluster has.
+
     Raises:
         BackoutError: it had to be given up.
     """
@@ -144,7 +156,7 @@ async def _helm(
         )
     )
     result, failure = None, None
-    async with context.cluster.gate(fence) as gate:
+    async with context.cluster.gate(fence, shown) as gate:
         try:
             result = await binary.run(
                 arguments,
@@ -247,6 +259,9 @@ async def _same_target(records: Records, step: StepOf[RollbackParams]) -> Releas
             hint="Plan anew.",
         )
     wanted = await records.load(record)
+    if step.params.stay:
+        kept = [kept_of(entry.ref, {"spec": entry.spec}) for entry in step.params.stay]
+        wanted = msgspec.structs.replace(wanted, manifest=staying(wanted.manifest, records.namespace, kept))
     if digest(wanted.manifest) != step.params.digest:
         raise PreconditionFailed(
             "Revision {n} of helm/{release} does not say what it said when the plan was made.",
@@ -255,6 +270,15 @@ async def _same_target(records: Records, step: StepOf[RollbackParams]) -> Releas
             hint="Somebody edited its record. Look who did, then plan anew.",
         )
     return wanted
+
+
+async def _shown(records: Records, step: StepOf[RollbackParams], wanted: Release) -> Instead:
+    """The record of the target revision as helm is to read it, where something stays as it is: helm takes the manifest that it
+    applies, and that of the revision that it makes, from there. What the cluster keeps of that revision is not touched."""
+    if not step.params.stay:
+        return ()
+    record = next(r for r in await records.history(step.params.release) if r.revision == step.params.revision)
+    return ((records.resource, await records.rewritten(record, wanted.manifest)),)
 
 
 async def _passable(cluster: ClusterReader, helm: Tool, current: Release, wanted: Release) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -48,16 +48,23 @@ class RecordParams(_Release, frozen=True, kw_only=True):
         return ObjectRef("v1", "ConfigMap" if self.driver == "configmap" else "Secret", self.record, namespace)
 
 
+class Staying(ObjectParams, frozen=True, kw_only=True):
+    """An object of the revision that stays as it is, since it can't go back: the spec that the manifest has of it then."""
+
+    spec: dict[str, Any]
+
+
 class RollbackParams(_Release, frozen=True, kw_only=True):
     """``helm.rollback``: to the content ``digest`` of ``revision``, on the condition that ``expect`` is in force.
 
     ``recreate``: StatefulSets that are made anew around their pods. ``anew``: other objects that Helm makes anew.
-    ``timeout``: Helm's own, in seconds.
+    ``stay``: what stays as it is; ``digest`` names the content with that in it. ``timeout``: Helm's own, in seconds.
     """
 
     timeout: float = 300.0
     recreate: tuple[str, ...] = ()
     anew: tuple[ObjectParams, ...] = ()
+    stay: tuple[Staying, ...] = ()
     no_hooks: bool = False
     revision: int
     digest: str

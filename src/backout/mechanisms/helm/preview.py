@@ -33,6 +33,9 @@ def _change(item: Item, analysis: Analysis, obstacle: Obstacle | None) -> Object
     notes: list[Message] = []
     if obstacle is not None:
         notes.append(obstacle.message)
+    elif item.stays:
+        paths = few([field.path for field in item.stays])
+        notes.append(msg("It stays as it is in {fields}: that can't be changed once set.", fields=paths))
     elif not item.asked:
         notes.append(msg("Reckoned from the manifests: you may not ask the server by a dry run."))
     if item.live is None and item.base is not None and item.resource is not None:

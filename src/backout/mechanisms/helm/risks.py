@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
+from backout.helm.staying import only_grown
 from backout.helm.text import duration
 from backout.kube.workloads import partition_of
 from backout.mechanisms.common.evidence import WorkloadId
@@ -35,6 +36,7 @@ def risks(
         *record_risk(analysis.target),
         *_deletions(analysis),
         *_obstacles(analysis),
+        *_staying(analysis),
         *_pending(analysis, now, alive=starting and not failing),
         *_restarts(analysis, failing),
         *_replicas(analysis),
@@ -178,6 +180,37 @@ def _obstacles(analysis: Analysis) -> list[Risk]:
         for obstacle in obstacles(analysis.items)
         if not obstacle.final
     ]
+
+
+def _staying(analysis: Analysis) -> list[Risk]:
+    """A claim that has grown holds the same data; one that was made anew elsewhere may hold other data, so that needs a yes."""
+    found = []
+    for item in analysis.items:
+        if not item.stays:
+            continue
+        paths = [field.path for field in item.stays]
+        grown = only_grown(item.stays)
+        found.append(
+            Risk(
+                code="stays",
+                needs_approval=not grown,
+                message=msg(
+                    "{object} stays as it is in {fields}: a claim can't shrink, and its data stays. All else goes back, and Helm's new "
+                    "revision says the claim as it is; set it in the chart's values before the next upgrade.",
+                    object=str(item.ref),
+                    fields=few(paths),
+                )
+                if grown
+                else msg(
+                    "{object} stays as it is in {fields}, which can't be changed once set, so that its data may not be that of revision "
+                    "{n}. All else goes back, and Helm's new revision says the claim as it is.",
+                    object=str(item.ref),
+                    fields=few(paths),
+                    n=analysis.target.revision,
+                ),
+            )
+        )
+    return found
 
 
 def _pending(analysis: Analysis, now: datetime, *, alive: bool) -> list[Risk]:

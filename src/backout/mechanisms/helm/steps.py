@@ -22,7 +22,7 @@ from backout.mechanisms.helm.checks import access_back
 from backout.mechanisms.helm.kept import restore_step
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
 from backout.mechanisms.helm.operators import subjects
-from backout.mechanisms.helm.params import Parts, RepairParams, RestoreLiveParams, RollbackParams
+from backout.mechanisms.helm.params import Parts, RepairParams, RestoreLiveParams, RollbackParams, Staying
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.sparing import keep_steps
 from backout.mechanisms.helm.strays import missing, strays
@@ -158,6 +158,11 @@ def _rollback(
         timeout=HELM_TIMEOUT,
         recreate=tuple(ref.name for ref in anew if ref.kind == "StatefulSet"),
         anew=tuple(named(ref) for ref in anew if ref.kind != "StatefulSet"),
+        stay=tuple(
+            Staying(**params_of(item.ref), spec=item.target["spec"])
+            for item in analysis.items
+            if item.stays and item.target is not None
+        ),
         no_hooks=not analysis.hooks,
         revision=revision,
         digest=wanted,
@@ -199,6 +204,7 @@ def _compensation(analysis: Analysis, forward: RollbackParams, recreate: list[Ob
             apply="ssa" if analysis.head_release.server_side and analysis.server_side else "csa",
             force_conflicts=False,
             reapply=False,
+            stay=(),
         )
     astray = strays(analysis, [obstacle.item.ref for obstacle in recreate])
     absent = [ref for ref in missing(analysis) if ref.kind not in HOLDS_DATA]
