@@ -112,7 +112,9 @@ async def _broken_workloads(
 ) -> dict[WorkloadKey, list[Symptom]]:
     troubles = await find_troubles(cluster, state, now)
     keys = list(troubles)
-    details = await asyncio.gather(*(symptoms_of(cluster, events, key, troubles[key], now) for key in keys))
+    details = await asyncio.gather(
+        *(symptoms_of(cluster, events, key, troubles[key], now, state.workloads.get(key)) for key in keys)
+    )
     broken: dict[WorkloadKey, list[Symptom]] = defaultdict(list)
     for key, found in zip(keys, details, strict=True):
         workload = state.workloads.get(key)

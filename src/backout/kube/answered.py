@@ -2,8 +2,8 @@
 """What the cluster has answered where pods are waited for in vain: told at once, and an end of the waiting soon after. Pure.
 
 A quota, a LimitRange or an admission webhook refuses pods (condition ReplicaFailure of a Deployment; Events FailedCreate of the
-others: kubernetes pkg/controller/controller_utils.go), no node takes them (PodScheduled), a rollout is paused, a pod that
-was deleted does not go. Each may pass for a moment, so each has its patience.
+others: kubernetes pkg/controller/controller_utils.go), no node takes them (PodScheduled) or may take them (scheduling gates), a
+rollout is paused, a pod that was deleted does not go. Each may pass for a moment, so each has its patience.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ REFUSED = 10.0
 """Seconds for which the API server may refuse pods while none is going that makes room."""
 UNSCHEDULED = 20.0
 """Seconds for a node to take a pod while none is going that makes room."""
+GATED = 60.0
+"""Seconds for whoever set a scheduling gate to take it away: a queue may admit a pod later than a node would."""
 VOLUMES = 60.0
 """Seconds for a volume to be made, before its pod can be scheduled."""
 HALTED = 5.0
@@ -68,6 +70,7 @@ def answers(
     elif refused and incomplete(state, len(pods)):
         why = msg("pods can't be created: {detail}", detail=redact_text(refused))
         found.append(Answer(key=f"refused:{len(pods)}", why=why, patience=REFUSED))
+    found += _gated(kind, pods, revision, now)
     if not growing:
         found += _unscheduled(kind, pods, revision, now)
     return found
@@ -91,6 +94,16 @@ def _unscheduled(kind: str, pods: Sequence[Pod], revision: str, now: datetime) -
             why=msg("no node takes {pod}: {detail}", pod=pod.metadata.name, detail=detail or seen.word),
             patience=VOLUMES if "persistentvolumeclaim" in detail.lower() else UNSCHEDULED,
         )
+
+
+def _gated(kind: str, pods: Sequence[Pod], revision: str, now: datetime) -> Iterator[Answer]:
+    for pod in pods:
+        seen = health(pod, now)
+        if seen.state is not PodState.GATED or (revision and revision_of(kind, pod) != revision):
+            continue
+        gates = redact_text(" ".join(seen.problems[0].detail.split()))
+        why = msg("{pod} is held back by scheduling gates: {gates}", pod=pod.metadata.name, gates=gates or seen.word)
+        yield Answer(key=f"gated:{pod.metadata.uid}", why=why, patience=GATED)
 
 
 def _held(pods: Sequence[Pod], now: datetime) -> Iterator[Answer]:

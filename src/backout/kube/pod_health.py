@@ -3,7 +3,8 @@
 
 Sources: kubernetes pkg/kubelet/images/types.go and pkg/kubelet/container/sync_result.go (reasons for which a container
 waits), pkg/kubelet/status/generate.go (conditions), pkg/controller/util/node/controller_utils.go (what becomes of pods
-on a lost node), pkg/controller/controller_utils.go ``IsPodActive`` (terminal pods count in nothing).
+on a lost node), pkg/controller/controller_utils.go ``IsPodActive`` (terminal pods count in nothing),
+pkg/registry/core/pod/strategy.go ``applySchedulingGatedCondition`` (pods that no node may be chosen for yet).
 A crash loop shows ``Running`` between two back-offs and ``terminated`` right after a crash, so the last state counts
 as well.
 """
@@ -63,12 +64,14 @@ _TELLING_ENDS = ("Error", "BackOff", "Failed", "Unavailable")
 
 
 class PodState(StrEnum):
-    """Where a pod stands. ``LOST``: its node tells nothing of it, so nothing is known."""
+    """Where a pod stands. ``LOST``: its node tells nothing of it, so nothing is known. ``GATED``: it holds gates, and no node
+    is looked for until whoever set them takes them away."""
 
     READY = "ready"
     STARTING = "starting"
     NOT_READY = "not-ready"
     FAILING = "failing"
+    GATED = "gated"
     UNSCHEDULABLE = "unschedulable"
     LOST = "lost"
     TERMINATING = "terminating"
@@ -83,6 +86,7 @@ class ProblemKind(StrEnum):
     CRASH = "crash"
     MEMORY = "memory"
     READINESS = "readiness"
+    GATED = "gated"
     SCHEDULING = "scheduling"
     NODE = "node"
     FAILED = "failed"
@@ -201,7 +205,8 @@ def health(pod: Pod, now: datetime | None = None) -> PodHealth:
     if (lost := _lost(pod, since)) is not None:
         return PodHealth(state=PodState.LOST, since=since, problems=(lost,))
     if (unscheduled := _unscheduled(pod)) is not None:
-        return PodHealth(state=PodState.UNSCHEDULABLE, since=unscheduled.since, problems=(unscheduled,))
+        state = PodState.GATED if unscheduled.kind is ProblemKind.GATED else PodState.UNSCHEDULABLE
+        return PodHealth(state=state, since=unscheduled.since, problems=(unscheduled,))
     found = tuple(_container_problems(pod, since, now))
     state = PodState.READY if ready else _unready(pod)
     if any(problem.lasting for problem in found):
@@ -263,11 +268,14 @@ def _unscheduled(pod: Pod) -> PodProblem | None:
     if scheduled is None or scheduled.status != "False":
         return None
     code = scheduled.reason or "Unschedulable"
+    gated = code == "SchedulingGated"
+    # The condition does not say by which gates; the pod does.
+    gates = ", ".join(gate.name for gate in pod.spec.scheduling_gates) if gated else ""
     return PodProblem(
-        kind=ProblemKind.SCHEDULING,
+        kind=ProblemKind.GATED if gated else ProblemKind.SCHEDULING,
         code=code,
         reason=code,
-        detail=scheduled.message,
+        detail=gates or scheduled.message,
         since=scheduled.last_transition_time or pod.metadata.creation_timestamp,
     )
 

@@ -159,11 +159,18 @@ class ContainerSpec(Projection, frozen=True):
     restart_policy: str = ""
 
 
+class SchedulingGate(Projection, frozen=True):
+    """One of the marks that keep a pod from every node until somebody takes them away."""
+
+    name: str = ""
+
+
 class PodSpec(Projection, frozen=True):
     """What of a pod's wishes says how its status is to be read."""
 
     restart_policy: str = "Always"
     node_name: str = ""
+    scheduling_gates: tuple[SchedulingGate, ...] = ()
     containers: tuple[ContainerSpec, ...] = ()
     init_containers: tuple[ContainerSpec, ...] = ()
 

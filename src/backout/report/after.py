@@ -76,6 +76,10 @@ _ADVICE: tuple[tuple[frozenset[str], str], ...] = (
         N_("Deploy the ConfigMap or Secret with the key that is missing together with the change."),
     ),
     (frozenset({"NotReady"}), N_("Try the readiness probe against the new version, with its path, port and timing.")),
+    (
+        frozenset({"SchedulingGated"}),
+        N_("Deploy scheduling gates only where the program that takes them away is at work."),
+    ),
     (frozenset({"Unschedulable"}), N_("Check that the nodes have room for the new resource requests.")),
 )
 

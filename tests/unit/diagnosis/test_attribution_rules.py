@@ -477,3 +477,19 @@ def test_a_pause_is_no_cause_of_what_pods_of_the_change_suffer_from() -> None:
     assert kinds("CrashLoopBackOff", "PausedChange", "RolloutStuck") == ["CrashLoopBackOff"]
     assert kinds("PausedChange", "RolloutStuck") == ["PausedChange"]
     assert kinds("RolloutStuck") == ["RolloutStuck"]
+
+
+def test_what_a_field_of_a_newer_kubernetes_does_is_not_known() -> None:
+    seen = situation()
+    newer = FieldChange("spec.template.spec.warpDrive", None, True)
+    assert asked(rules.unknown_field, seen, hypothesis(seen, newer)) == [("unknown-field", "against")]
+    assert asked(rules.unknown_field, seen, hypothesis(seen, newer, IMAGE)) == []
+
+
+GATE = FieldChange("spec.template.spec.schedulingGates[name=acme.io/quota].name", None, "acme.io/quota")
+
+
+@pytest.mark.parametrize(("held", "direct"), [("acme.io/quota", True), ("acme.io/net", False)])
+def test_pods_say_themselves_which_gates_hold_them(held: str, direct: bool) -> None:
+    seen = situation(Kind.GATED, said=f"web-1: held back by scheduling gates: {held}")
+    assert (asked(rules.told_by_failure, seen, hypothesis(seen, GATE)) != []) is direct

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from a_namespace import NOW, NS, Scene, ago, reading, writer
 
-from backout.cluster.port import DEPLOYMENTS, Cluster
+from backout.cluster.port import DEPLOYMENTS, PODS, Cluster
 from backout.diagnosis.attribution.circumstances import Circumstance
 from backout.diagnosis.attribution.failures import Failure, Kind
 from backout.diagnosis.attribution.finders import circumstance
@@ -44,10 +44,14 @@ def explained(
     *,
     others: tuple[float, ...] = (),
     conditions: Sequence[dict[str, Any]] = (),
+    given: dict[str, Any] | None = None,
     **spec: Any,
 ) -> Circumstance:
-    """What explains that all pods of a workload fail in that way, since a minute."""
+    """What explains that all pods of a workload fail in that way, since a minute. ``given``: what its pods have beside."""
     scene.workload("web", {**reading("env", "settings"), **spec}, ready=0)
+    if given:
+        pod = scene.objects["Pod", "web-0"]
+        scene.cluster.put(PODS, {**pod, "spec": {**pod["spec"], **given}})
     web = scene.objects["Deployment", "web"]
     scene.cluster.put(DEPLOYMENTS, {**web, "status": {**web["status"], "conditions": list(conditions)}})
 
@@ -131,6 +135,26 @@ def test_nodes(scene: Scene, spec: dict[str, Any], kind: Kind, key: str, confide
     found = explained(scene, kind, "0/1 nodes are available")
     assert found.key.partition(":")[0] == key and found.confidence == confidence
     assert found.change is None
+
+
+GATES = [{"name": "acme.io/quota"}, {"name": "acme.io/net"}]
+
+
+def test_gates_that_whoever_admits_pods_set(scene: Scene) -> None:
+    found = explained(scene, Kind.GATED, given={"schedulingGates": GATES}, schedulingGates=[{"name": "acme.io/net"}])
+    assert (found.change, found.confidence, found.key) == (None, "likely", "gates:acme.io/quota")
+    assert "does not have them" in found.why[0].text
+
+
+def test_gates_that_the_template_always_had(scene: Scene) -> None:
+    found = explained(scene, Kind.GATED, schedulingGates=GATES)
+    assert (found.change, found.confidence) == (None, "likely")
+    assert "acme.io/quota, acme.io/net" in str(found.cause) and "had them as well" in found.why[0].text
+
+
+def test_gates_of_which_nothing_is_known(scene: Scene) -> None:
+    found = explained(scene, Kind.GATED)
+    assert (found.change, found.confidence, found.why) == (None, "unknown", ())
 
 
 def test_a_registry_that_does_not_answer(scene: Scene) -> None:

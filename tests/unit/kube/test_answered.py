@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backout.kube import projections
-from backout.kube.answered import REFUSED, SILENT, UNSCHEDULED, VOLUMES, answers
+from backout.kube.answered import GATED, REFUSED, SILENT, UNSCHEDULED, VOLUMES, answers
 from backout.kube.rollout import rollout_with_pods
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -26,6 +26,12 @@ def pod(name: str, revision: str = "new", *, ready: bool = False, unscheduled: s
     meta = {"name": name, "uid": f"u-{name}", "labels": {"pod-template-hash": revision}}
     status = {"phase": "Pending" if unscheduled else "Running", "conditions": conditions, **more.pop("status", {})}
     return {"metadata": {**meta, **more}, "spec": {"nodeName": "" if unscheduled else "n1"}, "status": status}
+
+
+def gated(name: str, revision: str = "new", *gates: str) -> dict[str, Any]:
+    conditions = [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "blocked"}]
+    found = pod(name, revision, status={"phase": "Pending", "conditions": conditions})
+    return {**found, "spec": {"schedulingGates": [{"name": gate} for gate in gates]}}
 
 
 def going(name: str, due: float, *finalizers: str) -> dict[str, Any]:
@@ -66,6 +72,7 @@ QUOTA = 'pods "web-1" is forbidden: exceeded quota: small, requested: pods=1, us
             "unbound",
             VOLUMES,
         ),
+        (deployment(), [gated("a", "new", "acme.io/quota")], {"growing": True}, "gated", "acme.io/quota", GATED),
         (deployment(paused=True), [pod("a", "old", ready=True)], {}, "paused", "paused", 5.0),
         (deployment(), [going("a", -10, "example.com/keep")], {}, "held", "example.com/keep", 0.0),
         (deployment(), [going("a", -10)], {}, "silent", "node n1", SILENT),
@@ -92,6 +99,7 @@ def test_what_is_an_answer(
         (deployment(), [pod("a", unscheduled="0/2", status={"nominatedNodeName": "n1"})], {}),
         # A pod of another revision that no node takes is no hindrance.
         (deployment(), [pod("a", "old", unscheduled="0/2 nodes"), pod("b")], {}),
+        (deployment(), [gated("a", "old", "acme.io/quota"), pod("b")], {}),
         # Within its grace.
         (deployment(), [going("a", 5, "example.com/keep")], {}),
     ],

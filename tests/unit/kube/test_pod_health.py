@@ -360,9 +360,20 @@ TABLE = [
     Row(
         "held by a scheduling gate",
         a_pod(phase="Pending", conditions=[{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]),
-        S.UNSCHEDULABLE,
+        S.GATED,
         "SchedulingGated",
-        K.SCHEDULING,
+        K.GATED,
+    ),
+    Row(
+        "held by the gates that it names",
+        a_pod(
+            phase="Pending",
+            conditions=[{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "blocked"}],
+            spec={"schedulingGates": [{"name": "acme.io/quota"}, {"name": "acme.io/net"}]},
+        ),
+        S.GATED,
+        "SchedulingGated",
+        K.GATED,
     ),
     Row("its node was lost", a_pod(web(RUNS, ready=True), reason="NodeLost"), S.LOST, "NodeLost", K.NODE),
     Row("phase Unknown", a_pod(web(RUNS, ready=True), phase="Unknown"), S.LOST, "NodeLost", K.NODE),
@@ -416,6 +427,13 @@ def test_the_table_is_long_enough_to_be_one() -> None:
     assert len({row.name for row in TABLE}) == len(TABLE) >= 30
     assert {row.state for row in TABLE} == set(PodState)
     assert {row.kind for row in TABLE} == {None, *ProblemKind}
+
+
+def test_gates_are_told_by_name() -> None:
+    row = next(row for row in TABLE if row.name == "held by the gates that it names")
+    problem = health_of(row.pod, NOW).problems[0]
+    assert (problem.detail, problem.lasting) == ("acme.io/quota, acme.io/net", False)
+    assert str(problem.message) == "SchedulingGated (acme.io/quota, acme.io/net)"
 
 
 def test_what_is_told_of_a_crash() -> None:

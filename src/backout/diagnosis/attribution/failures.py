@@ -28,7 +28,9 @@ class Kind(StrEnum):
     PORT = "the port is taken on the nodes"
     SPREAD = "pods may not stand together"
     VOLUME = "the volume does not fit"
+    DEVICE = "no device can be given"
     UNPLACED = "not scheduled"
+    GATED = "held back by a scheduling gate"
     QUOTA = "beyond the quota"
     LIMIT_RANGE = "beyond the limit range"
     ACCOUNT = "the service account is missing"
@@ -63,15 +65,11 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     said: str = ""
     """Events and logs alone: what the cluster and the program said themselves."""
 
-    @property
-    def scheduling(self) -> bool:
-        """True when pods exist and wait for a node."""
-        return bool(self.kinds & SCHEDULING)
-
 
 SCHEDULING = frozenset(
-    {Kind.SELECTOR, Kind.TAINT, Kind.CORDON, Kind.ROOM, Kind.PORT, Kind.SPREAD, Kind.VOLUME, Kind.UNPLACED}
+    {Kind.SELECTOR, Kind.TAINT, Kind.CORDON, Kind.ROOM, Kind.PORT, Kind.SPREAD, Kind.VOLUME, Kind.DEVICE, Kind.UNPLACED}
 )
+"""No node is found. A gate is none of these: no node is looked for."""
 CREATING = frozenset({Kind.QUOTA, Kind.LIMIT_RANGE, Kind.ACCOUNT, Kind.NOT_CREATED})
 PULLING = frozenset({Kind.NO_IMAGE, Kind.PULL_DENIED, Kind.NO_REGISTRY})
 RUNNING = frozenset({Kind.CRASH, Kind.OOM, Kind.LIVENESS, Kind.READINESS})
@@ -91,6 +89,7 @@ _SCHEDULER = (
         r"volume node affinity|unbound immediate|persistentvolumeclaim|persistent volumes? to bind|no available persistent",
         Kind.VOLUME,
     ),
+    (r"allocate all claims|resource ?claim|device ?class", Kind.DEVICE),
 )
 _CREATOR = (
     (r"exceeded quota|failed quota", Kind.QUOTA),
@@ -110,6 +109,7 @@ _CODES = {
     "Error": Kind.CRASH,
     "CreateContainerError": Kind.START,
     "RunContainerError": Kind.START,
+    "SchedulingGated": Kind.GATED,
     "StartError": Kind.START,
     "PostStartHookError": Kind.CRASH,
     "MissingReference": Kind.CONFIG,
@@ -148,6 +148,8 @@ def _kinds(code: str, text: str) -> frozenset[Kind]:
     if code in ("RegistryUnavailable",):
         return frozenset({Kind.NO_REGISTRY})
     if code == "CreateContainerConfigError":
+        if re.search(r"subPath", text):
+            return frozenset({Kind.MOUNT})
         missing = re.search(r"not found|couldn't find key|non-existent", text)
         return frozenset({Kind.CONFIG}) if missing else frozenset({Kind.SECURITY})
     if code == "CrashLoopBackOff" and _LIVENESS.search(text):

@@ -18,7 +18,7 @@ from backout.diagnosis.attribution.circumstances import (
     words,
 )
 from backout.diagnosis.attribution.hypotheses import Situation
-from backout.diagnosis.attribution.surroundings import imposed, policies, unanswered
+from backout.diagnosis.attribution.surroundings import gates, imposed, policies, unanswered
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.model.message import msg
 
@@ -28,6 +28,7 @@ FINDERS: tuple[Finder, ...] = (
     registry_down,
     missing_reference,
     claims,
+    gates,
     nodes,
     rights,
     policies,

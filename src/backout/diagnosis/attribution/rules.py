@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
+from backout.diagnosis.attribution.capability import known
 from backout.diagnosis.attribution.failures import CREATING, PULLING, SCHEDULING, Kind
 from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Hypothesis, Reason, Situation
 from backout.diagnosis.attribution.rights import Right, denied
@@ -264,7 +265,7 @@ def good_before(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason
         change.generation
         and earlier
         and any(
-            f.kinds & {*SCHEDULING, *CREATING, *PULLING, Kind.CONFIG, Kind.MOUNT, Kind.START, Kind.SECURITY}
+            f.kinds & {*SCHEDULING, *CREATING, *PULLING, Kind.GATED, Kind.CONFIG, Kind.MOUNT, Kind.START, Kind.SECURITY}
             for f in hypothesis.failures
         )
     ):
@@ -282,6 +283,8 @@ _DIRECT: tuple[tuple[Kind, str], ...] = (
     (Kind.ROOM, r"resources|replicas"),
     (Kind.PORT, r"hostPort|hostNetwork|ports"),
     (Kind.SPREAD, r"affinity|topologySpread"),
+    (Kind.GATED, r"schedulingGates"),
+    (Kind.DEVICE, r"resourceClaims|resources\.claims"),
     (Kind.VOLUME, r"volumes|volumeClaimTemplates|nodeSelector|affinity"),
     (Kind.QUOTA, r"resources|replicas"),
     (Kind.LIMIT_RANGE, r"resources"),
@@ -302,8 +305,8 @@ _DIRECT: tuple[tuple[Kind, str], ...] = (
 )
 
 
-_NAMING = frozenset({Kind.CONFIG, Kind.MOUNT})
-"""Failures whose messages name what is missing."""
+_NAMING = frozenset({Kind.CONFIG, Kind.MOUNT, Kind.GATED})
+"""Failures whose messages name what is missing, or what holds."""
 
 
 def told_by_failure(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
@@ -372,6 +375,16 @@ def rights(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
         )
     elif "rights" not in situation.words:
         yield Reason(rule="rights", weight="against", message=msg("Nothing that fails says that it is not allowed."))
+
+
+def unknown_field(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """What a field of a newer Kubernetes can cause is not known."""
+    if hypothesis.fields and not any(known(field.path) for field in hypothesis.fields):
+        yield Reason(
+            rule="unknown-field",
+            weight="against",
+            message=msg("Backout does not know what {field} does.", field=hypothesis.fields[0].path),
+        )
 
 
 def _is_new(hypothesis: Hypothesis, container: str) -> bool:
@@ -450,6 +463,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("order", order),
     ("told-by-failure", told_by_failure),
     ("named-object", named_object),
+    ("unknown-field", unknown_field),
     ("rights", rights),
     ("shown", shown_by_its_pods),
     ("creation", creation),

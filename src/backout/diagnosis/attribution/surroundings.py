@@ -45,6 +45,35 @@ async def policies(situation: Situation, namespace: Namespace) -> Circumstance |
     )
 
 
+async def gates(situation: Situation, namespace: Namespace) -> Circumstance | None:
+    """Gates that nobody takes away from pods, and that no change of the workload brought."""
+    if Kind.GATED not in kinds_of(situation):
+        return None
+    held = list(dict.fromkeys(gate.name for pod in situation.history.failing for gate in pod.spec.scheduling_gates))
+    spec = situation.history.template.get("spec") or {}
+    own = {str(gate.get("name")) for gate in spec.get("schedulingGates") or ()}
+    given = [name for name in held if name not in own]
+    names = ", ".join(given or held) or "?"
+    why = (
+        msg("Its template does not have them: whoever admits pods set them (a queue, a webhook).")
+        if given
+        else msg("The template before had them as well.")
+    )
+    return Circumstance(
+        key=f"gates:{names}",
+        confidence="likely" if held else "unknown",
+        cause=msg(
+            "{codes}: nobody takes away the scheduling gates {gates}, and no change of the workload brought them",
+            codes=codes_of(situation),
+            gates=names,
+        ),
+        why=(why,) if held else (),
+        notes=(
+            msg("Look at the program that takes away {gates}: does it run, and what does it wait for?", gates=names),
+        ),
+    )
+
+
 def shuts(policy: Object, ways: Collection[str]) -> bool:
     """Whether a NetworkPolicy keeps anything out (``Ingress``) or in (``Egress``) on one of these ways.
 

@@ -26,6 +26,8 @@ PROBE_FAILURES = 3
 PROBE_PATIENCE = timedelta(seconds=10)
 START_PATIENCE = timedelta(seconds=60)
 """A pod that is not ready may be starting. It is broken after three failed probes over ten seconds, or a minute."""
+GATE_PATIENCE = timedelta(seconds=10)
+"""A scheduling gate is taken away by the program that it is for, mostly at once. One that stays holds the pod back."""
 
 MOUNT_EVENTS = frozenset({"FailedMount", "FailedAttachVolume"})
 LOGGED = frozenset({"CrashLoopBackOff", "OOMKilled"})
@@ -43,7 +45,7 @@ class Trouble(msgspec.Struct, frozen=True):
     @property
     def settled(self) -> bool:
         """False while it may still be an ordinary start; other evidence must decide."""
-        return self.problem.kind is not ProblemKind.READINESS
+        return self.problem.kind not in (ProblemKind.READINESS, ProblemKind.GATED)
 
 
 def group_by_code(found: Iterable[Trouble]) -> dict[str, list[Trouble]]:
@@ -66,18 +68,32 @@ async def find_troubles(cluster: ClusterReader, state: State, now: datetime) -> 
 
 
 async def symptoms_of(
-    cluster: ClusterReader, events: EventIndex, key: WorkloadKey, found: list[Trouble], now: datetime
+    cluster: ClusterReader,
+    events: EventIndex,
+    key: WorkloadKey,
+    found: list[Trouble],
+    now: datetime,
+    workload: PackedWorkload | None = None,
 ) -> list[Symptom]:
-    """The symptoms of one workload; a pod that may simply be starting is none."""
+    """The symptoms of one workload; a pod that may simply be starting is none, unless its rollout has passed its deadline:
+    then the controller itself says that this is no ordinary start."""
     groups = group_by_code(found)
+    late = workload is not None and rollout(key[1], workload).reason == "deadline"
     results = await asyncio.gather(
-        *(_symptom(cluster, events, key, code, group, now) for code, group in groups.items())
+        *(_symptom(cluster, events, key, code, group, now, late=late) for code, group in groups.items())
     )
     return [symptom for symptom in results if symptom is not None]
 
 
 async def _symptom(
-    cluster: ClusterReader, index: EventIndex, key: WorkloadKey, code: str, group: list[Trouble], now: datetime
+    cluster: ClusterReader,
+    index: EventIndex,
+    key: WorkloadKey,
+    code: str,
+    group: list[Trouble],
+    now: datetime,
+    *,
+    late: bool,
 ) -> Symptom | None:
     first = max(group, key=lambda trouble: (trouble.problem.restarts, trouble.pod.metadata.name))
     pod = first.pod
@@ -92,7 +108,7 @@ async def _symptom(
             code = (
                 "MissingReference" if "not found" in mount.message or "non-existent" in mount.message else mount.reason
             )
-        elif not _settled(first, events, now):
+        elif not late and not _settled(first, events, now):
             return None
     evidence = [_state_evidence(first, code)]
     evidence += [_event_evidence(event) for event in _telling(events)]
@@ -109,6 +125,8 @@ async def _symptom(
 
 def _settled(trouble: Trouble, events: list[Event], now: datetime) -> bool:
     age = now - trouble.problem.since if trouble.problem.since else START_PATIENCE
+    if trouble.problem.kind is ProblemKind.GATED:
+        return age >= GATE_PATIENCE
     failures = sum(event.times for event in events if event.reason == "Unhealthy")
     return age >= START_PATIENCE or (failures >= PROBE_FAILURES and age >= PROBE_PATIENCE)
 
@@ -146,6 +164,12 @@ def _sentence(trouble: Trouble, code: str, events: list[Event]) -> Message:
             pod=pod,
             container=container,
             detail=redact_text(trouble.problem.detail) or code,
+        )
+    if code == "SchedulingGated":
+        return msg(
+            "{pod}: held back by scheduling gates, so that no node is looked for: {gates}",
+            pod=pod,
+            gates=redact_text(trouble.problem.detail) or code,
         )
     if code == "NotReady":
         probe = next((event for event in reversed(events) if event.reason == "Unhealthy"), None)
