@@ -94,11 +94,21 @@ class CaptureStore:
         """Encrypts and keeps it; safe against power cuts.
 
         Raises:
-            CaptureError: the disk is full or not writable.
+            CaptureError: the disk is full or not writable, or it is larger than what `load` would read.
         """
         self._folders()
         recipient = identity(self.folder, create=True).to_public()
-        plain = zlib.compress(msgspec.json.encode(capture), 6)
+        encoded = msgspec.json.encode(capture)
+        if len(encoded) > LIMIT:
+            raise CaptureError(
+                "The state before run {run} is too large to be kept: {size} bytes.",
+                run=capture.run,
+                size=len(encoded),
+                expected="no more than {limit}",
+                found="{size}",
+                limit=LIMIT,
+            )
+        plain = zlib.compress(encoded, 6)
         content = MAGIC + pyrage.encrypt(plain, [recipient])
         written(self.path(capture.run), content)
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"

@@ -13,12 +13,13 @@ import pytest
 from helm_histories import NS, START, fact
 
 from backout.cluster.port import SECRETS, Resource
-from backout.errors import BackoutError, Conflict, Invalid, ObjectNotFound, RefusedError
+from backout.errors import BackoutError, Conflict, Invalid, ObjectNotFound, RefusedError, TooLarge
 from backout.helm.customs import CustomResource
 from backout.helm.payload import Hook
 from backout.kube.diff import diff_objects
 from backout.mechanisms.common.made import Child
-from backout.mechanisms.helm.analysis import Analysis, Item, _held
+from backout.mechanisms.helm.along import MOST
+from backout.mechanisms.helm.analysis import Analysis, Item, held
 from backout.mechanisms.helm.checks import access, checks
 from backout.mechanisms.helm.children import Custom
 from backout.mechanisms.helm.preview import changes
@@ -573,9 +574,9 @@ def definition(held: tuple[ObjectRef, ...] | None) -> Item:
 
 def test_a_definition_that_goes_counts_what_goes_with_it() -> None:
     things = tuple(ObjectRef("example.org/v1", "Thing", f"t{n}", f"ns-{n % 2}") for n in range(3))
-    for held, words in ((things, "3 custom resources in 2 namespaces"), (None, "may not be read")):
-        found = [risk for risk in risks(analysis(definition(held)), None, NOW) if words in str(risk.message)]
-        assert [(risk.code, risk.needs_approval) for risk in found] == [("deletes", True)]
+    words = "3 custom resources in 2 namespaces"
+    found = [risk for risk in risks(analysis(definition(things)), None, NOW) if words in str(risk.message)]
+    assert [(risk.code, risk.needs_approval) for risk in found] == [("deletes", True)]
     assert not any("custom resources" in str(risk.message) for risk in risks(analysis(definition(())), None, NOW))
 
 
@@ -589,8 +590,8 @@ def test_the_custom_resources_of_a_definition_are_those_of_every_namespace() -> 
     names = {"kind": "Thing", "plural": "things"}
     versions = [{"name": "v0", "served": False}, {"name": "v1", "served": True}]
     live = {"spec": {"group": "example.org", "names": names, "scope": "Namespaced", "versions": versions}}
-    held = asyncio.run(_held(Reader(), live))  # type: ignore[arg-type]
-    assert held is not None and [(ref.namespace, ref.name) for ref in held] == [("x", "a"), ("y", "b")]
+    found = asyncio.run(held(Reader(), live))  # type: ignore[arg-type]
+    assert found is not None and [(ref.namespace, ref.name) for ref in found] == [("x", "a"), ("y", "b")]
 
 
 @pytest.mark.parametrize(
@@ -609,3 +610,26 @@ def test_what_goes_with_another_object_can_not_be_left_out_alone(kind: str, spec
     assert not skipped(alone) and [str(ref) for ref, _ in unskippable(alone)] == ["thing/web"]
     both = spare(analysis(thing, whole), (parse_skip("thing/web"), parse_skip(f"{kind}/{name}")))
     assert len(skipped(both)) == 2 and not unskippable(both)
+
+
+def test_a_definition_whose_resources_can_not_be_known_or_kept_does_not_go() -> None:
+    with pytest.raises(RefusedError, match="may not be read"):
+        planned(SCALE, definition(None))
+    many = tuple(ObjectRef("example.org/v1", "Thing", f"t{n}", NS) for n in range(MOST + 1))
+    with pytest.raises(TooLarge, match="1001"):
+        planned(SCALE, definition(many))
+    kept = msgspec.structs.replace(definition(None), kept=True)
+    assert planned(SCALE, kept)[0].action == "helm.rollback"
+
+
+def test_what_goes_with_a_definition_is_named_captured_and_made_again_by_an_undo() -> None:
+    mine = item("Thing", {"spec": {}}, None, gone=True)
+    others = tuple(ObjectRef("example.org/v1", "Thing", name, NS) for name in ("a", "web"))
+    one = analysis(mine, definition(others))
+    rollback = steps(one, TARGET, "secret", NOW)[0]
+    assert {ref.name for ref in rollback.destroys} == {"a", "web", "things.example.org"}
+    assert rollback.compensation is not None and rollback.compensation.action == "helm.restore-live"
+    # What the release itself has is made by Helm.
+    assert [entry["name"] for entry in rollback.compensation.params["again"]] == ["a"]
+    shown = [change for change in changes(one).objects if change.ref.kind == "Thing"]
+    assert [(change.ref.name, change.action) for change in shown] == [("a", "delete"), ("web", "delete")]

@@ -175,7 +175,7 @@ async def _item(
             live=live,
             gone=True,
             kept=live is None or notes.get(HELM_KEEP) == "keep",
-            holds=await _held(cluster, live) if live is not None and ref.kind == "CustomResourceDefinition" else (),
+            holds=await held(cluster, live) if live is not None and ref.kind == "CustomResourceDefinition" else (),
         )
     wanted = _located(owned(target.object, record.release, record.namespace), ref)
     before = owned(base.object, record.release, record.namespace) if base else None
@@ -195,20 +195,20 @@ def kept_of(ref: ObjectRef, target: Object) -> Kept:
     return Kept(ref.kind, ref.namespace, ref.name, target["spec"])
 
 
-async def _held(cluster: ClusterReader, definition: Object) -> tuple[ObjectRef, ...] | None:
+async def held(cluster: ClusterReader, definition: Object) -> tuple[ObjectRef, ...] | None:
     """The custom resources of a definition, in every namespace; None where they can't be listed."""
     spec = definition.get("spec") or {}
     names = spec.get("names") or {}
     version = next((one["name"] for one in spec.get("versions") or () if one.get("served")), "")
     if not version:
-        return ()
+        return None
     api = f"{spec.get('group', '')}/{version}"
     resource = Resource(api, str(names.get("kind")), str(names.get("plural")), spec.get("scope") == "Namespaced")
     try:
         found = await cluster.list_as(Named, resource, metadata_only=True)
     except BackoutError:
         return None
-    return tuple(ObjectRef(api, resource.kind, one.metadata.name, one.metadata.namespace) for one in found)
+    return tuple(sorted(ObjectRef(api, resource.kind, one.metadata.name, one.metadata.namespace) for one in found))
 
 
 def _located(obj: Object, ref: ObjectRef) -> Object:

@@ -30,7 +30,7 @@ from backout.kube.needs import needs_of
 from backout.kube.services import Maker, wants_addresses
 from backout.mechanisms.common import operated
 from backout.mechanisms.common.params import named
-from backout.mechanisms.helm import operators
+from backout.mechanisms.helm import along, operators
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.obstacles import obstacles
@@ -205,6 +205,8 @@ def access(analysis: Analysis, driver: str) -> list[Access]:
         else:
             verbs.append("patch")
         rights.need(item.resource, item.ref.namespace, *verbs)
+    for api_version, kind, plural in _kinds_along(analysis):
+        rights.need(Resource(api_version, kind, plural), "", "get", "list")
     if analysis.hooks:
         rights.hooks(analysis.target_release)
     for step in aftercare(analysis, Target("helm", analysis.head.release, analysis.namespace)):
@@ -230,9 +232,20 @@ def access_back(analysis: Analysis, driver: str) -> list[Access]:
         elif item.live is None:
             verbs.append("delete")
         rights.need(item.resource, item.ref.namespace, *verbs)
+    for api_version, kind, plural in _kinds_along(analysis):
+        rights.need(Resource(api_version, kind, plural), "", "get", "create")
     if analysis.hooks:
         rights.hooks(analysis.head_release)
     return sorted(rights.found)
+
+
+def _kinds_along(analysis: Analysis) -> set[tuple[str, str, str]]:
+    """The kinds whose custom resources go along with their definition."""
+    found = set()
+    for item in along.going(analysis):
+        plural = (((item.live or {}).get("spec") or {}).get("names") or {}).get("plural")
+        found |= {(ref.api_version, ref.kind, str(plural)) for ref in item.holds or ()}
+    return found
 
 
 class _Rights:

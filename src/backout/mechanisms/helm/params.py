@@ -82,11 +82,15 @@ class Parts(ObjectParams, frozen=True, kw_only=True):
 
 
 class RestoreLiveParams(_Release, frozen=True, kw_only=True):
-    """``helm.restore-live``: back to a revision where its content differs, then parts of live objects as captured."""
+    """``helm.restore-live``: back to a revision where its content differs, then parts of live objects as captured.
+
+    ``again``: custom resources that had gone with their ``definitions``, and are made again."""
 
     expect: str
     objects: tuple[Parts, ...] = ()
     remove: tuple[ObjectParams, ...] = ()
+    definitions: tuple[ObjectParams, ...] = ()
+    again: tuple[ObjectParams, ...] = ()
     rollback: RollbackParams | None = None
     capture: CaptureSource | None = None
 
@@ -129,4 +133,4 @@ def recreated(target: Target, params: RollbackParams) -> Iterable[ObjectRef]:
 
 def captured(target: Target, params: RestoreLiveParams) -> Iterable[ObjectRef]:
     """What is put back or taken away beside the rollback."""
-    return (entry.ref for entry in (*params.objects, *params.remove))
+    return (entry.ref for entry in (*params.objects, *params.remove, *params.again))

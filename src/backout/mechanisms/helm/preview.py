@@ -6,11 +6,13 @@ from __future__ import annotations
 from backout.helm.payload import Hook, Release
 from backout.helm.records import PENDING, Record
 from backout.kube.diff import diff_objects
+from backout.mechanisms.helm import along
 from backout.mechanisms.helm.analysis import Analysis, Item
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
 from backout.mechanisms.helm.strays import reset, strayed
 from backout.model.change import Action, Changes, ObjectChange
 from backout.model.message import Message, few, msg
+from backout.model.target import ObjectRef
 
 HOLDS_DATA = frozenset({"PersistentVolumeClaim", "Namespace", "CustomResourceDefinition", "Secret", "Service"})
 ROLLBACK_HOOKS = ("pre-rollback", "post-rollback")
@@ -21,7 +23,10 @@ UNFINISHED = PENDING | {"failed"}
 def changes(analysis: Analysis) -> Changes:
     """All objects of both manifests; those that would be deleted first, those that stay as they are last."""
     found = {obstacle.item.ref: obstacle for obstacle in obstacles(analysis.items)}
-    objects = [_change(item, analysis, found.get(item.ref)) for item in analysis.items]
+    with_it = along.changes(analysis)
+    gone = {_plain(change.ref) for change in with_it}
+    objects = [_change(item, analysis, found.get(item.ref)) for item in analysis.items if _plain(item.ref) not in gone]
+    objects += with_it
     order: dict[Action, int] = {"delete": 0, "recreate": 1, "create": 2, "update": 3, "keep": 4}
     objects.sort(key=lambda change: order[change.action])
     return Changes(objects=tuple(objects), notes=tuple(_notes(analysis)))
@@ -59,6 +64,10 @@ def _change(item: Item, analysis: Analysis, obstacle: Obstacle | None) -> Object
     return ObjectChange(
         ref=item.ref, action=action, fields=item.fields, notes=tuple(notes), destructive=action == "recreate"
     )
+
+
+def _plain(ref: ObjectRef) -> tuple[str, str, str, str]:
+    return ref.api_version.partition("/")[0], ref.kind, ref.namespace, ref.name
 
 
 def _gone(item: Item) -> ObjectChange:

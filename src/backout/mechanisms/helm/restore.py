@@ -15,6 +15,7 @@ from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import CaptureError, Conflict, Invalid, ObjectNotFound, PreconditionFailed
 from backout.helm.manifest import digest
 from backout.kube.names import HELM_RELEASE
+from backout.mechanisms.helm.along_effects import make_again, out_of_the_way
 from backout.mechanisms.helm.effects import records_of, rollback
 from backout.mechanisms.helm.fenced import moved_on
 from backout.mechanisms.helm.params import RestoreLiveParams
@@ -43,8 +44,9 @@ async def restore_live(context: StepContext, step: StepOf[RestoreLiveParams]) ->
     captured = step.params.capture.load()
     wanted = [(msgspec.structs.replace(entry.ref, uid=entry.uid), list(entry.parts)) for entry in step.params.objects]
     former = [captured_object(captured, ref) for ref, _ in wanted]
+    await out_of_the_way(context.cluster, step.params.definitions)
     changed = await _release(context, step)
-    names = []
+    names = await make_again(context, captured, step.params.definitions, step.params.again)
     for (ref, parts), before in zip(wanted, former, strict=True):
         if await _restore(context, ref, parts, before):
             names.append(str(ref))
@@ -157,13 +159,3 @@ def _same(obj: Object) -> list[dict[str, Any]]:
         {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
         {"op": "test", "path": f"/metadata/{field}", "value": meta[field]},
     ]
-
-
-def _ref(entry: dict[str, Any]) -> ObjectRef:
-    return ObjectRef(
-        str(entry["api_version"]),
-        str(entry["kind"]),
-        str(entry["name"]),
-        str(entry["namespace"]),
-        str(entry.get("uid", "")),
-    )

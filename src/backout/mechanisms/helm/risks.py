@@ -10,7 +10,8 @@ from backout.helm.staying import only_grown
 from backout.helm.text import duration
 from backout.kube.workloads import partition_of
 from backout.mechanisms.common.evidence import WorkloadId
-from backout.mechanisms.helm.analysis import Analysis, Item
+from backout.mechanisms.helm import along
+from backout.mechanisms.helm.analysis import Analysis
 from backout.mechanisms.helm.consumers import stale_consumers
 from backout.mechanisms.helm.kept import record_risk
 from backout.mechanisms.helm.obstacles import obstacles, other_release
@@ -117,33 +118,6 @@ def risks(
     return found
 
 
-def _with_definition(item: Item) -> Risk:
-    """A definition takes its custom resources with it, wherever they are (kubernetes.io, "Delete a CustomResourceDefinition")."""
-    if item.holds is None:
-        return Risk(
-            code="deletes",
-            needs_approval=True,
-            message=msg(
-                "{object} takes its custom resources of every namespace with it; which there are may not be read.",
-                object=str(item.ref),
-            ),
-        )
-    places = sorted({ref.namespace for ref in item.holds if ref.namespace})
-    names = few([f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name for ref in item.holds])
-    return Risk(
-        code="deletes",
-        needs_approval=True,
-        message=msg(
-            "{object} takes {count} custom resources in {spaces} namespaces with it: {names}. Save them first: `backout snapshot "
-            "create` keeps those of one namespace.",
-            object=str(item.ref),
-            count=len(item.holds),
-            spaces=len(places),
-            names=names,
-        ),
-    )
-
-
 def _deletions(analysis: Analysis) -> list[Risk]:
     gone = [item for item in analysis.items if item.gone and not item.kept and item.live is not None]
     if not gone:
@@ -163,7 +137,7 @@ def _deletions(analysis: Analysis) -> list[Risk]:
     ]
     return [
         *found,
-        *(_with_definition(item) for item in gone if item.holds != ()),
+        *along.risks(analysis),
         Risk(
             code="deletes",
             needs_approval=heavy,

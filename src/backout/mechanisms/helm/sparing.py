@@ -50,14 +50,20 @@ def skipped(analysis: Analysis) -> tuple[tuple[ObjectRef, Message], ...]:
             found.append((item.ref, how))
         elif item.gone and item.kept and item.live is not None and not item.spared:
             found.append((item.ref, msg("Its annotation helm.sh/resource-policy: keep holds it anyhow.")))
+        elif _stays_anyhow(item):
+            found.append((item.ref, msg("It can't go back, and stays as it is anyhow.")))
     return tuple(found)
+
+
+def _stays_anyhow(item: Item) -> bool:
+    return bool(item.stays) and not item.fields
 
 
 def unskippable(analysis: Analysis) -> tuple[tuple[ObjectRef, Message], ...]:
     """What can't be left out, and why."""
     found: list[tuple[ObjectRef, Message]] = []
     for item in _meant(analysis):
-        if item.target is not None or not item.gone:
+        if not item.gone and not _stays_anyhow(item):
             found.append((item.ref, msg("Helm writes every object of the revision that it goes to.")))
         elif item.spared and (other := _goes_with(item, analysis)) is not None:
             why = msg("It goes with {other}, which Helm deletes; leave that out, too.", other=str(other))

@@ -16,6 +16,7 @@ from backout.mechanisms.common.evidence import WorkloadId
 from backout.mechanisms.common.operated import waiting
 from backout.mechanisms.common.params import named
 from backout.mechanisms.common.steps import params_of
+from backout.mechanisms.helm import along
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis
 from backout.mechanisms.helm.checks import access_back
@@ -105,6 +106,7 @@ def _refuse(analysis: Analysis, target: Target, final: list[Obstacle]) -> None:
             status=head.status,
             hint="Install it again; a rollback would fight the uninstall.",
         )
+    along.require_known(analysis, target)
     if not final:
         return
     kind = Conflict if all(obstacle.kind == "conflict" for obstacle in final) else Invalid
@@ -171,6 +173,7 @@ def _rollback(
         reapply=wanted == present and any(item.fields or item.live is None for item in analysis.items),
     )
     destroys = [i.ref for i in analysis.items if i.gone and not i.kept and i.live is not None]
+    destroys += [ref for ref in along.made_again(analysis) if ref not in destroys]
     return Step(
         id="rollback",
         action="helm.rollback",
@@ -208,7 +211,8 @@ def _compensation(analysis: Analysis, forward: RollbackParams, recreate: list[Ob
         )
     astray = strays(analysis, [obstacle.item.ref for obstacle in recreate])
     absent = [ref for ref in missing(analysis) if ref.kind not in HOLDS_DATA]
-    if not astray and not absent:
+    definitions, again = along.again(analysis)
+    if not astray and not absent and not again:
         return Compensation("helm.rollback", wire(back), rights) if back else None
     params = RestoreLiveParams(
         release=forward.release,
@@ -219,6 +223,8 @@ def _compensation(analysis: Analysis, forward: RollbackParams, recreate: list[Ob
             for stray in astray
         ),
         remove=tuple(named(ref) for ref in absent),
+        definitions=definitions,
+        again=again,
         rollback=back,
     )
     return Compensation("helm.restore-live", wire(params), rights)

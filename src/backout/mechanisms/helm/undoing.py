@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import msgspec
 
+from backout.kube.sanitise import sanitise
 from backout.mechanisms.common.params import named
 from backout.mechanisms.helm.params import RecordParams, RestoreLiveParams
 from backout.mechanisms.helm.strays import part_digest
 from backout.mechanisms.port import Undoing, wire
-from backout.model.message import msg
+from backout.model.message import few, msg
 from backout.model.part import Check, Step
 from backout.model.target import ObjectRef
 from backout.snapshots.capture import captured_object
+
+_HEAD = ("apiVersion", "kind", "metadata")
 
 
 def record_gone(undoing: Undoing, step: Step, params: RecordParams) -> tuple[RecordParams, tuple[Check, ...]]:
@@ -34,9 +37,15 @@ def as_captured(undoing: Undoing, step: Step, params: RestoreLiveParams) -> tupl
         if entry.kind != "Secret":
             parts = {name: part_digest(former, name) for name in entry.parts}
             objects.append({**wire(named(entry.ref)), "parts": parts})
+    absent = {msgspec.structs.replace(entry.ref, uid="") for entry in captured.absent}
+    for one in params.again:
+        if one.ref not in absent:
+            former = sanitise(captured_object(captured, one.ref))
+            parts = {name: part_digest(former, name) for name in former if name not in _HEAD}
+            objects.append({**wire(named(one.ref)), "parts": parts})
     checks = [_gone_again(undoing, entry.ref) for entry in params.remove]
     if objects:
-        names = ", ".join(f"{entry['kind'].lower()}/{entry['name']}" for entry in objects)
+        names = few([f"{entry['kind'].lower()}/{entry['name']}" for entry in objects])
         checks.insert(
             0,
             Check(
