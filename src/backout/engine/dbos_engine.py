@@ -29,8 +29,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from backout.engine.inline import other_order, unknown
+from backout.engine.journal import JournalBranch
 from backout.engine.lazily import put_off
-from backout.engine.port import PARKING, Json, StepBody, Workflow
+from backout.engine.port import PARKING, Branch, Json, StepBody, Workflow
 from backout.engine.stepping import Parked, Stop, attempt
 from backout.engine.store.port import Owners, RunStore
 from backout.engine.wire import decode_error, encode_error, of_house
@@ -130,10 +131,11 @@ def _destroy(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
 
 
 class _Context:
-    def __init__(self, run: str, stop: Stop, owners: Owners) -> None:
+    def __init__(self, run: str, stop: Stop, store: RunStore) -> None:
         self.run = run
         self._stop = stop
-        self._owners = owners
+        self._store = store
+        self._owners: Owners = store.owners
 
     async def step(self, name: str, body: StepBody, *, attempts: int = 1, interruptible: bool = False) -> Json:
         from dbos import DBOS
@@ -163,6 +165,9 @@ class _Context:
             return self._owners.abort_requested(self.run)
 
         return bool(await self.step("aborted?", look))
+
+    def branch(self, name: str) -> Branch:
+        return JournalBranch(self.run, name, self._store, self._stop)
 
 
 class DbosEngine:
@@ -320,7 +325,7 @@ class DbosEngine:
             assert task is not None
             self._bodies.add(task)
             try:
-                return await workflow(_Context(run, self._stop, self._owners), payload)
+                return await workflow(_Context(run, self._stop, self._store), payload)
             except Exception as error:
                 failure = of_house(error)
                 if isinstance(failure, PARKING):

@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from backout.engine.port import PARKING, Json, StepBody, Workflow
+from backout.engine.journal import JournalBranch
+from backout.engine.port import PARKING, Branch, Json, StepBody, Workflow
 from backout.engine.stepping import Parked, Stop, attempt
 from backout.engine.wire import decode_error, encode_error, of_house
 from backout.errors import BackoutError, LockedError, RefusedError, RunNotFound
@@ -33,6 +34,15 @@ class Memory:
 
     runs: dict[str, _Record] = field(default_factory=dict)
     aborts: set[str] = field(default_factory=set)
+    answers: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def answer(self, run: str, step: str) -> str | None:
+        """What a step of a branch came to."""
+        return self.answers.get((run, step))
+
+    def keep_answer(self, run: str, step: str, answer: str) -> str:
+        """Keeps the first."""
+        return self.answers.setdefault((run, step), answer)
 
 
 class _Context:
@@ -69,6 +79,9 @@ class _Context:
             return self.run in self._memory.aborts
 
         return bool(await self.step("aborted?", look))
+
+    def branch(self, name: str) -> Branch:
+        return JournalBranch(self.run, name, self._memory, self._stop)
 
 
 def _replay(outcome: str) -> Json:

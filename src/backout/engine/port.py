@@ -66,6 +66,24 @@ class WorkflowContext(Protocol):
     async def aborted(self) -> bool:
         """True when somebody asked to stop at the next step. The answer is recorded, as that of a step is."""
 
+    def branch(self, name: str) -> Branch:
+        """Steps that go on beside others of this workflow, in whatever order: each is recorded by its name.
+
+        A workflow either orders its steps itself or has all of them in branches; its branches have different names.
+        """
+
+
+class Branch(Protocol):
+    """A row of steps beside others. One is begun when the one before it is over; its names are its own."""
+
+    run: str
+
+    async def step(self, name: str, body: StepBody, *, attempts: int = 1, interruptible: bool = False) -> Json:
+        """As `WorkflowContext.step`."""
+
+    def known(self, name: str) -> Json | None:
+        """What the step ``name`` answered, in this life or before; None where there is no record, or one of an error."""
+
 
 Workflow = Callable[[WorkflowContext, Json], Awaitable[Json]]
 

@@ -445,6 +445,95 @@ def test_another_order_of_steps_is_refused_instead_of_mixed_up(harness: Harness)
     go(main)
 
 
+class Parts:
+    """A workflow of two branches of two steps each, which go on beside each other."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.before: dict[str, Callable[[], Awaitable[None]]] = {}
+
+    async def workflow(self, context: WorkflowContext, payload: Json) -> Json:
+        ends = await asyncio.gather(*(self._part(context, name) for name in ("east", "west")), return_exceptions=True)
+        if parked := next((one for one in ends if isinstance(one, ClusterUnreachable | Interrupted)), None):
+            raise parked
+        return [one if isinstance(one, list) else type(one).__name__ for one in ends]
+
+    async def _part(self, context: WorkflowContext, name: str) -> Json:
+        branch = context.branch(name)
+        return [await branch.step(step, self._body(f"{name} {step}")) for step in ("read", "write")]
+
+    def _body(self, name: str) -> Callable[[], Awaitable[Json]]:
+        async def body() -> Json:
+            if name in self.before:
+                await self.before[name]()
+            self.done.append(name)
+            return {"did": name}
+
+        return body
+
+
+def test_branches_go_on_beside_each_other(harness: Harness) -> None:
+    async def main() -> None:
+        parts = Parts()
+        met = asyncio.Barrier(2)
+
+        async def meet() -> None:
+            await met.wait()
+
+        parts.before |= {"east write": meet, "west read": meet}
+        engine = await harness.make({"p": parts.workflow})
+        wanted = [[{"did": f"{name} {step}"} for step in ("read", "write")] for name in ("east", "west")]
+        assert await engine.start("p", "r1", 1) == wanted
+        assert sorted(parts.done) == ["east read", "east write", "west read", "west write"]
+        await engine.close()
+
+    go(main)
+
+
+def test_what_a_branch_has_done_is_not_done_again_in_another_order_after_a_death(harness: Harness) -> None:
+    async def main() -> None:
+        parts = Parts()
+
+        async def hang() -> None:
+            await asyncio.Event().wait()
+
+        parts.before["east read"] = hang
+        engine = await harness.make({"p": parts.workflow})
+        running = asyncio.ensure_future(engine.start("p", "r1", 1))
+        while parts.done != ["west read", "west write"]:  # noqa: ASYNC110 - the engine tells nobody
+            await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await engine.close()
+        parts.before.clear()
+        second = await harness.make({"p": parts.workflow})
+        await second.resume("r1")
+        assert parts.done == ["west read", "west write", "east read", "east write"]
+        await second.close()
+
+    go(main)
+
+
+def test_a_branch_that_parks_keeps_the_others_records_and_one_that_fails_keeps_its_error(harness: Harness) -> None:
+    async def main() -> None:
+        parts = Parts()
+        parts.before["east write"] = raising(ClusterUnreachable("No answer."))
+        parts.before["west write"] = raising(Conflict("Changed."))
+        engine = await harness.make({"p": parts.workflow})
+        with pytest.raises(ClusterUnreachable):
+            await engine.start("p", "r1", 1)
+        await engine.close()
+        second = await harness.make({"p": parts.workflow})
+        east, west = await second.resume("r1")
+        assert (east, west) == ([{"did": "east read"}, {"did": "east write"}], "Conflict")
+        assert parts.done == ["east read", "west read", "east write"], (
+            "the error was the record: it was not tried again"
+        )
+        await second.close()
+
+    go(main)
+
+
 def test_several_runs_at_once(harness: Harness) -> None:
     async def main() -> None:
         world = World()

@@ -257,6 +257,20 @@ def test_tokens_only_rise(store: RunStore, place: Place) -> None:
     assert store.get("r1").captures == {"a": CaptureNote("/p", "sha256:f")}
 
 
+def test_what_a_step_of_a_branch_came_to_is_kept_once_and_goes_with_its_run(store: RunStore, place: Place) -> None:
+    store.create(run("r1"))
+    store.create(run("r2"))
+    assert store.answer("r1", "east: write") is None
+    assert store.keep_answer("r1", "east: write", '{"result":1}') == '{"result":1}'
+    other = place.open()
+    assert other.keep_answer("r1", "east: write", '{"result":2}') == '{"result":1}', "of two, the first stays"
+    assert other.answer("r1", "east: write") == '{"result":1}'
+    assert other.answer("r2", "east: write") is None and other.answer("r1", "west: write") is None
+    store.update("r1", state="recovered", ended=T0)
+    store.remove(lambda: [one for one in store.summaries() if one.id == "r1"], lambda gone, captures: None)
+    assert store.answer("r1", "east: write") is None
+
+
 def test_many_writers_lose_nothing(store: RunStore, place: Place) -> None:
     store.create(run())
 

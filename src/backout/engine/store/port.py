@@ -182,6 +182,12 @@ class RunStore(Protocol):
     def raise_token(self, run: str, part: str, token: int) -> int:
         """Notes such a token and returns the highest known: an older holder learns so that it was replaced."""
 
+    def answer(self, run: str, step: str) -> str | None:
+        """What a step of a run that goes on in branches came to, as JSON without secrets; None where that is not recorded."""
+
+    def keep_answer(self, run: str, step: str, answer: str) -> str:
+        """Keeps it once: of two, the first stays. Returns the one that is kept. It goes with its run."""
+
     def record(self, event: RunEvent) -> RunEvent:
         """Keeps an event once by its key (events without one are always new) and tells the listeners of a new one."""
 

@@ -264,6 +264,7 @@ class SqliteRunStore:
                 database.execute("DELETE FROM backout_runs WHERE id=?", (run.id,))
                 database.execute("DELETE FROM backout_owners WHERE run=?", (run.id,))
                 database.execute("DELETE FROM backout_aborts WHERE run=?", (run.id,))
+                database.execute("DELETE FROM backout_answers WHERE run=?", (run.id,))
             database.execute("DELETE FROM backout_plans WHERE hash NOT IN (SELECT plan FROM backout_runs)")
         return gone
 
@@ -295,6 +296,27 @@ class SqliteRunStore:
     def _token(database: sqlite3.Connection, run: str, part: str) -> int:
         row = database.execute("SELECT token FROM backout_parts WHERE run=? AND part=?", (run, part)).fetchone()
         return int(row[0]) if row else 0
+
+    # what the steps of branches came to
+
+    def answer(self, run: str, step: str) -> str | None:
+        """What a step came to, as JSON; None where that is not recorded."""
+        with self._state.reading() as database:
+            return self._answer(database, run, step)
+
+    def keep_answer(self, run: str, step: str, answer: str) -> str:
+        """Keeps it once: of two, the first stays. Returns the one that is kept."""
+        with self._state.writing() as database:
+            database.execute(
+                "INSERT INTO backout_answers(run, step, answer) VALUES (?, ?, ?) ON CONFLICT(run, step) DO NOTHING",
+                (run, step, answer),
+            )
+            return self._answer(database, run, step) or answer
+
+    @staticmethod
+    def _answer(database: sqlite3.Connection, run: str, step: str) -> str | None:
+        row = database.execute("SELECT answer FROM backout_answers WHERE run=? AND step=?", (run, step)).fetchone()
+        return str(row[0]) if row else None
 
     # events
 

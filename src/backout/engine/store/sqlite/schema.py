@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-VERSION = 2
-"""1 knew one target a run: its token and capture stood with the run."""
+VERSION = 3
+"""1 knew one target a run: its token and capture stood with the run. 2 knew no steps beside each other."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS backout_plans (
@@ -45,6 +45,12 @@ CREATE TABLE IF NOT EXISTS backout_events (
     event BLOB NOT NULL,
     UNIQUE (run, key)
 );
+CREATE TABLE IF NOT EXISTS backout_answers (
+    run TEXT NOT NULL,
+    step TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    PRIMARY KEY (run, step)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS backout_owners (
     run TEXT PRIMARY KEY,
     process TEXT NOT NULL,
