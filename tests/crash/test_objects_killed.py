@@ -61,6 +61,7 @@ GOOD = {"fixed": {"a": "1"}, "plain": {"a": "1"}, "ring": {"ring.json": json.dum
 class World:
     kubeconfig: Path
     environment: dict[str, str]
+    namespace: str = NS
 
     def backout(self, folder: Path, *arguments: str) -> subprocess.Popen[str]:
         environment = {
@@ -77,7 +78,7 @@ class World:
                 "--kubeconfig",
                 str(self.kubeconfig),
                 "-n",
-                NS,
+                self.namespace,
                 "--config",
                 str(folder / "backout.yaml"),
                 "-o",
