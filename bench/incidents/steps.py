@@ -339,3 +339,23 @@ class Settled:
     async def do(self, world: World) -> None:
         if left := await world.settle():
             raise SetUp(f"not ready: {', '.join(left)}")
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """Until a Job of a CronJob has failed: its schedule has minutes, and a busy machine is late."""
+
+    of: str
+    patience: float = 240
+
+    async def do(self, world: World) -> None:
+        def failed(jobs: list[Obj]) -> bool:
+            return any(
+                condition["type"] == "Failed" and condition["status"] == "True"
+                for job in jobs
+                if any(owner["name"] == name(self.of) for owner in job["metadata"].get("ownerReferences", []))
+                for condition in job.get("status", {}).get("conditions", [])
+            )
+
+        if not failed(await world.until(lambda: world.list("job"), failed, self.patience)):
+            raise SetUp(f"no Job of {self.of} failed")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from bench.incidents.kinds.common import NETWORK, newer, role, scene, set_image
 from bench.incidents.objects import ingress, main, make, name, pod, secret
 from bench.incidents.situation import HELM, Draw, Expected, Situation, kind
-from bench.incidents.steps import Anew, Edit, Fails, Gone, Kill, New, Settled, Step, Wait
+from bench.incidents.steps import Anew, Edit, Fails, Gone, JobFailed, Kill, New, Settled, Step, Wait
 from kubetwin.client import Obj
 
 SERVED = ("deployment", "statefulset")
@@ -234,7 +234,7 @@ def schedule_whose_jobs_fail(draw: Draw, number: int) -> Situation:
 
     of = f"cronjob/{called}"
     expected = _or_refused(found.expected(of, "image", "2.0-crash-exit3"))
-    return found.situation(expected, Edit(of, change, found.actor), wait=75)
+    return found.situation(expected, Edit(of, change, found.actor), JobFailed(of), wait=10)
 
 
 @kind(NETWORK)
