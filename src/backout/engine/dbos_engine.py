@@ -4,14 +4,16 @@
 What DBOS does not do by itself, and is done here:
 
 - each process has its own executor id (two with the same one recover each other's live workflows);
-- a dead process is found by its dropped flock (without its commercial service DBOS has no failure detector), and its
-  run is taken over through a queue that this process alone listens to, so that no other Backout on this machine,
-  which may be connected to another cluster, picks it up;
+- a dead process is found by the store (without its commercial service DBOS has no failure detector), and its
+  run is taken over through a queue that this process alone listens to, so that no other Backout, which may be
+  connected to another cluster, picks it up;
 - the application version is ours: by default it is a hash of source and library versions, and an upgrade would strand
   every unfinished run;
 - records are JSON of our own (the default is pickle);
 - errors of `PARKING` leave no record, so that the step runs again;
-- it connects as the store wants it: an old SQLite is given the function that DBOS asks for the time.
+- it connects as the store wants it: an old SQLite is given the function that DBOS asks for the time;
+- a lost connection is one by the store's word: DBOS knows it by phrases of libpq, which over a Unix socket are others,
+  and would then end the workflow.
 
 Pinned to dbos 3.4: the contract suite holds its behaviour, and must pass before the pin moves. Only its public
 interface is used.
@@ -40,7 +42,7 @@ from backout.model.redaction import redact_plain
 
 if TYPE_CHECKING:
     import sqlalchemy
-    from dbos import DBOSClient
+    from dbos import DBOSClient, DBOSConfig
 
 APP = "backout"
 SCHEMA = "dbos"
@@ -49,6 +51,8 @@ WORKFLOW_EPOCH = "1"
 """Raised only when the order of the steps of a registered workflow changes; never with a release."""
 POLL = 0.05
 """Seconds between two looks at the local database while waiting for a run taken over or executed elsewhere."""
+SHARED_POLL = 0.5
+"""The same for a database that others use too."""
 TAKEOVER_TIMEOUT = 30.0
 BATCH = 200
 """Runs that are forgotten in one statement."""
@@ -118,12 +122,14 @@ def forget(store: RunStore, runs: Sequence[str]) -> None:
         ) from error
 
 
-def _destroy(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+def _destroy(loop: asyncio.AbstractEventLoop, ended: asyncio.Event, sql: sqlalchemy.Engine | None) -> None:
     from dbos import DBOS
 
     try:
         DBOS.destroy(destroy_registry=True)
     finally:
+        if sql is not None:
+            sql.dispose()
         _LAUNCHED.clear()
         _CLOSING.remove(threading.current_thread())
         with suppress(RuntimeError):  # nobody waits, and the loop has ended
@@ -188,6 +194,8 @@ class DbosEngine:
         self.process = self._membership.process
         self._workflows = dict(workflows)
         self._stop = Stop()
+        self._poll = SHARED_POLL if store.shared else POLL
+        self._sql: sqlalchemy.Engine | None = None
         self._registered: dict[str, Any] = {}
         self._tasks: dict[str, asyncio.Task[Json]] = {}
         self._launching = asyncio.Lock()
@@ -232,7 +240,9 @@ class DbosEngine:
             ended = asyncio.Event()
             # DBOS made the pool of the loop its own, and ends it.
             loop.set_default_executor(ThreadPoolExecutor())
-            thread = threading.Thread(target=_destroy, args=(loop, ended), name="backout-engine-close", daemon=True)
+            thread = threading.Thread(
+                target=_destroy, args=(loop, ended, self._sql), name="backout-engine-close", daemon=True
+            )
             _CLOSING.append(thread)
             thread.start()
             if wait:
@@ -286,7 +296,7 @@ class DbosEngine:
 
     async def _result(self, run: str, handle: Any) -> Json:
         """The outcome of the run, or the error that it was parked with."""
-        waiting: asyncio.Future[Json] = asyncio.ensure_future(handle.get_result(polling_interval_sec=POLL))
+        waiting: asyncio.Future[Json] = asyncio.ensure_future(handle.get_result(polling_interval_sec=self._poll))
         parked = self._parked[run]
         try:
             await asyncio.wait({waiting, parked}, return_when=asyncio.FIRST_COMPLETED)
@@ -301,7 +311,7 @@ class DbosEngine:
         """Goes on with a run that this process claimed, and whose former process is proven dead."""
         from dbos import DBOS
 
-        await DBOS.register_queue_async(self._queue, polling_interval_sec=POLL)
+        await DBOS.register_queue_async(self._queue, polling_interval_sec=self._poll)
         arrived = self._arrived[run] = asyncio.Event()
         handle = await DBOS.resume_workflow_async(run, queue_name=self._queue)
         try:
@@ -354,7 +364,7 @@ class DbosEngine:
                 if listen and _has_records(self._store):
                     # Before launch, since a running DBOS looks for new queues only once a second.
                     with _client(self._store) as client:
-                        await client.register_queue_async(self._queue, polling_interval_sec=POLL)
+                        await client.register_queue_async(self._queue, polling_interval_sec=self._poll)
                 self._registered = self._launched()
             except Exception as error:
                 raise _not_recorded(error) from error
@@ -363,19 +373,7 @@ class DbosEngine:
     def _launched(self) -> dict[str, Any]:
         from dbos import DBOS
 
-        DBOS(
-            config={
-                "name": APP,
-                "system_database_url": self._store.url,
-                "db_engine_kwargs": {"connect_args": dict(self._store.connect_args)},
-                "application_version": WORKFLOW_EPOCH,
-                "executor_id": self.process,
-                "serializer": _json(),
-                "log_level": "CRITICAL",
-                "use_listen_notify": False,
-                "notification_listener_polling_interval_sec": POLL,
-            }
-        )
+        DBOS(config=self._config())
         DBOS.listen_queues([self._queue])
         registered = {
             name: DBOS.workflow(name=name, max_recovery_attempts=None)(self._body(name, workflow))
@@ -388,12 +386,42 @@ class DbosEngine:
             raise
         return registered
 
+    def _config(self) -> DBOSConfig:
+        config: DBOSConfig = {
+            "name": APP,
+            "application_version": WORKFLOW_EPOCH,
+            "executor_id": self.process,
+            "serializer": _json(),
+            "log_level": "CRITICAL",
+            "use_listen_notify": False,
+            "notification_listener_polling_interval_sec": self._poll,
+        }
+        if self._store.shared:
+            self._sql = config["system_database_engine"] = _sql_engine(self._store)
+        else:
+            # A file's connections DBOS makes by itself: it has its own kind of those.
+            config["system_database_url"] = self._store.url
+            config["db_engine_kwargs"] = dict(self._store.engine_options)
+        return config
+
+
+def _sql_engine(store: RunStore) -> sqlalchemy.Engine:
+    """Connections as the store wants them, whose losses are told from errors as the store tells them."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(store.url, **store.engine_options)
+
+    def classify(context: sqlalchemy.engine.ExceptionContext) -> None:
+        if store.lost(context.original_exception):
+            context.is_disconnect = True
+
+    sqlalchemy.event.listen(engine, "handle_error", classify)
+    return engine
+
 
 @contextmanager
 def _connected(store: RunStore) -> Iterator[sqlalchemy.Engine]:
-    import sqlalchemy
-
-    engine = sqlalchemy.create_engine(store.url, connect_args=dict(store.connect_args))
+    engine = _sql_engine(store)
     try:
         yield engine
     finally:
@@ -461,5 +489,7 @@ def _not_recorded(error: Exception) -> BackoutError:
 
 
 def _reason(error: Exception) -> str:
-    """SQLite's name of what happened, else the class: the text may hold program data."""
-    return getattr(getattr(error, "orig", None) or error, "sqlite_errorname", "") or type(error).__name__
+    """The database's code for what happened, else the class: the text may hold program data."""
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlite_errorname", "") or getattr(cause, "sqlstate", "")
+    return str(code or type(cause).__name__)

@@ -5,10 +5,20 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
+
+_IMPORTING = threading.RLock()
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Within it, no import of another thread is being put off: what is imported is the module, and no stand-in."""
+    with _IMPORTING:
+        yield
 
 
 class _Later(ModuleType):
@@ -67,12 +77,17 @@ def put_off(*names: str, parts: Mapping[str, Sequence[str]] | None = None) -> It
     too. Who imports any of them afterwards gets the modules themselves. A module that was imported already is left as it
     is.
     """
-    given = {name: _Later(name) for name in (*names, *(parts or ())) if name not in sys.modules}
+    with _IMPORTING:
+        yield from _put_off(names, parts or {})
+
+
+def _put_off(names: Sequence[str], parts: Mapping[str, Sequence[str]]) -> Iterator[None]:
+    given = {name: _Later(name) for name in (*names, *parts) if name not in sys.modules}
     for name, module in given.items():
         package, _, last = name.rpartition(".")
         if package in given:
             setattr(given[package], last, module)
-        for part in (parts or {}).get(name, ()):
+        for part in parts.get(name, ()):
             setattr(module, part, _Part(part, (), {"_module": name}))
     sys.modules.update(given)
     try:

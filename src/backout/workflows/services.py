@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from backout.cluster.port import Cluster
 from backout.engine.store.naming import new_process_id
-from backout.engine.store.port import RunStore
+from backout.engine.store.port import RunStore, taken_over
 from backout.errors import BackoutError, LeaseLost
 from backout.mechanisms import registry
 from backout.mechanisms.port import Effect
@@ -107,13 +107,9 @@ class LockHolder:
         held = await self.ensure()
         try:
             await held.confirm()
+            self._store.owners.confirm(self._run)
             if self._store.token(self._run, self._part.id) > held.token:
-                raise LeaseLost(
-                    "Another process goes on with run {run}. Nothing more is written here.",
-                    run=self._run,
-                    holder=self._run,
-                    hint="`backout show {run}` follows it",
-                )
+                raise taken_over(self._run)
         except LeaseLost:
             await self.release()
             raise

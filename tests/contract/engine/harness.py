@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
+from tests.postgres import server
+
 from backout.engine.inline import InlineEngine, Memory
 from backout.engine.port import Engine, Workflow
 from backout.engine.store.opening import open_store
@@ -35,8 +37,12 @@ class InlineHarness:
 
 
 class DbosHarness:
+    @staticmethod
+    def place(folder: Path) -> str:
+        return f"sqlite:///{folder / 'state.db'}"
+
     def __init__(self, folder: Path) -> None:
-        self._url = f"sqlite:///{folder / 'state.db'}"
+        self._url = self.place(folder)
         self._stores = ExitStack()
 
     async def make(self, workflows: Mapping[str, Workflow]) -> Engine:
@@ -49,4 +55,10 @@ class DbosHarness:
         self._stores.close()
 
 
-HARNESSES = {"inline": InlineHarness, "dbos": DbosHarness}
+class PostgresHarness(DbosHarness):
+    @staticmethod
+    def place(folder: Path) -> str:
+        return server().url(server().database())
+
+
+HARNESSES = {"inline": InlineHarness, "dbos": DbosHarness, "dbos on postgres": PostgresHarness}

@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +20,7 @@ import pytest
 from backout.engine.store.naming import describe
 from backout.engine.store.opening import open_store
 from backout.engine.store.port import RunStore, RunSummary
-from backout.errors import LockedError, RunNotFound, UsageError
+from backout.errors import LeaseLost, LockedError, RunNotFound, UsageError
 from backout.model.message import msg
 from backout.model.operation import Operation
 from backout.model.part import Part
@@ -78,6 +80,14 @@ def run(id: str = "r1", seconds: int = 0, hash: str = "sha256:1", **more: object
 
 def event(key: str = "", type: str = "step-progress", id: str = "r1") -> RunEvent:
     return RunEvent(run=id, type=type, at=T0, message=msg("x"), key=key, data={"n": 1})
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Waits for it; the limit only guards against a wait that has no end."""
+    end = time.monotonic() + 300
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_a_run_is_read_back_as_it_was(store: RunStore, place: Place) -> None:
@@ -233,12 +243,66 @@ def test_kill_9_is_proof_of_death(store: RunStore, place: Place) -> None:
         store.owners.claim("r1", store.owners.enter().process)
     held.kill()
     held.communicate()
-    assert not store.owners.alive("r1") and store.owners.orphans() == ["r1"]
+    until(lambda: not store.owners.alive("r1"))
+    assert store.owners.orphans() == ["r1"]
     assert store.get("r1").state == "interrupted"
     mine = store.owners.enter()
     store.owners.claim("r1", mine.process)
     assert store.owners.alive("r1")
     mine.leave()
+
+
+def test_what_lost_its_claim_writes_nothing_more_of_the_run(store: RunStore, place: Place) -> None:
+    store.create(run())
+    store.create(run("r2"))
+    first = store.owners.enter()
+    store.owners.claim("r1", first.process)
+    store.owners.confirm("r1")
+    store.owners.confirm("r2")
+    store.update("r1", state="running")
+    first.leave()
+    other = place.open()
+    second = other.owners.enter()
+    other.owners.claim("r1", second.process)
+    attempts: list[Callable[[], object]] = [
+        lambda: store.owners.confirm("r1"),
+        lambda: store.update("r1", state="interrupted"),
+        lambda: store.record(event("late")),
+        lambda: store.raise_token("r1", "p", 99),
+        lambda: store.note_capture("r1", "p", "/x", ""),
+        lambda: store.keep_answer("r1", "s", "1"),
+        lambda: store.owners.end("r1"),
+    ]
+    for attempt in attempts:
+        with pytest.raises(LeaseLost, match="goes on with run r1"):
+            attempt()
+    store.record(event(id="r2"))
+    assert other.get("r1").state == "running" and other.owners.alive("r1")
+    assert (other.events("r1"), other.token("r1", "p"), other.get("r1").captures) == ([], 0, {})
+    assert other.answer("r1", "s") is None
+    other.owners.confirm("r1")
+    second.leave()
+
+
+def test_of_many_claims_at_once_one_wins(store: RunStore, place: Place) -> None:
+    stores = [place.open() for _ in range(4)]
+    members = [mine.owners.enter() for mine in stores]
+    go = threading.Barrier(4)
+
+    def claims(number: int) -> bool:
+        go.wait()
+        try:
+            stores[number].owners.claim("r1", members[number].process)
+        except LockedError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        won = list(pool.map(claims, range(4)))
+    assert won.count(True) == 1
+    stores[won.index(True)].owners.confirm("r1")
+    for member in members:
+        member.leave()
 
 
 def test_aborts_stay_for_every_process(store: RunStore, place: Place) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backout.engine.lazily import importing
 from backout.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -14,20 +15,33 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = "BACKOUT_STATE"
 _SQLITE = "sqlite:///"
+_POSTGRES = ("postgresql://", "postgres://")
 
 
 def open_store(url: str = "", *, create: bool = False) -> RunStore:
-    """The store at ``url`` (``sqlite:///PATH``); without one at ``$BACKOUT_STATE``, else at the default place.
+    """The store at ``url`` (``sqlite:///PATH`` or ``postgresql://…``); without one at ``$BACKOUT_STATE``, else at the
+    default place.
 
     Without ``create`` it is opened for reading and nothing is made: what is missing reads as empty.
 
     Raises:
-        ConfigError: another kind of database.
+        ConfigError: another kind of database, or no address of one.
         StateError: it can't be used; says why.
     """
+    where = url or os.environ.get(ENVIRONMENT, "")
+    if where.startswith(_POSTGRES):
+        with importing():
+            from backout.engine.store.postgres.runs import PostgresRunStore
+
+        return PostgresRunStore(where, create=create)
     from backout.engine.store.sqlite.runs import SqliteRunStore
 
     return SqliteRunStore(_path(url) if url else default_path(), create=create)
+
+
+def on_this_machine(url: str = "") -> bool:
+    """Whether the store that `open_store` would open is a file here, which no process of another host can use."""
+    return not (url or os.environ.get(ENVIRONMENT, "")).startswith(_POSTGRES)
 
 
 def check_library() -> None:
@@ -52,7 +66,7 @@ def _path(url: str) -> Path:
     if not url.startswith(_SQLITE):
         raise ConfigError(
             "state names a database that this version can't use.",
-            expected="sqlite:///PATH",
+            expected="sqlite:///PATH or postgresql://USER@HOST/DATABASE",
             found="{scheme}://…",
             scheme=url.partition("://")[0],
         )

@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 import msgspec
 
 from backout.engine.store.naming import describe
-from backout.errors import LockedError, RefusedError, RunNotFound, UsageError
+from backout.errors import LeaseLost, LockedError, RefusedError, RunNotFound, UsageError
 from backout.model.message import Message
 from backout.model.operation import Operation
 from backout.model.run import ENDED, Failure, Run, RunEvent, RunState
@@ -74,6 +74,14 @@ class Owners(Protocol):
             LockedError: a living process has it.
         """
 
+    def confirm(self, run: str) -> None:
+        """Right before an effect: the claim that was made through this store still stands. What was never claimed here
+        is not looked at.
+
+        Raises:
+            LeaseLost: another process has the run: do nothing more of it.
+        """
+
     def end(self, run: str) -> None:
         """The run needs no process any more."""
 
@@ -97,10 +105,12 @@ class Owners(Protocol):
 
 
 class RunStore(Protocol):
-    """The runs of this user.
+    """The runs of this user, or of all who share a database.
 
     Raises:
         StateError: by every method: the store can't be used; says why.
+        LeaseLost: by what writes about a run that was claimed here, and that another process has by now: a process that
+            was thought dead leaves the story of the run to the one that goes on with it.
     """
 
     @property
@@ -112,8 +122,15 @@ class RunStore(Protocol):
         """The database, for an engine that keeps its own records beside ours; may hold a password."""
 
     @property
-    def connect_args(self) -> Mapping[str, Any]:
-        """How such an engine has to connect, in SQLAlchemy's words."""
+    def engine_options(self) -> Mapping[str, Any]:
+        """How such an engine has to connect: options of SQLAlchemy's ``create_engine``."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether processes of several hosts use it, over a network."""
+
+    def lost(self, error: BaseException) -> bool:
+        """Whether an error of the database's driver says that the connection failed, and nothing of the work."""
 
     @property
     def place(self) -> str:
@@ -247,6 +264,16 @@ def aims_of(operation: Operation) -> tuple[Aim, ...]:
 def together(names: Iterable[str]) -> str:
     """The different ones of the names, in their order."""
     return ", ".join(dict.fromkeys(names))
+
+
+def taken_over(run: str) -> LeaseLost:
+    """The error for a process that was taken for dead, and whose run another one has."""
+    return LeaseLost(
+        "Another process goes on with run {run}. Nothing more is written here.",
+        run=run,
+        holder=run,
+        hint="`backout show {run}` follows it",
+    )
 
 
 def executed_elsewhere(run: str, process: str, since: str) -> LockedError:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime
 
 from backout.engine.store.naming import new_process_id
-from backout.engine.store.port import executed_elsewhere
+from backout.engine.store.port import executed_elsewhere, taken_over
 from backout.engine.store.sqlite import processes
 from backout.engine.store.sqlite.database import StateDatabase
 
@@ -16,6 +17,7 @@ class SqliteOwners:
 
     def __init__(self, state: StateDatabase) -> None:
         self._state = state
+        self._claimed: dict[str, str] = {}
 
     def enter(self) -> processes.ProcessLock:
         """This process, as one that lives until its lock is dropped."""
@@ -36,10 +38,34 @@ class SqliteOwners:
                 "ON CONFLICT(run) DO UPDATE SET process=excluded.process, since=excluded.since",
                 (run, process, datetime.now(UTC).isoformat(timespec="seconds")),
             )
+        self._claimed[run] = process
+
+    def confirm(self, run: str) -> None:
+        """Right before an effect: the claim that was made here still stands.
+
+        Raises:
+            LeaseLost: another process has the run.
+        """
+        with self._state.reading() as database:
+            self.fence(database, run)
+
+    def fence(self, database: sqlite3.Connection, run: str) -> None:
+        """Within a transaction that writes about ``run``: if it was claimed here, the claim still stands.
+
+        Raises:
+            LeaseLost: it does not.
+        """
+        process = self._claimed.get(run)
+        if process is None:
+            return
+        row = database.execute("SELECT process FROM backout_owners WHERE run=?", (run,)).fetchone()
+        if row is None or row[0] != process:
+            raise taken_over(run)
 
     def end(self, run: str) -> None:
         """The run needs no process any more."""
         with self._state.writing() as database:
+            self.fence(database, run)
             database.execute("UPDATE backout_owners SET ended=1 WHERE run=?", (run,))
 
     def known(self, run: str) -> bool:

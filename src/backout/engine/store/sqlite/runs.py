@@ -6,36 +6,21 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast, get_args
+from typing import Any, Self
 
 import msgspec
 
-from backout.engine.store.port import (
-    Aim,
-    Listener,
-    RunSummary,
-    aims_of,
-    meant_by,
-    of_an_earlier_version,
-    state_as_seen,
-    together,
-    unknown_run,
-)
+from backout.engine.store.port import Listener, RunSummary, meant_by, unknown_run
+from backout.engine.store.rows import NEW, SUMMARY, WHOLE, Rows, values_changed, values_of
 from backout.engine.store.sqlite.database import StateDatabase
 from backout.engine.store.sqlite.file import damaged
 from backout.engine.store.sqlite.library import Connection
 from backout.engine.store.sqlite.owners import SqliteOwners
-from backout.model.decoding import UNREADABLE
-from backout.model.message import Message
-from backout.model.operation import API_VERSION, KIND, Operation
 from backout.model.redacted import without_secrets
-from backout.model.run import CaptureNote, Failure, Run, RunEvent, RunState
+from backout.model.run import Failure, Run, RunEvent, RunState
 from backout.model.verdict import Verdict
-
-T = TypeVar("T")
-STATES = frozenset(get_args(RunState))
 
 
 class SqliteRunStore:
@@ -53,6 +38,7 @@ class SqliteRunStore:
         self.path = path
         self._state = StateDatabase(path, create=create)
         self.owners = SqliteOwners(self._state)
+        self._rows = Rows(self.owners, lambda: damaged(path))
         self._listeners: list[Listener] = []
 
     @property
@@ -61,9 +47,18 @@ class SqliteRunStore:
         return f"sqlite:///{self.path}"
 
     @property
-    def connect_args(self) -> Mapping[str, Any]:
+    def engine_options(self) -> Mapping[str, Any]:
         """With what an old SQLite lacks."""
-        return {"factory": Connection}
+        return {"connect_args": {"factory": Connection}}
+
+    @property
+    def shared(self) -> bool:
+        """One host alone uses it."""
+        return False
+
+    def lost(self, error: BaseException) -> bool:
+        """A file has no connection that can be lost."""
+        return False
 
     @property
     def place(self) -> str:
@@ -84,28 +79,15 @@ class SqliteRunStore:
 
     def create(self, run: Run) -> None:
         """Keeps a new run with its operation; the same id twice is one run."""
-        operation = run.operation
-        plan, aims, parts = msgspec.json.encode(operation), aims_of(operation), operation.parts
+        plan = msgspec.json.encode(run.operation)
+        values = values_of(run)
         with self._state.writing() as database:
-            database.execute("INSERT OR IGNORE INTO backout_plans(hash, plan) VALUES (?, ?)", (operation.hash, plan))
             database.execute(
-                "INSERT OR IGNORE INTO backout_runs"
-                "(id, plan, state, target, cluster, namespace, revision, cause, started, actor, undo_of, aims) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    run.id,
-                    operation.hash,
-                    run.state,
-                    together(aim.target for aim in aims),
-                    together(aim.cluster for aim in aims),
-                    together(aim.namespace for aim in aims),
-                    parts[0].revision.number if len(parts) == 1 else 0,
-                    msgspec.json.encode(parts[0].cause),
-                    _time(run.started),
-                    run.actor,
-                    run.undo_of,
-                    msgspec.json.encode(aims),
-                ),
+                "INSERT OR IGNORE INTO backout_plans(hash, plan) VALUES (?, ?)", (run.operation.hash, plan)
+            )
+            database.execute(
+                f"INSERT OR IGNORE INTO backout_runs({NEW}) VALUES ({', '.join('?' * len(values))})",  # noqa: S608
+                values,
             )
 
     def update(
@@ -119,19 +101,12 @@ class SqliteRunStore:
         undone_by: str | None = None,
     ) -> None:
         """Writes what is given. A run that goes on forgets its failure."""
-        values: dict[str, Any] = {}
-        if state is not None:
-            values["state"] = state
-            values["ended"] = _time(ended) if ended else None
-            values["failure"] = msgspec.json.encode(without_secrets(failure)) if failure else None
-        if verdict is not None:
-            values["verdict"] = msgspec.json.encode(without_secrets(verdict))
-        if undone_by is not None:
-            values["undone_by"] = undone_by
+        values = values_changed(state, ended, verdict, failure, undone_by)
         if not values:
             return
         columns = ", ".join(f"{name}=?" for name in values)
         with self._state.writing() as database:
+            self.owners.fence(database, run)
             changed = database.execute(
                 f"UPDATE backout_runs SET {columns} WHERE id=?",  # noqa: S608
                 (*values.values(), run),
@@ -148,8 +123,7 @@ class SqliteRunStore:
         """
         with self._state.reading() as database:
             row = database.execute(
-                "SELECT r.id, r.state, p.plan, r.started, r.ended, r.actor, r.verdict, r.failure, r.undo_of, r.undone_by"
-                " FROM backout_runs r JOIN backout_plans p ON p.hash=r.plan WHERE r.id=?",
+                f"SELECT {WHOLE} FROM backout_runs r JOIN backout_plans p ON p.hash=r.plan WHERE r.id=?",  # noqa: S608
                 (run,),
             ).fetchone()
             kept = database.execute(
@@ -157,52 +131,7 @@ class SqliteRunStore:
             ).fetchall()
         if row is None:
             raise unknown_run(run)
-        identity, state, plan, started, ended, actor, verdict, failure, undo_of, undone_by = row
-        operation = self._operation(run, plan)
-        return Run(
-            id=identity,
-            state=self._state_of(identity, state),
-            operation=operation,
-            started=self._moment(started),
-            ended=self._moment(ended) if ended else None,
-            actor=actor,
-            verdict=self._read(verdict, Verdict) if verdict else None,
-            failure=self._read(failure, Failure) if failure else None,
-            captures={part: CaptureNote(path, digest) for part, path, digest in kept},
-            undo_of=undo_of,
-            undone_by=undone_by,
-        )
-
-    def _operation(self, run: str, plan: Any) -> Operation:
-        try:
-            return msgspec.json.decode(plan, type=Operation)
-        except (*UNREADABLE, TypeError):
-            head = self._read(plan, dict[str, Any])
-            if (head.get("apiVersion"), head.get("kind")) == (API_VERSION, KIND):
-                raise damaged(self.path) from None
-            raise of_an_earlier_version(run) from None
-
-    def _read(self, content: Any, kind: type[T]) -> T:
-        """What a row holds.
-
-        Raises:
-            StateError: nobody wrote it so: a disk did.
-        """
-        try:
-            return msgspec.json.decode(content, type=kind)
-        except (*UNREADABLE, TypeError):
-            raise damaged(self.path) from None
-
-    def _moment(self, text: Any) -> datetime:
-        try:
-            return datetime.fromisoformat(text)
-        except (ValueError, TypeError):
-            raise damaged(self.path) from None
-
-    def _state_of(self, run: str, state: str) -> RunState:
-        if state not in STATES:
-            raise damaged(self.path)
-        return state_as_seen(self.owners, run, cast(RunState, state))
+        return self._rows.run(row, kept)
 
     def find(self, text: str) -> str:
         """The id that ``text`` means: an id, its unique beginning, or ``latest``.
@@ -225,28 +154,10 @@ class SqliteRunStore:
         """The latest runs, newest first; all of them when ``limit`` is negative."""
         with self._state.reading() as database:
             rows = database.execute(
-                "SELECT id, state, target, cluster, namespace, revision, cause, started, ended, actor, undo_of,"
-                " undone_by, aims FROM backout_runs ORDER BY rowid DESC LIMIT ?",
+                f"SELECT {SUMMARY} FROM backout_runs ORDER BY rowid DESC LIMIT ?",  # noqa: S608
                 (limit,),
             ).fetchall()
-        return [
-            RunSummary(
-                id=row[0],
-                state=self._state_of(row[0], row[1]),
-                target=row[2],
-                cluster=row[3],
-                namespace=row[4],
-                revision=row[5],
-                cause=self._read(row[6], Message),
-                started=self._moment(row[7]),
-                ended=self._moment(row[8]) if row[8] else None,
-                actor=row[9],
-                undo_of=row[10],
-                undone_by=row[11],
-                aims=self._read(row[12], tuple[Aim, ...]),
-            )
-            for row in rows
-        ]
+        return [self._rows.summary(row) for row in rows]
 
     def remove(
         self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, Sequence[str]], None]
@@ -271,6 +182,7 @@ class SqliteRunStore:
     def note_capture(self, run: str, part: str, path: str, digest: str) -> None:
         """Notes where the state of a part before the run is kept; a later one takes the place of an earlier one."""
         with self._state.writing() as database:
+            self.owners.fence(database, run)
             database.execute(
                 "INSERT INTO backout_parts(run, part, capture, digest) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT(run, part) DO UPDATE SET capture=excluded.capture, digest=excluded.digest",
@@ -285,6 +197,7 @@ class SqliteRunStore:
     def raise_token(self, run: str, part: str, token: int) -> int:
         """Notes such a token and returns the highest known: an older holder learns so that it was replaced."""
         with self._state.writing() as database:
+            self.owners.fence(database, run)
             database.execute(
                 "INSERT INTO backout_parts(run, part, token) VALUES (?, ?, ?) "
                 "ON CONFLICT(run, part) DO UPDATE SET token=max(token, excluded.token)",
@@ -307,6 +220,7 @@ class SqliteRunStore:
     def keep_answer(self, run: str, step: str, answer: str) -> str:
         """Keeps it once: of two, the first stays. Returns the one that is kept."""
         with self._state.writing() as database:
+            self.owners.fence(database, run)
             database.execute(
                 "INSERT INTO backout_answers(run, step, answer) VALUES (?, ?, ?) ON CONFLICT(run, step) DO NOTHING",
                 (run, step, answer),
@@ -324,6 +238,7 @@ class SqliteRunStore:
         """Keeps an event once by its key (events without one are always new) and tells the listeners of a new one."""
         key = event.key or secrets.token_hex(8)
         with self._state.writing() as database:
+            self.owners.fence(database, event.run)
             row = database.execute(
                 "INSERT INTO backout_events(run, key, event) VALUES (?, ?, ?) ON CONFLICT(run, key) DO NOTHING "
                 "RETURNING seq",
@@ -333,7 +248,7 @@ class SqliteRunStore:
                 seq, stored = database.execute(
                     "SELECT seq, event FROM backout_events WHERE run=? AND key=?", (event.run, key)
                 ).fetchone()
-                return msgspec.structs.replace(self._read(stored, RunEvent), seq=seq)
+                return self._rows.event(seq, stored)
         kept = msgspec.structs.replace(event, seq=row[0])
         for listener in tuple(self._listeners):
             listener(kept)
@@ -345,7 +260,7 @@ class SqliteRunStore:
             rows: Iterable[tuple[int, bytes]] = database.execute(
                 "SELECT seq, event FROM backout_events WHERE run=? AND seq>? ORDER BY seq", (run, after)
             ).fetchall()
-        return [msgspec.structs.replace(self._read(event, RunEvent), seq=seq) for seq, event in rows]
+        return [self._rows.event(seq, event) for seq, event in rows]
 
     def has_event(self, run: str, key: str) -> bool:
         """Whether that event was recorded."""
@@ -357,7 +272,3 @@ class SqliteRunStore:
         """Calls ``listener`` with every new event of this process; the answer ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat()
