@@ -14,7 +14,7 @@ from helm_world import BAD, RELEASE, World, compensation, wait
 
 from backout.changes.timeline import changes as ledger
 from backout.cluster.client import KubernetesCluster
-from backout.errors import Invalid, PreconditionFailed, RefusedError, ReleaseNotFound
+from backout.errors import PreconditionFailed, RefusedError, ReleaseNotFound
 from backout.model.change import Changes
 from backout.model.part import Access, Risk, Step
 from backout.model.scope import ClusterIdentity
@@ -187,16 +187,25 @@ def test_an_edited_record_of_the_target_is_noticed(world: World) -> None:
     assert len(world.statuses()) == 2
 
 
-def test_an_immutable_field_is_refused_before_the_first_write(world: World) -> None:
-    world.install(service="db")
+def test_a_set_of_another_service_is_made_anew_with_its_pods_and_keeps_its_claims(world: World) -> None:
+    world.install(service="db", claim="1Gi")
     world.until_healthy()
     world.harness.delete(STATEFULSET.format(ns=world.namespace), {"propagationPolicy": "Orphan"})
     wait(lambda: world.harness.get(STATEFULSET.format(ns=world.namespace)).status == 404, 30, "the set to go")
-    world.upgrade(service="db2")
-    with pytest.raises(Invalid) as caught:
-        world.steps(1)
-    assert "spec.serviceName" in caught.value.message
-    assert world.statuses() == ["superseded", "deployed"]
+    world.upgrade(service="db2", claim="1Gi")
+    world.until_healthy()
+    _, risks, _ = looked_at(world, 1)
+    assert any(risk.code == "recreate" and risk.needs_approval and "serviceName" in str(risk.message) for risk in risks)
+    before = {pod["metadata"]["uid"] for pod in world.pods() if pod["metadata"]["name"].startswith("db-")}
+    step = next(step for step in world.steps(1) if step.action == "helm.rollback")
+    assert world.execute(step)[0].changed
+    assert world.live(STATEFULSET)["spec"]["serviceName"] == "db"
+    world.until_healthy()
+    after = {pod["metadata"]["uid"] for pod in world.pods() if pod["metadata"]["name"].startswith("db-")}
+    assert len(after) == len(before) and not after & before
+    assert not world.execute(step)[0].changed
+    world.execute(compensation(step))
+    assert world.live(STATEFULSET)["spec"]["serviceName"] == "db2"
 
 
 def test_a_set_with_another_claim_size_is_made_anew_around_its_pods(world: World) -> None:

@@ -22,6 +22,8 @@ from backout.mechanisms.helm.along import MOST
 from backout.mechanisms.helm.analysis import Analysis, Item, held
 from backout.mechanisms.helm.checks import access, checks
 from backout.mechanisms.helm.children import Custom
+from backout.mechanisms.helm.immutables import anew_needed
+from backout.mechanisms.helm.params import Holder
 from backout.mechanisms.helm.preview import changes
 from backout.mechanisms.helm.risks import risks
 from backout.mechanisms.helm.sparing import skipped, spare, unskippable
@@ -38,7 +40,16 @@ HELM3 = Tool("helm", "/bin/helm", "3.18.0", "PATH")
 
 
 def item(kind: str, live: dict[str, Any] | None, after: dict[str, Any] | None, **more: Any) -> Item:
-    group = {"StatefulSet": "apps/v1", "Deployment": "apps/v1", "Job": "batch/v1", "Thing": "example.org/v1"}
+    group = {
+        "StatefulSet": "apps/v1",
+        "Deployment": "apps/v1",
+        "DaemonSet": "apps/v1",
+        "Job": "batch/v1",
+        "StorageClass": "storage.k8s.io/v1",
+        "IngressClass": "networking.k8s.io/v1",
+        "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
+        "Thing": "example.org/v1",
+    }
     version = group.get(kind, "v1")
 
     def whole(part: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -109,22 +120,125 @@ def test_an_unfinished_first_install_is_refused_with_what_to_do() -> None:
 INVALID = Invalid("The API server refused: spec: Forbidden: field is immutable")
 
 
+DELETES = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}}
+
+
 @pytest.mark.parametrize(
     ("kind", "live", "after", "field"),
     [
-        ("StatefulSet", {"spec": {"serviceName": "a"}}, {"spec": {"serviceName": "b"}}, "spec.serviceName"),
-        ("Deployment", {"spec": {"selector": {"a": "1"}}}, {"spec": {"selector": {"a": "2"}}}, "spec.selector"),
-        ("Service", {"spec": {"clusterIP": "None"}}, {"spec": {"clusterIP": "10.0.0.1"}}, "spec.clusterIP"),
         ("Job", {"spec": {"template": {"a": 1}}}, {"spec": {"template": {"a": 2}}}, "spec.template"),
-        ("ConfigMap", {"immutable": True, "data": {"a": "1"}}, {"immutable": True, "data": {"a": "2"}}, "data"),
+        (
+            "StatefulSet",
+            {"spec": {"serviceName": "a", **DELETES}},
+            {"spec": {"serviceName": "b", **DELETES}},
+            "spec.serviceName",
+        ),
     ],
 )
-def test_immutable_fields_are_refused_before_the_first_write(
+def test_what_can_not_be_made_anew_without_harm_is_refused_before_the_first_write(
     kind: str, live: dict[str, Any], after: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(Invalid) as caught:
         planned(item(kind, live, after, refusal=INVALID))
     assert field in caught.value.message and "web" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "live", "after", "told"),
+    [
+        ("StatefulSet", {"spec": {"serviceName": "a"}}, {"spec": {"serviceName": "b"}}, "with its pods"),
+        ("Deployment", {"spec": {"selector": {"a": "1"}}}, {"spec": {"selector": {"a": "2"}}}, "with its pods"),
+        ("DaemonSet", {"spec": {"selector": {"a": "1"}}}, {"spec": {"selector": {"a": "2"}}}, "with its pods"),
+        ("Service", {"spec": {"clusterIP": "None"}}, {"spec": {"clusterIP": "10.0.0.1"}}, "other addresses"),
+        ("Service", {"spec": {"clusterIP": "10.0.0.1"}}, {"spec": {"clusterIP": "None"}}, "other addresses"),
+        (
+            "Service",
+            {"spec": {"loadBalancerClass": "a/b"}},
+            {"spec": {"loadBalancerClass": "a/c"}},
+            "spec.loadBalancerClass",
+        ),
+        ("StorageClass", {"parameters": {"a": "1"}}, {"parameters": {"a": "2"}}, "what exists by it stays"),
+        ("StorageClass", {"provisioner": "a"}, {"provisioner": "b"}, "what exists by it stays"),
+        ("IngressClass", {"spec": {"controller": "a"}}, {"spec": {"controller": "b"}}, "what exists by it stays"),
+        ("ClusterRoleBinding", {"roleRef": {"name": "a"}}, {"roleRef": {"name": "b"}}, "nobody has these rights"),
+        (
+            "ConfigMap",
+            {"immutable": True, "data": {"a": "1"}},
+            {"immutable": True, "data": {"a": "2"}},
+            "it is immutable",
+        ),
+        ("ConfigMap", {"immutable": True, "data": {"a": "1"}}, {"data": {"a": "1"}}, "it is immutable"),
+        (
+            "Secret",
+            {"immutable": True, "data": {"a": "b25l"}},
+            {"immutable": True, "stringData": {"a": "two"}},
+            "it is immutable",
+        ),
+        (
+            "Secret",
+            {"immutable": True, "data": {"a": "b25l", "b": "b25l"}},
+            {"immutable": True, "data": {"a": "b25l"}},
+            "",
+        ),
+    ],
+)
+def test_what_can_not_be_changed_is_made_anew_with_a_yes_and_only_while_it_is_not_what_is_wanted(
+    kind: str, live: dict[str, Any], after: dict[str, Any], told: str
+) -> None:
+    one = item(kind, live, after, refusal=INVALID)
+    step = planned(one)[0]
+    assert step.params["anew"][0]["kind"] == kind and step.destroys == (one.ref,)
+    assert step.compensation.params["anew"] == step.params["anew"]
+    risk = next(risk for risk in risks(analysis(one), None, NOW) if risk.code == "recreate")
+    assert risk.needs_approval and told in str(risk.message)
+    assert one.live is not None and one.target is not None
+    assert anew_needed(one.live, one.target)
+    stored = {**one.target}
+    if "stringData" in stored:
+        stored |= {"data": {"a": "dHdv"}}
+        del stored["stringData"]
+    assert not anew_needed({**stored, "metadata": {"name": "web", "uid": "other"}}, one.target)
+    assert not anew_needed({**stored, "type": "Opaque"}, one.target) or kind != "Secret"
+
+
+READS = Holder(api_version="apps/v1", kind="Deployment", name="web", namespace=NS, replicas=3)
+ELSE = Holder(api_version="apps/v1", kind="Deployment", name="other", namespace=NS, replicas=2)
+EVERYWHERE = Holder(api_version="apps/v1", kind="DaemonSet", name="agent", namespace=NS, replicas=None)
+
+
+@pytest.mark.parametrize(
+    ("now", "target", "forward", "back"),
+    [
+        pytest.param({"replicas": 3}, {"replicas": 1}, 1, 3, id="as each manifest says"),
+        pytest.param({}, {}, 3, 3, id="as many as there are, where none says"),
+        pytest.param({"replicas": 3}, {"replicas": 0}, 0, 3, id="none where none is wanted"),
+    ],
+)
+def test_who_reads_an_immutable_object_ends_before_it_is_made_anew_and_comes_back(
+    now: dict[str, Any], target: dict[str, Any], forward: int, back: int
+) -> None:
+    secret = item(
+        "Secret",
+        {"immutable": True, "data": {"a": "b25l"}},
+        {"immutable": True, "data": {"a": "dHdv"}},
+        refusal=INVALID,
+        holders=(READS, ELSE, EVERYWHERE),
+        others=("debug",),
+    )
+    found = analysis(item("Deployment", {"spec": now}, {"spec": target}), secret, server_side=True)
+    step = steps(found, TARGET, "secret", NOW)[0]
+    assert step.compensation is not None
+    for params, own in ((step.params, forward), (step.compensation.params, back)):
+        counts = {holder["name"]: holder["replicas"] for holder in params["away"]}
+        assert counts == {"web": own, "other": 2, "agent": None}
+        # that we scaled it is no reason for Helm to give up
+        assert params["force_conflicts"] is True
+    told = {risk.code: str(risk.message) for risk in risks(found, None, NOW)}
+    assert all(name in told["recreate"] for name in ("deployment/web", "deployment/other", "daemonset/agent"))
+    assert "pod/debug" in told["old-content"]
+    rights = access(found, "secret")
+    assert Access("patch", "apps", "deployments", NS) in rights and Access("delete", "", "pods", NS) in rights
+    assert not [step for step in steps(found, TARGET, "secret", NOW) if step.action == "workload.restart"]
 
 
 def claims(size: str, name: str = "data") -> dict[str, Any]:
@@ -143,9 +257,9 @@ def test_a_set_with_other_claim_sizes_is_made_anew_around_its_pods_when_that_is_
     assert shown.action == "recreate" and shown.destructive
 
 
-def test_a_set_with_other_claims_would_not_fit_its_pods_and_is_refused() -> None:
-    with pytest.raises(Invalid):
-        planned(item("StatefulSet", claims("1Gi"), claims("1Gi", name="other"), refusal=INVALID))
+def test_a_set_with_other_claims_would_not_fit_its_pods_and_is_made_anew_with_them() -> None:
+    step = planned(item("StatefulSet", claims("1Gi"), claims("1Gi", name="other"), refusal=INVALID))[0]
+    assert not step.params.get("recreate") and [entry["name"] for entry in step.params["anew"]] == ["web"]
 
 
 def conflict(manager: str) -> Conflict:

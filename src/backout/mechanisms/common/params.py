@@ -78,6 +78,13 @@ class ReadyParams(ObjectParams, frozen=True, kw_only=True):
     patience: float = 30.0
 
 
+class ScaleParams(ObjectParams, frozen=True, kw_only=True):
+    """``objects.scale``: how many pods, and for what is waited (``gone``, ``running``, or nothing)."""
+
+    replicas: int
+    until: Literal["gone", "running", ""] = ""
+
+
 class CustomParams(ObjectParams, frozen=True, kw_only=True):
     """Of a custom resource, for steps and checks.
 

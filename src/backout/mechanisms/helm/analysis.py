@@ -21,6 +21,8 @@ from backout.kube.diff import diff_objects
 from backout.kube.names import HELM_KEEP
 from backout.kube.projections import Named
 from backout.mechanisms.helm.children import Custom
+from backout.mechanisms.helm.holders import with_holders
+from backout.mechanisms.helm.params import Holder
 from backout.model.change import FieldChange
 from backout.model.skip import Skip
 from backout.model.target import ObjectRef
@@ -31,6 +33,10 @@ ATTEMPTS = 5
 
 Object = dict[str, Any]
 _VOLATILE = ("resourceVersion", "managedFields", "creationTimestamp", "generation", "selfLink")
+
+
+SEALED = ("ConfigMap", "Secret")
+"""Kinds that may be ``immutable``."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +65,16 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     what stays."""
     holds: tuple[ObjectRef, ...] | None = ()
     spared: bool = False
+    holders: tuple[Holder, ...] = ()
+    """Of an immutable object that has to be made anew: the workloads whose pods make the nodes keep what it held."""
+    others: tuple[str, ...] = ()
+    """And pods that belong to none of those."""
+
+    @property
+    def sealed(self) -> bool:
+        """True for an immutable object that would hold something else."""
+        changes = isinstance(self.refusal, Invalid) and self.target is not None and bool(self.fields)
+        return changes and self.ref.kind in SEALED and bool((self.live or {}).get("immutable"))
 
     @property
     def stranger(self) -> bool:
@@ -122,6 +138,7 @@ async def analyse(
             return await _item(cluster, before.get(key), after.get(key), record, server_side=server_side)
 
     items = await asyncio.gather(*(one(key) for key in [*after, *(key for key in before if key not in after)]))
+    items = await with_holders(cluster, items)
     kept = [kept_of(item.ref, item.target) for item in items if item.stays and item.target is not None]
     release = target[1]
     if kept:

@@ -10,7 +10,9 @@ from backout.errors import ObjectNotFound, PreconditionFailed, TimedOut
 from backout.helm.manifest import entries
 from backout.helm.payload import Release
 from backout.kube.workloads import job_ended
-from backout.mechanisms.helm.obstacles import anew_needed, recreate_needed
+from backout.mechanisms.helm.analysis import SEALED
+from backout.mechanisms.helm.holders import end_the_rest, send_away
+from backout.mechanisms.helm.immutables import anew_needed, recreate_needed
 from backout.mechanisms.helm.params import RollbackParams
 from backout.mechanisms.port import StepContext, StepOf
 from backout.model.message import msg
@@ -24,7 +26,7 @@ async def make_room(context: StepContext, step: StepOf[RollbackParams], wanted: 
 
     Raises:
         PreconditionFailed: a Job runs (again).
-        TimedOut: an object was not gone in time.
+        TimedOut: an object was not gone in time, or pods that read it were not.
     """
     said = {(entry.kind, entry.name): entry.object for entry in entries(wanted.manifest)}
     for name in step.params.recreate:
@@ -35,9 +37,17 @@ async def make_room(context: StepContext, step: StepOf[RollbackParams], wanted: 
             context.progress(msg("Deleted statefulset/{name} without its pods.", name=name))
     for entry in step.params.anew:
         resource = await context.cluster.resource(entry.api_version, entry.kind)
-        live = await _live(context.cluster, resource, entry.name, entry.namespace)
+        live = await _live(context.cluster, resource, entry.name, entry.namespace if resource.namespaced else "")
         target = said.get((entry.kind, entry.name))
-        if live is None or target is None or not anew_needed({**live, "kind": entry.kind}, target):
+        if target is None:
+            continue
+        sealed = entry.kind in SEALED
+        if live is None:
+            if sealed:  # deleted before this process began
+                await send_away(context, step)
+                await end_the_rest(context, step)
+            continue
+        if not anew_needed({**live, "kind": entry.kind}, target):
             continue
         if entry.kind == "Job" and not job_ended(live):
             raise PreconditionFailed(
@@ -46,7 +56,14 @@ async def make_room(context: StepContext, step: StepOf[RollbackParams], wanted: 
                 expected="a Job that has ended, as when the plan was made",
                 hint="Wait until it has ended, then plan anew.",
             )
-        await _delete(context, resource, entry.name, live, "Background")
+        if sealed:
+            await send_away(context, step)
+        # a set's pods have the names that the next one's are to have
+        await _delete(
+            context, resource, entry.name, live, "Foreground" if entry.kind == "StatefulSet" else "Background"
+        )
+        if sealed:
+            await end_the_rest(context, step)
         context.progress(msg("Deleted {object}; Helm makes it anew.", object=entry.label))
 
 
@@ -58,7 +75,7 @@ async def _live(cluster: ClusterReader, resource: Resource, name: str, namespace
 
 
 async def _delete(context: StepContext, resource: Resource, name: str, live: Object, propagation: Propagation) -> None:
-    namespace, uid = str(live["metadata"]["namespace"]), str(live["metadata"]["uid"])
+    namespace, uid = str(live["metadata"].get("namespace") or ""), str(live["metadata"]["uid"])
     await context.guard()
     await context.cluster.delete(resource, name, namespace, uid=uid, propagation=propagation)
     await _gone(context.cluster, resource, name, namespace, uid)

@@ -27,6 +27,7 @@ from backout.helm.payload import Release
 from backout.helm.records import Record
 from backout.helm.workloads import Workload, workloads
 from backout.kube.needs import needs_of
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.services import Maker, wants_addresses
 from backout.mechanisms.common import operated
 from backout.mechanisms.common.params import named
@@ -209,6 +210,7 @@ def access(analysis: Analysis, driver: str) -> list[Access]:
         rights.need(Resource(api_version, kind, plural), "", "get", "list")
     if analysis.hooks:
         rights.hooks(analysis.target_release)
+    rights.of_holders(analysis)
     for step in aftercare(analysis, Target("helm", analysis.head.release, analysis.namespace)):
         if step.action in {"workload.replace-stuck-pods", "workload.delete-outdated-pods"}:
             rights.need(PODS, step.target.namespace, "delete")
@@ -234,6 +236,7 @@ def access_back(analysis: Analysis, driver: str) -> list[Access]:
         rights.need(item.resource, item.ref.namespace, *verbs)
     for api_version, kind, plural in _kinds_along(analysis):
         rights.need(Resource(api_version, kind, plural), "", "get", "create")
+    rights.of_holders(analysis)
     if analysis.hooks:
         rights.hooks(analysis.head_release)
     return sorted(rights.found)
@@ -259,6 +262,12 @@ class _Rights:
         for verb in verbs:
             place = namespace if resource.namespaced else ""
             self.found.add(Access(verb, resource.group, resource.plural, place))
+
+    def of_holders(self, analysis: Analysis) -> None:
+        """Pods that end while an immutable object is made anew."""
+        for holder in (one for item in analysis.items for one in item.holders):
+            self.need(WORKLOAD_RESOURCES[holder.kind], holder.namespace, "get", "list", "watch", "patch")
+            self.need(PODS, holder.namespace, "list", "watch", *(() if holder.replicas is not None else ("delete",)))
 
     def hooks(self, release: Release) -> None:
         """Hooks are made anew: deleted first, created, and watched until they are done."""

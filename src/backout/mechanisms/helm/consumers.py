@@ -35,7 +35,8 @@ def stale_consumers(analysis: Analysis, failing: Collection[WorkloadId] = ()) ->
     changed = {
         (item.ref.kind, item.ref.name, item.ref.namespace): (item.ref, keys)
         for item in analysis.items
-        if item.ref.kind in ("ConfigMap", "Secret") and (keys := _changed(item))
+        # who reads one that is made anew is made anew with it
+        if item.ref.kind in ("ConfigMap", "Secret") and not item.sealed and (keys := _changed(item))
     }
     if not changed:
         return []

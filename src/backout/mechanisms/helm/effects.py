@@ -26,6 +26,7 @@ from backout.mechanisms.helm.anew import make_room
 from backout.mechanisms.helm.failures import error_from, with_state
 from backout.mechanisms.helm.fenced import Fence, interrupted, moved_on
 from backout.mechanisms.helm.halfway import halfway
+from backout.mechanisms.helm.holders import bring_back
 from backout.mechanisms.helm.params import RepairParams, RollbackParams
 from backout.mechanisms.helm.steps import stops_at
 from backout.mechanisms.helm.tool import find_helm
@@ -98,6 +99,7 @@ async def rollback(context: StepContext, step: StepOf[RollbackParams]) -> StepOu
     async with binary.lock(key, wait=step.timeout / 2, waiting=context.progress) as handle:
         head, current = await _head(records, release)
         if _arrived(step, head, current):
+            await bring_back(context, step)
             return StepOutcome(
                 False,
                 msg("helm/{release} is at the content of revision {n} already.", release=release, n=params.revision),
@@ -112,6 +114,7 @@ async def rollback(context: StepContext, step: StepOf[RollbackParams]) -> StepOu
         await make_room(context, step, wanted)
         shown = await _shown(records, step, wanted)
         ran = await _helm(context, step, helm, Fence(records, head, context.guard), records, handle, shown)
+        await bring_back(context, step)
     return await _confirm(step, records, head, (current, wanted), ran)
 
 

@@ -5,38 +5,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from backout.errors import AccessDenied, Conflict, ObjectNotFound
 from backout.helm.text import first_line
-from backout.kube.intent import canonical
 from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE
-from backout.kube.templates import covers
 from backout.kube.workloads import job_ended
-from backout.mechanisms.helm.analysis import Item, Object
+from backout.mechanisms.helm.analysis import SEALED, Item, Object
+from backout.mechanisms.helm.immutables import PODS_OF, claims_go, immutable_fields, recreatable
 from backout.mechanisms.helm.strays import stays_headless
 from backout.model.message import Message, msg
 
 Kind = Literal["foreign", "recreate", "conflict", "takeover", "immutable", "refused", "unserved", "unreadable"]
-
-_IMMUTABLE: dict[str, tuple[str, ...]] = {
-    "StatefulSet": ("spec.volumeClaimTemplates", "spec.serviceName", "spec.selector", "spec.podManagementPolicy"),
-    "Deployment": ("spec.selector",),
-    "DaemonSet": ("spec.selector",),
-    "ReplicaSet": ("spec.selector",),
-    "Job": ("spec.template", "spec.selector", "spec.completionMode"),
-    "Service": ("spec.clusterIP", "spec.ipFamilies", "spec.loadBalancerClass"),
-    "ConfigMap": ("data", "binaryData", "immutable"),
-    "Secret": ("data", "stringData", "immutable", "type"),
-    "PersistentVolumeClaim": ("spec",),
-    "RoleBinding": ("roleRef",),
-    "ClusterRoleBinding": ("roleRef",),
-    "StorageClass": ("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"),
-    "IngressClass": ("spec.controller",),
-}
-"""Fields that the API server does not let change (validation of each kind in kubernetes pkg/apis)."""
 
 _PEOPLE = re.compile(r"^(kubectl|k9s|lens|before-first-apply|backout)", re.IGNORECASE)
 _MANAGER = re.compile(r'\("([^"]+)"')
@@ -46,7 +28,7 @@ class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
     """One object that Helm could not write, why, and what can be done.
 
     ``foreign``: it belongs to another release now. ``recreate``: a StatefulSet that can be made anew around its pods, or what
-    else may be deleted first: a Job that has ended, a RoleBinding, a headless Service.
+    else may be deleted first, each with what that means.
     ``takeover``: fields last set by a person with kubectl, which Helm may take back when that is approved. All but the
     last two end the way back before it begins.
     """
@@ -55,6 +37,8 @@ class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
     item: Item
     message: Message
     managers: tuple[str, ...] = ()
+    around: bool = False
+    """Of a set that is made anew: its pods stay."""
 
     @property
     def final(self) -> bool:
@@ -163,38 +147,8 @@ def _invalid(item: Item) -> Obstacle:
             item=item,
             message=msg("The API server would refuse {object}: {words}", object=str(item.ref), words=words),
         )
-    if item.ref.kind == "Job" and item.live is not None and job_ended(item.live):
-        return Obstacle(
-            kind="recreate",
-            item=item,
-            message=msg(
-                "{object} must be made anew, since {fields} can't be changed: it is deleted with its pods, and Helm makes it "
-                "again, so that it runs again.",
-                object=str(item.ref),
-                fields=", ".join(changed),
-            ),
-        )
-    if item.ref.kind == "RoleBinding" and item.live is not None:
-        return Obstacle(
-            kind="recreate",
-            item=item,
-            message=msg(
-                "{object} must be made anew, since {fields} can't be changed: until Helm has made it, nobody has these rights.",
-                object=str(item.ref),
-                fields=", ".join(changed),
-            ),
-        )
-    if recreatable(item, changed):
-        return Obstacle(
-            kind="recreate",
-            item=item,
-            message=msg(
-                "{object} must be made anew, since {fields} can't be changed: it is deleted without its pods and volumes, "
-                "and the rollback creates it again around them.",
-                object=str(item.ref),
-                fields=", ".join(changed),
-            ),
-        )
+    if (message := _anew(item, changed)) is not None:
+        return Obstacle(kind="recreate", item=item, message=message, around=recreatable(item, changed))
     return Obstacle(
         kind="immutable",
         item=item,
@@ -207,70 +161,78 @@ def _invalid(item: Item) -> Obstacle:
     )
 
 
-def immutable_fields(item: Item) -> list[str]:
-    """The immutable fields that would change."""
-    names = _IMMUTABLE.get(item.ref.kind, ())
-    if item.ref.kind in {"ConfigMap", "Secret"} and not (item.live or {}).get("immutable"):
-        names = ("type",) if item.ref.kind == "Secret" else ()
-    found = []
-    for name in names:
-        if any(change.path == name or change.path.startswith((f"{name}.", f"{name}[")) for change in item.fields):
-            found.append(name)
-    return found
-
-
-def recreatable(item: Item, changed: list[str]) -> bool:
-    """True when a StatefulSet can be deleted and made again with its pods left running.
-
-    The new set adopts pods whose labels and claims fit; other claims or another selector would leave it stuck or the
-    pods orphaned, and another serviceName would leave running pods with the old DNS name.
-    """
-    if item.ref.kind != "StatefulSet" or not set(changed) <= {"spec.volumeClaimTemplates", "spec.podManagementPolicy"}:
-        return False
-    return _claims(item.live) == _claims(item.target)
-
-
-def recreate_needed(live: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """True while the live StatefulSet still has the fields that can't be changed to what is wanted."""
-    left, right = canonical(live).get("spec") or {}, canonical(wanted).get("spec") or {}
-    policy = right.get("podManagementPolicy") or "OrderedReady"
-    if (left.get("podManagementPolicy") or "OrderedReady") != policy:
-        return True
-    return not covers(left.get("volumeClaimTemplates") or [], right.get("volumeClaimTemplates") or [])
-
-
-def anew_needed(live: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """True while a live object still has what can't be changed to what is wanted."""
-    left, right = canonical(live), canonical(wanted)
-    if live["kind"] == "RoleBinding":
-        return not covers(left.get("roleRef") or {}, right.get("roleRef") or {})
-    left, right = left.get("spec") or {}, right.get("spec") or {}
-    if live["kind"] == "Service":
-        return bool(left.get("clusterIP") == "None" and right.get("clusterIP") != "None")
-    return not covers(left.get("template") or {}, right.get("template") or {})
-
-
-def _claims(obj: dict[str, Any] | None) -> set[str]:
-    templates = ((obj or {}).get("spec") or {}).get("volumeClaimTemplates") or []
-    return {str((template.get("metadata") or {}).get("name")) for template in templates}
+def _anew(item: Item, changed: list[str]) -> Message | None:
+    """What it means to delete the object and have Helm make it again; None where that must not be done."""
+    kind, name, fields = item.ref.kind, str(item.ref), ", ".join(changed)
+    if item.live is None:
+        return None
+    if recreatable(item, changed):
+        return msg(
+            "{object} must be made anew, since {fields} can't be changed: it is deleted without its pods and volumes, "
+            "and the rollback creates it again around them.",
+            object=name,
+            fields=fields,
+        )
+    if kind == "Job":
+        if not job_ended(item.live):
+            return None
+        return msg(
+            "{object} must be made anew, since {fields} can't be changed: it is deleted with its pods, and Helm makes it "
+            "again, so that it runs again.",
+            object=name,
+            fields=fields,
+        )
+    if kind in ("RoleBinding", "ClusterRoleBinding"):
+        return msg(
+            "{object} must be made anew, since {fields} can't be changed: until Helm has made it, nobody has these rights.",
+            object=name,
+            fields=fields,
+        )
+    if kind == "Service":
+        return msg(
+            "{object} must be made anew, since {fields} can't be changed: until Helm has made it, its name resolves to nothing, and "
+            "then it may have other addresses, from outside, too.",
+            object=name,
+            fields=fields,
+        )
+    if kind in ("StorageClass", "IngressClass"):
+        return msg(
+            "{object} must be made anew, since {fields} can't be changed: what exists by it stays, and what is new waits until Helm "
+            "has made it.",
+            object=name,
+            fields=fields,
+        )
+    if kind in SEALED:
+        if not item.holders:
+            return msg(
+                "{object} must be made anew, since it is immutable: until Helm has made it, no pod that needs it starts.",
+                object=name,
+            )
+        return msg(
+            "{object} must be made anew, since it is immutable, and nodes keep its old content while one pod uses it: all pods of "
+            "{readers} end before, and are made again afterwards.",
+            object=name,
+            readers=", ".join(holder.label for holder in item.holders),
+        )
+    if kind in PODS_OF and not claims_go(item.live):
+        return msg(
+            "{object} must be made anew, since {fields} can't be changed: it is deleted with its pods, so that nothing of it runs "
+            "until Helm has made it; claims stay.",
+            object=name,
+            fields=fields,
+        )
+    return None
 
 
 def _advice(item: Item) -> str:
     kind = item.ref.kind
     if kind == "Job":
         return "It still runs; wait until it has ended, then plan anew."
-    if kind in {"ConfigMap", "Secret"}:
-        return (
-            f"It is immutable, and nodes serve its old content while pods use it: `backout run {item.ref} --approve recreate` makes "
-            "it anew with what reads it, where a good snapshot has it; then plan anew."
-        )
     if kind == "PersistentVolumeClaim":
         return (
             "A claim neither shrinks nor moves, and deleting it would lose its data: deploy the older chart with the claim as "
             "it is now."
         )
-    if kind == "Service":
-        return "Deleting it would give it another address; fix the chart forward instead."
-    if kind in {"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet"}:
-        return "Deleting it would interrupt the service; fix the chart forward, or delete it yourself and plan anew."
+    if kind == "StatefulSet":
+        return "Its persistentVolumeClaimRetentionPolicy deletes its claims with it: set whenDeleted to Retain, then plan anew."
     return "Fix the chart forward, or delete it yourself and plan anew."

@@ -54,16 +54,25 @@ class Staying(ObjectParams, frozen=True, kw_only=True):
     spec: dict[str, Any]
 
 
+class Holder(ObjectParams, frozen=True, kw_only=True):
+    """A workload whose pods end before an immutable object that they read is made anew. ``replicas``: how many there are to be
+    again, where Helm does not say; None where it can't be scaled, so that its pods are deleted."""
+
+    replicas: int | None
+
+
 class RollbackParams(_Release, frozen=True, kw_only=True):
     """``helm.rollback``: to the content ``digest`` of ``revision``, on the condition that ``expect`` is in force.
 
-    ``recreate``: StatefulSets that are made anew around their pods. ``anew``: other objects that Helm makes anew.
-    ``stay``: what stays as it is; ``digest`` names the content with that in it. ``timeout``: Helm's own, in seconds.
+    ``recreate``: StatefulSets that are made anew around their pods. ``anew``: other objects that Helm makes anew. ``away``: whose
+    pods end while that is done. ``stay``: what stays as it is; ``digest`` names the content with that in it. ``timeout``: Helm's
+    own, in seconds.
     """
 
     timeout: float = 300.0
     recreate: tuple[str, ...] = ()
     anew: tuple[ObjectParams, ...] = ()
+    away: tuple[Holder, ...] = ()
     stay: tuple[Staying, ...] = ()
     no_hooks: bool = False
     revision: int
@@ -129,6 +138,7 @@ def recreated(target: Target, params: RollbackParams) -> Iterable[ObjectRef]:
     """What is deleted by Backout itself; what Helm writes is in the diff of the plan."""
     yield from (ObjectRef("apps/v1", "StatefulSet", name, target.namespace) for name in params.recreate)
     yield from (entry.ref for entry in params.anew)
+    yield from (entry.ref for entry in params.away)
 
 
 def captured(target: Target, params: RestoreLiveParams) -> Iterable[ObjectRef]:

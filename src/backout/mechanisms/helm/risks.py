@@ -37,6 +37,7 @@ def risks(
         *record_risk(analysis.target),
         *_deletions(analysis),
         *_obstacles(analysis),
+        *_bystanders(analysis),
         *_staying(analysis),
         *_pending(analysis, now, alive=starting and not failing),
         *_restarts(analysis, failing),
@@ -153,6 +154,21 @@ def _obstacles(analysis: Analysis) -> list[Risk]:
         Risk(code=obstacle.kind, message=obstacle.message, needs_approval=True)
         for obstacle in obstacles(analysis.items)
         if not obstacle.final
+    ]
+
+
+def _bystanders(analysis: Analysis) -> list[Risk]:
+    return [
+        Risk(
+            code="old-content",
+            message=msg(
+                "{pods} read {object}, too, and are left alone: until they end, their nodes serve the old content, also to others.",
+                pods=few([f"pod/{name}" for name in item.others]),
+                object=str(item.ref),
+            ),
+        )
+        for item in analysis.items
+        if item.others
     ]
 
 

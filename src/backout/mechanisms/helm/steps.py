@@ -20,6 +20,7 @@ from backout.mechanisms.helm import along
 from backout.mechanisms.helm.aftercare import aftercare
 from backout.mechanisms.helm.analysis import Analysis
 from backout.mechanisms.helm.checks import access_back
+from backout.mechanisms.helm.holders import away
 from backout.mechanisms.helm.kept import restore_step
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
 from backout.mechanisms.helm.operators import subjects
@@ -153,13 +154,13 @@ def _rollback(
 ) -> Step:
     head, revision = analysis.head, analysis.target.revision
     wanted, present = digest(analysis.target_release.manifest), digest(analysis.head_release.manifest)
-    anew = [obstacle.item.ref for obstacle in recreate]
     forward = RollbackParams(
         release=target.name,
         driver=driver,
         timeout=HELM_TIMEOUT,
-        recreate=tuple(ref.name for ref in anew if ref.kind == "StatefulSet"),
-        anew=tuple(named(ref) for ref in anew if ref.kind != "StatefulSet"),
+        recreate=tuple(obstacle.item.ref.name for obstacle in recreate if obstacle.around),
+        anew=tuple(named(obstacle.item.ref) for obstacle in recreate if not obstacle.around),
+        away=away(analysis, "target"),
         stay=tuple(
             Staying(**params_of(item.ref), spec=item.target["spec"])
             for item in analysis.items
@@ -169,7 +170,8 @@ def _rollback(
         revision=revision,
         digest=wanted,
         apply="ssa" if analysis.server_side else "csa",
-        force_conflicts=force_conflicts,
+        # what was scaled by us is not another's: the dry run found nobody else
+        force_conflicts=force_conflicts or any(item.holders for item in analysis.items),
         reapply=wanted == present and any(item.fields or item.live is None for item in analysis.items),
     )
     destroys = [i.ref for i in analysis.items if i.gone and not i.kept and i.live is not None]
@@ -205,8 +207,9 @@ def _compensation(analysis: Analysis, forward: RollbackParams, recreate: list[Ob
             digest=present,
             expect=wanted,
             apply="ssa" if analysis.head_release.server_side and analysis.server_side else "csa",
-            force_conflicts=False,
+            force_conflicts=bool(forward.away),
             reapply=False,
+            away=away(analysis, "base"),
             stay=(),
         )
     astray = strays(analysis, [obstacle.item.ref for obstacle in recreate])

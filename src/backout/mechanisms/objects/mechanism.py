@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from backout.cluster.port import ClusterReader, Object
 from backout.errors import RefusedError
 from backout.locales import N_
-from backout.mechanisms.common.params import itself
+from backout.mechanisms.common.params import ScaleParams, itself
 from backout.mechanisms.common.params import nothing as looking
+from backout.mechanisms.common.scaling import scale
 from backout.mechanisms.objects import (
     advice,
     dependents,
@@ -30,7 +31,6 @@ from backout.mechanisms.objects.params import (
     RemoveParams,
     ReplacePodsParams,
     RestoreParams,
-    ScaleParams,
 )
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.objects.reading import ObjectReading
@@ -87,7 +87,7 @@ class ObjectsMechanism:
             "objects.restore": StepKind(write.restore, RestoreParams, itself),
             "objects.remove": StepKind(write.remove, RemoveParams, itself),
             "objects.put-back": StepKind(write.put_back, PutBackParams, itself, inverse=undoing.from_capture),
-            "objects.scale": StepKind(pods.scale, ScaleParams, itself),
+            "objects.scale": StepKind(scale, ScaleParams, itself),
             "objects.replace-pods": StepKind(
                 pods.replace_pods,
                 ReplacePodsParams,

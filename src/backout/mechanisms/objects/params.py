@@ -33,13 +33,6 @@ class PutBackParams(ObjectParams, frozen=True, kw_only=True):
     capture: CaptureSource | None = None
 
 
-class ScaleParams(ObjectParams, frozen=True, kw_only=True):
-    """``objects.scale``: how many pods, and for what is waited (``gone``, ``running``, or nothing)."""
-
-    replicas: int
-    until: Literal["gone", "running", ""] = ""
-
-
 class AskAgainParams(ObjectParams, frozen=True, kw_only=True):
     """``objects.ask-again``: the value of the annotation; None takes it away."""
 

@@ -10,7 +10,7 @@ import msgspec
 
 from backout.kube.workloads import desired, on_delete, ordered
 from backout.mechanisms.common import steps as workloads
-from backout.mechanisms.common.params import named
+from backout.mechanisms.common.params import ScaleParams, named
 from backout.mechanisms.common.steps import params_of
 from backout.mechanisms.objects.content import FromApplied, FromRelease, Origin
 from backout.mechanisms.objects.hashring import Growth
@@ -23,7 +23,6 @@ from backout.mechanisms.objects.params import (
     RemoveParams,
     ReplacePodsParams,
     RestoreParams,
-    ScaleParams,
 )
 from backout.mechanisms.port import wire
 from backout.model.message import Message, msg
