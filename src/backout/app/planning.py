@@ -15,6 +15,7 @@ from backout.app.events import Failed, LeftOut, Unseen
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
 from backout.errors import BackoutError, NothingToDo, UsageError
+from backout.model.message import Message, joined
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
@@ -24,15 +25,19 @@ if TYPE_CHECKING:
     from backout.model.part import Spared
     from backout.planning.skipping import Skips
 
+SHOWN = 3
+
 
 @dataclass(slots=True)
 class Planned:
-    """The plans, what could not be planned, what else is broken where nothing was named, and the targets that were left out."""
+    """The plans, what could not be planned, what else is broken where nothing was named, the targets that were left out, and
+    what has not ended, so that nobody knows yet."""
 
     plans: list[Operation] = field(default_factory=list)
     failures: list[Failed] = field(default_factory=list)
     others: list[Other] = field(default_factory=list)
     skipped: list[Spared] = field(default_factory=list)
+    under_way: list[Message] = field(default_factory=list)
 
     def alone(self) -> BackoutError | None:
         """The only thing there is to tell, when that is an error."""
@@ -73,6 +78,7 @@ async def plans_for(
         planned.failures += found.failures
         planned.others += found.others
         planned.skipped += found.skipped
+        planned.under_way += found.under_way
     tell_unfinished(workspace, places)
     if (alone := planned.alone()) is not None:
         raise alone
@@ -82,6 +88,13 @@ async def plans_for(
         raise NothingToDo(
             "All that would go back is to be left out: {names}.",
             names=", ".join(dict.fromkeys(one.what for one in planned.skipped)),
+        )
+    if not planned.plans and not planned.failures and planned.under_way:
+        raise NothingToDo(
+            "Nothing is broken so far, but not everything has ended: {what}",
+            what=joined(planned.under_way[:SHOWN], " "),
+            hint="Look again when it has: `backout diagnose`. To go back all the same, name what and where to: "
+            "backout plan helm/NAME --to REVISION.",
         )
     if not planned.plans and not planned.failures:
         raise NothingToDo(
@@ -170,7 +183,7 @@ async def _plans(
         await require_there(cluster, namespace)
     for blind in diagnosis.blind:
         workspace.tell(Unseen(blind))
-    planned = Planned()
+    planned = Planned(under_way=[one.message for one in diagnosis.under_way])
     found = targets or targets_of(diagnosis)
     left = [target for target in found if skips.target(target)]
     acted_on = [target for target in found if target not in left]

@@ -24,7 +24,7 @@ from backout.model.target import Target
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
     from backout.cluster.port import Cluster
-    from backout.model.diagnosis import Diagnosis, Problem
+    from backout.model.diagnosis import Diagnosis, Problem, UnderWay
     from backout.model.part import Check
     from backout.model.verdict import Verdict
 
@@ -33,7 +33,8 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """One target as it is: the revision in force, what one could go back to, and what is wrong with it.
 
     ``healthy`` is None where it could not be told, and ``problem`` then says why where that is known; so it is where somebody
-    scaled it to 0 and nothing says that it should run (``stopped``). ``note`` says why there is nothing to go back to.
+    scaled it to 0 and nothing says that it should run (``stopped``), and while its rollout goes on (``under_way``). ``note`` says
+    why there is nothing to go back to.
     """
 
     target: Target
@@ -43,6 +44,7 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     note: str = ""
     problem: Message | None = None
     stopped: bool = False
+    under_way: bool = False
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):
@@ -171,8 +173,10 @@ async def _statuses(workspace: Workspace, cluster: Cluster, texts: Sequence[str]
         targets = [*targets, *(target for target in problems if target not in targets)]
     unseen = {owner: one.why for one in diagnosis.unseen for owner in one.owners}
     stopped = {one.target: one.message for one in diagnosis.stopped}
+    going = {target: one.message for one in reversed(diagnosis.under_way) for target in targets if _whose(one, target)}
     found = (
-        _status(cluster, target, problems.get(target), unseen.get(target), stopped.get(target)) for target in targets
+        _status(cluster, target, problems.get(target), unseen.get(target), going.get(target), stopped.get(target))
+        for target in targets
     )
     return list(await asyncio.gather(*found))
 
@@ -187,8 +191,20 @@ def _of(problem: Problem, target: Target) -> bool:
     )
 
 
+def _whose(one: UnderWay, target: Target) -> bool:
+    """True where it is the target itself, or the target's."""
+    ref = one.ref
+    kind = target.kind.partition(".")[0]
+    return target in one.owners or (ref.kind.lower(), ref.name, ref.namespace) == (kind, target.name, target.namespace)
+
+
 async def _status(
-    cluster: Cluster, target: Target, problem: Problem | None, unseen: Message | None, stopped: Message | None
+    cluster: Cluster,
+    target: Target,
+    problem: Problem | None,
+    unseen: Message | None,
+    going: Message | None,
+    stopped: Message | None,
 ) -> TargetStatus:
     from backout.mechanisms import registry
     from backout.planning.choice import choose, current_of
@@ -211,12 +227,13 @@ async def _status(
         unseen = unseen or (current.reasons[0] if current.reasons else msg("Its newest revision can't be read."))
     return TargetStatus(
         target=target,
-        healthy=False if cause is not None else None if unseen is not None or stopped is not None else True,
+        healthy=False if cause is not None else None if unseen or going or stopped else True,
         current=current,
         back_to=back,
         note=note,
         stopped=stopped is not None and cause is None,
-        problem=cause or unseen or stopped,
+        under_way=going is not None and cause is None and unseen is None,
+        problem=cause or unseen or going or stopped,
     )
 
 

@@ -19,6 +19,7 @@ from backout.diagnosis.attribution.release_steps import find_steps, problems_of_
 from backout.diagnosis.attribution.root_cause import Case, conclude
 from backout.diagnosis.detectors.releases import ReleaseState, read_releases
 from backout.diagnosis.detectors.symptoms import (
+    beside_earlier,
     find_troubles,
     held_symptom,
     rollout_symptoms,
@@ -32,10 +33,10 @@ from backout.diagnosis.evidence.collect import State, WorkloadKey, read_state
 from backout.diagnosis.evidence.events import EventIndex
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.model.diagnosis import Diagnosis, Problem, Unseen
+from backout.model.diagnosis import Diagnosis, Problem, UnderWay, Unseen
 from backout.model.evidence import Symptom
 from backout.model.message import Message, msg
-from backout.model.target import OBJECTS, WORKLOADS, Target
+from backout.model.target import OBJECTS, WORKLOADS, ObjectRef, Target
 from backout.ownership.owner import Owner, owner_of
 
 NAMESPACES_AT_ONCE = 4
@@ -72,6 +73,7 @@ async def diagnose(cluster: ClusterReader, namespace: str, targets: Sequence[Tar
     problems = [problem for problem in attributed.problems if not targets or _asked_for(problem, targets)]
     problems += await _problems(cluster, wanted)
     unseen = [one for one in state.unseen if not targets or _about(one, targets)]
+    going = [one for one in await _under_way(cluster, state, problems) if not targets or _about(one, targets)]
     return Diagnosis(
         cluster=cluster.name,
         namespace=namespace,
@@ -80,7 +82,7 @@ async def diagnose(cluster: ClusterReader, namespace: str, targets: Sequence[Tar
         looked_at={"pods": state.pods_seen, "workloads": len(state.workloads), "releases": len(releases)},
         blind=(*state.blind, *(one.why for one in unseen)),
         unseen=tuple(unseen),
-        under_way=tuple(state.under_way),
+        under_way=tuple(going),
         stopped=tuple(one for one in state.stopped if not targets or one.target in targets),
     )
 
@@ -116,17 +118,12 @@ async def _broken_workloads(
         *(symptoms_of(cluster, events, key, troubles[key], now, state.workloads.get(key)) for key in keys)
     )
     broken: dict[WorkloadKey, list[Symptom]] = defaultdict(list)
+    beside = set()
     for key, found in zip(keys, details, strict=True):
         workload = state.workloads.get(key)
         if found and workload is not None and under_way(key, workload, found):
-            name = f"{key[1].lower()}/{key[2]}"
-            state.under_way.append(
-                msg(
-                    "{workload} is being rolled out: new pods are not ready yet, {ready} earlier ones serve.",
-                    workload=name,
-                    ready=serving(workload, key[1])[0],
-                )
-            )
+            state.under_way.append(beside_earlier(key, workload))
+            beside.add(key)
         elif found:
             broken[key] += [_placed(symptom, state.makers.get(key, "")) for symptom in found]
     for key, workload in state.workloads.items():
@@ -134,7 +131,7 @@ async def _broken_workloads(
         held = held_symptom(key, workload) if key[1] == "Deployment" else None
         if found or held:
             broken[key] += [*found, *([held] if held else [])]
-        elif key not in troubles and (told := starting(key, workload)) is not None:
+        elif key not in broken and key not in beside and (told := starting(key, workload)) is not None:
             state.under_way.append(told)
     return broken
 
@@ -256,7 +253,29 @@ def _asked_for(problem: Problem, targets: Sequence[Target]) -> bool:
     return bool((shown | touched) & named) or any(owner in targets for owner in problem.owners)
 
 
-def _about(one: Unseen, targets: Sequence[Target]) -> bool:
+async def _under_way(cluster: ClusterReader, state: State, problems: Sequence[Problem]) -> list[UnderWay]:
+    """What is under way, with whose it is; not what turned out to be broken."""
+    shown = {_place(symptom.ref) for problem in problems for symptom in problem.symptoms}
+    shown |= {_place(problem.workload) for problem in problems if problem.workload is not None}
+    found = [one for one in state.under_way if _place(one.ref) not in shown]
+    async with CachingReader(cluster) as reader:
+
+        async def owned(one: UnderWay) -> UnderWay:
+            place = _place(one.ref)
+            if one.owners or place[1] not in WORKLOAD_RESOURCES:
+                return one
+            _, target, _ = await _owner(reader, place)
+            itself = Target(place[1].lower(), place[2], place[0], cluster.name)
+            return one if target == itself else msgspec.structs.replace(one, owners=(target,))
+
+        return list(await asyncio.gather(*map(owned, found)))
+
+
+def _place(ref: ObjectRef) -> WorkloadKey:
+    return ref.namespace, ref.kind, ref.name
+
+
+def _about(one: Unseen | UnderWay, targets: Sequence[Target]) -> bool:
     """True when it, or whose it is, was named."""
     named = {(target.namespace, target.kind.partition(".")[0], target.name) for target in targets}
     own = (one.ref.namespace, one.ref.kind.lower(), one.ref.name)

@@ -12,7 +12,7 @@ import msgspec
 from backout.app.doctor import Examination
 from backout.app.reading import ClusterStatus, History, Ledger, Measured
 from backout.documents.base import Document
-from backout.model.diagnosis import Diagnosis, Problem, Stopped
+from backout.model.diagnosis import Diagnosis, Problem, Stopped, UnderWay
 from backout.model.message import Message
 from backout.model.revision import Revision
 from backout.model.target import Target
@@ -42,8 +42,8 @@ class ChangesList(Document, frozen=True, kw_only=True):
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
-    """One cluster that was looked at: what was seen there (``looked_at``), what was hidden (``blind``), what is under way, and
-    what somebody scaled to 0 though nothing asks it (``stopped``)."""
+    """One cluster that was looked at: what was seen there (``looked_at``), what was hidden (``blind``), what has not ended
+    (``under_way``), and what somebody scaled to 0 though nothing asks it (``stopped``)."""
 
     cluster: str
     namespace: str
@@ -51,7 +51,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     healthy: bool
     looked_at: dict[str, int]
     blind: tuple[Message, ...]
-    under_way: tuple[Message, ...]
+    under_way: tuple[UnderWay, ...]
     stopped: tuple[Stopped, ...] = ()
 
 

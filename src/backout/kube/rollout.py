@@ -197,6 +197,21 @@ def rollout(kind: str, workload: Workload) -> Rollout:
     )
 
 
+def was_rolled_out(kind: str, workload: Workload) -> bool:
+    """Whether its newest template was once rolled out wholly: what is not ready now was replaced, or failed, since.
+
+    A Deployment says so (condition Progressing, NewReplicaSetAvailable); a StatefulSet by its two revisions. Of a DaemonSet it is
+    not known: its counters are the same while it is rolled out for the first time.
+    """
+    if not observed(workload):
+        return False
+    if kind == "Deployment":
+        progressing = workload.condition("Progressing")
+        return progressing is not None and progressing.reason == "NewReplicaSetAvailable"
+    status = workload.status
+    return kind == "StatefulSet" and bool(status.current_revision) and status.current_revision == status.update_revision
+
+
 class _Counters:
     """The counters of a workload under one name for all kinds."""
 

@@ -73,6 +73,17 @@ class Unseen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owners: tuple[Target, ...] = ()
 
 
+class UnderWay(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that has not ended: a rollout whose new pods start, a resource that its operator works on. Neither broken, as far
+    as anything shows, nor a state to come back to. ``owners``: whose it is. ``short``: fewer pods serve meanwhile than have to, so
+    that nobody may call it healthy."""
+
+    ref: ObjectRef
+    message: Message
+    owners: tuple[Target, ...] = ()
+    short: bool = False
+
+
 class Stopped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A workload that somebody scaled to 0, and that nothing asks or declares otherwise: said, and not called broken."""
 
@@ -89,8 +100,8 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     problems: tuple[Problem, ...] = ()
     looked_at: dict[str, int] = {}
     blind: tuple[Message, ...] = ()
-    under_way: tuple[Message, ...] = ()
-    """Rollouts that have not ended: not broken, and no state to come back to either."""
+    under_way: tuple[UnderWay, ...] = ()
+    """What has not ended: not broken, and no state to come back to either."""
 
     stopped: tuple[Stopped, ...] = ()
     unseen: tuple[Unseen, ...] = ()
@@ -98,5 +109,5 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def healthy(self) -> bool:
-        """True when nothing is broken and nothing was hidden from view."""
-        return not self.problems and not self.blind
+        """True when nothing is broken, nothing was hidden from view, and enough pods serve of what is under way."""
+        return not self.problems and not self.blind and not any(one.short for one in self.under_way)

@@ -179,7 +179,7 @@ def test_a_kind_that_only_configures_something_is_answered_by_nobody(about: dict
 
 def test_an_operator_is_given_a_fair_time() -> None:
     _, state = look(store(age=5))
-    assert state.unseen == [] and "store/main is under way" in state.under_way[0].text
+    assert state.unseen == [] and "store/main is under way" in state.under_way[0].message.text
 
 
 def test_a_definition_that_may_not_be_read_leaves_it_unknown() -> None:

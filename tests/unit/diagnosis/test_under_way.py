@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from a_namespace import NS, Scene
 
 from backout.diagnosis.detectors.symptoms import starting, under_way
 from backout.kube.projections import PackedWorkload
+from backout.kube.rollout import was_rolled_out
 from backout.model.evidence import Symptom
 from backout.model.message import msg
-from backout.model.target import ObjectRef
+from backout.model.target import ObjectRef, Target
 
 KEY = ("shop", "Deployment", "web")
 
@@ -60,15 +63,104 @@ def test_without_earlier_pods_it_is_an_outage() -> None:
     assert not under_way(KEY, recreate, symptoms("NotReady"))
 
 
+DONE = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
+ALL = {"replicas": 3, "updatedReplicas": 3}
+
+
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "spec", "said", "short"),
     [
-        ({"replicas": 3, "updatedReplicas": 3, "readyReplicas": 0}, "0 of 3 pods are ready"),
-        ({"replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3}, ""),
-        ({"replicas": 3, "updatedReplicas": 3, "readyReplicas": 0, "conditions": [STUCK]}, ""),  # told as broken
+        ({**ALL, "readyReplicas": 0}, {}, "is being rolled out: 0 of 3 pods are ready.", True),
+        ({**ALL, "readyReplicas": 2, "availableReplicas": 2}, {}, "is being rolled out: 2 of 3 pods are ready.", True),
+        ({**ALL, "readyReplicas": 3, "availableReplicas": 3}, {}, "", False),
+        ({**ALL, "readyReplicas": 0, "conditions": [STUCK]}, {}, "", False),  # told as broken
+        (SERVING, {}, "is being rolled out: 1 of 3 pods are updated.", False),
+        (
+            {"replicas": 4, "updatedReplicas": 3, "readyReplicas": 4, "availableReplicas": 4},
+            {},
+            "is being rolled out: 1 pods of another revision are still there.",
+            False,
+        ),
+        # All pods at once: no earlier one serves, though the strategy asks for none.
+        (
+            {**ALL, "readyReplicas": 0},
+            {"strategy": {"rollingUpdate": {"maxUnavailable": "100%", "maxSurge": 0}}},
+            "is being rolled out: 0 of 3 pods are ready.",
+            True,
+        ),
+        ({"observedGeneration": 1, **SERVING}, {}, "the controller has not seen the change yet.", False),
+        # What was rolled out is not rolled out anew when a pod is replaced.
+        ({**ALL, "readyReplicas": 2, "availableReplicas": 2, "conditions": [DONE]}, {}, "may be starting.", False),
+        ({**ALL, "readyReplicas": 0, "conditions": [DONE]}, {}, "may be starting.", True),
+        ({"replicas": 0}, {"replicas": 0}, "", False),
     ],
 )
-def test_pods_that_show_nothing_yet_are_told_of(status: dict[str, Any], said: str) -> None:
-    told = starting(KEY, deployment(status))
-    assert (told.text if told else "").endswith(f"{said}." if said else "")
+def test_what_shows_no_symptom_and_is_not_where_it_is_to_be(
+    status: dict[str, Any], spec: dict[str, Any], said: str, short: bool
+) -> None:
+    told = starting(KEY, deployment(status, spec))
     assert bool(told) is bool(said)
+    if told is not None:
+        assert told.message.text.endswith(said) and told.short is short
+        assert str(told.ref) == "deployment/web"
+
+
+@pytest.mark.parametrize(
+    ("status", "over"),
+    [
+        ({"currentRevision": "a", "updateRevision": "a"}, True),
+        ({"currentRevision": "a", "updateRevision": "b"}, False),
+        ({}, False),
+    ],
+)
+def test_a_set_tells_by_its_revisions_whether_it_was_rolled_out(status: dict[str, Any], over: bool) -> None:
+    assert was_rolled_out("StatefulSet", deployment(status)) is over
+
+
+# -- a diagnosis as a whole
+
+
+def unready(scene: Scene, age: float, *, over: bool = False, owner: dict[str, Any] | None = None) -> None:
+    """All pods of ``web`` are new since ``age`` seconds, wait for an init container, and no earlier one is left."""
+    spec = {"containers": [{"name": "app", "image": "web:2"}]}
+    scene.workload("web", spec, replicas=3, ready=0, template=age)
+    for number in range(3):
+        scene.pod(
+            f"web-{number}",
+            ("Deployment", "web"),
+            spec,
+            {"app": "web"},
+            well=False,
+            since=age,
+            waiting={"reason": "PodInitializing"},
+        )
+    web = scene.objects["Deployment", "web"]
+    conditions = [DONE] if over else [{"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated"}]
+    scene.put(
+        "Deployment",
+        "web",
+        spec=web["spec"],
+        meta={"generation": 2, **(owner or {})},
+        status={**web["status"], "observedGeneration": 2, "conditions": conditions},
+    )
+
+
+@pytest.mark.parametrize("age", [1, 20, 45])
+def test_the_first_minute_of_a_rollout_that_left_nobody_serving_is_no_calm(tmp_path: Path, age: float) -> None:
+    scene = Scene(tmp_path)
+    unready(scene, age)
+    found = scene.diagnosis()
+    assert found.problems == () and not found.healthy
+    assert [one.message.text for one in found.under_way] == [
+        "deployment/web is being rolled out: 0 of 3 pods are ready."
+    ]
+    # Of another target it says nothing.
+    assert scene.diagnosis(NS, Target("deployment", "other", NS, "c")).under_way == ()
+
+
+def test_after_a_minute_it_is_broken_and_under_way_no_more(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    unready(scene, 90)
+    found = scene.diagnosis()
+    assert [problem.target.name for problem in found.problems] == ["web"]
+    assert found.under_way == ()

@@ -23,7 +23,7 @@ async def command(session: Session, targets: tuple[str, ...]) -> int:
     """Says what broke, since when, by which change, and how sure that is.
 
     Without TARGETS it looks at the whole namespace. Exit code 10 when something is broken; 7 when nothing is as
-    far as was seen, and not everything was.
+    far as was seen, but not everything was, or too few pods serve while a rollout goes on.
     """
     from backout.app.reading import diagnose
     from backout.cli.render.diagnosis import show_diagnoses

@@ -56,12 +56,18 @@ def show_diagnosis(screen: Screen, diagnosis: Diagnosis) -> None:
         screen.line(f"{screen.mark('unknown')} {screen.say(blind)}")
     for stopped in diagnosis.stopped:
         screen.line(f"{screen.mark('warn')} {screen.say(stopped.message)}")
-    for rollout in diagnosis.under_way:
-        screen.line(f"{screen.mark('unknown')} {screen.say(rollout)}")
-    if diagnosis.healthy:
-        screen.line(f"{screen.mark('good')} {screen.say('Nothing is broken.')}")
-    elif not diagnosis.problems:
+    for going in diagnosis.under_way:
+        screen.line(f"{screen.mark('unknown')} {screen.say(going.message)}")
+    if diagnosis.problems:
+        return
+    if diagnosis.blind:
         screen.told("Nothing broken was seen, but not everything could be looked at.")
+    elif not diagnosis.healthy:
+        screen.told("Nothing broken was seen, but too few pods serve while that goes on: look again when it has ended.")
+    elif diagnosis.under_way:
+        screen.line(f"{screen.mark('good')} {screen.say('Nothing is broken so far.')}")
+    else:
+        screen.line(f"{screen.mark('good')} {screen.say('Nothing is broken.')}")
 
 
 def show_problem(screen: Screen, problem: Problem, *, namespaced: bool = False) -> None:

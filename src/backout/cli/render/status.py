@@ -32,7 +32,13 @@ def _row(screen: Screen, row: TargetStatus) -> tuple[str, ...]:
         row.target.namespace,
         str(row.current.number) if row.current else "?",
         screen.ago(row.current.created) if row.current else "",
-        screen.say("scaled to 0" if row.stopped else {True: "healthy", False: "broken", None: "unknown"}[row.healthy]),
+        screen.say(_state(row)),
         str(row.back_to.number) if row.back_to else "-",
         screen.say(row.problem) if row.problem else "",
     )
+
+
+def _state(row: TargetStatus) -> str:
+    if row.under_way:
+        return "under way"
+    return "scaled to 0" if row.stopped else {True: "healthy", False: "broken", None: "unknown"}[row.healthy]

@@ -23,7 +23,7 @@ from backout.errors import BackoutError, NotFoundError
 from backout.kube.custom_status import CustomHealth, CustomState, custom_health
 from backout.kube.find_customs import Customs, denied, find_customs
 from backout.kube.sanitise import custom
-from backout.model.diagnosis import Unseen
+from backout.model.diagnosis import UnderWay, Unseen
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef, Target
@@ -70,13 +70,13 @@ async def detect(namespace: Namespace, state: State, events: Events) -> list[See
                     found.append(_seen(namespace, obj, health))
                 continue
             since = _since(obj, health)
+            owner = (Target("helm", release, namespace.name, namespace.cluster.name),) if release else ()
             if since is not None and now - since < FAIR:
-                state.under_way += _at_work(state, obj, health)
+                state.under_way += _at_work(state, obj, health, owner)
             elif (why := await _unanswered(namespace, state, one, obj, health)) is not None:
-                owner = (Target("helm", release, namespace.name, namespace.cluster.name),) if release else ()
                 state.unseen.append(Unseen(ref=ObjectRef.of(obj), why=why, owners=owner))
             elif health.state is CustomState.UNDER_WAY:
-                state.under_way += _at_work(state, obj, health)
+                state.under_way += _at_work(state, obj, health, owner)
     return found
 
 
@@ -134,14 +134,12 @@ async def _absent(namespace: Namespace, api_version: str, kind: str, name: str) 
     return None
 
 
-def _at_work(state: State, obj: Object, health: CustomHealth) -> Iterator[Message]:
+def _at_work(state: State, obj: Object, health: CustomHealth, owners: tuple[Target, ...]) -> Iterator[UnderWay]:
     """What is told of a resource that its operator is at, or was given a moment ago."""
     if health.state is CustomState.UNDER_WAY or (health.reason == "NoStatus" and not _made(state, obj)):
-        yield msg(
-            "{resource} is under way: {why}.",
-            resource=str(ObjectRef.of(obj)),
-            why=health.message or _WORDS.get(health.reason, health.reason),
-        )
+        why = health.message or _WORDS.get(health.reason, health.reason)
+        told = msg("{resource} is under way: {why}.", resource=str(ObjectRef.of(obj)), why=why)
+        yield UnderWay(ObjectRef.of(obj), told, owners)
 
 
 async def _unanswered(

@@ -16,7 +16,8 @@ from backout.diagnosis.evidence.events import EventIndex
 from backout.kube.pod_health import CREATE_REASONS, IMAGE_REASONS, PodProblem, ProblemKind, health
 from backout.kube.projections import Event, PackedWorkload, Pod
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.kube.rollout import RolloutState, rollout
+from backout.kube.rollout import RolloutState, rollout, was_rolled_out
+from backout.model.diagnosis import UnderWay
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.redaction import redact_text
@@ -288,17 +289,44 @@ def under_way(key: WorkloadKey, workload: PackedWorkload, symptoms: list[Symptom
     )
 
 
-def starting(key: WorkloadKey, workload: PackedWorkload) -> Message | None:
-    """What is to be said of a rollout whose pods show nothing yet: that nothing is broken is not all that there is to it."""
-    found = rollout(key[1], workload)
-    if found.state is not RolloutState.UNDER_WAY or found.reason == "deleting" or found.ready >= found.desired:
-        return None
-    return msg(
-        "{workload} is being rolled out: {ready} of {desired} pods are ready.",
-        workload=f"{key[1].lower()}/{key[2]}",
-        ready=found.ready,
-        desired=found.desired,
+def beside_earlier(key: WorkloadKey, workload: PackedWorkload) -> UnderWay:
+    """What is said of a rollout that is `under_way`: its new pods are not ready yet, and that is no failure so far."""
+    return UnderWay(
+        _ref(key, workload),
+        msg(
+            "{workload} is being rolled out: new pods are not ready yet, {ready} earlier ones serve.",
+            workload=f"{key[1].lower()}/{key[2]}",
+            ready=rollout(key[1], workload).ready,
+        ),
     )
+
+
+def starting(key: WorkloadKey, workload: PackedWorkload) -> UnderWay | None:
+    """What is to be said of a workload that shows no symptom and yet is not where it is to be: its rollout goes on, or pods are
+    starting. That nothing is broken is not all that there is to it, and where too few pods serve it is not even calm."""
+    found = rollout(key[1], workload)
+    if found.state is not RolloutState.UNDER_WAY or found.reason == "deleting" or not found.desired:
+        return None
+    name, over = f"{key[1].lower()}/{key[2]}", was_rolled_out(key[1], workload)
+    if found.ready >= found.desired:
+        told = msg("{workload} is being rolled out: {why}.", workload=name, why=found.why)
+    elif over:
+        told = msg(
+            "{workload}: {ready} of {desired} pods are ready; the others may be starting.",
+            workload=name,
+            ready=found.ready,
+            desired=found.desired,
+        )
+    else:
+        told = msg(
+            "{workload} is being rolled out: {ready} of {desired} pods are ready.",
+            workload=name,
+            ready=found.ready,
+            desired=found.desired,
+        )
+    # While nothing is rolled out, a pod that starts anew is one that was replaced: the others serve.
+    needed = 1 if over else max(1, found.minimum)
+    return UnderWay(_ref(key, workload), told, short=found.available < needed)
 
 
 def held_symptom(key: WorkloadKey, workload: PackedWorkload) -> Symptom | None:

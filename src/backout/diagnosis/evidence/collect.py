@@ -15,7 +15,7 @@ from backout.kube.pod_health import health
 from backout.kube.projections import Bare, PackedWorkload, Pod
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.sanitise import custom
-from backout.model.diagnosis import Stopped, Unseen
+from backout.model.diagnosis import Stopped, UnderWay, Unseen
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
@@ -51,7 +51,7 @@ class State(msgspec.Struct):
     blind: list[Message] = []
     unread: dict[WorkloadKey, set[ObjectRef]] = {}
     marks: list[PodMark] = []
-    under_way: list[Message] = []
+    under_way: list[UnderWay] = []
     stopped: list[Stopped] = []
     unseen: list[Unseen] = []
     makers: dict[WorkloadKey, str] = {}
