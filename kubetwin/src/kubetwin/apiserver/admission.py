@@ -56,6 +56,7 @@ def on_create(call: Call, obj: Object) -> None:
             _service_account(call, obj)
             _priority(call, obj)
             _tolerations(obj["spec"])
+            _runtime_class(call, obj)
         case ("", "persistentvolumeclaims"):
             _storage_class(call, obj)
             _protect(obj, "kubernetes.io/pvc-protection")
@@ -156,12 +157,9 @@ def _priority(call: Call, pod: Object) -> None:
         chosen = entry.obj
     else:
         defaults = [e.obj for e in classes.scan() if e.obj.get("globalDefault")]
-        if not defaults:
-            spec["priority"] = 0
-            spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
-            return
-        chosen = min(defaults, key=lambda c: int(c["value"]))
-        spec["priorityClassName"] = chosen["metadata"]["name"]
+        chosen = min(defaults, key=lambda c: int(c["value"])) if defaults else {"value": 0}
+        if defaults:
+            spec["priorityClassName"] = chosen["metadata"]["name"]
     value = int(chosen["value"])
     if "priority" in spec and spec["priority"] != value:
         text = (
@@ -170,7 +168,44 @@ def _priority(call: Call, pod: Object) -> None:
         )
         raise forbidden("pods", pod["metadata"].get("name", ""), text)
     spec["priority"] = value
-    spec.setdefault("preemptionPolicy", chosen.get("preemptionPolicy", "PreemptLowerPriority"))
+    policy = chosen.get("preemptionPolicy", "PreemptLowerPriority")
+    if spec.setdefault("preemptionPolicy", policy) != policy:
+        text = (
+            f"the string value of PreemptionPolicy ({spec['preemptionPolicy']}) must not be provided in pod spec; priority"
+            f" admission controller computed {policy} from the given PriorityClass name"
+        )
+        raise forbidden("pods", pod["metadata"].get("name", ""), text)
+
+
+def _runtime_class(call: Call, pod: Object) -> None:
+    """RuntimeClass: a pod has the overhead of its class, and goes where that is served; without the class it is refused."""
+    spec, name = pod["spec"], pod["metadata"].get("name", "")
+    wanted, given = spec.get("runtimeClassName"), spec.get("overhead")
+    chosen: Object = {}
+    if wanted:
+        entry = call.cluster.store.collection(("node.k8s.io", "runtimeclasses")).get("", wanted)
+        if entry is None:
+            raise forbidden("pods", name, f'pod rejected: RuntimeClass "{wanted}" not found')
+        chosen = entry.obj
+    overhead = (chosen.get("overhead") or {}).get("podFixed")
+    if given and not overhead:
+        text = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
+        raise forbidden("pods", name, text)
+    if given and given != overhead:
+        text = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"
+        raise forbidden("pods", name, text)
+    if overhead:
+        spec["overhead"] = dict(overhead)
+    scheduling = chosen.get("scheduling") or {}
+    for key, value in (scheduling.get("nodeSelector") or {}).items():
+        own = spec.setdefault("nodeSelector", {}).setdefault(key, value)
+        if own != value:
+            text = (
+                f"conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; pod.spec.nodeSelector[{key}] = {own}"
+            )
+            raise forbidden("pods", name, text)
+    more = [one for one in scheduling.get("tolerations") or () if one not in spec["tolerations"]]
+    spec["tolerations"] = [*spec["tolerations"], *more]
 
 
 def _tolerations(spec: dict[str, Any]) -> None:
