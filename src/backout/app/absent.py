@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from backout.app.whereabouts import sought
 from backout.cluster.namespaces import require_namespace
 from backout.errors import BackoutError, NotFoundError
 
@@ -31,7 +32,8 @@ async def require_there(cluster: ClusterReader, namespace: str, targets: Sequenc
             await require_namespace(cluster, place)
     for target in targets:
         try:
-            reading = await registry.of_kind(target.kind).read(cluster, target, options=Options(present=True))
+            async with sought(cluster, target):
+                reading = await registry.of_kind(target.kind).read(cluster, target, options=Options(present=True))
         except NotFoundError:
             raise
         except BackoutError:

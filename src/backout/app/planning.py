@@ -14,6 +14,7 @@ from backout.app.aftermath import Other, others
 from backout.app.events import Failed, LeftOut, Unseen
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
+from backout.app.whereabouts import sought
 from backout.errors import BackoutError, NothingToDo, UsageError
 from backout.model.message import Message, joined
 
@@ -130,16 +131,17 @@ async def plan_for(
         seen = diagnosis or await diagnose(cluster, target.namespace, [target])
         await workspace.learned()
         skips = Skips(skip)
-        plan = await make_operation(
-            cluster,
-            target,
-            made_at=seen.at,
-            to=to,
-            problems=seen.problems,
-            settings=workspace.settings,
-            hooks=hooks,
-            skips=skips,
-        )
+        async with sought(cluster, target):
+            plan = await make_operation(
+                cluster,
+                target,
+                made_at=seen.at,
+                to=to,
+                problems=seen.problems,
+                settings=workspace.settings,
+                hooks=hooks,
+                skips=skips,
+            )
         skips.require_met()
         return plan
 
@@ -192,19 +194,20 @@ async def _plans(
         planned.others = others(diagnosis, cluster.name, namespace, acted_on)
     for target in acted_on:
         try:
-            planned.plans.append(
-                await make_operation(
-                    cluster,
-                    target,
-                    made_at=diagnosis.at,
-                    to=to,
-                    problems=diagnosis.problems,
-                    settings=workspace.settings,
-                    hooks=hooks,
-                    skips=skips,
-                    skipped=planned.skipped,
+            async with sought(cluster, target):
+                planned.plans.append(
+                    await make_operation(
+                        cluster,
+                        target,
+                        made_at=diagnosis.at,
+                        to=to,
+                        problems=diagnosis.problems,
+                        settings=workspace.settings,
+                        hooks=hooks,
+                        skips=skips,
+                        skipped=planned.skipped,
+                    )
                 )
-            )
         except UsageError:
             raise
         except BackoutError as error:

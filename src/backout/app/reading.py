@@ -15,6 +15,7 @@ from backout.app.absent import require_there
 from backout.app.events import Watching
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
+from backout.app.whereabouts import sought
 from backout.errors import BackoutError, NotFoundError, UsageError
 from backout.model.change import LedgerEntry
 from backout.model.message import Message, msg
@@ -120,7 +121,8 @@ async def history(workspace: Workspace, text: str) -> History:
 
     async with workspace.cluster() as cluster:
         named = read_targets(workspace, cluster, (text,))[0]
-        return History(named, (await registry.get(mechanism_of(named)).read(cluster, named)).revisions)
+        async with sought(cluster, named):
+            return History(named, (await registry.get(mechanism_of(named)).read(cluster, named)).revisions)
 
 
 async def changes(workspace: Workspace, span: timedelta) -> list[Ledger]:
@@ -272,7 +274,8 @@ async def _measure(workspace: Workspace, cluster: Cluster, texts: Sequence[str],
         checks.append(broken.of_namespace(namespace, cluster.name))
         checks += stack_checks(workspace.settings, cluster.name, namespace)
     for target in targets:
-        reading = await registry.of_kind(target.kind).read(cluster, target, options=Options(present=True))
+        async with sought(cluster, target):
+            reading = await registry.of_kind(target.kind).read(cluster, target, options=Options(present=True))
         checks += reading.present_checks()
         checks.append(broken.of_target(target))
     for namespace in dict.fromkeys(target.namespace for target in targets):
