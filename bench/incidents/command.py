@@ -66,20 +66,21 @@ def main(arguments: Sequence[str]) -> int:
             print(f"{left} left after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
     try:
-        played = scripts.play(options.only, options.logs)
-        scores = (
-            play(
-                options.seed,
-                options.only,
-                options.healthy,
-                helm=helm,
-                workers=options.workers,
-                slots=options.slots,
-                told=told,
+        with scripts.playing(options.only, options.logs) as scripted:
+            scores = (
+                play(
+                    options.seed,
+                    options.only,
+                    options.healthy,
+                    helm=helm,
+                    workers=options.workers,
+                    slots=options.slots,
+                    told=told,
+                )
+                if every
+                else []
             )
-            if every
-            else []
-        )
+            played = scripted()
     except Failed as error:
         print(error, file=sys.stderr)
         return 1

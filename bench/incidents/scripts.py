@@ -8,7 +8,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,31 +43,38 @@ def own(name: str) -> bool:
     return int(name[1:3]) > 50
 
 
-def play(patterns: Sequence[str], folder: Path | None, jobs: int = JOBS) -> list[Score]:
-    """Plays them on an embedded cluster of their own; logs are kept in ``folder``.
+@contextmanager
+def playing(patterns: Sequence[str], folder: Path | None, jobs: int = JOBS) -> Iterator[Callable[[], list[Score]]]:
+    """Plays them on an embedded cluster of their own, beside what is done within; logs are kept in ``folder``.
+
+    What it gives waits for their end and returns the scores. Whoever leaves before ends the player.
 
     Raises:
-        Failed: the player ended before its time.
-        KeyboardInterrupt: it was stopped.
+        Failed: by what it gives: the player ended before its time.
     """
     chosen = names(patterns)
     if not chosen:
-        return []
+        yield list
+        return
     with tempfile.TemporaryDirectory(prefix="incidents-", ignore_cleanup_errors=True) as scratch:
         out = folder or Path(scratch)
         command = [sys.executable, str(PLAYER), "--jobs", str(jobs), "--out", str(out), "--only", ",".join(chosen)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)
-        try:
+
+        def scores() -> list[Score]:
             process.wait()
-        except KeyboardInterrupt:
-            process.terminate()
-            process.wait()
-            raise
+            try:
+                found = json.loads((out / "score.json").read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise Failed(f"{PLAYER.name} ended with {process.returncode} and no score") from error
+            return [score(each) for each in found["cases"]]
+
         try:
-            found = json.loads((out / "score.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise Failed(f"{PLAYER.name} ended with {process.returncode} and no score") from error
-    return [score(each) for each in found["cases"]]
+            yield scores
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
 
 
 def score(result: dict[str, Any]) -> Score:
