@@ -31,6 +31,12 @@ POD = ObjectRef("v1", "Pod", "store-0", "ns")
         ("spec.template.resources.limits.memory", Kind.OOM, True),
         ("spec.retentionPolicy", Kind.CRASH, True),
         ("spec.retentionPolicy", Kind.NO_IMAGE, False),
+        ("spec.imageName", Kind.NO_IMAGE, True),
+        ("spec.imageName", Kind.SELECTOR, False),
+        ("spec.kafka.version", Kind.NO_IMAGE, True),
+        ("spec.nodeSets[name=default].count", Kind.ROOM, True),
+        ("spec.instances", Kind.NO_IMAGE, False),
+        ("spec.storage.size", Kind.VOLUME, True),
         ('metadata.labels["team"]', Kind.CRASH, False),
     ],
 )

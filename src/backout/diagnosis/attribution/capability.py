@@ -147,6 +147,17 @@ NOTHING: tuple[tuple[str, str], ...] = (
 )
 """Fields that can't have caused anything, each with why."""
 
+CUSTOM: Table = (
+    (r"(?i)(storage|volume)", frozenset({Kind.VOLUME, Kind.MOUNT, Kind.ROOM, *_PROGRAM})),
+    # imageName, version, tag, repository: an operator pulls by them.
+    (r"(?i)(image|version|tag|repository|registry)\w*$", frozenset({*_PROGRAM, *PULLING, Kind.SECURITY})),
+    (
+        r"(?i)\.(count|instances|members|nodes|shards|size)$",
+        frozenset({Kind.ROOM, Kind.SPREAD, Kind.QUOTA, Kind.VOLUME, Kind.PORT, Kind.CRASH, Kind.READINESS}),
+    ),
+)
+"""Of a custom resource: what people call there what pods, containers and workloads have by another name."""
+
 OBJECTS: dict[str, frozenset[Kind]] = {
     "configmap": frozenset({*_PROGRAM, Kind.CONFIG, Kind.MOUNT}),
     "secret": frozenset({*_PROGRAM, Kind.CONFIG, Kind.MOUNT, Kind.PULL_DENIED, Kind.NO_IMAGE}),
@@ -239,7 +250,7 @@ def _custom(path: str, failure: Failure) -> bool:
     are; what others do only the operator knows."""
     if not path.startswith("spec"):
         return False
-    for table in (WORKLOAD, POD, TABLE):
+    for table in (WORKLOAD, POD, TABLE, CUSTOM):
         row = _row(table, path)
         if row is not None:
             return bool(row & failure.kinds)

@@ -203,12 +203,19 @@ def _edited(manager: str, names: str, ref: ObjectRef) -> Message:
 
 
 def _placed(history: WorkloadHistory, fields: Iterable[FieldChange]) -> Iterator[FieldChange]:
-    """Of what an operator makes it from, fields are told with that object, as those of a release's changes are."""
+    """Of what an operator makes it from, fields are told with that object, as those of a release's changes are: what they are called
+    there is its own (`capability`). So are those of what an operator makes pods from without any template."""
+    ref = ObjectRef.of(history.subject)
+    alone = history.custom and not (history.template.get("spec") or {}).get("containers")
     for field in fields:
-        if history.maker is None:
+        if history.maker is None and not (alone and field.path.startswith("spec")):
             yield field
         else:
-            yield msgspec.structs.replace(field, path=f"{ObjectRef.of(history.maker)} {field.path}")
+            yield _with(ref, field)
+
+
+def _with(ref: ObjectRef, field: FieldChange) -> FieldChange:
+    return msgspec.structs.replace(field, path=f"{ref} {field.path}")
 
 
 def _introduced(history: WorkloadHistory) -> list[tuple[Generation, set[str]]]:
@@ -374,7 +381,7 @@ async def _of_release(
             ref = subject if key == mine else _ref(one or other or {}, history.key[0])
             touches.append(ref)
             itself = key == mine and history.maker is None
-            fields += [f if itself else msgspec.structs.replace(f, path=f"{ref} {f.path}") for f in changed]
+            fields += _placed(history, changed) if itself else [_with(ref, field) for field in changed]
         if touches:
             found.append(
                 _release_change(
