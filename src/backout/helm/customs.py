@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from backout.helm.manifest import entries
-from backout.kube.sanitise import custom
+from backout.kube.groups import custom
 from backout.kube.templates import digest_of
 
 CustomId = tuple[str, str, str]

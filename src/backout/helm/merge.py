@@ -12,39 +12,15 @@ import copy
 from typing import Any
 
 from backout.kube.diff import MERGE_KEYS, index
+from backout.kube.groups import BUILT_IN
 from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE, MANAGED_BY
 
 Object = dict[str, Any]
 
 
-_BUILT_IN = frozenset(
-    {
-        "",
-        "apps",
-        "batch",
-        "autoscaling",
-        "policy",
-        "extensions",
-        "networking.k8s.io",
-        "rbac.authorization.k8s.io",
-        "storage.k8s.io",
-        "scheduling.k8s.io",
-        "coordination.k8s.io",
-        "discovery.k8s.io",
-        "admissionregistration.k8s.io",
-        "certificates.k8s.io",
-        "node.k8s.io",
-        "flowcontrol.apiserver.k8s.io",
-        "events.k8s.io",
-        "resource.k8s.io",
-        "apiregistration.k8s.io",
-    }
-)
-
-
 def built_in(group: str, kind: str) -> bool:
     """True for kinds that are merged with the live object; CRDs and custom resources are not."""
-    return group in _BUILT_IN and kind != "CustomResourceDefinition"
+    return group in BUILT_IN and kind != "CustomResourceDefinition"
 
 
 def owned(obj: Object, release: str, namespace: str) -> Object:

@@ -31,6 +31,8 @@ _GOOD = (
     "Accepted",
     "Established",
     "Released",
+    "ResolvedRefs",
+    "Programmed",
 )
 """Types of conditions that are True when all is well."""
 _BAD = (
@@ -119,7 +121,7 @@ def custom_health(obj: Mapping[str, Any]) -> CustomHealth:
         status = {**status, "observedGeneration": int(status["observedGeneration"])}
     if _behind(status.get("observedGeneration"), generation):
         return CustomHealth(state=CustomState.UNDER_WAY, reason="NotObserved")
-    conditions = [c for c in status.get("conditions") or () if isinstance(c, Mapping) and c.get("type")]
+    conditions = [c for c in _told(status) if isinstance(c, Mapping) and c.get("type")]
     if any(_behind(c.get("observedGeneration"), generation) for c in conditions if c["type"] in (*_GOOD, *_BAD)):
         return CustomHealth(state=CustomState.UNDER_WAY, reason="NotObserved")
     found = (
@@ -132,6 +134,15 @@ def custom_health(obj: Mapping[str, Any]) -> CustomHealth:
     told = [status.get("observedGeneration"), *(c.get("observedGeneration") for c in conditions)]
     seen = any(isinstance(one, int) and not isinstance(one, bool) and one >= generation > 0 for one in told)
     return msgspec.structs.replace(found, observed=seen)
+
+
+def _told(status: Mapping[str, Any]) -> list[Any]:
+    """Its conditions; those of what a route or a policy is attached to stand with each of these (gateway-api apis/v1
+    RouteParentStatus, PolicyAncestorStatus)."""
+    attached = [
+        one for field in ("parents", "ancestors") for one in status.get(field) or () if isinstance(one, Mapping)
+    ]
+    return [condition for one in (status, *attached) for condition in one.get("conditions") or ()]
 
 
 def finished(obj: Mapping[str, Any]) -> bool:

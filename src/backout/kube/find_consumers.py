@@ -8,6 +8,7 @@ import asyncio
 from backout.cluster.port import INGRESSES, PODS, ClusterReader, Resource
 from backout.errors import AccessDenied, ObjectNotFound, ServerError
 from backout.kube.consumers import Consumer, Consumers
+from backout.kube.groups import custom_group
 from backout.kube.projections import ConsumingPod, ConsumingWorkload
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.target import ObjectRef
@@ -78,11 +79,6 @@ async def _read_custom(cluster: ClusterReader, found: Consumers) -> None:
     wanted = [
         served.resource
         for served in catalogue.kinds
-        if served.resource.namespaced and _custom(served.resource) and "list" in served.verbs
+        if served.resource.namespaced and custom_group(served.resource.group) and "list" in served.verbs
     ]
     await asyncio.gather(*(one(resource) for resource in wanted))
-
-
-def _custom(resource: Resource) -> bool:
-    """Kubernetes' own groups have no dot, or end in .k8s.io."""
-    return "." in resource.group and not resource.group.endswith(".k8s.io")

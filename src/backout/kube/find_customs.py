@@ -11,7 +11,8 @@ from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import AccessDenied, BackoutError, NotFoundError
 from backout.kube.custom_status import finished
 from backout.kube.definitions import answers
-from backout.kube.sanitise import controller, custom, kind_skipped
+from backout.kube.groups import custom
+from backout.kube.sanitise import controller, kind_skipped
 
 AT_ONCE = 6
 

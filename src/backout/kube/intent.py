@@ -15,8 +15,9 @@ from typing import Any
 
 from backout.kube.defaults import CHOSEN, fill
 from backout.kube.diff import diff_objects, strip
+from backout.kube.groups import custom
 from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE, MANAGED_BY
-from backout.kube.sanitise import controllers_note, custom
+from backout.kube.sanitise import controllers_note
 from backout.model.change import FieldChange
 
 Object = dict[str, Any]

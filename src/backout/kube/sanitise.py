@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from backout.cluster.port import Object, Served
+from backout.kube.groups import custom
 from backout.kube.names import LAST_APPLIED
 from backout.model.message import Message, msg
 
@@ -84,12 +85,6 @@ def object_skipped(obj: Object) -> Message | None:
 def controller(obj: Object) -> dict[str, Any] | None:
     """The controlling ownerReference."""
     return next((r for r in obj["metadata"].get("ownerReferences") or () if r.get("controller")), None)
-
-
-def custom(api_version: str) -> bool:
-    """True for groups that Kubernetes itself does not bring: its own have no dot, or end in .k8s.io."""
-    group, slash, _ = api_version.partition("/")
-    return bool(slash) and "." in group and not group.endswith(".k8s.io")
 
 
 def sanitise(obj: Object) -> Object:

@@ -18,6 +18,7 @@ import msgspec
 from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader
 from backout.errors import AccessDenied, NotFoundError
 from backout.helm.records import Records
+from backout.kube.groups import custom
 from backout.kube.names import HELM_NAMESPACE, HELM_RELEASE, MANAGED_BY
 from backout.model.message import Message, msg
 from backout.model.target import WORKLOADS, ObjectRef, Target
@@ -63,7 +64,7 @@ class Ownership:
         top, sure = await self._top(obj)
         ref = ObjectRef.of(top)
         found = await self._manager(top)
-        if top is not obj and _custom(ref):
+        if top is not obj and custom(ref.api_version):
             release = found.target if found and found.kind == "helm" else None
             return msgspec.structs.replace(
                 _made_by(ref, sure, release), target=release, manager=found.manager if found else None
@@ -214,9 +215,3 @@ def _made_by(ref: ObjectRef, sure: bool, release: Target | None) -> Owner:
             name=ref.name,
         ),
     )
-
-
-def _custom(ref: ObjectRef) -> bool:
-    """True for kinds that Kubernetes itself does not bring: its own groups have no dot, or end in .k8s.io."""
-    group, slash, _ = ref.api_version.partition("/")
-    return bool(slash) and "." in group and not group.endswith(".k8s.io")

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Collection
 
 from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import AccessDenied, ObjectNotFound, ServerError
-from backout.kube.sanitise import custom, kind_skipped, object_skipped
+from backout.kube.groups import custom
+from backout.kube.sanitise import kind_skipped, object_skipped
 from backout.model.message import Message, msg
 from backout.model.snapshot import Skipped
 from backout.model.target import ObjectRef

@@ -99,7 +99,9 @@ def situation(
     others_said: str = "",
     completed: int | None = None,
     said: str = "",
+    init: dict[str, Any] | None = None,
 ) -> Situation:
+    """``init``: an init container, which is the one that fails."""
     conditions = []
     if completed is not None:
         conditions = [
@@ -110,7 +112,8 @@ def situation(
                 "lastUpdateTime": stamp(completed),
             }
         ]
-    template = {"spec": {"containers": [{"name": "main", "readinessProbe": {"httpGet": {}}}]}}
+    spec: dict[str, Any] = {"containers": [{"name": "main", "readinessProbe": {"httpGet": {}}}]}
+    template = {"spec": {**spec, "initContainers": [init]} if init is not None else spec}
     obj = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -130,7 +133,9 @@ def situation(
         failing=failing,
     )
     symptom = Symptom(code="x", ref=WEB, message=msg("x"), since=at(since))
-    failure = Failure(symptom=symptom, kinds=frozenset({kind}), container="main", said=said, text=said)
+    failure = Failure(
+        symptom=symptom, kinds=frozenset({kind}), container=(init or {"name": "main"})["name"], said=said, text=said
+    )
     return Situation(
         history=history,
         events=Events(events),
@@ -493,3 +498,19 @@ GATE = FieldChange("spec.template.spec.schedulingGates[name=acme.io/quota].name"
 def test_pods_say_themselves_which_gates_hold_them(held: str, direct: bool) -> None:
     seen = situation(Kind.GATED, said=f"web-1: held back by scheduling gates: {held}")
     assert (asked(rules.told_by_failure, seen, hypothesis(seen, GATE)) != []) is direct
+
+
+@pytest.mark.parametrize(
+    ("init", "expected"),
+    [
+        # Each pod that got ready had to go through it.
+        ({"name": "wait"}, [("ran-well", "clears")]),
+        # It goes on beside the others, and nobody asks it.
+        ({"name": "wait", "restartPolicy": "Always"}, []),
+        ({"name": "wait", "restartPolicy": "Always", "startupProbe": {"httpGet": {}}}, [("ran-well", "clears")]),
+    ],
+)
+def test_an_init_container_that_all_pods_went_through(init: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    failing = pod("a", NEW, began=45, turned=45)
+    seen = situation(since=46, completed=10, failing=(failing,), init=init)
+    assert asked(rules.ran_well, seen, hypothesis(seen, IMAGE)) == expected

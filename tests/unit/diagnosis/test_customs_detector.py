@@ -19,7 +19,7 @@ from backout.diagnosis.evidence.collect import State
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.errors import AccessDenied, BackoutError, ServerError
 from backout.kube.definitions import CRDS
-from backout.kube.projections import TemplatedWorkload
+from backout.kube.projections import Pod, TemplatedWorkload
 from backout.ownership.operators import BINDINGS, CLUSTERROLES
 
 STORE = Resource("data.example/v1", "Store", "stores")
@@ -47,11 +47,11 @@ def ready(status: str, observed: int = 1) -> dict[str, Any]:
     return {"conditions": [condition]}
 
 
-def made(count: int) -> TemplatedWorkload:
+def made(count: int, *, owned: bool = True) -> TemplatedWorkload:
     owner = {"apiVersion": "data.example/v1", "kind": "Store", "name": "main", "uid": "u1", "controller": True}
     return msgspec.convert(
         {
-            "metadata": {"name": "main-set", "namespace": "ns", "ownerReferences": [owner]},
+            "metadata": {"name": "main-set", "namespace": "ns", "ownerReferences": [owner] if owned else []},
             "spec": {"replicas": 2},
             "status": {"readyReplicas": count},
         },
@@ -127,6 +127,32 @@ def test_what_its_operator_refuses_is_told_with_its_words() -> None:
 def test_what_is_well_or_told_elsewhere_is_no_problem(obj: dict[str, Any], count: int | None) -> None:
     found, state = look(obj, count)
     assert found == [] and state.unseen == [] and state.blind == []
+
+
+def pod(name: str) -> Pod:
+    return msgspec.convert({"metadata": {"name": name, "namespace": "ns"}}, Pod)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("while waiting for Pods resource main-set-1 to be ready", False),
+        ("Deployment/ns/shop status: InProgress", False),
+        ('Revision "hello-00002" failed with message: exit code 3', False),
+        # What is well, and what only bears a name that is in its words, is not what it complains of.
+        ("Deployment/ns/well status: InProgress", True),
+        ("shop.example.org: issuer not found", True),
+        ("main-set-10 is odd", True),
+    ],
+)
+def test_who_complains_of_what_fails_by_itself_follows_from_it(said: str, told: bool) -> None:
+    condition = {"type": "Ready", "status": "False", "message": said, "observedGeneration": 1}
+    state = State(namespace="ns", pods=[pod("main-set-1")], makers={("ns", "Revision", "hello-00002"): "x.example/v1"})
+    for name, count in (("shop", 1), ("well", 2)):
+        state.workloads[("ns", "Deployment", name)] = made(count, owned=False)  # type: ignore[assignment]
+    cluster = SmallCluster((STORE, store({"conditions": [condition]})), (CRDS, definition()))
+    seen = asyncio.run(customs.detect(Namespace(cluster, "ns"), state, None))  # type: ignore[arg-type]
+    assert bool(seen) is told
 
 
 SILENT = [

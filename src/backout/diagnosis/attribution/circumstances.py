@@ -19,7 +19,7 @@ from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.failures import RUNNING, Kind
 from backout.diagnosis.attribution.hypotheses import SKEW, Situation
 from backout.diagnosis.attribution.signals import signals
-from backout.diagnosis.attribution.ways import way_back
+from backout.diagnosis.attribution.ways import target_of, way_back
 from backout.diagnosis.detectors.claims import claims_of_workload
 from backout.diagnosis.evidence.history import generation_of_mark
 from backout.diagnosis.evidence.namespace import (
@@ -149,7 +149,7 @@ async def last_write(situation: Situation, namespace: Namespace, obj: Object) ->
         if kept is None and abs((at - born).total_seconds()) <= 1
         else msg("{manager} changed {object}", manager=actor or "?", object=str(ref))
     )
-    target = Target(ref.kind.lower(), ref.name, ref.namespace or namespace.name, namespace.cluster.name)
+    target = target_of(ref, ref.namespace or namespace.name, namespace.cluster.name)
     return Change(
         at=at,
         actor=actor,

@@ -17,9 +17,9 @@ from backout.diagnosis.evidence.namespace import Namespace
 from backout.diagnosis.evidence.releases import ReleaseHistory
 from backout.kube.definitions import schema_of
 from backout.kube.diff import diff_objects
+from backout.kube.groups import custom
 from backout.kube.intent import drift
 from backout.kube.names import HELM_RELEASE
-from backout.kube.sanitise import custom
 from backout.model.change import FieldChange
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
@@ -65,10 +65,16 @@ async def object_change(namespace: Namespace, obj: Object, pattern: str = "") ->
 
 _ASKED = ("spec", "endpoints", "ports", "subsets")
 """Where an object says what it asks for; endpoints have no spec."""
+_NOTED = "metadata.annotations"
+"""Where it asks for something as well, of which whoever looks for it knows the name."""
 
 
 def _spec(fields: tuple[FieldChange, ...], pattern: str) -> tuple[FieldChange, ...]:
-    return tuple(f for f in fields if f.path.startswith(_ASKED) and re.search(pattern, f.path))
+    return tuple(
+        f
+        for f in fields
+        if re.search(pattern, f.path) and (f.path.startswith(_ASKED) or (pattern and f.path.startswith(_NOTED)))
+    )
 
 
 def _by_hand(

@@ -181,10 +181,15 @@ def _after(pod: Pod, done: datetime, situation: Situation) -> bool:
 
 
 def _probed(situation: Situation) -> bool:
-    container = _container(situation)
-    for one in (situation.history.template.get("spec") or {}).get("containers") or ():
+    """True where that a pod got ready says that the container did what it is for: it answered its probe, or, before the others
+    began, it ended well."""
+    container, spec = _container(situation), situation.history.template.get("spec") or {}
+    for one in spec.get("containers") or ():
         if one.get("name") == container:
             return bool(one.get("readinessProbe"))
+    for one in spec.get("initContainers") or ():
+        if one.get("name") == container:
+            return one.get("restartPolicy") != "Always" or bool(one.get("readinessProbe") or one.get("startupProbe"))
     return False
 
 

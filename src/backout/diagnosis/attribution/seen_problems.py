@@ -3,19 +3,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Iterator
+from datetime import timedelta
 
 from backout.diagnosis.attribution.changes import Change, short
 from backout.diagnosis.attribution.custom_change import changed
 from backout.diagnosis.attribution.object_change import object_change, step_of_release
+from backout.diagnosis.attribution.signals import signals
 from backout.diagnosis.attribution.ways import target_of, way_back
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.namespace import Namespace
+from backout.kube.groups import custom
 from backout.kube.names import HELM_RELEASE
-from backout.kube.sanitise import custom
+from backout.kube.references import mentions
+from backout.model.change import FieldChange
 from backout.model.diagnosis import Problem
 from backout.model.message import Message, distinct, msg
 from backout.model.target import OBJECTS, ObjectRef, Target
+
+ACTS = timedelta(seconds=30)
+"""An operator acts on a watch, and has looked at a change by then; where it waits for pods, these show what is wrong."""
+_ANYWHERE = frozenset({"spec", "name", "http", "https", "url", "type", "kind"})
+_OUTSIDE = ("dns", "dependency", "credentials")
+_AWAY = re.compile(
+    r"\b50[0234]\b|\b429\b|rate.?limit|too many requests|unavailable|unreachable|time(d )?.?out|no route to host",
+    re.IGNORECASE,
+)
 
 
 async def seen_problems(namespace: Namespace, found: Iterable[Seen], told: Collection[ObjectRef]) -> list[Problem]:
@@ -65,6 +79,30 @@ async def _uninstalled(namespace: Namespace, seen: Seen, release: Target) -> Pro
     )
 
 
+def _doubts(seen: Seen, change: Change) -> Iterator[Message]:
+    """What speaks against a change of a custom resource whose operator complains: it does so of something else."""
+    said = " ".join(one.message.text for one in seen.symptom.evidence) or seen.symptom.message.text
+    if any(mentions(said, word) for field in change.fields for word in _telling(field)):
+        return
+    outside = next((signal for signal in signals(said) if signal.name in _OUTSIDE), None)
+    if outside is not None or _AWAY.search(said):
+        yield msg("Its operator complains of something else that does not answer, or does not let it in.")
+    since = seen.symptom.since
+    if since is not None and change.at is not None and since - change.at > ACTS:
+        yield msg(
+            "Its operator was content with it for {seconds} s after that change.",
+            seconds=int((since - change.at).total_seconds()),
+        )
+
+
+def _telling(field: FieldChange) -> Iterator[str]:
+    """The names in a path and the values, as an operator says them of what it refuses."""
+    yield from (step for step in re.findall(r"[A-Za-z][\w-]*", field.path) if step not in _ANYWHERE)
+    for value in (field.before, field.after):
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value):
+            yield str(value)
+
+
 async def _gone(namespace: Namespace, seen: Seen, ref: ObjectRef) -> Problem:
     baseline = await namespace.baseline()
     for each in (await namespace.releases()).values():
@@ -112,7 +150,9 @@ async def _changed(namespace: Namespace, seen: Seen) -> Problem | None:
     assert seen.at_fault is not None
     obj = seen.at_fault
     change = await (
-        changed(namespace, obj) if custom(str(obj.get("apiVersion"))) else object_change(namespace, obj, seen.fields)
+        changed(namespace, obj)
+        if custom(str(obj.get("apiVersion"))) and not seen.fields
+        else object_change(namespace, obj, seen.fields)
     )
     if change is None:
         if seen.only_changed:
@@ -137,6 +177,8 @@ async def _changed(namespace: Namespace, seen: Seen) -> Problem | None:
 def _by_change(seen: Seen, change: Change, mechanism: str, owners: tuple[Target, ...]) -> Problem:
     names = ", ".join(short(field.path) for field in change.fields[:3])
     why = (msg("It is not as in {source}.", source=change.before),) if change.before is not None else ()
+    against = tuple(_doubts(seen, change)) if seen.symptom.code == "NotReconciled" else ()
+    confidence = seen.confidence if change.before is not None else "likely"
     return Problem(
         target=change.target,
         mechanism=mechanism,
@@ -150,10 +192,11 @@ def _by_change(seen: Seen, change: Change, mechanism: str, owners: tuple[Target,
         ),
         suspect=change.entry(),
         bad_revision=change.revision,
-        confidence=seen.confidence if change.before is not None else "likely",
+        confidence="possible" if against and confidence in ("likely", "certain") else confidence,
         why=why,
+        against=against,
         owners=owners,
         notes=seen.notes
-        if mechanism
+        if mechanism or (seen.notes and all(field.path.startswith("metadata.") for field in change.fields))
         else (*seen.notes, msg("No good snapshot holds it, so there is nothing to go back to.")),
     )

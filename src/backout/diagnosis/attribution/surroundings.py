@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterator
 from typing import Any
 
 from backout.cluster.port import SERVICES, Object
 from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.circumstances import Circumstance, codes_of, kinds_of, last_write
 from backout.diagnosis.attribution.failures import RUNNING, Kind
-from backout.diagnosis.attribution.hypotheses import SOON, Situation
+from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Situation
+from backout.diagnosis.attribution.object_change import object_change
 from backout.diagnosis.attribution.signals import does_not_answer, signals
 from backout.diagnosis.evidence.namespace import LIMITRANGES, NETWORKPOLICIES, WORKLOADS, Namespace
+from backout.kube.groups import TRAFFIC, custom
+from backout.kube.references import mentions
 from backout.kube.workloads import matches
 from backout.model.change import FieldChange
 from backout.model.message import msg
@@ -96,7 +99,7 @@ async def unanswered(situation: Situation, namespace: Namespace) -> Circumstance
         found = [
             change
             async for obj in _in_front(service, namespace)
-            if (change := await _lately(situation, namespace, obj)) is not None
+            if (change := await _written(situation, namespace, obj)) is not None
             and (obj is not service or any(_leads_elsewhere(field) for field in change.fields))
         ]
         if found:
@@ -137,6 +140,10 @@ async def _in_front(service: Object, namespace: Namespace) -> AsyncIterator[Obje
                     return
                 behind.append(labels)
     yield service
+    for obj in await namespace.customs() if behind else ():
+        name = str(service["metadata"]["name"])
+        if _carries(obj) and any(name == host.partition(".")[0] for host in texts(obj.get("spec"))):
+            yield obj
     for policy in (await namespace.objects(NETWORKPOLICIES)).items if behind else ():
         chosen = (policy.get("spec") or {}).get("podSelector") or {}
         if shuts(policy, ("Ingress",)) and any(matches(chosen, labels) for labels in behind):
@@ -146,6 +153,86 @@ async def _in_front(service: Object, namespace: Namespace) -> AsyncIterator[Obje
 def _serves(workload: Object) -> bool:
     status = workload.get("status") or {}
     return bool(status.get("readyReplicas") or status.get("numberReady"))
+
+
+async def configured(situation: Situation, namespace: Namespace) -> Circumstance | None:
+    """A custom resource that somebody changed shortly before: what it says since is what the program complains of; or it carries
+    requests, and chooses the pods that fail."""
+    if not kinds_of(situation) & RUNNING:
+        return None
+    history, said = situation.history, situation.said
+    mine = {ObjectRef.of(obj) for obj in (history.obj, history.subject)}
+    labels = (history.template.get("metadata") or {}).get("labels") or {}
+    calls = any(signal.name in ("dependency", "dns") for signal in signals(said))
+    told: list[tuple[Change, str]] = []
+    chosen: list[Change] = []
+    for obj in await namespace.customs():
+        if ObjectRef.of(obj) in mine or (change := await _written(situation, namespace, obj)) is None:
+            continue
+        quoted = next((word for field in change.fields for word in _news(field) if mentions(said, word)), "")
+        if quoted and (change.before is not None or _carries(obj)):
+            told.append((change, quoted))
+        elif calls and _carries(obj) and any(matches({"matchLabels": one}, labels) for one in _selectors(obj)):
+            chosen.append(change)
+    if told:
+        change, quoted = max(told, key=lambda one: _time(one[0]))
+        why = msg("What fails says {word}, which {object} says since then.", word=quoted, object=str(change.touches[0]))
+    elif chosen:
+        change = max(chosen, key=_time)
+        why = msg("It selects the pods that fail, and it was written shortly before that began.")
+    else:
+        return None
+    return Circumstance(
+        key=str(change.target),
+        change=change,
+        confidence="likely" if told else "possible",
+        cause=msg("{codes}: {what}", codes=codes_of(situation), what=change.summary),
+        why=(why,),
+    )
+
+
+def _carries(obj: Object) -> bool:
+    return str(obj.get("apiVersion")).partition("/")[0] in TRAFFIC
+
+
+def texts(node: Any) -> Iterator[str]:
+    """Every text in a value, however deep."""
+    if isinstance(node, str):
+        yield node
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from texts(inner)
+
+
+_TELLING = 4
+"""Characters of a word that nobody says by chance."""
+_NAMING = re.compile(r"(?i)(host|name|service|address|url|uri|endpoint|server|backend|target|secret|ref)\w*$")
+
+
+def _news(field: FieldChange) -> Iterator[str]:
+    """The names that a change brought: words such as ``info`` or ``http`` are said of anything."""
+    before, naming = set(texts(field.before)), _NAMING.search(re.sub(r"\[[^\]]*\]", "", field.path))
+    for word in texts(field.after):
+        if word in before or len(word) < _TELLING or word.isdecimal():
+            continue
+        if naming or re.search(r"[-./:_\d]", word):
+            yield word
+
+
+def _selectors(obj: Object) -> Iterator[dict[str, Any]]:
+    """What looks like a selection of pods by labels in a resource: ``selector``, ``podSelector``, ``endpointSelector``, …"""
+    pending: list[Any] = [obj.get("spec")]
+    while pending:
+        node = pending.pop()
+        for key, inner in node.items() if isinstance(node, dict) else ():
+            if key.lower().endswith("selector") and isinstance(inner, dict):
+                yield from (one for one in (inner, *inner.values()) if isinstance(one, dict) and one and _flat(one))
+            else:
+                pending.append(inner)
+        pending += node if isinstance(node, list) else []
+
+
+def _flat(labels: dict[str, Any]) -> bool:
+    return all(isinstance(value, str) for value in labels.values())
 
 
 async def imposed(situation: Situation, namespace: Namespace) -> Circumstance | None:
@@ -185,6 +272,17 @@ async def imposed(situation: Situation, namespace: Namespace) -> Circumstance | 
             notes=(msg("Look at {object}, and at who set it.", object=str(change.target)),),
         )
     return None
+
+
+async def _written(situation: Situation, namespace: Namespace, obj: Object) -> Change | None:
+    """The last write of an object; of a custom resource what was changed of it, field by field, as far as anything tells."""
+    change = await object_change(namespace, obj) if custom(str(obj.get("apiVersion"))) else None
+    if change is None:
+        return await _lately(situation, namespace, obj)
+    since = situation.since
+    if change.at is None or since is None or not since - SOON <= change.at <= since + SKEW:
+        return None
+    return change
 
 
 async def _lately(situation: Situation, namespace: Namespace, obj: Object) -> Change | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from backout.cluster.port import ClusterReader
 from backout.errors import BackoutError
-from backout.kube.sanitise import custom
+from backout.kube.groups import custom
 from backout.mechanisms import registry
 from backout.model.target import OBJECTS, ObjectRef, Target, custom_kind, is_custom
 

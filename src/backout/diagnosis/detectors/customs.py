@@ -7,6 +7,7 @@ problem that is known, and not healthy either: it is told as what could not be s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
@@ -22,7 +23,8 @@ from backout.diagnosis.evidence.namespace import Namespace
 from backout.errors import BackoutError, NotFoundError
 from backout.kube.custom_status import CustomHealth, CustomState, custom_health
 from backout.kube.find_customs import Customs, denied, find_customs
-from backout.kube.sanitise import custom
+from backout.kube.groups import custom
+from backout.kube.references import mentions
 from backout.model.diagnosis import UnderWay, Unseen
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
@@ -66,7 +68,7 @@ async def detect(namespace: Namespace, state: State, events: Events) -> list[See
             health = custom_health(obj)
             release = mine.get(obj["metadata"]["name"], "")
             if health.state is CustomState.FAILED:
-                if not _shown(state, obj):
+                if not _shown(state, obj) and not _follows(state, health):
                     found.append(_seen(namespace, obj, health))
                 continue
             since = _since(obj, health)
@@ -180,6 +182,17 @@ def _shown(state: State, obj: Object) -> bool:
     if (meta.get("namespace", ""), obj["kind"], meta["name"]) in state.makers:
         return True
     return any(ready < desired for ready, desired in _made(state, obj))
+
+
+def _follows(state: State, health: CustomHealth) -> bool:
+    """True where its operator complains of what shows a failure of its own: a pod, or a workload or resource by kind and name."""
+    if any(mentions(health.message, pod.metadata.name) for pod in state.pods):
+        return True
+    failing = [key for key, one in state.workloads.items() if (told := serving(one, key[1]))[0] < told[1]]
+    return any(
+        re.search(rf"(?i)\b{re.escape(kind)}\b[^A-Za-z0-9]+(?:[\w.-]+/)?{re.escape(name)}(?![\w-])", health.message)
+        for _, kind, name in (*failing, *state.makers)
+    )
 
 
 def _made(state: State, obj: Object) -> list[tuple[int, int]]:

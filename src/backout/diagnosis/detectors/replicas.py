@@ -18,11 +18,12 @@ import msgspec
 from backout.changes.authors import authors
 from backout.cluster.port import INGRESSES, SERVICES, Object
 from backout.diagnosis.detectors.asking import asking
+from backout.diagnosis.detectors.scalers import PAUSED, paused_by, to_nothing
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.detectors.selectors import selector_of
 from backout.diagnosis.evidence.collect import State
 from backout.diagnosis.evidence.events import Events
-from backout.diagnosis.evidence.namespace import AUTOSCALERS, CRONJOBS, WORKLOADS, Namespace
+from backout.diagnosis.evidence.namespace import CRONJOBS, WORKLOADS, Namespace
 from backout.kube.names import HELM_RELEASE, LAST_APPLIED
 from backout.kube.references import words_of
 from backout.model.diagnosis import Stopped
@@ -47,16 +48,15 @@ class _Scaled(msgspec.Struct, frozen=True):
 async def detect(namespace: Namespace, state: State, events: Events) -> list[Seen]:
     """One for each; of those that nobody asks a note in ``state``."""
     found = []
-    scaled = {
-        (target.get("kind"), target.get("name"))
-        for scaler in (await namespace.objects(AUTOSCALERS)).items
-        for target in [(scaler.get("spec") or {}).get("scaleTargetRef") or {}]
-    }
+    scalers = await to_nothing(namespace)
     for kind in ("Deployment", "StatefulSet"):
         for name, obj in (await namespace.named(WORKLOADS[kind])).items():
-            if (obj.get("spec") or {}).get("replicas") != 0 or (kind, name) in scaled:
+            if (obj.get("spec") or {}).get("replicas") != 0:
                 continue
             ref = ObjectRef(WORKLOADS[kind].api_version, kind, name, namespace.name)
+            if (scaler := scalers.get((kind, name))) is not None:
+                found += await _held_at_nothing(namespace, state, ref, obj, scaler)
+                continue
             baseline = await namespace.baseline()
             if baseline.good is not None and _count(baseline.kept(ref)) == 0:
                 # It was so when all was well.
@@ -79,6 +79,37 @@ def _seen(ref: ObjectRef, obj: Object, text: Message, wanted: int, at: datetime 
     return Seen(symptom=symptom, workload=(ref.namespace, ref.kind, ref.name), at_fault=obj)
 
 
+async def _held_at_nothing(
+    namespace: Namespace, state: State, ref: ObjectRef, obj: Object, scaler: Object
+) -> list[Seen]:
+    """What scales it was told to leave it at 0, and something asks it; without that, being asleep is its trade."""
+    key = paused_by(scaler)
+    asked = await _asked(namespace, state, ref, obj) if key else None
+    if asked is None:
+        return []
+    by = str(ObjectRef.of(scaler))
+    text = msg(
+        "it has 0 replicas, since {scaler} is paused; {who} asks service/{service}",
+        scaler=by,
+        who=asked[0],
+        service=asked[1],
+    )
+    evidence = Evidence(source="object", ref=ObjectRef.of(scaler), message=msg("it has the annotation {key}", key=key))
+    symptom = Symptom(code="ScaledToZero", ref=ref, message=text, evidence=(evidence,))
+    note = msg("Take the pause away: kubectl annotate {object} {key}-", object=by, key=key)
+    return [Seen(symptom=symptom, at_fault=scaler, fields=PAUSED, notes=(note,))]
+
+
+async def _asked(namespace: Namespace, state: State, ref: ObjectRef, obj: Object) -> tuple[str, str] | None:
+    """Who asks the workload, and by which Service."""
+    services = (await namespace.objects(SERVICES)).items
+    labels = ((obj["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
+    mine = [s["metadata"]["name"] for s in services if selector_of(s) and selector_of(s).items() <= labels.items()]
+    ingresses = (await namespace.objects(INGRESSES)).items
+    asked = [(who, service) for service in mine for who in asking(state, ingresses, namespace.name, service)]
+    return next(((who, service) for who, service in asked if who != str(ref)), None)
+
+
 async def _undeclared(namespace: Namespace, state: State, events: Events, ref: ObjectRef, obj: Object) -> Seen | None:
     """One that nobody's release or snapshot speaks of: a symptom where something asks it, else a note."""
     if (await Ownership(namespace.cluster).of(obj)).kind != "none":
@@ -86,12 +117,7 @@ async def _undeclared(namespace: Namespace, state: State, events: Events, ref: O
     how = _scaled_by_hand(ref, obj, events)
     if how is None or _on_purpose(obj, (await namespace.objects(CRONJOBS)).items):
         return None
-    services = (await namespace.objects(SERVICES)).items
-    labels = ((obj["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
-    mine = [s["metadata"]["name"] for s in services if selector_of(s) and selector_of(s).items() <= labels.items()]
-    ingresses = (await namespace.objects(INGRESSES)).items
-    asked = [(who, service) for service in mine for who in asking(state, ingresses, namespace.name, service)]
-    asked = [(who, service) for who, service in asked if who != str(ref)]
+    asked = await _asked(namespace, state, ref, obj)
     before = msg("from {count} to 0", count=how.count) if how.count else msg("to 0; what it was before is not known")
     if not asked:
         state.stopped.append(
@@ -103,7 +129,7 @@ async def _undeclared(namespace: Namespace, state: State, events: Events, ref: O
             )
         )
         return None
-    who, service = asked[0]
+    who, service = asked
     text = msg("it was scaled {before}, and {who} asks service/{service}", before=before, who=who, service=service)
     return _seen(ref, obj, text, how.count, how.at)
 

@@ -16,10 +16,10 @@ import msgspec
 
 from backout.cluster.port import ClusterReader, Object
 from backout.errors import BackoutError
+from backout.kube.groups import custom
 from backout.kube.intent import drift
 from backout.kube.names import LAST_APPLIED
 from backout.kube.resources import OBJECT_RESOURCES
-from backout.kube.sanitise import custom
 from backout.model.message import Message, msg
 from backout.model.snapshot import Entry, Snapshot
 from backout.model.target import ObjectRef, Target

@@ -10,11 +10,11 @@ import msgspec
 
 from backout.cluster.port import PODS, REPLICASETS, ClusterReader, Resource
 from backout.errors import AccessDenied, BackoutError, ObjectNotFound
+from backout.kube.groups import custom
 from backout.kube.names import TEMPLATE_HASH
 from backout.kube.pod_health import health
 from backout.kube.projections import Bare, PackedWorkload, Pod
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.kube.sanitise import custom
 from backout.model.diagnosis import Stopped, UnderWay, Unseen
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef

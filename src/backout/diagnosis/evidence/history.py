@@ -18,10 +18,10 @@ from backout.diagnosis.evidence.namespace import Namespace
 from backout.diagnosis.evidence.releases import ReleaseHistory, Version
 from backout.errors import AccessDenied, ServerError
 from backout.kube.definitions import schema_of
+from backout.kube.groups import custom as is_custom_kind
 from backout.kube.intent import canonical_template
 from backout.kube.names import HELM_RELEASE, REVISION_NUMBER
 from backout.kube.projections import ContainerStatus, Pod
-from backout.kube.sanitise import custom as is_custom_kind
 from backout.kube.templates import digest_of, plain_template
 from backout.model.target import ObjectRef, Target, custom_kind
 from backout.ownership.owner import Owner

@@ -15,13 +15,16 @@ import msgspec
 from backout.cluster.port import CONTROLLERREVISIONS, NODES, PVCS, REPLICASETS, ClusterReader, Object, Resource
 from backout.diagnosis.evidence.baseline import Baseline, Baselines, Expected, Installed
 from backout.diagnosis.evidence.releases import ReleaseHistory, read_histories
-from backout.errors import AccessDenied, NotFoundError, ServerError
+from backout.errors import AccessDenied, BackoutError, NotFoundError, ServerError
+from backout.kube.groups import custom_group
 from backout.kube.projections import Bare, ControllerRevision
 from backout.kube.projections import TemplatedWorkload as Set
 from backout.kube.resources import WORKLOAD_RESOURCES
+from backout.kube.sanitise import controller, kind_skipped
 from backout.model.target import ObjectRef
 
 T = TypeVar("T")
+AT_ONCE = 6
 
 QUOTAS = Resource("v1", "ResourceQuota", "resourcequotas")
 LIMITRANGES = Resource("v1", "LimitRange", "limitranges")
@@ -78,6 +81,11 @@ class Namespace:
         except (AccessDenied, NotFoundError, ServerError):
             return None
         return {**found, "apiVersion": api_version, "kind": kind}
+
+    async def customs(self) -> list[Object]:
+        """The custom resources that no other object makes, of all kinds that may be listed."""
+        found: list[Object] = await self._once("customs", self._customs)
+        return found
 
     async def replica_sets(self) -> list[Set]:
         """The ReplicaSets with their templates."""
@@ -137,6 +145,25 @@ class Namespace:
         except (AccessDenied, NotFoundError, ServerError):
             return Listed(readable=False)
         return Listed([{**item, "apiVersion": resource.api_version, "kind": resource.kind} for item in items])
+
+    async def _customs(self) -> list[Object]:
+        try:
+            catalogue = await self.cluster.catalogue()
+        except BackoutError:
+            return []
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(resource: Resource) -> list[Object]:
+            async with gate:
+                return (await self.objects(resource)).items
+
+        wanted = [
+            served.resource
+            for served in catalogue.kinds
+            if served.resource.namespaced and custom_group(served.resource.group) and kind_skipped(served) is None
+        ]
+        listed = await asyncio.gather(*map(one, wanted))
+        return [obj for items in listed for obj in items if controller(obj) is None]
 
     async def _metadata(self, resource: Resource) -> Listed[Bare]:
         try:

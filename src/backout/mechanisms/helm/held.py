@@ -8,7 +8,7 @@ from backout.cluster.port import ClusterReader
 from backout.errors import BackoutError
 from backout.helm.manifest import entries
 from backout.helm.records import Records
-from backout.kube.sanitise import custom
+from backout.kube.groups import custom
 from backout.model.part import Access
 
 WRITE = ("get", "create", "patch", "delete")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from backout.helm.customs import CustomId
 from backout.kube.custom_status import CustomState, custom_health
-from backout.kube.sanitise import custom
+from backout.kube.groups import custom
 from backout.kube.services import Maker
 from backout.mechanisms.common.operated import Subject, params_of
 from backout.mechanisms.helm.analysis import Analysis, Item
