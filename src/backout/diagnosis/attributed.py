@@ -93,7 +93,9 @@ async def _of_namespace(
     ownership = Ownership(namespace.cluster)
     seen = await detect(namespace, state, events) if state.namespace else []
     for one in seen:
-        if one.workload is not None and (one.workload not in broken or one.symptom.ref.kind == "Service"):
+        if one.workload is not None and (
+            one.workload not in broken or one.symptom.ref.kind in ("Service", "NetworkPolicy", "PodMonitor")
+        ):
             broken[one.workload] = [*broken.get(one.workload, ()), one.symptom]
     for key, symptom in refused(state, events, namespace.name, now).items():
         broken[key] = [*broken.get(key, ()), symptom]

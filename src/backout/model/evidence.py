@@ -33,7 +33,7 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``CreateContainerConfigError``, ``NotReady``, ``Unschedulable``, …) or ours: ``ReleasePending``, ``ReleaseFailed``,
     ``RolloutStuck``, ``MissingReference``, and of objects ``ConfigReloadFailed``, ``ForwardRequestFailures``,
     ``ObjectStorageErrors``, ``ImmutableReplaced``, ``NoEndpoints``, ``ConnectionRefused``, ``HTTPStatus``,
-    ``WrongBackend``. ``since`` is the first sign of it.
+    ``WrongBackend``, ``NoSuchPort``. ``since`` is the first sign of it.
     """
 
     code: str

@@ -30,6 +30,7 @@ STANDING = frozenset(
         "NoEndpoints",
         "NoIngressClass",
         "NoScaleTarget",
+        "NoSuchPort",
         "ScaledToZero",
         "WrongBackend",
     }

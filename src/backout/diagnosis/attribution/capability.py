@@ -44,7 +44,7 @@ TABLE: Table = (
     (r"\.readinessProbe\b", frozenset({Kind.READINESS})),
     (r"\.(livenessProbe|startupProbe)\b", frozenset({Kind.LIVENESS, Kind.CRASH, Kind.READINESS})),
     # A hostPort is given once on each node.
-    (r"\.ports\b", frozenset({Kind.READINESS, Kind.LIVENESS, Kind.CRASH, Kind.PORT})),
+    (r"\.ports\b", frozenset({Kind.READINESS, Kind.LIVENESS, Kind.CRASH, Kind.PORT, Kind.PORTLESS})),
     (r"\.securityContext\b", frozenset({*_PROGRAM, Kind.SECURITY, Kind.MOUNT, Kind.NOT_CREATED})),
     # subPath among them.
     (r"\.volumeMounts\b", frozenset({*_PROGRAM, Kind.MOUNT, Kind.CONFIG})),

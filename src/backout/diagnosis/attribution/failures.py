@@ -50,6 +50,7 @@ class Kind(StrEnum):
     SCALED = "scaled to 0"
     HELD = "a change is held back"
     ROUTED = "requests go astray"
+    PORTLESS = "no port of that name"
     EVICTED = "evicted"
     FOLLOWS = "follows from other failures"
     OTHER = "other"
@@ -121,6 +122,7 @@ _CODES = {
     "PausedChange": Kind.HELD,
     "NoEndpoints": Kind.ROUTED,
     "WrongBackend": Kind.ROUTED,
+    "NoSuchPort": Kind.PORTLESS,
     "Evicted": Kind.EVICTED,
     "RolloutStuck": Kind.FOLLOWS,
     "ReleaseFailed": Kind.FOLLOWS,

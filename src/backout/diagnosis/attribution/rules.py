@@ -63,7 +63,7 @@ def order(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
 def ran_well(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
     """Pods of the same template that were well for a while, or are: then the template is not what broke it."""
     change, history = hypothesis.change, situation.history
-    if not change.generation or all(failure.kinds <= {Kind.ROUTED} for failure in hypothesis.failures):
+    if not change.generation or all(failure.kinds <= {Kind.ROUTED, Kind.PORTLESS} for failure in hypothesis.failures):
         # How well its pods are says nothing of who reaches them.
         return
     done = became_ready(history, change.generation, situation.events)
@@ -307,6 +307,7 @@ _DIRECT: tuple[tuple[Kind, str], ...] = (
     (Kind.SCALED, r"replicas"),
     (Kind.HELD, r"."),
     (Kind.ROUTED, r"^spec\.template\.metadata\.labels\b"),
+    (Kind.PORTLESS, r"\.ports\b"),
 )
 
 
