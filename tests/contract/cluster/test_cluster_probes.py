@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from cluster_harness import Cluster
 from cluster_harness.objects import container, pod
 
@@ -55,3 +56,22 @@ def test_fault_words_decide_over_commands(running: Cluster, ns: str) -> None:
     path = started(running, ns, ["cat", "/tmp/healthy"], image="app:1-unready")
     told(running, ns, "Unhealthy")
     assert not ready(running.get(path).ok())
+
+
+@pytest.mark.parametrize("kind", ["readinessProbe", "startupProbe"])
+def test_a_probe_of_a_port_that_the_container_does_not_have_never_succeeds(
+    running: Cluster, ns: str, kind: str
+) -> None:
+    ports = [{"name": "web", "containerPort": 8080}]
+    probe = {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1, "failureThreshold": 1}
+    made = container(image="app:1", ports=ports, **{kind: probe})
+    running.post(f"/api/v1/namespaces/{ns}/pods", pod("p", containers=[made])).ok()
+    text = told(running, ns, "Unhealthy")
+    assert text.startswith(f"{kind.removesuffix('Probe').capitalize()} probe errored")
+    assert text.endswith('strconv.Atoi: parsing "http": invalid syntax')
+
+    def runs(found: dict[str, Any]) -> bool:
+        return any("running" in c["state"] for c in found["status"].get("containerStatuses", ()))
+
+    found = running.wait(f"/api/v1/namespaces/{ns}/pods/p", runs)
+    assert not ready(found) and found["status"]["containerStatuses"][0]["restartCount"] == 0

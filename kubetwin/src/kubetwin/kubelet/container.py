@@ -413,6 +413,11 @@ class Container:
         good = good and self._command_succeeds(prober)
         period = float(prober.spec.get("periodSeconds") or 10) * self.host.settings.probe_scale
         prober.next_at = now + max(period, 0.005)
+        if (port := self._unknown_port(prober.spec)) is not None:
+            # It can't be made, and what came of it is thrown away (pkg/kubelet/prober/worker.go: doProbe): all stays as it is.
+            why = f'{prober.kind.capitalize()} probe errored and resulted in unknown state: strconv.Atoi: parsing "{port}": '
+            self.emit("Warning", "Unhealthy", f"{why}invalid syntax")
+            return
         if good:
             prober.successes, prober.failures = prober.successes + 1, 0
             if prober.successes >= int(prober.spec.get("successThreshold") or 1):
@@ -483,6 +488,14 @@ class Container:
                 else (f'timeout: failed to connect service "{address}" within 1s: context deadline exceeded')
             )
         return "command exited with a non-zero status" if up else ""
+
+    def _unknown_port(self, probe: Obj) -> str | None:
+        """The name of the port that a probe asks for, where the container has none of that name."""
+        for kind in ("httpGet", "tcpSocket"):
+            port = (probe.get(kind) or {}).get("port")
+            if isinstance(port, str) and not port.isdecimal() and self._port(port) == port:
+                return port
+        return None
 
     def _port(self, port: int | str | None) -> int | str | None:
         if isinstance(port, int):

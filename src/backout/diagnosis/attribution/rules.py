@@ -26,6 +26,7 @@ from backout.diagnosis.evidence.history import (
 from backout.kube.projections import Pod
 from backout.kube.references import FIXED, references
 from backout.kube.templates import plain_template
+from backout.model.change import FieldChange
 from backout.model.message import msg
 
 CAPACITY = frozenset({Kind.QUOTA, Kind.LIMIT_RANGE, Kind.ROOM, Kind.SPREAD, Kind.PORT, Kind.VOLUME})
@@ -327,7 +328,7 @@ def told_by_failure(hypothesis: Hypothesis, situation: Situation) -> Iterator[Re
             if words and failure.kinds <= _NAMING:
                 # The message names the object or the key: it is this change's only where that brought the name.
                 words = next((name for name in [field.after] if isinstance(name, str) and name in failure.text), None)
-            if words or whole or _quoted(field.after, failure.said):
+            if words or whole or _quoted(field.after, failure.said) or _asked_in_vain(field, failure.said):
                 yield Reason(
                     rule="told-by-failure",
                     weight="direct",
@@ -407,6 +408,16 @@ def _quoted(value: object, text: str) -> bool:
         and len(value) > 5
         and re.search(rf"(?<![\w.-]){re.escape(value)}(?![\w-])", text) is not None
     )
+
+
+def _asked_in_vain(field: FieldChange, text: str) -> bool:
+    """True when a probe asks for the name that a port of the container does not have any more, or for one that it never had
+    (kubernetes pkg/probe/util.go: ResolveContainerPort takes it for a number then)."""
+    name = re.search(r'probe errored.*strconv\.Atoi: parsing "([^"]+)"', text)
+    if name is None:
+        return False
+    lost = ".ports" in field.path and field.before == name.group(1)
+    return lost or ("Probe" in field.path and field.after == name.group(1))
 
 
 def logs(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
