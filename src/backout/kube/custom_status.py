@@ -73,7 +73,7 @@ _PHASES = {
     ),
 }
 _PHASES |= dict.fromkeys(("paused", "suspended"), "under-way")
-_FINISHED = ("completionTime", "completionTimestamp", "finishedAt", "endTime")
+_FINISHED = ("completionTime", "completionTimestamp", "completedAt", "finishedAt", "finishTime", "stoppedAt", "endTime")
 """Fields of a status that only something has which runs once: a workflow, a backup, a build."""
 _SHOWN = 300
 

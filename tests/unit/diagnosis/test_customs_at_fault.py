@@ -170,3 +170,66 @@ def test_an_autoscaler_that_never_scales_to_nothing_did_not_do_it(scene: Scene) 
     stop(scene)
     (problem,) = [one for one in scene.problems().values() if "ScaledToZero" in codes(one)]
     assert str(problem.target) == "deployment/shelf" and problem.target.namespace == NS
+
+
+@pytest.mark.parametrize(
+    ("about", "selects", "serves", "found"),
+    [
+        ("the Service was led to the other side", {"colour": "green"}, 2, False),
+        ("both stand behind the Service", {"site": "yes"}, 2, False),
+        ("the other side does not serve", {"colour": "green"}, 0, True),
+        ("the Service leads to it still", {"colour": "blue"}, 2, True),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_one_side_that_was_stopped_since_the_other_serves(
+    scene: Scene, about: str, selects: dict[str, str], serves: int, found: bool
+) -> None:
+    for side in ("blue", "green"):
+        scene.workload(f"site-{side}", SPEC, replicas=2, ready=2 if side == "blue" else serves)
+        _relabelled(scene, f"site-{side}", {"site": "yes", "colour": side})
+    scene.service("site", pods=2, selector={"colour": "blue"})
+    scene.snapshot(kinds=ALL)
+    for number in range(2):
+        scene.drop("Pod", f"site-blue-{number}")
+    blue = scene.objects["Deployment", "site-blue"]
+    scene.put("Deployment", "site-blue", spec={**blue["spec"], "replicas": 0}, status={})
+    scene.service("site", writer("gitlab-runner", 90, "spec/selector"), pods=serves, selector=selects)
+    stopped = [problem for problem in scene.problems().values() if "ScaledToZero" in codes(problem)]
+    assert bool(stopped) is found
+
+
+def _relabelled(scene: Scene, name: str, labels: dict[str, str]) -> None:
+    obj = scene.objects["Deployment", name]
+    template = {**obj["spec"]["template"], "metadata": {"labels": labels}}
+    spec = {**obj["spec"], "selector": {"matchLabels": labels}, "template": template}
+    scene.put("Deployment", name, spec=spec, status=obj["status"])
+
+
+@pytest.mark.parametrize(
+    ("notes", "found"),
+    [({}, True), ({"downscaler/original-replicas": "2"}, False), ({"maintenance.example/until": "monday"}, False)],
+)
+def test_what_says_that_it_was_stopped_on_purpose(scene: Scene, notes: dict[str, str], found: bool) -> None:
+    asleep(scene)
+    scene.snapshot(kinds=ALL)
+    stop(scene)
+    shelf = scene.objects["Deployment", "shelf"]
+    scene.put("Deployment", "shelf", meta={"annotations": notes}, spec=shelf["spec"], status={})
+    assert any("ScaledToZero" in codes(problem) for problem in scene.problems().values()) is found
+
+
+@pytest.mark.parametrize(("now", "found"), [({"size": 1}, False), ({"size": 0}, True)])
+def test_what_an_operator_made_empty(scene: Scene, now: dict[str, int], found: bool) -> None:
+    """Of a resource that says what it said it is its operator's trade."""
+    asleep(scene)
+    owner = {"apiVersion": DATABASE.api_version, "kind": "Cluster", "name": "pg", "uid": "Cluster-pg"}
+    scene.put("Cluster", "pg", writer("kubectl-create", 7200, "spec/size"), spec={"size": 1})
+    scene.snapshot(kinds=ALL)
+    stop(scene)
+    shelf = scene.objects["Deployment", "shelf"]
+    meta = {"ownerReferences": [{**owner, "controller": True}]}
+    scene.put("Deployment", "shelf", meta=meta, spec=shelf["spec"], status={})
+    scene.put("Cluster", "pg", writer("kubectl-edit", 90, "spec/size"), spec=now)
+    problems = [problem for problem in scene.problems().values() if "ScaledToZero" in codes(problem)]
+    assert bool(problems) is found

@@ -34,7 +34,7 @@ from backout.ownership.owner import Ownership
 
 WANTED = "wanted"
 """In the evidence: how many there should be, or were; 0 where that is not known."""
-_TRADE = re.compile(r"downscal|upscal|original-replicas|keda\.sh|kube-green", re.IGNORECASE)
+_TRADE = re.compile(r"downscal|upscal|original-replicas|keda\.sh|kube-green|hibernat|snooze|maintenance", re.IGNORECASE)
 _SCALED = re.compile(r"Scaled down replica set (\S+) (?:from (\d+) to 0|to 0 from (\d+))")
 
 
@@ -61,7 +61,21 @@ async def detect(namespace: Namespace, state: State, events: Events) -> list[See
             if baseline.good is not None and _count(baseline.kept(ref)) == 0:
                 # It was so when all was well.
                 continue
-            wanted, source = await _wanted(namespace, obj)
+            if await _meant(namespace, obj):
+                continue
+            wanted, source, declared = await _wanted(namespace, obj)
+            if wanted and not declared and (other := await _replaced_by(namespace, obj)):
+                state.stopped.append(
+                    Stopped(
+                        target=Target(kind.lower(), name, namespace.name, namespace.cluster.name),
+                        message=msg(
+                            "{object} was scaled to 0; what was asked of it, {other} serves.",
+                            object=str(ref),
+                            other=other,
+                        ),
+                    )
+                )
+                continue
             seen = (
                 _seen(
                     ref, obj, msg("it has 0 replicas; by {source} it has {count}", source=source, count=wanted), wanted
@@ -77,6 +91,40 @@ def _seen(ref: ObjectRef, obj: Object, text: Message, wanted: int, at: datetime 
     evidence = Evidence(source="object", ref=ref, message=msg("spec.replicas is 0"), data={WANTED: wanted})
     symptom = Symptom(code="ScaledToZero", ref=ref, message=text, since=at, evidence=(evidence,))
     return Seen(symptom=symptom, workload=(ref.namespace, ref.kind, ref.name), at_fault=obj)
+
+
+async def _meant(namespace: Namespace, obj: Object) -> bool:
+    """True where who scales it does so as a trade, or an operator made it so of a resource that says the same as when all was well."""
+    if _on_purpose(obj, (await namespace.objects(CRONJOBS)).items):
+        return True
+    owner = await Ownership(namespace.cluster).of(obj)
+    if owner.kind != "operator" or owner.ref is None:
+        return False
+    maker = await namespace.custom(owner.ref.api_version, owner.ref.kind, owner.ref.name)
+    kept = (await namespace.baseline()).kept(owner.ref)
+    return maker is not None and (kept is None or kept.get("spec") == maker.get("spec"))
+
+
+async def _replaced_by(namespace: Namespace, obj: Object) -> str:
+    """Another workload with ready pods behind a Service that leads to this one, or led to it when all was well; empty where there is
+    none."""
+    baseline = await namespace.baseline()
+    mine = _labels(obj)
+    for service in (await namespace.objects(SERVICES)).items:
+        now, was = selector_of(service), selector_of(baseline.kept(ObjectRef.of(service)) or {})
+        if not any(selector and selector.items() <= mine.items() for selector in (now, was)):
+            continue
+        for resource in WORKLOADS.values():
+            for name, other in (await namespace.named(resource)).items():
+                status = other.get("status") or {}
+                ready = status.get("readyReplicas") or status.get("numberReady")
+                if ready and now and now.items() <= _labels(other).items():
+                    return f"{resource.kind.lower()}/{name}"
+    return ""
+
+
+def _labels(obj: Object) -> dict[str, str]:
+    return ((obj["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
 
 
 async def _held_at_nothing(
@@ -103,7 +151,7 @@ async def _held_at_nothing(
 async def _asked(namespace: Namespace, state: State, ref: ObjectRef, obj: Object) -> tuple[str, str] | None:
     """Who asks the workload, and by which Service."""
     services = (await namespace.objects(SERVICES)).items
-    labels = ((obj["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
+    labels = _labels(obj)
     mine = [s["metadata"]["name"] for s in services if selector_of(s) and selector_of(s).items() <= labels.items()]
     ingresses = (await namespace.objects(INGRESSES)).items
     asked = [(who, service) for service in mine for who in asking(state, ingresses, namespace.name, service)]
@@ -115,7 +163,7 @@ async def _undeclared(namespace: Namespace, state: State, events: Events, ref: O
     if (await Ownership(namespace.cluster).of(obj)).kind != "none":
         return None
     how = _scaled_by_hand(ref, obj, events)
-    if how is None or _on_purpose(obj, (await namespace.objects(CRONJOBS)).items):
+    if how is None:
         return None
     asked = await _asked(namespace, state, ref, obj)
     before = msg("from {count} to 0", count=how.count) if how.count else msg("to 0; what it was before is not known")
@@ -171,8 +219,8 @@ def _on_purpose(obj: Object, cronjobs: Iterable[Object]) -> bool:
     return False
 
 
-async def _wanted(namespace: Namespace, obj: Object) -> tuple[int, Message]:
-    """How many replicas it should have, and who says so."""
+async def _wanted(namespace: Namespace, obj: Object) -> tuple[int, Message, bool]:
+    """How many replicas it should have, who says so, and whether that is its owner."""
     meta = obj["metadata"]
     release = (await namespace.releases()).get(str((meta.get("annotations") or {}).get(HELM_RELEASE) or ""))
     if release is not None:
@@ -182,12 +230,12 @@ async def _wanted(namespace: Namespace, obj: Object) -> tuple[int, Message]:
             source = msg(
                 "revision {number} of {release}", number=release.in_force.revision, release=str(release.target)
             )
-            return (1 if count is None else count), source
+            return (1 if count is None else count), source, True
     baseline = await namespace.baseline()
     kept = baseline.kept(ObjectRef(obj["apiVersion"], obj["kind"], meta["name"], namespace.name))
     if kept is not None and baseline.good is not None:
-        return _count(kept) or 0, msg("snapshot {id}", id=baseline.good.short)
-    return 0, msg("")
+        return _count(kept) or 0, msg("snapshot {id}", id=baseline.good.short), False
+    return 0, msg(""), False
 
 
 def _count(obj: Object | None) -> int | None:
