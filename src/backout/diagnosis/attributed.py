@@ -11,6 +11,7 @@ from datetime import datetime
 import msgspec
 
 from backout.cluster.port import ClusterReader
+from backout.diagnosis.attribution.loners import loners
 from backout.diagnosis.attribution.problems import Owners, problems_of
 from backout.diagnosis.attribution.seen_problems import seen_problems
 from backout.diagnosis.attribution.ways import target_of
@@ -57,14 +58,15 @@ async def attributed_problems(
     now: datetime,
     told: Collection[ObjectRef] = (),
 ) -> Attributed:
-    """The problems of everything in ``broken`` that is a Deployment, StatefulSet or DaemonSet and can be read, and of
-    one namespace what is missing there; of the objects in ``told`` enough is said."""
+    """The problems of everything in ``broken`` that is a Deployment, StatefulSet or DaemonSet and can be read, of pods that none
+    of these made as far as something explains them, and of one namespace what is missing there; of the objects in ``told``
+    enough is said."""
     by_namespace: dict[str, list[WorkloadKey]] = defaultdict(list)
     if state.namespace:
         # What is missing shows in no pod: one namespace that was asked for is looked at as a whole.
         by_namespace[state.namespace] = []
     for key in broken:
-        if key[1] in WORKLOAD_RESOURCES or key in state.makers:
+        if key[1] in WORKLOAD_RESOURCES or key[1] == "Pod" or key in state.makers:
             by_namespace[key[0]].append(key)
     gate = asyncio.Semaphore(NAMESPACES_AT_ONCE)
 
@@ -91,6 +93,10 @@ async def _of_namespace(
     told: Collection[ObjectRef],
 ) -> Attributed:
     ownership = Ownership(namespace.cluster)
+    alone = await loners(
+        namespace, state, {key: found for key, found in broken.items() if key[1] == "Pod"}, ownership, events
+    )
+    broken = {key: found for key, found in broken.items() if key[1] != "Pod"}
     seen = await detect(namespace, state, events) if state.namespace else []
     for one in seen:
         if one.workload is not None and (
@@ -120,8 +126,14 @@ async def _of_namespace(
             owner, histories[key], broken[key] = found
             owners[key] = _owner(owner, histories[key])
     attributions = await attribute(histories, broken, namespace, events, now)
-    problems = [*problems_of(attributions, state, owners), *await seen_problems(namespace, seen, told)]
-    return Attributed(problems, set(histories))
+    told = {*told, *(one.symptom.ref for one in alone.seen)}
+    problems = [
+        *problems_of(attributions, state, owners),
+        *alone.problems,
+        *await seen_problems(namespace, alone.seen, ()),
+        *await seen_problems(namespace, seen, told),
+    ]
+    return Attributed(problems, {*histories, *alone.keys})
 
 
 def _owner(owner: Owner, history: WorkloadHistory) -> tuple[Target, tuple[Message, ...]]:

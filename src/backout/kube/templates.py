@@ -104,3 +104,13 @@ class Templates:
             )
         ]
         return winners[0] if len(winners) == 1 else None
+
+
+def repository_of(image: str) -> str:
+    """Where an image lies in its registry, without its tag and its digest: who may pull one of it may pull all.
+
+    ``HOST:PORT/PATH:TAG@DIGEST``: a colon before the last slash is of the port (distribution/reference).
+    """
+    name = image.partition("@")[0]
+    path, slash, last = name.rpartition("/")
+    return f"{path}{slash}{last.partition(':')[0]}"

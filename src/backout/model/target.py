@@ -23,6 +23,7 @@ OBJECTS = {
     "limitrange": ("v1", "LimitRange"),
     "horizontalpodautoscaler": ("autoscaling/v2", "HorizontalPodAutoscaler"),
     "poddisruptionbudget": ("policy/v1", "PodDisruptionBudget"),
+    "cronjob": ("batch/v1", "CronJob"),
 }
 """Single objects of a namespace that go back on their own: apiVersion and kind."""
 
@@ -121,3 +122,8 @@ def _kind(word: str) -> str:
         if meant in called(api_version, name):
             return kind
     return word
+
+
+def goes_back(kind: str) -> bool:
+    """True for a kind of target that some way back takes."""
+    return kind == "helm" or kind in WORKLOADS or kind in OBJECTS or is_custom(kind)

@@ -12,7 +12,7 @@ from backout.mechanisms import registry
 from backout.model.diagnosis import Diagnosis
 from backout.model.message import Message, joined, msg
 from backout.model.revision import Revision
-from backout.model.target import WORKLOADS, Target
+from backout.model.target import WORKLOADS, Target, goes_back
 
 SURE = ("certain", "likely")
 """How sure a diagnosis must be of a cause to go back from it unasked."""
@@ -65,7 +65,13 @@ def targets_of(diagnosis: Diagnosis) -> list[Target]:
             target=str(first.target),
             why=notes if first.notes else "nothing that was changed here explains it",
             found="{why}",
-            hint="To go back all the same, name what and where to: backout run {target} --to REVISION",
+            hint="{advice}",
+            advice=msg(
+                "To go back all the same, name what and where to: backout run {target} --to REVISION",
+                target=str(first.target),
+            )
+            if goes_back(first.target.kind)
+            else msg("Look at {target}: it is of no kind that goes back.", target=str(first.target)),
         )
     raise RefusedError(
         "{target} is broken, but Backout can't take it back.",

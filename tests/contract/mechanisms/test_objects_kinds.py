@@ -156,6 +156,32 @@ def test_what_was_changed_since_it_was_applied_goes_back_to_that(cluster: Harnes
     run(cluster, ns, tmp_path, work)
 
 
+def test_a_schedule_goes_back_and_its_jobs_stay_as_they_are(cluster: Harness, ns: str, tmp_path: Path) -> None:
+    def spec(image: str) -> dict[str, Any]:
+        pod = {"restartPolicy": "Never", "containers": [{"name": "job", "image": image}]}
+        return {"schedule": "0 3 1 1 *", "jobTemplate": {"spec": {"template": {"spec": pod}}}}
+
+    def image_of(obj: dict[str, Any]) -> str:
+        return str(obj["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    async def work(world: World) -> None:
+        await world.make("CronJob", "nightly", "batch/v1", spec=spec("job:1"))
+        await world.snapshot()
+        await world.change("cronjob/nightly", {"spec": spec("job:2")})
+        plan = await world.plan("cronjob/nightly")
+        paths = [field.path for field in plan.changes.objects[0].fields]
+        assert paths == ["spec.jobTemplate.spec.template.spec.containers[name=job].image"]
+        assert "schedule" in {risk.code for risk in plan.risks} and not any(r.needs_approval for r in plan.risks)
+        assert all(answer.allowed for answer in await world.port.may(plan.access))
+        digest = await world.keep(plan)
+        await world.carry_out(plan)
+        assert image_of(await world.get("cronjob/nightly")) == "job:1"
+        assert (await world.undo(plan, digest))[0].changed
+        assert image_of(await world.get("cronjob/nightly")) == "job:2"
+
+    run(cluster, ns, tmp_path, work)
+
+
 def test_what_a_person_added_goes_and_what_a_program_added_stays(cluster: Harness, ns: str, tmp_path: Path) -> None:
     async def work(world: World) -> None:
         await apply(world, "ConfigMap", "v1", data={"a.yaml": "1"})

@@ -355,16 +355,16 @@ class Scene:
             },
         )
 
-    def event(self, pod: str, reason: str, text: str, *, times: int = 3) -> None:
+    def event(self, pod: str, reason: str, text: str, *, times: int = 3, last: float = 5, named: str = "") -> None:
         self.put(
             "Event",
-            f"{pod}.{reason}",
+            named or f"{pod}.{reason}",
             type="Warning",
             reason=reason,
             message=text,
             count=times,
             firstTimestamp=ago(60),
-            lastTimestamp=ago(5),
+            lastTimestamp=ago(last),
             involvedObject={"kind": "Pod", "name": pod, "namespace": NS},
         )
 

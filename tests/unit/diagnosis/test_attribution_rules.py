@@ -389,6 +389,22 @@ def test_the_failures_own_words() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "before", "after", "known"),
+    [
+        (Kind.NO_IMAGE, "r/web:1", "r/web:2", True),
+        (Kind.PULL_DENIED, "r/web:1", "r/wbe:2", True),
+        (Kind.PULL_DENIED, "r/web:1", "r/web:2", False),  # whether it would let the nodes in for the former one?
+        (Kind.NO_REGISTRY, "r/web:1", "r/web:2", False),
+    ],
+)
+def test_a_registry_that_lets_nobody_in_says_nothing_of_a_tag(kind: Kind, before: str, after: str, known: bool) -> None:
+    seen = situation(kind, marks=(mark("b", OLD, -600),))
+    found = hypothesis(seen, FieldChange(IMAGE.path, before, after))
+    assert asked(rules.good_before, seen, found) == [("good-before" if known else "before", "for")]
+    assert bool(asked(rules.told_by_failure, seen, found)) is known
+
+
+@pytest.mark.parametrize(
     ("field", "direct"),
     [
         (FieldChange("spec.template.spec.volumes[name=v].configMap.name", "cfg", "cfgg"), True),

@@ -318,6 +318,16 @@ def test_claims(scene: Scene, phase: str | None, key: str, confidence: str) -> N
     assert (found.key.partition(":")[0], found.confidence) == (key, confidence)
 
 
+@pytest.mark.parametrize("finalizers", [["kubernetes.io/pvc-protection"], []])
+def test_a_claim_that_somebody_deleted_and_that_is_still_there(scene: Scene, finalizers: list[str]) -> None:
+    meta = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": finalizers}
+    scene.put("PersistentVolumeClaim", "data", spec={}, status={"phase": "Bound"}, meta=meta)
+    text = 'persistentvolumeclaim "data" is being deleted'
+    found = explained(scene, Kind.VOLUME, text, volumes=[mounted("data")])
+    assert (found.key, found.confidence, found.change) == ("persistentvolumeclaim/data", "likely", None)
+    assert len(found.why) == (2 if finalizers else 1)
+
+
 def test_the_account_of_the_pods_is_gone(scene: Scene) -> None:
     found = explained(scene, Kind.ACCOUNT, 'serviceaccount "web" not found', serviceAccountName="web")
     assert found.key == "serviceaccount/web" and found.confidence == "possible"
@@ -357,3 +367,42 @@ def test_an_object_that_is_gone_was_there_where_all_pods_were_ready_once(
     assert (str(found.change.target) if found.change else "", found.confidence) == (
         ("configmap/settings", confidence) if ran else ("", confidence)
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "behind", "release", "expected"),
+    [
+        (
+            "lookup ratings on 10.96.0.10:53: no such host",
+            False,
+            "",
+            "deployment/ratings, service/ratings do not exist",
+        ),
+        (
+            "lookup ratings on 10.96.0.10:53: no such host",
+            False,
+            "shop",
+            "helm/shop was uninstalled: deployment/ratings",
+        ),
+        ("dial tcp ratings:8080: connection refused", False, "", "deployment/ratings, service/ratings do not exist"),
+        ("lookup ratings on 10.96.0.10:53: no such host", True, "", None),  # the Service alone is told of elsewhere
+        ("lookup other on 10.96.0.10:53: no such host", False, "", None),
+        ("exit status 3", False, "", None),
+    ],
+)
+def test_a_service_that_went_with_what_is_behind_it(
+    scene: Scene, said: str, behind: bool, release: str, expected: str | None
+) -> None:
+    scene.workload("ratings", reading("env", "settings"))
+    meta = {"annotations": {"meta.helm.sh/release-name": release}} if release else {}
+    scene.put("Service", "ratings", meta=meta, spec={"selector": {"app": "ratings"}})
+    scene.snapshot(kinds=("Service", "Deployment"))
+    scene.drop("Service", "ratings")
+    if not behind:
+        scene.drop("Deployment", "ratings")
+    found = explained(scene, Kind.CRASH, said)
+    if expected is None:
+        assert found.key != "service/ratings"
+        return
+    assert expected in found.cause.text
+    assert (found.key, found.confidence, found.change) == ("service/ratings", "likely", None)

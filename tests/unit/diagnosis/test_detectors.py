@@ -20,6 +20,7 @@ from backout.diagnosis.evidence.collect import State, read_state
 from backout.diagnosis.evidence.events import Events, read_events
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.errors import AccessDenied
+from backout.snapshots import source
 
 
 @pytest.fixture
@@ -36,7 +37,8 @@ def seen(scene: Scene, detect: Callable[[Namespace, State, Events], Awaitable[li
         finally:
             await namespace.close()
 
-    return asyncio.run(look())
+    with source.using(scene.settings):
+        return asyncio.run(look())
 
 
 @pytest.mark.parametrize(
@@ -211,3 +213,105 @@ def test_what_pods_of_an_earlier_template_read_and_is_gone(scene: Scene, failing
     scene.put("ReplicaSet", "web-old", meta=meta, spec={"template": old}, status={"readyReplicas": 2})
     found = seen(scene, old_references.detect)
     assert [str(one.gone) for one in found] == (["configmap/conf-old"] if failing and not there else [])
+
+
+@pytest.mark.parametrize(
+    ("template", "crash", "expected"),
+    [
+        ("conf-old", 30, ["configmap/conf-old"]),
+        ("conf-new", 30, []),  # all was well without it
+        (None, 30, []),  # nothing tells how all was well
+        ("conf-old", 3000, []),  # the new ones ran for long
+    ],
+)
+def test_what_the_template_before_read_and_is_gone_when_none_of_its_pods_is_left(
+    scene: Scene, template: str | None, crash: float, expected: list[str]
+) -> None:
+    scene.workload("web", reading("env", "conf-new"), ready=0, template=60 if crash < 60 else 7200)
+    scene.drop("Pod", "web-0")
+    scene.pod("web-5f-0", ("ReplicaSet", "web-5f"), reading("env", "conf-new"), {"app": "web"}, well=False, since=crash)
+    scene.config("conf-new")
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "Deployment-web", "controller": True}
+    old = {"metadata": {"labels": {"app": "web"}}, "spec": reading("env", "conf-old")}
+    meta = {"ownerReferences": [owner], "annotations": {"deployment.kubernetes.io/revision": "0"}}
+    scene.put("ReplicaSet", "web-old", meta=meta, spec={"template": old}, status={"readyReplicas": 0})
+    if template is not None:
+        live = scene.objects["Deployment", "web"]
+        before = {"metadata": {"labels": {"app": "web"}}, "spec": reading("env", template)}
+        scene.put("Deployment", "web", spec={**live["spec"], "template": before}, status=live["status"])
+        scene.snapshot(kinds=("Deployment",))
+        scene.put("Deployment", "web", spec=live["spec"], status=live["status"])
+    assert [str(one.gone) for one in seen(scene, old_references.detect)] == expected
+
+
+ONE_CONTAINER = {"containers": [{"name": "app", "image": "nightly:1"}]}
+OTHER_IMAGE = {"containers": [{"name": "app", "image": "nightly:2"}]}
+
+
+@pytest.mark.parametrize(
+    ("before", "born", "more", "expected"),
+    [
+        (OTHER_IMAGE, 60, {}, ["job/migrate"]),
+        (ONE_CONTAINER, 60, {}, ["job/migrate"]),  # the same: no change to tell of is found then
+        (None, 60, {}, []),  # nobody knows what it was
+        (OTHER_IMAGE, 7200, {}, []),  # older than the snapshot
+        (OTHER_IMAGE, 60, {"annotations": {"helm.sh/hook": "pre-upgrade"}}, []),  # its release tells
+        (OTHER_IMAGE, 60, {"ownerReferences": [{"kind": "Workflow", "uid": "x"}]}, []),
+    ],
+)
+def test_jobs_of_nobody_that_were_made_anew_and_failed(
+    scene: Scene, before: Any, born: float, more: Any, expected: list[str]
+) -> None:
+    if before is not None:
+        scene.put("Job", "migrate", spec={"template": {"spec": before}})
+        scene.snapshot(kinds=("Job",))
+    failed = {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}
+    scene.put("Job", "migrate", born=born, meta=more, spec={"template": {"spec": ONE_CONTAINER}}, status=failed)
+    found = seen(scene, cronjobs.detect)
+    assert [str(one.symptom.ref) for one in found] == expected
+    assert all(one.only_changed for one in found)
+
+
+@pytest.mark.parametrize(
+    ("account", "status", "made", "gone"),
+    [
+        (True, {}, "CronJob-nightly", "serviceaccount/keeper"),
+        (False, {}, "CronJob-nightly", "None"),  # it was never there: who names it is asked
+        (True, {"active": 1}, "CronJob-nightly", ""),  # it has a pod
+        (True, {"conditions": [{"type": "Failed", "status": "True"}]}, "CronJob-nightly", ""),  # it is over
+        (True, {}, "another", ""),  # what made it has to look at that
+    ],
+)
+def test_jobs_whose_pods_are_refused(scene: Scene, account: bool, status: Any, made: str, gone: str) -> None:
+    if account:
+        scene.put("ServiceAccount", "keeper")
+        scene.snapshot(kinds=("ServiceAccount",))
+        scene.drop("ServiceAccount", "keeper")
+    pods = {"spec": {"serviceAccountName": "keeper", **ONE_CONTAINER}}
+    scene.put("CronJob", "nightly", spec={"jobTemplate": {"spec": {"template": pods}}})
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly", "uid": made}
+    scene.put("Job", "nightly-1", born=60, meta={"ownerReferences": [owner]}, spec={"template": pods}, status=status)
+    text = 'pods "nightly-1-" is forbidden: error looking up service account shop/keeper: serviceaccount "keeper" not found'
+    involved = {"kind": "Job", "name": "nightly-1", "namespace": NS}
+    scene.put(
+        "Event",
+        "nightly-1.1",
+        type="Warning",
+        reason="FailedCreate",
+        message=text,
+        involvedObject=involved,
+        firstTimestamp=ago(50),
+        lastTimestamp=ago(10),
+    )
+
+    async def look() -> list[Seen]:
+        namespace, cluster = Namespace(cast(Cluster, scene.cluster), NS), cast(Cluster, scene.cluster)
+        try:
+            return await cronjobs.detect(namespace, State(NS), await read_events(cluster, NS))
+        finally:
+            await namespace.close()
+
+    with source.using(scene.settings):
+        found = [one for one in asyncio.run(look()) if one.symptom.code == "ReplicaFailure"]
+    assert [str(one.gone) for one in found] == ([gone] if gone else [])
+    assert all(str(one.symptom.ref) == "cronjob/nightly" for one in found)

@@ -11,7 +11,7 @@ from backout.errors import Invalid
 from backout.helm.payload import Hook, HookRun
 from backout.mechanisms.common.evidence import Evidence
 from backout.mechanisms.helm.history import with_ends
-from backout.mechanisms.helm.judgement import Facts
+from backout.mechanisms.helm.judgement import Facts, judge
 from backout.mechanisms.helm.settled import drifted, unsettled
 from backout.model.message import msg
 
@@ -293,6 +293,36 @@ def test_a_good_snapshot_decides_where_the_cluster_does_not() -> None:
     assert verdicts[0].reasons == (said,) and all(said in verdict.reasons for verdict in verdicts[:3])
     # Content that was proven so proves the same content elsewhere.
     assert judged([vouched(fact(1, "web:1")), fact(2, "web:1"), fact(3, "web:3")])[1].goodness == "good"
+
+
+@pytest.mark.parametrize(
+    ("vouched", "lacks", "blind", "expected"),
+    [
+        (True, True, False, "good"),
+        (False, True, False, "bad"),  # nothing says that it ever was good
+        (True, False, False, "bad"),  # all of it is there, and it fails
+        (True, True, True, "bad"),  # whether it is there can't be seen
+    ],
+)
+def test_what_fails_for_want_of_the_rest_speaks_not_against_what_a_snapshot_vouches_for(
+    vouched: bool, lacks: bool, blind: bool, expected: str
+) -> None:
+    text = manifest("web:1")
+    if lacks:
+        text += "---\n" + text.replace("name: web", "name: db", 1)
+    facts = fact(1, text=text, status="deployed")
+    if vouched:
+        facts = msgspec.structs.replace(facts, vouched=msg("All was well."))
+    failing = statefulset(
+        [generation("r1", "web:1", 1, at=1)],
+        [pod("web-0", "r1", failing="CrashLoopBackOff")],
+        current="r1",
+        update="r1",
+    )
+    evidence = Evidence(
+        workloads={("StatefulSet", "monitoring", "web"): failing}, blind=(msg("No right."),) if blind else ()
+    )
+    assert [one.goodness for one in judge([facts], evidence)] == [expected]
 
 
 def test_how_long_a_pruned_revision_was_in_force_is_not_known_past_a_gap() -> None:

@@ -617,6 +617,20 @@ def test_what_belongs_to_another_release_now_is_not_taken_from_it() -> None:
     assert planned(item("ConfigMap", {**ours, "data": {}}, ours, base=None))
 
 
+def test_nothing_is_written_to_what_is_being_deleted() -> None:
+    """What a finalizer still holds takes it along, and Helm calls that a success."""
+    ours = {**owned_by("web"), "data": {"mode": "old"}}
+    going = {
+        **ours,
+        "metadata": {**ours["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["a/b"]},
+    }
+    with pytest.raises(Invalid) as caught:
+        planned(item("ConfigMap", going, ours, base=None))
+    assert "is being deleted" in caught.value.message and "a/b" in caught.value.message
+    # What the rollback deletes itself may go.
+    assert planned(item("ConfigMap", going, None, gone=True))
+
+
 def test_deleting_what_belongs_to_another_release_needs_a_yes() -> None:
     def approvals(release: str) -> list[str]:
         gone = item("ConfigMap", {**owned_by(release), "data": {}}, None, gone=True)

@@ -172,6 +172,12 @@ OBJECTS: dict[str, frozenset[Kind]] = {
 }
 """Of other objects that a workload depends on, whatever changed of them."""
 
+ACCOUNT: tuple[tuple[str, frozenset[Kind]], ...] = (
+    (r"^imagePullSecrets\b", frozenset({Kind.PULL_DENIED})),
+    (r"^automountServiceAccountToken\b", frozenset({Kind.CRASH, Kind.READINESS, Kind.LIVENESS, Kind.INIT})),
+)
+"""Of a ServiceAccount: what pods that are made from then on lack."""
+
 INNOCENT = re.compile(
     r'annotations(\.|\[")(kubectl\.kubernetes\.io/restartedAt|checksum/|backout\.dev/|rollme|kubernetes\.io/change-cause)'
 )
@@ -197,6 +203,8 @@ def can_cause(path: str, failure: Failure) -> bool:
         and not path[other.end() :].startswith(("spec", "metadata.name"))
     ):
         return False
+    if other is not None and other.group(1) == "serviceaccount" and (row := _row(ACCOUNT, path[other.end() :])):
+        return bool(row & failure.kinds)
     if other is not None:
         return bool(OBJECTS[other.group(1)] & failure.kinds)
     if Kind.HELD in failure.kinds and path.startswith("spec.template."):

@@ -431,6 +431,8 @@ async def claims(situation: Situation, namespace: Namespace) -> Circumstance | N
                 situation, namespace, "v1", "PersistentVolumeClaim", name, msg("The pods keep their data in it.")
             )
         claim = live.get(name)
+        if claim is not None and claim["metadata"].get("deletionTimestamp"):
+            return _going(situation, namespace, claim)
         if claim is not None and (claim.get("status") or {}).get("phase") != "Bound":
             change = await last_write(situation, namespace, claim)
             if change is not None:
@@ -451,6 +453,27 @@ async def claims(situation: Situation, namespace: Namespace) -> Circumstance | N
                 notes=(msg("Look at the claim and its storage class: {said}", said=said or name),),
             )
     return None
+
+
+def _going(situation: Situation, namespace: Namespace, claim: Object) -> Circumstance:
+    """A claim that somebody deleted, and that is there until no pod uses it: new pods can't have it any more."""
+    meta = claim["metadata"]
+    ref = ObjectRef("v1", "PersistentVolumeClaim", meta["name"], namespace.name)
+    why = [msg("It was deleted at {at}, and waits for the pods that use it.", at=str(meta["deletionTimestamp"]))]
+    if meta.get("finalizers"):
+        why.append(msg("What holds it: {names}.", names=", ".join(map(str, meta["finalizers"]))))
+    return Circumstance(
+        key=str(ref),
+        confidence="likely",
+        cause=msg("{codes}: {object} was deleted, and is being taken away", codes=codes_of(situation), object=str(ref)),
+        why=tuple(why),
+        notes=(
+            msg("Who deleted it is recorded nowhere in the cluster."),
+            msg(
+                "A deletion can't be taken back. As long as a pod uses it, its data is there: copy it before that pod ends."
+            ),
+        ),
+    )
 
 
 async def outside(situation: Situation, namespace: Namespace) -> Circumstance | None:

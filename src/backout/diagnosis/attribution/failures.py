@@ -163,6 +163,11 @@ def _kinds(code: str, text: str) -> frozenset[Kind]:
     return frozenset({_CODES.get(code, Kind.OTHER)})
 
 
+def refuses(text: str) -> bool:
+    """True for the words of a registry that does not let somebody in; some say of what they hide that it is not there."""
+    return Kind.PULL_DENIED in _pull("ImagePullBackOff", text) and _DENIED.search(text) is not None
+
+
 def _told(table: Iterable[tuple[str, Kind]], text: str) -> frozenset[Kind]:
     return frozenset(kind for pattern, kind in table if re.search(pattern, text, re.IGNORECASE))
 

@@ -18,7 +18,7 @@ from backout.diagnosis.attribution.circumstances import (
     words,
 )
 from backout.diagnosis.attribution.hypotheses import Situation
-from backout.diagnosis.attribution.surroundings import configured, gates, imposed, policies, unanswered
+from backout.diagnosis.attribution.surroundings import configured, gates, imposed, policies, unanswered, vanished
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.model.message import msg
 
@@ -34,6 +34,7 @@ FINDERS: tuple[Finder, ...] = (
     policies,
     unanswered,
     configured,
+    vanished,
     imposed,
     outside,
     words,

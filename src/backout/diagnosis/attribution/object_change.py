@@ -63,8 +63,8 @@ async def object_change(namespace: Namespace, obj: Object, pattern: str = "") ->
     return _by_hand(namespace, obj, ref, fields, None) if fields else None
 
 
-_ASKED = ("spec", "endpoints", "ports", "subsets")
-"""Where an object says what it asks for; endpoints have no spec."""
+_ASKED = ("spec", "endpoints", "ports", "subsets", "imagePullSecrets", "automountServiceAccountToken")
+"""Where an object says what it asks for; endpoints and accounts have no spec."""
 _NOTED = "metadata.annotations"
 """Where it asks for something as well, of which whoever looks for it knows the name."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from backout.changes.writers import Written
+from backout.diagnosis.attribution.failures import refuses
 from backout.diagnosis.attribution.signals import signals
 from backout.diagnosis.attribution.words import failure_words, names, speaks_of
 from backout.diagnosis.detectors.symptoms import MOUNT_EVENTS
@@ -159,6 +160,16 @@ def weigh(
         return Weighed(msg("The failing pods themselves name what they read of {object}.", object=name), direct=True)
     if changed and words and not later and speaks_of(suspicion.symptom, words):
         return Weighed(msg("What fails speaks of what was changed of {object}.", object=name), direct=True)
+    if changed and not later and suspicion.reference.how == "pullSecret" and refuses(failure_words(suspicion.symptom)):
+        # A node that has the image of the template before never asked the registry for that one.
+        return Weighed(
+            msg(
+                "The registry refuses the login, and that is in {object}, which {manager} changed.",
+                object=name,
+                manager=who,
+            ),
+            direct=False,
+        )
     # What is kept of several writes is the time of the last, such as an attempt to mend it: the template is to blame
     # then if it was changed not long before it began.
     suspect = since - SOON if later and since is not None else written.at + SKEW

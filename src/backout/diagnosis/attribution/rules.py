@@ -25,7 +25,7 @@ from backout.diagnosis.evidence.history import (
 )
 from backout.kube.projections import Pod
 from backout.kube.references import FIXED, references
-from backout.kube.templates import plain_template
+from backout.kube.templates import plain_template, repository_of
 from backout.model.change import FieldChange
 from backout.model.message import msg
 
@@ -265,7 +265,12 @@ def good_before(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason
         if g.ready or any(m.ready_since and generation_of_mark(history.key, m) == g.name for m in history.marks)
     ]
     if serving:
-        yield Reason(rule="good-before", weight="for", message=msg("Pods of the template before it are ready."))
+        # A node that has an image asks no registry: whether that would let it in for the one before, nobody knows.
+        yield Reason(
+            rule="before" if _registry_alone(hypothesis) else "good-before",
+            weight="for",
+            message=msg("Pods of the template before it are ready."),
+        )
         return
     if (
         change.generation
@@ -276,6 +281,18 @@ def good_before(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason
         )
     ):
         yield Reason(rule="before", weight="for", message=msg("What fails was made from the template that it brought."))
+
+
+def _registry_alone(hypothesis: Hypothesis) -> bool:
+    """True where a registry lets nobody in, or does not answer, and the image is another one of the same repository."""
+    images = [field for field in hypothesis.fields if field.path.endswith(".image")]
+    same = all(
+        isinstance(field.before, str)
+        and isinstance(field.after, str)
+        and repository_of(field.before) == repository_of(field.after)
+        for field in images
+    )
+    return bool(images) and same and all(f.kinds & {Kind.PULL_DENIED, Kind.NO_REGISTRY} for f in hypothesis.failures)
 
 
 def _older(history: WorkloadHistory, name: str, than: str) -> bool:
@@ -328,6 +345,9 @@ def told_by_failure(hypothesis: Hypothesis, situation: Situation) -> Iterator[Re
             if words and failure.kinds <= _NAMING:
                 # The message names the object or the key: it is this change's only where that brought the name.
                 words = next((name for name in [field.after] if isinstance(name, str) and name in failure.text), None)
+            if words and field.path.endswith(".image") and _registry_alone(hypothesis):
+                # It let the nodes in for another image of it once: whether it would today, nobody knows.
+                words = None
             if words or whole or _quoted(field.after, failure.said) or _asked_in_vain(field, failure.said):
                 yield Reason(
                     rule="told-by-failure",
@@ -392,6 +412,32 @@ def unknown_field(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reas
             weight="against",
             message=msg("Backout does not know what {field} does.", field=hypothesis.fields[0].path),
         )
+
+
+_TOKEN = re.compile(r"serviceaccount/(token|ca\.crt|namespace)|in-?cluster config|load_incluster_config", re.IGNORECASE)
+
+
+def account(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """What was changed of an account reaches the pods that are made from then on, and them alone."""
+    change = hypothesis.change
+    if change.at is None or not change.by_hand or [ref.kind for ref in change.touches] != ["ServiceAccount"]:
+        return
+    made = [pod.metadata.creation_timestamp for pod in situation.history.failing if pod.metadata.creation_timestamp]
+    if any(time < change.at - timedelta(seconds=1) for time in made):
+        yield Reason(
+            rule="account",
+            weight="clears",
+            message=msg("Pods fail that were made before that change, and have what the account gave them then."),
+        )
+        return
+    if hypothesis.direct:
+        return
+    if _TOKEN.search(situation.said):
+        yield Reason(
+            rule="account", weight="direct", message=msg("What fails says that it finds no token of its account.")
+        )
+    else:
+        yield Reason(rule="account", weight="against", message=msg("Nothing that fails says that it misses a token."))
 
 
 def _is_new(hypothesis: Hypothesis, container: str) -> bool:
@@ -482,6 +528,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("named-object", named_object),
     ("unknown-field", unknown_field),
     ("rights", rights),
+    ("account", account),
     ("shown", shown_by_its_pods),
     ("creation", creation),
     ("ran-well", ran_well),

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from backout.diagnosis.attribution.changes import Change, short
 from backout.diagnosis.attribution.custom_change import changed
@@ -19,7 +21,7 @@ from backout.kube.names import HELM_RELEASE
 from backout.kube.references import mentions
 from backout.model.change import FieldChange
 from backout.model.diagnosis import Problem
-from backout.model.message import Message, distinct, msg
+from backout.model.message import Message, distinct, few, msg
 from backout.model.target import OBJECTS, ObjectRef, Target
 
 ACTS = timedelta(seconds=30)
@@ -32,9 +34,11 @@ _AWAY = re.compile(
 )
 
 
-async def seen_problems(namespace: Namespace, found: Iterable[Seen], told: Collection[ObjectRef]) -> list[Problem]:
+async def seen_problems(namespace: Namespace, found: Sequence[Seen], told: Collection[ObjectRef]) -> list[Problem]:
     """One problem for each object at fault; those in ``told`` are told of already."""
     problems: dict[Target, Problem] = {}
+    gone: dict[Target, list[ObjectRef]] = {}
+    whole = {one.release for one in found if one.release and one.gone is not None and not _alone(one.gone)}
     known = {(ref.kind, ref.name) for ref in told if ref.namespace == namespace.name}
     for seen in found:
         if seen.workload is not None:
@@ -45,9 +49,15 @@ async def seen_problems(namespace: Namespace, found: Iterable[Seen], told: Colle
         ref = seen.gone or seen.symptom.ref
         if (ref.kind, ref.name) in known:
             continue
-        problem = await _gone(namespace, seen, seen.gone) if seen.gone is not None else await _changed(namespace, seen)
+        problem = (
+            await _gone(namespace, seen, seen.gone, with_release=seen.release in whole)
+            if seen.gone is not None
+            else await _changed(namespace, seen)
+        )
         if problem is None:
             continue
+        if seen.gone is not None and problem.suspect is None:
+            gone.setdefault(problem.target, []).append(seen.gone)
         before = problems.get(problem.target)
         if before is not None:
             problem = Problem(
@@ -63,7 +73,21 @@ async def seen_problems(namespace: Namespace, found: Iterable[Seen], told: Colle
                 owners=before.owners,
             )
         problems[problem.target] = problem
+    for target, refs in gone.items():
+        if len(refs) > 1:
+            problems[target] = _all_gone(problems[target], refs)
     return list(problems.values())
+
+
+def _alone(ref: ObjectRef) -> bool:
+    """True for an object that goes back on its own; a release that has others makes all that it lacks in one go."""
+    return ref.kind.lower() in OBJECTS
+
+
+def _all_gone(problem: Problem, refs: Sequence[ObjectRef]) -> Problem:
+    codes = ", ".join(dict.fromkeys(symptom.code for symptom in problem.symptoms))
+    names = few(list(dict.fromkeys(map(str, refs))))
+    return replace(problem, cause=msg("{codes}: {objects} do not exist any more", codes=codes, objects=names))
 
 
 async def _uninstalled(namespace: Namespace, seen: Seen, release: Target) -> Problem:
@@ -103,7 +127,7 @@ def _telling(field: FieldChange) -> Iterator[str]:
             yield str(value)
 
 
-async def _gone(namespace: Namespace, seen: Seen, ref: ObjectRef) -> Problem:
+async def _gone(namespace: Namespace, seen: Seen, ref: ObjectRef, *, with_release: bool = False) -> Problem:
     baseline = await namespace.baseline()
     for each in (await namespace.releases()).values():
         if (ref.kind, ref.name) not in (await each.contents(each.in_force) or {(ref.kind, ref.name): {}}):
@@ -126,7 +150,7 @@ async def _gone(namespace: Namespace, seen: Seen, ref: ObjectRef) -> Problem:
             )
         )
     target = Target(kind, ref.name, namespace.name, namespace.cluster.name)
-    mechanism = await way_back(namespace.cluster, target) if kind in OBJECTS else ""
+    mechanism = await way_back(namespace.cluster, target) if kind in OBJECTS and not with_release else ""
     if mechanism:
         pass
     elif release is not None:

@@ -110,13 +110,24 @@ def signals(text: str) -> Iterator[Signal]:
 _UNANSWERED = re.compile(
     "|".join(word for signal in SIGNALS if signal.name == "dependency" for word in signal.words), re.IGNORECASE
 )
+_UNRESOLVED = re.compile(
+    "|".join(word for signal in SIGNALS if signal.name == "dns" for word in signal.words), re.IGNORECASE
+)
 _NEAR = 100
 """Characters of a log line between a name and what is said of it."""
 
 
 def does_not_answer(text: str, name: str) -> bool:
     """True when the words are that what has that name does not answer."""
+    return _said_of(_UNANSWERED, text, name)
+
+
+def does_not_resolve(text: str, name: str) -> bool:
+    """True when the words are that this name can't be resolved."""
+    return _said_of(_UNRESOLVED, text, name)
+
+
+def _said_of(words: re.Pattern[str], text: str, name: str) -> bool:
     return any(
-        mentions(text[max(0, found.start() - _NEAR) : found.end() + _NEAR], name)
-        for found in _UNANSWERED.finditer(text)
+        mentions(text[max(0, found.start() - _NEAR) : found.end() + _NEAR], name) for found in words.finditer(text)
     )

@@ -13,13 +13,15 @@ from backout.diagnosis.attribution.circumstances import Circumstance, codes_of, 
 from backout.diagnosis.attribution.failures import RUNNING, Kind
 from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Situation
 from backout.diagnosis.attribution.object_change import object_change
-from backout.diagnosis.attribution.signals import does_not_answer, signals
+from backout.diagnosis.attribution.signals import does_not_answer, does_not_resolve, signals
+from backout.diagnosis.evidence.baseline import Baseline
 from backout.diagnosis.evidence.namespace import LIMITRANGES, NETWORKPOLICIES, WORKLOADS, Namespace
 from backout.kube.groups import TRAFFIC, custom
+from backout.kube.names import HELM_RELEASE
 from backout.kube.references import mentions
 from backout.kube.workloads import matches
 from backout.model.change import FieldChange
-from backout.model.message import msg
+from backout.model.message import few, msg
 from backout.model.target import ObjectRef
 
 
@@ -118,6 +120,65 @@ async def unanswered(situation: Situation, namespace: Namespace) -> Circumstance
                 ),
             )
     return None
+
+
+async def vanished(situation: Situation, namespace: Namespace) -> Circumstance | None:
+    """A Service whose name can't be resolved any more, and that went together with the workloads behind it: the last good snapshot
+    has them all."""
+    services, baseline = await namespace.objects(SERVICES), await namespace.baseline()
+    if not kinds_of(situation) & RUNNING or not services.readable or baseline.good is None:
+        return None
+    there = {one["metadata"]["name"] for one in services.items}
+    for name in sorted(name for kind, name in baseline.entries if kind == "Service" and name not in there):
+        if not (does_not_resolve(situation.said, name) or does_not_answer(situation.said, name)):
+            continue
+        ref = ObjectRef("v1", "Service", name, namespace.name)
+        kept = baseline.kept(ref) or {}
+        lost = await _lost_behind(kept, namespace, baseline)
+        if not lost:
+            continue
+        release = str((kept["metadata"].get("annotations") or {}).get(HELM_RELEASE) or "")
+        gone = few([*map(str, lost), str(ref)])
+        uninstalled = bool(release) and release not in await namespace.releases()
+        return Circumstance(
+            key=str(ref),
+            confidence="likely",
+            cause=msg(
+                "{codes}: {release} was uninstalled: {objects} do not exist any more",
+                codes=codes_of(situation),
+                release=f"helm/{release}",
+                objects=gone,
+            )
+            if uninstalled
+            else msg("{codes}: {objects} do not exist any more", codes=codes_of(situation), objects=gone),
+            why=(
+                msg("What fails says that it can't reach {service}.", service=str(ref)),
+                msg("Snapshot {id} holds it.", id=baseline.good.short),
+            ),
+            notes=(
+                msg("Who deleted it is recorded nowhere in the cluster."),
+                msg("backout snapshot restore {id} puts it back.", id=baseline.good.short),
+            ),
+        )
+    return None
+
+
+async def _lost_behind(service: Object, namespace: Namespace, baseline: Baseline) -> list[ObjectRef]:
+    """The workloads that a Service of a snapshot selected; none where one of them is there still."""
+    selector = (service.get("spec") or {}).get("selector") or {}
+    lost = []
+    for kind, name in sorted(baseline.entries):
+        if kind not in WORKLOADS or not selector:
+            continue
+        ref = ObjectRef(WORKLOADS[kind].api_version, kind, name, namespace.name)
+        template = ((baseline.kept(ref) or {}).get("spec") or {}).get("template") or {}
+        if not matches({"matchLabels": selector}, (template.get("metadata") or {}).get("labels") or {}):
+            continue
+        known = await namespace.objects_meta(WORKLOADS[kind])
+        if known is None or name in known:
+            return []
+        lost.append(ref)
+    return lost
 
 
 def _leads_elsewhere(field: FieldChange) -> bool:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import msgspec
 
+from backout.diagnosis.attribution.accounts import changes_of_account
 from backout.diagnosis.attribution.capability import able
 from backout.diagnosis.attribution.changes import Change, changes_of
 from backout.diagnosis.attribution.circumstances import Circumstance
@@ -80,6 +81,7 @@ async def _changes(history: WorkloadHistory, namespace: Namespace) -> list[Chang
         *told,
         *await changes_of(history, namespace, templates=not told),
         *await changes_of_rights(history, namespace),
+        *await changes_of_account(history, namespace),
     ]
     return sorted(found, key=lambda change: change.at.timestamp() if change.at else 0.0)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -213,10 +214,17 @@ def _state_evidence(trouble: Trouble, code: str) -> Evidence:
     )
 
 
+_BARE = re.compile(r"^Error: \w+$")
+"""The kubelet says only the reason again, where another event of the same reason has told why."""
+
+
 def _telling(events: list[Event], limit: int = 3) -> list[Event]:
-    """The last warning of each reason, newest last."""
+    """The last warning of each reason, newest last: of those that say why, where there are some."""
     latest: dict[str, Event] = {}
     for event in events:
+        before = latest.get(event.reason)
+        if before is not None and _BARE.match(event.message) and not _BARE.match(before.message):
+            continue
         latest.pop(event.reason, None)
         latest[event.reason] = event
     return list(latest.values())[-limit:]

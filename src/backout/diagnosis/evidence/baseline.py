@@ -44,6 +44,8 @@ _COMPARED = frozenset(
         "HorizontalPodAutoscaler",
         "PersistentVolumeClaim",
         "Ingress",
+        "CronJob",
+        "Job",
     }
 )
 ROUTES = frozenset({"Service", "Ingress"})

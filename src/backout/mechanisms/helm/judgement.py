@@ -81,17 +81,27 @@ def judge(
     head = {part.id: part.key for part in _parts(history[-1])}
     left = _left(history)
     barren = frozenset(identity for identity, custom in (customs or {}).items() if not custom.children)
+    lost = () if evidence.blind else tuple(w for w in history[-1].workloads if w.id not in evidence.workloads)
     verdicts = [
-        _vouched(facts, _one(facts, index == len(history) - 1, head, found, evidence.workloads, left, barren))
+        _vouched(
+            facts,
+            _one(facts, index == len(history) - 1, head, found, evidence.workloads, left, barren),
+            lost if index == len(history) - 1 else (),
+        )
         for index, facts in enumerate(history)
     ]
     return _share(history, verdicts)
 
 
-def _vouched(facts: Facts, judged: Judged) -> Judged:
-    """A good snapshot decides where the cluster does not; what fails now is bad now, whatever it once was."""
+def _vouched(facts: Facts, judged: Judged, lost: Sequence[Workload] = ()) -> Judged:
+    """A good snapshot decides where the cluster does not; what fails now is bad now, whatever it once was: but not while the
+    cluster lacks some of its workloads (``lost``), since others may fail for want of them."""
     if facts.vouched is None:
         return judged
+    if lost and judged.goodness == "bad" and not _is_failed(facts):
+        names = ", ".join(f"{one.kind.lower()}/{one.name}" for one in lost[:3]) + (" …" if len(lost) > 3 else "")
+        note = msg("The cluster lacks {objects} of it, so what fails now may fail for want of that.", objects=names)
+        return Judged("good", (facts.vouched, note, *judged.reasons))
     if judged.goodness == "unknown" and not _is_failed(facts):
         return Judged("good", (facts.vouched,))
     return Judged(judged.goodness, (*judged.reasons, facts.vouched))

@@ -18,7 +18,9 @@ from backout.mechanisms.helm.immutables import PODS_OF, claims_go, immutable_fie
 from backout.mechanisms.helm.strays import stays_headless
 from backout.model.message import Message, msg
 
-Kind = Literal["foreign", "recreate", "conflict", "takeover", "immutable", "refused", "unserved", "unreadable"]
+Kind = Literal[
+    "foreign", "deleting", "recreate", "conflict", "takeover", "immutable", "refused", "unserved", "unreadable"
+]
 
 _PEOPLE = re.compile(r"^(kubectl|k9s|lens|before-first-apply|backout)", re.IGNORECASE)
 _MANAGER = re.compile(r'\("([^"]+)"')
@@ -27,7 +29,8 @@ _MANAGER = re.compile(r'\("([^"]+)"')
 class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
     """One object that Helm could not write, why, and what can be done.
 
-    ``foreign``: it belongs to another release now. ``recreate``: a StatefulSet that can be made anew around its pods, or what
+    ``foreign``: it belongs to another release now. ``deleting``: it is being deleted.
+    ``recreate``: a StatefulSet that can be made anew around its pods, or what
     else may be deleted first, each with what that means.
     ``takeover``: fields last set by a person with kubectl, which Helm may take back when that is approved. All but the
     last two end the way back before it begins.
@@ -65,6 +68,8 @@ def _obstacle(item: Item) -> Obstacle | None:
                 "{object} belongs to {release} now; going back would take it away.", object=name, release=other
             ),
         )
+    if item.target is not None and (going := _deleting(item.live)) is not None:
+        return Obstacle(kind="deleting", item=item, message=going)
     if stays_headless(item):
         return Obstacle(
             kind="recreate",
@@ -92,6 +97,20 @@ def _obstacle(item: Item) -> Obstacle | None:
     if isinstance(error, Conflict):
         return _conflict(item, error)
     return _invalid(item)
+
+
+def _deleting(live: Object | None) -> Message | None:
+    """What is being deleted takes what is written to it along, and Helm calls that a success."""
+    meta = (live or {}).get("metadata") or {}
+    if live is None or not meta.get("deletionTimestamp"):
+        return None
+    return msg(
+        "{object} is being deleted since {at}, and goes as soon as its finalizers are taken away ({names}): what Helm writes to it "
+        "goes with it. See that whoever set them takes them away, wait until it is gone, then plan anew.",
+        object=f"{str(live.get('kind', '')).lower()}/{meta.get('name', '')}",
+        at=str(meta["deletionTimestamp"]),
+        names=", ".join(map(str, meta.get("finalizers") or ())) or "-",
+    )
 
 
 def other_release(live: Object | None, release: str, namespace: str) -> str:

@@ -113,6 +113,7 @@ def _refuse(analysis: Analysis, target: Target, final: list[Obstacle]) -> None:
     kind = Conflict if all(obstacle.kind == "conflict" for obstacle in final) else Invalid
     hints = {
         "conflict": "Let the owner of the field set it, or take the field out of the chart.",
+        "deleting": "Wait until it is gone, then plan anew: the rollback makes it again.",
         "foreign": "Leave it to that release: choose a revision that lacks it, or fix the chart forward.",
         "unserved": "Restore the custom resource definition first, or deploy a chart that does without.",
     }
@@ -121,8 +122,8 @@ def _refuse(analysis: Analysis, target: Target, final: list[Obstacle]) -> None:
         target=str(target),
         revision=analysis.target.revision,
         reasons=" ".join(str(obstacle.message) for obstacle in final),
-        expected="objects that the API server accepts (asked by dry run; nothing was written)",
-        found="{count} that it refuses",
+        expected="objects that can be written, and that stay (asked by dry run; nothing was written)",
+        found="{count} that can't, or don't",
         count=len(final),
         hint=hints.get(final[0].kind, "Choose another revision (`backout history {target}`), or fix it forward."),
     )

@@ -98,6 +98,11 @@ KINDS: dict[str, Kind] = {
         removable=True,
         warns=msg("It decides which evictions are let through, so drains of nodes may go on or stop because of it."),
     ),
+    "CronJob": Kind(
+        content=("spec",),
+        risk="schedule",
+        warns=msg("Jobs that it made already stay as they are: only its next ones are made from what is put back."),
+    ),
 }
 """By kind. All live in a namespace, whose snapshots hold them."""
 
