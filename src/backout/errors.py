@@ -370,6 +370,12 @@ class PartlyDoneError(BackoutError):
     exit_code = 8
 
 
+class PartsLeft(PartlyDoneError):
+    """Of some clusters it is not known how they stand; others are done. `resume` looks again, and does the rest."""
+
+    code = "parts-left"
+
+
 class TimedOut(BackoutError):
     """It did not happen in the time that was given; the state was read again and is in the message."""
 

@@ -28,8 +28,11 @@ def require_approval(plan: Operation, approved: Sequence[str] = (), ask: Ask = n
     """Holds the risks that need an explicit yes against the codes that were approved; ``ask`` is called for the rest.
 
     Raises:
-        RefusedError: one of them was not approved.
+        RefusedError: one of them was not approved; or the plan lacks a cluster that it may not lack.
     """
+    from backout.planning.fleet import require_planned
+
+    require_planned(plan)
     for part in plan.parts:
         for risk in part.risks:
             if not risk.needs_approval or risk.code in approved or ask(part, risk):
@@ -83,7 +86,7 @@ async def ready(
             require_approval(plan, approved, ask)
             await require_tools(plan)
         except BackoutError as error:
-            if len(planned.plans) == 1 and not planned.failures:
+            if len(planned.plans) == 1 and (not planned.failures or plan.fleet is not None):
                 raise
             planned.failures.append(Failed.of(plan, error))
             workspace.tell(NotReady(plan, error))

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backout.app.events import Failed
+from backout.app.fleet import Reaching
 from backout.app.running import connected
 from backout.errors import BackoutError
 
 if TYPE_CHECKING:
     from backout.app.planning import Planned
     from backout.app.workspace import Workspace
+    from backout.cluster.port import AccessAnswer
     from backout.model.operation import Operation
-    from backout.model.part import Access
+    from backout.model.part import Access, Part
+    from backout.scopes.port import Scopes
 
 REFUSED = 5
 
@@ -46,7 +49,7 @@ async def dry_run(workspace: Workspace, planned: Planned) -> tuple[list[DryRun],
     for plan in planned.plans:
         try:
             async with connected(workspace, plan) as scopes:
-                asked = [await scopes.open(part.scope).may(part.access) for part in plan.parts]
+                asked = [await _asked(workspace, scopes, plan, part) for part in plan.parts]
         except BackoutError as error:
             if len(planned.plans) + len(planned.failures) == 1:
                 raise
@@ -57,3 +60,10 @@ async def dry_run(workspace: Workspace, planned: Planned) -> tuple[list[DryRun],
         approvals = tuple(risk.code for part in plan.parts for risk in part.risks if risk.needs_approval)
         items.append(DryRun(plan, len(answers), missing, tuple(roles(missing)), approvals))
     return items, failures
+
+
+async def _asked(workspace: Workspace, scopes: Scopes, plan: Operation, part: Part) -> list[AccessAnswer]:
+    if plan.fleet is None:
+        return await scopes.open(part.scope).may(part.access)
+    async with Reaching(workspace, plan)(part) as scope:
+        return await scope.may(part.access)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from backout.app.absent import require_there
 from backout.app.aftermath import Other, others
 from backout.app.events import Failed, LeftOut, Unseen
+from backout.app.fleet import as_one, each, left_out, nothing_at_all
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
 from backout.app.whereabouts import sought
@@ -48,8 +48,8 @@ class Planned:
 async def plans_for(
     workspace: Workspace, texts: Sequence[str], to: str = "", *, hooks: bool = True, skip: Sequence[str] = ()
 ) -> Planned:
-    """One plan a target, cluster by cluster. One that can't be made does not stop the others. ``skip``: targets and objects that are
-    left as they are, as ``kind/name``.
+    """One plan a target; over several clusters one plan for all of them. What can't be planned does not stop the others. ``skip``:
+    targets and objects that are left as they are, as ``kind/name``.
 
     Raises:
         NothingToDo: nothing is broken, and no target was named; or all that would go back is to be left out.
@@ -74,7 +74,10 @@ async def plans_for(
         except BackoutError as error:
             return Planned(failures=[Failed(error, name)])
 
-    for found in await asyncio.gather(*(one(name) for name in workspace.contexts)):
+    healthy: list[str] = []
+    for name, found in zip(workspace.contexts, await each(workspace.contexts, one), strict=True):
+        if not found.plans and not found.failures:
+            healthy.append(name)
         planned.plans += found.plans
         planned.failures += found.failures
         planned.others += found.others
@@ -83,6 +86,8 @@ async def plans_for(
     tell_unfinished(workspace, places)
     if (alone := planned.alone()) is not None:
         raise alone
+    if workspace.fleet and not planned.plans and (nothing := nothing_at_all(planned.failures)) is not None:
+        raise nothing
     if planned.plans or planned.failures or planned.skipped:
         skips.require_met()
     if planned.skipped and not planned.plans and not planned.failures:
@@ -102,6 +107,9 @@ async def plans_for(
             "Nothing is broken, so there is nothing to go back from.",
             hint="To go back all the same, name what and where to: backout plan helm/NAME --to REVISION.",
         )
+    if workspace.fleet and planned.plans:
+        planned.plans = [as_one(workspace, planned.plans, planned.failures, healthy)]
+        planned.failures = [one for one in planned.failures if not isinstance(one.error, NothingToDo)]
     for failed in planned.failures:
         workspace.tell(LeftOut(failed))
     return planned
@@ -155,7 +163,8 @@ def plans_in(path: Path) -> Planned:
     from backout.app.files import read_bounded
     from backout.planning.document import load
 
-    return Planned(load(read_bounded(path).decode("utf-8", "replace"), str(path)))
+    plans = load(read_bounded(path).decode("utf-8", "replace"), str(path))
+    return Planned(plans, [failed for plan in plans for failed in left_out(plan)])
 
 
 def write_plans(path: str, plans: Sequence[Operation]) -> None:
@@ -180,7 +189,7 @@ async def _plans(
 
     targets, namespace = read_targets(workspace, cluster, texts), workspace.namespace_of(cluster)
     diagnosis = await diagnose(cluster, namespace, targets)
-    await workspace.learned()
+    await workspace.learned(cluster.name)
     if diagnosis.healthy and not targets:
         await require_there(cluster, namespace)
     for blind in diagnosis.blind:

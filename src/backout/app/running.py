@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from backout.app.events import Failed, RunBegins, RunPauses, RunTells
+from backout.app.fleet import Apart, Reaching, follows
 from backout.app.snapshots.opening import told
 from backout.app.store import open_store, run_meant
 from backout.errors import BackoutError, Interrupted, LockedError, RefusedError, TimedOut
@@ -27,7 +28,8 @@ STOPPED = 130
 CARRIED_OUT = ("recovered", "not-recovered", "unknown")
 """Ends of runs whose steps were all done."""
 PARTLY = 8
-WORST = (PARTLY, 7, 9, 1, STOPPED)
+UNEXPECTED = 1
+WORST = (PARTLY, 7, 9, UNEXPECTED, STOPPED)
 """Exit codes in the order of how much a person must do about them; of all others the highest counts."""
 
 
@@ -45,7 +47,8 @@ def exit_code_of_all(runs: Sequence[Run], failures: Sequence[Failed]) -> int:
     """What a command ends with that carried ``runs`` out and left the ``failures`` out."""
     code = worst([*(exit_code_of(run) for run in runs), *(failed.error.exit_code for failed in failures)])
     # Something was written, and something was left out: that is neither a refusal nor a success.
-    return PARTLY if code and code not in WORST and any(run.state in CARRIED_OUT for run in runs) else code
+    partly = code not in WORST or (code == UNEXPECTED and any(failed.error.exit_code == code for failed in failures))
+    return PARTLY if code and partly and any(run.state in CARRIED_OUT for run in runs) else code
 
 
 def preload() -> None:
@@ -76,6 +79,7 @@ async def run_all(workspace: Workspace, plans: Sequence[Operation]) -> tuple[lis
         try:
             async with connected(workspace, plan) as scopes:
                 runs.append(await carry_out(workspace, scopes, plan, command))
+                runs += _taken_back(workspace, runs[-1])
         except BackoutError as error:
             if len(plans) == 1:
                 raise
@@ -105,9 +109,12 @@ async def run_one(workspace: Workspace, plan: Operation) -> Run:
 
 @asynccontextmanager
 async def connected(workspace: Workspace, plan: Operation) -> AsyncIterator[Scopes]:
-    """The scopes of a plan, over one connection a cluster."""
+    """The scopes of a plan, over one connection a cluster; of one that goes over many, nothing is connected before its part."""
     from backout.scopes.clusters import ClusterScopes
 
+    if plan.fleet is not None:
+        yield Apart()
+        return
     async with AsyncExitStack() as open_:
         clusters = {
             name: await open_.enter_async_context(workspace.cluster(workspace.reached_by(plan, name)))
@@ -130,7 +137,27 @@ async def carry_out(workspace: Workspace, scopes: Scopes, plan: Operation, comma
 
     with open_store(workspace, create=True) as store:
         run = new_run(store, plan, actor())
-        return await _follow(workspace, scopes, store, run, lambda engine: begin(engine, store, run.id), command)
+        ended = await _follow(workspace, scopes, store, run, lambda engine: begin(engine, store, run.id), command)
+        return await _put_back(workspace, scopes, store, ended)
+
+
+def _taken_back(workspace: Workspace, run: Run) -> list[Run]:
+    """The run that took this one back by its own policy, as it ended; none where there is none."""
+    if run.operation.fleet is None:
+        return []
+    with open_store(workspace) as store:
+        return [store.get(other)] if (other := follows(store.events(run.id))) else []
+
+
+async def _put_back(workspace: Workspace, scopes: Scopes, store: RunStore, run: Run) -> Run:
+    """Carries out the run that takes this one back by its own policy; returns this one as it is then."""
+    from backout.workflows.runner import begin
+
+    other = follows(store.events(run.id)) if run.operation.fleet is not None else ""
+    if not other or store.get(other).state != "pending":
+        return run
+    await _follow(workspace, scopes, store, store.get(other), lambda engine: begin(engine, store, other))
+    return store.get(run.id)
 
 
 async def resume(workspace: Workspace, name: str = "latest") -> Run:
@@ -190,7 +217,8 @@ async def _carry_on(workspace: Workspace, scopes: Scopes, run: Run) -> Run:
     from backout.workflows.runner import go_on
 
     with open_store(workspace, create=True) as store:
-        return await _follow(workspace, scopes, store, run, lambda engine: go_on(engine, store, run.id))
+        ended = await _follow(workspace, scopes, store, run, lambda engine: go_on(engine, store, run.id))
+        return await _put_back(workspace, scopes, store, ended)
 
 
 def _with_snapshots(workspace: Workspace, known: Mapping[str, Workflow]) -> dict[str, Workflow]:
@@ -204,6 +232,14 @@ def _with_snapshots(workspace: Workspace, known: Mapping[str, Workflow]) -> dict
         return begun
 
     return {name: within(workflow) for name, workflow in known.items()}
+
+
+def _kept(run: Run, error: BackoutError) -> bool:
+    """Whether the run can be resumed and says itself what stopped it, so that it is told as one that ended is: where time ran
+    out, or where parts on other clusters are done."""
+    if run.failure is None or run.failure.message.text != error.message or isinstance(error, Interrupted):
+        return False
+    return isinstance(error, TimedOut) or run.operation.fleet is not None
 
 
 async def _follow(
@@ -230,18 +266,16 @@ async def _follow(
         scopes=scopes,
         command=command,
         protected=workspace.settings.policy.protected,
+        reach=Reaching(workspace, run.operation) if run.operation.fleet is not None else None,
         snapshots=RunSnapshots(workspace.settings.snapshots, lambda found: workspace.tell(told(found))),
     )
     engine = DbosEngine(store, _with_snapshots(workspace, workflows(services)))
     try:
         with workspace.front.stoppable(run.id, engine.interrupt):
             await work(engine)
-    except TimedOut as error:
-        # Kept with the run, which can be resumed: told as one that ended is.
-        late = store.get(run.id)
-        if late.failure is None or late.failure.message.text != error.message:
-            raise
     except BackoutError as error:
+        if _kept(store.get(run.id), error):
+            return store.get(run.id)
         # An ended run keeps its own failure, which says more; what did not end is the caller's to tell.
         if store.get(run.id).state not in ENDED:
             raise stopped(error, run.id, store.events(run.id)) from error

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from backout.app.running import carry_out, connected, preload
@@ -33,7 +34,8 @@ class Undo:
 
 @asynccontextmanager
 async def undo(workspace: Workspace, name: str = "latest") -> AsyncIterator[Undo]:
-    """The way forward again for a run; nothing is written until it is carried out.
+    """The way forward again for a run, of the clusters alone that were named where it went over many; nothing is written until
+    it is carried out.
 
     Raises:
         RunNotFound: no such run.
@@ -50,5 +52,8 @@ async def undo(workspace: Workspace, name: str = "latest") -> AsyncIterator[Undo
         events = store.events(found.id)
     preload()
     async with connected(workspace, found.operation) as scopes:
-        made_at = await scopes.open(found.operation.parts[0].scope).clock()
-        yield Undo(undo_operation(found, events, made_at, CaptureStore()), workspace, scopes)
+        fleet = found.operation.fleet is not None
+        # Of many clusters one may be out of reach: that is no reason to take none of them back.
+        made_at = datetime.now(UTC) if fleet else await scopes.open(found.operation.parts[0].scope).clock()
+        only = workspace.where.contexts if fleet else ()
+        yield Undo(undo_operation(found, events, made_at, CaptureStore(), only), workspace, scopes)

@@ -28,13 +28,16 @@ class Where:
     """The clusters and the namespace that a verb is for.
 
     Without ``contexts`` the current one of the kubeconfig is meant. An empty ``kubeconfig`` stands for the usual files,
-    an empty ``namespace`` for the only stack's, else the context's own.
+    an empty ``namespace`` for the only stack's, else the context's own. ``fleet``: what is planned is one operation in waves,
+    be it for one cluster; so it is of several in any case. ``exact``: each of its waves must have a cluster.
     """
 
     kubeconfig: str = ""
     contexts: tuple[str, ...] = ()
     namespace: str = ""
     all_namespaces: bool = False
+    fleet: bool = False
+    exact: bool = False
 
 
 class Workspace:
@@ -56,6 +59,11 @@ class Workspace:
     def alone(self) -> bool:
         """Whether one cluster is meant: then an error of it is the answer, and hides nothing of others."""
         return len(self.contexts) == 1
+
+    @property
+    def fleet(self) -> bool:
+        """Whether what is planned is one operation in waves."""
+        return self.where.fleet or not self.alone
 
     def tell(self, event: Event) -> None:
         """Tells the front."""
@@ -99,9 +107,10 @@ class Workspace:
                 if kept is None:
                     await cluster.close()
 
-    async def learned(self) -> None:
-        """Waits until it is known what the Secrets hold: nothing is sealed or kept before."""
-        await asyncio.gather(*self._learning.values(), return_exceptions=True)
+    async def learned(self, cluster: str = "") -> None:
+        """Waits until it is known what the Secrets hold: nothing is sealed or kept before. Of one cluster, where it is named."""
+        learning = [task for name, task in self._learning.items() if cluster in ("", name)]
+        await asyncio.gather(*learning, return_exceptions=True)
 
     def _learn(self, cluster: KubernetesCluster) -> asyncio.Task[None]:
         from backout.kube.known_secrets import learn_from
@@ -161,10 +170,11 @@ class Workspace:
         return self.where.contexts[0] if len(self.where.contexts) == 1 == len(plan.clusters) else cluster
 
     async def each_cluster(self, work: Callable[[Cluster], Awaitable[T]]) -> list[T]:
-        """Does ``work`` on every chosen cluster at once; the order of the answers is that of the names."""
+        """Does ``work`` on every chosen cluster, many at a time; the order of the answers is that of the names."""
+        from backout.app.fleet import each
 
         async def one(name: str) -> T:
             async with self.cluster(name) as cluster:
                 return await work(cluster)
 
-        return list(await asyncio.gather(*(one(name) for name in self.contexts)))
+        return await each(self.contexts, one)

@@ -13,9 +13,11 @@ from backout.app import events
 if TYPE_CHECKING:
     from backout.app.events import Event
     from backout.cli.options import GlobalOptions
+    from backout.cli.render.fleet_live import FleetLive
     from backout.cli.render.live import Live, Transient
     from backout.cli.render.screen import Screen
     from backout.model.message import Message
+    from backout.model.run import Run
 
 
 class Console:
@@ -23,7 +25,7 @@ class Console:
 
     def __init__(self, options: GlobalOptions) -> None:
         self._options = options
-        self._live: Live | None = None
+        self._live: Live | FleetLive | None = None
         self._counter: Transient | None = None
 
     @property
@@ -48,9 +50,7 @@ class Console:
         """Shows one event."""
         match event:
             case events.RunBegins(run=run):
-                from backout.cli.render.live import Live
-
-                self._live = Live(self.screen(), run.started, colours=not self._options.no_color)
+                self._live = self._live_of(run)
             case events.RunTells(event=told) if self._live is not None:
                 self._live(told)
             case events.RunPauses() if self._live is not None:
@@ -60,6 +60,16 @@ class Console:
                 self._count(count)
             case _:
                 self._say(event)
+
+    def _live_of(self, run: Run) -> Live | FleetLive:
+        colours = not self._options.no_color
+        if run.operation.fleet is not None:
+            from backout.cli.render.fleet_live import FleetLive
+
+            return FleetLive(self.screen(), run, colours=colours, verbose=self._options.verbose)
+        from backout.cli.render.live import Live
+
+        return Live(self.screen(), run.started, colours=colours)
 
     def _say(self, event: Event) -> None:
         from backout.cli.render.progress import ALWAYS, show_event

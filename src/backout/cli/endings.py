@@ -29,7 +29,8 @@ def conclude(session: Session, run: Run) -> int:
 def _show(session: Session, run: Run) -> None:
     from backout.cli.render.run import show_outcome
 
-    session.show(lambda screen: show_outcome(screen, run))
+    events = kept(session.workspace, run.id).events if run.operation.fleet is not None else ()
+    session.show(lambda screen: show_outcome(screen, run, events))
 
 
 def report(session: Session, runs: Sequence[Run], failures: Sequence[Failed], *, told: int = 0) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ class GlobalOptions:
     kubeconfig: str = ""
     contexts: tuple[str, ...] = ()
     selector: str = ""
+    stack: str = ""
     namespace: str = ""
     all_namespaces: bool = False
     output: str = "text"
@@ -69,8 +71,11 @@ def _option(*names: str, **settings: Any) -> Callable[[], click.Option]:
 _OPTIONS = [
     _option("--config", "config", type=click.Path(dir_okay=False), help="Configuration file (else ./backout.yaml)."),
     _option("--kubeconfig", "kubeconfig", type=click.Path(dir_okay=False), help="Kubeconfig (else $KUBECONFIG)."),
-    _option("--context", "--cluster", "contexts", multiple=True, metavar="NAME", help="Cluster; may be repeated."),
+    _option(
+        "--context", "--cluster", "contexts", multiple=True, metavar="NAME", help="Cluster, or all; may be repeated."
+    ),
     _option("-l", "--selector", "selector", metavar="LABELS", help="Clusters of the configuration with these labels."),
+    _option("--stack", "stack", metavar="NAME", help="A stack of the configuration: its clusters and its namespace."),
     _option("-n", "--namespace", "namespace", help="Namespace (else the context's own)."),
     _option("-A", "--all-namespaces", "all_namespaces", is_flag=True, help="Every namespace."),
     _option("-o", "--output", "output", type=click.Choice(["text", "json", "yaml"]), help="Output format."),
@@ -118,6 +123,33 @@ def skipping(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="KIND/NAME",
         help="Leave this target or object as it is; may be repeated. Refused where that can't be done.",
     )(function)
+
+
+def fleet(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of how a plan goes over several clusters; they come as ``waves``, a dict of those that were given."""
+    options = (
+        click.option("--wave", metavar="WAVES", help="Waves, such as 1,25%,rest (else fleet.waves)."),
+        click.option("--parallel", type=click.IntRange(1, 1000), help="Clusters at a time (else fleet.parallel)."),
+        click.option("--max-failures", type=click.IntRange(0), help="So many may fail, and it goes on all the same."),
+        click.option("--on-failure", type=click.Choice(["stop", "continue", "undo"]), help="When more than that fail."),
+        click.option("--deadline", type=click.FloatRange(0, LONGEST), help="Seconds that one cluster may take."),
+        click.option(
+            "--unplanned",
+            type=click.Choice(["refuse", "skip"]),
+            help="What a cluster without a plan means for the others.",
+        ),
+    )
+
+    @functools.wraps(function)
+    def call(*args: Any, **arguments: Any) -> Any:
+        names = ("wave", "parallel", "max_failures", "on_failure", "deadline", "unplanned")
+        given = {name: value for name in names if (value := arguments.pop(name)) is not None}
+        return function(*args, waves=given, **arguments)
+
+    found: Callable[..., Any] = call
+    for option in reversed(options):
+        found = option(found)
+    return found
 
 
 class Group(click.Group, Command):

@@ -42,7 +42,11 @@ def _given(verb: str, options: GlobalOptions, cluster: str) -> list[tuple[str, s
     found = [("--config", options.config), ("--kubeconfig", options.kubeconfig)]
     if verb in _PLACED:
         context = cluster if cluster and options.contexts else options.contexts[0] if len(options.contexts) == 1 else ""
-        found += [("--context", context), ("-n", "" if options.all_namespaces else options.namespace)]
+        found += [
+            ("--context", context),
+            ("--stack", options.stack),
+            ("-n", "" if options.all_namespaces else options.namespace),
+        ]
     elif verb not in _OF_RUNS:
         return []
     return [(name, value) for name, value in found if value]

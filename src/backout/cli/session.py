@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from backout.app.settings import chosen_clusters, load_settings
+from backout.app.choosing import chosen_clusters, named_stack
+from backout.app.settings import load_settings
 from backout.app.workspace import Where, Workspace
 from backout.cli.console import Console
 from backout.cli.options import GlobalOptions, current_options
-from backout.errors import UsageError
 
 if TYPE_CHECKING:
     from backout.cli.render.screen import Screen
@@ -28,16 +29,18 @@ class Session:
         settings = load_settings(options.config)
         where = Where(
             kubeconfig=options.kubeconfig,
-            contexts=options.contexts or chosen_clusters(settings, options.selector),
-            namespace=options.namespace,
+            contexts=chosen_clusters(settings, options.contexts, options.selector, options.stack, options.kubeconfig),
+            namespace=options.namespace or (named_stack(settings, options.stack).namespace if options.stack else ""),
             all_namespaces=options.all_namespaces,
         )
-        if options.selector and options.contexts:
-            raise UsageError(
-                "--context names clusters, and -l chooses them: one of both.", hint="Leave one of them out."
-            )
         self.console = Console(options)
         self.workspace = Workspace(settings, where, self.console)
+
+    def over_clusters(self, given: dict[str, Any]) -> None:
+        """What was said of waves on the command line goes before the configuration, and makes one operation of it."""
+        if given:
+            self.workspace.use(self.workspace.settings.in_waves(**given))
+            self.workspace.where = dataclasses.replace(self.workspace.where, fleet=True, exact="wave" in given)
 
     @property
     def text(self) -> bool:

@@ -17,6 +17,7 @@ from backout.app.runs import Kept, Pruning
 from backout.documents.base import Document
 from backout.documents.failing import Error, failed_document
 from backout.model.operation import Operation
+from backout.model.outcomes import PartOutcome, PartState, outcomes
 from backout.model.part import Access
 from backout.model.run import CaptureNote, Failure, Run, RunEvent, RunState
 from backout.model.verdict import CheckResult, Outcome
@@ -38,6 +39,12 @@ class ToldVerdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     soak: float = 0.0
 
 
+class ToldPart(PartOutcome, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one part of an operation over many clusters."""
+
+    state: PartState | Literal["taken-back", "not-taken-back"]  # type: ignore[assignment]
+
+
 class ToldRun(RunSummary, frozen=True, kw_only=True):
     """One line of `backout runs`."""
 
@@ -55,7 +62,8 @@ class OperationList(Document, frozen=True, kw_only=True):
 class RunDocument(Document, frozen=True, kw_only=True):
     """One run with its events: `backout show`, `report`, `resume`, `undo`, and an item of `RunOutcomeList`.
 
-    ``exitCode`` is what the command that carried it out ended with, or would.
+    ``exitCode`` is what the command that carried it out ended with, or would; ``parts``: what became of each part of an operation
+    over many clusters.
     """
 
     kind: Literal["Run"] = "Run"
@@ -72,6 +80,7 @@ class RunDocument(Document, frozen=True, kw_only=True):
     undone_by: str
     events: tuple[RunEvent, ...]
     exit_code: int
+    parts: tuple[ToldPart, ...] = ()
 
 
 class RunOutcomeList(Document, frozen=True, kw_only=True):
@@ -186,7 +195,15 @@ def run_document(kept: Kept) -> RunDocument:
         undone_by=run.undone_by,
         events=tuple(_event(event, run) for event in kept.events),
         exit_code=exit_code_of(run),
+        parts=_parts(kept),
     )
+
+
+def _parts(kept: Kept) -> tuple[ToldPart, ...]:
+    run = kept.run
+    found = outcomes(run.operation, kept.events, under_way=run.state in ("pending", "running"))
+    names = _OF_UNDO if run.operation.undo_of else {}
+    return tuple(ToldPart(**{**msgspec.structs.asdict(one), "state": names.get(one.state, one.state)}) for one in found)
 
 
 def outcome_list(kept: Sequence[Kept], failures: Sequence[Failed]) -> RunOutcomeList:

@@ -17,6 +17,7 @@ from backout.errors import (
     ClusterUnreachable,
     Interrupted,
     LockedError,
+    PartsLeft,
     ServerError,
     StateError,
     TimedOut,
@@ -33,6 +34,7 @@ PARKING: tuple[type[BackoutError], ...] = (
     AccessDenied,
     StateError,
     TimedOut,
+    PartsLeft,
     UnexpectedError,
 )
 """Errors that say nothing final about the step: they are not recorded, so that `resume` runs the step again, and looks again.

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from backout.model.fleet import Fleet
 from backout.model.part import Part, Spared
 from backout.model.target import Target
 
@@ -18,7 +19,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """The way back of one or more targets. ``hash`` covers every other field; `run` holds to it.
 
     One target is an operation of one part. ``undo_of`` names the run that it takes back. ``skipped``: targets that would have gone
-    back with it, and were left out because somebody asked for that.
+    back with it, and were left out because somebody asked for that. ``fleet`` says how the parts go over many clusters; without
+    it they go one after the other.
     """
 
     apiVersion: str = API_VERSION
@@ -27,12 +29,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...]
     undo_of: str = ""
     skipped: tuple[Spared, ...] = ()
+    fleet: Fleet | None = None
     hash: str = ""
 
     @property
     def targets(self) -> str:
         """What goes back, as people read it."""
-        return ", ".join(str(part.target) for part in self.parts)
+        return ", ".join(dict.fromkeys(str(part.target) for part in self.parts))
 
     @property
     def target(self) -> Target | None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from backout.errors import DOCS, ConfigError
+from backout.model.fleet import OnFailure, Unplanned
 from backout.model.giturl import remote_of
 from backout.model.yamltext import Unbounded, load
 
@@ -72,6 +73,27 @@ class VerifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout: Annotated[float, msgspec.Meta(ge=1, le=LONGEST)] = USUAL_TIMEOUT
 
 
+class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What opens the next wave, beside the verdicts. ``soak``: seconds after the last of a wave, before its looks are
+    repeated."""
+
+    soak: Annotated[float, msgspec.Meta(ge=0, le=LONGEST)] = 60.0
+
+
+class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How an operation goes over several clusters. ``waves``: numbers, shares (``25%``), labels, names, ``rest``;
+    ``parallel``: clusters at a time; ``max_failures``: so many may fail and it goes on all the same; ``deadline``: seconds
+    for one part, 0 for no other limit than those of its steps; ``unplanned``: what a cluster that can't be planned means."""
+
+    waves: tuple[str | int, ...] = (1, "25%", "rest")
+    parallel: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+    max_failures: Annotated[int, msgspec.Meta(ge=0, le=100000)] = 0
+    on_failure: OnFailure = "stop"
+    gate: GateSettings = GateSettings()
+    deadline: Annotated[float, msgspec.Meta(ge=0, le=LONGEST)] = 0.0
+    unplanned: Unplanned = "refuse"
+
+
 class SnapshotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where snapshots are kept, who can open them, and with which key this machine does.
 
@@ -97,8 +119,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stacks: dict[str, StackSettings] = {}
     policy: PolicySettings = PolicySettings()
     verify: VerifySettings = VerifySettings()
+    fleet: FleetSettings = FleetSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     state: str = ""
+
+    def in_waves(self, *, wave: str | None = None, **given: Any) -> Settings:
+        """These, with other rules for several clusters; ``wave`` as it is written, with commas."""
+        if wave is not None:
+            given["waves"] = tuple(part.strip() for part in wave.split(","))
+        return msgspec.structs.replace(self, fleet=msgspec.structs.replace(self.fleet, **given))
 
     def patient(self, soak: float | None = None, timeout: float | None = None) -> Settings:
         """These, with other times for verification where they are given; seconds."""

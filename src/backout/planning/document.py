@@ -17,6 +17,7 @@ from backout.model.spelling import read, written
 from backout.model.yamltext import Unbounded, load_all, to_yaml_all
 from backout.planning.order import in_order
 from backout.planning.reach import hold
+from backout.planning.waves import require_whole
 
 HASH_PREFIX = "sha256:"
 _FORMER = "Plan"
@@ -45,9 +46,9 @@ def seal(operation: Operation) -> Operation:
     """The operation without secrets, and with its hash.
 
     Raises:
-        PlanChanged: its parts can't be put in order.
+        PlanChanged: its parts can't be put in order, or don't fit its waves.
     """
-    in_order(operation.parts)
+    _require_order(operation)
     plain = without_secrets(operation)
     return msgspec.structs.replace(plain, hash=digest(plain))
 
@@ -56,7 +57,7 @@ def check(operation: Operation) -> None:
     """Holds the operation to its hash.
 
     Raises:
-        PlanChanged: it is not the one that was sealed, or its parts can't be put in order.
+        PlanChanged: it is not the one that was sealed, or its parts can't be put in order, or don't fit its waves.
     """
     found = digest(operation)
     if operation.hash != found:
@@ -71,7 +72,17 @@ def check(operation: Operation) -> None:
             target=" ".join(str(part.target) for part in operation.parts),
             namespace=part.scope.namespace if part else "",
         )
+    _require_order(operation)
+
+
+def _require_order(operation: Operation) -> None:
+    """
+    Raises:
+        PlanChanged: the parts can't be put in order, or the waves don't have each once.
+    """
     in_order(operation.parts)
+    if operation.fleet is not None:
+        require_whole(operation.fleet, operation.parts)
 
 
 def dump(operations: list[Operation]) -> str:

@@ -19,6 +19,7 @@ from backout.model.part import Access, Part, Step
 from backout.model.run import capture_name
 from backout.model.verdict import CheckResult, Verdict, judge
 from backout.planning.reach import Reach
+from backout.scopes.port import ClusterHandle
 from backout.snapshots.capture import capture
 from backout.verify.verify import verify
 from backout.workflows.before import Kept
@@ -41,12 +42,20 @@ GIVEN_UP = {"given-up": True}
 class PartStages:
     """One part of a run in this process."""
 
-    def __init__(self, services: Services, story: Story, operation: Operation, part: Part, actor: str) -> None:
+    def __init__(
+        self,
+        services: Services,
+        story: Story,
+        operation: Operation,
+        part: Part,
+        actor: str,
+        scope: ClusterHandle | None = None,
+    ) -> None:
         self.part = part
         self._operation = operation
         self._services = services
         self._story = story
-        self._scope = services.scopes.open(part.scope)
+        self._scope = scope or services.scopes.open(part.scope)
         self._lock = LockHolder(services, story.run, part, self._scope, actor)
         self._actor = actor
         self._reach = Reach(part, services.protected)
@@ -57,15 +66,25 @@ class PartStages:
     def preflight(self) -> list[tuple[str, StepBody]]:
         """What must hold before anything is written, in order. Each answers ``{"failure": …}`` or what it found, or
         that the run was given up (`given_up`)."""
+        return [(name, answered(self._story, body)) for name, body in self.looks()]
+
+    def looks(self) -> list[tuple[str, StepBody]]:
+        """The same, each of which raises what is wrong."""
         return [
-            (name, answered(self._story, body))
-            for name, body in (
-                ("identify-cluster", self._identify),
-                ("check-access", self._access),
-                ("take-lease", self._take_lock),
-                ("capture", self._capture),
-            )
+            ("identify-cluster", self._identify),
+            ("check-access", self._access),
+            ("take-lease", self._take_lock),
+            ("capture", self._capture),
         ]
+
+    async def identify_again(self) -> None:
+        """In a later life, what was recorded of the cluster is of a former one.
+
+        Raises:
+            WrongCluster: the name leads somewhere else by now.
+        """
+        if any(event.type == "lease-acquired" for event in self._story.events()):
+            await self._scope.identify()
 
     async def _identify(self) -> Json:
         await self._scope.identify()
@@ -226,11 +245,11 @@ class PartStages:
 
     # after
 
-    def verify(self, before: Sequence[CheckResult], *, last: bool) -> StepBody:
+    def verify(self, before: Sequence[CheckResult] | None, *, last: bool) -> StepBody:
         """Measures; repeated as a whole after a crash, since a soak can't be continued.
 
         ``before`` is what the parts before this one were measured at: the run's verdict is of all. It is never
-        "recovered" while a part is left.
+        "recovered" while a part is left. None where the operation itself judges the whole.
         """
 
         async def body() -> Json:
@@ -251,10 +270,11 @@ class PartStages:
             if len(self._operation.parts) > 1:
                 mine = tuple(msgspec.structs.replace(check, part=self.part.id) for check in verdict.checks)
                 verdict = msgspec.structs.replace(verdict, checks=mine)
-            whole = judge((*before, *verdict.checks), verdict.at, verdict.soak) if before else verdict
-            if not last and whole.outcome == "recovered":
-                whole = msgspec.structs.replace(whole, outcome="unknown")
-            self._story.store.update(self._story.run, verdict=whole)
+            if before is not None:
+                whole = judge((*before, *verdict.checks), verdict.at, verdict.soak) if before else verdict
+                if not last and whole.outcome == "recovered":
+                    whole = msgspec.structs.replace(whole, outcome="unknown")
+                self._story.store.update(self._story.run, verdict=whole)
             self._story.tell(
                 "verdict",
                 verdict_sentence(verdict, undo=bool(self._operation.undo_of)),

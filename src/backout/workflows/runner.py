@@ -11,14 +11,14 @@ from backout.engine.store.port import RunStore
 from backout.errors import RefusedError
 from backout.model.operation import Operation
 from backout.model.run import ENDED, Run
-from backout.workflows import operation_v1
+from backout.workflows import operation_v1, operation_v2
 from backout.workflows.part_stages import raised
 from backout.workflows.services import Services, utc_now
 
 
 def workflows(services: Services) -> Mapping[str, Workflow]:
     """Every workflow that a run of this or an earlier version may need."""
-    return {operation_v1.NAME: operation_v1.bind(services)}
+    return {operation_v1.NAME: operation_v1.bind(services), operation_v2.NAME: operation_v2.bind(services)}
 
 
 def new_run(store: RunStore, operation: Operation, actor: str) -> Run:
@@ -70,7 +70,9 @@ async def go_on(engine: Engine, store: RunStore, run: str) -> Run:
 
 
 async def _execute(engine: Engine, store: RunStore, run: str) -> Run:
-    answer = await engine.start(operation_v1.NAME, run, {"operation": store.get(run).operation.hash})
+    operation = store.get(run).operation
+    workflow = operation_v1.NAME if operation.fleet is None else operation_v2.NAME
+    answer = await engine.start(workflow, run, {"operation": operation.hash})
     if failure := raised(answer):
         raise failure
     return store.get(run)

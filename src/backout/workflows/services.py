@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from backout.model.part import Part, Step
 from backout.model.target import ObjectRef
 from backout.planning import reach
 from backout.planning.reach import Reach
-from backout.scopes.port import HeldLock, ScopeHandle, Scopes
+from backout.scopes.port import ClusterHandle, HeldLock, ScopeHandle, Scopes
 from backout.snapshots.capture import CaptureStore
 from backout.verify.verify import SETTLE
 from backout.verify.verify import hold as hold_checks
@@ -49,7 +49,8 @@ def hold_part(part: Part, protected: Collection[str]) -> None:
 class Services:
     """The outside, for runs of this process.
 
-    ``scopes`` opens where the parts act; ``snapshots`` takes the one before the first write, None none;
+    ``scopes`` opens where the parts act; ``reach`` connects to where one part acts for the time that it is worked on, None where
+    all are connected; ``snapshots`` takes the one before the first write, None none;
     ``effect_of`` gives the effect of an action; ``hold`` holds a part to where it may act, and ``protected`` are the
     namespaces where nothing may; ``command``: what runs
     have in common that were begun together; ``life`` names this process
@@ -59,6 +60,7 @@ class Services:
     store: RunStore
     captures: CaptureStore
     scopes: Scopes
+    reach: Callable[[Part], AbstractAsyncContextManager[ClusterHandle]] | None = None
     snapshots: RunSnapshots | None = None
     effect_of: Callable[[str], Effect] = registry.effect
     hold: Callable[[Part, Collection[str]], None] = hold_part
@@ -67,6 +69,19 @@ class Services:
     command: str = ""
     now: Callable[[], datetime] = utc_now
     life: str = field(default_factory=new_process_id)
+
+    @asynccontextmanager
+    async def within(self, part: Part) -> AsyncIterator[ClusterHandle]:
+        """Where a part acts, open for the length of the context.
+
+        Raises:
+            BackoutError: nobody leads there from here.
+        """
+        if self.reach is None:
+            yield self.scopes.open(part.scope)
+            return
+        async with self.reach(part) as scope:
+            yield scope
 
 
 class LockHolder:

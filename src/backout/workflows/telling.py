@@ -29,9 +29,9 @@ class Story:
         """The story of one part."""
         return Story(self._services, self.run, part.id)
 
-    def tell(self, type: str, message: Message, *, key: str = "", step: str = "", **data: Any) -> None:
-        """Records an event; the same ``key`` of the same part is told once."""
-        self.store.record(
+    def tell(self, type: str, message: Message, *, key: str = "", step: str = "", **data: Any) -> RunEvent:
+        """Records an event; the same ``key`` of the same part is told once. Returns the one that is kept."""
+        return self.store.record(
             RunEvent(
                 run=self.run,
                 part=self.part,
@@ -78,6 +78,13 @@ def begin_sentence(operation: Operation) -> Message:
     if operation.undo_of:
         return msg(
             "What run {run} changed on {target} is to be undone.", run=operation.undo_of, target=operation.targets
+        )
+    if operation.fleet is not None:
+        return msg(
+            "{count} parts on {clusters} clusters are to go back, in {waves} waves.",
+            count=len(operation.parts),
+            clusters=len(operation.clusters),
+            waves=len(operation.fleet.waves),
         )
     if len(operation.parts) == 1:
         part = operation.parts[0]

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from backout.errors import NothingToDo, RefusedError
+from backout.errors import NotFoundError, NothingToDo, RefusedError
 from backout.mechanisms import registry
 from backout.mechanisms.port import Undoing
 from backout.model.change import Action, Changes, FieldChange, ObjectChange
+from backout.model.fleet import Fleet
 from backout.model.message import Message, msg
 from backout.model.operation import Operation
 from backout.model.part import Access, Check, Compensation, Part, Risk, Step
@@ -31,11 +32,14 @@ _OPPOSITE: dict[Action, Action] = {
 }
 
 
-def undo_operation(run: Run, events: Sequence[RunEvent], made_at: datetime, captures: CaptureStore) -> Operation:
+def undo_operation(
+    run: Run, events: Sequence[RunEvent], made_at: datetime, captures: CaptureStore, clusters: Collection[str] = ()
+) -> Operation:
     """Takes back what ``run`` changed, its parts in reverse order. "Verified" then means: the content from before is in
     force, healthy or not.
 
-    ``captures`` give the state before the run, which is read only where no revision holds it.
+    ``captures`` give the state before the run, which is read only where no revision holds it. ``clusters``: of these alone.
+    What an earlier undo took back already is left as it is.
 
     Raises:
         CaptureError: it is needed, and can't be read or does not hold what it must.
@@ -52,9 +56,23 @@ def undo_operation(run: Run, events: Sequence[RunEvent], made_at: datetime, capt
         )
     if run.undone_by:
         raise RefusedError("Run {run} was taken back already, by run {other}.", run=run.id, other=run.undone_by)
+    if foreign := [name for name in clusters if name not in run.operation.clusters]:
+        raise NotFoundError(
+            "Run {run} is not about {names}.",
+            run=run.id,
+            names=", ".join(foreign),
+            expected="one of {clusters}",
+            clusters=", ".join(run.operation.clusters),
+        )
     effective = changed_steps(events)
-    ordered = reversed(in_order(run.operation.parts))
-    touched = [part for part in ordered if any((part.id, step.id) in effective for step in part.steps)]
+    back_already = {event.part for event in events if event.type == "part-undone"}
+    ordered = [part for part in reversed(in_order(run.operation.parts)) if part.id not in back_already]
+    touched = [
+        part
+        for part in ordered
+        if any((part.id, step.id) in effective for step in part.steps)
+        and (not clusters or part.scope.cluster in clusters)
+    ]
     if not touched:
         raise NothingToDo("Run {run} changed nothing.", run=run.id)
     ways = {part.id: _way_back(part, {step for name, step in effective if name == part.id}) for part in touched}
@@ -70,7 +88,21 @@ def undo_operation(run: Run, events: Sequence[RunEvent], made_at: datetime, capt
     stays = [risk for part in touched if part not in going for risk in _not_undone(part, ways[part.id][1])]
     if stays:
         parts[0] = msgspec.structs.replace(parts[0], risks=(*parts[0].risks, *stays))
-    return seal(Operation(made_at=made_at, parts=tuple(parts), undo_of=run.id))
+    fleet = _other_way_round(run.operation.fleet, [part.id for part in parts])
+    return seal(Operation(made_at=made_at, parts=tuple(parts), undo_of=run.id, fleet=fleet))
+
+
+def _other_way_round(fleet: Fleet | None, going: Sequence[str]) -> Fleet | None:
+    """The waves backwards; none waits for another to be healthy, since what was there before may not have been."""
+    if fleet is None:
+        return None
+    waves = [
+        msgspec.structs.replace(wave, parts=tuple(part for part in going if part in wave.parts))
+        for wave in reversed(fleet.waves)
+    ]
+    return msgspec.structs.replace(
+        fleet, waves=tuple(wave for wave in waves if wave.parts), on_failure="continue", not_planned=()
+    )
 
 
 def _way_back(part: Part, effective: set[str]) -> tuple[list[Step], list[Step]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backout.app.running import exit_code_of_all
-from backout.errors import RefusedError, RunNotFound
+from backout.errors import ClusterUnreachable, RefusedError, RunNotFound
 from backout.model.message import msg
 from backout.model.run import Failure
 
@@ -19,6 +19,8 @@ def run(state: str, code: int = 0) -> Any:
 
 
 DONE, UNHEALTHY, REFUSED, PARTLY = run("recovered"), run("not-recovered", 7), run("failed", 5), run("failed", 8)
+UNEXPECTED = run("failed", 1)
+NO_ANSWER = SimpleNamespace(error=ClusterUnreachable("no"))
 NOT_BEGUN = SimpleNamespace(error=RefusedError("no"))
 NOT_THERE = SimpleNamespace(error=RunNotFound("no"))
 
@@ -32,6 +34,9 @@ NOT_THERE = SimpleNamespace(error=RunNotFound("no"))
         ([REFUSED], [NOT_BEGUN], 5),
         ([DONE], [NOT_BEGUN], 8),
         ([DONE], [NOT_THERE], 8),
+        ([DONE], [NO_ANSWER], 8),
+        ([], [NO_ANSWER], 1),
+        ([UNEXPECTED], [], 1),
         ([], [NOT_BEGUN, NOT_THERE], 5),
         ([UNHEALTHY, REFUSED], [], 7),
         ([PARTLY], [NOT_BEGUN], 8),

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from backout.cli.options import Command, skipping, timing
+from backout.cli.options import Command, fleet, skipping, timing
 from backout.cli.session import with_session
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--no-hooks", is_flag=True, help="Helm: run no hooks of the revision.")
 @click.option("--out", type=click.Path(dir_okay=False, writable=True), help="Write the plan to a file, for `run`.")
 @skipping
+@fleet
 @timing
 @with_session
 async def command(
@@ -28,6 +29,7 @@ async def command(
     to: str,
     no_hooks: bool,
     skip: tuple[str, ...],
+    waves: dict[str, Any],
     out: str | None,
     soak: float | None,
     timeout: float | None,
@@ -42,6 +44,7 @@ async def command(
     from backout.documents.running import operation_list
 
     session.workspace.use(session.workspace.settings.patient(soak, timeout))
+    session.over_clusters(waves)
     planned = await plans_for(session.workspace, targets, to, hooks=not no_hooks, skip=skip)
     plans = planned.plans
     file = out if out and plans else ""

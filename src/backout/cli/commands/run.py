@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from backout.cli.options import Command, skipping, timing
+from backout.cli.options import Command, fleet, skipping, timing
 from backout.cli.session import with_session
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--no-hooks", is_flag=True, help="Helm: run no hooks of the revision.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what the server would answer.")
 @skipping
+@fleet
 @timing
 @with_session
 async def command(
@@ -37,6 +38,7 @@ async def command(
     approve: tuple[str, ...],
     no_hooks: bool,
     skip: tuple[str, ...],
+    waves: dict[str, Any],
     dry_run: bool,
     soak: float | None,
     timeout: float | None,
@@ -51,12 +53,14 @@ async def command(
         # The engine's import runs beside the reading of the cluster.
         preload()
     session.workspace.use(session.workspace.settings.patient(soak, timeout))
+    session.over_clusters(waves)
     given = {
         "--to": to,
         "--no-hooks": no_hooks,
         "--skip": skip,
         "--soak": soak is not None,
         "--timeout": timeout is not None,
+        **{f"--{name.replace('_', '-')}": True for name in waves},
     }
     async with session.workspace.keeping():
         planned = await _plans(

@@ -33,7 +33,11 @@ async def command(session: Session, run: str, follow: bool) -> None:
         await _follow(session, found.run)
         found = kept(session.workspace, found.run.id)
     if session.text:
-        session.show(lambda screen: show_run(screen, found.run, () if follow else found.events))
+        session.show(
+            lambda screen: show_run(
+                screen, found.run, () if follow else found.events, found.events, verbose=session.options.verbose
+            )
+        )
     else:
         session.document(run_document(found))
 

@@ -36,10 +36,19 @@ def show_plans(screen: Screen, plans: Sequence[Operation], file: str = "", *, ap
 
 def show_plan(screen: Screen, plan: Operation) -> None:
     """The whole plan: its parts in their order, and the hash over all of it."""
-    for number, part in enumerate(plan.parts):
-        if number:
+    if plan.fleet is not None:
+        from backout.cli.render import fleet
+
+        fleet.show_waves(screen, plan, plan.fleet)
+        for group in fleet.alike(plan.parts):
             screen.line()
-        _part(screen, part)
+            names = [part.scope.cluster for part in group] if len(group) > 1 else []
+            _part(screen, group[0], fleet.head(screen, group), fleet.named(screen, names))
+    else:
+        for number, part in enumerate(plan.parts):
+            if number:
+                screen.line()
+            _part(screen, part, " · ".join((*part.scope.place, str(part.target))))
     if plan.skipped:
         screen.line()
         screen.told("Left out, as you asked", 2, "head")
@@ -51,11 +60,22 @@ def where(plan: Operation) -> tuple[str, ...]:
     """Where a plan acts and on what, from the large to the small."""
     if len(plan.parts) == 1:
         return (*plan.parts[0].scope.place, plan.targets)
-    return (", ".join(plan.clusters), plan.targets)
+    return (clusters_of(plan), plan.targets)
 
 
-def _part(screen: Screen, part: Part) -> None:
-    screen.line(paint(" · ".join((*part.scope.place, str(part.target))), "head"))
+MANY = 3
+"""So many clusters are named; of more, their number."""
+
+
+def clusters_of(plan: Operation) -> str:
+    """Its clusters, or how many they are."""
+    return ", ".join(plan.clusters) if len(plan.clusters) <= MANY else f"{len(plan.clusters)} clusters"
+
+
+def _part(screen: Screen, part: Part, head: str, clusters: str = "") -> None:
+    screen.line(paint(head, "head"))
+    if clusters:
+        screen.line(clusters, 2)
     columns = max(width(screen.say(label)) for label in ("Cause", "Back to", "Now at"))
     screen.line(f"{screen.label('Cause', columns)}{screen.say(part.cause)}", 2)
     screen.line(f"{screen.label('Back to', columns)}{revision_line(screen, part.revision)}", 2)

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from backout.cli.render.plan import where
+from backout.cli.render.fleet import show_outcomes
+from backout.cli.render.plan import MANY, clusters_of, where
 from backout.cli.render.screen import Screen, duration, paint
+from backout.model.outcomes import outcomes
 from backout.model.run import Run, RunEvent
 from backout.model.verdict import CheckResult, Verdict
 
@@ -28,7 +30,27 @@ SIGNS = {
     "check": ("·", "dim"),
     "verdict": ("=", "head"),
     "resumed": ("▸", "warn"),
+    "wave-started": ("▸", "head"),
+    "part-started": ("▸", "dim"),
+    "part-ended": ("·", "dim"),
+    "part-parked": ("?", "warn"),
 }
+OF_PARTS = frozenset(
+    {
+        "run-started",
+        "resumed",
+        "wave-started",
+        "gate",
+        "part-started",
+        "part-ended",
+        "part-parked",
+        "undo-follows",
+        "undo-left",
+        "lease-left",
+        "run-ended",
+    }
+)
+"""What is told of a run over many clusters where nobody asked for more: a line a change."""
 
 
 def event_line(screen: Screen, event: RunEvent, started: datetime | None) -> str:
@@ -38,6 +60,9 @@ def event_line(screen: Screen, event: RunEvent, started: datetime | None) -> str
     if event.type == "check":
         status = str(event.data.get("status", "unknown"))
         sign, style = {"pass": "✓", "fail": "✗"}.get(status, "?"), STATUS.get(status, "warn")
+    if event.type == "part-ended":
+        good = event.data.get("state") == "recovered"
+        sign, style = ("✓", "good") if good else ("✗", "bad")
     text = screen.say(event.message)
     if event.type == "step-progress":
         text = paint(text, "dim")
@@ -77,8 +102,11 @@ def _check_row(screen: Screen, check: CheckResult) -> tuple[str, str, str, str]:
     return mark, screen.say(check.title), screen.say(check.measured), expected
 
 
-def show_run(screen: Screen, run: Run, events: Sequence[RunEvent]) -> None:
-    """One run: head, events, verdict or failure."""
+def show_run(
+    screen: Screen, run: Run, events: Sequence[RunEvent], every: Sequence[RunEvent] = (), *, verbose: bool = False
+) -> None:
+    """One run: head, events, verdict or failure. Of one that goes over many clusters, what became of each part by ``every``
+    event, and the events of its parts where it is ``verbose``."""
     screen.line(paint(f"{run.id}   {' · '.join(where(run.operation))}", "head"))
     took = duration(((run.ended or datetime.now(UTC)) - run.started).total_seconds())
     screen.told(
@@ -89,9 +117,17 @@ def show_run(screen: Screen, run: Run, events: Sequence[RunEvent]) -> None:
         took=took,
         actor=run.actor or "-",
     )
+    if run.operation.fleet is not None:
+        show_outcomes(
+            screen,
+            outcomes(run.operation, every or events, under_way=run.state in ("pending", "running")),
+            undo=bool(run.operation.undo_of),
+        )
+        if not verbose:
+            events = [event for event in events if event.type in OF_PARTS]
     for event in events:
         screen.line(event_line(screen, event, run.started))
-    if run.verdict is not None:
+    if run.verdict is not None and run.operation.fleet is None:
         show_verdict(screen, run.verdict, 2, undo=bool(run.operation.undo_of))
     if run.failure is not None:
         screen.line(f"{screen.mark('bad')} {screen.say(run.failure.message)}", 2)
@@ -134,18 +170,25 @@ def _table(screen: Screen, runs: Sequence[RunSummary], indent: int = 0) -> None:
     for run in runs:
         took = duration((run.ended - run.started).total_seconds()) if run.ended else "-"
         what = screen.say("undo of {run}", run=run.undo_of) if run.undo_of else _goal(run)
-        rows.append((run.id, screen.ago(run.started), run.cluster, run.namespace, what, screen.say(run.state), took))
+        rows.append((run.id, screen.ago(run.started), _where(run), run.namespace, what, screen.say(run.state), took))
     screen.table(("run", "started", "cluster", "namespace", "what", "state", "took"), rows, indent)
+
+
+def _where(run: RunSummary) -> str:
+    clusters = {aim.cluster for aim in run.aims}
+    return run.cluster if len(clusters) <= MANY else f"{len(clusters)} clusters"
 
 
 def _goal(run: RunSummary) -> str:
     return f"{run.target} → {run.revision}" if run.revision else run.target
 
 
-def show_outcome(screen: Screen, run: Run) -> None:
-    """How a run ended, what was measured, and what one can do now."""
+def show_outcome(screen: Screen, run: Run, events: Sequence[RunEvent] = ()) -> None:
+    """How a run ended, what was measured, and what one can do now; of one over many clusters, what became of each part."""
     screen.line()
-    if run.verdict is not None:
+    if run.operation.fleet is not None:
+        show_outcomes(screen, outcomes(run.operation, events, under_way=False), undo=bool(run.operation.undo_of))
+    elif run.verdict is not None:
         show_verdict(screen, run.verdict, 2, undo=bool(run.operation.undo_of))
     if run.failure is not None:
         screen.line(f"{screen.mark('bad')} {screen.say(run.failure.message)}", 2)
@@ -159,7 +202,7 @@ def show_outcome(screen: Screen, run: Run) -> None:
         "{target} on {cluster}: {outcome} after {took}",
         2,
         target=run.operation.targets,
-        cluster=", ".join(run.operation.clusters),
+        cluster=clusters_of(run.operation),
         outcome=outcome,
         took=took,
     )

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several clusters as one: which are meant, one plan for all of them, and connections that last as long as a part."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from backout.app.events import Failed
+from backout.errors import BackoutError, NothingToDo, RefusedError
+from backout.model.fleet import NotPlanned
+from backout.model.message import msg, of_error
+
+if TYPE_CHECKING:
+    from backout.app.workspace import Workspace
+    from backout.model.operation import Operation
+    from backout.model.part import Part
+    from backout.model.run import RunEvent
+    from backout.model.scope import Scope
+    from backout.scopes.port import ClusterHandle
+
+T = TypeVar("T")
+U = TypeVar("U")
+AT_ONCE = 16
+"""Clusters that are read at a time."""
+
+
+async def each(items: Iterable[U], work: Callable[[U], Awaitable[T]]) -> list[T]:
+    """Does ``work`` on each, some at a time; the answers are in the order of the items."""
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(item: U) -> T:
+        async with slots:
+            return await work(item)
+
+    return list(await asyncio.gather(*(one(item) for item in items)))
+
+
+def as_one(
+    workspace: Workspace, plans: Sequence[Operation], failures: Sequence[Failed], healthy: Sequence[str]
+) -> Operation:
+    """The plans of several clusters as one operation, with those that have none, and why. ``healthy``: of whom nothing is broken.
+
+    Raises:
+        UsageError: its waves don't fit.
+    """
+    from backout.planning.fleet import over_clusters
+
+    settings = workspace.settings
+    clusters = {
+        name: settings.clusters[name].labels if name in settings.clusters else {} for name in workspace.contexts
+    }
+    nothing = msg("Nothing is broken there.")
+    not_planned = [
+        *(
+            NotPlanned(
+                cluster=failed.cluster,
+                target=str(failed.target or ""),
+                code=failed.error.code,
+                why=of_error(failed.error),
+                needed=not isinstance(failed.error, NothingToDo),
+            )
+            for failed in failures
+        ),
+        *(NotPlanned(cluster=name, code=NothingToDo.code, why=nothing, needed=False) for name in healthy),
+    ]
+    return over_clusters(plans, clusters, settings.fleet, not_planned, exact=workspace.where.exact)
+
+
+def left_out(plan: Operation) -> list[Failed]:
+    """What a plan says of whoever has no part in it and should."""
+    if plan.fleet is None:
+        return []
+    return [
+        Failed(RefusedError("It has no part in the plan: {why}", why=one.why), one.cluster)
+        for one in plan.fleet.missing
+    ]
+
+
+class Apart:
+    """The scopes of an operation over many clusters: each is opened by `Reaching`, when its part begins."""
+
+    def open(self, scope: Scope) -> ClusterHandle:
+        """
+        Raises:
+            RefusedError: nothing is connected here.
+        """
+        raise RefusedError("{cluster} is not connected yet.", cluster=scope.cluster)
+
+
+class Reaching:
+    """Connects to the cluster of one part for the time that it is worked on."""
+
+    def __init__(self, workspace: Workspace, plan: Operation) -> None:
+        self._workspace = workspace
+        self._plan = plan
+
+    @asynccontextmanager
+    async def __call__(self, part: Part) -> AsyncIterator[ClusterHandle]:
+        """The scope of the part, open.
+
+        Raises:
+            UnknownContext: the kubeconfig does not know the cluster any more.
+        """
+        from backout.scopes.clusters import NamespaceHandle
+
+        workspace = self._workspace
+        async with workspace.cluster(workspace.reached_by(self._plan, part.scope.cluster)) as cluster:
+            await workspace.learned(cluster.name)
+            yield NamespaceHandle(part.scope, cluster)
+
+
+def follows(events: Iterable[RunEvent]) -> str:
+    """The run that takes another back by its own policy; empty where there is none."""
+    return next((str(event.data["run"]) for event in events if event.type == "undo-follows"), "")
+
+
+def nothing_at_all(failures: Sequence[Failed]) -> BackoutError | None:
+    """The answer where of no cluster anything is to be done."""
+    if not failures or not all(isinstance(failed.error, NothingToDo) for failed in failures):
+        return None
+    return failures[0].error

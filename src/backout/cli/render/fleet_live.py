@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run over many clusters as it goes: on a terminal a table of what is under way; elsewhere a line a change."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from backout.cli.render.fleet import SHOWN, STYLE, summary
+from backout.cli.render.run import OF_PARTS, event_line
+from backout.cli.render.screen import Screen, coloured, duration, paint, styled
+from backout.model.outcomes import PartOutcome, outcomes
+
+if TYPE_CHECKING:
+    from rich.live import Live as RichLive
+    from rich.table import Table
+
+    from backout.model.run import Run, RunEvent
+
+_SAID = frozenset(
+    {"resumed", "wave-started", "gate", "part-ended", "part-parked", "undo-follows", "undo-left", "lease-left"}
+)
+"""What stays on a terminal above the table."""
+_DOING = frozenset({"step-started", "step-progress", "soak", "lease-acquired", "captured", "step-done"})
+
+
+class FleetLive:
+    """Shows the events of one run. ``verbose``: those of every part, line by line."""
+
+    def __init__(self, screen: Screen, run: Run, *, colours: bool = True, verbose: bool = False) -> None:
+        self._lang, self._options = screen.lang, screen.options
+        self._run = run
+        self._verbose = verbose
+        self._colours = colours
+        self._terminal = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb") and not verbose
+        self._events: list[RunEvent] = []
+        self._doing: dict[str, RunEvent] = {}
+        self._live: RichLive | None = None
+
+    def __call__(self, event: RunEvent) -> None:
+        """Shows one event."""
+        if event.part and event.type in _DOING:
+            self._doing[event.part] = event
+        if event.type in OF_PARTS or event.type.startswith("step-"):
+            self._events.append(event)
+        if self._terminal:
+            if event.type in _SAID:
+                self._say(event)
+            self._draw(event)
+        elif event.type in OF_PARTS or self._verbose:
+            self._say(event)
+
+    def close(self) -> None:
+        """Removes the table."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _say(self, event: RunEvent) -> None:
+        if event.type == "run-ended":
+            return  # said again, better, when the run is over
+        screen = Screen(self._lang, options=self._options)
+        line = event_line(screen, event, self._run.started)
+        cluster = event.part.partition("/")[0]
+        screen.line(f"{line}" if event.type in OF_PARTS or not cluster else f"{cluster}: {line.strip()}")
+        self.close()
+        screen.show(err=True, colours=self._colours)
+
+    def _draw(self, event: RunEvent) -> None:
+        from rich.console import Console
+        from rich.live import Live as RichLive
+
+        table = self._table(event)
+        if self._live is None:
+            console = Console(
+                stderr=True,
+                highlight=False,
+                markup=False,
+                emoji=False,
+                color_system="auto" if self._colours and coloured(sys.stderr) else None,
+            )
+            self._live = RichLive(table, console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+            self._live.start()
+        self._live.update(table, refresh=True)
+
+    def _table(self, event: RunEvent) -> Table:
+        from rich.table import Table
+
+        screen = Screen(self._lang, options=self._options)
+        found = outcomes(self._run.operation, self._events, under_way=True)
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, title=None)
+        for _ in range(3):
+            table.add_column(no_wrap=True, overflow="ellipsis")
+        running = [one for one in found if one.state == "running"]
+        for one in running[: 2 * SHOWN]:
+            table.add_row(*(styled(cell) for cell in self._row(screen, one, event)))
+        if len(running) > 2 * SHOWN:
+            table.add_row(styled(screen.say("and {count} more", count=len(running) - 2 * SHOWN)))
+        table.add_row(styled(summary(screen, found, undo=bool(self._run.operation.undo_of))))
+        return table
+
+    def _row(self, screen: Screen, one: PartOutcome, event: RunEvent) -> tuple[str, str, str]:
+        took = duration((event.at - one.began).total_seconds()) if one.began else ""
+        doing = self._doing.get(one.part)
+        what = screen.say(doing.message) if doing is not None else ""
+        return paint(one.cluster, STYLE[one.state]), took, paint(what, "dim")
