@@ -21,12 +21,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 
 USER = "backout"
 PASSWORD = "canary-pg-pass-4711"
+_STARTER = ThreadPoolExecutor(1)
 STARTS_WITHIN = 120.0
 """Seconds: a guard against a server that hangs."""
 
@@ -89,12 +91,12 @@ class Server:
             "wal_level": "replica",
         }
         settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        log = (self.folder / "log").open("ab")
-        self._process = subprocess.Popen(
-            [self._bin / "postgres", "-D", self._data, *settings],
-            stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=self._become(), cwd=self.folder,
-        )  # fmt: skip
-        log.close()
+        with (self.folder / "log").open("ab") as log:
+            # From a thread that lives as long as the tests: the kernel ends the server with the thread that began it.
+            self._process = _STARTER.submit(
+                subprocess.Popen, [self._bin / "postgres", "-D", self._data, *settings],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=self._become(), cwd=self.folder,
+            ).result()  # fmt: skip
         self.wait()
 
     def wait(self) -> None:
@@ -127,6 +129,21 @@ class Server:
         self.stop()
         time.sleep(gone)
         self.start()
+
+    def ask(self, statement: str) -> None:
+        """Has it carry out a statement."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+    def fall_behind(self) -> None:
+        """A standby that gets nothing more of what the other server writes from now on."""
+        self.ask("ALTER SYSTEM SET primary_conninfo = ''")
+        self.ask("SELECT pg_reload_conf()")
+        end = time.monotonic() + STARTS_WITHIN
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            while connection.execute("SELECT 1 FROM pg_stat_wal_receiver").fetchone() is not None:
+                assert time.monotonic() < end
+                time.sleep(0.02)
 
     def promote(self) -> None:
         """Makes a standby the server that takes writes."""

@@ -53,6 +53,9 @@ POLL = 0.05
 """Seconds between two looks at the local database while waiting for a run taken over or executed elsewhere."""
 SHARED_POLL = 0.5
 """The same for a database that others use too."""
+WATCH = 3.0
+"""Seconds between two looks whether a run on a shared database is still ours."""
+ANSWERS_WITHIN = 20.0
 TAKEOVER_TIMEOUT = 30.0
 BATCH = 200
 """Runs that are forgotten in one statement."""
@@ -298,14 +301,44 @@ class DbosEngine:
         """The outcome of the run, or the error that it was parked with."""
         waiting: asyncio.Future[Json] = asyncio.ensure_future(handle.get_result(polling_interval_sec=self._poll))
         parked = self._parked[run]
+        watch = asyncio.ensure_future(self._watch(run) if self._store.shared else asyncio.Event().wait())
         try:
-            await asyncio.wait({waiting, parked}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({waiting, parked, watch}, return_when=asyncio.FIRST_COMPLETED)
             if parked.done():
+                raise parked.result()
+            if watch.done() and not waiting.done():
+                parked.set_result(_not_recorded(watch.exception() or AssertionError()))
                 raise parked.result()
             return waiting.result()
         finally:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
+            for task in (waiting, watch):
+                task.cancel()
+            await asyncio.gather(waiting, watch, return_exceptions=True)
+
+    async def _watch(self, run: str) -> None:
+        """Looks whether the run is still ours, and still known: DBOS waits for its database, or for an outcome that
+        somebody else is to record, without an end.
+
+        Raises:
+            LeaseLost: another process has it.
+            StateError: the database is gone for good, or forgot the run.
+        """
+        from dbos import DBOS
+
+        while True:
+            await asyncio.sleep(WATCH)
+            await asyncio.to_thread(self._owners.confirm, run)
+            try:
+                async with asyncio.timeout(ANSWERS_WITHIN):
+                    known = await DBOS.get_workflow_status_async(run)
+            except TimeoutError:
+                continue  # the next look at the claim tells more
+            if known is None:
+                raise StateError(
+                    "The database does not know run {run} any more.",
+                    run=run,
+                    hint="a standby may have taken over without the last commits: `backout resume {run}` looks again",
+                )
 
     async def _take_over(self, run: str) -> Any:
         """Goes on with a run that this process claimed, and whose former process is proven dead."""
@@ -339,7 +372,8 @@ class DbosEngine:
             except Exception as error:
                 failure = of_house(error)
                 if isinstance(failure, PARKING):
-                    self._parked[run].set_result(failure)
+                    if not self._parked[run].done():
+                        self._parked[run].set_result(failure)
                     raise Parked(failure) from error
                 raise failure from failure.__cause__
             finally:
@@ -472,7 +506,7 @@ def _json() -> Any:
     return JsonSerializer()
 
 
-def _not_recorded(error: Exception) -> BackoutError:
+def _not_recorded(error: BaseException) -> BackoutError:
     """What is said when the engine itself failed; the text of ``error`` may hold program data and is left out."""
     if isinstance(error, BackoutError):
         return error
@@ -488,7 +522,7 @@ def _not_recorded(error: Exception) -> BackoutError:
     )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The database's code for what happened, else the class: the text may hold program data."""
     cause = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlite_errorname", "") or getattr(cause, "sqlstate", "")

@@ -19,6 +19,7 @@ from backout.errors import LockedError, StateError
 folder, verb = Path(sys.argv[1]), sys.argv[2]
 fault = sys.argv[3] if len(sys.argv) > 3 else "none"
 run = sys.argv[4] if len(sys.argv) > 4 else "r1"
+store = open_store(os.environ.get("CHILD_STATE") or f"sqlite:///{folder / 'state.db'}", create=True)
 
 
 async def reach(point: str) -> None:
@@ -42,6 +43,7 @@ async def workflow(context: Any, payload: Any) -> Any:
 
         async def body(name: str = name) -> str:
             await reach(f"before-{name}")
+            store.owners.confirm(run)
             with (folder / "effects").open("a") as file:
                 file.write(name + "\n")
             await reach(f"after-{name}")
@@ -52,7 +54,7 @@ async def workflow(context: Any, payload: Any) -> Any:
 
 
 async def main() -> None:
-    engine = DbosEngine(open_store(f"sqlite:///{folder / 'state.db'}", create=True), {"w": workflow})
+    engine = DbosEngine(store, {"w": workflow})
     try:
         if verb == "start":
             answer = await engine.start("w", run, ["one", "two", "three"])

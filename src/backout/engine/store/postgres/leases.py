@@ -58,8 +58,11 @@ class Lease:
             return
         self._left.set()
         self._thread.join()
-        with suppress(psycopg.Error, StateError):
-            self._connected().execute(_LEAVE, (self.process,))
+        for _ in range(2):  # the connection may have been lost unnoticed, with the database there
+            with suppress(psycopg.Error, StateError):
+                self._connected().execute(_LEAVE, (self.process,))
+                break
+            self._drop()
         self._drop()
 
     def _beat(self) -> None:
