@@ -15,10 +15,11 @@ from backout.diagnosis.attribution.loners import loners
 from backout.diagnosis.attribution.problems import Owners, problems_of
 from backout.diagnosis.attribution.seen_problems import seen_problems
 from backout.diagnosis.attribution.ways import target_of
-from backout.diagnosis.attribution.workloads import attribute
+from backout.diagnosis.attribution.workloads import Attribution, attribute
 from backout.diagnosis.detectors.claims import claims_of_workload, with_claims
 from backout.diagnosis.detectors.creation import refused
 from backout.diagnosis.detectors.registry import detect
+from backout.diagnosis.detectors.symptoms import starting
 from backout.diagnosis.evidence.caching_reader import CachingReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.events import EventIndex, Events
@@ -125,7 +126,7 @@ async def _of_namespace(
         if found is not None:
             owner, histories[key], broken[key] = found
             owners[key] = _owner(owner, histories[key])
-    attributions = await attribute(histories, broken, namespace, events, now)
+    attributions = _without_starting(await attribute(histories, broken, namespace, events, now), state)
     told = {*told, *(one.symptom.ref for one in alone.seen)}
     problems = [
         *problems_of(attributions, state, owners),
@@ -134,6 +135,20 @@ async def _of_namespace(
         *await seen_problems(namespace, seen, told),
     ]
     return Attributed(problems, {*histories, *alone.keys})
+
+
+def _without_starting(attributions: Sequence[Attribution], state: State) -> list[Attribution]:
+    """Without those that may simply take their time to start, unless what they show leads straight to a change: these are under
+    way."""
+    kept = []
+    for one in attributions:
+        workload = state.workloads.get(one.history.key)
+        known = one.best.direct if one.best is not None else one.confidence in ("likely", "certain")
+        if one.history.key not in state.young or known or workload is None:
+            kept.append(one)
+        elif (told := starting(one.history.key, workload)) is not None:
+            state.under_way.append(told)
+    return kept
 
 
 def _owner(owner: Owner, history: WorkloadHistory) -> tuple[Target, tuple[Message, ...]]:

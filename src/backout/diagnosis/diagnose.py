@@ -27,6 +27,7 @@ from backout.diagnosis.detectors.symptoms import (
     starting,
     symptoms_of,
     under_way,
+    young,
 )
 from backout.diagnosis.evidence.caching_reader import CachingReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey, read_state
@@ -125,6 +126,8 @@ async def _broken_workloads(
             state.under_way.append(beside_earlier(key, workload))
             beside.add(key)
         elif found:
+            if workload is not None and young(key, workload, found, now):
+                state.young.add(key)
             broken[key] += [_placed(symptom, state.makers.get(key, "")) for symptom in found]
     for key, workload in state.workloads.items():
         found = rollout_symptoms(key, workload)

@@ -67,6 +67,11 @@ def symptom(code: str, text: str = "", container: str = "", event: str = "") -> 
         ("CrashLoopBackOff", "exit code 1", {Kind.CRASH}),
         ("OOMKilled", "", {Kind.OOM}),
         ("NotReady", "", {Kind.READINESS}),
+        (
+            "NotReady",
+            'corresponding condition of pod readiness gate "acme.io/lit" does not exist.',
+            {Kind.READINESS, Kind.UNMET},
+        ),
         ("RolloutStuck", "", {Kind.FOLLOWS}),
     ],
 )

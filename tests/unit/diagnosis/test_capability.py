@@ -169,7 +169,7 @@ def test_a_field_of_a_newer_kubernetes_is_ruled_out_of_nothing_and_known_of_noth
         (f"{TEMPLATE}.priorityClassName", {Kind.NOT_CREATED, Kind.ROOM, Kind.QUOTA}, {Kind.CRASH}),
         (f"{TEMPLATE}.preemptionPolicy", {Kind.ROOM, Kind.NOT_CREATED}, {Kind.CRASH, Kind.SELECTOR}),
         (f"{TEMPLATE}.topologySpreadConstraints[topologyKey=z].maxSkew", {Kind.SPREAD}, {Kind.CRASH, Kind.ROOM}),
-        (f"{TEMPLATE}.readinessGates[0].conditionType", {Kind.READINESS}, {Kind.CRASH}),
+        (f"{TEMPLATE}.readinessGates[0].name", set(), {Kind.CRASH, Kind.READINESS}),
         (f"{TEMPLATE}.dnsConfig.nameservers[0]", {Kind.CRASH, Kind.READINESS, Kind.INIT}, {Kind.SELECTOR}),
         (f"{TEMPLATE}.hostAliases[ip=10.0.0.1].hostnames[0]", {Kind.CRASH, Kind.LIVENESS}, {Kind.NO_IMAGE}),
         (f"{TEMPLATE}.setHostnameAsFQDN", {Kind.READINESS}, {Kind.ROOM}),
@@ -214,3 +214,11 @@ def test_what_fields_that_are_seldom_changed_can_bring(path: str, can: set[Kind]
 def test_a_gate_holds_back_only_pods_that_have_it(gate: str | None, held: str, possible: bool) -> None:
     field = FieldChange(f"{TEMPLATE}.schedulingGates[name=x].name", None if gate else "acme.io/quota", gate)
     assert bool(able([field], failing(Kind.GATED, text=f"web-1: held back: {held} "))) is possible
+
+
+@pytest.mark.parametrize(("gate", "possible"), [("acme.io/lit", True), ("acme.io/li", False), (None, False)])
+def test_a_readiness_gate_keeps_back_only_pods_that_wait_for_it(gate: str | None, possible: bool) -> None:
+    field = FieldChange(f"{TEMPLATE}.readinessGates[0].conditionType", None if gate else "acme.io/lit", gate)
+    text = 'web-1: not ready: corresponding condition of pod readiness gate "acme.io/lit" does not exist. '
+    assert bool(able([field], failing(Kind.READINESS, Kind.UNMET, text=text))) is possible
+    assert not able([field], failing(Kind.READINESS, text="web-1: not ready: HTTP 503"))

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from a_namespace import NS, Scene
+from a_namespace import NOW, NS, Scene
 
-from backout.diagnosis.detectors.symptoms import starting, under_way
+from backout.diagnosis.detectors.symptoms import starting, under_way, young
 from backout.kube.projections import PackedWorkload
 from backout.kube.rollout import was_rolled_out
-from backout.model.evidence import Symptom
+from backout.model.evidence import Evidence, Symptom
 from backout.model.message import msg
 from backout.model.target import ObjectRef, Target
 
@@ -164,3 +165,47 @@ def test_after_a_minute_it_is_broken_and_under_way_no_more(tmp_path: Path) -> No
     found = scene.diagnosis()
     assert [problem.target.name for problem in found.problems] == ["web"]
     assert found.under_way == ()
+
+
+def probed(scene: Scene, age: float) -> None:
+    """The same, but the containers run, and answer no probe."""
+    unready(scene, age)
+    spec = {"containers": [{"name": "app", "image": "web:2"}]}
+    for number in range(3):
+        scene.pod(f"web-{number}", ("Deployment", "web"), spec, {"app": "web"}, well=False, since=age, runs=age - 1)
+        scene.event(f"web-{number}", "Unhealthy", "Readiness probe failed: connection refused", times=9)
+
+
+def test_a_start_that_takes_its_time_is_no_failure_of_the_image(tmp_path: Path) -> None:
+    """Three failed probes over ten seconds are told, and nobody is blamed for them while the deadline has not passed."""
+    scene = Scene(tmp_path)
+    probed(scene, 30)
+    found = scene.diagnosis()
+    assert found.problems == () and not found.healthy
+    assert [one.message.text for one in found.under_way] == [
+        "deployment/web is being rolled out: 0 of 3 pods are ready."
+    ]
+    probed(scene, 70)
+    found = scene.diagnosis()
+    assert [problem.target.name for problem in found.problems] == ["web"] and found.under_way == ()
+
+
+@pytest.mark.parametrize(
+    ("conditions", "spec", "age", "restarts", "is_young"),
+    [
+        ([], {}, 30, 0, True),
+        ([], {}, 61, 0, False),
+        ([], {}, 30, 1, False),
+        ([STUCK], {}, 30, 0, False),
+        ([DONE], {}, 30, 0, False),  # what was rolled out and is not ready any more is no start
+    ],
+)
+def test_how_long_a_start_is_given(
+    conditions: list[Any], spec: dict[str, Any], age: float, restarts: int, is_young: bool
+) -> None:
+    ref = ObjectRef("apps/v1", "Deployment", "web", "shop")
+    seen = Evidence(source="pod", ref=ref, message=msg("x"), data={"restarts": restarts})
+    symptom = Symptom(code="NotReady", ref=ref, message=msg("x"), since=NOW - timedelta(seconds=age), evidence=(seen,))
+    workload = deployment({**ALL, "readyReplicas": 0, "conditions": conditions}, spec)
+    assert young(KEY, workload, [symptom], NOW) is is_young
+    assert not young(("shop", "StatefulSet", "web"), workload, [symptom], NOW), "a set has no deadline"

@@ -102,7 +102,7 @@ POD: Table = (
         r"^spec\.(terminationGracePeriodSeconds|restartPolicy|activeDeadlineSeconds|shareProcessNamespace)\b",
         frozenset({Kind.CRASH, Kind.READINESS}),
     ),
-    (r"^spec\.readinessGates\b", frozenset({Kind.READINESS})),
+    (r"^spec\.readinessGates\b", frozenset({Kind.UNMET})),
     (r"^metadata\.labels\b", frozenset({Kind.SPREAD, Kind.READINESS, Kind.ROUTED})),
     (r"^metadata\.annotations\b", frozenset({Kind.NOT_CREATED})),
 )
@@ -274,13 +274,15 @@ def able(fields: Iterable[FieldChange], failure: Failure) -> tuple[FieldChange, 
     )
 
 
+_GATES = {Kind.GATED: "schedulingGates", Kind.UNMET: "readinessGates"}
+
+
 def _other_gate(field: FieldChange, failure: Failure) -> bool:
-    """True for a gate that is none of those that hold the pods back: who admits pods may set some, too."""
-    if Kind.GATED not in failure.kinds or "schedulingGates" not in field.path:
+    """True for a gate that is none of those that hold the pods back, or that are not met: who admits pods may set some, too."""
+    if not any(kind in failure.kinds and name in field.path for kind, name in _GATES.items()):
         return False
-    return not (
-        isinstance(field.after, str) and re.search(rf"(?<![\w./-]){re.escape(field.after)}(?![\w./-])", failure.text)
-    )
+    gate = field.after
+    return not (isinstance(gate, str) and re.search(rf"(?<![\w./-]){re.escape(gate)}(?![\w./-])", failure.text))
 
 
 def _more(field: FieldChange, failure: Failure) -> bool:

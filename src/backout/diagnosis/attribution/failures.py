@@ -46,6 +46,7 @@ class Kind(StrEnum):
     OOM = "out of memory"
     LIVENESS = "killed by its liveness or startup probe"
     READINESS = "not ready"
+    UNMET = "a readiness gate is not met"
     INIT = "an init container does not end"
     SCALED = "scaled to 0"
     HELD = "a change is held back"
@@ -147,6 +148,9 @@ def _kinds(code: str, text: str) -> frozenset[Kind]:
         return _told(_CREATOR, text) or frozenset({Kind.NOT_CREATED})
     if code in ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"):
         return _pull(code, text)
+    if code == "NotReady" and "readiness gate" in text:
+        # Who meets it may look at the program itself.
+        return frozenset({Kind.READINESS, Kind.UNMET})
     if code in ("RegistryUnavailable",):
         return frozenset({Kind.NO_REGISTRY})
     if code == "CreateContainerConfigError":

@@ -307,6 +307,7 @@ _DIRECT: tuple[tuple[Kind, str], ...] = (
     (Kind.PORT, r"hostPort|hostNetwork|ports"),
     (Kind.SPREAD, r"affinity|topologySpread"),
     (Kind.GATED, r"schedulingGates"),
+    (Kind.UNMET, r"readinessGates"),
     (Kind.DEVICE, r"resourceClaims|resources\.claims"),
     (Kind.VOLUME, r"volumes|volumeClaimTemplates|nodeSelector|affinity"),
     (Kind.QUOTA, r"resources|replicas"),

@@ -297,6 +297,18 @@ def under_way(key: WorkloadKey, workload: PackedWorkload, symptoms: list[Symptom
     )
 
 
+def young(key: WorkloadKey, workload: PackedWorkload, symptoms: list[Symptom], now: datetime) -> bool:
+    """True for a Deployment that is rolled out while no earlier pods serve (Recreate, all at once, made anew), and whose new pods
+    answer no probe yet. That may be a start that takes its time, until it has taken longer than any is given, or its deadline has
+    passed."""
+    if key[1] != "Deployment" or any(symptom.code != "NotReady" for symptom in symptoms):
+        return False
+    if rollout(key[1], workload).state is not RolloutState.UNDER_WAY or was_rolled_out(key[1], workload):
+        return False
+    restarts = [evidence.data.get("restarts") for symptom in symptoms for evidence in symptom.evidence]
+    return not any(restarts) and all(s.since is not None and now - s.since < START_PATIENCE for s in symptoms)
+
+
 def beside_earlier(key: WorkloadKey, workload: PackedWorkload) -> UnderWay:
     """What is said of a rollout that is `under_way`: its new pods are not ready yet, and that is no failure so far."""
     return UnderWay(

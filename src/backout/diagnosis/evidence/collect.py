@@ -40,6 +40,8 @@ class PodMark(msgspec.Struct, frozen=True, kw_only=True):
 class State(msgspec.Struct):
     """All that was read in bulk. ``blind`` says what could not be read: a diagnosis must not call that healthy.
 
+    ``young`` are workloads of which nothing is shown but that new pods are not ready yet, within the patience that a start gets:
+    broken only where something leads straight to a change.
     ``pods`` are only those that something is wrong with, out of ``pods_seen``. ``unread`` are objects that failing pods
     name, and that may not be read.
     """
@@ -52,6 +54,7 @@ class State(msgspec.Struct):
     unread: dict[WorkloadKey, set[ObjectRef]] = {}
     marks: list[PodMark] = []
     under_way: list[UnderWay] = []
+    young: set[WorkloadKey] = set()
     stopped: list[Stopped] = []
     unseen: list[Unseen] = []
     makers: dict[WorkloadKey, str] = {}
