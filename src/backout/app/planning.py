@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from backout.model.diagnosis import Diagnosis
     from backout.model.operation import Operation
     from backout.model.part import Spared
+    from backout.model.target import ObjectRef
     from backout.planning.skipping import Skips
 
 SHOWN = 3
@@ -201,22 +202,25 @@ async def _plans(
     planned.skipped = [spared_target(target) for target in left]
     if not targets:
         planned.others = others(diagnosis, cluster.name, namespace, acted_on)
+    coming: list[ObjectRef] = []
     for target in acted_on:
         try:
             async with sought(cluster, target):
-                planned.plans.append(
-                    await make_operation(
-                        cluster,
-                        target,
-                        made_at=diagnosis.at,
-                        to=to,
-                        problems=diagnosis.problems,
-                        settings=workspace.settings,
-                        hooks=hooks,
-                        skips=skips,
-                        skipped=planned.skipped,
-                    )
+                plan = await make_operation(
+                    cluster,
+                    target,
+                    made_at=diagnosis.at,
+                    to=to,
+                    problems=diagnosis.problems,
+                    settings=workspace.settings,
+                    hooks=hooks,
+                    skips=skips,
+                    skipped=planned.skipped,
+                    coming=coming,
                 )
+            planned.plans.append(plan)
+            # They are carried out in this order: what one creates is there for the next.
+            coming += plan.created
         except UsageError:
             raise
         except BackoutError as error:

@@ -144,12 +144,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a target is read.
 
     ``hooks``: whether what the way back itself runs (Helm's hooks) is to run. ``present``: read as well what checks of
-    the state in force now need. ``skip``: what is to be left as it is.
+    the state in force now need. ``skip``: what is to be left as it is. ``coming``: objects that other plans of the same run put
+    back before.
     """
 
     hooks: bool = True
     present: bool = False
     skip: tuple[Skip, ...] = ()
+    coming: tuple[ObjectRef, ...] = ()
 
 
 PLAIN = Options()

@@ -9,7 +9,7 @@ import msgspec
 
 from backout.model.fleet import Fleet
 from backout.model.part import Part, Spared
-from backout.model.target import Target
+from backout.model.target import ObjectRef, Target
 
 API_VERSION = "backout.dev/v1"
 KIND = "Operation"
@@ -41,6 +41,16 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def target(self) -> Target | None:
         """The only target; None where there are several."""
         return self.parts[0].target if len(self.parts) == 1 else None
+
+    @property
+    def created(self) -> tuple[ObjectRef, ...]:
+        """The objects that are not there, and that it creates."""
+        return tuple(
+            msgspec.structs.replace(change.ref, uid="")
+            for part in self.parts
+            for change in part.changes.objects
+            if change.action == "create"
+        )
 
     @property
     def clusters(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from backout.model.part import Part, Risk, Spared, Step
 from backout.model.revision import Revision
 from backout.model.scope import ClusterIdentity, ClusterScope
 from backout.model.settings import USUAL_TIMEOUT, Settings
-from backout.model.target import Target
+from backout.model.target import ObjectRef, Target
 from backout.planning.choice import SURE, Choice, choose
 from backout.planning.document import seal
 from backout.planning.reach import hold, protected_risks
@@ -51,12 +51,14 @@ async def make_operation(
     hooks: bool = True,
     skips: Skips | None = None,
     skipped: Sequence[Spared] = (),
+    coming: Sequence[ObjectRef] = (),
 ) -> Operation:
     """The sealed operation: ``target`` back to its last good revision, or to the one that ``to`` names.
 
     One part; where the target is good itself, and single objects of it were changed or deleted past it, one for each of those
     instead. Without ``hooks``, Helm runs none. ``skips``: what is left as it is, and noted there as met;
-    ``skipped``: other targets that were left out of what was asked for.
+    ``skipped``: other targets that were left out of what was asked for. ``coming``: objects that plans which are carried out before
+    this one create.
 
     Raises:
         NotFoundError: no such target or revision.
@@ -71,7 +73,7 @@ async def make_operation(
             hint="policy.protected in the configuration lists the protected namespaces.",
         )
     identity = await cluster.identity()
-    asked = _Asked(cluster, identity, problems, settings, hooks, skips or Skips(), tuple(skipped))
+    asked = _Asked(cluster, identity, problems, settings, hooks, skips or Skips(), tuple(skipped), tuple(coming))
     if not to and (blamed := await _past_it(asked, target)):
         # The cause is known, and lies in single objects of it: another revision would not mend that.
         return seal(await _several(asked, target, blamed, made_at))
@@ -98,6 +100,7 @@ class _Asked:
     hooks: bool
     skips: Skips
     skipped: tuple[Spared, ...]
+    coming: tuple[ObjectRef, ...]
 
 
 async def _past_it(asked: _Asked, target: Target) -> list[Target]:
@@ -161,7 +164,9 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
     def chosen(revisions: Sequence[Revision]) -> Sequence[Revision]:
         return (choose(target, revisions, to, blamed, since).revision,)
 
-    reading = await mechanism.read(cluster, target, chosen, Options(hooks=asked.hooks, skip=tuple(asked.skips)))
+    reading = await mechanism.read(
+        cluster, target, chosen, Options(hooks=asked.hooks, skip=tuple(asked.skips), coming=asked.coming)
+    )
     choice = choose(target, reading.revisions, to, blamed, since)
     draft = reading.draft(choice.revision)
     skipped = spared_objects(target, draft, asked.skips)

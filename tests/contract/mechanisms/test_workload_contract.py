@@ -14,8 +14,9 @@ from mechanism_helpers import BETTER, CRASH, GOOD, MISSING, WORKLOADS, Bench, Co
 from backout import errors
 from backout.cluster.port import PODS, Resource
 from backout.kube.pod_health import health_of
+from backout.mechanisms.port import Options
 from backout.model.part import Step
-from backout.model.target import Target
+from backout.model.target import ObjectRef, Target
 from backout.verify.defaults import workload_checks
 from backout.verify.verify import verify
 
@@ -370,6 +371,13 @@ def test_what_a_template_reads_and_is_gone_is_told_and_measured(running: Harness
         await found.port.delete(Resource("v1", "ConfigMap", "configmaps"), "old", ns)
         draft = await found.draft(revision)
         assert "configmap/old" in next(risk.message.text for risk in draft.risks if risk.code == "read-objects")
+        assert (await found.history())[1].goodness == "bad"
+        # Another plan of the same run puts it back before.
+        coming = Options(coming=(ObjectRef("v1", "ConfigMap", "old", ns),))
+        reading = await WORKLOADS.read(found.port, found.target, lambda _: (revision,), coming)
+        assert reading.revisions[1].goodness != "bad"
+        told = {risk.code: risk.message.text for risk in reading.draft(revision).risks}
+        assert "read-objects" not in told and "configmap/old" in told["needs-first"]
         await found.carry_out(list(draft.steps))
         verdict = await verify(found.port, list(draft.checks), 0.0, settle=5.0)
         assert [check.code for check in verdict.checks if check.status == "fail"] == ["read-objects"]

@@ -398,7 +398,9 @@ def test_the_failures_own_words() -> None:
     ],
 )
 def test_a_registry_that_lets_nobody_in_says_nothing_of_a_tag(kind: Kind, before: str, after: str, known: bool) -> None:
-    seen = situation(kind, marks=(mark("b", OLD, -600),))
+    seen = situation(
+        kind, marks=(mark("b", OLD, -600),), said=f'Failed to pull image "{after}": registry.local says no'
+    )
     found = hypothesis(seen, FieldChange(IMAGE.path, before, after))
     assert asked(rules.good_before, seen, found) == [("good-before" if known else "before", "for")]
     assert bool(asked(rules.told_by_failure, seen, found)) is known

@@ -346,9 +346,9 @@ def told_by_failure(hypothesis: Hypothesis, situation: Situation) -> Iterator[Re
             if words and failure.kinds <= _NAMING:
                 # The message names the object or the key: it is this change's only where that brought the name.
                 words = next((name for name in [field.after] if isinstance(name, str) and name in failure.text), None)
-            if words and field.path.endswith(".image") and _registry_alone(hypothesis):
+            if field.path.endswith(".image") and _registry_alone(hypothesis):
                 # It let the nodes in for another image of it once: whether it would today, nobody knows.
-                words = None
+                continue
             if words or whole or _quoted(field.after, failure.said) or _asked_in_vain(field, failure.said):
                 yield Reason(
                     rule="told-by-failure",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from backout.cluster.port import ClusterReader
@@ -24,14 +24,16 @@ class _Bare(Projection, frozen=True, kw_only=True):
 
 
 async def missing_of(
-    reader: ClusterReader, templates: Sequence[dict[str, Any]], namespace: str
+    reader: ClusterReader, templates: Sequence[dict[str, Any]], namespace: str, coming: Collection[ObjectRef] = ()
 ) -> list[tuple[ObjectRef, ...]]:
-    """For each template what its pods need and does not exist. What may not be read is taken to be there."""
+    """For each template what its pods need and does not exist, nor is ``coming``. What may not be read is taken to be there."""
     needed = [needs_of(template.get("spec") or {}) for template in templates]
     every = sorted({need for needs in needed for need in needs})
     there = await asyncio.gather(*(_exists(reader, need, namespace) for need in every))
     gone = {need for need, found in zip(every, there, strict=True) if not found}
-    return [tuple(need.ref(namespace) for need in needs if need in gone) for needs in needed]
+    return [
+        tuple(ref for need in needs if need in gone and (ref := need.ref(namespace)) not in coming) for needs in needed
+    ]
 
 
 async def _exists(reader: ClusterReader, need: Need, namespace: str) -> bool:

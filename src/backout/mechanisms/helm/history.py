@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ from backout.mechanisms.helm.settled import drifted, drifted_customs, unsettled
 from backout.mechanisms.helm.snapshots import SnapshotRecords, records_in_snapshots
 from backout.model.message import Message, msg
 from backout.model.revision import UNREADABLE, Revision
-from backout.model.target import Target
+from backout.model.target import ObjectRef, Target
 
 PRUNED = "pruned"
 """The status of a revision whose record is in a snapshot only."""
@@ -90,7 +90,9 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-async def read_history(cluster: ClusterReader, records: Records, release: str) -> History:
+async def read_history(
+    cluster: ClusterReader, records: Records, release: str, coming: Collection[ObjectRef] = ()
+) -> History:
     """Reads and judges.
 
     Raises:
@@ -126,7 +128,9 @@ async def read_history(cluster: ClusterReader, records: Records, release: str) -
     return History(
         facts=tuple(facts),
         evidence=evidence,
-        verdicts=tuple(await _without_needs(cluster, facts, judge(facts, evidence, customs), records.namespace)),
+        verdicts=tuple(
+            await _without_needs(cluster, facts, judge(facts, evidence, customs), records.namespace, coming)
+        ),
         customs=customs,
         mute=mute,
         unsettled=tuple(reasons),
@@ -136,7 +140,11 @@ async def read_history(cluster: ClusterReader, records: Records, release: str) -
 
 
 async def _without_needs(
-    cluster: ClusterReader, facts: Sequence[Facts], verdicts: list[Judged], namespace: str
+    cluster: ClusterReader,
+    facts: Sequence[Facts],
+    verdicts: list[Judged],
+    namespace: str,
+    coming: Collection[ObjectRef] = (),
 ) -> list[Judged]:
     """Verdicts in which earlier revisions that ran well are no way back where their pods could not start now: what they need is
     not there, and they don't bring it."""
@@ -145,7 +153,7 @@ async def _without_needs(
         if verdict.goodness == "good" and fact.release is not None:
             brought = {(entry.kind, entry.name) for entry in entries(fact.release.manifest, frozenset(NEEDED))}
             asked += [(number, brought, one.template) for one in fact.workloads if one.namespace == namespace]
-    gone = await missing_of(cluster, [template for _, _, template in asked], namespace)
+    gone = await missing_of(cluster, [template for _, _, template in asked], namespace, coming)
     found = list(verdicts)
     for (number, brought, _), absent in zip(asked, gone, strict=True):
         left = [ref for ref in absent if (ref.kind, ref.name) not in brought]

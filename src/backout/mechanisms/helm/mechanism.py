@@ -87,7 +87,7 @@ class HelmMechanism:
             ReleaseNotFound: no record of that release in the namespace.
         """
         records = Records(reader, target.namespace)
-        history = await read_history(reader, records, target.name)
+        history = await read_history(reader, records, target.name, options.coming)
         revisions = tuple(history.revisions)
         numbers = list(dict.fromkeys(revision.number for revision in prepare(revisions)))
         helm = await _helm_if_any() if numbers else None

@@ -10,6 +10,7 @@ are judged (`backout.mechanisms.common.findings`), so that both ways back say th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -100,8 +101,8 @@ class WorkloadHistory(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(name for entry in self.past if entry.digest != self.digest for name in entry.failing)
 
 
-async def read(cluster: ClusterReader, target: Target) -> WorkloadHistory:
-    """Reads the workload, its revisions and its pods.
+async def read(cluster: ClusterReader, target: Target, coming: Collection[ObjectRef] = ()) -> WorkloadHistory:
+    """Reads the workload, its revisions and its pods. ``coming``: what they need and is put back before.
 
     Raises:
         ObjectNotFound: there is no such workload.
@@ -125,7 +126,7 @@ async def read(cluster: ClusterReader, target: Target) -> WorkloadHistory:
     said = await declared(cluster, obj, digest, [entry.digest for entry in past])
     if said is not None:
         past, verdicts = _with_declared(past, verdicts, said, digest)
-    verdicts |= await _without_needs(cluster, past, verdicts, digest, ref.namespace)
+    verdicts |= await _without_needs(cluster, past, verdicts, digest, ref.namespace, coming)
     return WorkloadHistory(
         obj=obj, digest=digest, past=past, verdicts=verdicts, seen=seen, blind=evidence.blind, declared=said
     )
@@ -137,10 +138,11 @@ async def _without_needs(
     verdicts: dict[int, Finding],
     digest: str,
     namespace: str,
+    coming: Collection[ObjectRef] = (),
 ) -> dict[int, Finding]:
     """Verdicts on those that ran well once, and whose pods could not start now: what they need is not there."""
     proven = [one for one in past if one.digest != digest and (told := verdicts.get(one.number)) and told.good]
-    gone = await missing_of(cluster, [one.template for one in proven], namespace)
+    gone = await missing_of(cluster, [one.template for one in proven], namespace, coming)
     return {
         one.number: Finding(False, needs_what_is_gone(absent))
         for one, absent in zip(proven, gone, strict=True)

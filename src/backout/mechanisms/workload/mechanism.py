@@ -59,7 +59,7 @@ class WorkloadMechanism:
             AccessDenied: its revisions can't be read.
             RefusedError: none was chosen, and somebody owns it who would undo any change.
         """
-        snapshot = await history.read(reader, target)
+        snapshot = await history.read(reader, target, options.coming)
         revisions = tuple(history.revisions(snapshot))
         try:
             chosen = prepare(revisions)
@@ -70,7 +70,7 @@ class WorkloadMechanism:
         wanted = [past for one in chosen if (past := snapshot.find(one.digest)) is not None]
         ground = Ground()
         if wanted or options.present:
-            ground = await look_around(reader, target, snapshot, wanted)
+            ground = await look_around(reader, target, snapshot, wanted, options.coming)
         return WorkloadReading(target=target, snapshot=snapshot, revisions=revisions, ground=ground)
 
     def step_kinds(self) -> Mapping[str, StepKind[Any]]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from backout.cluster.port import SERVICES, ClusterReader, Object
 from backout.errors import AccessDenied, Conflict, Invalid, RefusedError, RevisionNotFound
 from backout.kube.diff import diff_objects
+from backout.kube.needs import needs_of
 from backout.kube.templates import plain_template
 from backout.mechanisms.common.owned import Keeper, owner_checks, owner_risks, refuse_owned
 from backout.mechanisms.common.reading_objects import missing_of
@@ -42,10 +43,15 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[Object, ...] | None = None
     asked: dict[str, Asked | None] = {}
     missing: dict[str, tuple[ObjectRef, ...]] = {}
+    coming: dict[str, tuple[ObjectRef, ...]] = {}
 
 
 async def look_around(
-    reader: ClusterReader, target: Target, snapshot: WorkloadHistory, wanted: Sequence[TemplateRevision]
+    reader: ClusterReader,
+    target: Target,
+    snapshot: WorkloadHistory,
+    wanted: Sequence[TemplateRevision],
+    coming: Collection[ObjectRef] = (),
 ) -> Ground:
     """Reads it, with a dry run for each template."""
     differing = {past.digest: past for past in wanted if past.digest != snapshot.digest}
@@ -55,7 +61,7 @@ async def look_around(
         owner_of(reader, snapshot.obj),
         _services(reader, target.namespace),
         asyncio.gather(*(previews.ask(reader, snapshot, past) for past in differing.values())),
-        missing_of(reader, [past.template for past in wanted], target.namespace),
+        missing_of(reader, [past.template for past in wanted], target.namespace, coming),
     )
     asked: dict[str, Asked | None] = {past.digest: None for past in wanted}
     asked |= dict(zip(differing, answers, strict=True))
@@ -63,7 +69,13 @@ async def look_around(
     if owner.manager is not None:
         keeper = Keeper(manager=owner.manager, state=await state_of(reader, owner.manager))
     gone = {past.digest: refs for past, refs in zip(wanted, missing, strict=True)}
-    return Ground(owner=owner, keeper=keeper, services=services, asked=asked, missing=gone)
+    first = {
+        past.digest: tuple(
+            ref for need in needs_of(past.template.get("spec") or {}) if (ref := need.ref(target.namespace)) in coming
+        )
+        for past in wanted
+    }
+    return Ground(owner=owner, keeper=keeper, services=services, asked=asked, missing=gone, coming=first)
 
 
 class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +118,7 @@ class WorkloadReading(msgspec.Struct, frozen=True, kw_only=True):
                 *owner_risks(target, ground.keeper, ground.owner),
                 *((_as_declared(target, ground.owner, whole=_whole(snapshot, wanted)),) if agreed else ()),
                 *advice.risks(snapshot, wanted, steps, ground.missing.get(wanted.digest, ())),
+                *_needs_first(ground.coming.get(wanted.digest, ())),
             ),
             checks=(
                 *advice.checks(snapshot, target, wanted, list(ground.services or ())),
@@ -188,3 +201,16 @@ async def _services(reader: ClusterReader, namespace: str) -> tuple[Object, ...]
         return tuple(await reader.list_all(SERVICES, namespace))
     except AccessDenied:
         return ()
+
+
+def _needs_first(refs: Sequence[ObjectRef]) -> tuple[Risk, ...]:
+    """What has to be carried out before, so that its pods start."""
+    if not refs:
+        return ()
+    names = ", ".join(map(str, refs))
+    return (
+        Risk(
+            code="needs-first",
+            message=msg("Its pods need {objects}, which another plan of this run creates first.", objects=names),
+        ),
+    )
