@@ -45,6 +45,7 @@ from backout.diagnosis.evidence.namespace import (
     ROLEBINDINGS,
     ROLES,
     SERVICEACCOUNTS,
+    VOLUMES,
 )
 from backout.kube.sanitise import sanitise
 from backout.model.diagnosis import Diagnosis, Problem
@@ -83,6 +84,7 @@ KINDS: dict[str, Resource] = {
     "NetworkPolicy": NETWORKPOLICIES,
     "ServiceAccount": SERVICEACCOUNTS,
     "PersistentVolumeClaim": PVCS,
+    "PersistentVolume": VOLUMES,
 }
 _CONTENT = {"ConfigMap": "data", "Secret": "data"}
 

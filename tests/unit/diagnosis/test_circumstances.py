@@ -318,6 +318,26 @@ def test_claims(scene: Scene, phase: str | None, key: str, confidence: str) -> N
     assert (found.key.partition(":")[0], found.confidence) == (key, confidence)
 
 
+@pytest.mark.parametrize(
+    ("holder", "words"),
+    [
+        ({"namespace": NS, "name": "data", "uid": "the former one"}, "belongs to the one that was deleted"),
+        ({"namespace": "other", "name": "logs", "uid": "x"}, "belongs to another claim: other/logs"),
+        (None, "which does not exist"),
+        ({"namespace": NS, "name": "data", "uid": "PersistentVolumeClaim-data"}, None),  # it is to have it
+        ({}, None),  # free
+    ],
+)
+def test_a_claim_that_asks_for_one_volume(scene: Scene, holder: dict[str, str] | None, words: str | None) -> None:
+    scene.put("PersistentVolumeClaim", "data", spec={"volumeName": "pv-1"}, status={"phase": "Pending"})
+    if holder is not None:
+        scene.put("PersistentVolume", "pv-1", meta={"namespace": ""}, spec={"claimRef": holder} if holder else {})
+    found = explained(scene, Kind.VOLUME, "unbound", volumes=[mounted("data")])
+    assert found.key == "persistentvolumeclaim/data" and found.change is None
+    assert found.confidence == ("likely" if words else "unknown")
+    assert (words or "is not bound") in found.cause.text
+
+
 @pytest.mark.parametrize("finalizers", [["kubernetes.io/pvc-protection"], []])
 def test_a_claim_that_somebody_deleted_and_that_is_still_there(scene: Scene, finalizers: list[str]) -> None:
     meta = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": finalizers}

@@ -28,6 +28,7 @@ from backout.diagnosis.evidence.namespace import (
     ROLEBINDINGS,
     ROLES,
     SERVICEACCOUNTS,
+    VOLUMES,
     WORKLOADS,
     Namespace,
 )
@@ -434,6 +435,8 @@ async def claims(situation: Situation, namespace: Namespace) -> Circumstance | N
         if claim is not None and claim["metadata"].get("deletionTimestamp"):
             return _going(situation, namespace, claim)
         if claim is not None and (claim.get("status") or {}).get("phase") != "Bound":
+            if (taken := await _taken_volume(situation, namespace, claim)) is not None:
+                return taken
             change = await last_write(situation, namespace, claim)
             if change is not None:
                 return Circumstance(
@@ -453,6 +456,58 @@ async def claims(situation: Situation, namespace: Namespace) -> Circumstance | N
                 notes=(msg("Look at the claim and its storage class: {said}", said=said or name),),
             )
     return None
+
+
+async def _taken_volume(situation: Situation, namespace: Namespace, claim: Object) -> Circumstance | None:
+    """A claim that asks for one volume by its name, which is not there, or belongs to another claim: also to one of this name that
+    was deleted, since a volume is bound to a uid (pkg/controller/volume/persistentvolume)."""
+    wanted, volumes = str((claim.get("spec") or {}).get("volumeName") or ""), await namespace.objects(VOLUMES)
+    if not wanted or not volumes.readable:
+        return None
+    volume = next((one for one in volumes.items if one["metadata"]["name"] == wanted), None)
+    holder = ((volume or {}).get("spec") or {}).get("claimRef") or {}
+    if volume is not None and holder.get("uid") in (None, "", claim["metadata"].get("uid")):
+        return None
+    ref = ObjectRef("v1", "PersistentVolumeClaim", claim["metadata"]["name"], namespace.name)
+    same = (holder.get("namespace"), holder.get("name")) == (namespace.name, ref.name)
+    if volume is None:
+        cause = msg(
+            "{codes}: {object} asks for the volume {volume}, which does not exist",
+            codes=codes_of(situation),
+            object=str(ref),
+            volume=wanted,
+        )
+    elif same:
+        cause = msg(
+            "{codes}: {object} was made anew, and the volume {volume} that it asks for belongs to the one that was deleted",
+            codes=codes_of(situation),
+            object=str(ref),
+            volume=wanted,
+        )
+    else:
+        cause = msg(
+            "{codes}: {object} asks for the volume {volume}, which belongs to another claim: {other}",
+            codes=codes_of(situation),
+            object=str(ref),
+            volume=wanted,
+            other=f"{holder.get('namespace')}/{holder.get('name')}",
+        )
+    return Circumstance(
+        key=str(ref),
+        confidence="likely",
+        cause=cause,
+        why=(msg("The pods wait for it, and it is not bound."),),
+        notes=(
+            msg(
+                "Its data is in that volume. Once you are sure that this claim is to have it: "
+                "kubectl patch pv {volume} --type json -p '{patch}'",
+                volume=wanted,
+                patch='[{"op": "remove", "path": "/spec/claimRef/uid"}]',
+            )
+            if same
+            else msg("Look at the claim, and at who named that volume."),
+        ),
+    )
 
 
 def _going(situation: Situation, namespace: Namespace, claim: Object) -> Circumstance:

@@ -34,6 +34,7 @@ ROLEBINDINGS = Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebind
 NETWORKPOLICIES = Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 INGRESSCLASSES = Resource("networking.k8s.io/v1", "IngressClass", "ingressclasses", namespaced=False)
 STORAGECLASSES = Resource("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False)
+VOLUMES = Resource("v1", "PersistentVolume", "persistentvolumes", namespaced=False)
 AUTOSCALERS = Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 CRONJOBS = Resource("batch/v1", "CronJob", "cronjobs")
 JOBS = Resource("batch/v1", "Job", "jobs")
