@@ -5,7 +5,7 @@
 # NOT_BLAMED: service/ledger-api
 # OUTCOME: recovered|approval
 # APPROVE: takeover|deletes
-# REST: secret/
+# REST: secret/ service/ledger-api
 # WAIT: 18
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../stacks.sh"
