@@ -10,9 +10,10 @@
 # ALONE: yes
 . "$(dirname "$0")/../lib.sh"
 v(){ printf 'services:\n  tiles: {image: "registry.local/tiles:8", container: {env: [{name: ZOOM, value: "%s"}]}, pod: {nodeSelector: {kubernetes.io/hostname: node-2}}}\n' $1; }
+full(){ kc patch node node-2 --subresource=status --type strategic -p "{\"status\":{\"conditions\":[{\"type\":\"DiskPressure\",\"status\":\"$1\",\"reason\":\"KubeletHasDiskPressure\",\"message\":\"kubelet has disk pressure: $1\",\"lastTransitionTime\":\"$(date -u +%FT%TZ)\"}]}}"; }
 baseline(){ v 17 | h upgrade -i imagery $CHART -f - >/dev/null; }
 inject(){ v 18 | h upgrade imagery $CHART -f - >/dev/null; settled 1; sleep 25; p=$(k get pod -l app=tiles -o name | head -1)
-kc taint node node-2 node.kubernetes.io/disk-pressure=:NoSchedule --overwrite
+full True; sleep 1
 k patch $p --subresource=status --type merge -p '{"status":{"phase":"Failed","reason":"Evicted","message":"The node was low on resource: ephemeral-storage. Threshold quantity: 2Gi, available: 1Gi."}}'; sleep 3; k get pod -l app=tiles; }
-cleanup(){ kc taint node node-2 node.kubernetes.io/disk-pressure-; }
+cleanup(){ full False; }
 main "$@"
