@@ -53,10 +53,24 @@ _BAD = (
 _UNDER_WAY = ("Reconciling", "Progressing", "Updating", "Pending", "Creating", "Initializing", "Terminating")
 _PHASES = {
     **dict.fromkeys(
-        ("running", "ready", "active", "healthy", "succeeded", "bound", "available", "deployed", "online", "ok"),
+        (
+            "running",
+            "ready",
+            "active",
+            "healthy",
+            "succeeded",
+            "bound",
+            "available",
+            "deployed",
+            "online",
+            "ok",
+            "green",
+        ),
         "ready",
     ),
-    **dict.fromkeys(("failed", "error", "degraded", "unhealthy", "crashloopbackoff", "invalid", "lost"), "failed"),
+    **dict.fromkeys(
+        ("failed", "error", "degraded", "unhealthy", "crashloopbackoff", "invalid", "lost", "red", "stalled"), "failed"
+    ),
     **dict.fromkeys(
         (
             "pending",
@@ -68,6 +82,9 @@ _PHASES = {
             "progressing",
             "scaling",
             "deleting",
+            # ECK (cloud-on-k8s pkg/apis/elasticsearch/v1/status.go).
+            "applyingchanges",
+            "migratingdata",
         ),
         "under-way",
     ),
@@ -75,6 +92,7 @@ _PHASES = {
 _PHASES |= dict.fromkeys(("paused", "suspended"), "under-way")
 _FINISHED = ("completionTime", "completionTimestamp", "completedAt", "finishedAt", "finishTime", "stoppedAt", "endTime")
 """Fields of a status that only something has which runs once: a workflow, a backup, a build."""
+_READY = ("readyReplicas", "updatedReplicas", "updatedReadyReplicas", "availableReplicas")
 _SHOWN = 300
 
 
@@ -166,7 +184,12 @@ def _summed_up(status: Mapping[str, Any]) -> bool:
 
 
 def _of_replicas(obj: Mapping[str, Any], status: Mapping[str, Any]) -> CustomHealth | None:
-    """Of what is scaled and has no conditions (OpenKruise CloneSet): as many ready pods of the newest template as it asks for."""
+    """Of what is scaled and has no conditions (OpenKruise CloneSet): as many ready pods of the newest template as it asks for.
+
+    How many there are says nothing of how they are, where nothing else is counted (Strimzi KafkaNodePool).
+    """
+    if not any(_count(status.get(field)) for field in _READY):
+        return None
     wanted, ready = (obj.get("spec") or {}).get("replicas"), status.get("readyReplicas")
     if not _count(wanted) or "replicas" not in status or not (ready is None or _count(ready)):
         return None

@@ -54,6 +54,8 @@ def symptom(code: str, text: str = "", container: str = "", event: str = "") -> 
         ("ImagePullBackOff", "pull access denied, may require authorization", {Kind.PULL_DENIED}),
         ("ImagePullBackOff", "dial tcp 10.0.0.1:443: i/o timeout", {Kind.NO_REGISTRY}),
         ("ImagePullBackOff", "lookup registry.local: no such host", {Kind.NO_REGISTRY}),
+        ("ImagePullBackOff", "toomanyrequests: You have reached your pull rate limit", {Kind.NO_REGISTRY}),
+        ("ImagePullBackOff", "app:429: manifest unknown", {Kind.NO_IMAGE}),
         ("InvalidImageName", "", {Kind.NO_IMAGE}),
         ("CreateContainerConfigError", 'configmap "settings" not found', {Kind.CONFIG}),
         ("CreateContainerConfigError", "container has runAsNonRoot and image will run as root", {Kind.SECURITY}),

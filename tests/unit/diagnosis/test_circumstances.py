@@ -426,3 +426,35 @@ def test_a_service_that_went_with_what_is_behind_it(
         return
     assert expected in found.cause.text
     assert (found.key, found.confidence, found.change) == ("service/ratings", "likely", None)
+
+
+@pytest.mark.parametrize(
+    ("said", "key", "confidence"),
+    [
+        (
+            'Internal error occurred: failed calling webhook "pods.inject.example": failed to call webhook: Post '
+            '"https://injector.mesh.svc:443/inject?timeout=10s": no endpoints available for service "injector"',
+            "webhook/pods.inject.example",
+            "likely",
+        ),
+        (
+            'admission webhook "validate.kyverno.svc" denied the request: no limits',
+            "policy/validate.kyverno.svc",
+            "likely",
+        ),
+        (
+            "pods \"web-1\" is forbidden: ValidatingAdmissionPolicy 'no-latest' with binding 'all' denied request: tag",
+            "policy/no-latest",
+            "likely",
+        ),
+        (
+            'pods "web-1" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot',
+            f"pod-security/{NS}",
+            "likely",
+        ),
+        ("pods are refused for a reason of their own", f"unknown:{(NS, 'Deployment', 'web')}", "unknown"),
+    ],
+)
+def test_who_does_not_let_pods_in(scene: Scene, said: str, key: str, confidence: str) -> None:
+    found = explained(scene, Kind.NOT_CREATED, said)
+    assert (found.key, found.confidence, found.change) == (key, confidence, None)

@@ -26,6 +26,11 @@ CASES = [
     ("a status that tells nothing", thing({"replicas": 1}), "unknown"),
     ("conditions that nobody knows", thing(said(Colour="True")), "unknown"),
     ("ready", thing(said(Ready="True")), "ready"),
+    ("elastic, all shards", thing({"health": "green", "availableNodes": 1}), "ready"),
+    ("elastic, shards are lost", thing({"health": "red", "phase": ""}), "failed"),
+    ("elastic, at work", thing({"health": "green", "phase": "ApplyingChanges"}), "under-way"),
+    ("elastic, replicas of shards are missing", thing({"health": "yellow"}), "unknown"),
+    ("strimzi, a pool says how many, and not how", thing({"replicas": 2}, spec={"replicas": 2}), "unknown"),
     ("a route that its gateway takes", thing({"parents": [said(Accepted="True", ResolvedRefs="True")]}), "ready"),
     ("a route to nowhere", thing({"parents": [said(Accepted="True", ResolvedRefs="False")]}), "failed"),
     (

@@ -101,7 +101,7 @@ _CREATOR = (
 _DENIED = re.compile(r"unauthorized|denied|authoriz|authentication|401|403|no basic auth", re.IGNORECASE)
 _UNREACHABLE = re.compile(
     r"i/o timeout|no such host|connection refused|connection reset|timeout|unreachable|5\d\d |Service Unavailable|"
-    r"TLS handshake|x509|server misbehaving|EOF",
+    r"TLS handshake|x509|server misbehaving|EOF|too ?many ?requests|rate limit",
     re.IGNORECASE,
 )
 _LIVENESS = re.compile(r"[Ll]iveness probe failed|failed liveness probe|[Ss]tartup probe failed|failed startup probe")

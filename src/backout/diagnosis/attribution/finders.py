@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from backout.diagnosis.attribution.admission import admission
 from backout.diagnosis.attribution.circumstances import (
     Circumstance,
     Finder,
@@ -25,6 +26,7 @@ from backout.model.message import msg
 FINDERS: tuple[Finder, ...] = (
     quota,
     limit_range,
+    admission,
     registry_down,
     missing_reference,
     claims,
