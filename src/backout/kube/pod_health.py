@@ -22,14 +22,11 @@ from backout.kube import projections
 from backout.kube.projections import ConsumingPod, ContainerSpec, ContainerStatus, ImagedPod, Pod, Terminated
 from backout.model.message import Message, msg
 from backout.model.redaction import redact_text
+from backout.model.settled import HEALED, LASTING, settled
 
-RECENT = timedelta(minutes=10)
-"""After ten minutes without a crash the kubelet forgets its back-off; so do we."""
 LOOP = 3
 """So many restarts, the last one not long ago, are a loop even while the container is ready in between."""
 TWICE = 2
-OUTLIVES = 3
-"""What ended twice is well again when it has run for so many times as long as the last time."""
 
 IMAGE_REASONS = frozenset(
     {
@@ -164,7 +161,7 @@ class PodHealth(msgspec.Struct, frozen=True, kw_only=True):
 
     def steady(self, now: datetime) -> bool:
         """Ready, and no container ended within the last ten minutes."""
-        return self.state is PodState.READY and (self.restarted is None or now - self.restarted >= RECENT)
+        return self.state is PodState.READY and (self.restarted is None or settled(self.restarted, now, HEALED))
 
 
 def finished(pod: Pod | ConsumingPod | ImagedPod) -> bool:
@@ -370,14 +367,14 @@ def _bad(ended: Terminated) -> bool:
 def _recent(status: ContainerStatus, last: Terminated, now: datetime | None) -> bool:
     if now is None or last.finished_at is None:
         return not status.ready
-    return now - last.finished_at < RECENT
+    return now - last.finished_at < HEALED
 
 
 def _short(last: Terminated) -> bool:
     """It ended before the kubelet would have called it well again."""
     if last.started_at is None or last.finished_at is None:
         return True
-    return last.finished_at - last.started_at < RECENT
+    return last.finished_at - last.started_at < HEALED
 
 
 def _ends_anew(status: ContainerStatus, last: Terminated, now: datetime | None) -> bool:
@@ -387,7 +384,7 @@ def _ends_anew(status: ContainerStatus, last: Terminated, now: datetime | None) 
         return False
     if last.started_at is None or last.finished_at is None or not _short(last):
         return False
-    return now - running.started_at < max(last.finished_at - last.started_at, timedelta(seconds=1)) * OUTLIVES
+    return now - running.started_at < max(last.finished_at - last.started_at, timedelta(seconds=1)) * LASTING
 
 
 def _crashed(

@@ -11,6 +11,7 @@ import msgspec
 from backout.errors import DOCS, ConfigError
 from backout.model.fleet import OnFailure, Unplanned
 from backout.model.giturl import remote_of
+from backout.model.settled import SETTLED
 from backout.model.yamltext import Unbounded, load
 
 API_VERSION = "backout.dev/v1"
@@ -69,7 +70,7 @@ class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class VerifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``soak``: seconds of watching before a verdict. ``timeout``: seconds that a step may take to show its effect."""
 
-    soak: Annotated[float, msgspec.Meta(ge=0, le=LONGEST)] = 10.0
+    soak: Annotated[float, msgspec.Meta(ge=0, le=LONGEST)] = SETTLED.total_seconds()
     timeout: Annotated[float, msgspec.Meta(ge=1, le=LONGEST)] = USUAL_TIMEOUT
 
 

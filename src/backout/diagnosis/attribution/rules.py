@@ -14,8 +14,6 @@ from backout.diagnosis.attribution.rights import Right, denied
 from backout.diagnosis.attribution.signals import does_not_answer, signals
 from backout.diagnosis.attribution.words import names_file
 from backout.diagnosis.evidence.history import (
-    LASTING,
-    WHILE,
     WorkloadHistory,
     became_ready,
     generation_of_mark,
@@ -28,13 +26,12 @@ from backout.kube.references import FIXED, references
 from backout.kube.templates import plain_template, repository_of
 from backout.model.change import FieldChange
 from backout.model.message import msg
+from backout.model.settled import UNPROBED, outlasting
 
 CAPACITY = frozenset({Kind.QUOTA, Kind.LIMIT_RANGE, Kind.ROOM, Kind.SPREAD, Kind.PORT, Kind.VOLUME})
 """Failures that only some of the pods of a template show."""
 Rule = Callable[[Hypothesis, Situation], Iterator[Reason]]
 TOGETHER = timedelta(seconds=20)
-PROVEN = timedelta(seconds=60)
-"""Pods without a readiness probe count as ready at once: so long must a rollout have been over to prove anything."""
 
 
 def order(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
@@ -77,7 +74,7 @@ def ran_well(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
         return
     mine = [pod for pod in history.failing if history.generation_of(pod) == change.generation]
     last = [run.last for pod in mine if (run := run_of(pod, _container(situation), situation.events)).last is not None]
-    patience = max([WHILE, *(one * LASTING for one in last if one is not None)])
+    patience = outlasting(last)
     steady = [
         mark
         for mark in history.marks
@@ -178,7 +175,7 @@ def _after(pod: Pod, done: datetime, situation: Situation) -> bool:
         and event.first is not None
         and event.first < created
     ]
-    return not bad and (created - done >= PROVEN or _probed(situation))
+    return not bad and (created - done >= UNPROBED or _probed(situation))
 
 
 def _probed(situation: Situation) -> bool:
@@ -507,7 +504,7 @@ def creation(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
         yield Reason(rule="creation", weight="clears", message=msg("All of its pods were ready once."))
         return
     began = min((p.metadata.creation_timestamp for p in history.failing if p.metadata.creation_timestamp), default=None)
-    if began is not None and history.created is not None and began - history.created > PROVEN:
+    if began is not None and history.created is not None and began - history.created > UNPROBED:
         yield Reason(
             rule="creation", weight="clears", message=msg("Its pods of today were made long after it was created.")
         )

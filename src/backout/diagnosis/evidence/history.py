@@ -23,13 +23,10 @@ from backout.kube.intent import canonical_template
 from backout.kube.names import HELM_RELEASE, REVISION_NUMBER
 from backout.kube.projections import ContainerStatus, Pod
 from backout.kube.templates import digest_of, plain_template
+from backout.model.settled import outlasting
 from backout.model.target import ObjectRef, Target, custom_kind
 from backout.ownership.owner import Owner
 
-WHILE = timedelta(seconds=10)
-"""Ready for so long and more is "ran well", when what came after ended much sooner each time."""
-LASTING = 3
-"""So many times as long as a run of the failing container lasts must a run have been that speaks for its revision."""
 BAD_EVENTS = frozenset({"BackOff", "Failed", "Unhealthy"})
 
 
@@ -61,9 +58,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def proves(self) -> bool:
         """True when it ran well for much longer than it does now: what changed was not what it is made from."""
-        if self.well is None or self.well < WHILE:
-            return False
-        return self.last is None or self.well >= self.last * LASTING
+        return self.well is not None and self.well >= outlasting([self.last])
 
 
 class WorkloadHistory(msgspec.Struct, kw_only=True):

@@ -23,9 +23,9 @@ from backout.helm.workloads import Workload
 from backout.kube.templates import Templates
 from backout.mechanisms.common.evidence import Generation, LivePod, LiveWorkload
 from backout.model.message import Message, msg
+from backout.model.settled import settled
 
 AT_ONCE = timedelta(seconds=60)
-SETTLED = timedelta(seconds=10)
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ class _Case:
                 continue
             if pod.failing:
                 failing.setdefault(key, []).append((pod.name, pod.failing))
-            elif pod.steady and (not self._is_fresh(pod) or self._settled(pod.ready_since)):
+            elif pod.steady and (not self._is_fresh(pod) or settled(pod.ready_since, self.seen.at)):
                 steady.setdefault(key, []).append(pod.name)
         label = self.seen.label
         for key, pods in failing.items():
@@ -215,10 +215,6 @@ class _Case:
         began = self.spans[-1].started if self.spans else None
         older = began is not None and pod.created is not None and pod.created < began
         return self._is_newest(pod.generation) and not older
-
-    def _settled(self, since: datetime | None) -> bool:
-        """A container that crashes after its start is ready for a moment each time; wait that out."""
-        return since is not None and self.seen.at is not None and self.seen.at - since >= SETTLED
 
     def _only_key(self, digest: str | None) -> str | None:
         keys = self.keys.get(digest or "", set())

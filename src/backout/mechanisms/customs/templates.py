@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -21,8 +21,8 @@ from backout.kube.pod_health import health_of
 from backout.kube.sanitise import controller
 from backout.kube.templates import plain_template
 from backout.kube.workloads import template_in
+from backout.model.settled import settled
 
-STEADY = timedelta(seconds=10)
 KEPT: dict[str, Resource] = {"ReplicaSet": REPLICASETS, "ControllerRevision": CONTROLLERREVISIONS}
 
 
@@ -77,7 +77,7 @@ def _one(live: Object, kind: str, item: Object, template: Object, pods: list[Obj
         created=msgspec.convert(made, datetime) if made else None,
         pods=len(pods),
         ready=sum(1 for _, one in health if one.ready),
-        steady=sum(1 for at in since if at is not None and now - at >= STEADY),
+        steady=sum(1 for at in since if settled(at, now)),
         failing=tuple(sorted(name for name, one in health if one.failing)),
         stable=_stable(live, item),
     )

@@ -24,10 +24,10 @@ from backout.mechanisms.common.findings import Finding, Span, Verdicts
 from backout.mechanisms.common.made import Child, children_of
 from backout.mechanisms.helm.backoffs import BackOff, failed_to_their_end, read_backoffs
 from backout.model.message import msg
+from backout.model.settled import settled
 
 SKEW = timedelta(seconds=2)
 """Times of records and of templates are whole seconds."""
-SETTLED = timedelta(seconds=10)
 FOLLOWED = timedelta(seconds=60)
 """So soon after a revision began must a resource have failed for that revision to be what it fails of."""
 
@@ -158,7 +158,7 @@ def _of_child(
             continue
         if pod.failing:
             failing.setdefault(key, []).append(pod)
-        elif pod.steady and pod.ready_since and seen.at and seen.at - pod.ready_since >= SETTLED:
+        elif pod.steady and settled(pod.ready_since, seen.at):
             steady.setdefault(key, []).append(pod)
     for key, pods in failing.items():
         first = min(pods, key=lambda pod: pod.name)
@@ -234,7 +234,7 @@ def _before(seen: LiveWorkload, changed: datetime | None) -> LiveWorkload:
 def _stood(custom: Custom, spans: Sequence[Span]) -> bool:
     """True when the newest revision had been in force for a while before the change past Helm."""
     began = spans[-1].started
-    return custom.changed is not None and began is not None and custom.changed - began >= SETTLED
+    return settled(began, custom.changed)
 
 
 def _since_head(custom: Custom, spans: Sequence[Span]) -> bool:
