@@ -144,7 +144,8 @@ def _without_starting(attributions: Sequence[Attribution], state: State) -> list
     for one in attributions:
         workload = state.workloads.get(one.history.key)
         known = one.best.direct if one.best is not None else one.confidence in ("likely", "certain")
-        if one.history.key not in state.young or known or workload is None:
+        more = any(symptom.code != "NotReady" for symptom in one.symptoms)
+        if one.history.key not in state.young or known or more or workload is None:
             kept.append(one)
         elif (told := starting(one.history.key, workload)) is not None:
             state.under_way.append(told)

@@ -185,6 +185,13 @@ def test_a_start_that_takes_its_time_is_no_failure_of_the_image(tmp_path: Path) 
     assert [one.message.text for one in found.under_way] == [
         "deployment/web is being rolled out: 0 of 3 pods are ready."
     ]
+    # Whatever else shows is no start any more.
+    refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota: small"}
+    web = scene.objects["Deployment", "web"]
+    status = {**web["status"], "conditions": [*web["status"]["conditions"], refused]}
+    scene.put("Deployment", "web", spec=web["spec"], meta={"generation": 2}, status=status)
+    found = scene.diagnosis()
+    assert [problem.target.name for problem in found.problems] == ["web"] and found.under_way == ()
     probed(scene, 70)
     found = scene.diagnosis()
     assert [problem.target.name for problem in found.problems] == ["web"] and found.under_way == ()
