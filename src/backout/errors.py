@@ -214,6 +214,13 @@ class NothingToDo(RefusedError):
     code = "nothing-to-do"
 
 
+class NotSeen(BackoutError):
+    """Nothing broken was seen, and not everything may be looked at: whether there is something to go back from is not known."""
+
+    code = "not-seen"
+    exit_code = 7
+
+
 class PlanChanged(RefusedError):
     """The plan file does not match its hash: it was edited after it was made."""
 

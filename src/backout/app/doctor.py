@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from backout.app.absent import require_there
 from backout.app.targets import read_targets
-from backout.errors import BackoutError, NotFoundError, fill
+from backout.errors import AccessDenied, BackoutError, NotFoundError, fill
 from backout.model.message import Message, msg, of_error
 from backout.model.part import Access
 
@@ -132,7 +132,10 @@ async def _cluster(
     except NotFoundError as error:
         return [*checks, _failed("target" if targets else "namespace", error)], []
     needed = await _needed(workspace, cluster, targets, namespace)
-    answers = await cluster.may(needed)
+    try:
+        answers = await cluster.may(needed)
+    except AccessDenied as error:
+        return [*checks, _failed("access", error)], []
     missing = [answer.access for answer in answers if not answer.allowed]
     granted = len(needed) - len(missing)
     detail = (
@@ -177,9 +180,14 @@ async def _needed(workspace: Workspace, cluster: Cluster, targets: Sequence[str]
     needed: set[Access] = set()
     for target in read_targets(workspace, cluster, targets):
         seen = await diagnose(cluster, target.namespace, [target])
-        plan = await make_operation(
-            cluster, target, made_at=seen.at, problems=seen.problems, settings=workspace.settings
-        )
+        try:
+            plan = await make_operation(
+                cluster, target, made_at=seen.at, problems=seen.problems, settings=workspace.settings
+            )
+        except AccessDenied:
+            # What its plan needs is not known as long as it can't be read: then what plans ordinarily need.
+            needed |= usual(target.namespace) | await held(cluster, target.namespace)
+            continue
         needed |= {access for part in plan.parts for access in part.access}
     return sorted(needed)
 

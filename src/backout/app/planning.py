@@ -15,7 +15,7 @@ from backout.app.fleet import as_one, each, left_out, nothing_at_all
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
 from backout.app.whereabouts import sought
-from backout.errors import BackoutError, NothingToDo, UsageError
+from backout.errors import BackoutError, NothingToDo, NotSeen, UsageError
 from backout.model.message import Message, joined
 
 if TYPE_CHECKING:
@@ -33,13 +33,14 @@ SHOWN = 3
 @dataclass(slots=True)
 class Planned:
     """The plans, what could not be planned, what else is broken where nothing was named, the targets that were left out, and
-    what has not ended, so that nobody knows yet."""
+    what has not ended, or could not be looked at, so that nobody knows."""
 
     plans: list[Operation] = field(default_factory=list)
     failures: list[Failed] = field(default_factory=list)
     others: list[Other] = field(default_factory=list)
     skipped: list[Spared] = field(default_factory=list)
     under_way: list[Message] = field(default_factory=list)
+    hidden: list[Message] = field(default_factory=list)
 
     def alone(self) -> BackoutError | None:
         """The only thing there is to tell, when that is an error."""
@@ -53,6 +54,7 @@ async def plans_for(
     targets and objects that are left as they are, as ``kind/name``.
 
     Raises:
+        NotSeen: nothing that is broken was seen, and not everything was.
         NothingToDo: nothing is broken, and no target was named; or all that would go back is to be left out.
         RefusedError: something that is to be left out is in no plan, on no cluster.
         NotFoundError: there is no such namespace.
@@ -77,6 +79,8 @@ async def plans_for(
 
     healthy: list[str] = []
     for name, found in zip(workspace.contexts, await each(workspace.contexts, one), strict=True):
+        if workspace.fleet and found.hidden and not found.plans and not found.failures:
+            found.failures.append(Failed(_not_seen(found.hidden), name))
         if not found.plans and not found.failures:
             healthy.append(name)
         planned.plans += found.plans
@@ -84,6 +88,7 @@ async def plans_for(
         planned.others += found.others
         planned.skipped += found.skipped
         planned.under_way += found.under_way
+        planned.hidden += found.hidden
     tell_unfinished(workspace, places)
     if (alone := planned.alone()) is not None:
         raise alone
@@ -96,6 +101,8 @@ async def plans_for(
             "All that would go back is to be left out: {names}.",
             names=", ".join(dict.fromkeys(one.what for one in planned.skipped)),
         )
+    if not planned.plans and not planned.failures and planned.hidden:
+        raise _not_seen(planned.hidden)
     if not planned.plans and not planned.failures and planned.under_way:
         raise NothingToDo(
             "Nothing is broken so far, but not everything has ended: {what}",
@@ -114,6 +121,15 @@ async def plans_for(
     for failed in planned.failures:
         workspace.tell(LeftOut(failed))
     return planned
+
+
+def _not_seen(hidden: Sequence[Message]) -> NotSeen:
+    return NotSeen(
+        "Nothing broken was seen, but not everything could be looked at, so whether there is something to go back from is not "
+        "known: {why}",
+        why=joined(hidden[:SHOWN]),
+        hint="`backout doctor` prints the Role that is missing.",
+    )
 
 
 async def plan_for(
@@ -195,7 +211,7 @@ async def _plans(
         await require_there(cluster, namespace)
     for blind in diagnosis.blind:
         workspace.tell(Unseen(blind))
-    planned = Planned(under_way=[one.message for one in diagnosis.under_way])
+    planned = Planned(under_way=[one.message for one in diagnosis.under_way], hidden=list(diagnosis.blind))
     found = targets or targets_of(diagnosis)
     left = [target for target in found if skips.target(target)]
     acted_on = [target for target in found if target not in left]

@@ -16,9 +16,11 @@ from backout.app.events import Watching
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
 from backout.app.whereabouts import sought
+from backout.cluster.noting import NotingReader, no_right
 from backout.errors import BackoutError, NotFoundError, UsageError
+from backout.kube.groups import custom
 from backout.model.change import LedgerEntry
-from backout.model.message import Message, msg
+from backout.model.message import Message, distinct, msg, of_error
 from backout.model.revision import Revision
 from backout.model.target import Target
 
@@ -49,18 +51,21 @@ class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):
-    """The targets of one cluster."""
+    """The targets of one cluster. ``blind``: what may not be read, so that there may be more of them, or not all be as well as
+    they look."""
 
     cluster: str
     targets: tuple[TargetStatus, ...]
+    blind: tuple[Message, ...] = ()
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """What changed on one cluster since then."""
+    """What changed on one cluster since then. ``blind``: what may not be read, so that more may have changed."""
 
     cluster: str
     since: datetime
     changes: tuple[LedgerEntry, ...]
+    blind: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +140,12 @@ async def changes(workspace: Workspace, span: timedelta) -> list[Ledger]:
 
     async def look(cluster: Cluster) -> Ledger:
         start, namespace = await cluster.server_time() - span, workspace.namespace_of(cluster)
-        found = await changes_since(cluster, namespace, start)
+        noting = NotingReader(cluster)
+        found = await changes_since(noting, namespace, start)
         if not found and workspace.alone:
             await require_there(cluster, namespace)
-        return Ledger(cluster.name, start, tuple(found))
+        blind = distinct(no_right(resource.plural, place) for resource, place in noting.denied)
+        return Ledger(cluster.name, start, tuple(found), blind)
 
     return await workspace.each_cluster(look)
 
@@ -152,17 +159,18 @@ async def status(workspace: Workspace, texts: Sequence[str] = ()) -> list[Cluste
     """
 
     async def look(cluster: Cluster) -> ClusterStatus:
-        return ClusterStatus(cluster.name, tuple(await _statuses(workspace, cluster, texts)))
+        return await _statuses(workspace, cluster, texts)
 
     return await workspace.each_cluster(look)
 
 
-async def _statuses(workspace: Workspace, cluster: Cluster, texts: Sequence[str]) -> list[TargetStatus]:
+async def _statuses(workspace: Workspace, cluster: Cluster, texts: Sequence[str]) -> ClusterStatus:
     from backout.changes.inventory import targets_in
     from backout.diagnosis.diagnose import diagnose as look_at
 
     namespace = workspace.namespace_of(cluster)
-    targets = read_targets(workspace, cluster, texts) or await targets_in(cluster, namespace)
+    noting = NotingReader(cluster)
+    targets = read_targets(workspace, cluster, texts) or await targets_in(noting, namespace)
     diagnosis = await look_at(cluster, namespace, targets if texts else ())
     if diagnosis.healthy and workspace.alone:
         await require_there(cluster, namespace, targets if texts else ())
@@ -174,13 +182,19 @@ async def _statuses(workspace: Workspace, cluster: Cluster, texts: Sequence[str]
         problems |= {problem.target: problem for problem in diagnosis.problems if problem.target not in problems}
         targets = [*targets, *(target for target in problems if target not in targets)]
     unseen = {owner: one.why for one in diagnosis.unseen for owner in one.owners}
+    single = {one.why.text for one in diagnosis.unseen}
+    denied = (no_right(one.plural, place) for one, place in noting.denied if not custom(one.api_version))
+    blind = distinct((*(one for one in diagnosis.blind if one.text not in single), *denied))
+    if blind:
+        # What is hidden may be broken, and may be of any of them.
+        unseen = dict.fromkeys(targets, blind[0]) | unseen
     stopped = {one.target: one.message for one in diagnosis.stopped}
     going = {target: one.message for one in reversed(diagnosis.under_way) for target in targets if _whose(one, target)}
     found = (
         _status(cluster, target, problems.get(target), unseen.get(target), going.get(target), stopped.get(target))
         for target in targets
     )
-    return list(await asyncio.gather(*found))
+    return ClusterStatus(cluster.name, tuple(await asyncio.gather(*found)), blind)
 
 
 def _of(problem: Problem, target: Target) -> bool:
@@ -215,7 +229,12 @@ async def _status(
         revisions = (await registry.of_kind(target.kind).read(cluster, target)).revisions
     except BackoutError as error:
         cause = problem.cause if problem is not None else None
-        return TargetStatus(target=target, healthy=None if cause is None else False, note=error.message, problem=cause)
+        return TargetStatus(
+            target=target,
+            healthy=None if cause is None else False,
+            note=error.message,
+            problem=cause or unseen or of_error(error),
+        )
     back, note, current = None, "", current_of(revisions)
     try:
         # What one could go back to, whether or not there is a reason to.

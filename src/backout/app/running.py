@@ -28,6 +28,8 @@ STOPPED = 130
 CARRIED_OUT = ("recovered", "not-recovered", "unknown")
 """Ends of runs whose steps were all done."""
 PARTLY = 8
+NOT_SEEN = 7
+"""What a command ends with that could not read all that its answer depends on."""
 UNEXPECTED = 1
 WORST = (PARTLY, 7, 9, UNEXPECTED, STOPPED)
 """Exit codes in the order of how much a person must do about them; of all others the highest counts."""

@@ -11,6 +11,7 @@ import msgspec
 from backout.cluster.listing import decoder
 from backout.cluster.port import AccessAnswer
 from backout.cluster.wire import Wire, decode_failed
+from backout.errors import AccessDenied
 from backout.model.decoding import UNREADABLE
 from backout.model.part import Access
 
@@ -29,7 +30,11 @@ class _Review(msgspec.Struct):
 
 
 async def may(wire: Wire, accesses: Sequence[Access]) -> list[AccessAnswer]:
-    """The answers in the order of the questions; equal questions are asked once."""
+    """The answers in the order of the questions; equal questions are asked once.
+
+    Raises:
+        AccessDenied: not even that may be asked.
+    """
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def ask(access: Access) -> AccessAnswer:
@@ -56,7 +61,15 @@ async def _ask(wire: Wire, access: Access) -> AccessAnswer:
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}},
     }
-    response = await wire.request("POST", PATH, body=msgspec.json.encode(body), read_only=True)
+    try:
+        response = await wire.request("POST", PATH, body=msgspec.json.encode(body), read_only=True)
+    except AccessDenied as error:
+        raise AccessDenied(
+            "Which rights you have can't be asked: you may not create access reviews.",
+            expected="the right to create selfsubjectaccessreviews, which every user has by the ClusterRole system:basic-user",
+            found="a refusal",
+            hint="Ask who looks after the cluster for that right. Without it nothing is begun, for it could stop half-way.",
+        ) from error
     try:
         status = decoder(_Review).decode(response.content).status
     except UNREADABLE:

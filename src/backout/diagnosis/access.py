@@ -13,11 +13,23 @@ from backout.cluster.port import (
     ENDPOINTSLICES,
     EVENTS,
     INGRESSES,
+    JOBS,
     PODS,
+    PVCS,
     REPLICASETS,
     SECRETS,
     SERVICES,
     STATEFULSETS,
+)
+from backout.diagnosis.evidence.namespace import (
+    AUTOSCALERS,
+    CRONJOBS,
+    LIMITRANGES,
+    NETWORKPOLICIES,
+    QUOTAS,
+    ROLEBINDINGS,
+    ROLES,
+    SERVICEACCOUNTS,
 )
 from backout.model.part import Access
 
@@ -34,6 +46,16 @@ LISTED = (
     INGRESSES,
     CONFIGMAPS,
     SECRETS,
+    PVCS,
+    CRONJOBS,
+    JOBS,
+    AUTOSCALERS,
+    NETWORKPOLICIES,
+    QUOTAS,
+    LIMITRANGES,
+    SERVICEACCOUNTS,
+    ROLES,
+    ROLEBINDINGS,
 )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from backout.cluster.noting import NotingReader
 from backout.cluster.port import PODS, ClusterReader
 from backout.diagnosis.attributed import Attributed, attributed_problems
 from backout.diagnosis.attribution.faults import Fault, Way, way_of
@@ -32,11 +33,12 @@ from backout.diagnosis.detectors.symptoms import (
 from backout.diagnosis.evidence.caching_reader import CachingReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey, read_state
 from backout.diagnosis.evidence.events import EventIndex
+from backout.diagnosis.evidence.unread import hidden, lacking
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.diagnosis import Diagnosis, Problem, UnderWay, Unseen
 from backout.model.evidence import Symptom
-from backout.model.message import Message, msg
+from backout.model.message import Message, distinct, msg
 from backout.model.target import OBJECTS, WORKLOADS, ObjectRef, Target
 from backout.ownership.owner import Owner, owner_of
 
@@ -50,8 +52,17 @@ async def diagnose(cluster: ClusterReader, namespace: str, targets: Sequence[Tar
     """The diagnosis of one namespace, or of all when it is empty; of ``targets`` alone when some are named.
 
     Raises:
-        BackoutError: the cluster can't be reached. Missing rights end up in ``Diagnosis.blind`` instead.
+        BackoutError: the cluster can't be reached. Missing rights end up in ``Diagnosis.blind`` and ``unread`` instead.
     """
+    noting = NotingReader(cluster)
+    found = await _diagnosed(noting, namespace, targets)
+    forbidden = hidden(noting.denied, namespace)
+    return msgspec.structs.replace(
+        found, blind=distinct((*forbidden, *found.blind)), forbidden=forbidden, unread=lacking(noting.denied, namespace)
+    )
+
+
+async def _diagnosed(cluster: ClusterReader, namespace: str, targets: Sequence[Target]) -> Diagnosis:
     async with EventIndex(cluster) as events:
         if namespace:
             # Whatever else is found there, these are looked at.

@@ -43,7 +43,8 @@ class ChangesList(Document, frozen=True, kw_only=True):
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
     """One cluster that was looked at: what was seen there (``looked_at``), what was hidden (``blind``), what has not ended
-    (``under_way``), and what somebody scaled to 0 though nothing asks it (``stopped``)."""
+    (``under_way``), what somebody scaled to 0 though nothing asks it (``stopped``), and what is missing as evidence only
+    (``unread``)."""
 
     cluster: str
     namespace: str
@@ -53,6 +54,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     blind: tuple[Message, ...]
     under_way: tuple[UnderWay, ...]
     stopped: tuple[Stopped, ...] = ()
+    unread: tuple[Message, ...] = ()
 
 
 class DiagnosisList(Document, frozen=True, kw_only=True):
@@ -119,6 +121,7 @@ def diagnosis_list(found: Sequence[Diagnosis]) -> DiagnosisList:
                 blind=one.blind,
                 under_way=one.under_way,
                 stopped=one.stopped,
+                unread=one.unread,
             )
             for one in found
         ),

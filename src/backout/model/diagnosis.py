@@ -107,6 +107,12 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unseen: tuple[Unseen, ...] = ()
     """What ``blind`` says of single objects, with whose they are."""
 
+    forbidden: tuple[Message, ...] = ()
+    """What ``blind`` says of kinds that may not be read."""
+
+    unread: tuple[Message, ...] = ()
+    """What may not be read either, and is missing as evidence only."""
+
     @property
     def healthy(self) -> bool:
         """True when nothing is broken, nothing was hidden from view, and enough pods serve of what is under way."""

@@ -13,6 +13,7 @@ import msgspec
 
 from backout.cluster.namespaces import require_namespace
 from backout.cluster.port import ClusterReader, Object, Resource
+from backout.errors import AccessDenied
 from backout.kube.sanitise import sanitise
 from backout.model.snapshot import Entry, GitPointer, Snapshot, SnapshotDraft, SnapshotKind
 from backout.model.target import ObjectRef
@@ -62,6 +63,7 @@ async def take(
 
     Raises:
         ObjectNotFound: there is no such namespace.
+        AccessDenied: nothing of it may be listed.
         StorageError, RepositoryLocked, LockLost: see `backout.snapshots.repository`.
     """
     await require_namespace(cluster, namespace)
@@ -93,6 +95,13 @@ async def take(
             progress(sum(kinds.values()))
 
         await walk(cluster, namespace, keep, skips)
+        if skips.unread and not skips.listed:
+            raise AccessDenied(
+                "Nothing of namespace {namespace} may be listed, so no snapshot was taken.",
+                namespace=namespace,
+                expected="the right to list what it holds",
+                hint="`backout doctor` prints the Role that is missing.",
+            )
         around = msgspec.structs.replace(await pointers.read(), git=about.git)
         for ref, why in pointers.unread:
             skips.add(ref, why)

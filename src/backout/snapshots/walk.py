@@ -28,6 +28,8 @@ class Skips:
         self._found: dict[tuple[str, str, str, str], Skipped] = {}
         self.unread: set[tuple[str, str]] = set()
         """Group and kind of what could not be read; whether such an object exists is not known."""
+        self.listed = 0
+        """How many kinds could be listed."""
 
     def add(self, ref: ObjectRef, reason: Message) -> None:
         """One object, or a whole kind when ``ref`` has no name."""
@@ -82,6 +84,7 @@ async def walk(
                     raise
                 skips.add(whole, msg("the API server could not list them"))
             else:
+                skips.listed += 1
                 return
             skips.unread.add((resource.group, resource.kind))
 

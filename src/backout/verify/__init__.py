@@ -15,6 +15,7 @@ the target everywhere):
     revision-restored  the target is at the revision with that ``digest``, healthy or not (for an undo)
     live-restored      parts of ``objects`` have the digests that a run's capture noted (for an undo)
     left-over          parts of ``objects`` do not have the digests any more that the undone revision had given them
+    left-out           the ``objects`` that a plan left out are there, each with the ``uid`` that it had
     endpoints          Services (``services``; else those that select the workload's pods, or all) have ready addresses;
                        ``idle``: of them those of parts that do not run, which may have none
     pvc-bound          claims (``names``; else those that the workload's pods mount, or all) are Bound

@@ -85,8 +85,9 @@ async def nothing_broken(check: CheckOf[BrokenParams], cluster: ClusterReader) -
     if problems:
         told = joined(msg("{target}: {cause}", target=str(p.target), cause=p.cause) for p in problems[:3])
         return failed(told, again=True, problems=[str(problem.target) for problem in problems])
-    if seen.blind and not check.params.standing:
-        return unknown(msg("not all of it may be looked at: {why}", why=joined(seen.blind[:3])))
+    hidden = seen.forbidden if check.params.standing else seen.blind
+    if hidden:
+        return unknown(msg("not all of it may be looked at: {why}", why=joined(hidden[:3])))
     return passed(msg("nothing is broken"))
 
 

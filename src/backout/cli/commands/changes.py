@@ -33,9 +33,13 @@ def read_span(text: str) -> timedelta:
 @click.command("changes", cls=Command)
 @click.option("--since", default="2h", show_default=True, metavar="SPAN", help="How far back: 30m, 2h, 1d.")
 @with_session
-async def command(session: Session, since: str) -> None:
-    """Lists what changed in a namespace: Helm releases, rollouts, and edits of objects."""
+async def command(session: Session, since: str) -> int:
+    """Lists what changed in a namespace: Helm releases, rollouts, and edits of objects.
+
+    Exit code 7 when something may not be read, so that more may have changed.
+    """
     from backout.app.reading import changes
+    from backout.app.running import NOT_SEEN
     from backout.cli.render.changes import show_ledgers
     from backout.documents.reading import ChangesList
 
@@ -44,3 +48,4 @@ async def command(session: Session, since: str) -> None:
         session.show(lambda screen: show_ledgers(screen, found))
     else:
         session.document(ChangesList(items=tuple(found)))
+    return NOT_SEEN if any(one.blind for one in found) else 0

@@ -13,7 +13,7 @@ from backout.cli.session import with_session
 if TYPE_CHECKING:
     from backout.cli.session import Session
 
-FOUND, NOT_SEEN = 10, 7
+FOUND = 10
 
 
 @click.command("diagnose", cls=Command)
@@ -26,6 +26,7 @@ async def command(session: Session, targets: tuple[str, ...]) -> int:
     far as was seen, but not everything was, or too few pods serve while a rollout goes on.
     """
     from backout.app.reading import diagnose
+    from backout.app.running import NOT_SEEN
     from backout.cli.render.diagnosis import show_diagnoses
     from backout.documents.reading import diagnosis_list
 

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 @click.command("status", cls=Command)
 @click.argument("targets", nargs=-1)
 @with_session
-async def command(session: Session, targets: tuple[str, ...]) -> None:
-    """Shows every release and unmanaged workload: its revision, its health, and the last good revision before it."""
+async def command(session: Session, targets: tuple[str, ...]) -> int:
+    """Shows every release and unmanaged workload: its revision, its health, and the last good revision before it.
+
+    Exit code 7 when something may not be read, so that there may be more, or not all be as well as it looks.
+    """
     from backout.app.reading import status
+    from backout.app.running import NOT_SEEN
     from backout.cli.render.status import show_status
     from backout.documents.reading import StatusList
 
@@ -28,3 +32,4 @@ async def command(session: Session, targets: tuple[str, ...]) -> None:
         session.show(lambda screen: show_status(screen, found))
     else:
         session.document(StatusList(items=tuple(found)))
+    return NOT_SEEN if any(one.blind for one in found) else 0

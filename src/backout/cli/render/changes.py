@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backout.cli.render.screen import Screen, paint
 from backout.model.change import Changes, FieldChange, LedgerEntry, ObjectChange
+from backout.model.message import Message
 
 if TYPE_CHECKING:
     from backout.app.reading import Ledger
@@ -96,13 +97,15 @@ def show_ledgers(screen: Screen, found: Sequence[Ledger]) -> None:
     for one in found:
         if len(found) > 1:
             screen.line(one.cluster)
-        show_ledger(screen, one.changes)
+        show_ledger(screen, one.changes, one.blind)
 
 
-def show_ledger(screen: Screen, entries: Sequence[LedgerEntry]) -> None:
-    """The timeline, newest last."""
+def show_ledger(screen: Screen, entries: Sequence[LedgerEntry], blind: Sequence[Message] = ()) -> None:
+    """The timeline, newest last; ``blind``: where more may have changed."""
+    for hidden in blind:
+        screen.line(f"{screen.mark('unknown')} {screen.say(hidden)}")
     if not entries:
-        screen.told("No change was found in this time.")
+        screen.told("No change was seen in this time." if blind else "No change was found in this time.")
         return
     rows = []
     for entry in entries:

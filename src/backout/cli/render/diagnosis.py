@@ -54,6 +54,8 @@ def show_diagnosis(screen: Screen, diagnosis: Diagnosis) -> None:
         show_problem(screen, problem, namespaced=not diagnosis.namespace)
     for blind in diagnosis.blind:
         screen.line(f"{screen.mark('unknown')} {screen.say(blind)}")
+    for unread in diagnosis.unread:
+        screen.line(f"{screen.mark('unknown')} {screen.say(unread)}")
     for stopped in diagnosis.stopped:
         screen.line(f"{screen.mark('warn')} {screen.say(stopped.message)}")
     for going in diagnosis.under_way:

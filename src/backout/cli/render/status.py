@@ -19,8 +19,10 @@ def show_status(screen: Screen, found: Sequence[ClusterStatus]) -> None:
     for one in found:
         if len(found) > 1:
             screen.line(one.cluster)
+        for blind in one.blind:
+            screen.line(f"{screen.mark('unknown')} {screen.say(blind)}")
         if not one.targets:
-            screen.told("Nothing is deployed here.")
+            screen.told("Nothing was seen here." if one.blind else "Nothing is deployed here.")
             continue
         heads = ("target", "namespace", "revision", "since", "state", "back to", "problem")
         screen.table(heads, [_row(screen, row) for row in one.targets])

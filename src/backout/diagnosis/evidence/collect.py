@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from backout.cluster.noting import no_right
 from backout.cluster.port import PODS, REPLICASETS, ClusterReader, Resource
 from backout.errors import AccessDenied, BackoutError, ObjectNotFound
 from backout.kube.groups import custom
@@ -16,7 +17,7 @@ from backout.kube.pod_health import health
 from backout.kube.projections import Bare, PackedWorkload, Pod
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.model.diagnosis import Stopped, UnderWay, Unseen
-from backout.model.message import Message, msg
+from backout.model.message import Message
 from backout.model.target import ObjectRef
 
 WorkloadKey = tuple[str, str, str]
@@ -76,7 +77,7 @@ async def _read_pods(cluster: ClusterReader, state: State, now: datetime) -> Non
     try:
         pages = await cluster.fold(Pod, PODS, fold, state.namespace)
     except AccessDenied:
-        state.blind.append(_no_right(PODS, state))
+        state.blind.append(no_right(PODS.plural, state.namespace))
         return
     state.pods_seen = sum(count for count, _, _ in pages)
     state.pods = [pod for _, found, _ in pages for pod in found]
@@ -117,14 +118,9 @@ async def _read(cluster: ClusterReader, resource: Resource, state: State) -> lis
     try:
         pages = await cluster.fold(PackedWorkload, resource, fold, state.namespace)
     except AccessDenied:
-        state.blind.append(_no_right(resource, state))
+        state.blind.append(no_right(resource.plural, state.namespace))
         return []
     return [workload for page in pages for workload in page]
-
-
-def _no_right(resource: Resource, state: State) -> Message:
-    where = state.namespace or "all namespaces"
-    return msg("{resource} in {where} can't be read: no permission.", resource=resource.plural, where=where)
 
 
 async def workload_of(cluster: ClusterReader, state: State, pod: Pod) -> WorkloadKey | None:

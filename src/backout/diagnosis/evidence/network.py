@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from backout.cluster.noting import no_right
 from backout.cluster.port import ENDPOINTSLICES, INGRESSES, SERVICES, ClusterReader, Object, Resource
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.metadata import ManagedMeta
 from backout.errors import AccessDenied, ObjectNotFound
 from backout.kube.names import SERVICE_OF_SLICE
 from backout.kube.projections import Meta, Projection
-from backout.model.message import Message, msg
+from backout.model.message import Message
 
 T = TypeVar("T")
 Name = tuple[str, str]
@@ -160,10 +161,7 @@ async def _pages(
     try:
         return await cluster.fold(shape, resource, fold, namespace)
     except AccessDenied:
-        where = namespace or "all namespaces"
-        network.blind.append(
-            msg("{resource} in {where} can't be read: no permission.", resource=resource.plural, where=where)
-        )
+        network.blind.append(no_right(resource.plural, namespace))
     except ObjectNotFound:
         pass
     return None

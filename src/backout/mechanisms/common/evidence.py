@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from backout.cluster.noting import no_right
 from backout.cluster.port import CONTROLLERREVISIONS, PODS, REPLICASETS, ClusterReader, Resource
 from backout.errors import AccessDenied
 from backout.kube.names import REVISION_HASH, REVISION_NUMBER
 from backout.kube.pod_health import PodState, health
 from backout.kube.projections import ControllerRevision, Pod, TemplatedWorkload
 from backout.kube.resources import WORKLOAD_RESOURCES
-from backout.model.message import Message, msg
+from backout.model.message import Message
 
 WorkloadId = tuple[str, str, str]
 """Kind, namespace, name."""
@@ -119,7 +120,7 @@ async def _read(cluster: ClusterReader, namespace: str, ids: set[WorkloadId], bl
         try:
             return await cluster.list_as(shape, resource, namespace, labels=labels)
         except AccessDenied:
-            words = msg("{plural} in {where} can't be read: no permission.", plural=resource.plural, where=namespace)
+            words = no_right(resource.plural, namespace)
             if words not in blind:
                 blind.append(words)
             return []

@@ -19,10 +19,10 @@ from backout.helm.payload import Release
 from backout.helm.records import PENDING, Record
 from backout.helm.text import duration, first_line
 from backout.helm.workloads import Workload
-from backout.mechanisms.common.evidence import Evidence, LiveWorkload, WorkloadId
+from backout.mechanisms.common.evidence import Evidence, WorkloadId
 from backout.mechanisms.common.findings import Finding, Span, findings
 from backout.mechanisms.helm.children import Custom, custom_findings
-from backout.model.message import Message, msg
+from backout.model.message import Message, joined, msg
 from backout.model.revision import Goodness
 
 STOOD = timedelta(hours=24)
@@ -85,7 +85,7 @@ def judge(
     verdicts = [
         _vouched(
             facts,
-            _one(facts, index == len(history) - 1, head, found, evidence.workloads, left, barren),
+            _one(facts, index == len(history) - 1, head, found, evidence, left, barren),
             lost if index == len(history) - 1 else (),
         )
         for index, facts in enumerate(history)
@@ -112,7 +112,7 @@ def _one(
     is_head: bool,
     head: dict[WorkloadId, str],
     found: dict[WorkloadId, dict[tuple[int, str], Finding]],
-    live: dict[WorkloadId, LiveWorkload],
+    evidence: Evidence,
     left: frozenset[tuple[CustomId, str]],
     barren: frozenset[CustomId] = frozenset(),
 ) -> Judged:
@@ -129,7 +129,7 @@ def _one(
     bad: list[Message] = []
     silent: list[str] = []
     for part in relevant:
-        seen = live.get(part.id)
+        seen = evidence.workloads.get(part.id)
         if seen is not None and seen.desired == 0:
             continue
         finding = found.get(part.id, {}).get((facts.record.revision, part.key))
@@ -148,6 +148,10 @@ def _one(
         return Judged("bad", tuple(bad))
     if good and not silent:
         return Judged("good", tuple(good))
+    if silent and evidence.blind and not facts.left_for:
+        # That nothing speaks against it says nothing where nothing can be heard.
+        hidden = msg("Not enough can be read to judge it: {why}", why=joined(evidence.blind))
+        return Judged("unknown", (*good, hidden))
     if not is_head and (untold := _untold(facts, silent, head, found, left)):
         good = good or [
             finding.message

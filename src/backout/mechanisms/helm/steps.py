@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from backout.errors import Conflict, Invalid, PreconditionFailed, RefusedError
+from backout.errors import AccessDenied, Conflict, Invalid, PreconditionFailed, RefusedError
 from backout.helm.manifest import digest
 from backout.helm.text import duration
 from backout.helm.unfinished import refusal
@@ -51,7 +51,7 @@ def steps(
     """The steps in order. ``helm`` is the one that would run, where there is one; ``failing`` are workloads whose pods fail now.
 
     Raises:
-        RefusedError, Conflict, Invalid: it can't work, or would do harm.
+        RefusedError, Conflict, Invalid, AccessDenied: it can't work, or would do harm.
     """
     found = obstacles(analysis.items)
     _refuse(analysis, target, [obstacle for obstacle in found if obstacle.final])
@@ -110,6 +110,15 @@ def _refuse(analysis: Analysis, target: Target, final: list[Obstacle]) -> None:
     along.require_known(analysis, target)
     if not final:
         return
+    if unreadable := [str(obstacle.item.ref) for obstacle in final if obstacle.kind == "unreadable"]:
+        raise AccessDenied(
+            "{target} can't go back to revision {revision}: you may not read {objects}, so what that would change is not known.",
+            target=str(target),
+            revision=analysis.target.revision,
+            objects=", ".join(unreadable),
+            expected="the right to get what the release holds",
+            hint="`backout doctor` prints the Role that is missing.",
+        )
     kind = Conflict if all(obstacle.kind == "conflict" for obstacle in final) else Invalid
     hints = {
         "conflict": "Let the owner of the field set it, or take the field out of the chart.",
