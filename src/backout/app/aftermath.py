@@ -12,10 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backout.app.events import StillBroken
-from backout.errors import BackoutError
+from backout.app.events import Failed, StillBroken
+from backout.errors import BackoutError, NotVerifiedError
+from backout.model.message import Message, msg
+from backout.planning.followers import followers
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from backout.app.workspace import Workspace
     from backout.cluster.port import Cluster
     from backout.model.diagnosis import Diagnosis, Problem
@@ -23,50 +27,108 @@ if TYPE_CHECKING:
     from backout.model.target import Target
 
 PATIENCE = 45.0
-"""Seconds for a container in back-off to be started again: by then it has been so often that it waits for minutes otherwise."""
+"""Seconds for what fails by itself to show that it goes on."""
+LONGEST = 330.0
+"""Seconds for a container in back-off to be started again: a kubelet waits for five minutes at most (MaxContainerBackOff)."""
 LOOK = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Something broken that no plan acts on."""
+    """Something broken that no plan acts on. ``follows``: it has no cause of its own that is known, and began after the change
+    that is taken back, so that it may fail because of that."""
 
     cluster: str
     namespace: str
     target: Target
+    follows: bool = False
 
 
 def others(diagnosis: Diagnosis, cluster: str, namespace: str, acted_on: Sequence[Target]) -> list[Other]:
     """What the diagnosis found besides."""
     acted = set(acted_on)
+    after = {problem.target for problem in followers(diagnosis.problems, acted)}
     return [
-        Other(cluster, namespace, problem.target)
+        Other(cluster, namespace, problem.target, follows=problem.target in after)
         for problem in diagnosis.problems
         if problem.target not in acted and not acted & set(problem.owners)
     ]
 
 
-async def tell_what_still_fails(workspace: Workspace, found: Sequence[Other], runs: Sequence[Run]) -> None:
-    """Gives the others the time for their next start, and names those that still fail then. Nothing to do where no run recovered."""
+async def tell_what_still_fails(workspace: Workspace, found: Sequence[Other], runs: Sequence[Run]) -> list[Failed]:
+    """Gives the others the time for their next start, and names those that still fail then. Nothing to do where no run recovered.
+
+    What may have failed because of what was taken back is waited for until it was started anew, since a start before that proves
+    nothing; what still fails then, or was never started, is returned: nobody may call that healthy.
+    """
     if not any(run.state == "recovered" for run in runs):
-        return
+        return []
+    failed: list[Failed] = []
     for cluster, namespace in dict.fromkeys((other.cluster, other.namespace) for other in found):
-        targets = {other.target for other in found if (other.cluster, other.namespace) == (cluster, namespace)}
+        mine = [other for other in found if (other.cluster, other.namespace) == (cluster, namespace)]
+        follows = {other.target for other in mine if other.follows}
         try:
             async with workspace.cluster(cluster) as reached:
-                for problem in await _left(reached, namespace, targets):
-                    workspace.tell(StillBroken(problem))
-        except BackoutError:
-            continue  # what can't be read now was told as broken before
+                left, waiting = await _left(reached, namespace, {other.target for other in mine}, follows)
+        except BackoutError as error:
+            # What can't be read now was told as broken before; whether it is well again is not known.
+            failed += [Failed(_unknown(target, error.message), cluster, target) for target in sorted(follows)]
+            continue
+        for problem in left:
+            workspace.tell(StillBroken(problem))
+            if problem.target in follows:
+                why = _not_started() if problem.target in waiting else problem.cause
+                failed.append(Failed(_unknown(problem.target, why), cluster, problem.target))
+    return failed
 
 
-async def _left(cluster: Cluster, namespace: str, targets: set[Target]) -> list[Problem]:
+def _not_started() -> Message:
+    return msg("it has not been started anew since, so that it is not known whether it fails for itself")
+
+
+def _unknown(target: Target, why: Message | str) -> NotVerifiedError:
+    return NotVerifiedError(
+        "{target} began to fail after what was taken back, and is not well again: {why}",
+        target=str(target),
+        why=why,
+        expected="pods that are ready once they were started anew",
+        hint="Look at it: backout diagnose {target} -n {namespace}",
+        namespace=target.namespace,
+    )
+
+
+async def _left(
+    cluster: Cluster, namespace: str, targets: set[Target], follows: set[Target]
+) -> tuple[list[Problem], set[Target]]:
+    """What is still broken, and which of it waits for its next start."""
     from backout.diagnosis.diagnose import diagnose
 
-    end = asyncio.get_running_loop().time() + PATIENCE
+    cured = await cluster.server_time()
+    clock = asyncio.get_running_loop().time
+    began = clock()
     while True:
         seen = await diagnose(cluster, namespace)
         left = [problem for problem in seen.problems if problem.target in targets]
-        if not left or asyncio.get_running_loop().time() > end:
-            return left
+        mine = [problem for problem in left if problem.target in follows]
+        waiting = await _waiting(cluster, namespace, mine, cured)
+        passed = clock() - began
+        if not left or passed > LONGEST or (passed > PATIENCE and not waiting):
+            return left, waiting
         await asyncio.sleep(LOOK)
+
+
+async def _waiting(cluster: Cluster, namespace: str, problems: Sequence[Problem], cured: datetime) -> set[Target]:
+    """Those of which a pod has not shown since whether it fails: it was not started, or it is ready and nobody trusts that yet."""
+    from backout.cluster.port import PODS
+    from backout.kube.pod_health import health_of, last_start
+
+    if not problems:
+        return set()
+    pods = {pod["metadata"]["name"]: pod for pod in await cluster.list_all(PODS, namespace)}
+    found = set()
+    for problem in problems:
+        mine = [pods[name] for symptom in problem.symptoms for name in symptom.pods if name in pods]
+        # Whole seconds: a start of the same second may have come before.
+        if any((start := last_start(pod)) is None or start <= cured or health_of(pod).ready for pod in mine):
+            found.add(problem.target)
+    return found

@@ -33,13 +33,15 @@ def _show(session: Session, run: Run) -> None:
     session.show(lambda screen: show_outcome(screen, run, events))
 
 
-def report(session: Session, runs: Sequence[Run], failures: Sequence[Failed], *, told: int = 0) -> int:
+def report(
+    session: Session, runs: Sequence[Run], failures: Sequence[Failed], *, told: int = 0, left: Sequence[Failed] = ()
+) -> int:
     """Tells how each ended, in one document where one was asked for; returns the exit code.
 
-    The first ``told`` failures were told to people before.
+    The first ``told`` failures were told to people before. ``left``: what no plan acted on and is not well again.
     """
     if not session.text:
-        document = outcome_list([kept(session.workspace, run.id) for run in runs], failures)
+        document = outcome_list([kept(session.workspace, run.id) for run in runs], [*failures, *left])
         session.document(document)
         return document.exit_code
     for run in runs:
@@ -50,4 +52,7 @@ def report(session: Session, runs: Sequence[Run], failures: Sequence[Failed], *,
         show_failure(failed.error, session.options)
     if failures:
         session.note("{done} of {all} were carried out.", done=len(runs), all=len(runs) + len(failures))
-    return exit_code_of_all(runs, failures)
+    for failed in left:
+        session.note("")
+        show_failure(failed.error, session.options)
+    return exit_code_of_all(runs, [*failures, *left])

@@ -486,3 +486,12 @@ def _image(pod: Pod, status: ContainerStatus) -> str:
         if spec.name == status.name:
             return spec.image
     return status.image
+
+
+def last_start(pod: Object) -> datetime | None:
+    """When a container of the pod was started last, whatever became of it; None where none was."""
+    status = pod.get("status") or {}
+    entries = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+    states = [entry.get(part) or {} for entry in entries for part in ("state", "lastState")]
+    texts = [(state.get("running") or state.get("terminated") or {}).get("startedAt") for state in states]
+    return max((msgspec.convert(text, datetime) for text in texts if text), default=None)

@@ -12,7 +12,9 @@ import msgspec
 from backout.cluster.identity import weakness
 from backout.cluster.port import ClusterReader
 from backout.errors import NoGoodRevision, NothingToDo, RefusedError
+from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.mechanisms import registry
+from backout.mechanisms.common.steps import start_anew
 from backout.mechanisms.port import Options
 from backout.model.diagnosis import Problem
 from backout.model.message import Message, msg
@@ -24,6 +26,7 @@ from backout.model.settings import USUAL_TIMEOUT, Settings
 from backout.model.target import ObjectRef, Target
 from backout.planning.choice import SURE, Choice, choose
 from backout.planning.document import seal
+from backout.planning.followers import crashing, followers
 from backout.planning.reach import hold, protected_risks
 from backout.planning.skipping import Skips, spared_objects, spared_target
 from backout.verify.stacks import stack_checks
@@ -181,7 +184,7 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
         revision=choice.revision,
         why_good=choice.why,
         problems=mine,
-        steps=tuple(_patient(step, settings.verify.timeout) for step in draft.steps),
+        steps=(*(_patient(step, settings.verify.timeout) for step in draft.steps), *_starts(asked, target)),
         changes=draft.changes,
         risks=(*_choice_risks(choice), *_identity_risks(asked.identity), *draft.risks),
         checks=tuple(checks),
@@ -192,6 +195,18 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
     part = msgspec.structs.replace(part, risks=(*part.risks, *protected_risks(part, settings.policy.protected)))
     hold(part, settings.policy.protected)
     return part
+
+
+def _starts(asked: _Asked, target: Target) -> list[Step]:
+    """What began to fail after what is taken back, and would go on waiting for its next start, is started anew at the end."""
+    found = []
+    for problem in followers(asked.problems, {target}):
+        for ref in crashing(problem):
+            if ref.kind in WORKLOAD_RESOURCES and ref.namespace == target.namespace:
+                mine = Target(ref.kind.lower(), ref.name, ref.namespace, target.cluster)
+                if not asked.skips.target(mine):
+                    found.append(start_anew(msgspec.structs.replace(ref, uid=""), mine))
+    return found
 
 
 def _patient(step: Step, timeout: float) -> Step:

@@ -9,11 +9,12 @@ import json
 import msgspec
 import pytest
 from cluster_harness import Cluster as Harness
-from mechanism_helpers import BETTER, CRASH, GOOD, MISSING, WORKLOADS, Bench, Context, image_of, images, run
+from mechanism_helpers import BETTER, CRASH, GOOD, MISSING, WORKLOADS, Bench, Context, failing, image_of, images, run
 
 from backout import errors
 from backout.cluster.port import PODS, Resource
 from backout.kube.pod_health import health_of
+from backout.mechanisms.common.steps import start_anew
 from backout.mechanisms.port import Options
 from backout.model.part import Step
 from backout.model.target import ObjectRef, Target
@@ -383,3 +384,29 @@ def test_what_a_template_reads_and_is_gone_is_told_and_measured(running: Harness
         assert [check.code for check in verdict.checks if check.status == "fail"] == ["read-objects"]
 
     run(running, "Deployment", ns, work)
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
+def test_what_waits_for_its_next_start_is_started_anew_and_who_is_well_is_left_alone(
+    running: Harness, ns: str, kind: str
+) -> None:
+    async def work(found: Bench) -> None:
+        step = start_anew(ObjectRef("apps/v1", kind, "web", ns), found.target)
+        assert not (await found.carry_out([step]))[0][0].changed, "there is nothing yet"
+        await found.create()
+        await found.ready()
+        well = {pod["metadata"]["uid"] for pod in await found.pods()}
+        outcomes, context = await found.carry_out([step])
+        assert not outcomes[0].changed and not context.guards
+        assert {pod["metadata"]["uid"] for pod in await found.pods()} == well
+        await found.set_image(CRASH)
+        await found.until_failing()
+        failed = {
+            pod["metadata"]["uid"] for pod in await found.until(lambda pods: any(map(failing, pods))) if failing(pod)
+        }
+        while failed & {pod["metadata"]["uid"] for pod in await found.pods()}:
+            # one that was just started does not fail yet
+            await found.carry_out([step])
+        assert well & {pod["metadata"]["uid"] for pod in await found.pods()}, "pods that serve were not to be touched"
+
+    run(running, kind, ns, work)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,9 +15,11 @@ from backout.app import aftermath
 from backout.app.aftermath import Other, others, tell_what_still_fails
 from backout.app.events import StillBroken
 from backout.diagnosis import diagnose as module
+from backout.model.change import LedgerEntry
 from backout.model.diagnosis import Diagnosis, Problem
+from backout.model.evidence import Symptom
 from backout.model.message import msg
-from backout.model.target import Target
+from backout.model.target import ObjectRef, Target
 
 WEB, SHOP, API = (
     Target("deployment", "web", "shop"),
@@ -40,6 +42,89 @@ def test_others_are_those_that_no_plan_acts_on() -> None:
     assert others(seen(problem(WEB)), "c1", "shop", [WEB]) == []
 
 
+CURED = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+
+
+def failing(target: Target, began: datetime, *, suspect: datetime | None = None) -> Problem:
+    symptom = Symptom(
+        code="CrashLoopBackOff", ref=ObjectRef("v1", "Pod", "p", "shop"), message=msg("x"), since=began, pods=("p",)
+    )
+    entry = None
+    if suspect is not None:
+        entry = LedgerEntry(at=suspect, source="helm", target=target, actor="helm", summary=msg("it was changed"))
+    return Problem(target=target, mechanism="", symptoms=(symptom,), cause=msg("it fails"), suspect=entry)
+
+
+def test_what_may_have_failed_because_of_what_is_taken_back_is_marked() -> None:
+    mine = failing(WEB, CURED, suspect=CURED)
+    before = failing(API, CURED - timedelta(seconds=60))
+    assert others(seen(mine, failing(API, CURED)), "c1", "shop", [WEB]) == [Other("c1", "shop", API, follows=True)]
+    assert others(seen(mine, before), "c1", "shop", [WEB]) == [Other("c1", "shop", API)]
+
+
+class World:
+    """A cluster whose pod, and what is found broken, go on from one look to the next."""
+
+    def __init__(self, looks: list[Diagnosis], starts: list[int]) -> None:
+        self.looks, self.starts, self.told = list(looks), list(starts), 0
+
+    async def server_time(self) -> datetime:
+        return CURED
+
+    async def list_all(self, resource: Any, namespace: str) -> list[Any]:
+        began = self.starts.pop(0) if len(self.starts) > 1 else self.starts[0]
+        at = (CURED + timedelta(seconds=began)).isoformat()
+        return [
+            {
+                "metadata": {"name": "p"},
+                "status": {
+                    "containerStatuses": [{"state": {"waiting": {}}, "lastState": {"terminated": {"startedAt": at}}}]
+                },
+            }
+        ]
+
+    async def diagnose(self, cluster: Any, namespace: str) -> Diagnosis:
+        self.told += 1
+        return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, world: World, *, longest: float = 60.0) -> tuple[list[Target], list[Any]]:
+    @asynccontextmanager
+    async def cluster(name: str) -> Any:
+        yield world
+
+    events: list[Any] = []
+    workspace: Any = SimpleNamespace(cluster=cluster, tell=events.append)
+    monkeypatch.setattr(module, "diagnose", world.diagnose)
+    monkeypatch.setattr(aftermath, "LOOK", 0.001)
+    monkeypatch.setattr(aftermath, "PATIENCE", 0.0)
+    monkeypatch.setattr(aftermath, "LONGEST", longest)
+    runs: Any = [SimpleNamespace(state="recovered")]
+    left = asyncio.run(tell_what_still_fails(workspace, [Other("c1", "shop", API, follows=True)], runs))
+    return [event.problem.target for event in events if isinstance(event, StillBroken)], left
+
+
+def test_what_failed_because_of_it_is_waited_for_until_it_was_started_anew_and_is_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = seen(failing(API, CURED))
+    world = World([broken, broken, broken, seen()], [-30])
+    assert ended(monkeypatch, world) == ([], []) and world.told == 4
+
+
+def test_what_fails_again_once_it_was_started_anew_is_not_called_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World([seen(failing(API, CURED))], [-30, -30, 20])
+    told, left = ended(monkeypatch, world)
+    assert told == [API] and world.told == 3
+    assert [(one.target, one.error.exit_code) for one in left] == [(API, 7)] and "it fails" in str(left[0].error)
+
+
+@pytest.mark.parametrize("start", [-30, 0])
+def test_of_what_was_never_started_anew_nothing_is_known(monkeypatch: pytest.MonkeyPatch, start: int) -> None:
+    told, left = ended(monkeypatch, World([seen(failing(API, CURED))], [start]), longest=0.05)
+    assert told == [API] and "not been started anew" in str(left[0].error) and left[0].error.exit_code == 7
+
+
 @pytest.mark.parametrize(
     ("state", "looks", "told"),
     [
@@ -59,7 +144,7 @@ def test_they_get_time_for_their_next_start_and_are_named_if_they_still_fail(
 
     @asynccontextmanager
     async def cluster(name: str) -> Any:
-        yield name
+        yield World(looks, [0])
 
     events: list[Any] = []
     workspace: Any = SimpleNamespace(cluster=cluster, tell=events.append)
@@ -67,5 +152,5 @@ def test_they_get_time_for_their_next_start_and_are_named_if_they_still_fail(
     monkeypatch.setattr(aftermath, "LOOK", 0.01)
     monkeypatch.setattr(aftermath, "PATIENCE", 0.1)
     runs: Any = [SimpleNamespace(state=state)]
-    asyncio.run(tell_what_still_fails(workspace, [Other("c1", "shop", API)], runs))
+    assert asyncio.run(tell_what_still_fails(workspace, [Other("c1", "shop", API)], runs)) == []
     assert [event.problem.target for event in events if isinstance(event, StillBroken)] == told

@@ -83,15 +83,17 @@ async def _run(session: Session, planned: Planned, approve: tuple[str, ...], *, 
         session.note("Nothing was done.")
         return _report(session, [], planned.failures, told=told) if not session.text else 0
     runs, failures = await run_all(session.workspace, plans)
-    await tell_what_still_fails(session.workspace, planned.others, runs)
-    return _report(session, runs, [*planned.failures, *failures], told=told)
+    left = await tell_what_still_fails(session.workspace, planned.others, runs)
+    return _report(session, runs, [*planned.failures, *failures], told=told, left=left)
 
 
-def _report(session: Session, runs: list[Run], failures: list[Failed], *, told: int) -> int:
+def _report(
+    session: Session, runs: list[Run], failures: list[Failed], *, told: int, left: Sequence[Failed] = ()
+) -> int:
     """Documents are imported when there is something to write into them: what breaks waits until then."""
     from backout.cli.endings import report
 
-    return report(session, runs, failures, told=told)
+    return report(session, runs, failures, told=told, left=left)
 
 
 async def _dry_run(session: Session, planned: Planned) -> int:

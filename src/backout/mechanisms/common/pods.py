@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from backout.cluster.port import PODS, Object
-from backout.errors import Conflict, ObjectNotFound
+from backout.errors import AccessDenied, Conflict, ObjectNotFound
 from backout.kube.pod_health import health_of
 from backout.kube.rollout import Rollout
 from backout.kube.workloads import on_delete, ordered
@@ -52,6 +52,36 @@ async def delete_outdated(context: StepContext, step: StepOf[ObjectParams]) -> S
     """
     async with _watched(context, step) as live:
         return await _replace(context, step, live, outdated_pods)
+
+
+async def start_anew(context: StepContext, step: StepOf[ObjectParams]) -> StepOutcome:
+    """Deletes the pods that end again and again, so that they start now and not after minutes of back-off.
+
+    A help and no condition: where it is gone by now, or may not be done, they start by themselves later.
+    """
+    deleted: list[str] = []
+    try:
+        obj = await load(context.cluster, step.params.kind, step.params.name, step.params.namespace)
+        async with following(context.cluster, obj) as live:
+            for pod in live.pods:
+                meta, health = pod["metadata"], health_of(pod)
+                if health.failure is None or health.ready or meta.get("deletionTimestamp"):
+                    continue
+                await context.guard()
+                with contextlib.suppress(ObjectNotFound, Conflict):
+                    await context.cluster.delete(PODS, meta["name"], meta["namespace"], uid=meta["uid"])
+                    deleted.append(str(meta["name"]))
+    except ObjectNotFound:
+        return StepOutcome(False, msg("{ref} does not exist any more.", ref=step.params.label))
+    except AccessDenied as error:
+        return StepOutcome(False, msg("Its pods start by themselves later: {why}", why=error.message))
+    if not deleted:
+        return StepOutcome(False, msg("No pod of {ref} fails any more.", ref=step.params.label))
+    return StepOutcome(
+        True,
+        msg("Started pods of {ref} anew: {pods}.", ref=step.params.label, pods=", ".join(deleted)),
+        {"pods": deleted},
+    )
 
 
 async def _replace(context: StepContext, step: StepOf[ObjectParams], live: Live, choose: Choose) -> StepOutcome:

@@ -114,6 +114,18 @@ def replace_stuck(ref: ObjectRef, target: Target, *, id: str = "replace-stuck") 
     )
 
 
+def start_anew(ref: ObjectRef, target: Target) -> Step:
+    """Ends the back-off of what fails because of something else that is well again by then."""
+    return Step(
+        id=f"start-anew-{ref.kind.lower()}-{ref.name}",
+        action="workload.start-anew",
+        target=target,
+        params=params_of(ref),
+        title=msg("Start the failing pods of {ref} anew, which began to fail after that", ref=str(ref)),
+        timeout=60.0,
+    )
+
+
 def delete_outdated(ref: ObjectRef, target: Target, *, id: str = "delete-outdated") -> Step:
     """Deletes what an OnDelete set leaves on another revision, one pod at a time, each when the last one is ready."""
     return Step(

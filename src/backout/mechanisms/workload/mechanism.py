@@ -86,6 +86,7 @@ class WorkloadMechanism:
             "workload.replace-stuck-pods": StepKind(
                 pods.replace_stuck, ObjectParams, itself, told=N_("Stuck pods replaced"), waits=True
             ),
+            "workload.start-anew": StepKind(pods.start_anew, ObjectParams, itself),
             "workload.delete-outdated-pods": StepKind(pods.delete_outdated, ObjectParams, itself, waits=True),
             "workload.wait-ready": StepKind(pods.wait_ready, ReadyParams, looking, waits=True),
         }

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may fail because of what is taken back, and which of it a next start may heal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from backout.model.change import LedgerEntry
+from backout.model.diagnosis import Problem
+from backout.model.evidence import Symptom
+from backout.model.message import msg
+from backout.model.target import ObjectRef, Target
+from backout.planning.followers import crashing, followers
+
+AT = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+MINE, SHOP = Target("configmap", "settings", "shop"), Target("helm", "shop", "shop")
+
+
+def problem(
+    name: str, began: int | None = None, changed: int | None = None, code: str = "CrashLoopBackOff", **more: Any
+) -> Problem:
+    """Seconds after noon."""
+    target = MINE if name == "settings" else Target("deployment", name, "shop")
+    ref = ObjectRef("apps/v1", "Deployment", name, "shop")
+    since = None if began is None else AT + timedelta(seconds=began)
+    suspect = None
+    if changed is not None:
+        at = AT + timedelta(seconds=changed)
+        suspect = LedgerEntry(at=at, source="helm", target=target, actor="helm", summary=msg("changed"))
+    symptom = Symptom(code=code, ref=ref, message=msg("x"), since=since)
+    return Problem(target=target, mechanism="", symptoms=(symptom,), cause=msg("x"), suspect=suspect, **more)
+
+
+CAUSE = problem("settings", began=5, changed=0)
+
+
+@pytest.mark.parametrize(
+    ("other", "follows"),
+    [
+        pytest.param(problem("api", began=10), True, id="after it, without a cause of its own"),
+        pytest.param(problem("api", began=0), True, id="with it"),
+        pytest.param(problem("api", began=-1), False, id="before it"),
+        pytest.param(problem("api"), False, id="since when is not known"),
+        pytest.param(problem("api", began=10, changed=8), False, id="its own change is known"),
+        pytest.param(problem("api", began=10, owners=(SHOP,)), True, id="of a release that stays"),
+        pytest.param(problem("api", began=10, owners=(MINE,)), False, id="of what goes back"),
+    ],
+)
+def test_what_may_follow_from_what_is_taken_back(other: Problem, follows: bool) -> None:
+    assert followers([CAUSE, other], {MINE}) == ([other] if follows else [])
+
+
+def test_without_a_change_nothing_follows_from_it() -> None:
+    assert followers([problem("settings", began=5), problem("api", began=10)], {MINE}) == []
+
+
+def test_only_what_a_next_start_may_heal_is_started_anew() -> None:
+    assert [ref.name for ref in crashing(problem("api", began=1))] == ["api"]
+    assert crashing(problem("api", began=1, code="ImagePullBackOff")) == []
+    assert crashing(problem("api", began=1, code="Unschedulable")) == []
