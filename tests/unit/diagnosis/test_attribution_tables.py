@@ -66,6 +66,12 @@ def symptom(code: str, text: str = "", container: str = "", event: str = "") -> 
         ),
         ("CrashLoopBackOff", "Liveness probe failed: HTTP 503", {Kind.CRASH, Kind.LIVENESS}),
         ("CrashLoopBackOff", "exec format error", {Kind.CRASH, Kind.START}),
+        (
+            "CrashLoopBackOff",
+            'unable to start container process: error during container init: exec: "/opt/app": stat /opt/app: no such file',
+            {Kind.CRASH, Kind.START},
+        ),
+        ("CrashLoopBackOff", "exit code 127", {Kind.CRASH, Kind.START}),
         ("CrashLoopBackOff", "exit code 1", {Kind.CRASH}),
         ("OOMKilled", "", {Kind.OOM}),
         ("NotReady", "", {Kind.READINESS}),

@@ -48,6 +48,16 @@ def test_an_edit_is_blamed_for_what_reads_it(scene: Scene, how: str) -> None:
     assert [str(reader.ref) for reader in problem.readers] == ["deployment/web"]
 
 
+def test_what_a_program_reads_did_not_break_one_that_never_began(scene: Scene) -> None:
+    edited(scene, restarted=80)
+    text = (
+        'unable to start container process: error during container init: exec: "/opt/app": stat /opt/app: no such file'
+    )
+    scene.event("web-0", "Failed", f"Error: {text} or directory")
+    (problem,) = scene.problems().values()
+    assert problem.suspect is None or str(problem.suspect.target) != "configmap/settings"
+
+
 @pytest.mark.parametrize(
     ("how", "runs", "blamed"),
     [

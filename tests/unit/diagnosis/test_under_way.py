@@ -216,3 +216,32 @@ def test_how_long_a_start_is_given(
     workload = deployment({**ALL, "readyReplicas": 0, "conditions": conditions}, spec)
     assert young(KEY, workload, [symptom], NOW) is is_young
     assert not young(("shop", "StatefulSet", "web"), workload, [symptom], NOW), "a set has no deadline"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "serving", "updated", "age", "is_young"),
+    [
+        ("StatefulSet", "dial tcp 10.1.0.1:8080: connect: connection refused", 2, 1, 30, True),
+        ("StatefulSet", "dial tcp 10.1.0.1:8080: connect: connection refused", 2, 3, 30, True),
+        ("DaemonSet", "dial tcp 10.1.0.1:8080: connect: connection refused", 2, 1, 30, True),
+        # Whether that is a rollout, nothing tells.
+        ("DaemonSet", "dial tcp 10.1.0.1:8080: connect: connection refused", 2, 3, 30, False),
+        # It listens, and says that it is not ready; too few serve; too long.
+        ("StatefulSet", "HTTP probe failed with statuscode: 503", 2, 1, 30, False),
+        ("StatefulSet", "dial tcp 10.1.0.1:8080: connect: connection refused", 1, 1, 30, False),
+        ("StatefulSet", "dial tcp 10.1.0.1:8080: connect: connection refused", 2, 1, 61, False),
+    ],
+)
+def test_a_set_whose_next_pod_does_not_listen_yet(
+    kind: str, said: str, serving: int, updated: int, age: float, is_young: bool
+) -> None:
+    ref = ObjectRef("apps/v1", kind, "web", "shop")
+    symptom = Symptom(code="NotReady", ref=ref, message=msg("{said}", said=said), since=NOW - timedelta(seconds=age))
+    counters = (
+        {"desiredNumberScheduled": 3, "updatedNumberScheduled": updated, "numberReady": serving}
+        if kind == "DaemonSet"
+        else {"replicas": 3, "updatedReplicas": updated, "readyReplicas": serving, "availableReplicas": serving}
+    )
+    more = {"numberAvailable": serving} if kind == "DaemonSet" else {"currentRevision": "a", "updateRevision": "b"}
+    workload = deployment({**counters, **more}, {"updateStrategy": {"type": "RollingUpdate"}})
+    assert young(("shop", kind, "web"), workload, [symptom], NOW) is is_young

@@ -105,6 +105,9 @@ _UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 _LIVENESS = re.compile(r"[Ll]iveness probe failed|failed liveness probe|[Ss]tartup probe failed|failed startup probe")
+_NOT_STARTED = re.compile(
+    r"exec format error|executable file not found|no such file or directory: unknown|unable to start container process"
+)
 _CODES = {
     "OOMKilled": Kind.OOM,
     "CrashLoopBackOff": Kind.CRASH,
@@ -160,9 +163,7 @@ def _kinds(code: str, text: str) -> frozenset[Kind]:
         return frozenset({Kind.CONFIG}) if missing else frozenset({Kind.SECURITY})
     if code == "CrashLoopBackOff" and _LIVENESS.search(text):
         return frozenset({Kind.CRASH, Kind.LIVENESS})
-    if code == "CrashLoopBackOff" and re.search(
-        r"exec format error|executable file not found|no such file or directory: unknown|exit code 127\b", text
-    ):
+    if code == "CrashLoopBackOff" and (never_began(text) or re.search(r"exit code 127\b", text)):
         return frozenset({Kind.CRASH, Kind.START})
     return frozenset({_CODES.get(code, Kind.OTHER)})
 
@@ -170,6 +171,11 @@ def _kinds(code: str, text: str) -> frozenset[Kind]:
 def refuses(text: str) -> bool:
     """True for the words of a registry that does not let somebody in; some say of what they hide that it is not there."""
     return Kind.PULL_DENIED in _pull("ImagePullBackOff", text) and _DENIED.search(text) is not None
+
+
+def never_began(text: str) -> bool:
+    """True where the container runtime could not start the program: nothing that it reads was read (containerd and runc, the texts)."""
+    return _NOT_STARTED.search(text) is not None
 
 
 def _told(table: Iterable[tuple[str, Kind]], text: str) -> frozenset[Kind]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from backout.changes.writers import Written
-from backout.diagnosis.attribution.failures import refuses
+from backout.diagnosis.attribution.failures import never_began, refuses
 from backout.diagnosis.attribution.signals import signals
 from backout.diagnosis.attribution.words import failure_words, names, speaks_of
 from backout.diagnosis.detectors.symptoms import MOUNT_EVENTS
@@ -80,6 +80,8 @@ def suspicions(
                 continue
             meta = known.get((one.kind, one.name))
             named = names(symptom, one)
+            if not named and never_began(failure_words(symptom)):
+                continue
             if meta is None and (symptom.code not in START_CODES or one.optional or not named):
                 continue
             written = meta.written(one.kind) if meta else None

@@ -300,13 +300,26 @@ def under_way(key: WorkloadKey, workload: PackedWorkload, symptoms: list[Symptom
 def young(key: WorkloadKey, workload: PackedWorkload, symptoms: list[Symptom], now: datetime) -> bool:
     """True for a Deployment that is rolled out while no earlier pods serve (Recreate, all at once, made anew), and whose new pods
     answer no probe yet. That may be a start that takes its time, until it has taken longer than any is given, or its deadline has
-    passed."""
-    if key[1] != "Deployment" or any(symptom.code != "NotReady" for symptom in symptoms):
+    passed. Also for a set, which has no deadline, while as many of its pods serve as its rollout leaves, and nobody listens yet
+    in those that do not: who answers that it is not ready is past its start."""
+    if any(symptom.code != "NotReady" for symptom in symptoms):
         return False
-    if rollout(key[1], workload).state is not RolloutState.UNDER_WAY or was_rolled_out(key[1], workload):
+    found = rollout(key[1], workload)
+    if found.state is not RolloutState.UNDER_WAY or was_rolled_out(key[1], workload):
         return False
+    if key[1] != "Deployment":
+        left = max(1, found.minimum) <= found.available
+        # Of a DaemonSet all of whose pods are new nothing tells whether it was once rolled out.
+        going = found.updated < found.desired or key[1] == "StatefulSet"
+        if not (left and going) or not all(_nobody_listens(symptom) for symptom in symptoms):
+            return False
     restarts = [evidence.data.get("restarts") for symptom in symptoms for evidence in symptom.evidence]
     return not any(restarts) and all(s.since is not None and now - s.since < START_PATIENCE for s in symptoms)
+
+
+def _nobody_listens(symptom: Symptom) -> bool:
+    texts = (symptom.message.text, *(evidence.message.text for evidence in symptom.evidence))
+    return any("connection refused" in text for text in texts)
 
 
 def beside_earlier(key: WorkloadKey, workload: PackedWorkload) -> UnderWay:
