@@ -532,3 +532,15 @@ def test_an_init_container_that_all_pods_went_through(init: dict[str, Any], expe
     failing = pod("a", NEW, began=45, turned=45)
     seen = situation(since=46, completed=10, failing=(failing,), init=init)
     assert asked(rules.ran_well, seen, hypothesis(seen, IMAGE)) == expected
+
+
+def test_a_rollout_that_is_stuck_says_nothing_of_why() -> None:
+    stuck = situation(Kind.FOLLOWS)
+    assert asked(rules.says_nothing, stuck, hypothesis(stuck, IMAGE)) == [("says-nothing", "against")]
+    found = hypothesis(stuck, IMAGE)
+    rules.weigh(found, stuck)
+    assert found.confidence([]) == "possible"
+    patience = FieldChange("spec.progressDeadlineSeconds", 600, 5)
+    assert asked(rules.says_nothing, stuck, hypothesis(stuck, patience)) == [], "that is why, and nothing else"
+    crash = situation(Kind.CRASH)
+    assert asked(rules.says_nothing, crash, hypothesis(crash, IMAGE)) == []

@@ -222,3 +222,17 @@ def test_a_readiness_gate_keeps_back_only_pods_that_wait_for_it(gate: str | None
     text = 'web-1: not ready: corresponding condition of pod readiness gate "acme.io/lit" does not exist. '
     assert bool(able([field], failing(Kind.READINESS, Kind.UNMET, text=text))) is possible
     assert not able([field], failing(Kind.READINESS, text="web-1: not ready: HTTP 503"))
+
+
+@pytest.mark.parametrize(
+    ("path", "possible"),
+    [
+        (f"{TEMPLATE}.os.name", True),
+        (f"{TEMPLATE}.containers[name=main].image", True),
+        (f"{TEMPLATE}.evictionResponders[0].name", False),
+        ("spec.replicas", False),
+        ("spec.strategy.type", False),
+    ],
+)
+def test_what_a_stuck_rollout_that_shows_nothing_else_may_come_from(path: str, possible: bool) -> None:
+    assert can_cause(path, failing(Kind.FOLLOWS)) is possible

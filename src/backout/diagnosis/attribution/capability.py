@@ -250,6 +250,9 @@ def innocent(path: str) -> bool:
 def _possible(row: frozenset[Kind] | None, path: str, failure: Failure) -> bool:
     if row is None:
         return not innocent(path)
+    if failure.kinds <= {Kind.FOLLOWS} and path.startswith("spec.template."):
+        # A rollout is stuck, and no pod says why (its node refuses them, or they are gone again): what is rolled out may be why.
+        return bool(row)
     return bool(row & failure.kinds)
 
 

@@ -438,6 +438,13 @@ def account(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
         yield Reason(rule="account", weight="against", message=msg("Nothing that fails says that it misses a token."))
 
 
+def says_nothing(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
+    """That a rollout is stuck says nothing of why: where no pod shows anything, what it rolls out is not the cause for certain."""
+    template = any(field.path.startswith("spec.template.") for field in hypothesis.fields)
+    if template and all(failure.kinds <= {Kind.FOLLOWS} for failure in hypothesis.failures):
+        yield Reason(rule="says-nothing", weight="against", message=msg("No pod says why its rollout does not go on."))
+
+
 def _is_new(hypothesis: Hypothesis, container: str) -> bool:
     return any(
         f.before is None and f.after == container and re.search(r"ontainers\[name=[^\]]+\]\.name$", f.path)
@@ -525,6 +532,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("told-by-failure", told_by_failure),
     ("named-object", named_object),
     ("unknown-field", unknown_field),
+    ("says-nothing", says_nothing),
     ("rights", rights),
     ("account", account),
     ("shown", shown_by_its_pods),
