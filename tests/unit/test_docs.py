@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import kubernetes_validate
 import msgspec
 import pytest
+import yaml
 
 from backout import errors
 from backout.errors import BackoutError
@@ -66,3 +68,20 @@ def test_links_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_manifests_for_workers_are_valid_and_ask_for_no_rights() -> None:
+    page = (ROOT / "docs" / "workers.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    made = [document for block in blocks for document in yaml.safe_load_all(block)]
+    for document in made:
+        kubernetes_validate.validate(document, "1.37", strict=True)
+    kinds = [document["kind"] for document in made]
+    assert "Deployment" in kinds and not [kind for kind in kinds if "Role" in kind]
+    (deployment,) = (document for document in made if document["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False and pod["securityContext"]["runAsNonRoot"] is True
+    (container,) = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    (config,) = (document for document in made if document["kind"] == "ConfigMap")
+    assert settings.parse_settings(config["data"]["backout.yaml"], "docs").state.startswith("postgresql://")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from backout.model.diagnosis import Problem
     from backout.model.message import Message
     from backout.model.operation import Operation
-    from backout.model.run import Run, RunEvent
+    from backout.model.run import Run, RunEvent, RunState
     from backout.model.target import Target
 
 
@@ -151,6 +151,35 @@ class KeyReplaced(msgspec.Struct, frozen=True):
     path: str
 
 
+class WorkerReady(msgspec.Struct, frozen=True):
+    """A worker waits for submitted runs of these clusters."""
+
+    clusters: tuple[str, ...]
+    place: str
+
+
+class WorkerTakes(msgspec.Struct, frozen=True):
+    """A worker begins a submitted run, or goes on with one that another left."""
+
+    run: str
+    target: str
+    clusters: str
+
+
+class WorkerLeaves(msgspec.Struct, frozen=True):
+    """A worker is done with a run: ``state`` is how it ended; where it did not, ``error`` says why, and it is taken again."""
+
+    run: str
+    state: RunState
+    error: BackoutError | None = None
+
+
+class WorkerWaits(msgspec.Struct, frozen=True):
+    """A worker can't use the database now, and tries again."""
+
+    error: BackoutError
+
+
 Event = (
     Unseen
     | LeftOut
@@ -170,6 +199,10 @@ Event = (
     | StateKept
     | KeyTaken
     | KeyReplaced
+    | WorkerReady
+    | WorkerTakes
+    | WorkerLeaves
+    | WorkerWaits
 )
 
 

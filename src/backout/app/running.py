@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from backout.app.workspace import Workspace
     from backout.engine.dbos_engine import DbosEngine
     from backout.engine.port import Json, Workflow, WorkflowContext
-    from backout.engine.store.port import RunStore
+    from backout.engine.store.port import Membership, RunStore
     from backout.model.operation import Operation
     from backout.model.run import Run
     from backout.scopes.port import Scopes
@@ -223,6 +223,17 @@ async def _carry_on(workspace: Workspace, scopes: Scopes, run: Run) -> Run:
         return await _put_back(workspace, scopes, store, ended)
 
 
+async def carry_claimed(workspace: Workspace, store: RunStore, run: Run, membership: Membership) -> Run:
+    """Carries a run that ``membership`` claimed to its end, from wherever it stands; otherwise as `resume`. The membership is
+    left afterwards."""
+    from backout.workflows.runner import go_on
+
+    async with connected(workspace, run.operation) as scopes:
+        return await _follow(
+            workspace, scopes, store, run, lambda engine: go_on(engine, store, run.id), membership=membership
+        )
+
+
 def _with_snapshots(workspace: Workspace, known: Mapping[str, Workflow]) -> dict[str, Workflow]:
     """The workflows, each with the snapshots of this workspace, whoever begins it: an engine has tasks of its own."""
 
@@ -251,6 +262,7 @@ async def _follow(
     run: Run,
     work: Callable[[DbosEngine], Awaitable[Run]],
     command: str = "",
+    membership: Membership | None = None,
 ) -> Run:
     from backout.engine.dbos_engine import DbosEngine
     from backout.model.run import ENDED
@@ -271,7 +283,7 @@ async def _follow(
         reach=Reaching(workspace, run.operation) if run.operation.fleet is not None else None,
         snapshots=RunSnapshots(workspace.settings.snapshots, lambda found: workspace.tell(told(found))),
     )
-    engine = DbosEngine(store, _with_snapshots(workspace, workflows(services)))
+    engine = DbosEngine(store, _with_snapshots(workspace, workflows(services)), membership)
     try:
         with workspace.front.stoppable(run.id, engine.interrupt):
             await work(engine)

@@ -30,6 +30,7 @@ COMMANDS = {
     "show": "One run, event by event.",
     "resume": "Finish a run that was killed or interrupted.",
     "abort": "Stop a run at its next step.",
+    "worker": "Carry out what others submitted with `run --detach`.",
     "undo": "Take a finished run back: forward again.",
     "report": "The write-up of one run, in Markdown.",
     "snapshot": "What namespaces were: encrypted snapshots, and what is done with them.",

@@ -99,6 +99,14 @@ class RunList(Document, frozen=True, kw_only=True):
     items: tuple[ToldRun, ...]
 
 
+class RunSubmission(Document, frozen=True, kw_only=True):
+    """`backout run --detach`: the ids of the runs that were left to the workers, and what kept others from it."""
+
+    kind: Literal["RunSubmission"] = "RunSubmission"
+    runs: tuple[str, ...]
+    failed: tuple[Error, ...] = ()
+
+
 class RunAbort(Document, frozen=True, kw_only=True):
     """`backout abort`: the run that was asked to stop at its next step, and how it stands: ``aborted`` where nobody was at
     work on it, so that it has ended."""
@@ -213,6 +221,11 @@ def outcome_list(kept: Sequence[Kept], failures: Sequence[Failed]) -> RunOutcome
         failed=tuple(map(failed_document, failures)),
         exit_code=exit_code_of_all([one.run for one in kept], failures),
     )
+
+
+def run_submit(runs: Sequence[Run], failures: Sequence[Failed]) -> RunSubmission:
+    """What was left to the workers, and what was not."""
+    return RunSubmission(runs=tuple(run.id for run in runs), failed=tuple(map(failed_document, failures)))
 
 
 def prune_document(found: Pruning) -> RunPrune:

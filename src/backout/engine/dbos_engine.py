@@ -35,7 +35,7 @@ from backout.engine.journal import JournalBranch
 from backout.engine.lazily import put_off
 from backout.engine.port import PARKING, Branch, Json, StepBody, Workflow
 from backout.engine.stepping import Parked, Stop, attempt
-from backout.engine.store.port import Owners, RunStore
+from backout.engine.store.port import Membership, Owners, RunStore
 from backout.engine.wire import decode_error, encode_error, of_house
 from backout.errors import BackoutError, Interrupted, StateError, TimedOut, UnexpectedError
 from backout.model.redaction import redact_plain
@@ -185,15 +185,18 @@ class DbosEngine:
     Args:
         store: says who executes what, and where the records go. It stays the caller's, and open.
         workflows: by name; a name is for ever, a changed order of steps gets a new name.
+        membership: by which runs were claimed for this engine, and for no other before: it is left with the engine.
 
     Raises:
         StateError: the database can't be used.
     """
 
-    def __init__(self, store: RunStore, workflows: Mapping[str, Workflow]) -> None:
+    def __init__(
+        self, store: RunStore, workflows: Mapping[str, Workflow], membership: Membership | None = None
+    ) -> None:
         self._store = store
         self._owners = store.owners
-        self._membership = store.owners.enter()
+        self._membership = membership or store.owners.enter()
         self.process = self._membership.process
         self._workflows = dict(workflows)
         self._stop = Stop()

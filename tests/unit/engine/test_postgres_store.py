@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -100,6 +102,46 @@ def test_who_may_use_the_schema_need_not_be_one_who_may_make_one(url: str) -> No
         assert store.get("r1") == run()
 
 
+def test_the_engine_needs_no_more_rights_than_its_two_schemas(url: str) -> None:
+    role = url.rpartition("/")[2]
+    admin(
+        url,
+        f"CREATE ROLE {role} LOGIN PASSWORD 'least'; CREATE SCHEMA backout AUTHORIZATION {role};"
+        f"CREATE SCHEMA dbos AUTHORIZATION {role}",
+    )
+    code = (
+        "import asyncio, sys\n"
+        "from backout.engine.dbos_engine import DbosEngine\n"
+        "from backout.engine.store.opening import open_store\n"
+        "async def workflow(context, payload):\n"
+        "    async def body(): return payload\n"
+        "    return await context.step('only', body)\n"
+        "async def main():\n"
+        "    engine = DbosEngine(open_store(sys.argv[1], create=True), {'w': workflow})\n"
+        "    print(await engine.start('w', 'r1', 7))\n"
+        "    await engine.close()\n"
+        "asyncio.run(main())\n"
+    )
+    least = url.replace("//backout:" + PASSWORD, f"//{role}:least")
+    done = subprocess.run([sys.executable, "-c", code, least], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("7\n", "")
+
+
+def test_a_reader_needs_no_right_to_write(url: str) -> None:
+    role = url.rpartition("/")[2]
+    with open_store(url, create=True) as store:
+        store.create(run())
+    admin(
+        url,
+        f"CREATE ROLE {role} LOGIN PASSWORD 'least'; GRANT USAGE ON SCHEMA backout TO {role};"
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA backout TO {role}",
+    )
+    with open_store(url.replace("//backout:" + PASSWORD, f"//{role}:least")) as reader:
+        assert [one.id for one in reader.summaries()] == ["r1"] and reader.get("r1") == run()
+        with pytest.raises(StateError, match="may not do that"):
+            reader.update("r1", state="failed")
+
+
 def test_reading_makes_nothing(url: str) -> None:
     with open_store(url) as reader:
         assert reader.summaries() == []
@@ -117,10 +159,14 @@ def test_a_newer_schema_is_refused(url: str) -> None:
 
 
 def test_many_that_set_it_up_at_once_find_one_whole_schema(url: str) -> None:
-    code = "import sys; from backout.engine.store.opening import open_store; open_store(sys.argv[1], create=True).summaries()"
-    starts = [subprocess.Popen([sys.executable, "-c", code, url], stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    for one in starts:
-        assert (one.communicate()[1], one.returncode) == ("", 0)
+    go = threading.Barrier(6)
+
+    def opens(_: int) -> None:
+        go.wait()
+        open_store(url, create=True).close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(opens, range(6)))
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT version FROM backout.version").fetchall() == [(schema.VERSION,)]
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from backout.app.events import Failed
     from backout.app.planning import Planned
     from backout.cli.session import Session
+    from backout.model.operation import Operation
     from backout.model.run import Run
 
 
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--approve", multiple=True, metavar="CODE", help="Say yes to a risk that needs it; may be repeated.")
 @click.option("--no-hooks", is_flag=True, help="Helm: run no hooks of the revision.")
+@click.option("--detach", is_flag=True, help="Leave it to the workers (docs/workers.md), and end at once.")
+@click.option(
+    "--priority",
+    type=click.IntRange(-1000, 1000),
+    default=None,
+    metavar="N",
+    help="With --detach: the lowest goes first. Default 0.",
+)
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what the server would answer.")
 @skipping
 @fleet
@@ -39,6 +48,8 @@ async def command(
     no_hooks: bool,
     skip: tuple[str, ...],
     waves: dict[str, Any],
+    detach: bool,
+    priority: int | None,
     dry_run: bool,
     soak: float | None,
     timeout: float | None,
@@ -48,8 +59,14 @@ async def command(
     Takes a plan file that `plan --out` wrote, or TARGETS; without either, everything that `diagnose` finds broken.
     """
     from backout.app.running import preload
+    from backout.errors import UsageError
 
-    if not dry_run:
+    if (priority is not None and not detach) or (detach and dry_run):
+        raise UsageError(
+            "--detach leaves a run to the workers: --dry-run carries none out, and --priority is for them alone.",
+            hint="Leave one of the options out, or add --detach.",
+        )
+    if not dry_run and not detach:
         # The engine's import runs beside the reading of the cluster.
         preload()
     session.workspace.use(session.workspace.settings.patient(soak, timeout))
@@ -68,10 +85,10 @@ async def command(
         )
         if dry_run:
             return await _dry_run(session, planned)
-        return await _run(session, planned, approve, yes=yes)
+        return await _run(session, planned, approve, yes=yes, detached=(priority or 0) if detach else None)
 
 
-async def _run(session: Session, planned: Planned, approve: tuple[str, ...], *, yes: bool) -> int:
+async def _run(session: Session, planned: Planned, approve: tuple[str, ...], *, yes: bool, detached: int | None) -> int:
     from backout.app.aftermath import tell_what_still_fails
     from backout.app.approval import nobody, ready
     from backout.app.running import run_all
@@ -82,9 +99,28 @@ async def _run(session: Session, planned: Planned, approve: tuple[str, ...], *, 
     if plans and not yes and not ask(session, "Carry this out?"):
         session.note("Nothing was done.")
         return _report(session, [], planned.failures, told=told) if not session.text else 0
+    if detached is not None:
+        return _submit(session, plans, planned.failures, detached)
     runs, failures = await run_all(session.workspace, plans)
     left = await tell_what_still_fails(session.workspace, planned.others, runs)
     return _report(session, runs, [*planned.failures, *failures], told=told, left=left)
+
+
+def _submit(session: Session, plans: list[Operation], failures: list[Failed], priority: int) -> int:
+    from backout.app.running import worst
+    from backout.app.working import submit
+    from backout.documents.running import run_submit
+
+    runs = submit(session.workspace, plans, priority)
+    if not session.text:
+        session.document(run_submit(runs, failures))
+    for run in runs:
+        session.note(
+            "Run {run} is left to the workers: {target}. `backout show {run} --follow` follows it.",
+            run=run.id,
+            target=run.operation.targets,
+        )
+    return worst([failed.error.exit_code for failed in failures])
 
 
 def _report(

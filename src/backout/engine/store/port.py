@@ -104,6 +104,37 @@ class Owners(Protocol):
         """Whether somebody asked for it, from whatever process."""
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker may take: runs on clusters it knows alone, as long as fewer than so many are under way by any worker
+    (``per_cluster``: on each of the run's clusters; ``in_all``: altogether; 0 is without a limit)."""
+
+    known: tuple[str, ...]
+    per_cluster: int = 1
+    in_all: int = 0
+
+
+class Queue(Protocol):
+    """Runs that were submitted, for whichever worker takes them; they stay in it until they have ended."""
+
+    def submit(self, run: str, clusters: Sequence[str], priority: int = 0) -> None:
+        """Puts a run there; of those that wait, the one with the lowest ``priority`` goes first, then the older. The same
+        run twice is once."""
+
+    def take(self, process: str, limits: Limits) -> str | None:
+        """Claims the next run for ``process``: one that nobody has, or whose process is dead. Two that take at once get
+        different ones. None where nothing may be taken now."""
+
+    def put_off(self, run: str, *, again: bool = True) -> None:
+        """The run was left before its end: it is taken again after a while, longer each time; at once where it did not stop by
+        itself (not ``again``)."""
+
+    def done(self, run: str) -> None:
+        """The run has ended."""
+
+    def waiting(self) -> list[str]:
+        """The runs that are there, in the order in which they go; those that are under way, too."""
+
+
 class RunStore(Protocol):
     """The runs of this user, or of all who share a database.
 
@@ -116,6 +147,14 @@ class RunStore(Protocol):
     @property
     def owners(self) -> Owners:
         """Who executes what."""
+
+    @property
+    def queue(self) -> Queue:
+        """Runs for workers.
+
+        Raises:
+            ConfigError: this kind of database has none.
+        """
 
     @property
     def url(self) -> str:

@@ -31,11 +31,20 @@ class PostgresOwners:
         Raises:
             LockedError: a living process has it.
         """
-        self._database.transact(lambda cursor: self._claim(cursor, run, process))
+        self._database.transact(lambda cursor: self.claim_within(cursor, run, process))
+        self.claimed(run, process)
+
+    def claimed(self, run: str, process: str) -> None:
+        """Remembers a claim that was made, so that what is written about the run is held to it."""
         self._claimed[run] = process
 
     @staticmethod
-    def _claim(cursor: Cursor, run: str, process: str) -> None:
+    def claim_within(cursor: Cursor, run: str, process: str) -> None:
+        """Claims it as a part of a transaction.
+
+        Raises:
+            LockedError: a living process has it.
+        """
         cursor.execute(
             "INSERT INTO owners(run, process, since) VALUES (%s, %s, clock_timestamp()) ON CONFLICT (run) DO NOTHING",
             (run, process),

@@ -14,6 +14,7 @@ from backout.engine.store.port import Listener, RunSummary, meant_by, unknown_ru
 from backout.engine.store.postgres.address import parse
 from backout.engine.store.postgres.connection import Cursor, Database, connect, lost
 from backout.engine.store.postgres.owners import PostgresOwners
+from backout.engine.store.postgres.queue import PostgresQueue
 from backout.engine.store.rows import NEW, SUMMARY, WHOLE, Rows, values_changed, values_of
 from backout.errors import StateError
 from backout.model.redacted import without_secrets
@@ -42,6 +43,7 @@ class PostgresRunStore:
         self._address = parse(url)
         self._database = Database(self._address, create=create)
         self.owners = PostgresOwners(self._database)
+        self.queue = PostgresQueue(self._database, self.owners)
         self._rows = Rows(self.owners, self._damaged)
         self._listeners: list[Listener] = []
 

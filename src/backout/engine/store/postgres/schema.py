@@ -80,6 +80,16 @@ MIGRATIONS = (
         at timestamptz NOT NULL
     );
     """,
+    """
+    CREATE TABLE queue (
+        seq bigint GENERATED ALWAYS AS IDENTITY,
+        run text PRIMARY KEY REFERENCES runs(id) ON DELETE CASCADE,
+        clusters text[] NOT NULL,
+        priority integer NOT NULL,
+        not_before timestamptz NOT NULL DEFAULT '-infinity',
+        tries integer NOT NULL DEFAULT 0
+    );
+    """,
 )
 """What brings the tables from each version to the next: never changed once released, only added to."""
 VERSION = len(MIGRATIONS)
@@ -129,19 +139,28 @@ def _version(connection: psycopg.Connection[Any]) -> int:
 
 def _migrate(connection: psycopg.Connection[Any]) -> int:
     """One process at a time; answers the version that is there then."""
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-        found = _version(connection)
-        if found >= VERSION:
-            return found
-        if found == 0:
-            # Looked at first: who may use a schema that was made for them need not be one who may make schemas.
-            if connection.execute("SELECT 1 FROM pg_namespace WHERE nspname=%s", (SCHEMA,)).fetchone() is None:
-                connection.execute(f"CREATE SCHEMA {SCHEMA}")
-            connection.execute("CREATE TABLE version (version integer NOT NULL)")
-        _create(connection, found)
-        connection.execute("DELETE FROM version")
-        connection.execute("INSERT INTO version(version) VALUES (%s)", (VERSION,))
+    # The lock comes before the transaction: one that began earlier might not see what was made while it waited.
+    connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+    try:
+        with connection.transaction():
+            return _migrate_alone(connection)
+    finally:
+        if not connection.closed:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
+
+
+def _migrate_alone(connection: psycopg.Connection[Any]) -> int:
+    found = _version(connection)
+    if found >= VERSION:
+        return found
+    if found == 0:
+        # Looked at first: who may use a schema that was made for them need not be one who may make schemas.
+        if connection.execute("SELECT 1 FROM pg_namespace WHERE nspname=%s", (SCHEMA,)).fetchone() is None:
+            connection.execute(f"CREATE SCHEMA {SCHEMA}")
+        connection.execute("CREATE TABLE version (version integer NOT NULL)")
+    _create(connection, found)
+    connection.execute("DELETE FROM version")
+    connection.execute("INSERT INTO version(version) VALUES (%s)", (VERSION,))
     return VERSION
 
 

@@ -12,12 +12,13 @@ from typing import Any, Self
 
 import msgspec
 
-from backout.engine.store.port import Listener, RunSummary, meant_by, unknown_run
+from backout.engine.store.port import Listener, Queue, RunSummary, meant_by, unknown_run
 from backout.engine.store.rows import NEW, SUMMARY, WHOLE, Rows, values_changed, values_of
 from backout.engine.store.sqlite.database import StateDatabase
 from backout.engine.store.sqlite.file import damaged
 from backout.engine.store.sqlite.library import Connection
 from backout.engine.store.sqlite.owners import SqliteOwners
+from backout.errors import ConfigError
 from backout.model.redacted import without_secrets
 from backout.model.run import Failure, Run, RunEvent, RunState
 from backout.model.verdict import Verdict
@@ -40,6 +41,20 @@ class SqliteRunStore:
         self.owners = SqliteOwners(self._state)
         self._rows = Rows(self.owners, lambda: damaged(path))
         self._listeners: list[Listener] = []
+
+    @property
+    def queue(self) -> Queue:
+        """A file has none.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            "Workers need a database that processes of several hosts share; {path} is a file of this one.",
+            path=self.place,
+            expected="state: postgresql://USER@HOST:PORT/DATABASE",
+            hint="docs/workers.md tells how to set it up; without one, `backout run` carries it out here",
+        )
 
     @property
     def url(self) -> str:

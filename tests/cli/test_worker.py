@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`run --detach` and `worker`: what was submitted is carried out, whoever dies; a worker that is told to stop leaves nothing half
+done."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backout_shell import Shell
+from tests.postgres import PASSWORD, server
+
+from backout.engine.store.opening import open_store
+
+CHART = Path(__file__).parent / "tiny"
+PATIENCE = 300.0
+
+
+@pytest.fixture
+def release(helm: Any, request: pytest.FixtureRequest) -> str:
+    """A release of the test's own with two revisions."""
+    name = f"work-{abs(hash(request.node.name)) % 10**8}"
+    helm("install", name, str(CHART), "-n", name, "--create-namespace")
+    helm("upgrade", name, str(CHART), "-n", name, "--set", "word=two")
+    return name
+
+
+@pytest.fixture
+def shared(backout: Shell) -> Shell:
+    """The command with a PostgreSQL of the test's own."""
+    url = server().url(server().database())
+    return dataclasses.replace(backout, environment={**backout.environment, "BACKOUT_STATE": url})
+
+
+@pytest.fixture
+def workers(shared: Shell) -> Iterator[list[subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+    yield started
+    for one in started:
+        one.kill()
+        one.communicate()
+
+
+def submitted(shell: Shell, release: str, *, soak: int = 0, more: tuple[str, ...] = ()) -> str:
+    (shell.home / "backout.yaml").write_text(f"apiVersion: backout.dev/v1\nverify: {{soak: {soak}}}\n")
+    words = ["run", f"helm/{release}", "--to", "1", "-n", release, "--yes", "--approve", "not-proven-good"]
+    answer = shell(*words, "--soak", str(soak), "--detach", "-o", "json", *more)
+    assert answer.code == 0, answer.err
+    (run,) = answer.document["runs"]
+    return str(run)
+
+
+def worker(shell: Shell, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "backout.cli.main", "worker", *arguments],
+        env=shell.environment, cwd=shell.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def events(shell: Shell, run: str) -> list[str]:
+    with open_store(shell.environment["BACKOUT_STATE"]) as store:
+        return [event.type for event in store.events(run)]
+
+
+def until(shell: Shell, run: str, type: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while type not in events(shell, run):
+        assert time.monotonic() < end, f"no event {type}"
+        time.sleep(0.05)
+
+
+def state(shell: Shell, run: str) -> dict[str, Any]:
+    return shell("show", run, "-o", "json").document
+
+
+def revisions(helm: Any, release: str) -> list[str]:
+    return [entry["description"] for entry in json.loads(helm("history", release, "-n", release, "-o", "json"))]
+
+
+def test_what_is_submitted_is_carried_out_by_a_worker(shared: Shell, release: str, helm: Any) -> None:
+    run = submitted(shared, release)
+    before = state(shared, run)
+    assert before["state"] == "pending" and len(revisions(helm, release)) == 2, "nothing was begun"
+    done = worker(shared, "--until-idle")
+    _, log = done.communicate(timeout=600)
+    assert done.returncode == 0, log
+    after = state(shared, run)
+    assert (after["state"], after["actor"]) == ("recovered", before["actor"])
+    assert revisions(helm, release)[-1] == "Rollback to 1"
+    assert f"{run} Taken: helm/{release}" in log and f"{run} Ended: recovered" in log
+    assert PASSWORD not in log
+    again = worker(shared, "--until-idle")
+    _, log = again.communicate(timeout=600)
+    assert (again.returncode, "Taken" in log) == (0, False)
+
+
+@pytest.mark.parametrize("moment", ["step-started", "step-done"])
+def test_a_run_whose_worker_dies_is_taken_over_and_each_step_is_done_once(
+    shared: Shell, release: str, helm: Any, workers: list[subprocess.Popen[str]], moment: str
+) -> None:
+    run = submitted(shared, release, soak=2)
+    workers.append(worker(shared))
+    until(shared, run, moment)
+    workers[0].kill()
+    workers[0].communicate()
+    other = worker(shared, "--until-idle")
+    _, log = other.communicate(timeout=600)
+    assert other.returncode == 0, log
+    assert state(shared, run)["state"] == "recovered", log
+    assert revisions(helm, release)[-1] == "Rollback to 1"
+    assert len(revisions(helm, release)) in (3, 4), "at most a revision that the killed helm left pending"
+
+
+def test_a_worker_that_is_told_to_stop_does_so_at_a_safe_point_and_another_goes_on(
+    shared: Shell, release: str, helm: Any, workers: list[subprocess.Popen[str]]
+) -> None:
+    run = submitted(shared, release, soak=3)
+    workers.append(worker(shared))
+    until(shared, run, "soak")
+    workers[0].send_signal(signal.SIGTERM)
+    _, log = workers[0].communicate(timeout=600)
+    assert workers[0].returncode == 0, log
+    assert "Stopping at the next step" in log and "nothing is under way here" in log
+    assert state(shared, run)["state"] == "interrupted"
+    other = worker(shared, "--until-idle")
+    _, log = other.communicate(timeout=600)
+    assert state(shared, run)["state"] == "recovered", log
+    assert revisions(helm, release) == ["Install complete", "Upgrade complete", "Rollback to 1"]
+
+
+def test_an_idle_worker_stops_at_once(shared: Shell, workers: list[subprocess.Popen[str]]) -> None:
+    workers.append(worker(shared))
+    assert workers[0].stderr is not None
+    assert "Waiting for runs on" in workers[0].stderr.readline()
+    workers[0].send_signal(signal.SIGINT)
+    workers[0].communicate(timeout=600)
+    assert workers[0].returncode == 0
+
+
+def test_workers_need_a_shared_database(backout: Shell, release: str) -> None:
+    error = backout.error("worker")
+    assert (error["code"], error["exitCode"]) == ("config", 3) and "share" in error["message"]
+    words = ["run", f"helm/{release}", "--to", "1", "-n", release, "--yes", "--approve", "not-proven-good", "--detach"]
+    assert backout.error(*words)["code"] == "config"
+    assert backout("runs", "-o", "json").document["items"] == [], "nothing is left half submitted"
+
+
+def test_a_priority_is_for_workers_alone(backout: Shell) -> None:
+    assert backout.error("run", "helm/x", "--priority", "1")["exitCode"] == 2
+    assert backout.error("run", "helm/x", "--detach", "--dry-run")["exitCode"] == 2
