@@ -73,6 +73,7 @@ async def _diagnosed(cluster: ClusterReader, namespace: str, targets: Sequence[T
             read_state(cluster, namespace, now), read_releases(cluster, namespace, now, unread)
         )
         state.blind += unread
+        state.unseen += [release.unclear for release in releases if release.unclear is not None]
         broken = await _broken_workloads(cluster, events, state, now)
         faults = await _faults(cluster, events, state, broken, now)
         told = [fault.ref for fault, _ in faults]

@@ -124,15 +124,16 @@ class Records:
 
     async def releases(self) -> dict[tuple[str, str], Record]:
         """The newest record of every release by its namespace and name: names are unique in one namespace only."""
-        newest: dict[tuple[str, str], Record] = {}
+        return {key: max(found, key=lambda record: record.revision) for key, found in (await self.listed()).items()}
+
+    async def listed(self) -> dict[tuple[str, str], list[Record]]:
+        """The records of every release by its namespace and name, in no order."""
+        found: dict[tuple[str, str], list[Record]] = {}
         for label in await self._list(_Label, "owner=helm", metadata_only=True):
             record = _record(label.metadata, self.namespace)
-            if record is None:
-                continue
-            known = newest.get((record.namespace, record.release))
-            if known is None or known.revision < record.revision:
-                newest[record.namespace, record.release] = record
-        return newest
+            if record is not None:
+                found.setdefault((record.namespace, record.release), []).append(record)
+        return found
 
     async def history(self, release: str) -> list[Record]:
         """All records of ``release``, oldest first.

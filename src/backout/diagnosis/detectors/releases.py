@@ -9,7 +9,9 @@ import msgspec
 
 from backout.cluster.port import ClusterReader
 from backout.errors import AccessDenied, RefusedError
+from backout.helm.deployed import several, told
 from backout.helm.records import Record, Records
+from backout.model.diagnosis import Unseen
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.target import Target
@@ -19,11 +21,13 @@ HELM_TIMEOUT = timedelta(minutes=5)
 
 
 class ReleaseState(msgspec.Struct, frozen=True):
-    """The newest record of one release, and what is wrong with it (nothing, usually)."""
+    """The newest record of one release, and what is wrong with it (nothing, usually). ``unclear``: why nobody knows what of it is
+    in force."""
 
     target: Target
     record: Record
     symptoms: tuple[Symptom, ...]
+    unclear: Unseen | None = None
 
 
 async def read_releases(
@@ -31,7 +35,7 @@ async def read_releases(
 ) -> list[ReleaseState]:
     """All releases of a namespace (of all when it is empty); adds to ``blind`` when they may not be read."""
     try:
-        newest = await Records(cluster, namespace).releases()
+        listed = await Records(cluster, namespace).listed()
     except AccessDenied:
         where = namespace or "all namespaces"
         blind.append(msg("Helm's release records in {where} can't be read: no permission.", where=where))
@@ -39,13 +43,18 @@ async def read_releases(
     except RefusedError:
         # A driver that keeps its records outside the cluster: nothing to see here, and the helm mechanism says why.
         return []
-    return [_state(cluster, Records(cluster, record.namespace), record, now) for record in newest.values()]
+    return [_state(cluster, found, now) for found in listed.values()]
 
 
-def _state(cluster: ClusterReader, records: Records, record: Record, now: datetime) -> ReleaseState:
+def _state(cluster: ClusterReader, listed: list[Record], now: datetime) -> ReleaseState:
+    record = max(listed, key=lambda one: one.revision)
+    records = Records(cluster, record.namespace)
     target = Target("helm", record.release, record.namespace, cluster.name)
     symptom = _symptom(records, record, now)
-    return ReleaseState(target, record, (symptom,) if symptom else ())
+    unclear = None
+    if numbers := several((one.revision, one.status) for one in listed):
+        unclear = Unseen(ref=records.reference(record), why=told(numbers), owners=(target,))
+    return ReleaseState(target, record, (symptom,) if symptom else (), unclear)
 
 
 def _symptom(records: Records, record: Record, now: datetime) -> Symptom | None:

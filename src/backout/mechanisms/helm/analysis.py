@@ -103,6 +103,8 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """The release's custom resources of which something was made or somebody is to say how they are, as they are now."""
     mute: frozenset[CustomId] = frozenset()
     """Those of which nobody says anything: they only configure something."""
+    doubled: tuple[int, ...] = ()
+    """Revisions that all say deployed, where those are several."""
     skip: tuple[Skip, ...] = ()
     """What is to be left as it is."""
 

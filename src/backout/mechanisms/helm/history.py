@@ -15,6 +15,7 @@ import msgspec
 from backout.cluster.port import ClusterReader
 from backout.errors import BackoutError, RevisionNotFound
 from backout.helm.customs import CustomId, custom_resources
+from backout.helm.deployed import several, told
 from backout.helm.manifest import digest, entries
 from backout.helm.payload import Release
 from backout.helm.records import Kept, Record, Records
@@ -83,6 +84,16 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
             for facts, verdict in zip(self.facts, self.verdicts, strict=True)
         ]
         found = [msgspec.structs.replace(r, names=self.kept.names.get(r.number, ())) for r in found]
+        if numbers := several(
+            (facts.record.revision, facts.record.status) for facts in self.facts if facts.record.kept is None
+        ):
+            # Of the newest one it stands among what is not settled.
+            found = [
+                msgspec.structs.replace(one, reasons=(*one.reasons, told(numbers)))
+                if one.number in numbers and not one.current
+                else one
+                for one in found
+            ]
         oldest = found[0]
         if self.kept.blind is not None and oldest.number > 1:
             note = msg("Revisions before it were pruned from Helm's history. {why}", why=self.kept.blind)

@@ -6,13 +6,14 @@ from __future__ import annotations
 import msgspec
 
 from backout.cluster.port import ClusterReader, find
+from backout.helm.deployed import several, told
 from backout.helm.records import Records
 from backout.mechanisms.common.measuring import ByDigest, revision_in_force
 from backout.mechanisms.common.params import ObjectParams
 from backout.mechanisms.helm.history import read_history
 from backout.mechanisms.helm.strays import part_digest
 from backout.mechanisms.port import CheckOf
-from backout.model.measured import Measured, failed, listed, passed
+from backout.model.measured import Measured, failed, listed, passed, unknown
 from backout.model.message import msg
 
 
@@ -32,6 +33,8 @@ async def release_deployed(check: CheckOf[ByDigest], cluster: ClusterReader) -> 
     """The newest revision is deployed, with the content that the check names."""
     records = Records(cluster, check.target.namespace)
     history = await read_history(cluster, records, check.target.name)
+    if numbers := several((one.record.revision, one.record.status) for one in history.facts if one.record.kept is None):
+        return unknown(told(numbers))
     return revision_in_force(history.revisions, check.params.digest, "deployed")
 
 

@@ -7,8 +7,11 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+import msgspec
+
 from backout.cluster.port import CONFIGMAPS, SECRETS, ClusterReader, Object
 from backout.errors import ToolMissing
+from backout.helm.deployed import several
 from backout.helm.records import Records
 from backout.helm.unfinished import never_installed, refusal
 from backout.locales import N_
@@ -194,7 +197,8 @@ async def _analyse(
     found = await analyse(
         reader, head, wanted, server_side=server_side, hooks=options.hooks, customs=history.customs, mute=history.mute
     )
-    return spare(found, options.skip)
+    doubled = several((one.record.revision, one.record.status) for one in history.facts if one.record.kept is None)
+    return spare(msgspec.structs.replace(found, doubled=doubled), options.skip)
 
 
 async def _keeper(reader: ClusterReader, target: Target, analyses: list[Analysis]) -> Keeper | None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Brings a release record that Helm pruned back from a snapshot, and takes it away again.
 
-The record is created exactly as Helm had stored it, and only where none of that name is. Nothing of it is ever in a
-step, an event or an error: it holds the values of the release.
+The record is created as Helm had stored it (but that it is superseded by now), and only where none of that name is. Nothing of
+it is ever in a step, an event or an error: it holds the values of the release.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from backout.errors import (
     RepositoryDamaged,
     RepositoryNotFound,
 )
+from backout.helm.deployed import superseded
 from backout.helm.records import Records, record_of
 from backout.kube.sanitise import sanitise
 from backout.mechanisms.helm.effects import records_of
@@ -132,7 +133,8 @@ async def _wanted(step: StepOf[RecordParams]) -> Object:
     named = (record.name, record.release, record.revision) if record else None
     if named != (name, params.release, params.revision):
         raise RepositoryDamaged("What snapshots keep as {name} is another record.", name=name)
-    return dict(obj)
+    # What it says of itself was true then: two that say deployed are none that Helm knows what to do with.
+    return dict(superseded(dict(obj)))
 
 
 async def _present(records: Records, step: StepOf[RecordParams]) -> Object | None:

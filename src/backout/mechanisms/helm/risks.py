@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
+from backout.helm.deployed import told
 from backout.helm.staying import only_grown
 from backout.helm.text import duration
 from backout.kube.workloads import partition_of
@@ -35,6 +36,7 @@ def risks(
     ready yet."""
     found = [
         *record_risk(analysis.target),
+        *_doubled(analysis),
         *_deletions(analysis),
         *_obstacles(analysis),
         *_bystanders(analysis),
@@ -117,6 +119,13 @@ def risks(
             )
         )
     return found
+
+
+def _doubled(analysis: Analysis) -> list[Risk]:
+    if not analysis.doubled:
+        return []
+    message = msg("{what} Helm marks all but the new one superseded.", what=told(analysis.doubled))
+    return [Risk(code="several-deployed", message=message)]
 
 
 def _deletions(analysis: Analysis) -> list[Risk]:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from backout.changes.authors import authors
 from backout.helm.customs import CustomId
+from backout.helm.deployed import several, told
 from backout.helm.manifest import entries
 from backout.kube.intent import drift
 from backout.kube.templates import Templates, fits
@@ -67,7 +68,8 @@ def unsettled(facts: Sequence[Facts], evidence: Evidence) -> list[Message]:
     head = facts[-1]
     if head.record.status != "deployed":
         return [msg("It is {status}, so the cluster may be between two revisions.", status=head.record.status)]
-    found: list[Message] = []
+    numbers = several((one.record.revision, one.record.status) for one in facts if one.record.kept is None)
+    found: list[Message] = [told(numbers)] if numbers else []
     for workload in head.workloads:
         seen = evidence.workloads.get(workload.id)
         if seen is None:

@@ -182,7 +182,8 @@ def _rollback(
         apply="ssa" if analysis.server_side else "csa",
         # what was scaled by us is not another's: the dry run found nobody else
         force_conflicts=force_conflicts or any(item.holders for item in analysis.items),
-        reapply=wanted == present and any(item.fields or item.live is None for item in analysis.items),
+        reapply=wanted == present
+        and (bool(analysis.doubled) or any(item.fields or item.live is None for item in analysis.items)),
     )
     destroys = [i.ref for i in analysis.items if i.gone and not i.kept and i.live is not None]
     destroys += [ref for ref in along.made_again(analysis) if ref not in destroys]
