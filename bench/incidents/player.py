@@ -55,8 +55,10 @@ class Player:
                 await self._play(situation, score)
         except Exception as error:  # whatever it is, the others are played
             score.error = f"{type(error).__name__}: {error}"
-        finally:
+        try:
             await self.world.end()
+        except Exception as error:
+            score.error = score.error or f"not taken away: {type(error).__name__}: {error}"
         score.seconds = time.monotonic() - began
         return score
 
