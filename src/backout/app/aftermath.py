@@ -75,10 +75,11 @@ async def tell_what_still_fails(workspace: Workspace, found: Sequence[Other], ru
             failed += [Failed(_unknown(target, error.message), cluster, target) for target in sorted(follows)]
             continue
         for problem in left:
-            workspace.tell(StillBroken(problem))
-            if problem.target in follows:
-                why = _not_started() if problem.target in waiting else problem.cause
-                failed.append(Failed(_unknown(problem.target, why), cluster, problem.target))
+            if problem.target not in follows:
+                workspace.tell(StillBroken(problem))
+                continue
+            why = _not_started() if problem.target in waiting else problem.cause
+            failed.append(Failed(_unknown(problem.target, why), cluster, problem.target))
     return failed
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from backout.errors import BackoutError, NotVerifiedError, RefusedError
+from backout.errors import BackoutError, NotVerifiedError
 from backout.lab.embedded import twin_errors
 from backout.locales import N_
 
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from kubetwin.lab.builder import Lab
     from kubetwin.lab.scenarios import Scenario
 
-Ending = Literal["recovered", "refused", "failed"]
-GOOD: tuple[Ending, ...] = ("recovered", "refused")
-_CALLED: dict[Ending, str] = {"recovered": N_("recovered"), "refused": N_("refused"), "failed": N_("failed")}
+Ending = Literal["recovered", "failed"]
+_CALLED: dict[Ending, str] = {"recovered": N_("recovered"), "failed": N_("failed")}
 
 
 class Stage(Protocol):
@@ -79,7 +78,7 @@ class Outcome:
     @property
     def good(self) -> bool:
         """Whether it ended as it may."""
-        return self.outcome in GOOD
+        return self.outcome == "recovered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,6 @@ async def _play(stage: Stage, scenario: Scenario, place: Place, props: Props, la
         began = time.monotonic()
         async with _backout(stage, place, props) as backout:
             runs = await _take_back(stage, scenario, place, backout, outcome)
-            _require_recoverable(scenario)
             if scenario.holds is not None:
                 with _lab_work():
                     await scenario.holds(lab)
@@ -183,10 +181,8 @@ async def _play(stage: Stage, scenario: Scenario, place: Place, props: Props, la
         outcome.outcome = "recovered"
     except BackoutError as error:
         stage.failed(error)
-        outcome.outcome = "refused" if isinstance(error, RefusedError) else "failed"
+        outcome.outcome = "failed"
         outcome.why, outcome.code = error.message, error.code
-        if isinstance(error, RefusedError) and scenario.refused:
-            await _refused_well(stage, scenario, lab, error, outcome)
     outcome.seconds = round(time.monotonic() - began, 1)
     if outcome.runs:
         stage.note("")
@@ -199,31 +195,6 @@ async def _play(stage: Stage, scenario: Scenario, place: Place, props: Props, la
         seconds=outcome.seconds,
     )
     return outcome
-
-
-def _require_recoverable(scenario: Scenario) -> None:
-    """
-    Raises:
-        NotVerifiedError: it was to be refused.
-    """
-    if scenario.refused:
-        raise NotVerifiedError("Something was rolled back that belongs to somebody else.", expected="a refusal")
-
-
-async def _refused_well(stage: Stage, scenario: Scenario, lab: Lab, error: RefusedError, outcome: Outcome) -> None:
-    """A refusal says whose it is, and nothing was touched; else the rehearsal failed."""
-    told = " ".join(map(str, (error.message, error.expected, error.found, error.hint, *error.arguments.values())))
-    try:
-        if scenario.refused not in told:
-            raise NotVerifiedError(
-                "The refusal does not say whose it is.", expected="{owner}", found=error.message, owner=scenario.refused
-            )
-        if scenario.holds is not None:
-            with _lab_work():
-                await scenario.holds(lab)
-    except BackoutError as wrong:
-        stage.failed(wrong)
-        outcome.outcome, outcome.why, outcome.code = "failed", wrong.message, wrong.code
 
 
 def _report(stage: Stage, props: Props, run: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from objects_world import World, run
 from backout.cluster.port import Object, Resource
 from backout.errors import AlreadyExists, NoGoodRevision, NothingToDo, PreconditionFailed, RefusedError
 from backout.kube.definitions import CRDS
+from backout.kube.names import LAST_APPLIED
 from backout.mechanisms import registry
 from backout.model.revision import Revision
 
@@ -117,6 +119,57 @@ def test_what_was_changed_after_the_plan_is_left_alone(running: Harness, ns: str
         with pytest.raises(PreconditionFailed, match="changed after the plan"):
             await world.carry_out(plan)
         assert await spec(world, WIDGET, "web") == {"size": 50}
+
+    run(running, ns, tmp_path, work)
+
+
+async def applied(world: World, name: str, spec: dict[str, Any], *, said: dict[str, Any] | None = None) -> None:
+    """As `kubectl apply` makes it, with its note; ``said``: where the note says something else."""
+    note = {"apiVersion": WIDGET.api_version, "kind": "Widget", "metadata": {"name": name}, "spec": said or spec}
+    await world.make(
+        "Widget", name, WIDGET.api_version, spec=spec, metadata={"annotations": {LAST_APPLIED: json.dumps(note)}}
+    )
+
+
+def test_back_to_what_was_applied_last_where_no_snapshot_knows_better(
+    running: Harness, ns: str, tmp_path: Path
+) -> None:
+    async def work(world: World) -> None:
+        await known(world)
+        target = f"widget.{GROUP}/web"
+        await applied(world, "web", {"size": 1, "deep": {"a": 1, "b": 2}, "rules": [1]})
+        assert [one.number for one in await history(world, target)] == [1]
+        # what its operator adds stays, what somebody changed goes back, what is as it was applied is no difference
+        await edit(world, WIDGET, "web", {"spec": {"size": 99, "deep": {"b": None, "c": 3}, "filled": "in"}})
+        found = await history(world, target)
+        assert [(one.number, one.goodness, one.current) for one in found] == [(1, "good", False), (2, "unknown", True)]
+        assert "applied" in str(found[0].reasons)
+        plan = await world.plan(target)
+        digest = await world.keep(plan)
+        outcomes, _ = await world.carry_out(plan)
+        assert outcomes[0].changed
+        wanted = {"size": 1, "deep": {"a": 1, "b": 2, "c": 3}, "rules": [1], "filled": "in"}
+        assert await spec(world, WIDGET, "web") == wanted
+        assert not (await world.carry_out(plan))[0][0].changed
+        await world.undo(plan, digest)
+        assert await spec(world, WIDGET, "web") == {"size": 99, "deep": {"a": 1, "c": 3}, "rules": [1], "filled": "in"}
+
+    run(running, ns, tmp_path, work)
+
+
+def test_what_was_applied_is_believed_less_than_a_good_snapshot(running: Harness, ns: str, tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        await known(world)
+        await applied(world, "web", {"size": 7}, said={"size": 5})
+        await world.snapshot()
+        await edit(world, WIDGET, "web", {"spec": {"size": 99}})
+        found = await history(world, f"widget.{GROUP}/web")
+        assert [one.goodness for one in found] == ["good", "unknown"], (
+            "what was so when all was well is asked for, and nothing older"
+        )
+        plan = await world.plan(f"widget.{GROUP}/web")
+        await world.carry_out(plan)
+        assert await spec(world, WIDGET, "web") == {"size": 7}
 
     run(running, ns, tmp_path, work)
 

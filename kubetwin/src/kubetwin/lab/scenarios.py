@@ -19,8 +19,8 @@ class Scenario:
 
     ``find``: the symptom codes of which `diagnose` must name at least one for each target. ``targets``: what must be
     gone back on. ``revision``: the number that must be chosen, where it is fixed. ``holds``: raises when something that
-    had to be kept was lost. ``approve``: the way back needs an explicit yes beyond the ordinary one. ``refused``: there is no
-    way back for Backout, and a word that its refusal must say. ``chart``, ``release``: what the stack is.
+    had to be kept was lost. ``approve``: the way back needs an explicit yes beyond the ordinary one. ``chart``, ``release``:
+    what the stack is.
     """
 
     id: str
@@ -32,7 +32,6 @@ class Scenario:
     revision: int | None = 2
     holds: Action | None = None
     approve: tuple[str, ...] = field(default=())
-    refused: str = ""
     chart: str = "thanos-mini"
     release: str = "thanos"
 

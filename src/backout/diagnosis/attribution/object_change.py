@@ -56,6 +56,12 @@ async def object_change(namespace: Namespace, obj: Object, pattern: str = "") ->
         fields = _spec(diff_objects(kept, obj), pattern)
         source = msg("snapshot {snapshot}", snapshot=baseline.good.short if baseline.good else "")
         return _by_hand(namespace, obj, ref, fields, source) if fields else None
+    if release is None:
+        baseline.add_applied(ref, obj)
+        if (applied := baseline.applied.get((ref.kind, ref.name))) is not None:
+            contrary = tuple(field for field in _spec(drift(applied, obj), pattern) if field.before is not None)
+            if contrary:
+                return _by_hand(namespace, obj, ref, contrary, msg("what was applied"))
     born = msgspec.convert(meta["creationTimestamp"], datetime)
     live = _spec(diff_objects({"kind": obj["kind"], "metadata": {"name": ref.name}, "spec": {}}, obj), pattern)
     later = [a for a in _people(obj) if a.by == "other" and (a.at - born).total_seconds() > 1]

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from typing import Any
 
+from backout.changes.authors import authors
 from backout.cluster.port import Object
 from backout.kube.intent import canonical_template
+from backout.kube.names import LAST_APPLIED
 from backout.kube.templates import digest_of, plain_template
 
 _NOT = ("apiVersion", "kind", "metadata", "status")
@@ -15,6 +19,31 @@ _NOT = ("apiVersion", "kind", "metadata", "status")
 def body_of(obj: Object) -> Object:
     """What it says."""
     return {key: value for key, value in obj.items() if key not in _NOT}
+
+
+def applied_to(live: Object) -> tuple[Object, datetime | None] | None:
+    """What it would say if what was changed since its last `kubectl apply` were taken back, and when that was; None where it has no
+    such note, or one of another version of its kind.
+
+    What the note does not say stays: its operator, and the defaults of its schema, fill in the rest.
+    """
+    try:
+        found = json.loads((live["metadata"].get("annotations") or {}).get(LAST_APPLIED) or "null")
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or any(found.get(key) != live[key] for key in ("apiVersion", "kind")):
+        return None
+    if (found.get("metadata") or {}).get("name") != live["metadata"]["name"]:
+        return None
+    path = f'metadata.annotations["{LAST_APPLIED}"]'
+    since = next((author.at for author in authors(live) if author.owns(path)), None)
+    return _over(body_of(live), body_of(found)), since
+
+
+def _over(live: Any, said: Any) -> Any:
+    if isinstance(live, dict) and isinstance(said, dict):
+        return {**live, **{key: _over(live.get(key), value) for key, value in said.items()}}
+    return said
 
 
 def with_template(obj: Object, template: dict[str, Any]) -> Object:

@@ -8,8 +8,8 @@ from backout.errors import CaptureError, Conflict, Invalid, PreconditionFailed, 
 from backout.kube.sanitise import controller
 from backout.kube.workloads import template_in
 from backout.mechanisms.common.patching import ATTEMPTS, restless
-from backout.mechanisms.customs.body import body_of, digest, patch, with_replicas_of, with_template
-from backout.mechanisms.customs.params import FromCapture, FromTemplate, PutBackParams
+from backout.mechanisms.customs.body import applied_to, body_of, digest, patch, with_replicas_of, with_template
+from backout.mechanisms.customs.params import FromApplied, FromCapture, FromTemplate, PutBackParams
 from backout.mechanisms.customs.templates import KEPT
 from backout.mechanisms.port import StepContext, StepOf, StepOutcome
 from backout.model.message import msg
@@ -68,6 +68,13 @@ async def wanted_body(reader: ClusterReader, live: Object, params: PutBackParams
         if origin.source is None:
             raise CaptureError("The step does not say which capture {ref} is put back from.", ref=params.label)
         return body_of(captured_object(origin.source.load(), params.ref))
+    if isinstance(origin, FromApplied):
+        found = applied_to(live)
+        if found is None:
+            raise RevisionNotFound(
+                "{ref} has no note of a kubectl apply any more.", ref=params.label, hint="Plan anew."
+            )
+        return found[0]
     content, _ = await origin.load()
     body = body_of(content)
     return body if digest(body) == params.digest else with_replicas_of(body, live)

@@ -2,7 +2,8 @@
 """What a custom resource said over time: by the templates that its pods were made from, and by the snapshots of its namespace.
 
 Where it keeps templates (a Rollout, a CloneSet), those are its revisions, with their numbers; what the last good snapshot holds is
-one more where it is none of them. Else each content in a row of snapshots is one. What only the cluster holds comes last.
+one more where it is none of them. Else each content in a row of snapshots is one. What was applied last is one where somebody
+changed it since. What only the cluster holds comes last.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from backout.cluster.port import ClusterReader, Object, Resource
 from backout.errors import NoGoodRevision, ObjectNotFound
 from backout.helm.customs import CustomResource
 from backout.kube.custom_status import CustomHealth, CustomState, custom_health
+from backout.kube.names import HELM_RELEASE
 from backout.kube.templates import images
 from backout.mechanisms.common.evidence import Evidence, gather
 from backout.mechanisms.common.kept import FromSnapshot, held, proven, unproven
 from backout.mechanisms.common.made import Child, children_of
-from backout.mechanisms.customs.body import body_of, digest, template_of, with_replicas_of, with_template
-from backout.mechanisms.customs.params import FromTemplate, Origin
+from backout.mechanisms.customs.body import applied_to, body_of, digest, template_of, with_replicas_of, with_template
+from backout.mechanisms.customs.params import FromApplied, FromTemplate, Origin
 from backout.mechanisms.customs.templates import KeptTemplate, kept_templates
 from backout.model.message import Message, msg
 from backout.model.revision import Goodness, Revision
@@ -162,6 +164,7 @@ def _past(live: Object, kept: Sequence[KeptTemplate], said: Sequence[Said]) -> t
         past = _by_templates(live, kept, said)
     else:
         past = _by_snapshots(said)
+    past = _with_applied(past, live)
     own = digest(body_of(live))
     current = next((one for one in reversed(past) if one.digest == own), None)
     if current is None or (not kept and current is not past[-1]):
@@ -172,6 +175,22 @@ def _past(live: Object, kept: Sequence[KeptTemplate], said: Sequence[Said]) -> t
         )
         past.append(current)
     return past, current
+
+
+def _with_applied(past: list[SaidRevision], live: Object) -> list[SaidRevision]:
+    """With what was applied last, where that is neither what is live nor what is known already, and no older than when a snapshot
+    says that all was well."""
+    if HELM_RELEASE in (live["metadata"].get("annotations") or {}) or (found := applied_to(live)) is None:
+        return past
+    body, since = found
+    name = digest(body)
+    newest = max((one.taken_at for said in past for one in said.vouching), default=None)
+    if name == digest(body_of(live)) or any(one.digest == name for one in past):
+        return past
+    if newest is not None and (since is None or newest >= since):
+        return past
+    number = max((one.number for one in past), default=0) + 1
+    return [*past, SaidRevision(number=number, digest=name, body=body, origin=FromApplied(), created=since)]
 
 
 def _by_templates(live: Object, kept: Sequence[KeptTemplate], said: Sequence[Said]) -> list[SaidRevision]:
@@ -286,6 +305,11 @@ def _judged(seen: SaidHistory, one: SaidRevision, *, current: bool) -> tuple[Goo
         return "good", msg("Pods made from it are ready now: {count}.", count=kept.steady)
     if kept is not None and kept.stable and not current:
         return "good", msg("Its controller calls it the stable one: it was rolled out wholly.")
+    if isinstance(one.origin, FromApplied):
+        said = msg("It was applied so last; what was changed since is not in that.")
+        proof = any(other.vouching or (other.kept and other.kept.steady) for other in seen.past)
+        # What somebody applied since all was well may be what broke it.
+        return ("unknown" if proof else "good"), said
     if kept is not None:
         return "unknown", msg("Nothing in the cluster says whether pods made from it were ever all ready.")
     return "unknown", unproven(one.snapshots)

@@ -23,7 +23,11 @@ class FromCapture(msgspec.Struct, frozen=True, tag="capture", tag_field="from", 
     source: CaptureSource | None = None
 
 
-Origin = FromSnapshot | FromTemplate | FromCapture
+class FromApplied(msgspec.Struct, frozen=True, tag="applied", tag_field="from", forbid_unknown_fields=True):
+    """What whoever applied it last said of it, as the note of `kubectl apply` on the live resource has it."""
+
+
+Origin = FromSnapshot | FromTemplate | FromCapture | FromApplied
 
 
 class PutBackParams(CustomParams, frozen=True, kw_only=True):
