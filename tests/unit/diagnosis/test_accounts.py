@@ -86,15 +86,17 @@ def test_logins_that_an_account_gives_no_more(scene: Scene, after: Any, why: str
 
 
 @pytest.mark.parametrize(
-    ("why", "before", "named"),
+    ("why", "before", "image", "named"),
     [
-        (DENIED, True, True),
-        ('manifest for "r.example/app:1" not found: manifest unknown', True, False),
-        (DENIED, False, False),  # it is as it was when all was well
+        (DENIED, True, "", True),
+        (DENIED, True, "r.example/app:0", True),
+        (DENIED, True, "r.example/another:0", False),  # it never asked for that with any login
+        ('manifest for "r.example/app:1" not found: manifest unknown', True, "", False),
+        (DENIED, False, "", False),  # it is as it was when all was well
     ],
 )
 def test_a_login_that_was_changed_before_an_image_that_is_refused(
-    scene: Scene, why: str, before: bool, named: bool
+    scene: Scene, why: str, before: bool, image: str, named: bool
 ) -> None:
     """Nodes that have the image before never asked the registry for that: a newer template proves nothing."""
     scene.config("regcred", kind="Secret", data={"a": "right" if before else "other"})
@@ -104,4 +106,18 @@ def test_a_login_that_was_changed_before_an_image_that_is_refused(
     scene.put("ServiceAccount", "web", writer("kubectl-create", 7200))
     scene.workload("web", spec, ready=0, template=70)
     again(scene, spec, 60, {"reason": "ImagePullBackOff", "message": why})
+    if image:
+        owner = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": "web",
+            "uid": "Deployment-web",
+            "controller": True,
+        }
+        meta = {"ownerReferences": [owner], "annotations": {"deployment.kubernetes.io/revision": "0"}}
+        old = {
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {**spec, "containers": [{"name": "app", "image": image}]},
+        }
+        scene.put("ReplicaSet", "web-old", meta=meta, spec={"replicas": 1, "template": old}, status={})
     assert ("secret/regcred" in scene.problems()) is named

@@ -50,7 +50,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     ``target`` and ``mechanism`` take it back. ``generation`` is the template that it brought, where it changed one.
     ``before`` says by what one knows the state before; empty where nothing does. ``made`` is True when it created the
     workload: there is nothing before. ``by_hand``: past the owner, or on what nobody owns. ``lost``: rights that it took
-    away, as verb, resource and API group.
+    away, as verb, resource and API group. ``notes``: what to do where nothing takes it back.
     """
 
     at: datetime | None
@@ -67,6 +67,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     made: bool = False
     by_hand: bool = False
     lost: tuple[tuple[str, str, str], ...] = ()
+    notes: tuple[Message, ...] = ()
     summary: Message
 
     def entry(self, fields: Iterable[FieldChange] | None = None) -> LedgerEntry | None:

@@ -39,14 +39,16 @@ from backout.diagnosis.evidence.budgeted_reader import BudgetedReader
 from backout.diagnosis.evidence.collect import State, WorkloadKey
 from backout.diagnosis.evidence.consumers import consumed_by
 from backout.diagnosis.evidence.events import EventIndex, Events
-from backout.diagnosis.evidence.history import ran_well_since, started_before
+from backout.diagnosis.evidence.history import generations_of, ran_well_since, started_before
 from backout.diagnosis.evidence.metadata import Known, Managed, MetadataIndex, live
+from backout.diagnosis.evidence.namespace import Namespace
 from backout.diagnosis.evidence.network import Network, read_network
 from backout.diagnosis.evidence.programs import running
 from backout.errors import AccessDenied
 from backout.kube.projections import Pod
 from backout.kube.references import FIXED, Reference, references
 from backout.kube.resources import WORKLOAD_RESOURCES
+from backout.kube.templates import images, repository_of
 from backout.model.evidence import Symptom
 from backout.model.target import ObjectRef
 
@@ -184,6 +186,8 @@ class _Look:
                     weighed = None
                 if weighed is not None and self._not_read_yet(one):
                     weighed = None
+                if weighed is not None and one.reference.how == "pullSecret" and not await self._of_one_repository(one):
+                    weighed = None
             if weighed is not None:
                 by_symptom[id(one.symptom)].append((one, weighed))
         found = []
@@ -220,6 +224,18 @@ class _Look:
             and bool(pods)
             and all(started_before(pod, one.containers or {one.reference.container}, written.at) for pod in pods)
         )
+
+    async def _of_one_repository(self, one: Suspicion) -> bool:
+        """False where the images of today lie elsewhere than those of the template before: whether a login is good for these is
+        another question than whether it was changed."""
+        namespace = Namespace(self.cluster, one.ref.namespace)
+        try:
+            obj = await namespace.find(one.workload[1], one.workload[2])
+            made = sorted(await generations_of(namespace, obj), key=lambda each: each.order) if obj is not None else []
+        finally:
+            await namespace.close()
+        asked = [set(map(repository_of, images(each.template))) for each in made[-2:]]
+        return all(each == asked[0] for each in asked)
 
     def _pods(self, one: Suspicion) -> list[Pod]:
         return [

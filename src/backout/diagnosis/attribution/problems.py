@@ -70,7 +70,7 @@ def _problem(group: list[Attribution], state: State, owners: Owners) -> Problem:
             why=_why(first.best.reasons),
             against=_against(first.best.reasons),
             considered=_considered(first),
-            notes=tuple(notes if not change.mechanism else ()),
+            notes=(*change.notes, *(notes if not change.mechanism else ())),
             serving=ready,
             desired=wanted,
         )

@@ -17,6 +17,7 @@ from backout.diagnosis.attribution.custom_change import custom_changes
 from backout.diagnosis.attribution.failures import Failure, Kind, failure_of
 from backout.diagnosis.attribution.finders import circumstance
 from backout.diagnosis.attribution.hypotheses import Hypothesis, Other, Situation
+from backout.diagnosis.attribution.overwritten import overwritten
 from backout.diagnosis.attribution.rights import changes_of_rights
 from backout.diagnosis.attribution.rules import weigh
 from backout.diagnosis.evidence.collect import WorkloadKey
@@ -82,6 +83,7 @@ async def _changes(history: WorkloadHistory, namespace: Namespace) -> list[Chang
         *await changes_of(history, namespace, templates=not told),
         *await changes_of_rights(history, namespace),
         *await changes_of_account(history, namespace),
+        *overwritten(history),
     ]
     return sorted(found, key=lambda change: change.at.timestamp() if change.at else 0.0)
 

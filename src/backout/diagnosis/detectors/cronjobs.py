@@ -74,7 +74,12 @@ async def _refused(namespace: Namespace, crons: list[Object], jobs: list[Object]
     for job in jobs:
         name, status = job["metadata"]["name"], job.get("status") or {}
         over = any(c.get("type") in ("Failed", "Complete", "FailureTarget") for c in status.get("conditions") or ())
-        if over or status.get("active") or (job["metadata"].get("ownerReferences") and name not in makers):
+        if (
+            over
+            or status.get("active")
+            or (job.get("spec") or {}).get("suspend")
+            or (job["metadata"].get("ownerReferences") and name not in makers)
+        ):
             continue
         said = [e for e in events.warnings(namespace.name, "Job", name) if e.reason == "FailedCreate"]
         if not said:
