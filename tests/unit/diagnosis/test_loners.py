@@ -136,3 +136,19 @@ def test_a_pod_of_nobodys_that_ran_well_was_not_broken_by_its_creation(scene: Sc
     }
     scene.put("Pod", "tool", born=7200, spec=pod["spec"], status=status)
     assert scene.problems()["pod/tool"].suspect is None
+
+
+def test_a_pod_of_nobodys_that_no_node_takes(scene: Scene) -> None:
+    text = "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."
+    waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": text}
+    scene.put(
+        "Pod",
+        "gpu-task",
+        writer("kubectl-create", 60, "spec/containers"),
+        born=60,
+        spec={**pods(GOOD), "nodeSelector": {"accelerator": "a100"}},
+        status={"phase": "Pending", "conditions": [{**waits, "lastTransitionTime": ago(60)}]},
+    )
+    problem = scene.problems()["pod/gpu-task"]
+    assert problem.confidence == "likely" and problem.suspect is not None
+    assert next((f.path, f.after) for f in problem.suspect.fields) == ("spec.nodeSelector.accelerator", "a100")

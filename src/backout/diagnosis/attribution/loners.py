@@ -21,6 +21,7 @@ from backout.diagnosis.attribution.capability import can_cause
 from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.failures import RUNNING, Failure, Kind, failure_of
 from backout.diagnosis.attribution.object_change import object_change
+from backout.diagnosis.attribution.rules import DIRECT
 from backout.diagnosis.attribution.signals import signals
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.collect import State, WorkloadKey
@@ -28,6 +29,7 @@ from backout.diagnosis.evidence.events import Events
 from backout.diagnosis.evidence.history import run_of
 from backout.diagnosis.evidence.namespace import CRONJOBS, JOBS, Namespace
 from backout.errors import AccessDenied, ObjectNotFound
+from backout.kube.diff import diff_objects
 from backout.kube.projections import Pod
 from backout.model.change import FieldChange
 from backout.model.diagnosis import Confidence, Problem
@@ -39,6 +41,7 @@ from backout.ownership.owner import Ownership
 RUNNERS: dict[str, Resource] = {"CronJob": CRONJOBS, "Job": JOBS, "ReplicaSet": REPLICASETS}
 TEMPLATE = r"\btemplate\.spec\b"
 SKEW = timedelta(seconds=2)
+SHOWN = 5
 _ELSEWHERE = frozenset({Kind.NO_REGISTRY, Kind.PULL_DENIED, Kind.TAINT, Kind.CORDON, Kind.EVICTED})
 """What a pod that was created shows because of others."""
 Loners = Mapping[WorkloadKey, Sequence[Symptom]]
@@ -142,7 +145,8 @@ async def _created(
     if not any(failure.kinds - _ELSEWHERE for failure in failures):
         return None
     obj = await namespace.cluster.get(PODS, key[2], key[0])
-    change = _creation(namespace, {"apiVersion": "v1", "kind": "Pod", **obj}, names)
+    kinds = frozenset(kind for failure in failures for kind in failure.kinds)
+    change = _creation(namespace, {"apiVersion": "v1", "kind": "Pod", **obj}, names, kinds)
     elsewhere = any(_points_elsewhere(failure, ()) for failure in failures)
     codes = ", ".join(dict.fromkeys(symptom.code for symptom in symptoms))
     return Problem(
@@ -157,7 +161,7 @@ async def _created(
     )
 
 
-def _creation(namespace: Namespace, obj: Object, names: set[str]) -> Change:
+def _creation(namespace: Namespace, obj: Object, names: set[str], kinds: frozenset[Kind]) -> Change:
     ref = ObjectRef("v1", "Pod", obj["metadata"]["name"], namespace.name)
     born = msgspec.convert(obj["metadata"]["creationTimestamp"], type=datetime)
     makers = [one for one in authors(obj) if one.by != "cluster" and abs((one.at - born).total_seconds()) <= 1]
@@ -176,12 +180,27 @@ def _creation(namespace: Namespace, obj: Object, names: set[str]) -> Change:
         target=Target("pod", ref.name, namespace.name, namespace.cluster.name),
         mechanism="",
         touches=(ref,),
-        fields=tuple(
-            FieldChange(f"spec.containers[name={one.get('name')}].image", None, one.get("image")) for one in containers
+        fields=(
+            *_led_to(obj, kinds),
+            *(
+                FieldChange(f"spec.containers[name={one.get('name')}].image", None, one.get("image"))
+                for one in containers
+            ),
         ),
         by_hand=True,
         summary=msg("{manager} created {object} ({what})", manager=actor or "?", object=str(ref), what=images),
     )
+
+
+def _led_to(obj: Object, kinds: frozenset[Kind]) -> list[FieldChange]:
+    """The fields that such a failure speaks of, but the image: where it may stand, what it asks for, what it runs."""
+    spec = {"kind": "Pod", "metadata": {"name": "_"}, "spec": obj.get("spec") or {}}
+    patterns = [pattern for kind, pattern in DIRECT if kind in kinds]
+    return [
+        field
+        for field in diff_objects({**spec, "spec": {}}, spec)
+        if any(re.search(pattern, field.path) for pattern in patterns) and not field.path.endswith(".image")
+    ][:SHOWN]
 
 
 def _pod(state: State, key: WorkloadKey) -> Pod | None:

@@ -297,7 +297,7 @@ def _older(history: WorkloadHistory, name: str, than: str) -> bool:
     return places.get(name, -1) < places.get(than, len(places))
 
 
-_DIRECT: tuple[tuple[Kind, str], ...] = (
+DIRECT: tuple[tuple[Kind, str], ...] = (
     (Kind.SELECTOR, r"nodeSelector|nodeName|affinity"),
     (Kind.TAINT, r"tolerations"),
     (Kind.ROOM, r"resources|replicas"),
@@ -337,7 +337,7 @@ def told_by_failure(hypothesis: Hypothesis, situation: Situation) -> Iterator[Re
         return
     for failure in hypothesis.failures:
         for field in hypothesis.fields:
-            words = next((p for kind, p in _DIRECT if kind in failure.kinds and re.search(p, field.path)), None)
+            words = next((p for kind, p in DIRECT if kind in failure.kinds and re.search(p, field.path)), None)
             new = re.match(r"^spec\.template\.spec\.(?:initC|c)ontainers\[name=([^\]]+)\]", field.path)
             whole = new is not None and new.group(1) == failure.container and _is_new(hypothesis, new.group(1))
             if words and failure.kinds <= _NAMING:
