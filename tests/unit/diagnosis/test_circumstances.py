@@ -45,6 +45,7 @@ def explained(
     others: tuple[float, ...] = (),
     conditions: Sequence[dict[str, Any]] = (),
     given: dict[str, Any] | None = None,
+    workload: dict[str, Any] | None = None,
     **spec: Any,
 ) -> Circumstance:
     """What explains that all pods of a workload fail in that way, since a minute. ``given``: what its pods have beside."""
@@ -53,6 +54,7 @@ def explained(
         pod = scene.objects["Pod", "web-0"]
         scene.cluster.put(PODS, {**pod, "spec": {**pod["spec"], **given}})
     web = scene.objects["Deployment", "web"]
+    web = {**web, "spec": {**web["spec"], **(workload or {})}}
     scene.cluster.put(DEPLOYMENTS, {**web, "status": {**web["status"], "conditions": list(conditions)}})
 
     async def look() -> Circumstance:
@@ -458,3 +460,34 @@ def test_a_service_that_went_with_what_is_behind_it(
 def test_who_does_not_let_pods_in(scene: Scene, said: str, key: str, confidence: str) -> None:
     found = explained(scene, Kind.NOT_CREATED, said)
     assert (found.key, found.confidence, found.change) == (key, confidence, None)
+
+
+@pytest.mark.parametrize(
+    ("born", "policy", "kept", "expected"),
+    [
+        (60, "Delete", True, "persistentVolumeClaimRetentionPolicy"),
+        (60, "Retain", True, "were made anew and are empty"),
+        (7200, "Delete", True, None),  # as old as all that was well
+        (60, "Delete", False, None),  # a new member: its disk was to be empty
+    ],
+)
+def test_disks_that_are_empty_since_their_claims_were_made_anew(
+    scene: Scene, born: float, policy: str, kept: bool, expected: str | None
+) -> None:
+    if kept:
+        scene.put("PersistentVolumeClaim", "data-web-0", spec={}, status={"phase": "Bound"})
+    scene.put("PersistentVolumeClaim", "data-web-1", spec={}, status={"phase": "Bound"})
+    scene.snapshot(kinds=("PersistentVolumeClaim",))
+    scene.put("PersistentVolumeClaim", "data-web-0", born=born, spec={}, status={"phase": "Bound"})
+    found = explained(
+        scene,
+        Kind.CRASH,
+        "fatal: /data is empty",
+        workload={
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}}],
+            "persistentVolumeClaimRetentionPolicy": {"whenScaled": policy},
+        },
+    )
+    assert (expected in found.cause.text) if expected else not found.key.startswith("emptied")
+    if expected:
+        assert (found.confidence, found.change) == ("likely", None) and "data-web-0" in found.cause.text

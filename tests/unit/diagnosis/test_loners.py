@@ -72,6 +72,7 @@ JOB = ("batch/v1", "Job", "nightly-1")
     [
         (50, "bad flag", "likely"),
         (50, "dial tcp db:5432: connection refused", "possible"),  # its image may have nothing to do with that
+        (50, f"{BAD}: dial tcp: connection refused", "likely"),  # it says so itself
         (600, "bad flag", None),  # older than the change
     ],
 )

@@ -14,13 +14,12 @@ from typing import Any
 import msgspec
 
 from backout.changes.authors import authors
-from backout.cluster.port import CONFIGMAPS, PVCS, SECRETS, Object
+from backout.cluster.port import CONFIGMAPS, SECRETS, Object
 from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.failures import RUNNING, Kind
 from backout.diagnosis.attribution.hypotheses import SKEW, Situation
 from backout.diagnosis.attribution.signals import signals
 from backout.diagnosis.attribution.ways import target_of, way_back
-from backout.diagnosis.detectors.claims import claims_of_workload
 from backout.diagnosis.evidence.history import generation_of_mark
 from backout.diagnosis.evidence.namespace import (
     LIMITRANGES,
@@ -28,7 +27,6 @@ from backout.diagnosis.evidence.namespace import (
     ROLEBINDINGS,
     ROLES,
     SERVICEACCOUNTS,
-    VOLUMES,
     WORKLOADS,
     Namespace,
 )
@@ -282,7 +280,7 @@ async def registry_down(situation: Situation, namespace: Namespace) -> Circumsta
     wanted = _pull_secrets(situation, await namespace.named(SERVICEACCOUNTS))
     missing = [name for name in wanted if secrets is not None and name not in secrets]
     if missing:
-        return await _gone(situation, namespace, "v1", "Secret", missing[0], msg("The pods pull their images with it."))
+        return await gone(situation, namespace, "v1", "Secret", missing[0], msg("The pods pull their images with it."))
     return Circumstance(
         key="registry",
         confidence="unknown",
@@ -307,7 +305,7 @@ async def rights(situation: Situation, namespace: Namespace) -> Circumstance | N
     account = str(spec.get("serviceAccountName") or "default")
     accounts = await namespace.objects(SERVICEACCOUNTS)
     if account != "default" and accounts.readable and account not in {a["metadata"]["name"] for a in accounts.items}:
-        return await _gone(situation, namespace, "v1", "ServiceAccount", account, msg("The pods run as it."))
+        return await gone(situation, namespace, "v1", "ServiceAccount", account, msg("The pods run as it."))
     if Kind.ACCOUNT in kinds:
         return None
     baseline = await namespace.baseline()
@@ -322,7 +320,7 @@ async def rights(situation: Situation, namespace: Namespace) -> Circumstance | N
             continue
         role = kept.get("roleRef") or {}
         if name not in live:
-            return await _gone(
+            return await gone(
                 situation,
                 namespace,
                 "rbac.authorization.k8s.io/v1",
@@ -335,7 +333,7 @@ async def rights(situation: Situation, namespace: Namespace) -> Circumstance | N
             and roles.readable
             and role.get("name") not in {r["metadata"]["name"] for r in roles.items}
         ):
-            return await _gone(
+            return await gone(
                 situation,
                 namespace,
                 "rbac.authorization.k8s.io/v1",
@@ -346,7 +344,7 @@ async def rights(situation: Situation, namespace: Namespace) -> Circumstance | N
     return None
 
 
-async def _gone(
+async def gone(
     situation: Situation,
     namespace: Namespace,
     api_version: str,
@@ -417,118 +415,8 @@ async def missing_reference(situation: Situation, namespace: Namespace) -> Circu
                 if was_there
                 else msg("The template before read it as well.")
             )
-            return await _gone(situation, namespace, "v1", one.kind, one.name, proof, was_there=was_there)
+            return await gone(situation, namespace, "v1", one.kind, one.name, proof, was_there=was_there)
     return None
-
-
-async def claims(situation: Situation, namespace: Namespace) -> Circumstance | None:
-    """A claim that the pods mount went away, or is not bound."""
-    if not kinds_of(situation) & {Kind.VOLUME, Kind.MOUNT}:
-        return None
-    live = await namespace.claims()
-    for name in sorted(claims_of_workload(situation.history)):
-        if name not in live and (await namespace.objects(PVCS)).readable:
-            return await _gone(
-                situation, namespace, "v1", "PersistentVolumeClaim", name, msg("The pods keep their data in it.")
-            )
-        claim = live.get(name)
-        if claim is not None and claim["metadata"].get("deletionTimestamp"):
-            return _going(situation, namespace, claim)
-        if claim is not None and (claim.get("status") or {}).get("phase") != "Bound":
-            if (taken := await _taken_volume(situation, namespace, claim)) is not None:
-                return taken
-            change = await last_write(situation, namespace, claim)
-            if change is not None:
-                return Circumstance(
-                    key=str(change.target),
-                    change=change,
-                    confidence="likely",
-                    cause=msg("{codes}: {what}", codes=codes_of(situation), what=change.summary),
-                    why=(msg("The pods wait for it, and it is not bound."),),
-                )
-            said = next(
-                (e.message.text for f in situation.failures for e in f.symptom.evidence if e.ref.name == name), ""
-            )
-            return Circumstance(
-                key=f"persistentvolumeclaim/{name}",
-                confidence="unknown",
-                cause=msg("{codes}: persistentvolumeclaim/{name} is not bound", codes=codes_of(situation), name=name),
-                notes=(msg("Look at the claim and its storage class: {said}", said=said or name),),
-            )
-    return None
-
-
-async def _taken_volume(situation: Situation, namespace: Namespace, claim: Object) -> Circumstance | None:
-    """A claim that asks for one volume by its name, which is not there, or belongs to another claim: also to one of this name that
-    was deleted, since a volume is bound to a uid (pkg/controller/volume/persistentvolume)."""
-    wanted, volumes = str((claim.get("spec") or {}).get("volumeName") or ""), await namespace.objects(VOLUMES)
-    if not wanted or not volumes.readable:
-        return None
-    volume = next((one for one in volumes.items if one["metadata"]["name"] == wanted), None)
-    holder = ((volume or {}).get("spec") or {}).get("claimRef") or {}
-    if volume is not None and holder.get("uid") in (None, "", claim["metadata"].get("uid")):
-        return None
-    ref = ObjectRef("v1", "PersistentVolumeClaim", claim["metadata"]["name"], namespace.name)
-    same = (holder.get("namespace"), holder.get("name")) == (namespace.name, ref.name)
-    if volume is None:
-        cause = msg(
-            "{codes}: {object} asks for the volume {volume}, which does not exist",
-            codes=codes_of(situation),
-            object=str(ref),
-            volume=wanted,
-        )
-    elif same:
-        cause = msg(
-            "{codes}: {object} was made anew, and the volume {volume} that it asks for belongs to the one that was deleted",
-            codes=codes_of(situation),
-            object=str(ref),
-            volume=wanted,
-        )
-    else:
-        cause = msg(
-            "{codes}: {object} asks for the volume {volume}, which belongs to another claim: {other}",
-            codes=codes_of(situation),
-            object=str(ref),
-            volume=wanted,
-            other=f"{holder.get('namespace')}/{holder.get('name')}",
-        )
-    return Circumstance(
-        key=str(ref),
-        confidence="likely",
-        cause=cause,
-        why=(msg("The pods wait for it, and it is not bound."),),
-        notes=(
-            msg(
-                "Its data is in that volume. Once you are sure that this claim is to have it: "
-                "kubectl patch pv {volume} --type json -p '{patch}'",
-                volume=wanted,
-                patch='[{"op": "remove", "path": "/spec/claimRef/uid"}]',
-            )
-            if same
-            else msg("Look at the claim, and at who named that volume."),
-        ),
-    )
-
-
-def _going(situation: Situation, namespace: Namespace, claim: Object) -> Circumstance:
-    """A claim that somebody deleted, and that is there until no pod uses it: new pods can't have it any more."""
-    meta = claim["metadata"]
-    ref = ObjectRef("v1", "PersistentVolumeClaim", meta["name"], namespace.name)
-    why = [msg("It was deleted at {at}, and waits for the pods that use it.", at=str(meta["deletionTimestamp"]))]
-    if meta.get("finalizers"):
-        why.append(msg("What holds it: {names}.", names=", ".join(map(str, meta["finalizers"]))))
-    return Circumstance(
-        key=str(ref),
-        confidence="likely",
-        cause=msg("{codes}: {object} was deleted, and is being taken away", codes=codes_of(situation), object=str(ref)),
-        why=tuple(why),
-        notes=(
-            msg("Who deleted it is recorded nowhere in the cluster."),
-            msg(
-                "A deletion can't be taken back. As long as a pod uses it, its data is there: copy it before that pod ends."
-            ),
-        ),
-    )
 
 
 async def outside(situation: Situation, namespace: Namespace) -> Circumstance | None:

@@ -7,7 +7,6 @@ from backout.diagnosis.attribution.admission import admission
 from backout.diagnosis.attribution.circumstances import (
     Circumstance,
     Finder,
-    claims,
     codes_of,
     limit_range,
     missing_reference,
@@ -18,6 +17,7 @@ from backout.diagnosis.attribution.circumstances import (
     rights,
     words,
 )
+from backout.diagnosis.attribution.disks import claims, emptied
 from backout.diagnosis.attribution.hypotheses import Situation
 from backout.diagnosis.attribution.surroundings import configured, gates, imposed, policies, unanswered, vanished
 from backout.diagnosis.evidence.namespace import Namespace
@@ -30,6 +30,7 @@ FINDERS: tuple[Finder, ...] = (
     registry_down,
     missing_reference,
     claims,
+    emptied,
     gates,
     nodes,
     rights,

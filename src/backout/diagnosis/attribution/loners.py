@@ -21,7 +21,7 @@ from backout.diagnosis.attribution.capability import can_cause
 from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.failures import RUNNING, Failure, Kind, failure_of
 from backout.diagnosis.attribution.object_change import object_change
-from backout.diagnosis.attribution.rules import DIRECT
+from backout.diagnosis.attribution.rules import DIRECT, quoted
 from backout.diagnosis.attribution.signals import signals
 from backout.diagnosis.detectors.seen import Seen
 from backout.diagnosis.evidence.collect import State, WorkloadKey
@@ -125,10 +125,10 @@ def _plain(path: str) -> str:
 
 
 def _points_elsewhere(failure: Failure, fields: Sequence[FieldChange]) -> bool:
-    """True when the last words of a program are of something that none of these fields has to do with."""
-    if not failure.kinds & RUNNING:
+    """True when the last words of a program are of something else that it needs, and of nothing that was changed."""
+    if not failure.kinds & RUNNING or not any(signals(failure.said)):
         return False
-    return any(not any(re.search(signal.by, field.path) for field in fields) for signal in signals(failure.said))
+    return not any(quoted(value, failure.said) for field in fields for value in (field.before, field.after))
 
 
 async def _created(

@@ -346,7 +346,7 @@ def told_by_failure(hypothesis: Hypothesis, situation: Situation) -> Iterator[Re
             if field.path.endswith(".image") and _registry_alone(hypothesis):
                 # It let the nodes in for another image of it once: whether it would today, nobody knows.
                 continue
-            if words or whole or _quoted(field.after, failure.said) or _asked_in_vain(field, failure.said):
+            if words or whole or quoted(field.after, failure.said) or _asked_in_vain(field, failure.said):
                 yield Reason(
                     rule="told-by-failure",
                     weight="direct",
@@ -452,7 +452,7 @@ def _is_new(hypothesis: Hypothesis, container: str) -> bool:
     )
 
 
-def _quoted(value: object, text: str) -> bool:
+def quoted(value: object, text: str) -> bool:
     """True when the new value stands in what the failing pods say; short words and numbers prove nothing."""
     return (
         isinstance(value, str)
