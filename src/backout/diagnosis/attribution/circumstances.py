@@ -17,7 +17,7 @@ from backout.changes.authors import authors
 from backout.cluster.port import CONFIGMAPS, SECRETS, Object
 from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.failures import RUNNING, Kind
-from backout.diagnosis.attribution.hypotheses import SKEW, Situation
+from backout.diagnosis.attribution.hypotheses import Situation
 from backout.diagnosis.attribution.signals import signals
 from backout.diagnosis.attribution.ways import target_of, way_back
 from backout.diagnosis.evidence.history import generation_of_mark
@@ -30,6 +30,7 @@ from backout.diagnosis.evidence.namespace import (
     WORKLOADS,
     Namespace,
 )
+from backout.diagnosis.evidence.nearness import SKEW, TOGETHER
 from backout.kube.diff import diff_objects
 from backout.kube.references import references
 from backout.model.change import FieldChange
@@ -38,7 +39,6 @@ from backout.model.message import Message, distinct, msg
 from backout.model.target import ObjectRef, Target
 
 LATELY = timedelta(minutes=30)
-TOGETHER = timedelta(seconds=20)
 
 
 class Circumstance(msgspec.Struct, frozen=True, kw_only=True):

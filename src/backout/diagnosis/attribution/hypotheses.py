@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -17,10 +17,6 @@ from backout.diagnosis.evidence.history import WorkloadHistory
 from backout.model.change import FieldChange
 from backout.model.diagnosis import Confidence
 from backout.model.message import Message
-
-SKEW = timedelta(seconds=5)
-"""Clocks, and times in whole seconds, may differ by so much."""
-SOON = timedelta(minutes=10)
 
 Weight = Literal["clears", "against", "weak", "for", "direct"]
 """``clears``: then it was not this change. ``against``: it may be, but no more is said. ``weak``: for it, a little.

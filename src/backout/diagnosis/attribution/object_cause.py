@@ -12,8 +12,8 @@ import msgspec
 from backout.changes.authors import authors
 from backout.cluster.port import ClusterReader, Object
 from backout.diagnosis.attribution.faults import Fault
-from backout.diagnosis.attribution.read_objects import SKEW, SOON
 from backout.diagnosis.evidence.baseline import Expected, contents
+from backout.diagnosis.evidence.nearness import SKEW, SOON
 from backout.errors import BackoutError
 from backout.kube.diff import diff_objects
 from backout.kube.intent import drift

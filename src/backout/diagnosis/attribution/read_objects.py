@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from backout.changes.writers import Written
 from backout.diagnosis.attribution.failures import never_began, refuses
@@ -19,6 +19,7 @@ from backout.diagnosis.attribution.words import failure_words, names, speaks_of
 from backout.diagnosis.detectors.symptoms import MOUNT_EVENTS
 from backout.diagnosis.evidence.collect import WorkloadKey
 from backout.diagnosis.evidence.metadata import Known, ManagedMeta, reference
+from backout.diagnosis.evidence.nearness import SKEW, SOON
 from backout.kube.pod_health import IMAGE_REASONS
 from backout.kube.projections import PackedWorkload
 from backout.kube.references import Reference, references
@@ -26,8 +27,6 @@ from backout.model.evidence import Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
-SKEW = timedelta(seconds=5)
-SOON = timedelta(minutes=10)
 START_CODES = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", *MOUNT_EVENTS, "MissingReference"}
 )

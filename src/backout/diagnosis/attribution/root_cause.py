@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -14,6 +14,7 @@ from backout.diagnosis.attribution import object_cause
 from backout.diagnosis.attribution.faults import Fault
 from backout.diagnosis.attribution.suspects import suspect_of
 from backout.diagnosis.evidence.collect import WorkloadKey
+from backout.diagnosis.evidence.nearness import SKEW, SOON
 from backout.errors import BackoutError
 from backout.helm.unfinished import instead, never_installed
 from backout.kube.resources import WORKLOAD_RESOURCES
@@ -26,10 +27,6 @@ from backout.model.message import Message, msg
 from backout.model.revision import Revision
 from backout.model.target import ObjectRef, Target
 from backout.ownership.owner import Owner
-
-SOON = timedelta(minutes=10)
-SKEW = timedelta(seconds=5)
-"""Helm writes its client's clock, pods the API server's: they may differ a little."""
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from backout.diagnosis.attribution.capability import known
 from backout.diagnosis.attribution.failures import CREATING, PULLING, SCHEDULING, Kind
-from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Hypothesis, Reason, Situation
+from backout.diagnosis.attribution.hypotheses import Hypothesis, Reason, Situation
 from backout.diagnosis.attribution.rights import Right, denied
 from backout.diagnosis.attribution.signals import does_not_answer, signals
 from backout.diagnosis.attribution.words import names_file
@@ -21,6 +21,7 @@ from backout.diagnosis.evidence.history import (
     run_of,
     started_before,
 )
+from backout.diagnosis.evidence.nearness import SKEW, SOON, TOGETHER
 from backout.kube.projections import Pod
 from backout.kube.references import FIXED, references
 from backout.kube.templates import plain_template, repository_of
@@ -31,7 +32,6 @@ from backout.model.settled import UNPROBED, outlasting
 CAPACITY = frozenset({Kind.QUOTA, Kind.LIMIT_RANGE, Kind.ROOM, Kind.SPREAD, Kind.PORT, Kind.VOLUME})
 """Failures that only some of the pods of a template show."""
 Rule = Callable[[Hypothesis, Situation], Iterator[Reason]]
-TOGETHER = timedelta(seconds=20)
 
 
 def order(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:

@@ -11,11 +11,12 @@ from backout.cluster.port import SERVICES, Object
 from backout.diagnosis.attribution.changes import Change
 from backout.diagnosis.attribution.circumstances import Circumstance, codes_of, kinds_of, last_write
 from backout.diagnosis.attribution.failures import RUNNING, Kind
-from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Situation
+from backout.diagnosis.attribution.hypotheses import Situation
 from backout.diagnosis.attribution.object_change import object_change
 from backout.diagnosis.attribution.signals import does_not_answer, does_not_resolve, signals
 from backout.diagnosis.evidence.baseline import Baseline
 from backout.diagnosis.evidence.namespace import LIMITRANGES, NETWORKPOLICIES, WORKLOADS, Namespace
+from backout.diagnosis.evidence.nearness import SKEW, SOON
 from backout.kube.groups import TRAFFIC, custom
 from backout.kube.names import HELM_RELEASE
 from backout.kube.references import mentions

@@ -9,7 +9,6 @@ template are gone already: then it counts only where all was well with what it r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from backout.cluster.port import CONFIGMAPS, DEPLOYMENTS, SECRETS
 from backout.diagnosis.detectors.seen import Seen
@@ -17,6 +16,7 @@ from backout.diagnosis.evidence.collect import State
 from backout.diagnosis.evidence.events import Events
 from backout.diagnosis.evidence.history import Generation, comparable, generations_of
 from backout.diagnosis.evidence.namespace import Namespace
+from backout.diagnosis.evidence.nearness import SOON
 from backout.kube.diff import diff_objects
 from backout.kube.projections import Pod
 from backout.kube.references import references
@@ -24,7 +24,6 @@ from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
-SOON = timedelta(minutes=10)
 _KINDS = {"ConfigMap": CONFIGMAPS, "Secret": SECRETS}
 
 
