@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 _MODEL = "backout.model."
 _HOMES = {
     "Backout": "backout.app.library",
+    "Clusters": "backout.app.library_many",
     "Execution": "backout.app.library",
     "Snapshots": "backout.app.snapshots.library",
     "Front": "backout.app.events",
@@ -26,6 +27,7 @@ _HOMES = {
     "Diagnosis": _MODEL + "diagnosis",
     "Problem": _MODEL + "diagnosis",
     "Operation": _MODEL + "operation",
+    "PartOutcome": _MODEL + "outcomes",
     "Run": _MODEL + "run",
     "RunEvent": _MODEL + "run",
     "Verdict": _MODEL + "verdict",

@@ -3,6 +3,7 @@ from backout.app.events import Event as Event
 from backout.app.events import Front as Front
 from backout.app.library import Backout as Backout
 from backout.app.library import Execution as Execution
+from backout.app.library_many import Clusters as Clusters
 from backout.app.snapshots.library import Snapshots as Snapshots
 from backout.errors import BackoutError as BackoutError
 from backout.errors import ClusterUnreachable as ClusterUnreachable
@@ -18,6 +19,7 @@ from backout.errors import UsageError as UsageError
 from backout.model.diagnosis import Diagnosis as Diagnosis
 from backout.model.diagnosis import Problem as Problem
 from backout.model.operation import Operation as Operation
+from backout.model.outcomes import PartOutcome as PartOutcome
 from backout.model.revision import Revision as Revision
 from backout.model.run import Run as Run
 from backout.model.run import RunEvent as RunEvent

@@ -182,6 +182,12 @@ class GatedStore(SqliteRunStore):
         self.gate(f"after-event-{event.type}")
         return kept
 
+    def keep_answer(self, run: str, step: str, answer: str) -> str:
+        self.gate("before-answer")
+        kept = super().keep_answer(run, step, answer)
+        self.gate("after-answer")
+        return kept
+
     def update(self, run: str, **values: Any) -> None:
         self.gate("before-update")
         super().update(run, **values)

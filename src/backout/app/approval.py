@@ -33,9 +33,15 @@ def require_approval(plan: Operation, approved: Sequence[str] = (), ask: Ask = n
     from backout.planning.fleet import require_planned
 
     require_planned(plan)
+    answered: set[tuple[str, str]] = set()
     for part in plan.parts:
         for risk in part.risks:
-            if not risk.needs_approval or risk.code in approved or ask(part, risk):
+            alike = (risk.code, risk.message.text)
+            if not risk.needs_approval or risk.code in approved or alike in answered:
+                continue
+            if ask(part, risk):
+                # Of many clusters, the same is asked once.
+                answered |= {alike} if plan.fleet is not None else set()
                 continue
             raise RefusedError(
                 "The plan for {target} needs an explicit yes: {risk}",

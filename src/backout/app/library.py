@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from backout.app import reading, runs
 from backout.app.events import Event, Front, RunTells
@@ -67,7 +67,7 @@ class Backout:
         self._workspace = Workspace(settings, where, front)
         self._open: AsyncExitStack | None = None
 
-    async def __aenter__(self) -> Backout:
+    async def __aenter__(self) -> Self:
         self._open = AsyncExitStack()
         await self._open.enter_async_context(self._workspace.keeping())
         return self
@@ -90,7 +90,7 @@ class Backout:
         Raises:
             BackoutError: the cluster can't be read.
         """
-        return (await reading.diagnose(self._workspace, _texts(targets)))[0]
+        return (await reading.diagnose(self._workspace, texts_of(targets)))[0]
 
     async def status(self, *targets: str | Target) -> tuple[TargetStatus, ...]:
         """What is deployed, is it healthy, and what could one go back to?
@@ -98,7 +98,7 @@ class Backout:
         Raises:
             BackoutError: the cluster can't be read.
         """
-        return (await reading.status(self._workspace, _texts(targets)))[0].targets
+        return (await reading.status(self._workspace, texts_of(targets)))[0].targets
 
     async def history(self, target: str | Target) -> tuple[Revision, ...]:
         """The revisions of one target, oldest first, each with whether it is proven good, and why.
@@ -122,13 +122,13 @@ class Backout:
         Raises:
             BackoutError: the cluster can't be read.
         """
-        return (await reading.verify(self._workspace, _texts(targets), soak))[0].verdict
+        return (await reading.verify(self._workspace, texts_of(targets), soak))[0].verdict
 
     async def doctor(self, *targets: str | Target) -> Examination:
         """Tools, state database, cluster, and the rights for every verb of a plan of ``targets``."""
         from backout.app.doctor import examine
 
-        return await examine(self._workspace, _texts(targets))
+        return await examine(self._workspace, texts_of(targets))
 
     # the way back
 
@@ -307,5 +307,6 @@ class Execution:
         return self._outer.stoppable(run, stop)
 
 
-def _texts(targets: Sequence[str | Target]) -> list[str]:
+def texts_of(targets: Sequence[str | Target]) -> list[str]:
+    """Targets as they are written."""
     return [str(target) for target in targets]

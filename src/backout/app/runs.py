@@ -14,6 +14,7 @@ from backout.errors import UsageError
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
     from backout.engine.store.port import RunSummary
+    from backout.model.outcomes import PartOutcome
     from backout.model.run import Run, RunEvent
     from backout.workflows.retention import Chosen, Pruned
 
@@ -44,6 +45,19 @@ def run(workspace: Workspace, name: str = "latest") -> Kept:
     with open_store(workspace) as store:
         found = store.get(run_meant(workspace, store, name))
         return Kept(found, tuple(store.events(found.id)))
+
+
+def parts(workspace: Workspace, name: str = "latest") -> tuple[PartOutcome, ...]:
+    """What became of each part of a run over many clusters; none of another one.
+
+    Raises:
+        RunNotFound: no such run.
+    """
+    from backout.app.following import MOVING
+    from backout.model.outcomes import outcomes
+
+    found = run(workspace, name)
+    return outcomes(found.run.operation, found.events, under_way=found.run.state in MOVING)
 
 
 def report(workspace: Workspace, name: str = "latest", lang: str = "en") -> str:

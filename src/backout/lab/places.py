@@ -48,6 +48,17 @@ class Place:
 
 @contextmanager
 def embedded_place(stage: Stage, *, clusters: int, keep: bool) -> Iterator[Place]:
+    """The second of several embedded clusters: one of several breaks, as it happens.
+
+    Raises:
+        BackoutError: they don't come up.
+    """
+    with embedded_places(stage, clusters=clusters, keep=keep) as places:
+        yield places[min(1, len(places) - 1)]
+
+
+@contextmanager
+def embedded_places(stage: Stage, *, clusters: int, keep: bool) -> Iterator[list[Place]]:
     """Embedded clusters, which end with the rehearsal unless they are kept.
 
     Raises:
@@ -66,13 +77,13 @@ def embedded_place(stage: Stage, *, clusters: int, keep: bool) -> Iterator[Place
         seconds=f"{time.monotonic() - began:.1f}",
         names=", ".join(twin.clusters),
     )
-    # The second of them breaks: one cluster of several, as it happens.
-    context = twin.clusters[min(1, len(twin.clusters) - 1)]
     try:
         with _own_state(directory, keep=keep):
             if not keep:
                 stage.note("Snapshots go into a repository of this rehearsal, which is removed with it.")
-            yield Place(str(twin.kubeconfig), context, STACK_NAMESPACE, own=False, quiet=not keep)
+            yield [
+                Place(str(twin.kubeconfig), name, STACK_NAMESPACE, own=False, quiet=not keep) for name in twin.clusters
+            ]
     finally:
         if keep:
             stage.note("Left up: export KUBECONFIG={file}", file=str(twin.kubeconfig))

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from kubetwin.lab.builder import Lab
     from kubetwin.lab.scenarios import Scenario
 
-Ending = Literal["recovered", "failed"]
-_CALLED: dict[Ending, str] = {"recovered": N_("recovered"), "failed": N_("failed")}
+Ending = Literal["recovered", "stopped", "failed"]
+GOOD: tuple[Ending, ...] = ("recovered", "stopped")
+CALLED: dict[Ending, str] = {
+    "recovered": N_("recovered"),
+    "stopped": N_("stopped as it must"),
+    "failed": N_("failed"),
+}
 
 
 class Stage(Protocol):
@@ -78,7 +83,7 @@ class Outcome:
     @property
     def good(self) -> bool:
         """Whether it ended as it may."""
-        return self.outcome == "recovered"
+        return self.outcome in GOOD
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,7 @@ class Props:
 
 
 @contextmanager
-def _lab_work() -> Iterator[None]:
+def lab_work() -> Iterator[None]:
     """Around what the lab does: its errors become ours."""
     with twin_errors():
         from kubetwin.lab.builder import lab_errors
@@ -105,20 +110,21 @@ async def rehearse(stage: Stage, scenario: Scenario, place: Place, props: Props,
     Raises:
         BackoutError: the stage could not be set; what Backout does wrong is in the outcome.
     """
-    with _lab_work():
-        lab = await _lab(place, props, scenario)
+    with lab_work():
+        lab = await lab_of(place, props, scenario.release, scenario.chart)
     try:
         return await _play(stage, scenario, place, props, lab, undo=undo)
     finally:
         try:
             if place.own:
-                with _lab_work():
+                with lab_work():
                     await lab.remove_namespace()
         finally:
             await lab.api.close()
 
 
-async def _lab(place: Place, props: Props, scenario: Scenario) -> Lab:
+async def lab_of(place: Place, props: Props, release: str, chart: str) -> Lab:
+    """The hands that build and break there."""
     from kubetwin.client import Api
     from kubetwin.lab.behaviour import Images
     from kubetwin.lab.builder import Lab
@@ -133,8 +139,8 @@ async def _lab(place: Place, props: Props, scenario: Scenario) -> Lab:
         context=place.context,
         namespace=place.namespace,
         images=Images(real=not simulated),
-        release=scenario.release,
-        chart=scenario.chart,
+        release=release,
+        chart=chart,
     )
 
 
@@ -166,15 +172,15 @@ async def _play(stage: Stage, scenario: Scenario, place: Place, props: Props, la
     began = time.monotonic()
     outcome = Outcome(scenario.id)
     try:
-        with _lab_work():
+        with lab_work():
             await _break(stage, scenario, place, props, lab)
         began = time.monotonic()
         async with _backout(stage, place, props) as backout:
             runs = await _take_back(stage, scenario, place, backout, outcome)
             if scenario.holds is not None:
-                with _lab_work():
+                with lab_work():
                     await scenario.holds(lab)
-            with _lab_work():
+            with lab_work():
                 await _nothing_left(lab, place)
             if undo:
                 await _undo(stage, backout, runs)
@@ -191,7 +197,7 @@ async def _play(stage: Stage, scenario: Scenario, place: Place, props: Props, la
     stage.note(
         "{id}: {outcome} after {seconds} s",
         id=scenario.id,
-        outcome=stage.says(_CALLED[outcome.outcome]),
+        outcome=stage.says(CALLED[outcome.outcome]),
         seconds=outcome.seconds,
     )
     return outcome

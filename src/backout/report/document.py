@@ -3,17 +3,25 @@
 
 from __future__ import annotations
 
+from backout.model.outcomes import outcomes
 from backout.model.run import Run, RunEvent
-from backout.report import after, background, checklist, head, work
+from backout.report import after, background, checklist, fleet, head, work
 from backout.report.facts import Facts
 from backout.report.writer import Writer
 
 
 def write(run: Run, events: list[RunEvent], lang: str) -> str:
-    """The whole report: of an operation of several parts, each part after the other."""
+    """The whole report: of an operation of several parts, each part after the other; of one over many clusters what is where, then
+    the parts that there is something to say of."""
     page = Writer(lang)
-    for number, part in enumerate(run.operation.parts):
-        if number:
+    parts = run.operation.parts
+    if run.operation.fleet is not None:
+        found = outcomes(run.operation, events, under_way=run.state in ("pending", "running"))
+        fleet.overview(page, run, found)
+        shown = fleet.written_up(found)
+        parts = tuple(part for part in parts if part.id in shown)
+    for number, part in enumerate(parts):
+        if number or run.operation.fleet is not None:
             page.line()
         _part(page, Facts(run, events, part))
     return page.text()

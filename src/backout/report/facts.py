@@ -12,6 +12,7 @@ import msgspec
 from backout.model.diagnosis import Problem
 from backout.model.evidence import Evidence, Symptom
 from backout.model.message import Message
+from backout.model.outcomes import PartState, outcomes
 from backout.model.part import Part, Step
 from backout.model.run import ENDED, Run, RunEvent, RunState
 from backout.model.verdict import Verdict, judge
@@ -112,11 +113,30 @@ class Facts:
 
     def _state(self) -> RunState:
         """How it stands with this part: where the run ended over another one, that is not this one's end."""
+        if self.run.operation.fleet is not None:
+            return self._of_many()
         if len(self.run.operation.parts) == 1 or self.run.state not in ENDED:
             return self.run.state
         if self.verdict is not None:
             return self.verdict.outcome
         return "aborted" if self.run.state == "aborted" else "failed"
+
+    def _of_many(self) -> RunState:
+        """The same where parts end by themselves."""
+        moving = self.run.state in ("pending", "running")
+        found = outcomes(self.run.operation, self.events, under_way=moving)
+        state = next(one.state for one in found if one.part == self.part.id)
+        ends: dict[PartState, RunState] = {
+            "recovered": "recovered",
+            "not-recovered": "not-recovered",
+            "unknown": "unknown",
+            "failed": "failed",
+            "refused": "failed",
+            "aborted": "aborted",
+            "parked": "interrupted",
+            "running": "running",
+        }
+        return ends.get(state, "aborted" if self.run.state in ENDED else self.run.state)
 
     def _step(self, step: Step) -> StepFact:
         mine = [event for event in self.events if event.step == step.id]

@@ -15,7 +15,7 @@ import msgspec
 
 from backout.engine.port import PARKING, Branch, Json, Workflow, WorkflowContext
 from backout.engine.wire import encode_error, failure_of, of_house
-from backout.errors import BackoutError, Interrupted, PlanChanged, StateError
+from backout.errors import BackoutError, PlanChanged
 from backout.model.fleet import Fleet
 from backout.model.message import msg
 from backout.model.part import Part
@@ -71,6 +71,7 @@ class _Waves:
         self._slots = asyncio.Semaphore(self._fleet.parallel)
         self._stopped: BackoutError | None = None
         self._told = story.events()
+        self._begun = {event.part for event in self._told if event.type in ("lease-acquired", "step-started")}
 
     async def carry_out(self) -> Json:
         """From the beginning, or from where it stopped, to the end.
@@ -87,15 +88,29 @@ class _Waves:
             return await self._end("aborted", None)
         if failure := raised(answer):
             return await self._end("failed", failure)
+        self._remember()
+        for number in range(1, len(self._fleet.waves) + 1):
+            await self._wave(number)
+            if not self._entered(number + 1) and not await self._opens_next(number):
+                break
+        return await self._conclude()
+
+    def _remember(self) -> None:
+        """What came to its end in a former life, and what the gates found of it then."""
         for part in self._parts:
             if (known := ended_before(self._context.branch(part))) is not None:
                 self._ends[part] = known
                 self._over[part].set()
-        for number in range(1, len(self._fleet.waves) + 1):
-            await self._wave(number)
-            if not await self._opens_next(number):
-                break
-        return await self._conclude()
+        for number in range(1, len(self._fleet.waves)):
+            answer = self._root.known(f"gate {number}")
+            if answer is not None and not given_up(answer):
+                self._note(number, answer)
+
+    def _entered(self, number: int) -> bool:
+        """Whether a wave was begun in a former life: then its parts come to their ends, whatever has become of others."""
+        if number > len(self._fleet.waves):
+            return False
+        return any(part in self._begun or part in self._ends for part in self._fleet.waves[number - 1].parts)
 
     def _begin(self) -> None:
         self._services.store.update(self._run.id, state="running")
@@ -140,7 +155,7 @@ class _Waves:
                 for need in part.needs:
                     await self._over[need].wait()
                 async with self._slots:
-                    if not self._closed() and all(self._verified(need) for need in part.needs):
+                    if self._goes(part):
                         await self._part(part)
             finally:
                 self._over[part.id].set()
@@ -151,12 +166,20 @@ class _Waves:
             self._ends[part.id] = await part_v2(
                 branch, self._services, self._run.operation, part, self._run.actor, self._told
             )
-        except (Interrupted, StateError) as error:
-            self._stopped = self._stopped or error
+        except Exception as error:
+            # Interrupted, or the database does not take records any more; or nobody foresaw it. The others come to their next
+            # step first: nothing is left at work behind a run that is parked.
+            self._stopped = self._stopped or of_house(error)
 
-    def _closed(self) -> bool:
-        """Whether nothing more is begun."""
-        return self._stopped is not None or self._story.unwanted() or self._spent()
+    def _goes(self, part: Part) -> bool:
+        """Whether it is its turn. What was begun in a former life is brought to its end whatever has become of others: left as it
+        was cut off, it would be called "not begun"."""
+        if self._stopped is not None:
+            return False
+        if part.id in self._begun:
+            return True
+        wanted = not self._story.unwanted() and not self._spent()
+        return wanted and all(self._verified(need) for need in part.needs)
 
     def _spent(self) -> bool:
         """Whether more failed than may."""
@@ -189,11 +212,14 @@ class _Waves:
         )
         if given_up(answer):
             return False
+        self._note(number, answer)
+        verified = [part for part in verified if self._verified(part.id)]
+        return self._keep_shut(number) if self._spent() or not verified else True
+
+    def _note(self, number: int, answer: Json) -> None:
         for part, found in answer["changed"].items():
             self._ends[part] = msgspec.convert(found, PartEnd)
             tell_end(self._story.of(self._parts[part]), self._parts[part], self._ends[part], key=f"gate:{number}")
-        verified = [part for part in verified if self._verified(part.id)]
-        return self._keep_shut(number) if self._spent() or not verified else True
 
     def _keep_shut(self, number: int) -> bool:
         self._story.tell(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "crash"))
 
+from fleet_world import fleet, of, restored
 from rollback_world import SmallCluster, healthy, prepared, sealed, services
-from rollback_world import part as plain_part
 
 from backout.cluster.port import PODS
 from backout.engine.inline import InlineEngine, Memory
@@ -34,42 +34,15 @@ from backout.errors import (
     fill,
 )
 from backout.mechanisms.port import StepContext, StepOutcome
-from backout.model.fleet import Fleet, Wave
 from backout.model.operation import Operation
 from backout.model.outcomes import outcomes
-from backout.model.part import Compensation, Part, Step
+from backout.model.part import Part, Step
 from backout.model.run import Run
-from backout.model.scope import ClusterIdentity, ClusterScope
+from backout.model.scope import ClusterIdentity
+from backout.report import render
 from backout.scopes.clusters import ClusterScopes
 from backout.workflows.runner import begin, go_on, new_run, workflows
 from backout.workflows.undo import undo_operation
-
-
-def of(cluster: str, *needs: str, name: str = "", **more: Any) -> Part:
-    """A part on one cluster, which writes one file, called as the cluster is."""
-    plain = plain_part()
-    file = name or cluster
-    step = msgspec.structs.replace(
-        plain.steps[0],
-        id="write",
-        params={"name": file, "text": "new"},
-        compensation=Compensation("file.write", {"name": file, "text": "old"}),
-    )
-    scope = ClusterScope(cluster=cluster, namespace="monitoring", identity=ClusterIdentity(f"uid-{cluster}", "ca"))
-    return plain_part(id=f"{cluster}/{name or 'web'}", needs=needs, scope=scope, steps=(step,), **more)
-
-
-def fleet(*waves: Sequence[Part], **more: Any) -> Operation:
-    values: dict[str, Any] = {
-        "parallel": 10,
-        "max_failures": 0,
-        "on_failure": "stop",
-        "soak": 0.0,
-        "deadline": 0.0,
-        "unplanned": "refuse",
-    }
-    made = tuple(Wave(asked=str(len(wave)), parts=tuple(part.id for part in wave)) for wave in waves)
-    return sealed(*(part for wave in waves for part in wave), fleet=Fleet(waves=made, **(values | more)))
 
 
 class Clusters:
@@ -164,6 +137,8 @@ def test_a_canary_is_verified_before_the_next_wave_begins(tmp_path: Path) -> Non
     assert world.states() == dict.fromkeys((A, B, C), "recovered") and world.leases == []
     assert run.verdict is not None and run.verdict.outcome == "recovered"
     assert {check.part for check in run.verdict.checks} == {"a/web", "b/web", "c/web"}
+    text = render(run, world.services.store.events("r1"), "en")
+    assert text.startswith("# 3 of 3 parts are verified") and text.count("# Recovered: deployment/web") == 3
 
 
 @pytest.mark.parametrize("parallel", [1, 2])
@@ -245,10 +220,24 @@ def test_a_cluster_without_an_answer_parks_its_own_part_and_resume_does_the_rest
     run = world.kept()
     assert (run.state, error.exit_code, world.leases) == ("interrupted", 8, [])
     assert "b: No answer." in fill(error.found, error.arguments) and "1 not known (b)" in error.message
+    text = render(run, world.services.store.events("r1"), "en")
+    assert text.count("# Recovered: deployment/web") == (1 if stays else 2)
+    assert "| b | deployment/web → 1 | 1 | not known | – | No answer. |" in text
+    assert "# Interrupted: the rollback of deployment/web" in text
     world.faults.clear()
     assert world.run(resume=True).state == "recovered"
     assert world.states() == dict.fromkeys((A, B, C), "recovered")
     assert [world.files.writes(name) for name in (A, B, C)] == [["new"]] * 3, "nothing that was done is done again"
+
+
+def test_what_was_begun_comes_to_its_end_by_a_resume_whatever_became_of_the_others(tmp_path: Path) -> None:
+    world = Clusters(tmp_path, fleet([of(A)], [of(B), of(C)], [of(D)]))
+    world.faults |= {B: [ClusterUnreachable("No answer.")] * 3, C: [Conflict("Changed.")]}
+    world.fails(PartsLeft)
+    assert world.states() == {A: "recovered", B: "parked", C: "refused", D: "not-started"}
+    error = world.fails(PartlyDoneError, resume=True)
+    assert world.states() == {A: "recovered", B: "recovered", C: "refused", D: "not-started"}
+    assert "2 of 4 parts are verified; 1 not touched (c); 1 not begun (d)" in error.message
 
 
 @pytest.mark.parametrize("error", [ClusterUnreachable("No answer."), TokenExpired("Expired.")])
@@ -353,13 +342,7 @@ def test_one_cluster_is_taken_back_and_then_the_others(tmp_path: Path, monkeypat
 
 
 def _restored(monkeypatch: pytest.MonkeyPatch, made: Operation) -> None:
-    async def read(self: Any, cluster: Any, target: Any, *_: Any) -> Any:
-        from types import SimpleNamespace
-
-        former = msgspec.structs.replace(made.parts[0].revision, digest="bad", current=True)
-        return SimpleNamespace(revisions=(former,))
-
-    monkeypatch.setattr("backout.mechanisms.workload.mechanism.WorkloadMechanism.read", read)
+    monkeypatch.setattr("backout.mechanisms.workload.mechanism.WorkloadMechanism.read", restored(made))
 
 
 def test_waves_that_do_not_have_each_part_once_are_no_plan() -> None:

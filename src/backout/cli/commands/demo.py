@@ -15,6 +15,7 @@ from backout.lab.embedded import require_kubetwin, twin_errors
 
 if TYPE_CHECKING:
     from backout.cli.session import Session
+    from backout.lab.fleet import FleetScenario
     from backout.lab.places import Place
     from backout.model.settings import Settings
 
@@ -38,11 +39,14 @@ async def command(session: Session, scenario: str, list_them: bool, clusters: in
     namespace of -n (else "backout-demo"), which it creates and removes: no other is touched.
     """
     require_kubetwin()
+    from backout.lab.fleet import FLEETS, find_fleet
     from kubetwin.lab.scenarios import SCENARIOS, find_scenario
 
     if list_them:
-        _list(session, SCENARIOS.values())
+        _list(session, [*SCENARIOS.values(), *FLEETS.values()])
         return 0
+    if (fleet := find_fleet(scenario)) is not None:
+        return await _fleet(session, fleet, clusters=clusters, keep=keep, undo=undo)
     with twin_errors():
         chosen = find_scenario(scenario)
     from backout.app.programs import program
@@ -56,6 +60,37 @@ async def command(session: Session, scenario: str, list_them: bool, clusters: in
         stage = TerminalStage(session, quiet=place.quiet)
         helm = await program("helm", say=session.note)
         outcome = await rehearse(stage, chosen, place, Props(helm, settings), undo=undo)
+    if not session.text:
+        session.document(rehearsal(outcome))
+    return 0 if outcome.good else FAILED
+
+
+async def _fleet(session: Session, scenario: FleetScenario, *, clusters: int, keep: bool, undo: bool) -> int:
+    """On embedded clusters alone: what goes wrong here must go wrong for nobody."""
+    from msgspec.structs import replace
+
+    from backout.app.programs import program
+    from backout.app.running import preload
+    from backout.cli.stage import TerminalStage
+    from backout.documents.machine import rehearsal
+    from backout.errors import UsageError
+    from backout.lab.fleet import rehearse_fleet
+    from backout.lab.places import embedded_places
+    from backout.lab.player import Props
+    from backout.model.settings import SnapshotSettings
+
+    if session.options.contexts:
+        raise UsageError(
+            "{scenario} is played on embedded clusters.", scenario=scenario.id, hint="Leave --context out."
+        )
+    preload()
+    settings = session.workspace.settings
+    if not keep:
+        settings = replace(settings, snapshots=SnapshotSettings())
+    with embedded_places(TerminalStage(session), clusters=clusters, keep=keep) as places:
+        stage = TerminalStage(session, quiet=not keep)
+        helm = await program("helm", say=session.note)
+        outcome = await rehearse_fleet(stage, scenario, places, Props(helm, settings), undo=undo)
     if not session.text:
         session.document(rehearsal(outcome))
     return 0 if outcome.good else FAILED

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from backout.cli.render.fleet import SHOWN, STYLE, summary
@@ -24,6 +25,9 @@ _SAID = frozenset(
 """What stays on a terminal above the table."""
 _DOING = frozenset({"step-started", "step-progress", "soak", "lease-acquired", "captured", "step-done"})
 
+PAUSE = 0.1
+"""Seconds between two drawings, at least, where nothing began or ended."""
+
 
 class FleetLive:
     """Shows the events of one run. ``verbose``: those of every part, line by line."""
@@ -37,17 +41,19 @@ class FleetLive:
         self._events: list[RunEvent] = []
         self._doing: dict[str, RunEvent] = {}
         self._live: RichLive | None = None
+        self._drawn = 0.0
 
     def __call__(self, event: RunEvent) -> None:
         """Shows one event."""
         if event.part and event.type in _DOING:
             self._doing[event.part] = event
-        if event.type in OF_PARTS or event.type.startswith("step-"):
+        if event.part and event.type in OF_PARTS:
             self._events.append(event)
         if self._terminal:
             if event.type in _SAID:
                 self._say(event)
-            self._draw(event)
+            if event.type in OF_PARTS or time.monotonic() - self._drawn > PAUSE:
+                self._draw(event)
         elif event.type in OF_PARTS or self._verbose:
             self._say(event)
 
@@ -71,6 +77,7 @@ class FleetLive:
         from rich.console import Console
         from rich.live import Live as RichLive
 
+        self._drawn = time.monotonic()
         table = self._table(event)
         if self._live is None:
             console = Console(
