@@ -118,6 +118,19 @@ def test_a_cluster_without_an_answer_is_in_the_plan_as_not_planned(
     assert word(helm, everywhere, "cluster-01") == "one"
 
 
+def test_a_cluster_without_an_answer_hides_nothing_of_the_others_and_is_not_called_healthy(
+    fleet: Shell, everywhere: str, gone: str
+) -> None:
+    where = ("--context", "gone", "--context", "cluster-01", "-n", everywhere, "--kubeconfig", gone)
+    for command in ("diagnose", "status", "changes"):
+        answer = fleet(command, *where, "-o", "json")
+        away, there = answer.document["items"]
+        assert (answer.code, away["cluster"], there["cluster"]) == (7, "gone", "cluster-01"), command
+        assert ["can't be reached" in blind["text"] for blind in away["blind"]] == [True] and not there.get("blind")
+        assert "can't be reached" in fleet(command, *where).out
+    assert fleet.error("status", "--context", "gone", "-n", everywhere, "--kubeconfig", gone)["exitCode"] == 1
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

@@ -9,7 +9,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from backout.app.events import Failed
-from backout.errors import BackoutError, NothingToDo, RefusedError
+from backout.errors import (
+    BackoutError,
+    ClusterUnreachable,
+    NothingToDo,
+    RefusedError,
+    ServerError,
+    TimedOut,
+    TokenExpired,
+)
 from backout.model.fleet import NotPlanned
 from backout.model.message import msg, of_error
 
@@ -23,6 +31,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 U = TypeVar("U")
+AWAY = (ClusterUnreachable, ServerError, TokenExpired, TimedOut)
+"""Of one cluster of several, these say that it can't be asked now, and nothing of what was asked."""
 AT_ONCE = 16
 """Clusters that are read at a time."""
 

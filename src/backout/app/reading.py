@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -89,7 +89,7 @@ async def diagnose(workspace: Workspace, texts: Sequence[str] = ()) -> list[Diag
 
     Raises:
         NotFoundError: nothing is broken, but what was named is not there. Of several clusters, one where it is not is unknown.
-        BackoutError: a cluster can't be read.
+        BackoutError: the cluster can't be read; one of several that does not answer is unknown, and hides nothing of the others.
     """
     from backout.diagnosis.diagnose import diagnose as look_at
 
@@ -110,7 +110,13 @@ async def diagnose(workspace: Workspace, texts: Sequence[str] = ()) -> list[Diag
             raise
         return seen
 
-    found = await workspace.each_cluster(look)
+    def away(name: str, error: BackoutError) -> Diagnosis:
+        from backout.model.diagnosis import Diagnosis
+
+        seen = Diagnosis(cluster=name, namespace=workspace.where.namespace, at=datetime.now(UTC))
+        return msgspec.structs.replace(seen, blind=(of_error(error),))
+
+    found = await workspace.each_cluster(look, away)
     tell_unfinished(workspace, places)
     return found
 
@@ -147,7 +153,10 @@ async def changes(workspace: Workspace, span: timedelta) -> list[Ledger]:
         blind = distinct(no_right(resource.plural, place) for resource, place in noting.denied)
         return Ledger(cluster.name, start, tuple(found), blind)
 
-    return await workspace.each_cluster(look)
+    def away(name: str, error: BackoutError) -> Ledger:
+        return Ledger(name, datetime.now(UTC) - span, (), (of_error(error),))
+
+    return await workspace.each_cluster(look, away)
 
 
 async def status(workspace: Workspace, texts: Sequence[str] = ()) -> list[ClusterStatus]:
@@ -161,7 +170,10 @@ async def status(workspace: Workspace, texts: Sequence[str] = ()) -> list[Cluste
     async def look(cluster: Cluster) -> ClusterStatus:
         return await _statuses(workspace, cluster, texts)
 
-    return await workspace.each_cluster(look)
+    def away(name: str, error: BackoutError) -> ClusterStatus:
+        return ClusterStatus(name, (), (of_error(error),))
+
+    return await workspace.each_cluster(look, away)
 
 
 async def _statuses(workspace: Workspace, cluster: Cluster, texts: Sequence[str]) -> ClusterStatus:

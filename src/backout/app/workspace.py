@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from backout.app.events import Front, Silent
-from backout.errors import UsageError
+from backout.errors import BackoutError, UsageError
 from backout.model.settings import ClusterSettings, Settings
 from backout.snapshots import source
 
@@ -169,12 +169,22 @@ class Workspace:
         it is from here."""
         return self.where.contexts[0] if len(self.where.contexts) == 1 == len(plan.clusters) else cluster
 
-    async def each_cluster(self, work: Callable[[Cluster], Awaitable[T]]) -> list[T]:
-        """Does ``work`` on every chosen cluster, many at a time; the order of the answers is that of the names."""
-        from backout.app.fleet import each
+    async def each_cluster(
+        self, work: Callable[[Cluster], Awaitable[T]], away: Callable[[str, BackoutError], T] | None = None
+    ) -> list[T]:
+        """Does ``work`` on every chosen cluster, many at a time; the order of the answers is that of the names.
+
+        ``away`` is the answer for one of several that can't be asked: it hides nothing of the others.
+        """
+        from backout.app.fleet import AWAY, each
 
         async def one(name: str) -> T:
-            async with self.cluster(name) as cluster:
-                return await work(cluster)
+            try:
+                async with self.cluster(name) as cluster:
+                    return await work(cluster)
+            except AWAY as error:
+                if away is None or self.alone:
+                    raise
+                return away(name, error)
 
         return await each(self.contexts, one)

@@ -58,7 +58,10 @@ def outcomes(operation: Operation, events: Iterable[RunEvent], *, under_way: boo
     for part in operation.parts:
         mine = told[part.id]
         begun = [event for event in mine if event.type == "part-started"]
-        last = next((e for e in reversed(mine) if e.type in ("part-started", "part-parked", "part-ended")), None)
+        ended = [event for event in mine if event.type == "part-ended"]
+        told_last = next((event for event in reversed(mine) if event.type in ("part-started", "part-parked")), None)
+        # Who was killed right after the end was told tells the beginning again on the way to what is recorded of it.
+        last = ended[-1] if ended else told_last
         state: PartState = "not-started"
         if last is not None:
             state = last.data["state"] if last.type != "part-started" else "running" if under_way else "parked"

@@ -81,6 +81,7 @@ def event(operation: Operation, number: int, type: str, seq: int, **data: Any) -
         ([("part-started", {}), ("part-ended", {"state": "recovered"})], False, "recovered"),
         ([("part-started", {}), ("part-parked", {"state": "parked"})], True, "parked"),
         ([("part-started", {}), ("part-parked", {"state": "parked"}), ("part-started", {})], True, "running"),
+        ([("part-ended", {"state": "recovered"}), ("part-started", {})], True, "recovered"),
         ([("part-ended", {"state": "recovered"}), ("part-ended", {"state": "not-recovered"})], True, "not-recovered"),
     ],
 )
