@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backout.app.events import Failed, StillBroken
+from backout.app.fleet import each
 from backout.errors import BackoutError, NotVerifiedError
 from backout.model.message import Message, msg
 from backout.planning.followers import followers
@@ -63,24 +64,28 @@ async def tell_what_still_fails(workspace: Workspace, found: Sequence[Other], ru
     """
     if not any(run.state == "recovered" for run in runs):
         return []
-    failed: list[Failed] = []
-    for cluster, namespace in dict.fromkeys((other.cluster, other.namespace) for other in found):
-        mine = [other for other in found if (other.cluster, other.namespace) == (cluster, namespace)]
+
+    async def look(place: tuple[str, str]) -> list[Failed]:
+        cluster, namespace = place
+        mine = [other for other in found if (other.cluster, other.namespace) == place]
         follows = {other.target for other in mine if other.follows}
         try:
             async with workspace.cluster(cluster) as reached:
                 left, waiting = await _left(reached, namespace, {other.target for other in mine}, follows)
         except BackoutError as error:
             # What can't be read now was told as broken before; whether it is well again is not known.
-            failed += [Failed(_unknown(target, error.message), cluster, target) for target in sorted(follows)]
-            continue
+            return [Failed(_unknown(target, error.message), cluster, target) for target in sorted(follows)]
+        failed: list[Failed] = []
         for problem in left:
             if problem.target not in follows:
                 workspace.tell(StillBroken(problem))
                 continue
             why = _not_started() if problem.target in waiting else problem.cause
             failed.append(Failed(_unknown(problem.target, why), cluster, problem.target))
-    return failed
+        return failed
+
+    places = dict.fromkeys((other.cluster, other.namespace) for other in found)
+    return [one for answer in await each(places, look) for one in answer]
 
 
 def _not_started() -> Message:

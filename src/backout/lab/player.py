@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 
 Ending = Literal["recovered", "stopped", "failed"]
 GOOD: tuple[Ending, ...] = ("recovered", "stopped")
-CALLED: dict[Ending, str] = {
-    "recovered": N_("recovered"),
-    "stopped": N_("stopped as it must"),
-    "failed": N_("failed"),
-}
+CALLED: dict[Ending, str] = {"recovered": N_("recovered"), "stopped": N_("stopped as it must"), "failed": N_("failed")}
 
 
 class Stage(Protocol):
