@@ -47,12 +47,15 @@ class _Scaled(msgspec.Struct, frozen=True):
 
 async def detect(namespace: Namespace, state: State, events: Events) -> list[Seen]:
     """One for each; of those that nobody asks a note in ``state``."""
-    found = []
-    scalers = await to_nothing(namespace)
-    for kind in ("Deployment", "StatefulSet"):
-        for name, obj in (await namespace.named(WORKLOADS[kind])).items():
-            if (obj.get("spec") or {}).get("replicas") != 0:
-                continue
+    found: list[Seen] = []
+    empty = {
+        kind: {name: obj for name, obj in (await namespace.named(WORKLOADS[kind])).items() if _count(obj) == 0}
+        for kind in ("Deployment", "StatefulSet")
+    }
+    # Who scales is asked of many kinds, and seldom has to be.
+    scalers = await to_nothing(namespace) if any(empty.values()) else {}
+    for kind, workloads in empty.items():
+        for name, obj in workloads.items():
             ref = ObjectRef(WORKLOADS[kind].api_version, kind, name, namespace.name)
             if (scaler := scalers.get((kind, name))) is not None:
                 found += await _held_at_nothing(namespace, state, ref, obj, scaler)
