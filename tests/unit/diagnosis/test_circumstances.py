@@ -46,6 +46,7 @@ def explained(
     conditions: Sequence[dict[str, Any]] = (),
     given: dict[str, Any] | None = None,
     workload: dict[str, Any] | None = None,
+    born: float = 7200,
     **spec: Any,
 ) -> Circumstance:
     """What explains that all pods of a workload fail in that way, since a minute. ``given``: what its pods have beside."""
@@ -55,6 +56,7 @@ def explained(
         scene.cluster.put(PODS, {**pod, "spec": {**pod["spec"], **given}})
     web = scene.objects["Deployment", "web"]
     web = {**web, "spec": {**web["spec"], **(workload or {})}}
+    web["metadata"]["creationTimestamp"] = ago(born)
     scene.cluster.put(DEPLOYMENTS, {**web, "status": {**web["status"], "conditions": list(conditions)}})
 
     async def look() -> Circumstance:
@@ -491,3 +493,49 @@ def test_disks_that_are_empty_since_their_claims_were_made_anew(
     assert (expected in found.cause.text) if expected else not found.key.startswith("emptied")
     if expected:
         assert (found.confidence, found.change) == ("likely", None) and "data-web-0" in found.cause.text
+
+
+def _complete(seconds: float) -> dict[str, Any]:
+    done = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
+    return {**done, "lastUpdateTime": ago(seconds), "message": 'ReplicaSet "web-5f" has successfully progressed.'}
+
+
+@pytest.mark.parametrize(
+    ("ready", "seconds", "blamed"),
+    [
+        (100, 70, True),  # all pods were ready before it came
+        (66, 70, False),  # it was there before they were
+        (None, 70, False),  # made within a minute of the workload, and nothing tells more
+        (None, 61, True),
+    ],
+)
+def test_a_policy_that_nothing_else_knows_of(scene: Scene, ready: float | None, seconds: float, blamed: bool) -> None:
+    """Without a snapshot: what was made together with the workload is as old as it."""
+    spec = {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Egress"]}
+    scene.put("NetworkPolicy", "deny", writer("kubectl-create", seconds, "spec/podSelector"), born=seconds, spec=spec)
+    conditions = [_complete(ready)] if ready is not None else []
+    found = explained(scene, Kind.CRASH, "dial tcp: i/o timeout", born=122, conditions=conditions)
+    assert (found.change is not None) is blamed
+
+
+@pytest.mark.parametrize(
+    ("said", "subject", "there", "ran", "expected"),
+    [
+        ("pods is forbidden", "looker", False, True, "role/looker"),
+        ("pods is forbidden", "looker", True, True, ""),
+        ("pods is forbidden", "another", False, True, ""),
+        ("exit status 3", "looker", False, True, ""),
+        ("pods is forbidden", "looker", False, False, ""),  # nobody knows that it ever was there
+    ],
+)
+def test_a_role_that_a_binding_names_and_that_is_gone(
+    scene: Scene, said: str, subject: str, there: bool, ran: bool, expected: str
+) -> None:
+    scene.put("ServiceAccount", "looker")
+    subjects = [{"kind": "ServiceAccount", "name": subject, "namespace": NS}]
+    scene.put("RoleBinding", "looker", roleRef={"kind": "Role", "name": "looker"}, subjects=subjects)
+    if there:
+        scene.put("Role", "looker", rules=[])
+    found = explained(scene, Kind.CRASH, said, serviceAccountName="looker", conditions=[_complete(300)] if ran else [])
+    assert (str(found.change.touches[0]) if found.change else "") == expected
+    assert (found.confidence == "likely") is bool(expected)

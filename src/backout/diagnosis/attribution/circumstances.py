@@ -21,15 +21,7 @@ from backout.diagnosis.attribution.hypotheses import Situation
 from backout.diagnosis.attribution.signals import signals
 from backout.diagnosis.attribution.ways import target_of, way_back
 from backout.diagnosis.evidence.history import generation_of_mark
-from backout.diagnosis.evidence.namespace import (
-    LIMITRANGES,
-    QUOTAS,
-    ROLEBINDINGS,
-    ROLES,
-    SERVICEACCOUNTS,
-    WORKLOADS,
-    Namespace,
-)
+from backout.diagnosis.evidence.namespace import LIMITRANGES, QUOTAS, SERVICEACCOUNTS, WORKLOADS, Namespace
 from backout.diagnosis.evidence.nearness import SKEW, TOGETHER
 from backout.kube.diff import diff_objects
 from backout.kube.references import references
@@ -131,10 +123,10 @@ async def last_write(situation: Situation, namespace: Namespace, obj: Object) ->
         if not fields:
             return None
     else:
-        made = situation.history.created
-        if baseline.good is None and made is not None and born <= made + timedelta(seconds=60):
+        settled = _settled(situation)
+        if baseline.good is None and settled is not None and born <= settled:
             # As old as what it limits, and nothing says that it was other.
-            if author is None or author.at <= made + timedelta(seconds=60):
+            if author is None or author.at <= settled:
                 return None
         elif baseline.good is not None and born < baseline.good.taken_at:
             return None
@@ -160,6 +152,15 @@ async def last_write(situation: Situation, namespace: Namespace, obj: Object) ->
         by_hand=True,
         summary=summary,
     )
+
+
+def _settled(situation: Situation) -> datetime | None:
+    """Until when what was made around a workload was made together with it: until its pods were ready, a minute at most."""
+    history = situation.history
+    if history.created is None:
+        return None
+    ready = [done for one in history.generations if (done := history.completed(one.name)) is not None]
+    return min([history.created + timedelta(seconds=60), *ready])
 
 
 async def _grown(situation: Situation, namespace: Namespace) -> Any:
@@ -294,54 +295,6 @@ def _pull_secrets(situation: Situation, accounts: dict[str, Object]) -> list[str
     account = accounts.get(str(spec.get("serviceAccountName") or "default")) or {}
     named = [*(spec.get("imagePullSecrets") or ()), *(account.get("imagePullSecrets") or ())]
     return list(dict.fromkeys(str(one.get("name")) for one in named if one.get("name")))
-
-
-async def rights(situation: Situation, namespace: Namespace) -> Circumstance | None:
-    """The account of the pods, or what binds rights to it, went away."""
-    kinds = kinds_of(situation)
-    if not kinds & {Kind.ACCOUNT, *RUNNING}:
-        return None
-    spec = situation.history.template.get("spec") or {}
-    account = str(spec.get("serviceAccountName") or "default")
-    accounts = await namespace.objects(SERVICEACCOUNTS)
-    if account != "default" and accounts.readable and account not in {a["metadata"]["name"] for a in accounts.items}:
-        return await gone(situation, namespace, "v1", "ServiceAccount", account, msg("The pods run as it."))
-    if Kind.ACCOUNT in kinds:
-        return None
-    baseline = await namespace.baseline()
-    bindings, roles = await namespace.objects(ROLEBINDINGS), await namespace.objects(ROLES)
-    live = {o["metadata"]["name"]: o for o in bindings.items}
-    for (kind, name), _ in baseline.entries.items():
-        if kind != "RoleBinding" or not bindings.readable or account == "default":
-            continue
-        kept = baseline.kept(ObjectRef("rbac.authorization.k8s.io/v1", kind, name, namespace.name)) or {}
-        subjects = {str(one.get("name")) for one in kept.get("subjects") or () if one.get("kind") == "ServiceAccount"}
-        if account not in subjects:
-            continue
-        role = kept.get("roleRef") or {}
-        if name not in live:
-            return await gone(
-                situation,
-                namespace,
-                "rbac.authorization.k8s.io/v1",
-                kind,
-                name,
-                msg("It gave rights to the account that the pods run as."),
-            )
-        if (
-            role.get("kind") == "Role"
-            and roles.readable
-            and role.get("name") not in {r["metadata"]["name"] for r in roles.items}
-        ):
-            return await gone(
-                situation,
-                namespace,
-                "rbac.authorization.k8s.io/v1",
-                "Role",
-                str(role["name"]),
-                msg("It held the rights of the account that the pods run as."),
-            )
-    return None
 
 
 async def gone(

@@ -14,11 +14,11 @@ from backout.diagnosis.attribution.circumstances import (
     outside,
     quota,
     registry_down,
-    rights,
     words,
 )
 from backout.diagnosis.attribution.disks import claims, emptied
 from backout.diagnosis.attribution.hypotheses import Situation
+from backout.diagnosis.attribution.lost_rights import rights
 from backout.diagnosis.attribution.surroundings import configured, gates, imposed, policies, unanswered, vanished
 from backout.diagnosis.evidence.namespace import Namespace
 from backout.model.message import msg
