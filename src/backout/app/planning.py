@@ -184,6 +184,13 @@ def plans_in(path: Path) -> Planned:
     return Planned(plans, [failed for plan in plans for failed in left_out(plan)])
 
 
+def by_themselves(plans: Sequence[Operation]) -> list[Message]:
+    """Each step of plans from a file as its action and parameters have it: the words of a file are its author's."""
+    from backout.planning.derived import told
+
+    return [told(step) for plan in plans for part in plan.parts for step in part.steps]
+
+
 def write_plans(path: str, plans: Sequence[Operation]) -> None:
     """Writes a file for `plans_in` that only its owner can read.
 

@@ -260,6 +260,11 @@ def always(target: Target, params: msgspec.Struct) -> bool:
     return True
 
 
+def unasked(step: StepOf[Any]) -> Iterable[str]:
+    """For steps of which none needs an explicit yes by itself."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class StepKind(Generic[P]):
     """What there is to know of the steps of one action.
@@ -271,7 +276,8 @@ class StepKind(Generic[P]):
     ``speaks_of``: whether parameters that name what they act on name the target. ``undone_last``: taken back after all
     else. ``remains``: what people must know where such a step was done and nothing takes it back. ``told``: its line in
     the checklist of a report (a template), where it has one. ``waits``: its time is that for which others may take to
-    show its effect, which the user may set.
+    show its effect, which the user may set. ``asks``: codes of the risks that a plan with such a step always asks a yes for;
+    ``conditions``: what its precondition always names.
     """
 
     act: Callable[[StepContext, StepOf[P]], Awaitable[StepOutcome]]
@@ -283,6 +289,8 @@ class StepKind(Generic[P]):
     remains: Message | None = None
     told: str = ""
     waits: bool = False
+    asks: Callable[[StepOf[P]], Iterable[str]] = unasked
+    conditions: tuple[str, ...] = ()
 
     def read(self, action: str, params: dict[str, Any]) -> P:
         """Parameters as they stand in a plan, strictly: nothing missing, nothing that is not known.

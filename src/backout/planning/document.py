@@ -15,6 +15,7 @@ from backout.model.operation import API_VERSION, KIND, Operation
 from backout.model.redacted import without_secrets
 from backout.model.spelling import read, written
 from backout.model.yamltext import Unbounded, load_all, to_yaml_all
+from backout.planning.derived import require_questions
 from backout.planning.order import in_order
 from backout.planning.reach import hold
 from backout.planning.waves import require_whole
@@ -96,6 +97,7 @@ def load(text: str, filename: str) -> list[Operation]:
     Raises:
         UsageError: this is no plan.
         PlanChanged: it was edited, or made by a version that wrote plans in another way.
+        PlanChanged: a question that its steps ask is left out.
         RefusedError: an action is not known, or a step would write out of the reach of its part.
     """
     import yaml
@@ -149,6 +151,7 @@ def _operation(document: Any, filename: str) -> Operation:
     check(operation)
     for part in operation.parts:
         hold(part)
+        require_questions(part)
     _require_words(operation, filename)
     return operation
 

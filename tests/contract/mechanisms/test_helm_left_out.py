@@ -58,3 +58,16 @@ def test_a_mark_of_others_and_an_object_that_was_made_anew_are_left_alone(world:
     world.harness.post(path.rpartition("/")[0], {**obj, "metadata": meta}).ok()
     with pytest.raises(PreconditionFailed, match="made again"):
         world.execute(keep)
+
+
+def test_helm_deletes_nothing_that_the_plan_does_not_name(world: World) -> None:
+    """A mark that held an object back is taken away after the plan: it was neither shown nor captured."""
+    world.install()
+    world.upgrade(extra="true")
+    keep = next(one for one in world.draft(1, SKIP).steps if one.action == "helm.keep")
+    back = next(one for one in world.draft(1, SKIP).steps if one.action == "helm.rollback")
+    with pytest.raises(PreconditionFailed, match="configmap/extra"):
+        world.execute(back)
+    assert world.statuses() == ["superseded", "deployed"] and mark(world) is None
+    world.execute(keep)
+    assert world.execute(back)[0].changed

@@ -32,7 +32,16 @@ def part(id: str = "helm/shop", *needs: str) -> Part:
         mechanism="helm",
         cause=msg("{a}: bad", a="한글"),
         revision=Revision(number=2, digest="d", created=datetime(2026, 11, 1, 3, 4, 5, 678901, tzinfo=UTC)),
-        steps=(Step(id="s", action="helm.rollback", target=TARGET, title=msg("go"), params=ROLLBACK),),
+        steps=(
+            Step(
+                id="s",
+                action="helm.rollback",
+                target=TARGET,
+                title=msg("go"),
+                params=ROLLBACK,
+                precondition={"head": 3, "digest": "now"},
+            ),
+        ),
         changes=Changes(
             objects=(
                 ObjectChange(

@@ -20,12 +20,14 @@ from backout.model.revision import Revision
 from backout.model.scope import ClusterIdentity, ClusterScope
 from backout.model.target import ObjectRef, Target
 from backout.planning import document
+from backout.planning.derived import told
 from backout.planning.reach import Reach, hold
 from backout.workflows.services import hold_part
 
 NS, SYSTEM = "shop", "kube-system"
 PROTECTED = (SYSTEM, "vault")
 HELM, MAP = Target("helm", "app", NS, "c"), Target("configmap", "app", NS, "c")
+HEAD = {"head": 3, "digest": "now"}
 ROLLBACK: dict[str, Any] = {"release": "app", "revision": 2, "digest": "d", "apply": "ssa"}
 SCALE: dict[str, Any] = {"api_version": "v1", "kind": "ConfigMap", "name": "app", "namespace": NS, "replicas": 2}
 RECORD = {
@@ -40,7 +42,16 @@ RECORD = {
 
 def step(action: str = "helm.rollback", target: Target = HELM, back: Compensation | None = None, **params: Any) -> Step:
     base = {"helm.rollback": ROLLBACK, "objects.scale": SCALE, "helm.remove-record": RECORD}[action]
-    return Step(id="s", action=action, target=target, title=msg("go"), params={**base, **params}, compensation=back)
+    held = HEAD if action == "helm.rollback" else {}
+    return Step(
+        id="s",
+        action=action,
+        target=target,
+        title=msg("go"),
+        params={**base, **params},
+        precondition=held,
+        compensation=back,
+    )
 
 
 def part(
@@ -154,7 +165,11 @@ def test_an_edited_plan_does_not_get_out_of_its_scope(kind: str) -> None:
 
 
 def test_the_same_without_the_edit_is_carried_out() -> None:
-    for mine in (part(step()), part(step("objects.scale"), target=MAP), part(step(recreate=("db",)))):
+    for mine in (
+        part(step()),
+        part(step("objects.scale"), target=MAP),
+        part(step(recreate=("db",)), risks=asked("recreate")),
+    ):
         (loaded,) = document.load(document.dump([resealed(mine)]), "f")
         hold_part(loaded.parts[0], PROTECTED)
 
@@ -194,3 +209,52 @@ def test_what_a_release_turns_out_to_hold_is_held_to_the_same_reach() -> None:
     with pytest.raises(RefusedError, match="protected by policy"):
         reach.require([dns], "s")
     Reach(msgspec.structs.replace(mine, risks=(YES,)), PROTECTED).require([dns], "s")
+
+
+DESTROYS = (ObjectRef("v1", "PersistentVolumeClaim", "data", NS),)
+CLAIM = (at("PersistentVolumeClaim", "data", NS, "delete"),)
+
+
+def sealed(one: Part) -> str:
+    return document.dump([document.seal(Operation(made_at=datetime(2026, 1, 1, tzinfo=UTC), parts=(one,)))])
+
+
+def asked(*codes: str) -> tuple[Risk, ...]:
+    return tuple(Risk(code=code, message=msg("yes"), needs_approval=True) for code in codes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "codes"),
+    [
+        ({"destroys": DESTROYS}, ("deletes",)),
+        ({"params": {**ROLLBACK, "recreate": ["db"]}}, ("recreate",)),
+        ({"params": {**ROLLBACK, "force_conflicts": True}}, ("takeover",)),
+        ({"destroys": DESTROYS, "params": {**ROLLBACK, "recreate": ["db"]}}, ("deletes", "recreate")),
+        ({}, ()),
+    ],
+)
+def test_a_question_that_steps_ask_can_not_be_taken_out_of_a_file(
+    changed: dict[str, Any], codes: tuple[str, ...]
+) -> None:
+    one = msgspec.structs.replace(step(), **changed)
+    document.load(sealed(part(one, refs=CLAIM, risks=asked(*codes))), "plan.yaml")
+    for left in range(len(codes)):
+        fewer = asked(*(code for number, code in enumerate(codes) if number != left))
+        with pytest.raises(PlanChanged, match=codes[left]):
+            document.load(sealed(part(one, refs=CLAIM, risks=fewer)), "plan.yaml")
+        only = tuple(Risk(code=code, message=msg("no need")) for code in codes)
+        with pytest.raises(PlanChanged, match="question"):
+            document.load(sealed(part(one, refs=CLAIM, risks=only)), "plan.yaml")
+
+
+def test_what_a_rollback_holds_to_can_not_be_taken_out_of_a_file() -> None:
+    with pytest.raises(PlanChanged, match="condition"):
+        document.load(sealed(part(msgspec.structs.replace(step(), precondition={"head": 3}))), "plan.yaml")
+
+
+def test_a_step_is_told_as_its_parameters_have_it_whatever_its_title_says() -> None:
+    forged = msgspec.structs.replace(
+        step(), title=msg("Look, and change nothing"), precondition=HEAD, destroys=DESTROYS
+    )
+    said = str(told(forged))
+    assert "helm.rollback" in said and "release=app" in said and "persistentvolumeclaim/data (shop)" in said

@@ -154,11 +154,12 @@ async def _dry_run(session: Session, planned: Planned) -> int:
 async def _plans(
     session: Session, targets: tuple[str, ...], to: str, given: Sequence[str], *, hooks: bool, skip: Sequence[str]
 ) -> Planned:
-    from backout.app.planning import plans_for, plans_in
-    from backout.cli.render.plan import show_plans
+    from backout.app.planning import by_themselves, plans_for, plans_in
+    from backout.cli.render.plan import show_by_themselves, show_plans
     from backout.errors import UsageError
 
-    if len(targets) == 1 and ("/" not in targets[0] or Path(targets[0]).is_file()):
+    from_file = len(targets) == 1 and ("/" not in targets[0] or Path(targets[0]).is_file())
+    if from_file:
         path = Path(targets[0])
         if not path.is_file():
             raise UsageError(
@@ -175,4 +176,6 @@ async def _plans(
         planned = await plans_for(session.workspace, targets, to, hooks=hooks, skip=skip)
     if session.text:
         session.show(lambda screen: show_plans(screen, planned.plans, apart=True))
+    if session.text and from_file:
+        session.show(lambda screen: show_by_themselves(screen, by_themselves(planned.plans)))
     return planned

@@ -11,6 +11,7 @@ from typing import Any
 from backout.cli.render.changes import show_changes
 from backout.cli.render.screen import Screen, paint, width
 from backout.locales import N_
+from backout.model.message import Message
 from backout.model.operation import Operation
 from backout.model.part import Check, Part, Spared, Step
 from backout.model.revision import Revision
@@ -54,6 +55,14 @@ def show_plan(screen: Screen, plan: Operation) -> None:
         screen.told("Left out, as you asked", 2, "head")
         show_skipped(screen, plan.skipped, "")
     screen.line(paint(plan.hash, "dim"), 2)
+
+
+def show_by_themselves(screen: Screen, steps: Sequence[Message]) -> None:
+    """Of plans from a file: what their steps are, whatever its words say."""
+    screen.told("The words above are those of the file. What its steps are by their parameters:", style="head")
+    for step in steps:
+        screen.line(f"· {screen.say(step)}", 2)
+    screen.line()
 
 
 def where(plan: Operation) -> tuple[str, ...]:

@@ -69,6 +69,40 @@ async def require_only(
         )
 
 
+async def require_named(
+    cluster: ClusterReader, current: Release, wanted: Release, named: Collection[ObjectRef]
+) -> None:
+    """What helm is about to delete is what the plan says that it deletes: all of that was shown, asked for and captured.
+
+    Raises:
+        PreconditionFailed: it would delete something else.
+    """
+    namespace = wanted.namespace
+    stays = {_plain(entry.ref(namespace)) for entry in entries(wanted.manifest)}
+    known = {_named(ref) for ref in named}
+    going = [entry.ref(namespace) for entry in entries(current.manifest)]
+    more = []
+    for ref in going:
+        # A namespace that a manifest does not need to name is none of a cluster-wide object.
+        if _plain(ref) in stays or _named(ref) in known or _named(msgspec.structs.replace(ref, namespace="")) in known:
+            continue
+        live = await find(cluster, ref)
+        if live is not None and ((live["metadata"].get("annotations")) or {}).get(HELM_KEEP) != "keep":
+            more.append(str(ref))
+    if more:
+        raise PreconditionFailed(
+            "Helm would delete what the plan does not say that it deletes: {objects}.",
+            objects=few(more),
+            expected="nothing but what the plan names",
+            found="{objects}",
+            hint="Nothing was written. It was made, or its mark helm.sh/resource-policy taken away, since the plan; plan anew.",
+        )
+
+
+def _named(ref: ObjectRef) -> tuple[str, str, str]:
+    return ref.kind, ref.namespace, ref.name
+
+
 async def out_of_the_way(cluster: ClusterReader, definitions: Sequence[ObjectParams]) -> None:
     """A definition that is still being deleted can't be made again: its end is waited for.
 

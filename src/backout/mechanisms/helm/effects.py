@@ -20,7 +20,7 @@ from backout.helm.payload import Release
 from backout.helm.records import PENDING, Record, Records, driver
 from backout.helm.staying import staying
 from backout.mechanisms.helm import binary
-from backout.mechanisms.helm.along_effects import require_only
+from backout.mechanisms.helm.along_effects import require_named, require_only
 from backout.mechanisms.helm.analysis import kept_of
 from backout.mechanisms.helm.anew import make_room
 from backout.mechanisms.helm.failures import error_from, with_state
@@ -111,6 +111,8 @@ async def rollback(context: StepContext, step: StepOf[RollbackParams]) -> StepOu
         helm = await find_helm()
         await _passable(context.cluster, helm, current, wanted)
         await require_only(context.cluster, current, wanted, step.step.destroys, release)
+        if step.precondition.get("head"):
+            await require_named(context.cluster, current, wanted, step.step.destroys)
         await make_room(context, step, wanted)
         shown = await _shown(records, step, wanted)
         ran = await _helm(context, step, helm, Fence(records, head, context.guard), records, handle, shown)

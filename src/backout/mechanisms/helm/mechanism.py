@@ -23,6 +23,7 @@ from backout.mechanisms.common.wait_operator import wait_operator
 from backout.mechanisms.helm import checks as checking
 from backout.mechanisms.helm import undoing
 from backout.mechanisms.helm.analysis import Analysis, analyse
+from backout.mechanisms.helm.asking import asked
 from backout.mechanisms.helm.checks import bound_claims
 from backout.mechanisms.helm.definitions import read_definitions
 from backout.mechanisms.helm.drifting import past_it
@@ -128,7 +129,14 @@ class HelmMechanism:
             ),
             "helm.wait-operator": StepKind(wait_operator, OperatorParams, looking, waits=True),
             "helm.keep": StepKind(keep, KeepParams, itself),
-            "helm.rollback": StepKind(telling_of_hooks(rollback), RollbackParams, recreated, speaks_of=of_release),
+            "helm.rollback": StepKind(
+                telling_of_hooks(rollback),
+                RollbackParams,
+                recreated,
+                speaks_of=of_release,
+                asks=asked,
+                conditions=("head", "digest"),
+            ),
             "helm.restore-live": StepKind(
                 restore_live, RestoreLiveParams, captured, inverse=undoing.as_captured, speaks_of=of_release
             ),

@@ -84,8 +84,13 @@ class ObjectsMechanism:
     def step_kinds(self) -> Mapping[str, StepKind[Any]]:
         """By action."""
         return {
-            "objects.restore": StepKind(write.restore, RestoreParams, itself),
-            "objects.remove": StepKind(write.remove, RemoveParams, itself),
+            "objects.restore": StepKind(
+                write.restore,
+                RestoreParams,
+                itself,
+                asks=lambda step: ("recreate",) if step.params.how == "recreate" else (),
+            ),
+            "objects.remove": StepKind(write.remove, RemoveParams, itself, asks=lambda step: ("deletes",)),
             "objects.put-back": StepKind(write.put_back, PutBackParams, itself, inverse=undoing.from_capture),
             "objects.scale": StepKind(scale, ScaleParams, itself),
             "objects.replace-pods": StepKind(
