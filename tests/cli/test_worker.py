@@ -14,11 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from backout_shell import Shell
-from tests.postgres import PASSWORD, server
+from tests.postgres import PASSWORD, Server, server
 
+from backout.engine.store.naming import describe
 from backout.engine.store.opening import open_store
+from backout.model.run import ENDED
 
 CHART = Path(__file__).parent / "tiny"
 PATIENCE = 300.0
@@ -134,6 +137,51 @@ def test_a_worker_that_is_told_to_stop_does_so_at_a_safe_point_and_another_goes_
     _, log = other.communicate(timeout=600)
     assert state(shared, run)["state"] == "recovered", log
     assert revisions(helm, release) == ["Install complete", "Upgrade complete", "Rollback to 1"]
+
+
+def test_workers_that_are_killed_and_a_database_that_restarts(
+    shared: Shell, helm: Any, workers: list[subprocess.Popen[str]], request: pytest.FixtureRequest
+) -> None:
+    """Two workers share four runs; each run loses its worker once, in a step, and the database restarts twice meanwhile."""
+    own = Server()
+    request.addfinalizer(own.remove)
+    url = own.url(own.database())
+    shell = dataclasses.replace(shared, environment={**shared.environment, "BACKOUT_STATE": url})
+    runs: dict[str, str] = {}
+    for number in range(4):
+        name = f"many-{number}"
+        helm("install", name, str(CHART), "-n", name, "--create-namespace")
+        helm("upgrade", name, str(CHART), "-n", name, "--set", "word=two")
+        runs[submitted(shell, name, soak=3)] = name
+    killed: list[str] = []
+    end = time.monotonic() + 2 * PATIENCE
+    with open_store(url, create=True) as store:
+        while any(store.get(run).state not in ENDED or store.owners.unfinished(run) for run in runs):
+            assert time.monotonic() < end, {run: store.get(run).state for run in runs}
+            workers[:] = [one for one in workers if one.poll() is None]
+            while len(workers) < 2:
+                workers.append(worker(shell, "--per-cluster", "0"))
+            for run in runs:
+                types = [event.type for event in store.events(run)]
+                if run in killed or "step-started" not in types or "run-ended" in types:
+                    continue
+                with psycopg.connect(url) as connection:
+                    row = connection.execute("SELECT process FROM backout.owners WHERE run=%s", (run,)).fetchone()
+                pid = int(describe(row[0])["pid"]) if row else 0
+                for one in workers:
+                    if one.pid == pid:
+                        one.kill()
+                        one.communicate()
+                        killed.append(run)
+                        if len(killed) in (1, 3):
+                            own.restart()
+            time.sleep(0.05)
+        for run, name in runs.items():
+            assert store.get(run).state == "recovered"
+            acts = [e.step for e in store.events(run) if e.type == "step-done" and e.data.get("changed")]
+            assert len(acts) == len(set(acts)), "each step was done once"
+            assert revisions(helm, name)[-1] == "Rollback to 1"
+    assert killed, "a worker died"
 
 
 def test_an_idle_worker_stops_at_once(shared: Shell, workers: list[subprocess.Popen[str]]) -> None:
