@@ -2,7 +2,8 @@
 """Kills an operation over three clusters at one gate after the other and resumes it, each life in a process of its own.
 
 ``story``: "rollback" goes well; in "undo" the last cluster refuses, and the policy takes back what was done. Prints one JSON
-line a gate. Forks, so that the half second of imports is paid once; nothing has a thread before a fork.
+line a gate. With "random", ``share`` is the first of ``shares`` seeds instead, and each run is killed several times.
+Forks, so that the half second of imports is paid once; nothing has a thread before a fork.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import sys
 from pathlib import Path
@@ -33,6 +35,7 @@ from backout.workflows.runner import go_on, workflows
 from backout.workflows.services import Services
 
 WAVES = (("a",), ("b", "c"))
+LIVES = 8
 
 
 def operation(story: str) -> Operation:
@@ -110,8 +113,26 @@ def child(folder: Path, story: str, fatal: int) -> int:
     return os.waitpid(pid, 0)[1]
 
 
+def at_random(base: Path, story: str, seeds: range) -> None:
+    """One run a seed, killed again and again at gates that the seed chooses, at last left alone."""
+    for seed in seeds:
+        random_ = random.Random(seed)
+        folder = base / f"seed-{seed}"
+        prepared(folder, operation(story))
+        kills = 0
+        for _ in range(random_.randint(2, LIVES)):
+            # A life of a resumed run has fewer gates than a whole one: who is lucky comes through.
+            kills += os.WIFSIGNALED(child(folder, story, random_.randint(1, 60)))
+        resumed = child(folder, story, 0)
+        line = {"seed": seed, "kills": kills, "resumed": resumed, "folder": str(folder)}
+        print(json.dumps(line), flush=True)
+
+
 def main() -> None:
     base, story, share, shares = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    if sys.argv[5:] == ["random"]:
+        at_random(base, story, range(share, share + shares))
+        return
     whole = base / "whole"
     prepared(whole, operation(story))
     assert child(whole, story, 0) == 0, (whole / "said").read_text()

@@ -17,6 +17,7 @@ from backout.snapshots.capture import CaptureStore
 
 HERE = Path(__file__).parent
 SHARES = 4
+SEEDS = 6
 sys.path.insert(0, str(HERE))
 
 from rollback_world import CANARY  # noqa: E402
@@ -45,6 +46,24 @@ def test_every_gate(tmp_path: Path, story: str, share: int) -> None:
     for case in rest:
         assert (case["killed"], case["resumed"]) == (signal.SIGKILL, 0), case
         hold(Path(case["folder"]), case["gate"])
+
+
+@pytest.mark.parametrize("story", ["rollback", "undo"])
+def test_kills_at_random_one_after_the_other(tmp_path: Path, story: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(HERE / "fleet_killer.py"), str(tmp_path), story, "1", str(SEEDS), "random"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr
+    cases = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(cases) == SEEDS and sum(case["kills"] for case in cases) > SEEDS
+    hold = {"rollback": _rolled_back, "undo": _taken_back}[story]
+    for case in cases:
+        assert case["resumed"] == 0, case
+        hold(Path(case["folder"]), f"seed {case['seed']}")
 
 
 def _rolled_back(folder: Path, gate: str) -> None:
