@@ -139,6 +139,10 @@ def _destroy(loop: asyncio.AbstractEventLoop, ended: asyncio.Event, sql: sqlalch
             loop.call_soon_threadsafe(ended.set)
 
 
+def _nothing() -> None:
+    """Begins in a pool after everything that was put there before."""
+
+
 class _Context:
     def __init__(self, run: str, stop: Stop, store: RunStore) -> None:
         self.run = run
@@ -244,8 +248,11 @@ class DbosEngine:
             self._registered = {}
             loop = asyncio.get_running_loop()
             ended = asyncio.Event()
-            # DBOS made the pool of the loop its own, and ends it.
+            # DBOS made the pool of the loop its own, and ends it: what others of this loop have waiting there it would
+            # cancel. They come before the mark, and what has begun comes to its end.
+            mark = loop.run_in_executor(None, _nothing)
             loop.set_default_executor(ThreadPoolExecutor())
+            await mark
             thread = threading.Thread(
                 target=_destroy, args=(loop, ended, self._sql), name="backout-engine-close", daemon=True
             )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -542,5 +543,22 @@ def test_several_runs_at_once(harness: Harness) -> None:
         assert [answer["payload"] for answer in answers] == list(range(5))
         assert sorted(world.done) == sorted(STEPS * 5)
         await engine.close()
+
+    go(main)
+
+
+def test_what_others_of_the_loop_do_in_threads_outlives_the_engine(harness: Harness) -> None:
+    """A program that looks at one thing while it takes another back: the engine's end is no end of theirs."""
+
+    async def main() -> None:
+        world = World()
+        engine = await harness.make({"w": world.workflow})
+        await engine.start("w", "r1", 1)
+        # More than any pool has threads, so that many have yet to begin.
+        others = [asyncio.ensure_future(asyncio.to_thread(time.sleep, 0.05)) for _ in range(60)]
+        await asyncio.sleep(0)
+        await engine.close()
+        assert await asyncio.gather(*others, return_exceptions=True) == [None] * 60
+        assert await asyncio.to_thread(len, "abc") == 3
 
     go(main)
