@@ -139,6 +139,48 @@ def test_a_worker_that_is_told_to_stop_does_so_at_a_safe_point_and_another_goes_
     assert revisions(helm, release) == ["Install complete", "Upgrade complete", "Rollback to 1"]
 
 
+def test_an_operation_over_many_clusters_goes_on_in_its_waves_when_its_worker_dies(
+    shared: Shell, helm: Any, workers: list[subprocess.Popen[str]]
+) -> None:
+    name, both = "wide-work", ("cluster-01", "cluster-02")
+    for cluster in both:
+        for word in ("one", "two"):
+            where = ("--kube-context", cluster, "-n", name, "--create-namespace", "--set", f"word={word}")
+            helm("upgrade", "--install", name, str(CHART), *where)
+    settings = "clusters: {cluster-01: {}, cluster-02: {}}\nverify: {soak: 0.5}\nfleet: {gate: {soak: 1}}\n"
+    (shared.home / "backout.yaml").write_text(f"apiVersion: backout.dev/v1\n{settings}")
+    words = ("--to", "1", "-n", name, "--context", "all", "--wave", "1,rest", "--yes", "--approve", "not-proven-good")
+    answer = shared("run", f"helm/{name}", *words, "--detach", "-o", "json")
+    assert answer.code == 0, answer.err
+    (run,) = answer.document["runs"]
+    for wave in (1, 2):
+        workers.append(worker(shared))
+        with open_store(shared.environment["BACKOUT_STATE"]) as store:
+            end = time.monotonic() + PATIENCE
+            while not (told := [event for event in store.events(run) if event.type == "step-started"]) or (
+                wave == 2 and len({event.part for event in told}) < 2
+            ):
+                assert time.monotonic() < end and workers[-1].poll() is None, told
+                time.sleep(0.05)
+        workers[-1].kill()
+        workers[-1].communicate()
+    last = worker(shared, "--until-idle")
+    _, log = last.communicate(timeout=600)
+    assert last.returncode == 0, log
+    document = state(shared, run)
+    assert document["state"] == "recovered", log
+    assert [(part["cluster"], part["state"]) for part in document["parts"]] == [(one, "recovered") for one in both]
+    acts = [
+        (event["part"], event["step"])
+        for event in document["events"]
+        if event["type"] == "step-done" and event["data"].get("changed")
+    ]
+    assert len(acts) == len(set(acts)), "each step of each part was done once"
+    for cluster in both:
+        found = json.loads(helm("get", "values", name, "-n", name, "--kube-context", cluster, "-o", "json"))
+        assert found == {"word": "one"}
+
+
 def test_workers_that_are_killed_and_a_database_that_restarts(
     shared: Shell, helm: Any, workers: list[subprocess.Popen[str]], request: pytest.FixtureRequest
 ) -> None:
