@@ -121,10 +121,11 @@ class LockHolder:
         """
         held = await self.ensure()
         try:
-            await held.confirm()
             self._store.owners.confirm(self._run)
             if self._store.token(self._run, self._part.id) > held.token:
                 raise taken_over(self._run)
+            # Last: a database may be waited for, and what was known of the lock before is then out of date.
+            await held.confirm()
         except LeaseLost:
             await self.release()
             raise
