@@ -182,7 +182,8 @@ async def resume(workspace: Workspace, name: str = "latest") -> Run:
 
 async def abort(workspace: Workspace, name: str) -> Run:
     """Stops a run for good at its next step. Where no process is at work on it, it ends here: nothing more is done of it,
-    and what it holds on the cluster is let go.
+    and what it holds on the cluster is let go. Of a run over many clusters, where some are named, the parts there stop, and the
+    others go on.
 
     Returns the run as it is then: still under way where another process carries it out.
 
@@ -204,6 +205,12 @@ async def abort(workspace: Workspace, name: str) -> Run:
                 state=found.state,
                 hint="To take back what it did: backout undo {run}",
             )
+        if found.operation.fleet is not None and workspace.where.contexts:
+            from backout.workflows.fleet_end import ask_to_stop
+            from backout.workflows.services import utc_now
+
+            ask_to_stop(store, found, workspace.where.contexts, getpass.getuser(), utc_now())
+            return found
         store.owners.request_abort(found.id, getpass.getuser())
         if store.owners.alive(found.id):
             return found

@@ -28,7 +28,9 @@ class RunEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that happened in a run.
 
     ``type``: ``run-started``, ``lease-acquired``, ``snapshot``, ``snapshot-skipped``, ``captured``, ``step-started``,
-    ``step-progress``, ``step-done``, ``step-failed``, ``soak``, ``check``, ``verdict``, ``resumed``, ``run-ended``, ``lease-left``.
+    ``step-progress``, ``step-done``, ``step-failed``, ``soak``, ``check``, ``verdict``, ``resumed``, ``run-ended``, ``lease-left``;
+    over many clusters also ``wave-started``, ``gate``, ``part-started``, ``part-parked``, ``part-ended``, ``abort-asked`` (of one part),
+    ``undo-follows``, ``undo-left``, and ``part-undone``, told by the run that took the part back.
     ``part`` is the part of the operation that it belongs to, ``step`` the step of that part.
     ``key`` makes recording idempotent: the same key of the same run is stored once, however often a step is repeated.
     """

@@ -10,13 +10,21 @@ import msgspec
 
 from backout.engine.store.naming import new_run_id
 from backout.engine.store.port import RunStore
-from backout.errors import BackoutError, Interrupted, NotVerifiedError, PartlyDoneError, PartsLeft, RefusedError
+from backout.errors import (
+    BackoutError,
+    Interrupted,
+    NotFoundError,
+    NotVerifiedError,
+    PartlyDoneError,
+    PartsLeft,
+    RefusedError,
+)
 from backout.locales import N_
 from backout.model.message import Message, joined, msg, of_error
 from backout.model.outcomes import ORDER, PartState
 from backout.model.part import Part
 from backout.model.run import Run, RunEvent, RunState, changed_steps
-from backout.workflows.part_v2 import PartEnd
+from backout.workflows.part_v2 import PartEnd, asked_to_stop
 from backout.workflows.services import Services
 from backout.workflows.telling import Story
 from backout.workflows.undo import undo_operation
@@ -124,6 +132,27 @@ def put_back(services: Services, story: Story, run: Run) -> None:
     )
     other = str(event.data["run"])
     services.store.create(Run(id=other, state="pending", operation=plan, started=now, actor=run.actor, undo_of=run.id))
+
+
+def ask_to_stop(store: RunStore, run: Run, clusters: Sequence[str], actor: str, now: datetime) -> None:
+    """Asks the parts on these clusters to stop at their next step; the others go on.
+
+    Raises:
+        NotFoundError: the run is not about one of them.
+    """
+    if foreign := [name for name in clusters if name not in run.operation.clusters]:
+        raise NotFoundError(
+            "Run {run} is not about {names}.",
+            run=run.id,
+            names=", ".join(foreign),
+            expected="one of {clusters}",
+            clusters=", ".join(run.operation.clusters),
+        )
+    for part in run.operation.parts:
+        if part.scope.cluster in clusters:
+            said = msg("{cluster}: {who} asked to stop here.", cluster=part.scope.cluster, who=actor)
+            event = RunEvent(run=run.id, part=part.id, type="abort-asked", at=now, message=said)
+            store.record(msgspec.structs.replace(event, key=asked_to_stop(part.id)))
 
 
 def taken_back(store: RunStore, undo: Run, parts: Sequence[str], now: datetime) -> None:

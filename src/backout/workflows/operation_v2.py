@@ -17,13 +17,13 @@ from backout.engine.port import PARKING, Branch, Json, Workflow, WorkflowContext
 from backout.engine.wire import encode_error, failure_of, of_house
 from backout.errors import BackoutError, PlanChanged
 from backout.model.fleet import Fleet
-from backout.model.message import msg
+from backout.model.message import Message, msg
 from backout.model.part import Part
 from backout.model.run import ENDED, Run, RunState
 from backout.model.verdict import CheckResult, judge
 from backout.planning import document
 from backout.planning.order import in_order
-from backout.workflows.fleet_end import BAD, fleet_error, put_back, state_of, taken_back
+from backout.workflows.fleet_end import BAD, NAMED, fleet_error, put_back, state_of, taken_back
 from backout.workflows.gate import look_again
 from backout.workflows.part_stages import answered, given_up, raised
 from backout.workflows.part_v2 import PartEnd, ended_before, part_v2, tell_end
@@ -140,7 +140,7 @@ class _Waves:
             chains.setdefault(part.scope.cluster, []).append(part)
         self._story.tell(
             "wave-started",
-            msg("Wave {number} of {all}: {names}.", number=number, all=len(self._fleet.waves), names=", ".join(chains)),
+            _wave_sentence(number, len(self._fleet.waves), list(chains)),
             key=f"wave-started:{number}",
             wave=number,
         )
@@ -276,3 +276,15 @@ class _Waves:
 
         await self._root.step("end", body)
         return {"state": state, "failure": encode_error(failure)} if failure else {"state": state}
+
+
+def _wave_sentence(number: int, waves: int, names: Sequence[str]) -> Message:
+    if len(names) <= NAMED:
+        return msg("Wave {number} of {all}: {names}.", number=number, all=waves, names=", ".join(names))
+    return msg(
+        "Wave {number} of {all}: {count} clusters ({names}, …).",
+        number=number,
+        all=waves,
+        count=len(names),
+        names=", ".join(names[:NAMED]),
+    )

@@ -54,6 +54,11 @@ class PartEnd(msgspec.Struct, frozen=True, kw_only=True):
         return decode_error(self.failure) if self.failure else None
 
 
+def asked_to_stop(part: str) -> str:
+    """The key of the event that asks one part to stop, from whatever process."""
+    return f"{part}:abort-asked"
+
+
 class PartStory(Story):
     """The story of one part, read once: nobody but this process tells more of it."""
 
@@ -74,6 +79,10 @@ class PartStory(Story):
     def events(self) -> list[RunEvent]:
         """What was told of the part so far, by former lives too."""
         return list(self._told)
+
+    def unwanted(self) -> bool:
+        """Whether somebody asked to stop the run, or this part of it."""
+        return super().unwanted() or self.store.has_event(self.run, asked_to_stop(self.part))
 
     def given_up(self) -> bool:
         """Whether somebody asked to stop a run that was parked."""

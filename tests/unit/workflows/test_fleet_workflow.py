@@ -24,6 +24,7 @@ from backout.errors import (
     BackoutError,
     ClusterUnreachable,
     Conflict,
+    NotFoundError,
     NotVerifiedError,
     PartlyDoneError,
     PartsLeft,
@@ -41,6 +42,7 @@ from backout.model.run import Run
 from backout.model.scope import ClusterIdentity
 from backout.report import render
 from backout.scopes.clusters import ClusterScopes
+from backout.workflows.fleet_end import ask_to_stop
 from backout.workflows.runner import begin, go_on, new_run, workflows
 from backout.workflows.undo import undo_operation
 
@@ -305,6 +307,29 @@ def test_an_abort_lets_the_step_end_and_begins_no_other(tmp_path: Path) -> None:
     run = world.run()
     assert (run.state, world.states()) == ("aborted", {A: "aborted", B: "not-started", C: "not-started"})
     assert world.files.writes(A) == ["new"] and world.leases == []
+
+
+def test_one_cluster_is_aborted_and_the_others_go_on(tmp_path: Path) -> None:
+    world = Clusters(tmp_path, fleet([of(A), of(B)], [of(C)], parallel=1))
+    store = world.services.store
+    with pytest.raises(NotFoundError):
+        ask_to_stop(store, world.kept(), ("z",), "bob", world.services.now())
+
+    async def ask() -> None:
+        ask_to_stop(store, world.kept(), (A, B), "bob", world.services.now())
+
+    world.gates[A] = ask
+    error = world.fails(PartlyDoneError)
+    # What was written stays; the wave has nothing verified, so that the next one is not opened.
+    assert world.states() == {A: "aborted", B: "not-started", C: "not-started"}
+    assert (world.files.writes(A), world.leases, error.exit_code) == (["new"], [], 8)
+
+
+def test_a_cluster_that_is_aborted_does_not_stop_its_wave(tmp_path: Path) -> None:
+    world = Clusters(tmp_path, fleet([of(A), of(B)], [of(C)]))
+    ask_to_stop(world.services.store, world.kept(), (B,), "bob", world.services.now())
+    world.fails(PartlyDoneError)
+    assert world.states() == {A: "recovered", B: "not-started", C: "recovered"} and world.files.writes(B) == []
 
 
 def test_the_policy_takes_back_what_was_done_by_a_run_of_its_own(

@@ -44,6 +44,7 @@ OF_PARTS = frozenset(
         "part-started",
         "part-ended",
         "part-parked",
+        "abort-asked",
         "undo-follows",
         "undo-left",
         "lease-left",
