@@ -41,6 +41,8 @@ class Planned:
     skipped: list[Spared] = field(default_factory=list)
     under_way: list[Message] = field(default_factory=list)
     hidden: list[Message] = field(default_factory=list)
+    there: str = ""
+    """One of the targets that are there, where nothing is broken."""
 
     def alone(self) -> BackoutError | None:
         """The only thing there is to tell, when that is an error."""
@@ -89,6 +91,7 @@ async def plans_for(
         planned.skipped += found.skipped
         planned.under_way += found.under_way
         planned.hidden += found.hidden
+        planned.there = planned.there or found.there
     tell_unfinished(workspace, places)
     if (alone := planned.alone()) is not None:
         raise alone
@@ -107,13 +110,19 @@ async def plans_for(
         raise NothingToDo(
             "Nothing is broken so far, but not everything has ended: {what}",
             what=joined(planned.under_way[:SHOWN], " "),
-            hint="Look again when it has: `backout diagnose`. To go back all the same, name what and where to: "
-            "backout plan helm/NAME --to REVISION.",
+            hint="Look again when it has: `backout diagnose`. To go back all the same, name what and where to, such as "
+            "`backout plan {target} --to REVISION`."
+            if planned.there
+            else "Look again when it has: `backout diagnose`.",
+            target=planned.there,
         )
     if not planned.plans and not planned.failures:
         raise NothingToDo(
             "Nothing is broken, so there is nothing to go back from.",
-            hint="To go back all the same, name what and where to: backout plan helm/NAME --to REVISION.",
+            hint="To go back all the same, name what and where to, such as `backout plan {target} --to REVISION`."
+            if planned.there
+            else "",
+            target=planned.there,
         )
     if workspace.fleet and planned.plans:
         planned.plans = [as_one(workspace, planned.plans, planned.failures, healthy)]
@@ -206,6 +215,7 @@ def write_plans(path: str, plans: Sequence[Operation]) -> None:
 async def _plans(
     workspace: Workspace, cluster: Cluster, texts: Sequence[str], to: str, skips: Skips, *, hooks: bool
 ) -> Planned:
+    from backout.changes.inventory import targets_in
     from backout.diagnosis.diagnose import diagnose
     from backout.planning.choice import targets_of
     from backout.planning.skipping import spared_target
@@ -219,6 +229,8 @@ async def _plans(
     for blind in diagnosis.blind:
         workspace.tell(Unseen(blind))
     planned = Planned(under_way=[one.message for one in diagnosis.under_way], hidden=list(diagnosis.blind))
+    if not targets and not diagnosis.problems and namespace:
+        planned.there = next(map(str, await targets_in(cluster, namespace)), "")
     found = targets or targets_of(diagnosis)
     left = [target for target in found if skips.target(target)]
     acted_on = [target for target in found if target not in left]

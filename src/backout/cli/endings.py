@@ -29,8 +29,10 @@ def conclude(session: Session, run: Run) -> int:
 def _show(session: Session, run: Run) -> None:
     from backout.cli.render.run import show_outcome
 
-    events = kept(session.workspace, run.id).events if run.operation.fleet is not None else ()
-    session.show(lambda screen: show_outcome(screen, run, events))
+    events = kept(session.workspace, run.id).events
+    spaces = {part.scope.namespace for part in run.operation.parts}
+    place = spaces.pop() if len(spaces) == 1 else ""
+    session.show(lambda screen: show_outcome(screen.within(place), run, events))
 
 
 def report(

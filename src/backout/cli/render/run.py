@@ -11,7 +11,7 @@ from backout.cli.render.fleet import show_outcomes
 from backout.cli.render.plan import MANY, clusters_of, where
 from backout.cli.render.screen import Screen, duration, paint
 from backout.model.outcomes import outcomes
-from backout.model.run import Run, RunEvent
+from backout.model.run import Run, RunEvent, changed_steps
 from backout.model.verdict import CheckResult, Verdict
 
 if TYPE_CHECKING:
@@ -209,5 +209,8 @@ def show_outcome(screen: Screen, run: Run, events: Sequence[RunEvent] = ()) -> N
     )
     if run.state == "interrupted":
         screen.told("Go on: backout resume {run}    End it: backout abort {run}", 2, "dim", run=run.id)
+    elif run.undone_by or (events and not changed_steps(events)):
+        # What changed nothing, or was taken back already, has no way back.
+        screen.told("Report: backout report {run}", 2, "dim", run=run.id)
     else:
         screen.told("Report: backout report {run}    Undo: backout undo {run}", 2, "dim", run=run.id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, TypeAlias
 
@@ -70,6 +71,12 @@ class Screen:
         from backout.cli.pasting import pasteable
 
         return pasteable(text, self.options, cluster) if self.options is not None else text
+
+    def within(self, namespace: str) -> Screen:
+        """Itself, for what is of that namespace: a run from a file says where it was, and the command line did not."""
+        if self.options is not None and namespace and not (self.options.namespace or self.options.all_namespaces):
+            self.options = replace(self.options, namespace=namespace)
+        return self
 
     def line(self, text: str = "", indent: int = 0) -> None:
         """Adds one line, whatever the text holds."""
