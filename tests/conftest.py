@@ -4,9 +4,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_server_stays() -> Iterator[None]:
+    """Whoever began a PostgreSQL ends it, before this process is ended itself."""
+    yield
+    if module := sys.modules.get("tests.postgres"):
+        module.remove_all()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -63,8 +63,8 @@ class Server:
                 "pg_basebackup", "--pgdata", str(self._data), "--write-recovery-conf", "--no-sync",
                 "--checkpoint=fast", "--dbname", copy_of.url("postgres"),
             )  # fmt: skip
+        _BEGUN.append(self)
         self.start()
-        atexit.register(self.remove)
 
     def url(self, database: str, *, over: str = "tcp") -> str:
         """The address of a database over ``tcp`` or ``socket``."""
@@ -152,7 +152,10 @@ class Server:
     def remove(self) -> None:
         """Ends it and removes what it wrote; a second time has no effect."""
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        end = time.monotonic() + STARTS_WITHIN
+        while self.folder.exists() and time.monotonic() < end:
+            # What it had begun itself may still be writing when it was killed.
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _call(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
@@ -186,7 +189,16 @@ class Server:
         return child
 
 
+_BEGUN: list[Server] = []
 _SERVER: list[Server] = []
+
+
+@atexit.register
+def remove_all() -> None:
+    """Ends every server of this process."""
+    while _BEGUN:
+        _BEGUN.pop().remove()
+    _SERVER.clear()
 
 
 def server() -> Server:

