@@ -16,6 +16,7 @@ from backout.diagnosis.attribution.circumstances import (
     registry_down,
     words,
 )
+from backout.diagnosis.attribution.demands import demands
 from backout.diagnosis.attribution.disks import claims, emptied
 from backout.diagnosis.attribution.hypotheses import Situation
 from backout.diagnosis.attribution.lost_rights import rights
@@ -36,6 +37,7 @@ FINDERS: tuple[Finder, ...] = (
     rights,
     policies,
     unanswered,
+    demands,
     configured,
     vanished,
     imposed,
