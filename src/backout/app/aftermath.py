@@ -16,7 +16,8 @@ from backout.app.events import Failed, StillBroken
 from backout.app.fleet import each
 from backout.errors import BackoutError, NotVerifiedError
 from backout.model.message import Message, msg
-from backout.planning.followers import followers
+from backout.model.target import Target
+from backout.planning.followers import followers, uncovered
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from backout.app.workspace import Workspace
     from backout.cluster.port import Cluster
     from backout.model.diagnosis import Diagnosis, Problem
+    from backout.model.operation import Operation
     from backout.model.run import Run
-    from backout.model.target import Target
 
 PATIENCE = 45.0
 """Seconds for what fails by itself to show that it goes on."""
@@ -56,6 +57,16 @@ def others(diagnosis: Diagnosis, cluster: str, namespace: str, acted_on: Sequenc
     ]
 
 
+def callers(diagnosis: Diagnosis, cluster: str, plans: Sequence[Operation]) -> list[Other]:
+    """Workloads that fail because of what a plan takes back, and that are no part of it."""
+    found = []
+    for part in (part for plan in plans for part in plan.parts):
+        for ref in uncovered(diagnosis.problems, part.target, part.steps):
+            target = Target(ref.kind.lower(), ref.name, ref.namespace, part.target.cluster)
+            found.append(Other(cluster, ref.namespace, target, follows=True))
+    return found
+
+
 async def tell_what_still_fails(workspace: Workspace, found: Sequence[Other], runs: Sequence[Run]) -> list[Failed]:
     """Gives the others the time for their next start, and names those that still fail then. Nothing to do where no run recovered.
 
@@ -77,7 +88,7 @@ async def tell_what_still_fails(workspace: Workspace, found: Sequence[Other], ru
             return [Failed(_unknown(target, error.message), cluster, target) for target in sorted(follows)]
         failed: list[Failed] = []
         for problem in left:
-            if problem.target not in follows:
+            if not _shows(problem) & follows:
                 workspace.tell(StillBroken(problem))
                 continue
             why = _not_started() if problem.target in waiting else problem.cause
@@ -114,13 +125,20 @@ async def _left(
     began = clock()
     while True:
         seen = await diagnose(cluster, namespace)
-        left = [problem for problem in seen.problems if problem.target in targets]
-        mine = [problem for problem in left if problem.target in follows]
+        left = [problem for problem in seen.problems if _shows(problem) & targets]
+        mine = [problem for problem in left if _shows(problem) & follows]
         waiting = await _waiting(cluster, namespace, mine, cured)
         passed = clock() - began
         if not left or passed > LONGEST or (passed > PATIENCE and not waiting):
             return left, waiting
         await asyncio.sleep(LOOK)
+
+
+def _shows(problem: Problem) -> set[Target]:
+    """What a problem is of: whom to ask for the way back, and the workloads that show it."""
+    target = problem.target
+    refs = {symptom.ref for symptom in problem.symptoms}
+    return {target, *(Target(ref.kind.lower(), ref.name, ref.namespace, target.cluster) for ref in refs)}
 
 
 async def _waiting(cluster: Cluster, namespace: str, problems: Sequence[Problem], cured: datetime) -> set[Target]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backout.app.absent import require_there
-from backout.app.aftermath import Other, others
+from backout.app.aftermath import Other, callers, others
 from backout.app.events import Failed, LeftOut, Unseen
 from backout.app.fleet import as_one, each, left_out, nothing_at_all
 from backout.app.targets import read_targets
@@ -260,4 +260,6 @@ async def _plans(
             raise
         except BackoutError as error:
             planned.failures.append(Failed(error, cluster.name, target))
+    if not targets:
+        planned.others += callers(diagnosis, cluster.name, planned.plans)
     return planned

@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from backout.model.diagnosis import Problem
-from backout.model.target import ObjectRef, Target
+from backout.model.part import Step
+from backout.model.target import WORKLOADS, ObjectRef, Target
 
+START_ANEW = "workload.start-anew"
 CRASHES = frozenset({"CrashLoopBackOff", "Error"})
 """What a next start may heal, which a kubelet puts off for ever longer."""
 
@@ -29,3 +31,12 @@ def crashing(problem: Problem) -> list[ObjectRef]:
     """The workloads of it whose pods end again and again."""
     refs = [symptom.ref for symptom in problem.symptoms if symptom.code in CRASHES and symptom.ref.kind != "Pod"]
     return list(dict.fromkeys(refs))
+
+
+def uncovered(problems: Iterable[Problem], target: Target, steps: Iterable[Step]) -> list[ObjectRef]:
+    """The workloads that fail because of the target, by the diagnosis, and of which none of the way back's own steps speaks: what
+    calls a program is no part of it."""
+    spoken = {(step.params.get("kind"), step.params.get("name")) for step in steps if step.action != START_ANEW}
+    spoken |= {(WORKLOADS.get(target.kind), target.name)}
+    refs = [ref for one in problems if one.target == target for ref in crashing(one)]
+    return [ref for ref in dict.fromkeys(refs) if (ref.kind, ref.name) not in spoken]

@@ -26,7 +26,7 @@ from backout.model.settings import USUAL_TIMEOUT, Settings
 from backout.model.target import ObjectRef, Target
 from backout.planning.choice import SURE, Choice, choose
 from backout.planning.document import seal
-from backout.planning.followers import crashing, followers
+from backout.planning.followers import crashing, followers, uncovered
 from backout.planning.reach import hold, protected_risks
 from backout.planning.skipping import Skips, spared_objects, spared_target
 from backout.verify.stacks import stack_checks
@@ -184,7 +184,10 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
         revision=choice.revision,
         why_good=choice.why,
         problems=mine,
-        steps=(*(_patient(step, settings.verify.timeout) for step in draft.steps), *_starts(asked, target)),
+        steps=(
+            *(_patient(step, settings.verify.timeout) for step in draft.steps),
+            *_starts(asked, target, draft.steps),
+        ),
         changes=draft.changes,
         risks=(*_choice_risks(choice), *_identity_risks(asked.identity), *draft.risks),
         checks=tuple(checks),
@@ -197,15 +200,16 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
     return part
 
 
-def _starts(asked: _Asked, target: Target) -> list[Step]:
-    """What began to fail after what is taken back, and would go on waiting for its next start, is started anew at the end."""
+def _starts(asked: _Asked, target: Target, steps: Sequence[Step]) -> list[Step]:
+    """What began to fail after, or because of, what is taken back, and would go on waiting for its next start, is started anew at the
+    end."""
+    refs = [ref for problem in followers(asked.problems, {target}) for ref in crashing(problem)]
     found = []
-    for problem in followers(asked.problems, {target}):
-        for ref in crashing(problem):
-            if ref.kind in WORKLOAD_RESOURCES and ref.namespace == target.namespace:
-                mine = Target(ref.kind.lower(), ref.name, ref.namespace, target.cluster)
-                if not asked.skips.target(mine):
-                    found.append(start_anew(msgspec.structs.replace(ref, uid=""), mine))
+    for ref in dict.fromkeys([*uncovered(asked.problems, target, steps), *refs]):
+        if ref.kind in WORKLOAD_RESOURCES and ref.namespace == target.namespace:
+            mine = Target(ref.kind.lower(), ref.name, ref.namespace, target.cluster)
+            if not asked.skips.target(mine):
+                found.append(start_anew(msgspec.structs.replace(ref, uid=""), mine))
     return found
 
 

@@ -6,14 +6,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from backout.model.change import LedgerEntry
 from backout.model.diagnosis import Problem
 from backout.model.evidence import Symptom
 from backout.model.message import msg
+from backout.model.part import Step
 from backout.model.target import ObjectRef, Target
-from backout.planning.followers import crashing, followers
+from backout.planning.followers import START_ANEW, crashing, followers, uncovered
 
 AT = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 MINE, SHOP = Target("configmap", "settings", "shop"), Target("helm", "shop", "shop")
@@ -61,3 +63,24 @@ def test_only_what_a_next_start_may_heal_is_started_anew() -> None:
     assert [ref.name for ref in crashing(problem("api", began=1))] == ["api"]
     assert crashing(problem("api", began=1, code="ImagePullBackOff")) == []
     assert crashing(problem("api", began=1, code="Unschedulable")) == []
+
+
+def step(kind: str, name: str, action: str = "workload.wait-ready") -> Step:
+    return Step(id=name, action=action, target=MINE, title=msg("x"), params={"kind": kind, "name": name})
+
+
+@pytest.mark.parametrize(
+    ("target", "steps", "left"),
+    [
+        pytest.param(MINE, (), ["api"], id="what fails because of it, and is no part of it"),
+        pytest.param(MINE, (step("Deployment", "api"),), [], id="a step of the way back speaks of it"),
+        pytest.param(
+            MINE, (step("Deployment", "api", START_ANEW),), ["api"], id="that it is started anew is no such step"
+        ),
+        pytest.param(MINE, (step("StatefulSet", "api"),), ["api"], id="another kind of that name"),
+        pytest.param(Target("deployment", "api", "shop"), (), [], id="it is what goes back"),
+    ],
+)
+def test_who_fails_because_of_what_goes_back_and_is_no_part_of_it(target: Target, steps: Any, left: list[str]) -> None:
+    shown = msgspec.structs.replace(problem("api", began=5), target=target)
+    assert [ref.name for ref in uncovered([shown, problem("other", began=5)], target, steps)] == left

@@ -37,10 +37,10 @@ async def changed(namespace: Namespace, obj: Object) -> Change | None:
     found = await object_change(namespace, obj)
     if found is not None and found.before is not None:
         return found
-    return await _of_templates(namespace, obj) or found
+    return await of_templates(namespace, obj) or found
 
 
-async def _of_templates(namespace: Namespace, obj: Object) -> Change | None:
+async def of_templates(namespace: Namespace, obj: Object) -> Change | None:
     """The step from the template before to the one in force."""
     live = comparable(obj, (obj.get("spec") or {}).get("template") or {})
     known = sorted(await generations_of(namespace, obj), key=lambda one: one.order)

@@ -9,10 +9,12 @@ from typing import Any
 from backout.cluster.port import SERVICES, Object
 from backout.diagnosis.attribution.changes import Change, short
 from backout.diagnosis.attribution.circumstances import Circumstance, codes_of, kinds_of
+from backout.diagnosis.attribution.custom_change import of_templates
 from backout.diagnosis.attribution.failures import RUNNING
-from backout.diagnosis.attribution.hypotheses import SKEW, SOON, Situation
+from backout.diagnosis.attribution.hypotheses import Situation
 from backout.diagnosis.attribution.object_change import object_change
 from backout.diagnosis.evidence.namespace import WORKLOADS, Namespace
+from backout.diagnosis.evidence.nearness import SKEW, SOON
 from backout.kube.references import mentions
 from backout.kube.workloads import matches
 from backout.model.change import FieldChange
@@ -49,13 +51,21 @@ async def demands(situation: Situation, namespace: Namespace) -> Circumstance | 
         for obj in await _behind(namespace, service):
             if ObjectRef.of(obj) == ObjectRef.of(situation.history.obj):
                 continue
-            change = await object_change(namespace, obj, _SETTINGS)
+            change = await _changed(namespace, obj)
             if change is None or change.at is None or not -SKEW <= situation.since - change.at <= SOON:
                 continue
             asked = [field for field in change.fields if any(one.search(_news(field)) for one in topics)]
             if asked:
                 return _told(situation, obj, service, change, asked)
     return None
+
+
+async def _changed(namespace: Namespace, obj: Object) -> Change | None:
+    """The step that its release, or the workload itself, went: those are what one can go back by."""
+    change = await object_change(namespace, obj, _SETTINGS)
+    if change is not None and change.revision is not None:
+        return change
+    return await of_templates(namespace, obj) or change
 
 
 async def _behind(namespace: Namespace, service: Object) -> list[Object]:

@@ -88,6 +88,7 @@ def _problem(group: list[Attribution], state: State, owners: Owners) -> Problem:
         symptoms=tuple(symptoms),
         cause=found.cause,
         suspect=elsewhere.entry() if elsewhere is not None else None,
+        bad_revision=elsewhere.revision if elsewhere is not None else None,
         confidence=found.confidence,
         why=found.why,
         considered=_considered(first),
