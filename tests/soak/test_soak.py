@@ -27,6 +27,10 @@ def test_no_invariant_is_violated(tmp_path: Path, group: int) -> None:
     assert not tally.broken, [(outcome.mode, outcome.seed, outcome.broken) for outcome in tally.broken]
 
 
+PAST = ("superseded", "superseded")
+"""What the revisions say after a rollback that were there before it."""
+
+
 def truth(content: str = "1.0", **other: object) -> Truth:
     found = {"ready": True, "head": 2, "statuses": ("superseded", "deployed"), "leases": ()}
     return Truth(content=content, settings="plain", generation=2, **{**found, **other})  # type: ignore[arg-type]
@@ -45,6 +49,14 @@ def truth(content: str = "1.0", **other: object) -> Truth:
         ("recovered", truth(leases=("one",)), [Answer(0, "", "")], "leases are left"),
         ("recovered", truth(statuses=("deployed", "deployed")), [Answer(0, "", "")], "two revisions are deployed"),
         ("recovered", truth(head=4), [Answer(0, "", "")], "2 revisions were made"),
+        ("recovered", truth(head=4, statuses=(*PAST, "superseded", "deployed")), [Answer(0, "", "")], "2 revisions"),
+        ("recovered", truth(head=4, statuses=(*PAST, "pending-rollback", "deployed")), [Answer(0, "", "")], ""),
+        (
+            "recovered",
+            truth(head=5, statuses=(*PAST, "pending-rollback", "deployed")),
+            [Answer(0, "", "")],
+            "3 revisions",
+        ),
         ("recovered", truth(statuses=("deployed", "pending-rollback")), [Answer(0, "", "")], "but pending"),
         ("failed", truth(), [Answer(1, '{"code": "unexpected"}', "")], "unforeseen"),
         ("failed", truth(), [Answer(8, "", "Traceback (most recent call last)")], "a traceback"),
