@@ -113,6 +113,31 @@ def test_a_stuck_set_is_freed(running: Harness, ns: str) -> None:
     run(running, "StatefulSet", ns, work)
 
 
+def test_a_set_is_freed_all_of_whose_pods_are_stuck(running: Harness, ns: str) -> None:
+    """No pod is made again while one of a lower ordinal is not ready: to wait for each in turn would be for ever."""
+
+    async def work(found: Bench) -> None:
+        await found.create(GOOD)
+        await found.ready()
+        await found.roll_out(BETTER)
+        update = (await found.get())["status"]["updateRevision"]
+        name = f"stuck-{ns}"
+        rule = {"fault": "crash-exit2", "namespace": ns, "selector": f"controller-revision-hash={update}"}
+        labels = {"twin.backout.dev/fault-rule": "true"}
+        meta = {"name": name, "namespace": "kube-system", "labels": labels}
+        await found.port.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": rule})
+        try:
+            await found.until(lambda pods: len(pods) == 3 and not any(health_of(pod).ready for pod in pods))
+            outcomes, _ = await found.carry_out(await found.plan(GOOD))
+        finally:
+            await found.port.delete(Resource("v1", "ConfigMap", "configmaps"), name, "kube-system")
+        assert outcomes[1].data["pods"] == ["web-2", "web-1", "web-0"]
+        assert images(await found.pods()) == {GOOD}
+        assert all(health_of(pod).ready for pod in await found.pods())
+
+    run(running, "StatefulSet", ns, work)
+
+
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
 def test_on_delete_sets_are_replaced_pod_by_pod(running: Harness, ns: str, kind: str) -> None:
     async def work(found: Bench) -> None:

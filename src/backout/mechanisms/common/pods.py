@@ -14,7 +14,7 @@ from backout.cluster.port import PODS, Object
 from backout.errors import AccessDenied, Conflict, ObjectNotFound
 from backout.kube.pod_health import health_of
 from backout.kube.rollout import Rollout
-from backout.kube.workloads import on_delete, ordered
+from backout.kube.workloads import on_delete, ordered, ordinal
 from backout.mechanisms.common.live import Live, following
 from backout.mechanisms.common.params import ObjectParams, ReadyParams
 from backout.mechanisms.common.patience import Patience
@@ -90,12 +90,12 @@ async def _replace(context: StepContext, step: StepOf[ObjectParams], live: Live,
     while True:
         label = await live.current_label()
         waiting = None if label else msg("the controller has not made the revision yet")
-        if waiting is None and deleted:
+        candidates = choose(live.obj, live.pods, label)
+        if waiting is None and deleted and not _held_back(live, deleted[-1], candidates):
             waiting = await _unfinished(live, deleted[-1])
         if waiting is not None:
             await patience.next(live, waiting)
             continue
-        candidates = choose(live.obj, live.pods, label)
         if not candidates:
             break
         pod = candidates[0]
@@ -116,6 +116,15 @@ async def _replace(context: StepContext, step: StepOf[ObjectParams], live: Live,
     return StepOutcome(
         True, msg("Replaced pods of {ref}: {pods}.", ref=step.params.label, pods=", ".join(deleted)), {"pods": deleted}
     )
+
+
+def _held_back(live: Live, name: str, candidates: list[Object]) -> bool:
+    """True where the pod that was deleted is not made again before another one is replaced: an OrderedReady set makes none while one
+    of a lower ordinal is not ready (kubernetes pkg/controller/statefulset: processReplica returns at that)."""
+    last = name.rpartition("-")[2]
+    if live.kind != "StatefulSet" or not ordered(live.obj) or not last.isdecimal():
+        return False
+    return any(ordinal(pod) < int(last) and not health_of(pod).ready for pod in candidates)
 
 
 async def _until_shown(live: Live, uid: str) -> None:
