@@ -109,10 +109,15 @@ def test_a_cluster_without_an_answer_is_in_the_plan_as_not_planned(
     (operation,) = planned.document["items"]
     (missing,) = operation["fleet"]["notPlanned"]
     assert (planned.code, missing["cluster"], missing["code"]) == (1, "gone", "cluster-unreachable")
-    refused = fleet(*run_of(everywhere, *where))
+    refused = fleet(*run_of(everywhere, *where, "--unplanned", "refuse"))
     assert (refused.code, refused.document["error"]["code"]) == (5, "refused")
     assert word(helm, everywhere, "cluster-01") == "two"
-    without = fleet(*run_of(everywhere, *where, "--unplanned", "skip"))
+    unknown = fleet("plan", f"helm/{everywhere}", "--to", "1", *where, "--context", "nope", "-o", "json")
+    assert (unknown.code, [one["error"]["code"] for one in unknown.document["failed"]]) == (
+        1,
+        ["cluster-unreachable", "unknown-context"],
+    )
+    without = fleet(*run_of(everywhere, *where))
     assert without.code == 8, "it is said that one was left out"
     assert [part["state"] for part in without.document["items"][0]["parts"]] == ["recovered"]
     assert word(helm, everywhere, "cluster-01") == "one"
@@ -135,7 +140,6 @@ def test_a_cluster_without_an_answer_hides_nothing_of_the_others_and_is_not_call
     ("words", "code"),
     [
         (("--stack", "nope"), 3),
-        (("--context", "cluster-01", "--context", "nope"), 3),
         (("-l", "role=west"), 2),
         (("--context", "all", "--wave", "role=west,rest"), 2),
         (("--context", "all", "--wave", "2,25%,rest"), 2),

@@ -79,12 +79,16 @@ async def ready(
 
     Raises:
         BackoutError: there is one plan, and something stands in its way.
+        RefusedError: a plan lacks a cluster that it may not lack.
     """
+    from backout.planning.fleet import require_planned
     from backout.planning.reach import hold
 
     found: list[Operation] = []
     if codes := unapplied(planned.plans, approved):
         workspace.tell(Unapplied(codes))
+    for plan in planned.plans:
+        require_planned(plan)
     for plan in planned.plans:
         try:
             for part in plan.parts:
@@ -92,7 +96,7 @@ async def ready(
             require_approval(plan, approved, ask)
             await require_tools(plan)
         except BackoutError as error:
-            if len(planned.plans) == 1 and (not planned.failures or plan.fleet is not None):
+            if len(planned.plans) == 1 and not planned.failures:
                 raise
             planned.failures.append(Failed.of(plan, error))
             workspace.tell(NotReady(plan, error))

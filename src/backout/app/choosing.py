@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backout.errors import DOCS, ConfigError, NotFoundError, UnknownContext, UsageError
+from backout.errors import DOCS, ConfigError, NotFoundError, UsageError
 from backout.model.selector import parse_selector
 from backout.model.settings import Settings, StackSettings
 
@@ -24,7 +24,6 @@ def chosen_clusters(
     Raises:
         UsageError: the selector is none or matches nothing, or two ways of choosing don't go together.
         ConfigError: there is no such stack.
-        UnknownContext: a name is one of several, and nobody knows it.
         NotFoundError: all are meant, and there is none.
     """
     if selector and names:
@@ -35,10 +34,7 @@ def chosen_clusters(
         return _labelled(settings, tuple(settings.clusters), selector)
     if tuple(names) == (ALL,) and ALL not in settings.clusters:
         return _all(settings, kubeconfig)
-    found = tuple(dict.fromkeys(names))
-    if len(found) > 1:
-        _require_known(settings, found, kubeconfig)
-    return found
+    return tuple(dict.fromkeys(names))
 
 
 def named_stack(settings: Settings, name: str) -> StackSettings:
@@ -108,19 +104,6 @@ def _all(settings: Settings, kubeconfig: str) -> tuple[str, ...]:
             hint="Name a kubeconfig with --kubeconfig, or clusters in backout.yaml.",
         )
     return found
-
-
-def _require_known(settings: Settings, names: Sequence[str], kubeconfig: str) -> None:
-    """Of several, one that nobody knows is a slip of the pen, and not a cluster that is away."""
-    unknown = [name for name in names if name not in settings.clusters]
-    contexts = _contexts(kubeconfig) if unknown else ()
-    if left := [name for name in unknown if name not in contexts]:
-        raise UnknownContext(
-            "Nobody knows the clusters {names}.",
-            names=", ".join(left),
-            expected="a cluster of the configuration, or a context of the kubeconfig: {known}",
-            known=", ".join(dict.fromkeys((*settings.clusters, *contexts))) or "there is none",
-        )
 
 
 def _contexts(kubeconfig: str) -> tuple[str, ...]:

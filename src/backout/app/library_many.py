@@ -30,7 +30,6 @@ class Clusters(Backout):
 
     Raises:
         ConfigError: the configuration is malformed.
-        UnknownContext: nobody knows one of the names.
     """
 
     def __init__(

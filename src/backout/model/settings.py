@@ -92,7 +92,7 @@ class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_failure: OnFailure = "stop"
     gate: GateSettings = GateSettings()
     deadline: Annotated[float, msgspec.Meta(ge=0, le=LONGEST)] = 0.0
-    unplanned: Unplanned = "refuse"
+    unplanned: Unplanned = "skip"
 
 
 class SnapshotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backout.app.choosing import chosen_clusters
-from backout.errors import BackoutError, ConfigError, NotFoundError, UnknownContext, UsageError
+from backout.errors import BackoutError, ConfigError, NotFoundError, UsageError
 from backout.model.settings import ClusterSettings, Settings, StackSettings
 
 SETTINGS = Settings(
@@ -58,7 +58,6 @@ def test_who_is_meant(kubeconfig: str, said: dict[str, object], found: tuple[str
 @pytest.mark.parametrize(
     ("said", "kind", "code"),
     [
-        ({"names": ("e1", "nope")}, UnknownContext, 3),
         ({"selector": "role=west"}, UsageError, 2),
         ({"selector": "role=>"}, UsageError, 2),
         ({"selector": "role=edge", "names": ("e1",)}, UsageError, 2),

@@ -64,7 +64,7 @@ def test_who_has_no_part_is_said_and_why() -> None:
     fine = NotPlanned(cluster="k8", code="nothing-to-do", why=msg("Nothing."), needed=False)
     text = shown(fleet(3, not_planned=(gone, fine)))
     assert "k9: No answer." in text and "Nothing to do on 1 clusters: k8" in text
-    assert "Nothing is carried out without them" in text
+    assert "The others go on without them" in text
 
 
 def event(operation: Operation, number: int, type: str, seq: int, **data: Any) -> RunEvent:

@@ -104,7 +104,7 @@ def test_one_operation_of_all_plans_is_hashed_with_its_waves_and_who_is_missing(
         msgspec.structs.replace(one.fleet, max_failures=99),
         msgspec.structs.replace(one.fleet, on_failure="continue"),
         msgspec.structs.replace(one.fleet, not_planned=()),
-        msgspec.structs.replace(one.fleet, unplanned="skip"),
+        msgspec.structs.replace(one.fleet, unplanned="refuse"),
     ):
         assert digest(msgspec.structs.replace(one, fleet=other)) != one.hash
     text = dump([one]).replace("number: 1", "number: 3", 1)
@@ -122,9 +122,9 @@ def test_an_operation_without_a_fleet_has_the_hash_that_it_had_before_there_were
 def test_who_is_missing_keeps_the_others_from_going_unless_the_plan_says_otherwise() -> None:
     plans = [planned("c1"), planned("e1")]
     with pytest.raises(RefusedError, match="nothing goes on without them: e9"):
-        require_planned(over_clusters(plans, EDGES, FleetSettings(), (GONE, FINE)))
+        require_planned(over_clusters(plans, EDGES, FleetSettings(unplanned="refuse"), (GONE, FINE)))
     require_planned(over_clusters(plans, EDGES, FleetSettings(unplanned="skip"), (GONE, FINE)))
-    require_planned(over_clusters(plans, EDGES, FleetSettings(), (FINE,)))
+    require_planned(over_clusters(plans, EDGES, FleetSettings(unplanned="refuse"), (FINE,)))
     require_planned(planned("c1"))
 
 
