@@ -11,7 +11,7 @@ from backout.diagnosis.attribution.capability import known
 from backout.diagnosis.attribution.failures import CREATING, PULLING, SCHEDULING, Kind
 from backout.diagnosis.attribution.hypotheses import Hypothesis, Reason, Situation
 from backout.diagnosis.attribution.rights import Right, denied
-from backout.diagnosis.attribution.signals import does_not_answer, signals
+from backout.diagnosis.attribution.signals import does_not_answer, in_its_own_memory, signals
 from backout.diagnosis.attribution.words import names_file
 from backout.diagnosis.evidence.history import (
     WorkloadHistory,
@@ -477,6 +477,8 @@ def logs(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
         return
     for failure in situation.failures:
         for signal in signals(failure.said):
+            if signal.name == "disk" and in_its_own_memory(situation.history.template, failure.said):
+                continue
             if not any(re.search(signal.by, field.path) for field in hypothesis.fields):
                 yield Reason(rule="logs", weight="against", message=signal.message)
                 return

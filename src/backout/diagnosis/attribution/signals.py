@@ -7,7 +7,8 @@ Ordinary lines ("loading configuration from FILE") name nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -131,3 +132,30 @@ def _said_of(words: re.Pattern[str], text: str, name: str) -> bool:
     return any(
         mentions(text[max(0, found.start() - _NEAR) : found.end() + _NEAR], name) for found in words.finditer(text)
     )
+
+
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of the program that says so, not ours
+_FULL = re.compile(r"(/[\w./-]+)\W{1,3}no space left on device", re.IGNORECASE)
+
+
+def in_its_own_memory(template: Mapping[str, Any], said: str) -> bool:
+    """True when what is full is a disk that the pod has for itself: nothing of its node, and nobody else's.
+
+    A container has 64 MiB of memory at ``/dev/shm``, unless something is mounted there; an ``emptyDir`` may be in memory, or
+    have a limit.
+    """
+    spec = template.get("spec") or {}
+    limited = {
+        volume.get("name")
+        for volume in spec.get("volumes") or ()
+        if (volume.get("emptyDir") or {}).get("medium") == "Memory" or (volume.get("emptyDir") or {}).get("sizeLimit")
+    }
+    mounts = {
+        str(mount.get("mountPath")).rstrip("/"): mount.get("name")
+        for container in spec.get("containers") or ()
+        for mount in container.get("volumeMounts") or ()
+    }
+    own = [path for path, name in mounts.items() if name in limited]
+    own += [] if _SHARED_MEMORY in mounts else [_SHARED_MEMORY]
+    full = _FULL.findall(said)
+    return bool(full) and all(any(path == one or path.startswith(f"{one}/") for one in own) for path in full)
