@@ -207,7 +207,7 @@ def test_a_namespace_without_rights(backout: Shell, twin: Twin, tools: dict[str,
     "arguments",
     [
         ("diagnose", "thanos"),
-        ("diagnose", "cronjob/x"),
+        ("diagnose", "replicationcontroller/x"),
         ("plan", "--to", "3"),
         ("changes", "--since", "yesterday"),
         ("run", "no-such-plan.yaml"),

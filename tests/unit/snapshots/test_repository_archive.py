@@ -134,7 +134,9 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_every_altered_byte_is_noticed(good: Path, tmp_path: Path, data: st.DataObject) -> None:
     content = bytearray(good.read_bytes())
@@ -146,7 +148,9 @@ def test_every_altered_byte_is_noticed(good: Path, tmp_path: Path, data: st.Data
         Archive.open(path)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_every_cut_is_noticed(good: Path, tmp_path: Path, data: st.DataObject) -> None:
     content = good.read_bytes()

@@ -105,7 +105,9 @@ def test_every_flipped_bit_of_the_file_in_clear_is_read_or_refused(made: Path) -
     assert refused > len(content) * 4
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_any_flipped_bit_is_noticed_and_never_believed(made: Path, tmp_path: Path, data: st.DataObject) -> None:
     copy = Path(shutil.copytree(made, tmp_path / "flipped"))
