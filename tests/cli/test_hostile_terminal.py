@@ -71,6 +71,7 @@ CALLS: dict[str, list[tuple[str, ...]]] = {
     "version": [()],
     "schema": [(), ("Run",)],
     "demo": [("--list",)],
+    "worker": [("--until-idle",)],
     "twin status": [()],
     "twin down": [()],
     "twin break": [("crash", "deployment/nope", "-n", NS)],

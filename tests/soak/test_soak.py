@@ -51,6 +51,7 @@ def truth(content: str = "1.0", **other: object) -> Truth:
         ("recovered", truth(head=4), [Answer(0, "", "")], "2 revisions were made"),
         ("recovered", truth(head=4, statuses=(*PAST, "superseded", "deployed")), [Answer(0, "", "")], "2 revisions"),
         ("recovered", truth(head=4, statuses=(*PAST, "pending-rollback", "deployed")), [Answer(0, "", "")], ""),
+        ("recovered", truth(head=4, statuses=(*PAST, "failed", "deployed")), [Answer(0, "", "")], ""),
         (
             "recovered",
             truth(head=5, statuses=(*PAST, "pending-rollback", "deployed")),

@@ -9,6 +9,7 @@ lightkube's generic dicts: unknown fields survive. DELETE is our own, because pr
 from __future__ import annotations
 
 import base64
+from collections.abc import Awaitable
 from functools import cache
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ from lightkube.generic_resource import Generic, GenericGlobalResource, GenericNa
 from lightkube.types import PatchType
 
 from backout.cluster.port import Object, Resource
-from backout.cluster.wire import Wire
+from backout.cluster.wire import Wire, decode_failed
 
 _VERBS = ["delete", "get", "list", "patch", "post", "put"]
 _TYPES = {"json": PatchType.JSON, "merge": PatchType.MERGE, "strategic": PatchType.STRATEGIC}
@@ -55,43 +56,61 @@ class Verbs:
     async def create(self, resource: Resource, obj: Object, *, dry_run: bool) -> Object:
         """POST."""
         kind = _class(resource)
-        return dict(await self._client.create(kind(obj), namespace=_namespace(resource, obj), dry_run=dry_run))
+        answer = self._client.create(kind(obj), namespace=_namespace(resource, obj), dry_run=dry_run)
+        return await _answered(resource, obj["metadata"].get("name") or "", answer)
 
     async def replace(self, resource: Resource, obj: Object, *, dry_run: bool) -> Object:
         """PUT."""
         kind = _class(resource)
         name = obj["metadata"]["name"]
-        return dict(await self._client.replace(kind(obj), name, namespace=_namespace(resource, obj), dry_run=dry_run))
+        answer = self._client.replace(kind(obj), name, namespace=_namespace(resource, obj), dry_run=dry_run)
+        return await _answered(resource, name, answer)
 
     async def patch(
         self, resource: Resource, name: str, patch: Any, namespace: str, *, type: str, subresource: str, dry_run: bool
     ) -> Object:
         """PATCH with a JSON, merge or strategic merge patch."""
         kind = _class(resource, subresource)
-        return dict(
-            await self._client.patch(
-                kind, name, patch, namespace=namespace or None, patch_type=_TYPES[type], dry_run=dry_run
-            )
+        answer = self._client.patch(
+            kind, name, patch, namespace=namespace or None, patch_type=_TYPES[type], dry_run=dry_run
         )
+        return await _answered(resource, name, answer)
 
     async def apply(self, resource: Resource, obj: Object, *, manager: str, force: bool, dry_run: bool) -> Object:
         """Server-side apply."""
-        return dict(
-            await self._client.patch(
-                _class(resource),
-                obj["metadata"]["name"],
-                obj,
-                namespace=_namespace(resource, obj),
-                patch_type=PatchType.APPLY,
-                field_manager=manager or self._manager,
-                force=force,
-                dry_run=dry_run,
-            )
+        name = obj["metadata"]["name"]
+        answer = self._client.patch(
+            _class(resource),
+            name,
+            obj,
+            namespace=_namespace(resource, obj),
+            patch_type=PatchType.APPLY,
+            field_manager=manager or self._manager,
+            force=force,
+            dry_run=dry_run,
         )
+        return await _answered(resource, name, answer)
 
     async def close(self) -> None:
         """Closes lightkube's client; the wire stays open."""
         await self._client.close()
+
+
+async def _answered(resource: Resource, name: str, answer: Awaitable[Any]) -> Object:
+    """The object as it is stored.
+
+    Raises:
+        ServerError: what came is cut off, ``{}``, or another object: whether anything was written is not known.
+    """
+    what = f"{resource.plural} {name}".rstrip()
+    try:
+        stored = dict(await answer)
+        found = stored["metadata"]["name"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise decode_failed(what) from error
+    if name and found != name:
+        raise decode_failed(what)
+    return stored
 
 
 @cache

@@ -8,7 +8,7 @@ import gzip
 import json
 
 from cluster_harness.http import STRATEGIC
-from helm_world import RELEASE, World
+from helm_world import RELEASE, World, wait
 
 from backout.cluster.client import KubernetesCluster
 from backout.diagnosis.diagnose import diagnose
@@ -53,6 +53,10 @@ def test_it_is_named_and_the_next_rollback_sets_it_right(world: World) -> None:
     seen = world.use(look)
     assert not seen.healthy and [one.owners for one in seen.unseen] == [(world.target,)]
     assert "Revisions 1, 2 all say deployed" in str(seen.blind[0])
+    # What is in force is good once its pods have been ready for a while.
+    wait(
+        lambda: any((one.number, one.goodness) == (2, "good") for one in world.history()), 120, "revision 2 to be good"
+    )
     history = world.history()
     assert all(any("1, 2 all say" in str(reason) for reason in one.reasons) for one in history), history
     assert history[-1].current and not history[-1].settled

@@ -35,6 +35,7 @@ PODS = {"apiGroups": [""], "resources": ["pods"]}
 ROLE = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "web"}
 ACCOUNT = {"kind": "ServiceAccount", "name": "web"}
 SCALED = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+JOB = {"spec": {"template": {"spec": {"containers": [{"name": "job", "image": "job:1"}], "restartPolicy": "Never"}}}}
 PORT = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}
 BACKEND = {"service": {"name": "web", "port": {"number": 80}}}
 PATHS = {"paths": [{"path": "/", "pathType": "Prefix", "backend": BACKEND}]}
@@ -74,6 +75,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"spec": {"minReplicas": 2, "maxReplicas": 5, "scaleTargetRef": SCALED}},
         {"spec": {"maxReplicas": 1, "minReplicas": 1, "scaleTargetRef": {"name": "nobody"}}},
     ),
+    "cronjob": ({"spec": {"schedule": "0 3 * * *", "jobTemplate": JOB}}, {"spec": {"schedule": "0 4 * * *"}}),
     "poddisruptionbudget": (
         {"spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}},
         {"spec": {"minAvailable": 9}},

@@ -91,6 +91,33 @@ def test_what_is_not_the_object_is_no_answer_about_it(answer: Any) -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    "answer", [{}, {"kind": "Pod"}, {"metadata": {}}, {"metadata": {"name": "other"}}, [], None], ids=json.dumps
+)
+@pytest.mark.parametrize("verb", ["POST", "PUT", "PATCH", "APPLY"])
+def test_what_is_not_the_object_is_no_answer_to_a_write(verb: str, answer: Any) -> None:
+    """Whether it was written is not known then."""
+
+    async def main() -> None:
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop"}}
+        path = PODS_PATH if verb == "POST" else POD
+        answers = {("PATCH" if verb == "APPLY" else verb, path): (200, answer)}
+        async with fake(answers=answers) as (_, cluster):
+            asks = {
+                "POST": (cluster.create, cluster.dry_run_create),
+                "PUT": (cluster.replace, cluster.dry_run_replace),
+                "APPLY": (cluster.apply, cluster.dry_run_apply),
+            }
+            for ask in asks.get(verb, ()):
+                with pytest.raises(errors.ServerError):
+                    await ask(pod)
+            if verb == "PATCH":
+                with pytest.raises(errors.ServerError):
+                    await cluster.patch(PODS, "web", {"metadata": {"labels": {"a": "b"}}}, "shop")
+
+    run(main())
+
+
 @asynccontextmanager
 async def serving(answer: Any) -> AsyncIterator[KubernetesCluster]:
     """A server that writes what ``answer`` gives for a path and its parameters; it never ends by itself."""

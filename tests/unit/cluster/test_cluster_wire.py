@@ -185,10 +185,9 @@ def test_writes_carry_their_options() -> None:
             assert (method, where, body) == ("PATCH", f"{path}/web", [{"op": "test"}])
             assert params == {"dryRun": "All", "fieldManager": "backout"}
             assert headers["content-type"] == "application/json-patch+json"
-            api.answers["PATCH", f"{path}/web/scale"] = 200, {"kind": "Scale"}
-            assert await cluster.patch(DEPLOYMENTS, "web", {"spec": {}}, "shop", subresource="scale") == {
-                "kind": "Scale"
-            }
+            api.answers["PATCH", f"{path}/web/scale"] = 200, {"kind": "Scale", "metadata": {"name": "web"}}
+            scale = await cluster.patch(DEPLOYMENTS, "web", {"spec": {}}, "shop", subresource="scale")
+            assert scale == {"kind": "Scale", "metadata": {"name": "web"}}
             assert api.seen[-1][3]["content-type"] == "application/merge-patch+json"
             obj = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}}
             obj["x"] = {"unknown": [1, None, 12345678901234567890]}  # type: ignore[assignment]
