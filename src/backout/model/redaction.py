@@ -212,7 +212,7 @@ class _Pair(_ByName):
         bare = value.strip("\"'\\")
         if name["name"] == "PWD":
             return not bare.startswith("/") and len(bare) > 5
-        if not _tells(name["name"], bare):
+        if not _tells(name["name"], bare) or (name["mid"] == ":" and _is_tag(text, name, value)):
             return False
         if value == bare and _WORD.fullmatch(bare) and name["mid"].endswith(" "):
             # "invalid token: unexpected EOF" is a sentence; "password: hunter" alone on its line is none.
@@ -220,6 +220,25 @@ class _Pair(_ByName):
             after = text[name.end() + len(value) : name.end() + len(value) + 2]
             return not before.strip(" -\"'{\t") and re.match(r" \w", after) is None and not bare.endswith((".", ":"))
         return True
+
+
+def _is_tag(text: str, name: re.Match[str], value: str) -> bool:
+    """Whether ``name:value`` is an image: programs are called auth, token-service or secrets-operator, too.
+
+    A version is a tag; anything else in small letters only behind the address of a registry, which has a dot or a port.
+    """
+    tag = value.partition("@")[0].rstrip(".:)")
+    return _VERSION.fullmatch(tag) is not None or (
+        _ANY_TAG.fullmatch(tag) is not None
+        and _REGISTRY.search(text, max(0, name.start() - 300), name.start()) is not None
+    )
+
+
+_VERSION = re.compile(r"v?\d{1,6}(?:\.\d{1,9}){1,4}(?:[-_+.][\w.-]{1,100})?|latest|stable", re.ASCII)
+_ANY_TAG = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,127}", re.ASCII)
+_REGISTRY = re.compile(
+    r"(?<![\w/:@.-])[\w-]{1,63}(?:\.[\w-]{1,63}|:\d{1,5}(?=/)){1,8}(?:/[\w.-]{1,100}){0,6}/\Z", re.ASCII
+)
 
 
 def _tells(name: str, value: str) -> bool:
