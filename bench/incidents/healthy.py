@@ -84,8 +84,8 @@ def stacks(seed: int, count: int) -> list[Situation]:
 
 @noise
 def crashed_once_and_runs(found: Scene, draw: Draw) -> list[Step]:
-    """Restarts, a while ago."""
-    return [Fails(found.of, "crash-after2s"), Wait(4), Mends(), Settled(), Wait(1)]
+    """Restarts, a while ago: what ended twice within seconds, as on a busy machine it may, runs for much longer since."""
+    return [Fails(found.of, "crash-after2s"), Wait(4), Mends(), Settled(), Wait(12)]
 
 
 @noise
