@@ -20,7 +20,7 @@ FAULTS, KILLS = 5, 10
 
 @pytest.mark.parametrize("group", range(4))
 def test_no_invariant_is_violated(tmp_path: Path, group: int) -> None:
-    faults = list(range(1 + group * FAULTS, 1 + (group + 1) * FAULTS))
+    faults = list(range(72001 + group * FAULTS, 72001 + (group + 1) * FAULTS))
     kills = list(range(1001 + group * KILLS, 1001 + (group + 1) * KILLS))
     tally = asyncio.run(soak(faults, kills, 2, folder=tmp_path))
     assert len(tally.outcomes) == FAULTS + KILLS
