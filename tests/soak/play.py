@@ -155,9 +155,10 @@ def judge(world: World, before: Truth, after: Truth, answers: list[Answer]) -> l
     if world.kind == "helm":
         if after.statuses.count("deployed") > 1:
             broken.append(f"two revisions are deployed: {after.statuses}")
-        # A helm that was killed, or that an answer failed, once it had made its record can't be gone on with: the next one makes
-        # another, and that one stays pending, or failed.
-        cut = sum(status in ("pending-rollback", "failed") for status in after.statuses[len(before.statuses) : -1])
+        # A helm that was killed once it had made its record can't be gone on with: the next one makes another, and that one stays
+        # pending. One that said itself that it failed has a record, too, which the next one may call superseded.
+        cut = sum(status == "pending-rollback" for status in after.statuses[len(before.statuses) : -1])
+        cut = max(cut, world.failed_helms())
         if after.head > before.head + 1 + fixed + cut:
             broken.append(f"{after.head - before.head} revisions were made")
         if any(status.startswith("pending") for status in after.statuses[-1:]) and last and ended_well(last):

@@ -186,6 +186,14 @@ class World:
         entry = json.loads(self.kubeconfig.read_text())["clusters"][0]["cluster"]
         return FaultProxy(entry["server"], _text(entry["certificate-authority-data"]), self.seed, rate)
 
+    def failed_helms(self) -> int:
+        """How many rollbacks by helm ended with an error of helm's own, by what the runs tell: each may have made a record."""
+        if not (self.folder / "state.db").exists():
+            return 0
+        with SqliteRunStore(self.folder / "state.db", create=False) as store:
+            texts = [event.message.text for run in store.summaries(-1) for event in store.events(run.id)]
+        return sum(text.startswith("helm: Error: ") for text in texts)
+
     def runs(self) -> list[Run]:
         """What this Backout did, oldest first."""
         if not (self.folder / "state.db").exists():
