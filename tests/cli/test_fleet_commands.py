@@ -127,13 +127,41 @@ def test_a_cluster_without_an_answer_hides_nothing_of_the_others_and_is_not_call
     fleet: Shell, everywhere: str, gone: str
 ) -> None:
     where = ("--context", "gone", "--context", "cluster-01", "-n", everywhere, "--kubeconfig", gone)
-    for command in ("diagnose", "status", "changes"):
+    for command in ("diagnose", "status", "changes", "verify"):
         answer = fleet(command, *where, "-o", "json")
         away, there = answer.document["items"]
         assert (answer.code, away["cluster"], there["cluster"]) == (7, "gone", "cluster-01"), command
         assert ["can't be reached" in blind["text"] for blind in away["blind"]] == [True] and not there.get("blind")
         assert "can't be reached" in fleet(command, *where).out
-    assert fleet.error("status", "--context", "gone", "-n", everywhere, "--kubeconfig", gone)["exitCode"] == 1
+    for command in ("status", "verify"):
+        assert fleet.error(command, "--context", "gone", "-n", everywhere, "--kubeconfig", gone)["exitCode"] == 1
+    verdicts = fleet("verify", *where, "--soak", "0", "-o", "json").document["items"]
+    assert (verdicts[0]["outcome"], verdicts[0]["checks"], len(verdicts[1]["checks"]) > 0) == ("unknown", [], True)
+
+
+def test_what_is_healthy_everywhere_is_counted_and_left_out_where_only_what_is_broken_is_asked_for(
+    fleet: Shell, everywhere: str
+) -> None:
+    where = ("--stack", "own")
+    assert "2 clusters, 2 targets: 2 healthy." in fleet("status", *where).out
+    broken = fleet("status", *where, "--state", "broken")
+    assert (broken.code, broken.out) == (0, "2 clusters, 2 targets: 2 healthy.\n")
+    listed = fleet("status", *where, "--state", "broken", "--state", "unknown", "-o", "json").document["items"]
+    assert [(one["cluster"], one["targets"]) for one in listed] == [(name, []) for name in BOTH]
+    healthy = fleet("status", *where, "--state", "healthy", "-o", "json").document["items"]
+    assert [len(one["targets"]) for one in healthy] == [1, 1]
+    assert (
+        fleet("status", "--cluster", "cluster-01", "-n", everywhere, "--state", "broken").out
+        == "No target is in that state.\n"
+    )
+
+
+def test_a_target_that_one_cluster_does_not_have_is_unknown_there(fleet: Shell, everywhere: str, helm: Any) -> None:
+    helm("uninstall", everywhere, "-n", everywhere, "--kube-context", "cluster-02")
+    answer = fleet("verify", f"helm/{everywhere}", "--stack", "own", "--soak", "0", "-o", "json")
+    here, there = answer.document["items"]
+    assert (answer.code, here["outcome"], there["outcome"]) == (7, "recovered", "unknown")
+    assert everywhere in there["blind"][0]["text"]
 
 
 @pytest.mark.parametrize(

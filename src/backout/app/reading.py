@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from backout.model.diagnosis import Diagnosis, Problem, UnderWay
     from backout.model.part import Check
     from backout.model.verdict import Verdict
+
+
+TargetState = Literal["healthy", "broken", "unknown", "under-way", "stopped"]
 
 
 class TargetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,10 +73,11 @@ class Ledger(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the checks on one cluster found."""
+    """What the checks on one cluster found. ``blind``: why nothing was measured, where it could not be asked."""
 
     cluster: str
     verdict: Verdict
+    blind: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,15 @@ async def changes(workspace: Workspace, span: timedelta) -> list[Ledger]:
         return Ledger(name, datetime.now(UTC) - span, (), (of_error(error),))
 
     return await workspace.each_cluster(look, away)
+
+
+def state_of(target: TargetStatus) -> TargetState:
+    """What a target is called."""
+    if target.under_way:
+        return "under-way"
+    if target.stopped:
+        return "stopped"
+    return "unknown" if target.healthy is None else "healthy" if target.healthy else "broken"
 
 
 async def status(workspace: Workspace, texts: Sequence[str] = ()) -> list[ClusterStatus]:
@@ -271,18 +284,31 @@ async def _status(
 
 
 async def verify(workspace: Workspace, texts: Sequence[str] = (), soak: float | None = None) -> list[Measured]:
-    """Measures whether the targets (else the whole namespace) are healthy, and watches for ``soak`` seconds.
+    """Measures whether the targets (else the whole namespace) are healthy, and watches for ``soak`` seconds. Of several
+    clusters, one that can't be measured hides nothing of the others: of that one it is unknown.
 
     Raises:
         UsageError: all namespaces were asked for.
-        BackoutError: a cluster can't be read.
+        BackoutError: the only cluster can't be read.
     """
+    from backout.model.verdict import Verdict
+
     seconds = workspace.settings.verify.soak if soak is None else soak
 
-    async def look(cluster: Cluster) -> Measured:
-        return Measured(cluster.name, await _measure(workspace, cluster, texts, seconds))
+    def away(name: str, error: BackoutError) -> Measured:
+        return Measured(name, Verdict(outcome="unknown", checks=(), at=datetime.now(UTC)), (of_error(error),))
 
-    return await workspace.each_cluster(look)
+    async def look(cluster: Cluster) -> Measured:
+        try:
+            return Measured(cluster.name, await _measure(workspace, cluster, texts, seconds))
+        except UsageError:
+            raise
+        except BackoutError as error:
+            if workspace.alone:
+                raise
+            return away(cluster.name, error)
+
+    return await workspace.each_cluster(look, away)
 
 
 async def _measure(workspace: Workspace, cluster: Cluster, texts: Sequence[str], soak: float) -> Verdict:

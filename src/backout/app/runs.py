@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from backout.app.store import is_there, open_store, run_meant
 from backout.errors import UsageError
+from backout.model.run import told_state
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
@@ -27,12 +28,23 @@ class Kept:
     events: tuple[RunEvent, ...]
 
 
-def runs(workspace: Workspace, limit: int = 50) -> list[RunSummary]:
-    """The latest runs, newest first; those of the namespace and the clusters that were named, where any were."""
+def runs(
+    workspace: Workspace, limit: int = 50, *, states: Collection[str] = (), since: timedelta | None = None
+) -> list[RunSummary]:
+    """The latest runs, newest first; those of the namespace and the clusters that were named, where any were.
+
+    ``states``: what they are called (`model.run.told_state`), any where none is named; ``since``: those that began within that time.
+    """
+    oldest = datetime.now(UTC) - since if since is not None else None
+
+    def meant(run: RunSummary) -> bool:
+        named = not states or told_state(run.state, undo=bool(run.undo_of)) in states
+        return named and (oldest is None or run.started >= oldest) and is_there(workspace.where, run)
+
     with open_store(workspace) as store:
-        if not workspace.where.namespace and not workspace.where.contexts:
+        if not (workspace.where.namespace or workspace.where.contexts or states or oldest):
             return store.summaries(limit)
-        return [run for run in store.summaries(-1) if is_there(workspace.where, run)][:limit]
+        return [run for run in store.summaries(-1) if meant(run)][:limit]
 
 
 def run(workspace: Workspace, name: str = "latest") -> Kept:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -100,6 +102,23 @@ class Command(click.Command):
         except click.UsageError:
             _keep_global(self, ctx, words)
             raise
+
+
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+class Duration(click.ParamType[timedelta]):
+    """``90d``: a number and m, h, d or w."""
+
+    name = "duration"
+
+    def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"(\d{1,6})([mhdw])", value.strip())
+        if found is None:
+            self.fail(f"{value!r} is no duration such as 12h, 30d or 8w", param, ctx)
+        return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
 
 
 def timing(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -67,13 +67,14 @@ class DiagnosisList(Document, frozen=True, kw_only=True):
 
 
 class ClusterVerdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the checks on one cluster measured."""
+    """What the checks on one cluster measured. ``blind``: why nothing was, where the cluster could not be asked; then it is unknown."""
 
     cluster: str
     outcome: Outcome
     checks: tuple[CheckResult, ...]
     at: datetime
     soak: float = 0.0
+    blind: tuple[Message, ...] = ()
 
 
 class VerdictList(Document, frozen=True, kw_only=True):
@@ -138,6 +139,7 @@ def verdict_list(found: Sequence[Measured]) -> VerdictList:
                 checks=one.verdict.checks,
                 at=one.verdict.at,
                 soak=one.verdict.soak,
+                blind=one.blind,
             )
             for one in found
         )

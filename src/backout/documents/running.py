@@ -19,15 +19,8 @@ from backout.documents.failing import Error, failed_document
 from backout.model.operation import Operation
 from backout.model.outcomes import PartOutcome, PartState, outcomes
 from backout.model.part import Access
-from backout.model.run import CaptureNote, Failure, Run, RunEvent, RunState
+from backout.model.run import OF_UNDO, CaptureNote, Failure, Run, RunEvent, RunState, ToldState, told_state
 from backout.model.verdict import CheckResult, Outcome
-
-ToldState = RunState | Literal["taken-back", "not-taken-back"]
-_OF_UNDO: dict[str, Literal["taken-back", "not-taken-back"]] = {
-    "recovered": "taken-back",
-    "not-recovered": "not-taken-back",
-}
-"""What an undo ends as: the state before is in force again (or not), and nobody claims that it is healthy."""
 
 
 class ToldVerdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -153,16 +146,11 @@ def operation_list(plans: Sequence[Operation], failures: Sequence[Failed]) -> Op
     return OperationList(items=tuple(plans), failed=tuple(map(failed_document, failures)))
 
 
-def told_state(state: RunState, *, undo: bool) -> ToldState:
-    """What a run is called: an undo never recovers anything."""
-    return _OF_UNDO.get(state, state) if undo else state
-
-
 def _verdict(run: Run) -> ToldVerdict | None:
     found = run.verdict
     if found is None:
         return None
-    outcome = _OF_UNDO.get(found.outcome, found.outcome) if run.operation.undo_of else found.outcome
+    outcome = OF_UNDO.get(found.outcome, found.outcome) if run.operation.undo_of else found.outcome
     return ToldVerdict(outcome=outcome, checks=found.checks, at=found.at, soak=found.soak)
 
 
@@ -170,8 +158,7 @@ def _event(event: RunEvent, run: Run) -> RunEvent:
     if not run.operation.undo_of or event.type not in ("verdict", "run-ended"):
         return event
     data = {
-        name: _OF_UNDO.get(value, value) if name in ("outcome", "state") else value
-        for name, value in event.data.items()
+        name: OF_UNDO.get(value, value) if name in ("outcome", "state") else value for name, value in event.data.items()
     }
     return msgspec.structs.replace(event, data=data)
 
@@ -210,7 +197,7 @@ def run_document(kept: Kept) -> RunDocument:
 def _parts(kept: Kept) -> tuple[ToldPart, ...]:
     run = kept.run
     found = outcomes(run.operation, kept.events, under_way=run.state in ("pending", "running"))
-    names = _OF_UNDO if run.operation.undo_of else {}
+    names = OF_UNDO if run.operation.undo_of else {}
     return tuple(ToldPart(**{**msgspec.structs.asdict(one), "state": names.get(one.state, one.state)}) for one in found)
 
 

@@ -17,6 +17,18 @@ from backout.model.verdict import Verdict
 RunState = Literal["pending", "running", "recovered", "not-recovered", "unknown", "failed", "aborted", "interrupted"]
 ENDED: frozenset[RunState] = frozenset({"recovered", "not-recovered", "unknown", "failed", "aborted"})
 
+ToldState = RunState | Literal["taken-back", "not-taken-back"]
+OF_UNDO: dict[str, Literal["taken-back", "not-taken-back"]] = {
+    "recovered": "taken-back",
+    "not-recovered": "not-taken-back",
+}
+"""What an undo ends as: the state before is in force again (or not), and nobody claims that it is healthy."""
+
+
+def told_state(state: RunState, *, undo: bool) -> ToldState:
+    """What a run is called: an undo never recovers anything."""
+    return OF_UNDO.get(state, state) if undo else state
+
 
 def capture_name(run: str, operation: Operation, part: Part) -> str:
     """What the state of ``part`` before the run is kept under: the run's id, with the number of the part if there are

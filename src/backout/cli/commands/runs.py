@@ -3,10 +3,26 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import click
 
-from backout.cli.options import Group
+from backout.cli.options import Duration, Group
 from backout.cli.session import open_session
+
+STATES = (
+    "pending",
+    "running",
+    "interrupted",
+    "recovered",
+    "not-recovered",
+    "unknown",
+    "failed",
+    "aborted",
+    "taken-back",
+    "not-taken-back",
+)
+"""What a run is called in the list (a test holds them to those of documents)."""
 
 
 class RunsGroup(Group):
@@ -29,9 +45,13 @@ class RunsGroup(Group):
 
 @click.group("runs", cls=RunsGroup, invoke_without_command=True, subcommand_metavar="[prune]")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many, at most.")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(STATES), help="Only runs in this state; may be repeated."
+)
+@click.option("--since", type=Duration(), metavar="DURATION", help="Only runs that began within that time: 12h, 30d.")
 @click.pass_context
-def command(context: click.Context, limit: int) -> None:
-    """Lists the latest runs, newest first."""
+def command(context: click.Context, limit: int, states: tuple[str, ...], since: timedelta | None) -> None:
+    """Lists the latest runs, newest first; with --cluster, -l, --stack or -n those there."""
     if context.invoked_subcommand is not None:
         return
     from backout.app.runs import runs
@@ -39,8 +59,10 @@ def command(context: click.Context, limit: int) -> None:
     from backout.documents.running import run_list
 
     session = open_session()
-    found = runs(session.workspace, limit)
+    found = runs(session.workspace, limit, states=states, since=since)
     if session.text:
-        session.show(lambda screen: show_runs(screen, found))
+        where = session.workspace.where
+        chosen = bool(states or since or where.contexts or where.namespace)
+        session.show(lambda screen: show_runs(screen, found, chosen=chosen))
     else:
         session.document(run_list(found))

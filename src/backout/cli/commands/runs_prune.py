@@ -3,33 +3,16 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
-from backout.cli.options import Command
+from backout.cli.options import Command, Duration
 from backout.cli.session import open_session
 
 if TYPE_CHECKING:
     from backout.app.runs import Pruning
-
-_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
-
-class Duration(click.ParamType[timedelta]):
-    """``90d``: a number and m, h, d or w."""
-
-    name = "duration"
-
-    def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        found = re.fullmatch(r"(\d{1,6})([mhdw])", value.strip())
-        if found is None:
-            self.fail(f"{value!r} is no duration such as 12h, 30d or 8w", param, ctx)
-        return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
 
 
 @click.command("prune", cls=Command)

@@ -23,7 +23,7 @@ NOT_VERIFIED = 7
 async def command(session: Session, targets: tuple[str, ...], soak: float | None) -> int:
     """Measures whether TARGETS (else the whole namespace) are healthy, and watches that they stay so.
 
-    Exit code 7 when they are not, or when it could not be measured.
+    Exit code 7 when they are not, or when it could not be measured: of several clusters, one without an answer is "not proven".
     """
     from backout.app.reading import verify
     from backout.cli.render.run import show_measured

@@ -82,6 +82,8 @@ def show_measured(screen: Screen, found: Sequence[Measured]) -> None:
     """What the checks on each cluster found."""
     for one in found:
         screen.line(one.cluster)
+        for blind in one.blind:
+            screen.line(f"{screen.mark('unknown')} {screen.say(blind)}", 2)
         show_verdict(screen, one.verdict, 2, rolled_back=False)
 
 
@@ -137,10 +139,12 @@ def show_run(
                 screen.line(screen.say(part), 4)
 
 
-def show_runs(screen: Screen, runs: Sequence[RunSummary]) -> None:
-    """A line a run."""
+def show_runs(screen: Screen, runs: Sequence[RunSummary], *, chosen: bool = False) -> None:
+    """A line a run; ``chosen``: not all were asked for."""
     if not runs:
-        screen.told("No run yet.")
+        screen.told(
+            "No run is like that. `backout runs` lists those of every cluster and state." if chosen else "No run yet."
+        )
         return
     _table(screen, runs)
 
