@@ -245,6 +245,12 @@ class Conflict(RefusedError):
     code = "conflict"
 
 
+class MergeConflict(RefusedError):
+    """Taking a commit back conflicts with what came after it; the files are named, and nothing was pushed."""
+
+    code = "merge-conflict"
+
+
 class AlreadyExists(Conflict):
     """An object of that name exists already (409)."""
 
@@ -427,6 +433,13 @@ class StorageUnreachable(StorageError):
     """The place of the snapshots gave no answer, or one that says to try later, again and again."""
 
     code = "storage-unreachable"
+    retryable = True
+
+
+class GitUnreachable(BackoutError):
+    """No answer from a repository or its platform: no route, refused, cut off, TLS failure, 5xx."""
+
+    code = "git-unreachable"
     retryable = True
 
 

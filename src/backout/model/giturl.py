@@ -58,3 +58,20 @@ def remote_of(text: str) -> Remote:
     return Remote(
         urlunsplit(("https", place, parts.path, "", "")), unquote(user), None if password is None else unquote(password)
     )
+
+
+def place_of(url: str) -> str:
+    """Which repository a URL leads to, however it is written: ``git@h:ops/x.git``, ``ssh://git@h/ops/x`` and
+    ``https://h/ops/x/`` are one. Host and path; a port says nothing, since each protocol has its own. For comparing only."""
+    if url.startswith("/"):
+        url = "file://" + url
+    if "://" not in url and _SCP.fullmatch(url):
+        host, _, path = url.rpartition("@")[2].partition(":")
+    else:
+        place = url.partition("://")[2]
+        host, _, path = place.partition("/")
+        host = host.rpartition("@")[2]
+        if not host.startswith("["):
+            host = host.partition(":")[0]
+        path = path.partition("?")[0].partition("#")[0]
+    return f"{host}/{path.strip('/').removesuffix('.git').strip('/')}".casefold()

@@ -16,7 +16,7 @@ from pathlib import Path
 from backout.errors import ToolMissing
 from backout.model.giturl import PROTOCOLS, Remote
 from backout.tools import ensure
-from backout.tools.run import Completed, run_tool
+from backout.tools.run import OUTPUT, Completed, run_tool
 
 REMOTE = "backout"
 """The name by which the repository is called in arguments; its URL is in the environment."""
@@ -24,6 +24,8 @@ LARGEST = 1024 * 1024 * 1024
 """Bytes that one file may have which git writes (the kernel sees to it), such as a pack that is fetched."""
 OLDEST = (2, 31)
 """The first version that takes its configuration from the environment."""
+_OLD_FAULTS = ("zeroPaddedFilemode", "badTimezone", "missingSpaceBeforeDate")
+_NO_LFS = (("process", ""), ("smudge", ""), ("clean", ""), ("required", "false"))
 _KEPT = ("GIT_SSH", "GIT_SSL", "GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_HTTP_PROXY")
 
 
@@ -35,10 +37,15 @@ async def run_git(
     timeout: float,
     check: bool = True,
     more: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    output: int = OUTPUT,
+    tree: Path | None = None,
 ) -> Completed:
-    """Runs git; ``remote`` is what `REMOTE` means in the arguments, ``folder`` the bare repository to work in.
+    """Runs git; ``remote`` is what `REMOTE` means in the arguments, ``folder`` the bare repository to work in, ``tree`` the
+    folder of its working tree.
 
-    ``more`` are further variables of its environment.
+    ``more`` are further variables of its environment; ``stdin``, ``output``: see `run_tool`. Standard output keeps bytes that
+    are no UTF-8 (PEP 383): names of files may have any.
 
     Raises:
         ToolMissing: there is no git, or one that is too old.
@@ -51,12 +58,17 @@ async def run_git(
         raise ToolMissing("git {version} is too old.", version=tool.version, expected="git 2.31 or newer")
     # Away from where the user stands: a repository there has settings and programs of its own.
     where = ["-C", "/", *(["--git-dir", str(folder)] if folder is not None else [])]
+    if tree is not None:
+        where = ["-C", str(tree), *where[2:], "--work-tree", str(tree)]
     return await run_tool(
         [tool.path, "--no-pager", *where, *arguments],
         env=environment(remote) | dict(more or {}),
         timeout=timeout,
         check=check,
         largest=LARGEST,
+        stdin=stdin,
+        output=output,
+        errors="surrogateescape",
     )
 
 
@@ -70,6 +82,7 @@ def environment(remote: Remote) -> dict[str, str]:
         "SSH_ASKPASS_REQUIRE": "never",
         "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS),
         "GIT_PROTOCOL_FROM_USER": "0",
+        "GIT_LFS_SKIP_SMUDGE": "1",
     }
     settings = [
         (f"remote.{REMOTE}.url", remote.url),
@@ -82,6 +95,10 @@ def environment(remote: Remote) -> dict[str, str]:
         ("submodule.recurse", "false"),
         ("fetch.recurseSubmodules", "false"),
         ("transfer.fsckObjects", "true"),
+        # Old tools wrote these; they harm nobody, and a history that holds one could not be fetched.
+        *((f"fetch.fsck.{fault}", "warn") for fault in _OLD_FAULTS),
+        # Pointers of large files stay what they are; what they point to is not ours to bring.
+        *((f"filter.lfs.{key}", value) for key, value in _NO_LFS),
         ("push.gpgSign", "false"),
         ("push.followTags", "false"),
         ("http.lowSpeedLimit", "1000"),

@@ -10,6 +10,7 @@ import resource
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -24,11 +25,15 @@ _ELSEWHERE = ("HELM_KUBE", "HELM_NAMESPACE", "HELM_DEBUG")
 
 
 class Completed(msgspec.Struct, frozen=True):
-    """How a program ended. The outputs are as it wrote them, cut to 1 MiB each: redact what you show of them."""
+    """How a program ended. The outputs are as it wrote them, cut where they were too long: redact what you show of them.
+
+    ``cut``: standard output was longer than what is kept of it.
+    """
 
     code: int
     stdout: str
     stderr: str
+    cut: bool = False
 
 
 def environment(kubeconfig: str = "", **more: str) -> dict[str, str]:
@@ -50,10 +55,15 @@ async def run_tool(
     on_line: Callable[[str], None] | None = None,
     check: bool = True,
     largest: int = 0,
+    stdin: bytes | None = None,
+    output: int = OUTPUT,
+    errors: Literal["replace", "surrogateescape"] = "replace",
 ) -> Completed:
     """Runs a program to its end. ``on_line`` gets each line of standard error as it comes, redacted.
 
     ``largest``: bytes that no file may exceed which the program writes, where the system can see to that (Linux).
+    ``stdin``: what it reads, None for nothing. ``output``: bytes that are kept of standard output. ``errors``: what becomes
+    of bytes there that are no UTF-8; with ``surrogateescape`` each of them can be had back.
 
     Raises:
         ToolMissing: there is no such program, or it can't be started.
@@ -67,7 +77,7 @@ async def run_tool(
             env=dict(environment() if env is None else env),
             start_new_session=True,
             limit=LINE,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -82,8 +92,11 @@ async def run_tool(
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (largest, largest))
     try:
         async with asyncio.timeout(timeout):
-            stdout, stderr, code = await asyncio.gather(
-                _read(process.stdout, None), _read(process.stderr, on_line), process.wait()
+            (stdout, long), (stderr, _), code, _ = await asyncio.gather(
+                _read(process.stdout, None, output),
+                _read(process.stderr, on_line, OUTPUT),
+                process.wait(),
+                _write(process.stdin, stdin),
             )
     except TimeoutError:
         raise TimedOut(
@@ -92,21 +105,40 @@ async def run_tool(
     finally:
         if process.returncode is None:
             await _stop(process)
+    said = stderr.decode("utf-8", "replace")
     if check and code != 0:
         raise ToolFailed(
             "{program} ended with code {code}: {words}",
             program=name,
             code=code,
-            words=_last_words(stderr) or "it said nothing",
+            words=_last_words(said) or "it said nothing",
         )
-    return Completed(code, stdout, stderr)
+    return Completed(code, stdout.decode("utf-8", errors), said, cut=long)
 
 
-async def _read(stream: asyncio.StreamReader, on_line: Callable[[str], None] | None) -> str:
+async def _write(stream: asyncio.StreamWriter | None, content: bytes | None) -> None:
+    """What the program reads; it may end before it has read all."""
+    if stream is None:
+        return
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(content or b"")
+        await stream.drain()
+    stream.close()
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        await stream.wait_closed()
+
+
+async def _read(
+    stream: asyncio.StreamReader, on_line: Callable[[str], None] | None, most: int
+) -> tuple[bytearray, bool]:
+    """What it wrote, and whether that was more than is kept."""
     kept = bytearray()
     part = b""
+    long = False
     while chunk := await stream.read(65536):
-        kept += chunk[: max(0, OUTPUT - len(kept))]
+        room = max(0, most - len(kept))
+        long = long or len(chunk) > room
+        kept += chunk[:room]
         if on_line is not None:
             *lines, part = (part + chunk).split(b"\n")
             part = part[-LINE:]
@@ -114,7 +146,7 @@ async def _read(stream: asyncio.StreamReader, on_line: Callable[[str], None] | N
                 on_line(redact_text(line.decode("utf-8", "replace").rstrip()))
     if on_line is not None and part:
         on_line(redact_text(part.decode("utf-8", "replace").rstrip()))
-    return kept.decode("utf-8", "replace")
+    return kept, long
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
