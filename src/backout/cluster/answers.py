@@ -8,6 +8,7 @@ characters; of a Secret only the names of the fields are shown.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -122,6 +123,14 @@ def error_for(code: int, status: Status | None, subject: Subject, *, server: str
     if code == 429:
         return Throttled("The API server asked to slow down: {words}", words=words)
     return ServerError("The API server answered {code} to {verb} {what}: {words}", code=code, **about, words=words)
+
+
+def asked_to_wait(error: BackoutError, seconds: float) -> BackoutError:
+    """The same error of a server that wants to be left alone for longer than anybody waits here."""
+    arguments: dict[str, Any] = {**error.arguments, "seconds": int(seconds)}
+    return type(error)(
+        error.template, hint="The API server asks to be left alone for {seconds} s: try again after that.", **arguments
+    )
 
 
 def _conflict(status: Status, about: dict[str, str], words: str) -> Conflict:

@@ -24,7 +24,11 @@ from backout.errors import ConfigError, TokenExpired
 from backout.model.decoding import UNREADABLE
 
 LIMIT = 1024 * 1024
-TIMEOUT = 300.0
+"""Bytes that a program may print."""
+TIMEOUT = 60.0
+"""Seconds that a program may take by itself."""
+LOGIN_TIMEOUT = 300.0
+"""Seconds for one that may ask a person on the terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +54,33 @@ class _ExecCredential(msgspec.Struct):
     status: _Status | None = None
 
 
-async def run(connection: Connection, plugin: ExecPlugin, *, timeout: float = TIMEOUT) -> Credential:
-    """Runs the program once and reads what it prints.
+def interactive(plugin: ExecPlugin) -> bool:
+    """Whether the program may ask a person on this terminal."""
+    return plugin.interactive != "Never" and sys.stdin is not None and sys.stdin.isatty()
+
+
+async def run(connection: Connection, plugin: ExecPlugin, *, timeout: float | None = None) -> Credential:
+    """Runs the program once and reads what it prints. ``timeout`` in seconds, else `TIMEOUT` or `LOGIN_TIMEOUT`.
 
     Raises:
         ConfigError: the program is missing, or prints something that is no ExecCredential.
         TokenExpired: the program ended with an error (its own words went to standard error).
     """
-    interactive = plugin.interactive != "Never" and sys.stdin is not None and sys.stdin.isatty()
-    if plugin.interactive == "Always" and not interactive:
+    asks = interactive(plugin)
+    timeout = timeout or (LOGIN_TIMEOUT if asks else TIMEOUT)
+    if plugin.interactive == "Always" and not asks:
         raise TokenExpired(
             "The credential program {command} needs a terminal, and there is none.",
             command=plugin.command,
             hint="Log in from a terminal first.",
         )
-    environment = {**os.environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": _info(connection, plugin, interactive)}
+    environment = {**os.environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": info(connection, plugin, interactive=asks)}
     try:
         process = await asyncio.create_subprocess_exec(
             plugin.command,
             *plugin.args,
             env=environment,
-            stdin=None if interactive else asyncio.subprocess.DEVNULL,
+            stdin=None if asks else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
         )
     except OSError as error:
@@ -114,7 +124,8 @@ async def _read(stream: asyncio.StreamReader) -> bytes:
     return bytes(output)
 
 
-def _info(connection: Connection, plugin: ExecPlugin, interactive: bool) -> str:
+def info(connection: Connection, plugin: ExecPlugin, *, interactive: bool) -> str:
+    """What the program is told of itself and, where the kubeconfig says so, of the cluster."""
     spec: dict[str, Any] = {"interactive": interactive}
     if plugin.cluster_info:
         cluster: dict[str, Any] = {"server": connection.server}
@@ -129,8 +140,8 @@ def _info(connection: Connection, plugin: ExecPlugin, interactive: bool) -> str:
         if connection.exec_config is not None:
             cluster["config"] = connection.exec_config
         spec["cluster"] = cluster
-    info = {"kind": "ExecCredential", "apiVersion": plugin.api_version, "spec": spec}
-    return msgspec.json.encode(info).decode()
+    told = {"kind": "ExecCredential", "apiVersion": plugin.api_version, "spec": spec}
+    return msgspec.json.encode(told).decode()
 
 
 def _parse(plugin: ExecPlugin, output: bytes) -> Credential:

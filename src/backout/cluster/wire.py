@@ -15,6 +15,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -24,23 +25,21 @@ from backout.cluster import answers, tls
 from backout.cluster.answers import Subject
 from backout.cluster.credentials import Credentials
 from backout.cluster.kubeconfig import Connection
+from backout.cluster.pacing import AT_ONCE, LONGEST_HOLD, pace_of
 from backout.errors import BackoutError, ClusterUnreachable, ServerError, UntrustedServer
 
 CONNECT = 5.0
 READ = 30.0
 ATTEMPTS = 4
 FIRST_WAIT = 0.1
-LONGEST_WAIT = 8.0
 BUDGET = 30.0
-"""Seconds after which nothing is tried again, whatever the number of attempts."""
+"""Seconds after which nothing is tried again, whatever the number of attempts; so also what a server says must wait longer."""
 CONNECTIONS = 48
-AT_ONCE = 12
-"""Short requests under way at the same time; watches come on top. More would be slower: each new connection costs two
-round trips and a TLS handshake, and each idle one is looked at before every request."""
 ERROR_BODY = 64 * 1024
 MOST_TEXT = 16 * 1024 * 1024
 """Bytes of a log that are read to get at its end."""
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
+_SLOW_DOWN = frozenset({429, 503})
 
 
 class Wire:
@@ -57,7 +56,7 @@ class Wire:
         self._credentials = Credentials(connection, self._take_certificate)
         self._proxy = tls.proxy_for(connection)
         self._transport = self._open()
-        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._pace = pace_of(connection.server)
         self._retired: list[httpx2.AsyncHTTPTransport] = []
         compress = connection.compress and not tls.is_loopback(connection.server)
         self._headers = [
@@ -119,7 +118,7 @@ class Wire:
         started = time.monotonic()
         for attempt in range(1, self._attempts + 1):
             try:
-                async with self._gate:
+                async with self._pace.slots:
                     return await self._once(request, subject, self._read_timeout)
             except _Failed as failed:
                 wait = failed.wait(attempt, read_only)
@@ -234,10 +233,15 @@ class Wire:
         if authorization:
             request.headers["Authorization"] = authorization
         generation = self._credentials.generation
+        await self._pace.turn()
         try:
             response = await self._transport.handle_async_request(request)
         except (httpx2.HTTPError, OSError) as error:
             raise self._lost(error) from None
+        if response.status_code != 401:
+            self._credentials.accepted(generation)
+        if response.status_code in _SLOW_DOWN and (seconds := _retry_after(response)):
+            self._pace.hold(seconds)
         response.request = request
         return response, generation
 
@@ -304,10 +308,11 @@ class Wire:
     def _refused(self, response: httpx2.Response, body: bytes, subject: Subject) -> _Failed:
         status = answers.read_status(body, response.headers.get("content-type", ""))
         error = answers.error_for(response.status_code, status, subject, server=self.server)
-        after = response.headers.get("retry-after", "")
-        seconds = float(after) if after.isdigit() else 0.0
+        seconds = _retry_after(response)
         if status and status.details and not seconds:
             seconds = float(status.details.retry_after_seconds)
+        if seconds > BUDGET and error.retryable:
+            error = answers.asked_to_wait(error, seconds)
         return _Failed(error, response.status_code, seconds)
 
     def _lost(self, error: Exception) -> _Failed:
@@ -354,7 +359,19 @@ class _Failed(Exception):
         if not safe:
             return -1.0
         wait: float = FIRST_WAIT * 3 ** (attempt - 1) * random.uniform(0.8, 1.4)
-        return min(max(wait, self.after), LONGEST_WAIT)
+        return max(min(wait, LONGEST_HOLD), self.after)
+
+
+def _retry_after(response: httpx2.Response) -> float:
+    """Seconds that the server asks to wait: a number, or a date, which is compared with the server's own clock (RFC 9110 10.2.3)."""
+    text = response.headers.get("retry-after", "")
+    if text.isdigit():
+        return float(text[:9])
+    try:
+        now = parsedate_to_datetime(response.headers["date"])
+        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        return 0.0
 
 
 class PassedOn(NamedTuple):

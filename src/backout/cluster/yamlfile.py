@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,13 @@ from backout.model.yamltext import Unbounded, load
 
 LIMIT = 4 * 1024 * 1024
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: bytes) -> Any:
+    """The same bytes are parsed once: a kubeconfig of 400 contexts takes a tenth of a second of processor time, and is read for each
+    connection. Nobody changes what comes out."""
+    return load(text, _Loader)
 
 
 class YamlFile:
@@ -30,7 +38,7 @@ class YamlFile:
         if len(self._text) > LIMIT:
             raise ConfigError("{file} is larger than {limit} bytes.", file=str(path), limit=LIMIT)
         try:
-            self.data: Any = load(self._text, _Loader)
+            self.data: Any = _parsed(self._text)
         except Unbounded as error:
             raise ConfigError("{file} can't be read: {problem}.", file=str(path), problem=str(error)) from None
         except yaml.MarkedYAMLError as error:

@@ -12,8 +12,8 @@ from cluster_fakeapi import status
 from cluster_helpers import PODS_PATH, fake, run
 
 from backout import errors
+from backout.cluster.pacing import AT_ONCE
 from backout.cluster.port import DEPLOYMENTS, PODS, SECRETS
-from backout.cluster.wire import AT_ONCE
 from backout.errors import BackoutError
 
 
