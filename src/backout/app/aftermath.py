@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from backout.app.events import Failed, StillBroken
 from backout.app.fleet import each
 from backout.errors import BackoutError, NotVerifiedError
+from backout.mechanisms.common.backoff import LONGEST
 from backout.model.message import Message, msg
 from backout.model.target import Target
 from backout.planning.followers import followers, uncovered
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 45.0
 """Seconds for what fails by itself to show that it goes on."""
-LONGEST = 330.0
-"""Seconds for a container in back-off to be started again: a kubelet waits for five minutes at most (MaxContainerBackOff)."""
 LOOK = 3.0
 
 

@@ -22,10 +22,11 @@ from backout.snapshots.capture import Capture, CaptureStore
 
 
 class StepContext(Protocol):
-    """What an effect gets beside its step."""
+    """What an effect gets beside its step. ``again``: an earlier attempt began it, so that somebody resumed the run since."""
 
     cluster: Cluster
     run: str
+    again: bool
 
     async def guard(self) -> None:
         """Call right before each write: confirms the lease.
@@ -163,7 +164,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     ``steps`` in order, with preconditions as they were read; ``changes`` object by object; ``risks`` that the reader
     must know before saying yes; ``checks`` to measure afterwards; ``access``: every right that the steps need. ``skipped``: objects
-    that it leaves as they are because that was asked for, and how; ``unskippable``: those of which it can't, and why.
+    that it leaves as they are because that was asked for, and how; ``unskippable``: those of which it can't, and why. ``waiting``:
+    workloads whose pods fail now and that no step replaces, though they may need what goes back.
     """
 
     steps: tuple[Step, ...]
@@ -173,6 +175,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     access: tuple[Access, ...]
     skipped: tuple[tuple[ObjectRef, Message], ...] = ()
     unskippable: tuple[tuple[ObjectRef, Message], ...] = ()
+    waiting: tuple[ObjectRef, ...] = ()
 
 
 class Reading(Protocol):

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
+import msgspec
+
+from backout.mechanisms.common.backoff import LONGEST
 from backout.model.diagnosis import Problem
 from backout.model.part import Step
 from backout.model.target import WORKLOADS, ObjectRef, Target
 
-START_ANEW = "workload.start-anew"
+START_ANEW, WAIT_READY = "workload.start-anew", "workload.wait-ready"
 CRASHES = frozenset({"CrashLoopBackOff", "Error"})
 """What a next start may heal, which a kubelet puts off for ever longer."""
 
@@ -40,3 +44,40 @@ def uncovered(problems: Iterable[Problem], target: Target, steps: Iterable[Step]
     spoken |= {(WORKLOADS.get(target.kind), target.name)}
     refs = [ref for one in problems if one.target == target for ref in crashing(one)]
     return [ref for ref in dict.fromkeys(refs) if (ref.kind, ref.name) not in spoken]
+
+
+def to_start(
+    problems: Iterable[Problem], target: Target, steps: Sequence[Step], waiting: Iterable[ObjectRef]
+) -> list[ObjectRef]:
+    """Who would go on waiting for its next start once the target is back: ``waiting`` are those that the way back knows of itself;
+    to them come who fails because of the target, and what began to fail after it."""
+    every = list(problems)
+    found = [*waiting, *uncovered(every, target, steps)]
+    found += [ref for one in followers(every, {target}) for ref in crashing(one)]
+    return list(dict.fromkeys(msgspec.structs.replace(ref, uid="") for ref in found if ref.kind in WORKLOADS.values()))
+
+
+def placed(steps: Iterable[Step], starts: Iterable[Step]) -> list[Step]:
+    """Each before it is waited for, or at the end."""
+    left = {_about(step): step for step in starts}
+    found = []
+    for step in steps:
+        if step.action == WAIT_READY and _about(step) in left:
+            found.append(left.pop(_about(step)))
+        found.append(step)
+    return [*found, *left.values()]
+
+
+def waited_for(steps: Iterable[Step], refs: Collection[ObjectRef]) -> list[Step]:
+    """The steps, where those workloads start by themselves only: their failing says nothing before the longest back-off is over."""
+    found = []
+    for step in steps:
+        if step.action == WAIT_READY and any((r.kind, r.namespace, r.name) == _about(step) for r in refs):
+            patient = {**step.params, "patience": LONGEST}
+            step = msgspec.structs.replace(step, params=patient, timeout=max(step.timeout, LONGEST))
+        found.append(step)
+    return found
+
+
+def _about(step: Step) -> tuple[Any, Any, Any]:
+    return step.params.get("kind"), step.params.get("namespace"), step.params.get("name")

@@ -206,7 +206,7 @@ class PartStages:
                 step=step.id,
                 action=step.action,
             )
-            context = EffectContext(self._story, self._lock, self._scope.cluster, step, self._reach)
+            context = EffectContext(self._story, self._lock, self._scope.cluster, step, self._reach, again=before > 0)
             try:
                 await self._lock.ensure()
                 async with asyncio.timeout(step.timeout + GRACE):

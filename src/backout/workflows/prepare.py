@@ -12,21 +12,21 @@ import msgspec
 from backout.cluster.identity import weakness
 from backout.cluster.port import ClusterReader
 from backout.errors import NoGoodRevision, NothingToDo, RefusedError
-from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.mechanisms import registry
+from backout.mechanisms.common import backoff
 from backout.mechanisms.common.steps import start_anew
 from backout.mechanisms.port import Options
 from backout.model.diagnosis import Problem
-from backout.model.message import Message, msg
+from backout.model.message import Message, few, msg
 from backout.model.operation import Operation
-from backout.model.part import Part, Risk, Spared, Step
+from backout.model.part import Access, Part, Risk, Spared, Step
 from backout.model.revision import Revision
 from backout.model.scope import ClusterIdentity, ClusterScope
 from backout.model.settings import USUAL_TIMEOUT, Settings
 from backout.model.target import ObjectRef, Target
 from backout.planning.choice import SURE, Choice, choose
 from backout.planning.document import seal
-from backout.planning.followers import crashing, followers, uncovered
+from backout.planning.followers import placed, to_start, waited_for
 from backout.planning.reach import hold, protected_risks
 from backout.planning.skipping import Skips, spared_objects, spared_target
 from backout.verify.stacks import stack_checks
@@ -174,6 +174,9 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
     draft = reading.draft(choice.revision)
     skipped = spared_objects(target, draft, asked.skips)
     checks = [*draft.checks, *after_run(target, mine), *stack_checks(settings, cluster.name, target.namespace)]
+    steps, starting, slow = await _with_starts(
+        asked, target, [_patient(step, settings.verify.timeout) for step in draft.steps], draft.waiting
+    )
     part = Part(
         id=str(target),
         scope=ClusterScope(cluster=cluster.name, namespace=target.namespace, identity=asked.identity),
@@ -184,14 +187,11 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
         revision=choice.revision,
         why_good=choice.why,
         problems=mine,
-        steps=(
-            *(_patient(step, settings.verify.timeout) for step in draft.steps),
-            *_starts(asked, target, draft.steps),
-        ),
+        steps=tuple(steps),
         changes=draft.changes,
-        risks=(*_choice_risks(choice), *_identity_risks(asked.identity), *draft.risks),
+        risks=(*_choice_risks(choice), *_identity_risks(asked.identity), *draft.risks, *slow),
         checks=tuple(checks),
-        access=rights(draft.access, target, draft.changes, checks),
+        access=rights([*draft.access, *starting], target, draft.changes, checks),
         soak=settings.verify.soak,
         skipped=skipped,
     )
@@ -200,17 +200,32 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
     return part
 
 
-def _starts(asked: _Asked, target: Target, steps: Sequence[Step]) -> list[Step]:
-    """What began to fail after, or because of, what is taken back, and would go on waiting for its next start, is started anew at the
-    end."""
-    refs = [ref for problem in followers(asked.problems, {target}) for ref in crashing(problem)]
-    found = []
-    for ref in dict.fromkeys([*uncovered(asked.problems, target, steps), *refs]):
-        if ref.kind in WORKLOAD_RESOURCES and ref.namespace == target.namespace:
-            mine = Target(ref.kind.lower(), ref.name, ref.namespace, target.cluster)
-            if not asked.skips.target(mine):
-                found.append(start_anew(msgspec.structs.replace(ref, uid=""), mine))
-    return found
+async def _with_starts(
+    asked: _Asked, target: Target, steps: Sequence[Step], waiting: Sequence[ObjectRef]
+) -> tuple[list[Step], list[Access], list[Risk]]:
+    """The steps, with those that end back-offs; the rights for them; and what must be known of those that nobody may end.
+
+    To end one is a help and no condition: where pods may not be deleted, the way back goes without, and waits longer.
+    """
+    found = to_start(asked.problems, target, steps, waiting)
+    mine = {ref: Target(ref.kind.lower(), ref.name, ref.namespace, target.cluster) for ref in found}
+    spared = [ref for ref, one in mine.items() if asked.skips.target(one)]
+    wanted = [ref for ref in found if ref not in spared and (ref.namespace == target.namespace or ref in waiting)]
+    needed = sorted({access for ref in wanted for access in backoff.rights(ref)})
+    answers = await asked.cluster.may(needed) if needed else ()
+    denied = {answer.access for answer in answers if not answer.allowed}
+    able = [ref for ref in wanted if not denied & set(backoff.rights(ref))]
+    unable = [ref for ref in wanted if ref not in able]
+    risks = []
+    if unable:
+        message = msg(
+            "{refs} fails and waits for its next start: without the right to delete pods it starts by itself, up to five minutes later.",
+            refs=few([str(ref) for ref in unable]),
+        )
+        risks.append(Risk(code="back-off", message=message))
+    starts = [start_anew(ref, mine[ref]) for ref in able]
+    rights_of = [access for ref in able for access in backoff.rights(ref)]
+    return placed(waited_for(steps, [*unable, *spared]), starts), rights_of, risks
 
 
 def _patient(step: Step, timeout: float) -> Step:

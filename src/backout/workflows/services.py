@@ -141,8 +141,11 @@ class LockHolder:
 class EffectContext:
     """What an effect gets beside its step; see `mechanisms.port.StepContext`."""
 
-    def __init__(self, story: Story, lock: LockHolder, cluster: Cluster, step: Step, reach: Reach) -> None:
+    def __init__(
+        self, story: Story, lock: LockHolder, cluster: Cluster, step: Step, reach: Reach, *, again: bool
+    ) -> None:
         self._reach = reach
+        self.again = again
         self.cluster = cluster
         self.run = story.run
         self.wrote = False

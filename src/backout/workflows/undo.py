@@ -11,6 +11,8 @@ import msgspec
 
 from backout.errors import NotFoundError, NothingToDo, RefusedError
 from backout.mechanisms import registry
+from backout.mechanisms.common.params import ObjectParams
+from backout.mechanisms.common.steps import start_anew
 from backout.mechanisms.port import Undoing
 from backout.model.change import Action, Changes, FieldChange, ObjectChange
 from backout.model.fleet import Fleet
@@ -19,6 +21,7 @@ from backout.model.operation import Operation
 from backout.model.part import Access, Check, Compensation, Part, Risk, Step
 from backout.model.run import Run, RunEvent, capture_name, changed_steps
 from backout.planning.document import seal
+from backout.planning.followers import WAIT_READY
 from backout.planning.order import in_order, reversed_needs
 from backout.snapshots.capture import CaptureStore
 from backout.workflows.rights import rights
@@ -142,6 +145,7 @@ def _undone(
         reversed_step, more = _reversed(step, undoing, _made(events, step), part.access)
         steps.append(reversed_step)
         checks += more
+    steps += _starts(part, events)
     return Part(
         id=part.id,
         scope=part.scope,
@@ -166,6 +170,26 @@ def _undone(
         access=rights(_access(back, part.access), part.target, changes, ()),
         soak=0.0,
     )
+
+
+def _starts(part: Part, events: Sequence[RunEvent]) -> list[Step]:
+    """What failed at the end of the run is started anew when the former state is back: it may have failed because of that."""
+    ended: dict[tuple[str, str], bool] = {}
+    waits = {step.id: step for step in part.steps if step.action == WAIT_READY}
+    failed = [waits[event.step].target for event in events if event.type == "step-failed" and event.step in waits]
+    for event in events:
+        if event.type == "check" and event.data.get("code") in _OF_PODS:
+            ended[(str(event.data["code"]), str(event.data.get("target")))] = event.data.get("status") == "fail"
+    names = {str(target) for target in failed} | {target for (_, target), wrong in ended.items() if wrong}
+    found = {ObjectParams(**_name(step)).ref: step.target for step in waits.values() if str(step.target) in names}
+    return [start_anew(ref, target) for ref, target in found.items()]
+
+
+_OF_PODS = frozenset({"workload-ready", "no-new-restarts"})
+
+
+def _name(step: Step) -> dict[str, Any]:
+    return {key: step.params[key] for key in ("api_version", "kind", "name", "namespace")}
 
 
 def _not_undone(part: Part, lasting: Sequence[Step]) -> list[Risk]:

@@ -30,6 +30,7 @@ class Context:
     """What an effect gets from a run."""
 
     run = "child"
+    again = False
 
     def __init__(self, cluster: object, lease: HeldLease, stop: int) -> None:
         self.cluster = cluster

@@ -105,6 +105,7 @@ class Context:
     def __init__(self, cluster: KubernetesCluster) -> None:
         self.cluster = cluster
         self.run = "contract"
+        self.again = False
         self.guards = 0
         self.said: list[str] = []
 

@@ -32,6 +32,7 @@ class Context:
     def __init__(self, cluster: Cluster, *, stop_at: int = 0) -> None:
         self.cluster = cluster
         self.run = "test"
+        self.again = False
         self.guards = 0
         self.messages: list[str] = []
         self._stop_at = stop_at

@@ -277,6 +277,7 @@ class _Context:
     """What an effect gets."""
 
     run = "test"
+    again = False
 
     def __init__(self, world: World) -> None:
         self.cluster = world.port

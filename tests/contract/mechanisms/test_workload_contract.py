@@ -14,7 +14,8 @@ from mechanism_helpers import BETTER, CRASH, GOOD, MISSING, WORKLOADS, Bench, Co
 from backout import errors
 from backout.cluster.port import PODS, Resource
 from backout.kube.pod_health import health_of
-from backout.mechanisms.common.steps import start_anew
+from backout.mechanisms import registry
+from backout.mechanisms.common.steps import start_anew, wait_ready
 from backout.mechanisms.port import Options
 from backout.model.part import Step
 from backout.model.target import ObjectRef, Target
@@ -435,3 +436,23 @@ def test_what_waits_for_its_next_start_is_started_anew_and_who_is_well_is_left_a
         assert well & {pod["metadata"]["uid"] for pod in await found.pods()}, "pods that serve were not to be touched"
 
     run(running, kind, ns, work)
+
+
+def test_what_still_waits_in_a_back_off_when_a_run_is_resumed_is_started_anew(running: Harness, ns: str) -> None:
+    """Else its failing of before would be taken for that of now."""
+
+    async def work(found: Bench) -> None:
+        await found.create(CRASH)
+        waits = {pod["metadata"]["uid"] for pod in await found.until(lambda pods: any(map(failing, pods)))}
+        ref = ObjectRef("apps/v1", "Deployment", "web", ns)
+        for again in (False, True):
+            context = Context(found.port)
+            context.again = again
+            with pytest.raises(errors.NotVerifiedError):
+                await registry.effect("workload.wait-ready")(context, wait_ready(ref, found.target, patience=1.0))
+            assert bool(context.guards) is again
+            still = waits & {pod["metadata"]["uid"] for pod in await found.pods()}
+            assert (still != waits) is again
+            assert any("anew" in message for message in context.messages) is again
+
+    run(running, "Deployment", ns, work)

@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from backout.mechanisms.common.backoff import LONGEST
 from backout.model.change import LedgerEntry
 from backout.model.diagnosis import Problem
 from backout.model.evidence import Symptom
 from backout.model.message import msg
 from backout.model.part import Step
 from backout.model.target import ObjectRef, Target
-from backout.planning.followers import START_ANEW, crashing, followers, uncovered
+from backout.planning.followers import START_ANEW, crashing, followers, placed, to_start, uncovered, waited_for
 
 AT = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 MINE, SHOP = Target("configmap", "settings", "shop"), Target("helm", "shop", "shop")
@@ -84,3 +85,29 @@ def step(kind: str, name: str, action: str = "workload.wait-ready") -> Step:
 def test_who_fails_because_of_what_goes_back_and_is_no_part_of_it(target: Target, steps: Any, left: list[str]) -> None:
     shown = msgspec.structs.replace(problem("api", began=5), target=target)
     assert [ref.name for ref in uncovered([shown, problem("other", began=5)], target, steps)] == left
+
+
+def test_each_way_back_starts_the_same_ones() -> None:
+    mine = ObjectRef("apps/v1", "Deployment", "web", "shop", "uid")
+    found = to_start([CAUSE, problem("api", began=10), problem("api", began=12)], MINE, (), [mine])
+    assert [(ref.name, ref.uid) for ref in found] == [("web", ""), ("settings", ""), ("api", "")]
+    job = ObjectRef("batch/v1", "Job", "load", "shop")
+    assert to_start([], MINE, (), [job, ObjectRef("v1", "Pod", "one", "shop")]) == [], "nothing makes those again"
+
+
+def test_who_fails_is_started_before_it_is_waited_for() -> None:
+    steps = [step("Deployment", "a"), step("Deployment", "b"), step("StatefulSet", "a")]
+    starts = [step("Deployment", name, START_ANEW) for name in ("b", "other")]
+    found = [(one.params["name"], one.action == START_ANEW) for one in placed(steps, starts)]
+    assert found == [("a", False), ("b", True), ("b", False), ("a", False), ("other", True)]
+
+
+def test_whom_nobody_may_start_is_waited_for_until_its_longest_back_off_is_over() -> None:
+    ref = ObjectRef("apps/v1", "Deployment", "a", "")
+    steps = [
+        msgspec.structs.replace(one, params={**one.params, "namespace": "", "patience": 30.0})
+        for one in (step("Deployment", "a"), step("Deployment", "b"))
+    ]
+    found = waited_for(steps, [ref])
+    assert [one.params["patience"] for one in found] == [LONGEST, 30.0]
+    assert [one.timeout >= LONGEST for one in found] == [True, False]

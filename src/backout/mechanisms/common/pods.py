@@ -15,6 +15,7 @@ from backout.errors import AccessDenied, Conflict, ObjectNotFound
 from backout.kube.pod_health import health_of
 from backout.kube.rollout import Rollout
 from backout.kube.workloads import on_delete, ordered, ordinal
+from backout.mechanisms.common.backoff import waits
 from backout.mechanisms.common.live import Live, following
 from backout.mechanisms.common.params import ObjectParams, ReadyParams
 from backout.mechanisms.common.patience import Patience
@@ -55,22 +56,13 @@ async def delete_outdated(context: StepContext, step: StepOf[ObjectParams]) -> S
 
 
 async def start_anew(context: StepContext, step: StepOf[ObjectParams]) -> StepOutcome:
-    """Deletes the pods that end again and again, so that they start now and not after minutes of back-off.
+    """Deletes the pods that wait in a back-off, so that they start now and not after minutes.
 
     A help and no condition: where it is gone by now, or may not be done, they start by themselves later.
     """
-    deleted: list[str] = []
     try:
-        obj = await load(context.cluster, step.params.kind, step.params.name, step.params.namespace)
-        async with following(context.cluster, obj) as live:
-            for pod in live.pods:
-                meta, health = pod["metadata"], health_of(pod)
-                if health.failure is None or health.ready or meta.get("deletionTimestamp"):
-                    continue
-                await context.guard()
-                with contextlib.suppress(ObjectNotFound, Conflict):
-                    await context.cluster.delete(PODS, meta["name"], meta["namespace"], uid=meta["uid"])
-                    deleted.append(str(meta["name"]))
+        async with _watched(context, step) as live:
+            deleted = await _end_backoffs(context, live)
     except ObjectNotFound:
         return StepOutcome(False, msg("{ref} does not exist any more.", ref=step.params.label))
     except AccessDenied as error:
@@ -82,6 +74,23 @@ async def start_anew(context: StepContext, step: StepOf[ObjectParams]) -> StepOu
         msg("Started pods of {ref} anew: {pods}.", ref=step.params.label, pods=", ".join(deleted)),
         {"pods": deleted},
     )
+
+
+async def _end_backoffs(context: StepContext, live: Live) -> list[str]:
+    """Deletes those that wait; the names.
+
+    Raises:
+        AccessDenied: that may not be done.
+    """
+    deleted = []
+    for pod in live.pods:
+        meta = pod["metadata"]
+        if waits(pod):
+            await context.guard()
+            with contextlib.suppress(ObjectNotFound, Conflict):
+                await context.cluster.delete(PODS, meta["name"], meta["namespace"], uid=meta["uid"])
+                deleted.append(str(meta["name"]))
+    return deleted
 
 
 async def _replace(context: StepContext, step: StepOf[ObjectParams], live: Live, choose: Choose) -> StepOutcome:
@@ -152,6 +161,9 @@ async def _unfinished(live: Live, name: str) -> Message | None:
 async def wait_ready(context: StepContext, step: StepOf[ReadyParams]) -> StepOutcome:
     """Waits until every pod is ready at the revision in force, but for those that a partition keeps at another one.
 
+    Who resumes a run has mended something meanwhile: what waits in a back-off since the last attempt is then started anew, or its
+    failing would be taken for that of now.
+
     Raises:
         NotVerifiedError: pods of that revision fail for good; says why.
         TimedOut: not in time; says for what it waited.
@@ -159,6 +171,10 @@ async def wait_ready(context: StepContext, step: StepOf[ReadyParams]) -> StepOut
     watch = Patience(context, step, step.params.patience)
     told: tuple[int, str] | None = None
     async with _watched(context, step) as live:
+        if context.again:
+            with contextlib.suppress(AccessDenied):
+                for name in await _end_backoffs(context, live):
+                    context.progress(msg("Started pod {pod} anew, which still failed.", pod=name), pod=name)
         while True:
             state = assess(live.obj, live.pods, await live.current_label())
             if state.complete:

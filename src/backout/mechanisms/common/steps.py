@@ -115,13 +115,13 @@ def replace_stuck(ref: ObjectRef, target: Target, *, id: str = "replace-stuck") 
 
 
 def start_anew(ref: ObjectRef, target: Target) -> Step:
-    """Ends the back-off of what fails because of something else that is well again by then."""
+    """Ends the back-off of what fails, it may be because of something else that is well again by then."""
     return Step(
         id=f"start-anew-{ref.kind.lower()}-{ref.name}",
         action="workload.start-anew",
         target=target,
         params=params_of(ref),
-        title=msg("Start the failing pods of {ref} anew, which began to fail after that", ref=str(ref)),
+        title=msg("Start the failing pods of {ref} anew, which would else wait for up to five minutes", ref=str(ref)),
         timeout=60.0,
     )
 

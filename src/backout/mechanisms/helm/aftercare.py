@@ -11,17 +11,22 @@ import msgspec
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.workloads import on_delete, ordered, partition_of
 from backout.mechanisms.common import steps as builders
+from backout.mechanisms.common.backoff import in_order
 from backout.mechanisms.common.evidence import WorkloadId
 from backout.mechanisms.helm.analysis import Analysis, Item
-from backout.mechanisms.helm.consumers import stale_consumers
+from backout.mechanisms.helm.consumers import stale_consumers, waiting_pods
 from backout.model.part import Step
 from backout.model.target import ObjectRef, Target
 
 
 def aftercare(analysis: Analysis, target: Target, value: str = "", failing: Collection[WorkloadId] = ()) -> list[Step]:
     """Hindrances that the chart does not ask for are taken away, who holds what went back is restarted (marked by ``value``), stuck
-    pods are replaced, then everything is waited for."""
-    found = [item for item in analysis.items if item.ref.kind in WORKLOAD_RESOURCES and item.target is not None]
+    pods are replaced, then everything is waited for: what ``failing`` pods stay of comes after what they may need."""
+    found = _in_order(
+        [item for item in analysis.items if item.ref.kind in WORKLOAD_RESOURCES and item.target is not None],
+        waiting_pods(analysis, failing),
+        analysis,
+    )
     before: list[Step] = []
     pods: list[Step] = []
     ready: list[Step] = []
@@ -49,6 +54,17 @@ def aftercare(analysis: Analysis, target: Target, value: str = "", failing: Coll
             pods.append(_named(builders.replace_stuck(ref, mine), ref))
         ready.append(_named(builders.wait_ready(ref, mine), ref))
     return [*before, *restarts, *pods, *ready, *again]
+
+
+def _in_order(found: list[Item], waiting: Collection[ObjectRef], analysis: Analysis) -> list[Item]:
+    """As they are, where none waits in a back-off."""
+    if not waiting:
+        return found
+    by_ref = {msgspec.structs.replace(item.ref, uid=""): item for item in found}
+    last = sorted(by_ref, key=lambda ref: ref in waiting)
+    templates = {ref: _after(by_ref[ref])["spec"].get("template") or {} for ref in last}
+    services = [obj for item in analysis.items if item.ref.kind == "Service" and (obj := item.after or item.target)]
+    return [by_ref[ref] for ref in in_order(templates, services)]
 
 
 def _after(item: Item) -> dict[str, Any]:

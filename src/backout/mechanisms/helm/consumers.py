@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
+import msgspec
+
 from backout.kube.references import Reference, references
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.mechanisms.common.evidence import WorkloadId
 from backout.mechanisms.helm.analysis import Analysis, Item
+from backout.mechanisms.helm.obstacles import obstacles
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
 
@@ -27,6 +30,26 @@ class Stale(NamedTuple):
     item: Item
     objects: tuple[ObjectRef, ...]
     why: Message
+
+
+def waiting_pods(analysis: Analysis, failing: Collection[WorkloadId]) -> list[ObjectRef]:
+    """The ``failing`` workloads whose pods stay as they are: what they lack may be among all that goes back, be it a policy, a Service,
+    rights, an account, a claim or another program, and they would wait for their next start."""
+    restarted = {stale.item.ref for stale in stale_consumers(analysis, failing)}
+    recreated = {obstacle.item.ref for obstacle in obstacles(analysis.items) if obstacle.kind == "recreate"}
+    held = {(holder.kind, holder.namespace, holder.name) for item in analysis.items for holder in item.holders}
+    return [
+        msgspec.structs.replace(item.ref, uid="")
+        for item in analysis.items
+        if (identity := (item.ref.kind, item.ref.namespace, item.ref.name)) in failing
+        and item.live is not None
+        and item.target is not None
+        and item.ref not in restarted
+        # a set that is made anew around its pods keeps them
+        and (item.ref not in recreated or item.ref.kind == "StatefulSet")
+        and identity not in held
+        and not _replaced(item)
+    ]
 
 
 def stale_consumers(analysis: Analysis, failing: Collection[WorkloadId] = ()) -> list[Stale]:
@@ -64,10 +87,13 @@ def stale_consumers(analysis: Analysis, failing: Collection[WorkloadId] = ()) ->
 
 
 def _rolls(item: Item) -> bool:
-    """True when its pods are replaced by the rollback itself, or when there are none."""
+    """True when its pods are replaced by the rollback itself, when there are none, or when none would be replaced."""
+    return _replaced(item) or bool(((item.after or item.target or {}).get("spec") or {}).get("paused"))
+
+
+def _replaced(item: Item) -> bool:
     spec = (item.after or item.target or {}).get("spec") or {}
-    template = any(field.path.startswith("spec.template") for field in item.fields)
-    return template or spec.get("replicas") == 0 or bool(spec.get("paused"))
+    return any(field.path.startswith("spec.template") for field in item.fields) or spec.get("replicas") == 0
 
 
 def _references(item: Item) -> Iterator[Reference]:

@@ -17,6 +17,7 @@ from backout.mechanisms.helm import operators, sparing
 from backout.mechanisms.helm import risks as risking
 from backout.mechanisms.helm import steps as stepping
 from backout.mechanisms.helm.analysis import Analysis
+from backout.mechanisms.helm.consumers import waiting_pods
 from backout.mechanisms.helm.definitions import Definitions
 from backout.mechanisms.helm.history import History
 from backout.mechanisms.helm.kept import record_change
@@ -88,6 +89,7 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
             access=tuple(checking.access(analysis, driver)),
             skipped=sparing.skipped(analysis),
             unskippable=sparing.unskippable(analysis),
+            waiting=tuple(waiting_pods(analysis, self._failing)),
         )
 
     @property

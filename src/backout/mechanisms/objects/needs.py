@@ -18,9 +18,10 @@ import msgspec
 from backout.cluster.port import PODS, ClusterReader, Object
 from backout.kube.consumers import Consumer
 from backout.kube.pod_health import health_of
-from backout.kube.references import mentions, references, words_of
+from backout.kube.references import references
 from backout.kube.resources import WORKLOAD_RESOURCES
 from backout.kube.workloads import controller_uid, desired, revision_label
+from backout.mechanisms.common import backoff
 from backout.mechanisms.common.workloads import label_in_force, load
 from backout.model.message import Message, msg
 from backout.model.target import ObjectRef
@@ -217,29 +218,6 @@ def _crashed(entry: dict[str, Any]) -> bool:
 
 def in_order(needs: Sequence[Need], services: Sequence[Object]) -> list[Need]:
     """What names a Service of another one comes after it; otherwise by kind and name."""
-    left = sorted(needs, key=lambda need: need.ref)
-    behind = {need.ref: _behind(need, left, services) for need in left}
-    done: list[Need] = []
-    while left:
-        free = [need for need in left if not behind[need.ref] & {other.ref for other in left}]
-        following = (free or left)[0]
-        done.append(following)
-        left.remove(following)
-    return done
-
-
-def _behind(need: Need, all_: Sequence[Need], services: Sequence[Object]) -> set[ObjectRef]:
-    """The other readers whose Services the arguments or variables of this one name."""
-    words = [word for _, word in words_of(need.workload.spec)]
-    found = set()
-    for other in all_:
-        if other.ref == need.ref:
-            continue
-        labels = (other.workload.obj["spec"]["template"].get("metadata") or {}).get("labels") or {}
-        for service in services:
-            selector = (service.get("spec") or {}).get("selector") or {}
-            if selector and all(labels.get(k) == v for k, v in selector.items()):
-                name = service["metadata"]["name"]
-                if any(mentions(word, name) for word in words):
-                    found.add(other.ref)
-    return found
+    by_ref = {need.ref: need for need in sorted(needs, key=lambda need: need.ref)}
+    templates = {ref: need.workload.obj["spec"]["template"] for ref, need in by_ref.items()}
+    return [by_ref[ref] for ref in backoff.in_order(templates, services)]

@@ -15,6 +15,7 @@ from backout.errors import Conflict, Invalid, ObjectNotFound
 from backout.kube.names import ASKED_AGAIN
 from backout.kube.pod_health import health_of
 from backout.kube.workloads import desired
+from backout.mechanisms.common.backoff import waits
 from backout.mechanisms.common.live import following
 from backout.mechanisms.common.patching import ATTEMPTS, moved, patched, restless, same, subject
 from backout.mechanisms.objects.history import live_object, resource_of
@@ -40,7 +41,7 @@ async def replace_pods(context: StepContext, step: StepOf[ReplacePodsParams]) ->
             if meta.get("deletionTimestamp") or (written is not None and born > written):
                 continue
             why = health_of(pod).failure
-            if not every and (why is None or health_of(pod).ready):
+            if not every and not waits(pod):
                 continue
             await context.guard()
             with contextlib.suppress(ObjectNotFound, Conflict):  # gone, or another pod by now
