@@ -389,6 +389,12 @@ class PartsLeft(PartlyDoneError):
     code = "parts-left"
 
 
+class LockLeft(PartlyDoneError):
+    """A run came to its end, and what it had locked could not be let go. `resume` does that, and nothing else."""
+
+    code = "lock-left"
+
+
 class TimedOut(BackoutError):
     """It did not happen in the time that was given; the state was read again and is in the message."""
 

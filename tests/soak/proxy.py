@@ -78,13 +78,16 @@ FAULTS: dict[str, Applies] = {
 
 @dataclass
 class FaultProxy:
-    """``rate``: the part of requests that fail; 0 lets everything through. ``struck`` counts faults by kind."""
+    """``rate``: the part of requests that fail; 0 lets everything through. ``aim``: which may fail, ``in_a_row``: how often at
+    most one request does. ``struck`` counts faults by kind."""
 
     upstream: str
     authority: str
     seed: int
     rate: float = 0.15
     only: frozenset[str] = frozenset()
+    aim: Applies = lambda request: True
+    in_a_row: int = IN_A_ROW
     struck: Counter[str] = field(default_factory=Counter)
     port: int = 0
     _row: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -125,7 +128,9 @@ class FaultProxy:
 
     def _fault(self, request: Request) -> str:
         key = (request.method, request.path)
-        if self.rate <= 0 or self._random.random() >= self.rate or self._row[key] >= IN_A_ROW:
+        if not self.aim(request):
+            return ""
+        if self.rate <= 0 or self._random.random() >= self.rate or self._row[key] >= self.in_a_row:
             self._row[key] = 0
             return ""
         kinds = [name for name, applies in FAULTS.items() if applies(request) and (not self.only or name in self.only)]

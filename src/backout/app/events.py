@@ -51,6 +51,18 @@ class Unfinished(msgspec.Struct, frozen=True):
     begun: bool
 
 
+class NotLetGo(msgspec.Struct, frozen=True):
+    """A run on what is looked at has ended, and what it had locked may still be."""
+
+    run: RunSummary
+
+
+class LocksLeft(msgspec.Struct, frozen=True):
+    """What was locked for a restore could not be let go."""
+
+    error: BackoutError
+
+
 class Watching(msgspec.Struct, frozen=True):
     """Checks are measured for so many seconds."""
 
@@ -184,6 +196,8 @@ Event = (
     Unseen
     | LeftOut
     | Unfinished
+    | NotLetGo
+    | LocksLeft
     | Watching
     | RunBegins
     | RunTells

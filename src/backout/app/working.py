@@ -160,8 +160,9 @@ async def _serve(workspace: Workspace, store: RunStore, limits: Limits, drain: D
             workspace.tell(WorkerTakes(run, found.operation.targets, ", ".join(found.operation.clusters)))
             error = await _carried(workspace, store, found, membership)
             state = store.get(run).state
-            if state in ENDED and (error is None or not store.owners.unfinished(run)):
+            if state in ENDED:
                 _follow_up(store, run)
+            if state in ENDED and not store.owners.unfinished(run):
                 store.queue.done(run)
             else:
                 store.queue.put_off(run, again=not drain.asked)

@@ -35,7 +35,7 @@ from backout.cluster.port import (
     WatchEvent,
 )
 from backout.cluster.wire import READ, Wire, decode_failed
-from backout.errors import ServerError
+from backout.errors import BackoutError, ServerError
 from backout.model.decoding import UNREADABLE
 from backout.model.part import Access
 from backout.model.scope import ClusterIdentity
@@ -333,6 +333,10 @@ class KubernetesCluster:
     ) -> AbstractAsyncContextManager[HeldLease]:
         """Takes the Lease that stands for ``target``."""
         return lease.hold(self, target, namespace, holder=holder, about=about)
+
+    async def give_back(self, target: str, namespace: str, *, holder: str) -> BackoutError | None:
+        """Lets a Lease go that ``holder`` left behind."""
+        return await lease.give_back(self, target, namespace, holder=holder)
 
     def gate(self, fence: Fence, instead: Instead = ()) -> AbstractAsyncContextManager[OpenGate]:
         """A way to the cluster for another program."""

@@ -26,14 +26,28 @@ from typing import Any
 
 from backout.cluster.clock import passed
 from backout.cluster.port import LEASES, Cluster, Object
-from backout.errors import AccessDenied, AlreadyExists, BackoutError, Conflict, LeaseLost, LockedError, ObjectNotFound
+from backout.errors import (
+    AccessDenied,
+    AlreadyExists,
+    BackoutError,
+    ClusterUnreachable,
+    Conflict,
+    LeaseLost,
+    LockedError,
+    ObjectNotFound,
+    ServerError,
+)
 
 DURATION = 15
 RENEW = 5.0
 LOOK = 0.5
 RENEWALS = 3
-LETTING_GO = (0.2, 1.0)
-"""Seconds between the attempts to delete a lease."""
+AGAIN = (0.2, 1.0, 3.0)
+"""Seconds between the attempts to delete a lease, or to find out whether it was taken."""
+PATIENCE = 10.0
+"""Seconds after which nothing is attempted any more: the server does not answer at all."""
+UNHEARD = (ClusterUnreachable, ServerError)
+"""After these it is not known whether a write was done."""
 LONGEST_DURATION = 60
 PREFIX = "backout.dev/"
 
@@ -91,13 +105,11 @@ class Lease:
     async def release(self) -> None:
         """Deletes the lease if it is still ours, tried again for a moment; ``left`` says why that was in vain. It runs out by
         itself then."""
-        for pause in (*LETTING_GO, None):
+        began = passed()
+        for pause in (*AGAIN, None):
             self.left = None
-            meta = self._object["metadata"]
             try:
-                await self._cluster.delete(
-                    LEASES, meta["name"], meta["namespace"], uid=meta["uid"], resource_version=meta["resourceVersion"]
-                )
+                await _delete(self._cluster, self._object)
                 return
             except ObjectNotFound:
                 return
@@ -108,8 +120,9 @@ class Lease:
             if self._lost:
                 self.left = None
                 return
-            if pause is not None:
-                await asyncio.sleep(pause)
+            if pause is None or passed() - began > PATIENCE:
+                return
+            await asyncio.sleep(pause)
 
     async def _read(self) -> None:
         meta = self._object["metadata"]
@@ -194,42 +207,106 @@ async def hold(
         await lease.release()
 
 
+async def give_back(cluster: Cluster, target: str, namespace: str, *, holder: str) -> BackoutError | None:
+    """Deletes the lease on ``target`` if ``holder`` has it: a former process of it left it behind, or nothing was heard of
+    whether it was taken. Tried again for a moment; returns why that was in vain."""
+    began = passed()
+    for pause in (*AGAIN, None):
+        try:
+            found = await cluster.get(LEASES, lease_name(target), namespace)
+            if (found.get("spec") or {}).get("holderIdentity") == holder:
+                await _delete(cluster, found)
+            return None
+        except ObjectNotFound:
+            return None
+        except BackoutError as error:
+            left = error
+        if pause is None or passed() - began > PATIENCE:
+            break
+        await asyncio.sleep(pause)
+    return left
+
+
+async def _delete(cluster: Cluster, found: Object) -> None:
+    meta = found["metadata"]
+    await cluster.delete(
+        LEASES, meta["name"], meta["namespace"], uid=meta["uid"], resource_version=meta["resourceVersion"]
+    )
+
+
 async def _acquire(cluster: Cluster, wanted: Object, target: str) -> Object:
-    name, namespace = wanted["metadata"]["name"], wanted["metadata"]["namespace"]
-    watched: tuple[tuple[Any, ...], float] | None = None
+    """
+    Raises:
+        ClusterUnreachable, ServerError: after a write, see `UNHEARD`, the lease may be there all the same.
+    """
+    taking = _Taking(cluster, wanted, target)
+    pauses = iter(AGAIN)
     while True:
-        now = _now()
+        try:
+            if (taken := await taking.attempt()) is not None:
+                return taken
+        except UNHEARD:
+            # A write of which nothing was heard may be done: the next look finds the lease ours then.
+            if not taking.wrote or (pause := next(pauses, None)) is None:
+                raise
+            await asyncio.sleep(pause)
+
+
+class _Taking:
+    """Takes a lease, look by look."""
+
+    def __init__(self, cluster: Cluster, wanted: Object, target: str) -> None:
+        self._cluster = cluster
+        self._wanted = wanted
+        self._target = target
+        self._watched: tuple[tuple[Any, ...], float] | None = None
+        self.wrote = False
+
+    async def attempt(self) -> Object | None:
+        """The lease as it is ours; None when it has to be looked at again."""
+        wanted, meta, now = self._wanted, self._wanted["metadata"], _now()
         fresh = {**wanted, "spec": {**wanted["spec"], "acquireTime": now, "renewTime": now}}
         try:
-            found = await cluster.get(LEASES, name, namespace)
+            found = await self._cluster.get(LEASES, meta["name"], meta["namespace"])
         except ObjectNotFound:
+            self.wrote = True
             try:
-                return await cluster.create(fresh)
+                return await self._cluster.create(fresh)
             except AlreadyExists:
-                continue
+                return None
         except AccessDenied as error:
-            raise _no_rights(error, namespace) from None
+            raise _no_rights(error, meta["namespace"]) from None
+        if wait := self._until_free(found):
+            await asyncio.sleep(wait)
+            return None
         spec = found.get("spec") or {}
-        mark = (*_mark(found), spec.get("renewTime"))
-        free = not spec.get("holderIdentity") or spec["holderIdentity"] == wanted["spec"]["holderIdentity"]
-        if not free:
-            duration = int(spec.get("leaseDurationSeconds") or DURATION)
-            if watched is None and duration <= LONGEST_DURATION:
-                watched = mark, time.monotonic()
-            if watched is None or watched[0] != mark:
-                raise _locked(found, target)
-            if time.monotonic() - watched[1] <= duration:
-                await asyncio.sleep(min(LOOK, duration / 4))
-                continue
         taken: Object = {
             **found,
-            "metadata": {**found["metadata"], "annotations": wanted["metadata"]["annotations"]},
+            "metadata": {**found["metadata"], "annotations": meta["annotations"]},
             "spec": {**fresh["spec"], "leaseTransitions": int(spec.get("leaseTransitions") or 0) + 1},
         }
+        self.wrote = True
         try:
-            return await cluster.replace(taken)
+            return await self._cluster.replace(taken)
         except (Conflict, ObjectNotFound):
-            continue
+            return None
+
+    def _until_free(self, found: Object) -> float:
+        """Seconds until the next look at a lease that somebody else has; 0 when it may be taken.
+
+        Raises:
+            LockedError: its holder is alive.
+        """
+        spec = found.get("spec") or {}
+        if not spec.get("holderIdentity") or spec["holderIdentity"] == self._wanted["spec"]["holderIdentity"]:
+            return 0.0
+        mark = (*_mark(found), spec.get("renewTime"))
+        duration = int(spec.get("leaseDurationSeconds") or DURATION)
+        if self._watched is None and duration <= LONGEST_DURATION:
+            self._watched = mark, time.monotonic()
+        if self._watched is None or self._watched[0] != mark:
+            raise _locked(found, self._target)
+        return min(LOOK, duration / 4) if time.monotonic() - self._watched[1] <= duration else 0.0
 
 
 def _mark(obj: Object) -> tuple[Any, ...]:

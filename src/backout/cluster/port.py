@@ -346,7 +346,11 @@ class Cluster(ClusterReader, Protocol):
 
         Raises:
             LockedError: somebody else holds it: the message says who, since when, and what.
+            ClusterUnreachable, ServerError: it may be taken all the same; `give_back` lets it go then.
         """
+
+    async def give_back(self, target: str, namespace: str, *, holder: str) -> BackoutError | None:
+        """Lets the Lease on ``target`` go if ``holder`` has it, whichever process took it. Returns why that was in vain."""
 
     def gate(self, fence: Fence, instead: Instead = ()) -> AbstractAsyncContextManager[OpenGate]:
         """Lets another program work on the cluster as the same user, as long as the context lasts and no longer:

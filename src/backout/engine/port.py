@@ -17,6 +17,7 @@ from backout.errors import (
     ClusterUnreachable,
     Interrupted,
     LockedError,
+    LockLeft,
     PartsLeft,
     ServerError,
     StateError,
@@ -35,6 +36,7 @@ PARKING: tuple[type[BackoutError], ...] = (
     StateError,
     TimedOut,
     PartsLeft,
+    LockLeft,
     UnexpectedError,
 )
 """Errors that say nothing final about the step: they are not recorded, so that `resume` runs the step again, and looks again.

@@ -40,7 +40,8 @@ class RunEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that happened in a run.
 
     ``type``: ``run-started``, ``lease-acquired``, ``snapshot``, ``snapshot-skipped``, ``captured``, ``step-started``,
-    ``step-progress``, ``step-done``, ``step-failed``, ``soak``, ``check``, ``verdict``, ``resumed``, ``run-ended``, ``lease-left``;
+    ``step-progress``, ``step-done``, ``step-failed``, ``soak``, ``check``, ``verdict``, ``resumed``, ``run-ended``, ``lease-left``,
+    ``lease-returned``;
     over many clusters also ``wave-started``, ``gate``, ``part-started``, ``part-parked``, ``part-ended``, ``abort-asked`` (of one part),
     ``undo-follows``, ``undo-left``, and ``part-undone``, told by the run that took the part back.
     ``part`` is the part of the operation that it belongs to, ``step`` the step of that part.
@@ -56,6 +57,17 @@ class RunEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: str = ""
     data: dict[str, Any] = {}
     seq: int = 0
+
+
+def locks_left(events: Iterable[RunEvent]) -> set[str]:
+    """The parts whose lock could not be let go, and was not since."""
+    left: set[str] = set()
+    for event in events:
+        if event.type == "lease-left":
+            left.add(event.part)
+        elif event.type == "lease-returned":
+            left.discard(event.part)
+    return left
 
 
 def changed_steps(events: Iterable[RunEvent]) -> set[tuple[str, str]]:

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from backout.cluster.port import AccessAnswer, Cluster, HeldLease
-from backout.errors import WrongCluster
+from backout.errors import BackoutError, WrongCluster
 from backout.model.part import Access
 from backout.model.scope import ClusterScope
 
@@ -46,6 +46,10 @@ class NamespaceHandle:
     def lock(self, target: str, *, holder: str, about: Mapping[str, str]) -> AbstractAsyncContextManager[HeldLease]:
         """A Lease in the namespace."""
         return self.cluster.lease(target, self.scope.namespace, holder=holder, about=about)
+
+    async def unlock(self, target: str, *, holder: str) -> BackoutError | None:
+        """The same Lease."""
+        return await self.cluster.give_back(target, self.scope.namespace, holder=holder)
 
 
 class ClusterScopes:

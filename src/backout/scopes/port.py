@@ -54,7 +54,11 @@ class ScopeHandle(Protocol):
 
         Raises:
             LockedError: somebody else holds it: the message says who, since when, and what.
+            ClusterUnreachable, ServerError: it may be locked all the same; `unlock` lets it go then.
         """
+
+    async def unlock(self, target: str, *, holder: str) -> BackoutError | None:
+        """Lets the lock on ``target`` go if ``holder`` has it, whichever process took it. Returns why that was in vain."""
 
 
 class ClusterHandle(ScopeHandle, Protocol):

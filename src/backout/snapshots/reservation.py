@@ -13,7 +13,9 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from backout.cluster.lease import UNHEARD
 from backout.cluster.port import Cluster, HeldLease
+from backout.errors import BackoutError
 from backout.model.target import OBJECTS, WORKLOADS
 from backout.snapshots.restore_plan import RestorePlan
 
@@ -22,10 +24,14 @@ _KINDS = {kind: name for name, (_, kind) in OBJECTS.items()} | {kind: name for n
 
 
 class Guard:
-    """To be called right before each write. Those that ask at the same time share one look at the Leases."""
+    """To be called right before each write. Those that ask at the same time share one look at the Leases.
+
+    ``left`` says at the end why some could not be let go.
+    """
 
     def __init__(self, leases: Sequence[HeldLease]) -> None:
         self._leases = leases
+        self.left: BackoutError | None = None
         self._lock = asyncio.Lock()
         self._begun = 0
         self._done = 0
@@ -60,12 +66,18 @@ async def reserved(cluster: Cluster, plan: RestorePlan, *, actor: str) -> AsyncI
         "work": f"restore of snapshot {plan.snapshot.short}",
         "about": f"objects to write: {count}",
     }
+    leases: list[HeldLease] = []
+    guard = Guard(leases)
     async with AsyncExitStack() as stack:
-        leases = [
-            await stack.enter_async_context(cluster.lease(target, plan.snapshot.namespace, holder=holder, about=about))
-            for target in targets(plan)
-        ]
-        yield Guard(leases)
+        for target in targets(plan):
+            lease = cluster.lease(target, plan.snapshot.namespace, holder=holder, about=about)
+            try:
+                leases.append(await stack.enter_async_context(lease))
+            except UNHEARD:
+                await cluster.give_back(target, plan.snapshot.namespace, holder=holder)
+                raise
+        yield guard
+    guard.left = next((lease.left for lease in leases if lease.left is not None), None)
 
 
 def targets(plan: RestorePlan) -> list[str]:

@@ -8,11 +8,9 @@ ever: a changed order is `operation_v2`, and this one stays for the runs that be
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from backout.engine.port import PARKING, Json, Workflow, WorkflowContext
 from backout.engine.wire import encode_error, failure_of, of_house
-from backout.errors import BackoutError, PlanChanged
+from backout.errors import PlanChanged
 from backout.model.message import msg
 from backout.model.run import ENDED, Run, RunState, changed_steps
 from backout.planning import document
@@ -20,7 +18,7 @@ from backout.planning.order import in_order
 from backout.workflows.part_stages import PartStages, answered, given_up, raised
 from backout.workflows.part_v1 import Ended, carry_out, make_ready
 from backout.workflows.services import Services
-from backout.workflows.telling import Story, begin_sentence, end_sentence, partly
+from backout.workflows.telling import Story, begin_sentence, end_sentence, partly, require_let_go
 
 NAME = "operation_v1"
 
@@ -37,7 +35,7 @@ def bind(services: Services) -> Workflow:
         parts = [PartStages(services, story.of(part), operation, part, run.actor) for part in in_order(operation.parts)]
         try:
             await _begin(services, story, run, parts)
-            return await _run(context, services, story, run, parts)
+            answer = await _run(context, services, story, run, parts)
         except Exception as error:
             failure = of_house(error)
             if isinstance(failure, PARKING):
@@ -46,6 +44,8 @@ def bind(services: Services) -> Workflow:
         finally:
             for stages in reversed(parts):
                 await stages.release()
+        require_let_go(story)
+        return answer
 
     return operation_v1
 
@@ -53,10 +53,9 @@ def bind(services: Services) -> Workflow:
 async def _begin(services: Services, story: Story, run: Run, parts: list[PartStages]) -> None:
     """Says that the run begins, or that it goes on: then its former locks become ours, to be let go at the end."""
     if run.state in ENDED:
-        # Killed after its end was recorded: only what it left behind is of interest now.
+        # Only what it left behind is of interest now: killed after its end was recorded, or its locks could not be let go.
         for stages in parts:
-            with suppress(BackoutError):
-                await stages.take_over()
+            stages.was_over()
         return
     services.store.update(run.id, state="running")
     if services.store.has_event(run.id, "run-started"):

@@ -19,16 +19,16 @@ from backout.errors import BackoutError, PlanChanged
 from backout.model.fleet import Fleet
 from backout.model.message import Message, msg
 from backout.model.part import Part
-from backout.model.run import ENDED, Run, RunState
+from backout.model.run import ENDED, Run, RunState, locks_left
 from backout.model.verdict import CheckResult, judge
 from backout.planning import document
 from backout.planning.order import in_order
 from backout.workflows.fleet_end import BAD, NAMED, fleet_error, put_back, state_of, taken_back
 from backout.workflows.gate import look_again
 from backout.workflows.part_stages import answered, given_up, raised
-from backout.workflows.part_v2 import PartEnd, ended_before, part_v2, tell_end
+from backout.workflows.part_v2 import PartEnd, ended_before, let_go, part_v2, tell_end
 from backout.workflows.services import Services
-from backout.workflows.telling import Story, begin_sentence, end_sentence
+from backout.workflows.telling import Story, begin_sentence, end_sentence, require_let_go
 
 NAME = "operation_v2"
 ROOT = "operation"
@@ -44,12 +44,14 @@ def bind(services: Services) -> Workflow:
             raise PlanChanged("The plan of run {run} is not the one that was approved.", run=run.id)
         story = Story(services, run.id)
         try:
-            return await _Waves(context, services, story, run).carry_out()
+            answer = await _Waves(context, services, story, run).carry_out()
         except Exception as error:
             failure = of_house(error)
             if isinstance(failure, PARKING):
                 story.parked(failure)
             raise
+        require_let_go(story)
+        return answer
 
     return operation_v2
 
@@ -80,7 +82,9 @@ class _Waves:
             BackoutError: the run is parked; see `PARKING`.
         """
         if self._run.state in ENDED:
-            # Killed after its end was recorded: nothing of it is left to do.
+            # Killed after its end was recorded, or its locks could not be let go: that is left to do.
+            for part in locks_left(self._told):
+                await let_go(self._services, self._story, self._run.operation, self._parts[part], self._run.actor)
             return await self._end(self._run.state, None)
         self._begin()
         answer = await self._root.step("check-plan", answered(self._story, self._check), interruptible=True)

@@ -16,7 +16,7 @@ from backout.mechanisms import registry
 from backout.model.message import msg, of_error
 from backout.model.operation import Operation
 from backout.model.part import Access, Part, Step
-from backout.model.run import capture_name
+from backout.model.run import capture_name, locks_left
 from backout.model.verdict import CheckResult, Verdict, judge
 from backout.planning.reach import Reach
 from backout.scopes.port import ClusterHandle
@@ -320,8 +320,13 @@ class PartStages:
         Raises:
             LockedError: another run has it now.
         """
+        self._lock.doubt()
         if any(event.type == "lease-acquired" for event in self._story.events()):
             await self._lock.ensure()
+
+    def was_over(self) -> None:
+        """It came to its end in a former life: whatever may be left of its lock is let go, and nothing else is done."""
+        self._lock.doubt()
 
     async def release(self) -> None:
         """Lets the lock go, and a snapshot that is not needed any more."""
@@ -329,14 +334,23 @@ class PartStages:
             self._snapshot.cancel()
             await asyncio.gather(self._snapshot, return_exceptions=True)
         left = await self._lock.release()
+        was_left = self.part.id in locks_left(self._story.events())
         if left is not None:
             self._story.tell(
                 "lease-left",
                 msg(
-                    "The lock on {target} could not be let go, and runs out by itself: {why}",
+                    "The lock on {target} could not be let go. It runs out by itself; `backout resume {run}` lets it go: {why}",
                     target=str(self.part.target),
+                    run=self._story.run,
                     why=of_error(left),
                 ),
+                key=f"lease-left:{self._services.life}",
+            )
+        elif was_left:
+            self._story.tell(
+                "lease-returned",
+                msg("The lock on {target} that was left is let go.", target=str(self.part.target)),
+                key=f"lease-returned:{self._services.life}",
             )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -190,6 +191,15 @@ async def _ended(branch: Branch, story: PartStory, part: Part, stages: PartStage
         return msgspec.to_builtins(end)
 
     return msgspec.convert(await branch.step(END, body), PartEnd)
+
+
+async def let_go(services: Services, story: Story, operation: Operation, part: Part, actor: str) -> None:
+    """Lets the lock of a part go that has come to its end; where that is in vain again, it is left as it was told."""
+    with suppress(BackoutError):
+        async with services.within(part) as scope:
+            stages = PartStages(services, story.of(part), operation, part, actor, scope)
+            stages.was_over()
+            await stages.release()
 
 
 def ended_before(branch: Branch) -> PartEnd | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from backout.engine.port import Engine, Workflow
 from backout.engine.store.naming import new_run_id
 from backout.engine.store.port import RunStore
-from backout.errors import RefusedError
+from backout.errors import LockLeft, RefusedError
 from backout.model.operation import Operation
 from backout.model.run import ENDED, Run
 from backout.workflows import operation_v1, operation_v2
@@ -72,7 +72,10 @@ async def go_on(engine: Engine, store: RunStore, run: str) -> Run:
 async def _execute(engine: Engine, store: RunStore, run: str) -> Run:
     operation = store.get(run).operation
     workflow = operation_v1.NAME if operation.fleet is None else operation_v2.NAME
-    answer = await engine.start(workflow, run, {"operation": operation.hash})
+    try:
+        answer = await engine.start(workflow, run, {"operation": operation.hash})
+    except LockLeft:
+        return store.get(run)  # it was told, and how the run ended is what counts
     if failure := raised(answer):
         raise failure
     return store.get(run)

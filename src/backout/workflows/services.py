@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from backout.cluster.lease import UNHEARD
 from backout.cluster.port import Cluster
 from backout.engine.store.naming import new_process_id
 from backout.engine.store.port import RunStore, taken_over
@@ -95,6 +96,7 @@ class LockHolder:
         self._actor = actor
         self._held: HeldLock | None = None
         self._context: AbstractAsyncContextManager[HeldLock] | None = None
+        self._perhaps = False
 
     async def ensure(self) -> HeldLock:
         """The lock, taken now if this process does not hold it yet.
@@ -108,8 +110,12 @@ class LockHolder:
                 holder=self._run,
                 about={"actor": self._actor, "about": f"back to revision {self._part.revision.number}"},
             )
-            self._held = await context.__aenter__()
-            self._context = context
+            try:
+                self._held = await context.__aenter__()
+            except UNHEARD:
+                self._perhaps = True
+                raise
+            self._context, self._perhaps = context, False
             self._store.raise_token(self._run, self._part.id, self._held.token)
         return self._held
 
@@ -130,12 +136,29 @@ class LockHolder:
             await self.release()
             raise
 
+    def doubt(self) -> None:
+        """A former process of this run may have taken it, and left no word of that."""
+        self._perhaps = True
+
     async def release(self) -> BackoutError | None:
-        """Lets it go; without effect when it is not held. Why it could not be, where that is so."""
+        """Lets it go, or what may be left of it; without effect when there is nothing. Why it could not be, where that is so."""
         context, held, self._context, self._held = self._context, self._held, None, None
-        if context is not None:
+        left: BackoutError | None = None
+        if context is not None and held is not None:
             await context.__aexit__(None, None, None)
-        return held.left if held is not None else None
+            left = held.left
+        elif self._perhaps and self._ours():
+            left = await self._scope.unlock(str(self._part.target), holder=self._run)
+        self._perhaps = left is not None
+        return left
+
+    def _ours(self) -> bool:
+        """Whether no other process goes on with the run: the lock would be that one's."""
+        try:
+            self._store.owners.confirm(self._run)
+        except LeaseLost:
+            return False
+        return True
 
 
 class EffectContext:

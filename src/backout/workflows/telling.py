@@ -7,11 +7,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from backout.engine.wire import failure_of
-from backout.errors import BackoutError, Interrupted, NotVerifiedError, PartlyDoneError, RefusedError, TimedOut, fill
+from backout.errors import (
+    BackoutError,
+    Interrupted,
+    LockLeft,
+    NotVerifiedError,
+    PartlyDoneError,
+    RefusedError,
+    TimedOut,
+    fill,
+)
 from backout.model.message import Message, joined, msg, of_error
 from backout.model.operation import Operation
 from backout.model.part import Part
-from backout.model.run import RunEvent, RunState, changed_steps
+from backout.model.run import RunEvent, RunState, changed_steps, locks_left
 from backout.model.verdict import Verdict
 from backout.workflows.services import Services
 
@@ -71,6 +80,16 @@ class Story:
             else msg("Stopped: {why} `backout resume {run}` goes on from here.", why=_ended(error), run=self.run)
         )
         self.tell("run-ended", sentence, state="interrupted", code=error.code)
+
+
+def require_let_go(story: Story) -> None:
+    """The engine keeps a run that has ended until its locks are let go, so that `resume` can do that.
+
+    Raises:
+        LockLeft: one is left; it was told.
+    """
+    if left := locks_left(story.store.events(story.run)):
+        raise LockLeft("Locks of run {run} could not be let go: {count}.", run=story.run, count=len(left))
 
 
 def begin_sentence(operation: Operation) -> Message:

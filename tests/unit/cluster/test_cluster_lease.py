@@ -10,7 +10,14 @@ import pytest
 from cluster_helpers import LEASES_PATH, fake, run, until
 
 from backout import errors
-from backout.cluster.lease import hold, lease_name
+from backout.cluster import lease as leases
+from backout.cluster.lease import give_back, hold, lease_name
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "AGAIN", (0.01, 0.02, 0.03))
+
 
 ABOUT = {"run": "r1", "actor": "jane@laptop", "about": "helm/thanos to revision 3"}
 
@@ -119,6 +126,56 @@ def test_what_can_not_be_let_go_is_told() -> None:
             async with hold(cluster, "helm/thanos", "shop", holder="r1", about=ABOUT, renew=60) as lease:
                 api.faults.errors = [403] * 20
             assert isinstance(lease.left, errors.AccessDenied) and api.objects[LEASES_PATH]
+
+    run(main())
+
+
+@pytest.mark.parametrize("there", ["nothing", "r1"])
+def test_a_lease_of_whose_taking_nothing_was_heard_is_found_and_is_ours(there: str) -> None:
+    async def main() -> None:
+        async with fake() as (api, cluster):
+            if there == "r1":
+                spec = {"holderIdentity": "r1", "leaseDurationSeconds": 15}
+                api.put(
+                    LEASES_PATH, lease_name("helm/thanos"), apiVersion="coordination.k8s.io/v1", kind="Lease", spec=spec
+                )
+            api.faults.reset_after_write = 1
+            async with hold(cluster, "helm/thanos", "shop", holder="r1", about=ABOUT, renew=60) as lease:
+                await lease.confirm()
+            assert api.objects[LEASES_PATH] == {} and lease.left is None
+
+    run(main())
+
+
+def test_a_server_that_never_answers_a_taking_leaves_something_to_give_back() -> None:
+    async def main() -> None:
+        async with fake() as (api, cluster):
+            api.faults.reset_after_write = 20
+            with pytest.raises(errors.ClusterUnreachable):
+                async with hold(cluster, "helm/thanos", "shop", holder="r1", about=ABOUT):
+                    raise AssertionError("nobody knows whether it is ours")
+            assert api.objects[LEASES_PATH]
+            assert await give_back(cluster, "helm/thanos", "shop", holder="somebody else") is None
+            assert api.objects[LEASES_PATH], "that of another is left alone"
+            api.faults.reset_after_write = 0
+            api.faults.errors = [503]
+            assert await give_back(cluster, "helm/thanos", "shop", holder="r1") is None
+            assert api.objects[LEASES_PATH] == {}
+            assert await give_back(cluster, "helm/thanos", "shop", holder="r1") is None, "there is none"
+
+    run(main())
+
+
+def test_what_can_not_be_given_back_is_told() -> None:
+    async def main() -> None:
+        async with fake() as (api, cluster):
+            spec = {"holderIdentity": "r1", "leaseDurationSeconds": 15}
+            api.put(
+                LEASES_PATH, lease_name("helm/thanos"), apiVersion="coordination.k8s.io/v1", kind="Lease", spec=spec
+            )
+            api.faults.errors = [403] * 20
+            assert isinstance(await give_back(cluster, "helm/thanos", "shop", holder="r1"), errors.AccessDenied)
+            assert api.objects[LEASES_PATH]
 
     run(main())
 

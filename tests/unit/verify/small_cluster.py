@@ -212,8 +212,13 @@ class SmallCluster:
         try:
             yield Held()
         finally:
-            if self.leases.get(target) == holder:
+            if self.left is None and self.leases.get(target) == holder:
                 del self.leases[target]
+
+    async def give_back(self, target: str, namespace: str, *, holder: str) -> BackoutError | None:
+        if self.left is None and self.leases.get(target) == holder:
+            del self.leases[target]
+        return self.left
 
     async def close(self) -> None:
         return None

@@ -20,6 +20,7 @@ from rollback_world import SmallCluster, healthy, prepared, sealed, services
 
 from backout.cluster.port import PODS
 from backout.engine.inline import InlineEngine, Memory
+from backout.engine.store.naming import new_process_id
 from backout.errors import (
     BackoutError,
     ClusterUnreachable,
@@ -29,6 +30,7 @@ from backout.errors import (
     PartlyDoneError,
     PartsLeft,
     PlanChanged,
+    ServerError,
     TokenExpired,
     UnknownContext,
     WrongCluster,
@@ -128,6 +130,20 @@ class Clusters:
 
 
 A, B, C, D = "a", "b", "c", "d"
+
+
+def test_of_a_run_that_is_over_only_the_lock_that_was_left_is_let_go(tmp_path: Path) -> None:
+    world = Clusters(tmp_path, fleet([of(A)], [of(B)]))
+    world.clusters[B].left = ServerError("503.")
+    run = world.run()
+    assert (run.state, world.told("lease-left")) == ("recovered", [("lease-left", "b/web")])
+    assert world.leases == ["deployment/web"]
+    for unreachable, left in ((ClusterUnreachable("No route."), True), (None, False)):
+        world.unreachable = {B: unreachable, A: AssertionError()} if unreachable else {A: AssertionError()}
+        world.clusters[B].left, world.services.life = None, new_process_id()
+        assert world.run().state == "recovered" and bool(world.leases) is left
+    assert world.told("lease-returned") == [("lease-returned", "b/web")]
+    assert world.kept().ended == run.ended and world.order == [A, B]
 
 
 def test_a_canary_is_verified_before_the_next_wave_begins(tmp_path: Path) -> None:

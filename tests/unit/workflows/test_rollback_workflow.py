@@ -20,6 +20,7 @@ from rollback_world import NAMES, SmallCluster, healthy, part, plan, prepared, s
 
 from backout.cluster.port import DEPLOYMENTS, PODS
 from backout.engine.inline import InlineEngine, Memory
+from backout.engine.store.naming import new_process_id
 from backout.errors import (
     AccessDenied,
     CaptureError,
@@ -220,12 +221,37 @@ def test_rights_that_go_away_after_a_write_are_no_refusal(tmp_path: Path) -> Non
         assert world.resume().state == "recovered"
 
 
-def test_a_lock_that_can_not_be_let_go_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_lock_that_can_not_be_let_go_is_told_and_whoever_resumes_lets_it_go(tmp_path: Path, fails: bool) -> None:
     world = World(tmp_path)
     world.cluster.left = ServerError("503.")
-    assert world.run().state == "recovered"
+    if fails:
+        world.before["two"] = raises(Conflict("Changed."))
+    run = world.run()
+    assert run.state == ("failed" if fails else "recovered")
     told = [event for event in world.services.store.events("r1") if event.type == "lease-left"]
-    assert len(told) == 1 and "503." in str(told[0].message)
+    assert len(told) == 1 and "503." in str(told[0].message) and world.cluster.leases
+    written = [world.files.writes(name) for name in NAMES]
+    for answer, last in ((ServerError("504."), "lease-left"), (None, "lease-returned")):
+        world.cluster.left, world.services.life = answer, new_process_id()
+        if fails and answer is None:
+            with pytest.raises(PartlyDoneError):
+                world.run()
+        else:
+            assert world.run().state == run.state
+        assert world.types()[-1] == last
+    assert world.cluster.leases == {} and [world.files.writes(name) for name in NAMES] == written
+    assert world.kept().ended == run.ended
+
+
+def test_a_lock_of_which_nothing_was_heard_is_let_go(tmp_path: Path) -> None:
+    """Its taking ended in an error, and it is there all the same."""
+    world = World(tmp_path)
+    world.cluster.faults = {"lease": [ClusterUnreachable("The answer was lost.")]}
+    world.cluster.leases["deployment/web"] = "r1"
+    with pytest.raises(ClusterUnreachable):
+        world.run()
+    assert world.untouched() and world.cluster.leases == {} and world.kept().state == "failed"
 
 
 def test_a_step_that_fails_after_others_changed_something(tmp_path: Path) -> None:

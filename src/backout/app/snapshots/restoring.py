@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backout.app.events import StateKept
+from backout.app.events import LocksLeft, StateKept
 from backout.app.running import actor
 from backout.app.snapshots.opening import cluster_of, find, opened
 from backout.app.snapshots.taking import taken
@@ -101,6 +101,8 @@ async def restore(
                 except asyncio.CancelledError:
                     stopped(Restored(snapshot=found, items=plan.items, before=before))
                     raise
+            if guard.left is not None:
+                workspace.tell(LocksLeft(guard.left))
             return Restored(snapshot=found, items=plan.items, before=before)
 
 

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from backout.model.run import Run, RunEvent
 
 _SAID = frozenset(
-    {"resumed", "wave-started", "gate", "part-ended", "part-parked", "undo-follows", "undo-left", "lease-left"}
+    {
+        "resumed",
+        "wave-started",
+        "gate",
+        "part-ended",
+        "part-parked",
+        "undo-follows",
+        "undo-left",
+        "lease-left",
+        "lease-returned",
+    }
 )
 """What stays on a terminal above the table."""
 _DOING = frozenset({"step-started", "step-progress", "soak", "lease-acquired", "captured", "step-done"})

@@ -35,6 +35,17 @@ def show_event(screen: Screen, event: Event) -> None:
                 namespace=run.namespace,
                 cluster=run.cluster,
             )
+        case events.NotLetGo(run=run):
+            screen.told(
+                "Run {run} on {target} in {namespace} of {cluster} has ended, and what it locked may still be locked. `backout "
+                "resume {run}` lets it go, and does nothing else.",
+                run=run.id,
+                target=run.target,
+                namespace=run.namespace,
+                cluster=run.cluster,
+            )
+        case events.LocksLeft(error=error):
+            screen.told("Locks of the restore could not be let go, and run out by themselves: {why}", why=error.message)
         case events.Watching(seconds=seconds):
             screen.told("Watching for {seconds} s …", seconds=f"{seconds:g}")
         case events.NotReady(error=error):

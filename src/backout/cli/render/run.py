@@ -27,6 +27,7 @@ SIGNS = {
     "step-started": ("▸", "head"),
     "step-progress": (" ", "dim"),
     "snapshot-skipped": ("!", "warn"),
+    "lease-left": ("!", "warn"),
     "check": ("·", "dim"),
     "verdict": ("=", "head"),
     "resumed": ("▸", "warn"),
@@ -48,6 +49,7 @@ OF_PARTS = frozenset(
         "undo-follows",
         "undo-left",
         "lease-left",
+        "lease-returned",
         "run-ended",
     }
 )
