@@ -76,7 +76,9 @@ def as_one(
         ),
         *(NotPlanned(cluster=name, code=NothingToDo.code, why=nothing, needed=False) for name in healthy),
     ]
-    return over_clusters(plans, clusters, settings.fleet, not_planned, exact=workspace.where.exact)
+    return over_clusters(
+        plans, clusters, settings.fleet, not_planned, exact=workspace.where.exact, after=workspace.where.after
+    )
 
 
 def left_out(plan: Operation) -> list[Failed]:

@@ -64,6 +64,7 @@ async def plans_for(
     """
     if to and not texts:
         raise UsageError("--to needs a target.", expected="backout plan helm/NAME --to REVISION")
+    from backout.planning.needs import in_turn
     from backout.planning.skipping import Skips
 
     planned, skips = Planned(), Skips(skip)
@@ -124,6 +125,7 @@ async def plans_for(
             else "",
             target=planned.there,
         )
+    planned.plans = in_turn(planned.plans)
     if workspace.fleet and planned.plans:
         planned.plans = [as_one(workspace, planned.plans, planned.failures, healthy)]
         planned.failures = [one for one in planned.failures if not isinstance(one.error, NothingToDo)]

@@ -69,18 +69,26 @@ def actor() -> str:
 
 
 async def run_all(workspace: Workspace, plans: Sequence[Operation]) -> tuple[list[Run], list[Failed]]:
-    """Carries the plans out, one after the other; a stop ends with the one that is under way.
+    """Carries the plans out, one after the other; a stop ends with the one that is under way. What reads something that was not
+    verified to be back is not begun.
 
     Raises:
         BackoutError: there is one plan, and its run could not begin or did not end.
     """
+    from backout.planning.needs import before
+
     runs: list[Run] = []
     failures: list[Failed] = []
     command = secrets.token_hex(4) if len(plans) > 1 else ""
+    verified: list[Operation] = []
     for number, plan in enumerate(plans):
+        if late := [one for one in before(plan, plans) if one not in verified]:
+            failures.append(Failed.of(plan, _too_early(plan, late)))
+            continue
         try:
             async with connected(workspace, plan) as scopes:
                 runs.append(await carry_out(workspace, scopes, plan, command))
+                verified += [plan] if runs[-1].state == "recovered" else []
                 runs += _taken_back(workspace, runs[-1])
         except BackoutError as error:
             if len(plans) == 1:
@@ -94,6 +102,15 @@ async def run_all(workspace: Workspace, plans: Sequence[Operation]) -> tuple[lis
 
 def _not_begun(plan: Operation) -> Interrupted:
     return Interrupted("{target} was not begun, since it was stopped before.", target=plan.targets)
+
+
+def _too_early(plan: Operation, late: Sequence[Operation]) -> RefusedError:
+    return RefusedError(
+        "{target} was not begun: it goes after {earlier}, which is not verified.",
+        target=plan.targets,
+        earlier=", ".join(other.targets for other in late),
+        hint="See to that first, then plan again.",
+    )
 
 
 async def run_one(workspace: Workspace, plan: Operation) -> Run:

@@ -29,7 +29,8 @@ class Where:
 
     Without ``contexts`` the current one of the kubeconfig is meant. An empty ``kubeconfig`` stands for the usual files,
     an empty ``namespace`` for the only stack's, else the context's own. ``fleet``: what is planned is one operation in waves,
-    be it for one cluster; so it is of several in any case. ``exact``: each of its waves must have a cluster.
+    be it for one cluster; so it is of several in any case. ``exact``: each of its waves must have a cluster. ``after``: which target goes
+    after which, as `planning.needs` takes it.
     """
 
     kubeconfig: str = ""
@@ -38,6 +39,7 @@ class Where:
     all_namespaces: bool = False
     fleet: bool = False
     exact: bool = False
+    after: tuple[str, ...] = ()
 
 
 class Workspace:

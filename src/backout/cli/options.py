@@ -157,18 +157,30 @@ def fleet(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["refuse", "skip"]),
             help="What a cluster without a plan means for the others.",
         ),
+        click.option(
+            "--after",
+            multiple=True,
+            metavar="LATER=EARLIER",
+            help="One target after another is verified, such as helm/web=cm/ring; may be repeated.",
+        ),
+        click.option("--together", is_flag=True, help="All of it or nothing: when one fails, what was done is undone."),
     )
 
     @functools.wraps(function)
     def call(*args: Any, **arguments: Any) -> Any:
-        names = ("wave", "parallel", "max_failures", "on_failure", "deadline", "unplanned")
-        given = {name: value for name in names if (value := arguments.pop(name)) is not None}
+        names = ("wave", "parallel", "max_failures", "on_failure", "deadline", "unplanned", "after", "together")
+        given = {name: value for name in names if not _nothing(value := arguments.pop(name))}
         return function(*args, waves=given, **arguments)
 
     found: Callable[..., Any] = call
     for option in reversed(options):
         found = option(found)
     return found
+
+
+def _nothing(value: Any) -> bool:
+    """Whether an option was not given; 0 is a number."""
+    return value is None or value is False or value == ()
 
 
 class Group(click.Group, Command):

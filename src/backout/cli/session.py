@@ -38,9 +38,22 @@ class Session:
 
     def over_clusters(self, given: dict[str, Any]) -> None:
         """What was said of waves on the command line goes before the configuration, and makes one operation of it."""
-        if given:
-            self.workspace.use(self.workspace.settings.in_waves(**given))
-            self.workspace.where = dataclasses.replace(self.workspace.where, fleet=True, exact="wave" in given)
+        if not given:
+            return
+        rules = {name: value for name, value in given.items() if name not in ("after", "together")}
+        if given.get("together"):
+            if other := [name for name in ("max_failures", "on_failure", "unplanned") if name in rules]:
+                from backout.errors import UsageError
+
+                raise UsageError(
+                    "--together says itself what happens when one fails, so --{option} can't go with it.",
+                    option=other[0].replace("_", "-"),
+                )
+            rules |= {"max_failures": 0, "on_failure": "undo", "unplanned": "refuse"}
+        self.workspace.use(self.workspace.settings.in_waves(**rules))
+        self.workspace.where = dataclasses.replace(
+            self.workspace.where, fleet=True, exact="wave" in rules, after=tuple(given.get("after", ()))
+        )
 
     @property
     def text(self) -> bool:

@@ -14,6 +14,7 @@ from backout.model.operation import Operation
 from backout.model.part import Part
 from backout.model.settings import FleetSettings
 from backout.planning.document import seal
+from backout.planning.needs import require_before, with_needs
 from backout.planning.waves import waves_of
 
 NAMED = 5
@@ -27,15 +28,17 @@ def over_clusters(
     not_planned: Sequence[NotPlanned] = (),
     *,
     exact: bool = False,
+    after: Sequence[str] = (),
 ) -> Operation:
     """The sealed operation of all parts of ``plans``, each with its own revision; ``clusters``: name → labels, in the order of
-    the waves; ``exact``: each wave must have a cluster.
+    the waves; ``exact``: each wave must have a cluster; ``after``: what the user says of the order, as `planning.needs` takes it.
 
     Raises:
-        UsageError: the waves don't fit, or two names lead to one cluster.
+        UsageError: the waves or the order don't fit, or two names lead to one cluster.
     """
     parts = _parts(plans, list(clusters))
     _require_apart(parts)
+    parts = with_needs(parts, after)
     there = {part.scope.cluster for part in parts}
     asked = tuple(str(wave) for wave in settings.waves)
     fleet = Fleet(
@@ -48,6 +51,7 @@ def over_clusters(
         unplanned=settings.unplanned,
         not_planned=tuple(not_planned),
     )
+    require_before(fleet, parts)
     skipped = tuple(dict.fromkeys(one for plan in plans for one in plan.skipped))
     made_at = max(plan.made_at for plan in plans)
     return seal(Operation(made_at=made_at, parts=parts, fleet=fleet, skipped=skipped))
@@ -77,12 +81,20 @@ def _parts(plans: Sequence[Operation], order: Sequence[str]) -> tuple[Part, ...]
     """Each with an id that is its own among all clusters, cluster after cluster."""
     found: dict[str, Part] = {}
     for plan in plans:
-        named = {part.id: f"{part.scope.cluster}/{part.id}" for part in plan.parts}
+        named = {part.id: _id(part, found) for part in plan.parts}
         for part in plan.parts:
             needs = tuple(named[need] for need in part.needs)
             # Two targets may have led to one object: it goes back once.
             found.setdefault(named[part.id], msgspec.structs.replace(part, id=named[part.id], needs=needs))
     return tuple(sorted(found.values(), key=lambda part: order.index(part.scope.cluster)))
+
+
+def _id(part: Part, taken: Mapping[str, Part]) -> str:
+    """``cluster/kind/name``; with the namespace where another one has a target of that name."""
+    name = f"{part.scope.cluster}/{part.id}"
+    if name in taken and taken[name].scope.namespace != part.scope.namespace:
+        return f"{part.scope.cluster}/{part.scope.namespace}/{part.id}"
+    return name
 
 
 def _require_apart(parts: Sequence[Part]) -> None:
