@@ -127,6 +127,16 @@ async def read_since(mirror: Mirror, since: str, until: str, *, most: int = MOST
     return found
 
 
+async def read_commit(mirror: Mirror, sha: str) -> Commit:
+    """One commit by its whole id.
+
+    Raises:
+        ToolFailed: there is none.
+    """
+    found: tuple[Commit, ...] = (await _read(mirror, [sha], sha, 1))["commits"]
+    return found[0]
+
+
 async def _read(mirror: Mirror, wanted: list[str], head: str, most: int) -> dict:  # type: ignore[type-arg]
     answer = await mirror.git(
         "log",

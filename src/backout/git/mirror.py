@@ -49,7 +49,7 @@ _FORBIDDEN = re.compile(r"\b403\b|access denied|not authorized|write access to r
 _GONE = re.compile(
     r"could not resolve host|connection (?:refused|timed out|reset|closed)|network is unreachable|no route to host|"
     r"operation timed out|early eof|the remote end hung up unexpectedly|\b50[0234]\b|couldn't connect|failed to connect|"
-    r"unable to connect|recv failure|gnutls|ssl (?:certificate|connection)|kex_exchange_identification|"
+    r"unable to connect|recv failure|gnutls_handshake|ssl connection|kex_exchange_identification|"
     r"operation too slow",
     re.IGNORECASE,
 )

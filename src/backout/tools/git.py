@@ -41,8 +41,8 @@ async def run_git(
     output: int = OUTPUT,
     tree: Path | None = None,
 ) -> Completed:
-    """Runs git; ``remote`` is what `REMOTE` means in the arguments, ``folder`` the bare repository to work in, ``tree`` the
-    folder of its working tree.
+    """Runs git; ``remote`` is what `REMOTE` means in the arguments, ``folder`` the bare repository to work in, or ``tree`` a
+    working tree of it.
 
     ``more`` are further variables of its environment; ``stdin``, ``output``: see `run_tool`. Standard output keeps bytes that
     are no UTF-8 (PEP 383): names of files may have any.
@@ -59,7 +59,7 @@ async def run_git(
     # Away from where the user stands: a repository there has settings and programs of its own.
     where = ["-C", "/", *(["--git-dir", str(folder)] if folder is not None else [])]
     if tree is not None:
-        where = ["-C", str(tree), *where[2:], "--work-tree", str(tree)]
+        where = ["-C", str(tree)]
     return await run_tool(
         [tool.path, "--no-pager", *where, *arguments],
         env=environment(remote) | dict(more or {}),
