@@ -63,15 +63,19 @@ def remote_of(text: str) -> Remote:
 def place_of(url: str) -> str:
     """Which repository a URL leads to, however it is written: ``git@h:ops/x.git``, ``ssh://git@h/ops/x`` and
     ``https://h/ops/x/`` are one. Host and path; a port says nothing, since each protocol has its own. For comparing only."""
-    if url.startswith("/"):
-        url = "file://" + url
-    if "://" not in url and _SCP.fullmatch(url):
+    host, path = host_and_path(url)
+    return f"{host}/{path}".casefold()
+
+
+def host_and_path(url: str) -> tuple[str, str]:
+    """The host without user and port, and the repository's path there without ``.git``. A file has no host."""
+    if "://" not in url and not url.startswith("/") and _SCP.fullmatch(url):
         host, _, path = url.rpartition("@")[2].partition(":")
     else:
-        place = url.partition("://")[2]
+        place = ("file://" + url if url.startswith("/") else url).partition("://")[2]
         host, _, path = place.partition("/")
         host = host.rpartition("@")[2]
         if not host.startswith("["):
             host = host.partition(":")[0]
         path = path.partition("?")[0].partition("#")[0]
-    return f"{host}/{path.strip('/').removesuffix('.git').strip('/')}".casefold()
+    return host, path.strip("/").removesuffix(".git").strip("/")
