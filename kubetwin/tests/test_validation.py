@@ -9,8 +9,9 @@ from recorded import case, cases
 from kubetwin.apiserver import defaults, schema, validation
 from kubetwin.apiserver.patch import json_patch, merge_patch, strategic
 from kubetwin.apiserver.status import ApiError
-from kubetwin.apiserver.validation import strict
+from kubetwin.apiserver.validation import metadata, names, strict
 from kubetwin.apiserver.validation.batch import schedule_problem
+from kubetwin.apiserver.validation.errors import Errors
 
 # Differences that the server shows of its own types, which are not those of the wire.
 INTERNAL_DIFFERENCE = ("pod-spec", "pvc-accessmodes", "pvc-storageclass", "pv-source")
@@ -112,6 +113,17 @@ def test_status_changes_are_not_held_to_the_rules_of_the_spec() -> None:
     new = schema.clone(old)
     new["status"] = {"phase": "Running"}
     assert validation.validate("v1", "Pod", new, old, None, "status") == []
+
+
+def test_finalizers_need_a_domain_in_built_in_kinds_only() -> None:
+    meta = {"name": "a", "finalizers": ["resources-finalizer.argocd.argoproj.io"]}
+    assert (
+        "neither a standard finalizer"
+        in causes({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}, None)[0]["message"]
+    )
+    errors = Errors()
+    metadata.created(errors, meta, names.dns_subdomain, custom=True)
+    assert not errors
 
 
 def test_finalizers_cannot_be_added_to_what_is_being_deleted() -> None:

@@ -29,6 +29,7 @@ from kubetwin.controllers.serviceaccount import ServiceAccountController
 from kubetwin.controllers.statefulset import StatefulSetController
 from kubetwin.controllers.taint_eviction import TaintEvictionController
 from kubetwin.controllers.volumes import VolumeController, ensure_storage_classes
+from kubetwin.gitops.runner import GitOps, GitOpsSettings
 from kubetwin.informer import SharedInformers
 from kubetwin.kubelet.agent import Kubelet
 from kubetwin.kubelet.nodes import SimulatedNode
@@ -72,6 +73,8 @@ class RunSettings:
     """The controllers; fewer make a control plane that lacks something."""
     ingress: bool = False
     """Serve Ingresses on a loopback port."""
+    gitops: GitOpsSettings | None = None
+    """Argo CD and Flux; None: neither."""
 
 
 class ControlPlane:
@@ -94,6 +97,7 @@ class ControlPlane:
         self.ingress = IngressController(self.ctx, self.kubelet.network.request) if self.settings.ingress else None
         if self.ingress is not None:
             self.controllers.append(self.ingress)
+        self.gitops = GitOps(self.ctx, self.settings.gitops) if self.settings.gitops else None
         self.ready = asyncio.Event()
         if server is not None:
             server.cluster.log_source = log_source(self.kubelet)
@@ -111,8 +115,12 @@ class ControlPlane:
                 for recorder in self.ctx.recorders:
                     group.create_task(recorder.run())
                 group.create_task(self.kubelet.run(), name="kubelet")
+                if self.gitops is not None:
+                    group.create_task(self.gitops.run(), name="gitops")
                 await self.informers.wait_synced()
                 await self.kubelet.keeper.registered.wait()
+                if self.gitops is not None:
+                    await self.gitops.ready.wait()
                 self.ready.set()
         finally:
             await self.informers.stop()

@@ -91,9 +91,9 @@ def validate(
     is_custom = schema is not None and not schema.definition
     meta = new.get("metadata") or {}
     if old is None:
-        metadata.created(errors, meta, metadata.name_rule(kind, custom=is_custom))
+        metadata.created(errors, meta, metadata.name_rule(kind, custom=is_custom), custom=is_custom)
     else:
-        metadata.updated(errors, meta, old.get("metadata") or {})
+        metadata.updated(errors, meta, old.get("metadata") or {}, custom=is_custom)
     if schema is not None and is_custom:
         custom.resource(errors, new, old, schema)
     elif old is not None and subresource:

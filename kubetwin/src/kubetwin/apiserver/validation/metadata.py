@@ -30,7 +30,7 @@ def name_rule(kind: str, *, custom: bool) -> names.NameRule:
     return names.dns_subdomain
 
 
-def created(errors: Errors, metadata: Object, rule: names.NameRule) -> None:
+def created(errors: Errors, metadata: Object, rule: names.NameRule, *, custom: bool = False) -> None:
     """Metadata of a new object."""
     prefix = metadata.get("generateName")
     if prefix:
@@ -42,13 +42,13 @@ def created(errors: Errors, metadata: Object, rule: names.NameRule) -> None:
         errors.required("metadata.name", "name or generateName is required")
     else:
         errors.invalid_all("metadata.name", name, rule(name))
-    _common(errors, metadata)
+    _common(errors, metadata, custom=custom)
 
 
-def updated(errors: Errors, new: Object, old: Object) -> None:
+def updated(errors: Errors, new: Object, old: Object, *, custom: bool = False) -> None:
     """Metadata of a changed object."""
     # A server looks at every update as such and then lets the resource's own rules do it again: causes come twice.
-    _common(errors, new)
+    _common(errors, new, custom=custom)
     for _ in range(2):
         _kept(errors, new, old)
 
@@ -69,14 +69,20 @@ def _kept(errors: Errors, new: Object, old: Object) -> None:
         errors.immutable(f"metadata.{field}", new.get(field, ""), old.get(field, ""))
 
 
-def _common(errors: Errors, metadata: Object) -> None:
+def _common(errors: Errors, metadata: Object, *, custom: bool) -> None:
     labels(errors, metadata.get("labels"), "metadata.labels")
     annotation_map(errors, metadata.get("annotations"), "metadata.annotations")
     _owners(errors, metadata.get("ownerReferences"))
     for index, finalizer in enumerate(metadata.get("finalizers") or ()):
         reasons = names.qualified_name(finalizer)
         errors.invalid_all("metadata.finalizers", finalizer, reasons)
-        if not reasons and "/" not in finalizer and finalizer not in ("orphan", "foregroundDeletion", "kubernetes"):
+        # Only built-in kinds look closer (pkg/apis/core/validation); Argo CD's own finalizer has no slash.
+        if (
+            not custom
+            and not reasons
+            and "/" not in finalizer
+            and finalizer not in ("orphan", "foregroundDeletion", "kubernetes")
+        ):
             text = "name is neither a standard finalizer name nor is it fully qualified"
             errors.invalid(f"metadata.finalizers[{index}]", finalizer, text)
 

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Brings the GitOps controllers of a cluster to life: definitions first, then the loops; ends them and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kubetwin.client import Api, ApiException, Obj, Resource
+from kubetwin.controllers.base import Context, Controller
+from kubetwin.controllers.discovery import of_crd
+from kubetwin.gitops.argocd.application import PROJECTS
+from kubetwin.gitops.argocd.controller import ApplicationController
+from kubetwin.gitops.argocd.definitions import configuration, definitions
+from kubetwin.gitops.argocd.projects import default_project
+from kubetwin.gitops.argocd.repo_server import RepoServer
+from kubetwin.gitops.argocd.settings import ArgoSettings
+from kubetwin.gitops.programs import Programs
+from kubetwin.kinds import CONFIGMAPS, CRDS, NAMESPACES
+
+TOOLS = ("argocd",)
+_CORE = {"Namespace": NAMESPACES, "ConfigMap": CONFIGMAPS}
+
+
+@dataclass(frozen=True, slots=True)
+class GitOpsSettings:
+    """Which tools run, with which programs, and where they keep their mirrors (``None``: a directory for their lifetime)."""
+
+    tools: tuple[str, ...] = TOOLS
+    programs: Programs = field(default_factory=Programs)
+    directory: Path | None = None
+    argocd: ArgoSettings = field(default_factory=ArgoSettings)
+
+
+class GitOps:
+    """The tools of one cluster. :attr:`ready` is set when their definitions are served and their loops run."""
+
+    def __init__(self, ctx: Context, settings: GitOpsSettings) -> None:
+        unknown = sorted(set(settings.tools) - set(TOOLS))
+        if unknown:
+            raise ValueError(f"there is no {unknown[0]}; the GitOps tools are {', '.join(TOOLS)}")
+        self.ctx = ctx
+        self.settings = settings
+        self.ready = asyncio.Event()
+        self.controllers: list[Controller] = []
+        self.repo_server: RepoServer | None = None
+        """Argo CD's: ``restart()`` makes it forget what it has fetched."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        given = self.settings.directory
+        directory = given or Path(tempfile.mkdtemp(prefix="kubetwin-gitops-"))
+        try:
+            await self._argocd(directory / "argocd")
+            async with asyncio.TaskGroup() as group:
+                for controller in self.controllers:
+                    group.create_task(controller.run(), name=controller.name)
+                for controller in self.controllers:
+                    group.create_task(controller.recorder.run())
+                self.ready.set()
+        finally:
+            if given is None:
+                await asyncio.to_thread(shutil.rmtree, directory, True)
+
+    async def _argocd(self, directory: Path) -> None:
+        if "argocd" not in self.settings.tools:
+            return
+        settings = self.settings.argocd
+        await install(self.ctx.api, definitions())
+        objects = [(_CORE[each["kind"]], each) for each in configuration(settings.namespace)]
+        for resource, obj in [*objects, (PROJECTS, default_project(settings.namespace))]:
+            await ensured(self.ctx.api, resource, obj)
+        server = RepoServer(
+            directory, self.settings.programs, lambda: controller.own_secrets(), lambda: controller.known_hosts()
+        )
+        controller = ApplicationController(self.ctx, server, settings)
+        self.repo_server = server
+        self.controllers.append(controller)
+
+
+async def install(api: Api, crds: list[Obj]) -> None:
+    """Creates definitions that are not there, and waits until the server serves them."""
+    for crd in crds:
+        await ensured(api, CRDS, crd)
+    for crd in crds:
+        while True:
+            resource = of_crd(await api.get(CRDS, crd["metadata"]["name"]))
+            if resource is not None and await _served(api, resource):
+                break
+            await asyncio.sleep(0.02)
+
+
+async def _served(api: Api, resource: Resource) -> bool:
+    try:
+        await api.request("GET", resource.path(), query=[("limit", "1")])
+    except ApiException as error:
+        if not error.not_found:
+            raise
+        return False
+    return True
+
+
+async def ensured(api: Api, resource: Resource, obj: Obj) -> None:
+    """Creates an object that is not there; one that is there stays as it is (a cluster that was kept)."""
+    while True:
+        try:
+            await api.create(resource, obj)
+        except ApiException as error:
+            if not error.already_exists:
+                raise
+        except OSError:
+            await asyncio.sleep(0.2)
+            continue
+        return
