@@ -160,11 +160,19 @@ class Records:
         Raises:
             ReleaseNotFound: there is none.
         """
+        return (await self.numbered(release))[-1]
+
+    async def numbered(self, release: str) -> list[Record]:
+        """All records of ``release``, oldest first, without their payloads.
+
+        Raises:
+            ReleaseNotFound: there is none.
+        """
         labels = await self._list(_Label, f"owner=helm,name={release}", metadata_only=True)
         found = [record for label in labels if (record := _record(label.metadata, self.namespace)) is not None]
         if not found:
             await self._missing(release)
-        return max(found, key=lambda record: record.revision)
+        return sorted(found, key=lambda record: record.revision)
 
     async def load(self, record: Record) -> Release:
         """Decodes one record.

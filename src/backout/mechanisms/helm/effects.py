@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from backout.cluster.port import ClusterReader, Instead
 from backout.errors import BackoutError, ObjectNotFound, PreconditionFailed, ToolFailed
+from backout.helm.deployed import DEPLOYED, superseded
 from backout.helm.manifest import digest, entries
 from backout.helm.payload import Release
 from backout.helm.records import PENDING, Record, Records, driver
@@ -97,8 +99,9 @@ async def rollback(context: StepContext, step: StepOf[RollbackParams]) -> StepOu
     identity = await context.cluster.identity()
     key = hashlib.sha256(f"{identity.uid}/{records.namespace}/{release}".encode()).hexdigest()[:24]
     async with binary.lock(key, wait=step.timeout / 2, waiting=context.progress) as handle:
-        head, current = await _head(records, release)
+        head, current, others = await _head(records, release)
         if _arrived(step, head, current):
+            await _supersede(context, records, others)
             await bring_back(context, step)
             return StepOutcome(
                 False,
@@ -117,7 +120,7 @@ async def rollback(context: StepContext, step: StepOf[RollbackParams]) -> StepOu
         shown = await _shown(records, step, wanted)
         ran = await _helm(context, step, helm, Fence(records, head, context.guard), records, handle, shown)
         await bring_back(context, step)
-    return await _confirm(step, records, head, (current, wanted), ran)
+    return await _confirm(context, step, records, head, (current, wanted), ran)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +193,18 @@ async def _helm(
 
 
 async def _confirm(
-    step: StepOf[RollbackParams], records: Records, before: Record, ways: tuple[Release, Release], ran: _Ran
+    context: StepContext,
+    step: StepOf[RollbackParams],
+    records: Records,
+    before: Record,
+    ways: tuple[Release, Release],
+    ran: _Ran,
 ) -> StepOutcome:
     """``ways``: the releases that it goes from and to."""
     release, wanted = step.params.release, step.params.digest
-    head, current = await _head(records, release)
-    if head.revision == before.revision + 1 and head.status == "deployed" and digest(current.manifest) == wanted:
+    head, current, others = await _head(records, release)
+    if head.revision == before.revision + 1 and head.status == DEPLOYED and digest(current.manifest) == wanted:
+        await _supersede(context, records, others)
         return StepOutcome(
             True,
             msg(
@@ -223,7 +232,7 @@ async def _confirm(
 
 def _arrived(step: StepOf[RollbackParams], head: Record, current: Release) -> bool:
     """True when the effect is there: deployed with the target's content, by us or all along."""
-    if head.status != "deployed" or digest(current.manifest) != step.params.digest:
+    if head.status != DEPLOYED or digest(current.manifest) != step.params.digest:
         return False
     planned = step.precondition.get("head")
     ours = isinstance(planned, int) and head.revision > planned
@@ -322,9 +331,21 @@ async def _exists(cluster: ClusterReader, ref: ObjectRef) -> bool:
     return True
 
 
-async def _head(records: Records, release: str) -> tuple[Record, Release]:
-    head = await records.head(release)
-    return head, await records.load(head)
+async def _head(records: Records, release: str) -> tuple[Record, Release, list[Record]]:
+    """The newest revision with its content, and which others say that they are deployed."""
+    *older, head = await records.numbered(release)
+    return head, await records.load(head), [record for record in older if record.status == DEPLOYED]
+
+
+async def _supersede(context: StepContext, records: Records, others: Sequence[Record]) -> None:
+    """Marks them superseded, since the newest revision is deployed: helm says success where that write of its own fails (only its
+    log has it: pkg/action/action.go, recordRelease), and leaves two that say deployed."""
+    kind = {"apiVersion": records.resource.api_version, "kind": records.resource.kind}
+    for record in others:
+        with contextlib.suppress(ObjectNotFound):
+            found = await records.cluster.get(records.resource, record.name, records.namespace)
+            await context.guard()
+            await context.cluster.replace(superseded({**kind, **found}))
 
 
 def records_of(cluster: ClusterReader, target: Target, where: str) -> Records:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever becomes of the requests for its lock, a run that is over has none, or says so, and `resume` lets it go."""
+"""Faults that strike certain requests of a run, and so often in a row as they like."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from proxy import FaultProxy, Request
-from world import World
+from proxy import Applies, FaultProxy, Request
+from world import GOOD, World
 
 from backout.tools import pinned
 from kubetwin import process
@@ -43,6 +43,11 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
+def tools() -> dict[str, Path]:
+    return asyncio.run(pinned())
+
+
+@pytest.fixture(scope="module")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
     folder = tmp_path_factory.mktemp("twin")
     yield process.up(folder, ("cluster-01",), kubelet={"start_delay": 0.2})
@@ -50,7 +55,9 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_run_that_is_over_has_no_lock_or_says_so(twin: Twin, tmp_path: Path, name: str) -> None:
+def test_a_run_that_is_over_has_no_lock_or_says_so(
+    twin: Twin, tools: dict[str, Path], tmp_path: Path, name: str
+) -> None:
     case = CASES[name]
 
     async def played(world: World, proxy: FaultProxy) -> None:
@@ -75,17 +82,38 @@ def test_a_run_that_is_over_has_no_lock_or_says_so(twin: Twin, tmp_path: Path, n
         assert again.code == 5 and "has ended already" in again.out, again
         assert "may still be locked" not in (await world.backout("diagnose", port=proxy.port)).err
 
-    asyncio.run(through(twin, tmp_path / f"locks-{name}", case, played))
-
-
-async def through(twin: Twin, folder: Path, case: Case, play: Callable[[World, FaultProxy], Awaitable[None]]) -> None:
     def aim(request: Request) -> bool:
         return request.method in case.methods and "/leases" in request.path
 
-    world = World(twin.kubeconfig, await pinned(), folder, "workload", 1)
+    world = World(twin.kubeconfig, tools, tmp_path / f"locks-{name}", "workload", 1)
+    asyncio.run(through(world, aim, case.fault, case.in_a_row, played))
+
+
+@pytest.mark.parametrize("in_a_row", [1, 2])
+def test_one_revision_is_deployed_though_helm_could_not_mark_the_other(
+    twin: Twin, tools: dict[str, Path], tmp_path: Path, in_a_row: int
+) -> None:
+    """helm goes on, and says success."""
+
+    def aim(request: Request) -> bool:
+        return request.method == "PUT" and request.path.endswith("/sh.helm.release.v1.soaked.v2")
+
+    async def played(world: World, proxy: FaultProxy) -> None:
+        answer = await world.backout(*world.run_words(), port=proxy.port)
+        assert proxy.struck["reset-before"] == in_a_row and answer.code == 0, answer
+        found = await world.truth()
+        assert (found.statuses, found.content) == (("superseded", "superseded", "deployed"), GOOD)
+
+    world = World(twin.kubeconfig, tools, tmp_path / f"deployed-{in_a_row}", "helm", 1)
+    asyncio.run(through(world, aim, "reset-before", in_a_row, played))
+
+
+async def through(
+    world: World, aim: Applies, fault: str, in_a_row: int, play: Callable[[World, FaultProxy], Awaitable[None]]
+) -> None:
     await world.prepare()
     proxy = world.proxy(1.0)
-    proxy.aim, proxy.only, proxy.in_a_row = aim, frozenset({case.fault}), case.in_a_row
+    proxy.aim, proxy.only, proxy.in_a_row = aim, frozenset({fault}), in_a_row
     async with proxy.opened(world.identity):
         await play(world, proxy)
 
