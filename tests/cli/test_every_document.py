@@ -12,8 +12,9 @@ from held import hold
 
 from backout.documents.shipped import kinds
 
-PARTS = {"Operation", "Error"}
-"""Errors are held in test_errors_obey_options; a plan stands in lists, and in files of `plan --out`."""
+PARTS = {"Operation", "Error", "AuditExport", "AuditEntry", "AuditRecord"}
+"""Errors are held in test_errors_obey_options, lines of a copy of the audit in test_audit; a plan stands in lists, and in files of
+`plan --out`."""
 
 
 def test_each_command_prints_a_document_of_its_kind(backout: Shell, release: str, tmp_path: Path) -> None:
@@ -50,6 +51,9 @@ def test_each_command_prints_a_document_of_its_kind(backout: Shell, release: str
         assert call("Run", command, run)["id"] == run
     call("Run", "undo", run, "--yes", *here)
     call("RunList", "runs")
+    call("AuditVerification", "audit", "verify")
+    call("AuditCheckpoint", "audit", "checkpoint")
+    call("AuditKey", "audit", "key")
     call("RunPrune", "runs", "prune", "--keep-last", "9", "--dry-run")
     snapshots = call("SnapshotCreatedList", "snapshot", "create", "--tag", "v1", *here)
     call("SnapshotList", "snapshot", "list", *here)

@@ -192,6 +192,18 @@ class WorkerWaits(msgspec.Struct, frozen=True):
     error: BackoutError
 
 
+class AuditUnsigned(msgspec.Struct, frozen=True):
+    """The end of a run could not be signed in the audit; it is in it all the same."""
+
+    error: BackoutError
+
+
+class AuditDiffers(msgspec.Struct, frozen=True):
+    """The log of the audit is not the one that this machine has seen before, as the file ``where`` notes it."""
+
+    where: str
+
+
 Event = (
     Unseen
     | LeftOut
@@ -217,6 +229,8 @@ Event = (
     | WorkerTakes
     | WorkerLeaves
     | WorkerWaits
+    | AuditUnsigned
+    | AuditDiffers
 )
 
 

@@ -288,6 +288,7 @@ async def _follow(
     command: str = "",
     membership: Membership | None = None,
 ) -> Run:
+    from backout.app.audit.book import sign_end
     from backout.engine.dbos_engine import DbosEngine
     from backout.model.run import ENDED
     from backout.snapshots.capture import CaptureStore
@@ -303,6 +304,7 @@ async def _follow(
         captures=CaptureStore(),
         scopes=scopes,
         command=command,
+        actor=actor(),
         protected=workspace.settings.policy.protected,
         reach=Reaching(workspace, run.operation) if run.operation.fleet is not None else None,
         snapshots=RunSnapshots(workspace.settings.snapshots, lambda found: workspace.tell(told(found))),
@@ -322,4 +324,5 @@ async def _follow(
         workspace.tell(RunPauses(run.id))
         # Its threads take a while to end: the engine of a next plan waits for them, the end of the process does not.
         await engine.close(wait=False)
+        sign_end(workspace, store)
     return store.get(run.id)

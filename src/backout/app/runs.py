@@ -110,6 +110,7 @@ def prune(
         UsageError: nothing says which are old.
         StateError: they can't be removed.
     """
+    from backout.app.running import actor
     from backout.snapshots.capture import CaptureStore
     from backout.workflows import retention
 
@@ -127,4 +128,4 @@ def prune(
     if not confirm(found):
         return Pruning(found.chosen, refused=True)
     with open_store(workspace, create=True) as store:
-        return Pruning(found.chosen, retention.prune(store, policy, captures, now, found.chosen.going))
+        return Pruning(found.chosen, retention.prune(store, policy, captures, now, found.chosen.going, actor()))

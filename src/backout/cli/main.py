@@ -33,6 +33,7 @@ COMMANDS = {
     "worker": "Carry out what others submitted with `run --detach`.",
     "undo": "Take a finished run back: forward again.",
     "report": "The write-up of one run, in Markdown.",
+    "audit": "Prove that the record of what was done is whole; signed checkpoints, copies.",
     "snapshot": "What namespaces were: encrypted snapshots, and what is done with them.",
     "doctor": "Tools, versions, and access rights for every verb of a plan.",
     "twin": "Embedded clusters on this machine.",

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from backout.documents import failing, machine, reading, running, snapshots
+from backout.documents import auditing, failing, machine, reading, running, snapshots
 from backout.documents.base import Document
 from backout.model.operation import Operation
 from backout.model.spelling import HEAD, camel
@@ -18,7 +18,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def kinds() -> dict[str, type[msgspec.Struct]]:
     """Kind → the struct of it, by name."""
     found: dict[str, type[msgspec.Struct]] = {"Operation": Operation, "Snapshot": snapshots.SnapshotDocument}
-    for module in (failing, machine, reading, running, snapshots):
+    for module in (auditing, failing, machine, reading, running, snapshots):
         for struct in vars(module).values():
             if isinstance(struct, type) and issubclass(struct, Document) and "kind" in struct.__struct_fields__:
                 found[_kind(struct)] = struct

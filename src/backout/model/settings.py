@@ -95,6 +95,14 @@ class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unplanned: Unplanned = "skip"
 
 
+class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``key``: the file with the Ed25519 key that signs checkpoints; ``signers``: public keys (``ssh-ed25519 …``) whose
+    checkpoints count, beside the own one's."""
+
+    key: str = ""
+    signers: tuple[str, ...] = ()
+
+
 class SnapshotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where snapshots are kept, who can open them, and with which key this machine does.
 
@@ -122,6 +130,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verify: VerifySettings = VerifySettings()
     fleet: FleetSettings = FleetSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
+    audit: AuditSettings = AuditSettings()
     state: str = ""
 
     def in_waves(self, *, wave: str | None = None, **given: Any) -> Settings:

@@ -140,6 +140,11 @@ def _require_here(part: Part, target: Target, step: str) -> None:
 
 
 def written(step: Step) -> Iterable[ObjectRef]:
+    """The objects that a step writes, destroys, or writes again when it is taken back.
+
+    Raises:
+        PlanChanged: its parameters speak of something else than its target.
+    """
     yield from _of(step.action, step.target, step.params)
     yield from step.destroys
     if (back := step.compensation) is not None:

@@ -59,12 +59,21 @@ async def _begin(services: Services, story: Story, run: Run, parts: list[PartSta
         return
     services.store.update(run.id, state="running")
     if services.store.has_event(run.id, "run-started"):
-        story.tell("resumed", msg("Going on after an interruption."), key=f"resumed:{services.life}")
+        story.tell(
+            "resumed", msg("Going on after an interruption."), key=f"resumed:{services.life}", actor=services.actor
+        )
         for stages in parts:
             await stages.take_over()
         return
     together = {"command": services.command} if services.command else {}
-    story.tell("run-started", begin_sentence(run.operation), key="run-started", plan=run.operation.hash, **together)
+    story.tell(
+        "run-started",
+        begin_sentence(run.operation),
+        key="run-started",
+        plan=run.operation.hash,
+        actor=run.actor,
+        **together,
+    )
 
 
 async def _run(context: WorkflowContext, services: Services, story: Story, run: Run, parts: list[PartStages]) -> Json:

@@ -119,11 +119,23 @@ class _Waves:
     def _begin(self) -> None:
         self._services.store.update(self._run.id, state="running")
         if self._services.store.has_event(self._run.id, "run-started"):
-            self._story.tell("resumed", msg("Going on after an interruption."), key=f"resumed:{self._services.life}")
+            self._story.tell(
+                "resumed",
+                msg("Going on after an interruption."),
+                key=f"resumed:{self._services.life}",
+                actor=self._services.actor,
+            )
             return
         operation = self._run.operation
         together = {"command": self._services.command} if self._services.command else {}
-        self._story.tell("run-started", begin_sentence(operation), key="run-started", plan=operation.hash, **together)
+        self._story.tell(
+            "run-started",
+            begin_sentence(operation),
+            key="run-started",
+            plan=operation.hash,
+            actor=self._run.actor,
+            **together,
+        )
 
     async def _check(self) -> Json:
         document.check(self._run.operation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -17,8 +18,9 @@ from backout.model.message import msg, of_error
 from backout.model.operation import Operation
 from backout.model.part import Access, Part, Step
 from backout.model.run import capture_name, locks_left
+from backout.model.target import ObjectRef
 from backout.model.verdict import CheckResult, Verdict, judge
-from backout.planning.reach import Reach
+from backout.planning.reach import Reach, written
 from backout.scopes.port import ClusterHandle
 from backout.snapshots.capture import capture
 from backout.verify.verify import verify
@@ -35,6 +37,8 @@ SKEW = 5.0
 """Seconds between our clock and the cluster's that are worth a word, since the timeline has times of both."""
 LISTENING = 1.0
 """Seconds between two looks at whether the run is still wanted, while it only measures."""
+AUDITED = 50
+"""So many objects of one step are named in its event."""
 GIVEN_UP = {"given-up": True}
 """What a step answers that was not tried again, since somebody asked to stop the parked run."""
 
@@ -205,6 +209,12 @@ class PartStages:
                 key=f"{step.id}:started:{self._services.life}:{before}",
                 step=step.id,
                 action=step.action,
+                actor=self._services.actor or self._actor,
+                process=self._services.life,
+                plan=self._operation.hash,
+                token=self._lock.token,
+                cluster=self.part.scope.cluster,
+                **_objects(self.part, step),
             )
             context = EffectContext(self._story, self._lock, self._scope.cluster, step, self._reach, again=before > 0)
             try:
@@ -223,6 +233,7 @@ class PartStages:
                     step=step.id,
                     code=failure.code,
                     wrote=context.wrote,
+                    token=self._lock.token,
                     resumable=isinstance(failure, PARKING),
                 )
                 raise failure from failure.__cause__
@@ -233,6 +244,7 @@ class PartStages:
                 step=step.id,
                 changed=outcome.changed,
                 earlierAttempt=before > 0 and not outcome.changed,
+                token=self._lock.token,
                 **outcome.data,
             )
             return {"changed": outcome.changed, "again": before > 0}
@@ -352,6 +364,18 @@ class PartStages:
                 msg("The lock on {target} that was left is let go.", target=str(self.part.target)),
                 key=f"lease-returned:{self._services.life}",
             )
+
+
+def _objects(part: Part, step: Step) -> dict[str, Any]:
+    """What a step is about to write, as the audit has it: its own objects, else (Helm writes a whole release) those that the plan
+    changes; where there are many, so many, and how many there are."""
+    named: list[ObjectRef] = []
+    with suppress(BackoutError):  # a plan was held to its reach before; an intent is told whatever else
+        named += written(step)
+    named = named or [change.ref for change in part.changes.effective]
+    refs = list(dict.fromkeys(f"{ref.namespace}/{ref}".lstrip("/") for ref in named))
+    many = {"objectCount": len(refs)} if len(refs) > AUDITED else {}
+    return {"target": str(step.target), "objects": refs[:AUDITED], **many}
 
 
 def answered(story: Story, body: Callable[[], Awaitable[Json]]) -> StepBody:

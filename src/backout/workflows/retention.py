@@ -73,9 +73,15 @@ def choose(store: RunStore, policy: Policy, captures: CaptureStore, now: datetim
 
 
 def prune(
-    store: RunStore, policy: Policy, captures: CaptureStore, now: datetime, chosen: Sequence[RunSummary]
+    store: RunStore,
+    policy: Policy,
+    captures: CaptureStore,
+    now: datetime,
+    chosen: Sequence[RunSummary],
+    actor: str = "",
 ) -> Pruned:
-    """Removes those of ``chosen`` that the policy still lets go. Killed in between, the next one removes the rest.
+    """Removes those of ``chosen`` that the policy still lets go, in the name of ``actor``. Killed in between, the next one
+    removes the rest.
 
     Raises:
         StateError: the database can't be written.
@@ -98,7 +104,7 @@ def prune(
                 file.unlink()
                 freed.append(size)
 
-    gone = store.remove(still, first)
+    gone = store.remove(still, first, actor)
     return Pruned(tuple(gone), len(freed), sum(freed))
 
 

@@ -54,7 +54,7 @@ class Services:
     all are connected; ``snapshots`` takes the one before the first write, None none;
     ``effect_of`` gives the effect of an action; ``hold`` holds a part to where it may act, and ``protected`` are the
     namespaces where nothing may; ``command``: what runs
-    have in common that were begun together; ``life`` names this process
+    have in common that were begun together; ``actor``: who carries out what this process does; ``life`` names this process
     in the keys of events, so that another attempt after a crash is another event.
     """
 
@@ -68,6 +68,7 @@ class Services:
     protected: Collection[str] = ()
     settle: float = SETTLE
     command: str = ""
+    actor: str = ""
     now: Callable[[], datetime] = utc_now
     life: str = field(default_factory=new_process_id)
 
@@ -97,6 +98,11 @@ class LockHolder:
         self._held: HeldLock | None = None
         self._context: AbstractAsyncContextManager[HeldLock] | None = None
         self._perhaps = False
+
+    @property
+    def token(self) -> int:
+        """The fencing token of the lock that is held; 0 where none is."""
+        return self._held.token if self._held is not None else 0
 
     async def ensure(self) -> HeldLock:
         """The lock, taken now if this process does not hold it yet.

@@ -159,13 +159,14 @@ def test_a_file_has_no_queue_and_says_what_has(tmp_path: Path) -> None:
 
 
 def test_tables_of_the_version_before_are_brought_up_to_date(place: Place) -> None:
-    """Version 1 knew no workers."""
+    """Version 1 knew no workers, 2 no audit."""
     import psycopg
 
     old = place.open()
     old.create(run())
     with psycopg.connect(place.url, autocommit=True) as connection:
-        connection.execute("DROP TABLE backout.queue")
+        connection.execute("DROP TABLE backout.queue, backout.chains, backout.audit")
+        connection.execute("ALTER TABLE backout.events DROP COLUMN n, DROP COLUMN hash")
         connection.execute("UPDATE backout.version SET version = 1")
     from backout.errors import StateError
 

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from backout.app.events import Event
     from backout.cli.render.screen import Screen
 
-ALWAYS = (events.RepositoryOpened, events.TagUnpushed, events.Unapplied, events.StillBroken)
+ALWAYS = (
+    events.RepositoryOpened,
+    events.TagUnpushed,
+    events.Unapplied,
+    events.StillBroken,
+    events.AuditUnsigned,
+    events.AuditDiffers,
+)
 """Nobody may miss these, so they are told beside a document too."""
 
 
@@ -64,6 +71,13 @@ def show_event(screen: Screen, event: Event) -> None:
             screen.told("Snapshot {id} can't be read: {reason}", id=id_[:8], reason=str(problem))
         case events.GitUnread(error=error):
             screen.told("The Git commit is not in the snapshot: {why}", why=error.message)
+        case events.AuditUnsigned(error=error):
+            screen.told("The audit has the run, and no signature of its end: {why}", why=error.message)
+        case events.AuditDiffers(where=where):
+            screen.told(
+                "The audit is not the one that was seen here before ({where}): `backout audit verify` says what differs.",
+                where=where,
+            )
         case events.StateKept(snapshot=snapshot):
             screen.told("The present state is kept in snapshot {id}.", id=snapshot)
         case _:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
+from backout.engine.store.audit import AuditLog
 from backout.engine.store.naming import describe
 from backout.errors import LeaseLost, LockedError, RefusedError, RunNotFound, UsageError
 from backout.model.message import Message
@@ -157,6 +158,10 @@ class RunStore(Protocol):
         """
 
     @property
+    def audit(self) -> AuditLog:
+        """What tells that the runs and events are those that were kept."""
+
+    @property
     def url(self) -> str:
         """The database, for an engine that keeps its own records beside ours; may hold a password."""
 
@@ -221,12 +226,13 @@ class RunStore(Protocol):
         """The latest runs, newest first; all of them when ``limit`` is negative."""
 
     def remove(
-        self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, Sequence[str]], None]
+        self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, Sequence[str]], None], actor: str = ""
     ) -> tuple[RunSummary, ...]:
         """Forgets runs: their events, plans that no other run has, owners. No other process writes meanwhile.
 
         ``which`` says which; ``before`` is called with the id and the paths of the captures of each, before its record
-        goes: a process that dies there leaves the record, and with it the knowledge of what is left to do.
+        goes: a process that dies there leaves the record, and with it the knowledge of what is left to do. What stays is a line of
+        the audit: that it was there, how it ended, and who (``actor``) removed it.
         """
 
     def note_capture(self, run: str, part: str, path: str, digest: str) -> None:

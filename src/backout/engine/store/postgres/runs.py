@@ -12,13 +12,15 @@ import msgspec
 
 from backout.engine.store.port import Listener, RunSummary, meant_by, unknown_run
 from backout.engine.store.postgres.address import parse
+from backout.engine.store.postgres.audit import PostgresAudit
 from backout.engine.store.postgres.connection import Cursor, Database, connect, lost
 from backout.engine.store.postgres.owners import PostgresOwners
 from backout.engine.store.postgres.queue import PostgresQueue
 from backout.engine.store.rows import NEW, SUMMARY, WHOLE, Rows, values_changed, values_of
 from backout.errors import StateError
+from backout.model.chain import Head, canonical
 from backout.model.redacted import without_secrets
-from backout.model.run import Failure, Run, RunEvent, RunState
+from backout.model.run import ENDED, Failure, Run, RunEvent, RunState
 from backout.model.verdict import Verdict
 
 POOL = 6
@@ -45,6 +47,7 @@ class PostgresRunStore:
         self.owners = PostgresOwners(self._database)
         self.queue = PostgresQueue(self._database, self.owners)
         self._rows = Rows(self.owners, self._damaged)
+        self.audit = PostgresAudit(self._database)
         self._listeners: list[Listener] = []
 
     def _damaged(self) -> StateError:
@@ -110,6 +113,8 @@ class PostgresRunStore:
                 f"INSERT INTO runs({NEW}) VALUES ({', '.join(['%s'] * len(values))}) ON CONFLICT (id) DO NOTHING",  # noqa: S608
                 values,
             )
+            if cursor.rowcount:
+                self.audit.begin(cursor, run)
 
         self._database.transact(write)
 
@@ -132,7 +137,10 @@ class PostgresRunStore:
         def write(cursor: Cursor) -> int:
             self.owners.fence(cursor, run)
             cursor.execute(f"UPDATE runs SET {columns} WHERE id=%s", (*values.values(), run))  # noqa: S608
-            return cursor.rowcount
+            changed = cursor.rowcount
+            if changed and state in ENDED:
+                self.audit.ended(cursor, run, str(state))
+            return changed
 
         if not self._database.transact(write):
             raise unknown_run(run)
@@ -190,7 +198,7 @@ class PostgresRunStore:
         return [self._rows.summary(row) for row in self._database.transact(look)]
 
     def remove(
-        self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, Sequence[str]], None]
+        self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, Sequence[str]], None], actor: str = ""
     ) -> tuple[RunSummary, ...]:
         """Forgets runs: their events, plans that no other run has, owners. No other process writes about them meanwhile.
 
@@ -201,7 +209,7 @@ class PostgresRunStore:
         def write(cursor: Cursor) -> tuple[RunSummary, ...]:
             # Captures may be far away, and many.
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            gone = tuple(which())
+            gone, heads = tuple(which()), []
             for run in gone:
                 cursor.execute("SELECT 1 FROM runs WHERE id=%s FOR UPDATE", (run.id,))
                 cursor.execute("SELECT capture FROM parts WHERE run=%s AND capture<>''", (run.id,))
@@ -210,8 +218,10 @@ class PostgresRunStore:
                 cursor.execute("DELETE FROM owners WHERE run=%s", (run.id,))
                 cursor.execute("DELETE FROM aborts WHERE run=%s", (run.id,))
                 cursor.execute("DELETE FROM answers WHERE run=%s", (run.id,))
+                heads.append((run.id, str(run.state), self.audit.head(cursor, run.id)))
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (PRUNING,))
             cursor.execute("DELETE FROM plans WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.plan = plans.hash)")
+            self.audit.removed(cursor, heads, actor)
             return gone
 
         return self._database.transact(write, again=False)
@@ -282,19 +292,19 @@ class PostgresRunStore:
 
     def record(self, event: RunEvent) -> RunEvent:
         """Keeps an event once by its key (events without one are always new) and tells the listeners of a new one."""
-        key, content = event.key or secrets.token_hex(8), msgspec.json.encode(without_secrets(event))
+        key, content = event.key or secrets.token_hex(8), canonical(without_secrets(event))
         tries = 0
 
         def write(cursor: Cursor) -> tuple[int, bytes, bool]:
             nonlocal tries
             tries += 1
             self.owners.fence(cursor, event.run)
-            cursor.execute(
-                "INSERT INTO events(run, key, event) VALUES (%s, %s, %s) ON CONFLICT (run, key) DO NOTHING RETURNING seq",
-                (event.run, key, content),
-            )
-            if row := cursor.fetchone():
-                return row[0], content, True
+            written = self.audit.add(cursor, event.run, key, content)
+            if written is None:
+                head = self.audit.head(cursor, event.run) or self._adopt(cursor, event.run)
+                written = self.audit.append(cursor, head, key, content)
+            if written is not None:
+                return written, content, True
             cursor.execute("SELECT seq, event FROM events WHERE run=%s AND key=%s", (event.run, key))
             seq, stored = cursor.fetchone() or (0, b"")
             # Written by the attempt before this one, whose answer was lost.
@@ -307,6 +317,13 @@ class PostgresRunStore:
         for listener in tuple(self._listeners):
             listener(kept)
         return kept
+
+    def _adopt(self, cursor: Cursor, run: str) -> Head:
+        """The chain of a run that was made before there was an audit begins now."""
+        cursor.execute("SELECT 1 FROM runs WHERE id=%s FOR KEY SHARE", (run,))
+        cursor.execute("SELECT count(*) FROM events WHERE run=%s", (run,))
+        former = int((cursor.fetchone() or (0,))[0])
+        return self.audit.begin(cursor, self.get(run), former)
 
     def events(self, run: str, *, after: int = 0) -> list[RunEvent]:
         """What happened in a run, in order, beginning after the event numbered ``after``."""

@@ -90,6 +90,24 @@ MIGRATIONS = (
         tries integer NOT NULL DEFAULT 0
     );
     """,
+    """
+    ALTER TABLE events ADD COLUMN n bigint NOT NULL DEFAULT 0, ADD COLUMN hash text NOT NULL DEFAULT '';
+    CREATE TABLE chains (
+        run text PRIMARY KEY,
+        n bigint NOT NULL,
+        head text NOT NULL,
+        anchored bigint NOT NULL DEFAULT 0
+    ) WITH (fillfactor = 50);
+    CREATE TABLE audit (
+        n bigint PRIMARY KEY,
+        at text NOT NULL,
+        type text NOT NULL,
+        run text NOT NULL,
+        data bytea NOT NULL,
+        prev text NOT NULL,
+        hash text NOT NULL
+    );
+    """,
 )
 """What brings the tables from each version to the next: never changed once released, only added to."""
 VERSION = len(MIGRATIONS)

@@ -12,7 +12,7 @@ import msgspec
 
 from backout.engine.store.port import Aim
 from backout.engine.store.sqlite.file import connect, translated
-from backout.engine.store.sqlite.schema import FROM_1, TABLES, VERSION
+from backout.engine.store.sqlite.schema import CHAINED, FROM_1, TABLES, VERSION
 from backout.errors import StateError
 
 
@@ -44,7 +44,9 @@ class StateDatabase:
         if version < VERSION:
             self.database.create_function("backout_aims", 3, _aims)
             with self.writing():
-                for statement in (TABLES + (FROM_1 if version == 1 else "")).split(";"):
+                found = self.database.execute("SELECT 1 FROM sqlite_master WHERE name='backout_events'").fetchone()
+                former = (CHAINED if found else "") + (FROM_1 if version == 1 else "")
+                for statement in (TABLES + former).split(";"):
                     if statement.strip():
                         self.database.execute(statement)
                 self.database.execute(f"PRAGMA user_version={VERSION}")

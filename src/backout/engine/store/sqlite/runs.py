@@ -14,13 +14,15 @@ import msgspec
 
 from backout.engine.store.port import Listener, Queue, RunSummary, meant_by, unknown_run
 from backout.engine.store.rows import NEW, SUMMARY, WHOLE, Rows, values_changed, values_of
+from backout.engine.store.sqlite.audit import SqliteAudit
 from backout.engine.store.sqlite.database import StateDatabase
 from backout.engine.store.sqlite.file import damaged
 from backout.engine.store.sqlite.library import Connection
 from backout.engine.store.sqlite.owners import SqliteOwners
 from backout.errors import ConfigError
+from backout.model.chain import Head, canonical
 from backout.model.redacted import without_secrets
-from backout.model.run import Failure, Run, RunEvent, RunState
+from backout.model.run import ENDED, Failure, Run, RunEvent, RunState
 from backout.model.verdict import Verdict
 
 
@@ -40,6 +42,7 @@ class SqliteRunStore:
         self._state = StateDatabase(path, create=create)
         self.owners = SqliteOwners(self._state)
         self._rows = Rows(self.owners, lambda: damaged(path))
+        self.audit = SqliteAudit(self._state)
         self._listeners: list[Listener] = []
 
     @property
@@ -100,10 +103,12 @@ class SqliteRunStore:
             database.execute(
                 "INSERT OR IGNORE INTO backout_plans(hash, plan) VALUES (?, ?)", (run.operation.hash, plan)
             )
-            database.execute(
+            new = database.execute(
                 f"INSERT OR IGNORE INTO backout_runs({NEW}) VALUES ({', '.join('?' * len(values))})",  # noqa: S608
                 values,
-            )
+            ).rowcount
+            if new:
+                self.audit.begin(database, run)
 
     def update(
         self,
@@ -126,6 +131,8 @@ class SqliteRunStore:
                 f"UPDATE backout_runs SET {columns} WHERE id=?",  # noqa: S608
                 (*values.values(), run),
             ).rowcount
+            if changed and state in ENDED:
+                self.audit.ended(database, run, str(state))
         if not changed:
             raise unknown_run(run)
 
@@ -175,7 +182,7 @@ class SqliteRunStore:
         return [self._rows.summary(row) for row in rows]
 
     def remove(
-        self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, Sequence[str]], None]
+        self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, Sequence[str]], None], actor: str = ""
     ) -> tuple[RunSummary, ...]:
         """Forgets runs: their events, plans that no other run has, owners. No other process writes meanwhile.
 
@@ -191,6 +198,7 @@ class SqliteRunStore:
                 database.execute("DELETE FROM backout_owners WHERE run=?", (run.id,))
                 database.execute("DELETE FROM backout_aborts WHERE run=?", (run.id,))
                 database.execute("DELETE FROM backout_answers WHERE run=?", (run.id,))
+                self.audit.removed(database, run.id, run.state, actor)
             database.execute("DELETE FROM backout_plans WHERE hash NOT IN (SELECT plan FROM backout_runs)")
         return gone
 
@@ -251,14 +259,18 @@ class SqliteRunStore:
 
     def record(self, event: RunEvent) -> RunEvent:
         """Keeps an event once by its key (events without one are always new) and tells the listeners of a new one."""
-        key = event.key or secrets.token_hex(8)
+        key, content = event.key or secrets.token_hex(8), canonical(without_secrets(event))
         with self._state.writing() as database:
             self.owners.fence(database, event.run)
+            head = self.audit.head(database, event.run) or self._adopt(database, event.run)
+            head = self.audit.follow(head, key, content)
             row = database.execute(
-                "INSERT INTO backout_events(run, key, event) VALUES (?, ?, ?) ON CONFLICT(run, key) DO NOTHING "
-                "RETURNING seq",
-                (event.run, key, msgspec.json.encode(without_secrets(event))),
+                "INSERT INTO backout_events(run, key, event, n, hash) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT(run, key) DO NOTHING RETURNING seq",
+                (event.run, key, content, head.n, head.head),
             ).fetchone()
+            if row is not None:
+                self.audit.move(database, head)
             if row is None:
                 seq, stored = database.execute(
                     "SELECT seq, event FROM backout_events WHERE run=? AND key=?", (event.run, key)
@@ -268,6 +280,11 @@ class SqliteRunStore:
         for listener in tuple(self._listeners):
             listener(kept)
         return kept
+
+    def _adopt(self, database: sqlite3.Connection, run: str) -> Head:
+        """The chain of a run that was made before there was an audit begins now."""
+        former = database.execute("SELECT count(*) FROM backout_events WHERE run=?", (run,)).fetchone()[0]
+        return self.audit.begin(database, self.get(run), former)
 
     def events(self, run: str, *, after: int = 0) -> list[RunEvent]:
         """What happened in a run, in order, beginning after the event numbered ``after``."""

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-VERSION = 3
-"""1 knew one target a run: its token and capture stood with the run. 2 knew no steps beside each other."""
+VERSION = 4
+"""1 knew one target a run: its token and capture stood with the run. 2 knew no steps beside each other. 3 knew no audit."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS backout_plans (
@@ -43,7 +43,24 @@ CREATE TABLE IF NOT EXISTS backout_events (
     run TEXT NOT NULL REFERENCES backout_runs(id) ON DELETE CASCADE,
     key TEXT NOT NULL,
     event BLOB NOT NULL,
+    n INTEGER NOT NULL DEFAULT 0,
+    hash TEXT NOT NULL DEFAULT '',
     UNIQUE (run, key)
+);
+CREATE TABLE IF NOT EXISTS backout_chains (
+    run TEXT PRIMARY KEY,
+    n INTEGER NOT NULL,
+    head TEXT NOT NULL,
+    anchored INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS backout_audit (
+    n INTEGER PRIMARY KEY,
+    at TEXT NOT NULL,
+    type TEXT NOT NULL,
+    run TEXT NOT NULL,
+    data BLOB NOT NULL,
+    prev TEXT NOT NULL,
+    hash TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS backout_answers (
     run TEXT NOT NULL,
@@ -73,3 +90,9 @@ ALTER TABLE backout_runs DROP COLUMN token;
 ALTER TABLE backout_runs DROP COLUMN capture;
 ALTER TABLE backout_runs DROP COLUMN capture_digest;
 """
+
+CHAINED = """
+ALTER TABLE backout_events ADD COLUMN n INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE backout_events ADD COLUMN hash TEXT NOT NULL DEFAULT '';
+"""
+"""For events that were kept before there was an audit: they are in no chain."""
