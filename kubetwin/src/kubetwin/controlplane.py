@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from kubetwin.apiserver.server import ApiServer
 from kubetwin.client import Api, ApiException, retry_delay
@@ -31,6 +34,7 @@ from kubetwin.controllers.taint_eviction import TaintEvictionController
 from kubetwin.controllers.volumes import VolumeController, ensure_storage_classes
 from kubetwin.gitops.runner import GitOps, GitOpsSettings
 from kubetwin.informer import SharedInformers
+from kubetwin.kubeconfig import kubeconfig
 from kubetwin.kubelet.agent import Kubelet
 from kubetwin.kubelet.nodes import SimulatedNode
 from kubetwin.kubelet.server import log_source
@@ -97,7 +101,7 @@ class ControlPlane:
         self.ingress = IngressController(self.ctx, self.kubelet.network.request) if self.settings.ingress else None
         if self.ingress is not None:
             self.controllers.append(self.ingress)
-        self.gitops = GitOps(self.ctx, self.settings.gitops) if self.settings.gitops else None
+        self.gitops = GitOps(self.ctx, self.settings.gitops, _access(server)) if self.settings.gitops else None
         self.ready = asyncio.Event()
         if server is not None:
             server.cluster.log_source = log_source(self.kubelet)
@@ -135,6 +139,15 @@ class ControlPlane:
                 log.debug("storage classes: %s", error)
                 await asyncio.sleep(retry_delay(attempt))
                 attempt += 1
+
+
+def _access(server: ApiServer | None) -> Callable[[], str]:
+    """A kubeconfig of the cluster for programs; one that is attached has to bring its own in ``KUBECONFIG``."""
+
+    def text() -> str:
+        return kubeconfig([server.access]) if server is not None else Path(os.environ["KUBECONFIG"]).read_text()
+
+    return text
 
 
 def _embedded(settings: RunSettings, server: ApiServer) -> RunSettings:

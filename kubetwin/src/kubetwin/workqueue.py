@@ -25,6 +25,10 @@ class WorkQueue:
     def __len__(self) -> int:
         return len(self._dirty)
 
+    def wanted(self, key: str) -> bool:
+        """Whether the key is queued, also while it is being processed."""
+        return key in self._dirty
+
     def add(self, key: str) -> None:
         if key in self._dirty or self._closed:
             return

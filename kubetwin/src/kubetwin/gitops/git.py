@@ -119,6 +119,12 @@ class Repositories:
                 return said.decode().split()[-1]
         raise RevisionNotFound(f"unable to resolve '{revision or 'HEAD'}' to a commit SHA")
 
+    async def tags(self, url: str, credentials: Credentials | None = None) -> dict[str, str]:
+        """Every tag and its commit. Raises GitError when the repository can't be reached."""
+        refs = await self._refs(url, credentials)
+        names = [ref.removeprefix("refs/tags/") for ref in refs if ref.startswith("refs/tags/") and "^" not in ref]
+        return {name: refs.get(f"refs/tags/{name}^{{}}") or refs[f"refs/tags/{name}"] for name in names}
+
     async def tree(self, url: str, commit: str, credentials: Credentials | None = None) -> Path:
         """A directory with the files of a commit; it is shared and must not be written to.
 
@@ -152,6 +158,28 @@ class Repositories:
         said = await self._git(url, "show", "-s", "--format=%an <%ae>%x00%aI%x00%B", "--end-of-options", commit)
         author, date, message = said.decode(errors="replace").split("\0", 2)
         return author, date, message.strip()
+
+    async def commit(self, url: str, parent: str, tree: Path, message: str, name: str, email: str) -> str:
+        """A commit of the mirror with the files of a directory, on top of ``parent``."""
+        with tempfile.TemporaryDirectory(dir=self._mirror(url), prefix="index-") as made:
+            place = {"GIT_INDEX_FILE": str(Path(made) / "index"), "GIT_WORK_TREE": str(tree)}
+            await self._git(url, "read-tree", parent, env=place)
+            await self._git(url, "add", "--all", "--force", ".", env=place)
+            written = (await self._git(url, "write-tree", env=place)).decode().strip()
+        person = {
+            f"GIT_{who}_{what}": value
+            for who in ("AUTHOR", "COMMITTER")
+            for what, value in (("NAME", name), ("EMAIL", email))
+        }
+        said = await self._git(url, "commit-tree", written, "-p", parent, "-m", message, env=person)
+        return said.decode().strip()
+
+    async def push(self, url: str, commit: str, branch: str, credentials: Credentials | None = None) -> None:
+        """Pushes a commit of the mirror to a branch, never by force. Raises GitError when it is refused."""
+        target = f"{commit}:refs/heads/{checked_revision(branch)}"
+        await self._remote(
+            url, credentials, "push", "--quiet", "--no-verify", "--end-of-options", checked_url(url), target
+        )
 
     def forget(self) -> None:
         """Loses every mirror, as a repo-server that is restarted does."""

@@ -158,9 +158,13 @@ def _edit(folder: Path, options: Mapping[str, Any]) -> None:
     """What `kustomize edit set …` writes for the options of an application."""
     path = next((folder / name for name in KUSTOMIZATIONS if (folder / name).is_file()), None)
     if path is None:
-        raise ManifestError(f"{folder.name}: no kustomization file found")
-    read = parsed(path.read_bytes(), path.name)
-    document: dict[str, Any] = read[0] if read else {}
+        # As Flux does for a folder of plain manifests (fluxcd/pkg kustomize/kustomize_generator.go).
+        names = [each.relative_to(folder).as_posix() for each in _files(folder, True)]
+        path = folder / KUSTOMIZATIONS[0]
+        document: dict[str, Any] = {"resources": names}
+    else:
+        read = parsed(path.read_bytes(), path.name)
+        document = read[0] if read else {}
     for key in ("namePrefix", "nameSuffix", "namespace"):
         if options.get(key):
             document[key] = options[key]

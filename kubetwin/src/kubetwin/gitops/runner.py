@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,10 +19,23 @@ from kubetwin.gitops.argocd.definitions import configuration, definitions
 from kubetwin.gitops.argocd.projects import default_project
 from kubetwin.gitops.argocd.repo_server import RepoServer
 from kubetwin.gitops.argocd.settings import ArgoSettings
+from kubetwin.gitops.flux import definitions as flux_definitions
+from kubetwin.gitops.flux.artifacts import Artifacts
+from kubetwin.gitops.flux.helm import Helm
+from kubetwin.gitops.flux.helmrelease import HelmReleaseController
+from kubetwin.gitops.flux.image import ImageUpdateController
+from kubetwin.gitops.flux.kustomization import KustomizationController
+from kubetwin.gitops.flux.resources import FluxSettings
+from kubetwin.gitops.flux.sources import (
+    GitRepositoryController,
+    HelmChartController,
+    HelmRepositoryController,
+    OciRepositoryController,
+)
 from kubetwin.gitops.programs import Programs
 from kubetwin.kinds import CONFIGMAPS, CRDS, NAMESPACES
 
-TOOLS = ("argocd",)
+TOOLS = ("argocd", "flux")
 _CORE = {"Namespace": NAMESPACES, "ConfigMap": CONFIGMAPS}
 
 
@@ -33,17 +47,20 @@ class GitOpsSettings:
     programs: Programs = field(default_factory=Programs)
     directory: Path | None = None
     argocd: ArgoSettings = field(default_factory=ArgoSettings)
+    flux: FluxSettings = field(default_factory=FluxSettings)
 
 
 class GitOps:
     """The tools of one cluster. :attr:`ready` is set when their definitions are served and their loops run."""
 
-    def __init__(self, ctx: Context, settings: GitOpsSettings) -> None:
+    def __init__(self, ctx: Context, settings: GitOpsSettings, kubeconfig: Callable[[], str]) -> None:
+        """``kubeconfig`` gives the text of one for the cluster: helm needs it."""
         unknown = sorted(set(settings.tools) - set(TOOLS))
         if unknown:
             raise ValueError(f"there is no {unknown[0]}; the GitOps tools are {', '.join(TOOLS)}")
         self.ctx = ctx
         self.settings = settings
+        self._kubeconfig = kubeconfig
         self.ready = asyncio.Event()
         self.controllers: list[Controller] = []
         self.repo_server: RepoServer | None = None
@@ -55,6 +72,7 @@ class GitOps:
         directory = given or Path(tempfile.mkdtemp(prefix="kubetwin-gitops-"))
         try:
             await self._argocd(directory / "argocd")
+            await self._flux(directory / "flux")
             async with asyncio.TaskGroup() as group:
                 for controller in self.controllers:
                     group.create_task(controller.run(), name=controller.name)
@@ -79,6 +97,29 @@ class GitOps:
         controller = ApplicationController(self.ctx, server, settings)
         self.repo_server = server
         self.controllers.append(controller)
+
+    async def _flux(self, directory: Path) -> None:
+        if "flux" not in self.settings.tools:
+            return
+        settings, programs = self.settings.flux, self.settings.programs
+        await install(self.ctx.api, flux_definitions.definitions())
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": settings.namespace}}
+        await ensured(self.ctx.api, NAMESPACES, namespace)
+        helm_home = directory / "helm"
+        for each in (directory, helm_home):
+            each.mkdir(parents=True, exist_ok=True, mode=0o700)
+        artifacts = Artifacts(directory, programs)
+        common = (self.ctx, artifacts, settings)
+        git = GitRepositoryController(*common)
+        self.controllers += [
+            git,
+            HelmRepositoryController(*common),
+            OciRepositoryController(*common),
+            HelmChartController(*common),
+            KustomizationController(*common),
+            HelmReleaseController(*common, Helm(helm_home, programs, self._kubeconfig)),
+            ImageUpdateController(*common, git),
+        ]
 
 
 async def install(api: Api, crds: list[Obj]) -> None:
