@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from backout.model.diagnosis import Diagnosis
     from backout.model.operation import Operation
     from backout.model.outcomes import PartOutcome
+    from backout.model.run import Run
     from backout.model.settings import Settings
     from backout.model.target import Target
 
@@ -73,6 +76,29 @@ class Clusters(Backout):
         if not planned.plans:
             raise planned.failures[0].error
         return planned.plans[0]
+
+    async def undo(self, run: str, *, approve: Sequence[str] = (), clusters: Sequence[str] = ()) -> Run:
+        """As `Backout.undo`, of these ``clusters`` alone where some are named; the others can still be taken back later.
+
+        Raises:
+            BackoutError: as `Backout.undo`; a run is not about one of the ``clusters``.
+        """
+        return await Backout.undo(self._about(clusters), run, approve=approve)
+
+    async def abort(self, run: str, *, clusters: Sequence[str] = ()) -> Run:
+        """As `Backout.abort`; where some ``clusters`` are named, the parts there stop, and the others go on.
+
+        Raises:
+            BackoutError: as `Backout.abort`; a run is not about one of the ``clusters``.
+        """
+        return await Backout.abort(self._about(clusters), run)
+
+    def _about(self, clusters: Sequence[str]) -> Clusters:
+        """This one, for what is done to a run: that is about its own clusters, or about those of them that are named."""
+        other = copy(self)
+        other._workspace = self._workspace.for_front(self._workspace.front)
+        other._workspace.where = replace(self._workspace.where, contexts=tuple(clusters))
+        return other
 
     def outcomes(self, run: str = "latest") -> tuple[PartOutcome, ...]:
         """What became of each part of a run.

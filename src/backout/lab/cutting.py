@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from backout.lab.kubeconfigs import entry, merged, written
 
 HERE = "127.0.0.1"
 CHUNK = 65536
@@ -18,8 +18,9 @@ CHUNK = 65536
 class Cut:
     """The way; ``kubeconfig`` leads along it to the one cluster, and to the others as before."""
 
-    def __init__(self, kubeconfig: Path, host: str, port: int) -> None:
-        self.kubeconfig = kubeconfig
+    kubeconfig: Path
+
+    def __init__(self, host: str, port: int) -> None:
         self._to = (host, port)
         self._server: asyncio.Server | None = None
         self._port = 0
@@ -29,24 +30,19 @@ class Cut:
     @asynccontextmanager
     async def before(cls, kubeconfig: str, context: str) -> AsyncIterator[Cut]:
         """Open, in front of the cluster of ``context``; its kubeconfig goes with it."""
-        import yaml
-
-        known = yaml.safe_load(Path(kubeconfig).read_text(encoding="utf-8"))
-        entry = next(one["context"] for one in known["contexts"] if one["name"] == context)
-        cluster = next(one["cluster"] for one in known["clusters"] if one["name"] == entry["cluster"])
+        known = merged(kubeconfig)
+        cluster = entry(known, "clusters", entry(known, "contexts", context)["cluster"])
         url = urlsplit(cluster["server"])
-        folder = Path(tempfile.mkdtemp(prefix="backout-cut-"))
-        way = cls(folder / "kubeconfig", url.hostname or HERE, url.port or 443)
+        way = cls(url.hostname or HERE, url.port or 443)
         await way.mend()
-        cluster["server"] = f"https://{HERE}:{way._port}"
+        cluster["server"] = f"https://{HERE}:{way._port}{url.path}"
         cluster.setdefault("tls-server-name", url.hostname)
-        way.kubeconfig.touch(mode=0o600)
-        way.kubeconfig.write_text(yaml.safe_dump(known), encoding="utf-8")
-        try:
-            yield way
-        finally:
-            await way.cut()
-            shutil.rmtree(folder, ignore_errors=True)
+        with written(known) as file:
+            way.kubeconfig = file
+            try:
+                yield way
+            finally:
+                await way.cut()
 
     async def cut(self) -> None:
         """From now on nobody answers there, and what was under way breaks off."""
