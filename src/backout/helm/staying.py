@@ -29,12 +29,13 @@ _MUTABLE = ("volumeAttributesClassName",)
 
 
 class Kept(NamedTuple):
-    """The ``spec`` that an object keeps."""
+    """The ``spec`` that an object keeps, or the number of its pods alone."""
 
     kind: str
     namespace: str
     name: str
-    spec: Object
+    spec: Object | None = None
+    replicas: int | None = None
 
 
 def ways_to_stay(base: Object | None, target: Object, live: Object) -> Iterable[Object]:
@@ -71,35 +72,38 @@ def _size(spec: Mapping[str, Any]) -> Any:
 
 
 def staying(manifest: str, namespace: str, kept: Iterable[Kept]) -> str:
-    """``manifest`` in which these objects have the spec that they keep. Always the same text for the same arguments; documents
+    """``manifest`` in which these objects have what they keep. Always the same text for the same arguments; documents
     that hold none of them stay as they are, byte by byte.
 
     Raises:
         TooLarge, Invalid: it can't be read.
     """
-    specs = {(one.kind, one.namespace, one.name): one.spec for one in kept}
-    kinds = {kind for kind, _, _ in specs}
+    every = {(one.kind, one.namespace, one.name): one for one in kept}
+    kinds = {kind for kind, _, _ in every}
     for document in documents(manifest):
         kind = kind_of(document)
         if kind and kind not in kinds and not kind.endswith("List"):
             continue
         value = loaded(document)
-        if _set(value, specs, namespace):
+        if _set(value, every, namespace):
             manifest = manifest.replace(document, _comments(document) + _text(value), 1)
     return manifest
 
 
-def _set(value: Any, specs: Mapping[tuple[str, str, str], Object], namespace: str) -> bool:
+def _set(value: Any, kept: Mapping[tuple[str, str, str], Kept], namespace: str) -> bool:
     if not isinstance(value, dict):
         return False
     if str(value.get("kind")).endswith("List") and isinstance(value.get("items"), list):
-        found = [_set(item, specs, namespace) for item in value["items"]]
+        found = [_set(item, kept, namespace) for item in value["items"]]
         return any(found)
     meta = value.get("metadata") or {}
-    spec = specs.get((str(value.get("kind")), str(meta.get("namespace") or namespace), str(meta.get("name"))))
-    if spec is None:
+    mine = kept.get((str(value.get("kind")), str(meta.get("namespace") or namespace), str(meta.get("name"))))
+    if mine is None:
         return False
-    value["spec"] = spec
+    if mine.spec is not None:
+        value["spec"] = mine.spec
+    if mine.replicas is not None:
+        value["spec"] = {**(value.get("spec") or {}), "replicas": mine.replicas}
     return True
 
 

@@ -146,13 +146,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     ``hooks``: whether what the way back itself runs (Helm's hooks) is to run. ``present``: read as well what checks of
     the state in force now need. ``skip``: what is to be left as it is. ``coming``: objects that other plans of the same run put
-    back before.
+    back before. ``blamed``: what a diagnosis names as broken, or as changed by hand before it broke.
     """
 
     hooks: bool = True
     present: bool = False
     skip: tuple[Skip, ...] = ()
     coming: tuple[ObjectRef, ...] = ()
+    blamed: tuple[ObjectRef, ...] = ()
 
 
 PLAIN = Options()
@@ -268,6 +269,11 @@ def unasked(step: StepOf[Any]) -> Iterable[str]:
     return ()
 
 
+def unsaid(params: msgspec.Struct) -> str:
+    """For steps whose parameters say nothing of the whole content."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class StepKind(Generic[P]):
     """What there is to know of the steps of one action.
@@ -280,7 +286,8 @@ class StepKind(Generic[P]):
     else. ``remains``: what people must know where such a step was done and nothing takes it back. ``told``: its line in
     the checklist of a report (a template), where it has one. ``waits``: its time is that for which others may take to
     show its effect, which the user may set. ``asks``: codes of the risks that a plan with such a step always asks a yes for;
-    ``conditions``: what its precondition always names.
+    ``conditions``: what its precondition always names. ``restores``: the digest of the target's content once such a step is done,
+    where its parameters say that.
     """
 
     act: Callable[[StepContext, StepOf[P]], Awaitable[StepOutcome]]
@@ -294,6 +301,7 @@ class StepKind(Generic[P]):
     waits: bool = False
     asks: Callable[[StepOf[P]], Iterable[str]] = unasked
     conditions: tuple[str, ...] = ()
+    restores: Callable[[P], str] = unsaid
 
     def read(self, action: str, params: dict[str, Any]) -> P:
         """Parameters as they stand in a plan, strictly: nothing missing, nothing that is not known.

@@ -18,6 +18,17 @@ CRASHES = frozenset({"CrashLoopBackOff", "Error"})
 """What a next start may heal, which a kubelet puts off for ever longer."""
 
 
+def concerned(problems: Iterable[Problem]) -> list[ObjectRef]:
+    """What the problems are of, and what was changed by hand before them: of an upgrade, not all that it touched."""
+    found: list[ObjectRef] = []
+    for one in problems:
+        found += [symptom.ref for symptom in one.symptoms]
+        found += [one.workload] if one.workload is not None else []
+        if one.suspect is not None and one.suspect.source == "managedfields":
+            found += one.suspect.touches
+    return list(dict.fromkeys(found))
+
+
 def followers(problems: Iterable[Problem], acted: Collection[Target]) -> list[Problem]:
     """The problems that may follow from what is taken back with ``acted``."""
     every = list(problems)

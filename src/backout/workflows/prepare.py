@@ -26,7 +26,7 @@ from backout.model.settings import USUAL_TIMEOUT, Settings
 from backout.model.target import ObjectRef, Target
 from backout.planning.choice import SURE, Choice, choose
 from backout.planning.document import seal
-from backout.planning.followers import placed, to_start, waited_for
+from backout.planning.followers import concerned, placed, to_start, waited_for
 from backout.planning.reach import hold, protected_risks
 from backout.planning.skipping import Skips, spared_objects, spared_target
 from backout.verify.stacks import stack_checks
@@ -168,7 +168,12 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
         return (choose(target, revisions, to, blamed, since).revision,)
 
     reading = await mechanism.read(
-        cluster, target, chosen, Options(hooks=asked.hooks, skip=tuple(asked.skips), coming=asked.coming)
+        cluster,
+        target,
+        chosen,
+        Options(
+            hooks=asked.hooks, skip=tuple(asked.skips), coming=asked.coming, blamed=tuple(concerned(asked.problems))
+        ),
     )
     choice = choose(target, reading.revisions, to, blamed, since)
     draft = reading.draft(choice.revision)

@@ -146,6 +146,7 @@ def _undone(
         steps.append(reversed_step)
         checks += more
     steps += _starts(part, events)
+    said = [digest for step in back if step.compensation and (digest := _restores(step.compensation))]
     return Part(
         id=part.id,
         scope=part.scope,
@@ -163,13 +164,19 @@ def _undone(
                 code="revision-restored",
                 target=part.target,
                 title=msg("{target} has its content from before run {run}", target=str(part.target), run=run.id),
-                params={"digest": before.digest, "number": before.number},
+                params={"digest": said[-1] if said else before.digest, "number": before.number},
             ),
             *checks,
         ),
         access=rights(_access(back, part.access), part.target, changes, ()),
         soak=0.0,
     )
+
+
+def _restores(back: Compensation) -> str:
+    """The content that it puts in force: what stays as it is, forth and back, is in no revision of before."""
+    kind = registry.known_step_kind(back.action)
+    return kind.restores(kind.read(back.action, back.params)) if kind is not None else ""
 
 
 def _starts(part: Part, events: Sequence[RunEvent]) -> list[Step]:

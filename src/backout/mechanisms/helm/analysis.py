@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -20,9 +21,11 @@ from backout.helm.staying import Kept, staying, ways_to_stay
 from backout.kube.diff import diff_objects
 from backout.kube.names import HELM_KEEP
 from backout.kube.projections import Named
+from backout.mechanisms.common.evidence import WorkloadId
 from backout.mechanisms.helm.children import Custom
 from backout.mechanisms.helm.holders import with_holders
 from backout.mechanisms.helm.params import Holder
+from backout.mechanisms.helm.raised import Raised, raised, with_number
 from backout.model.change import FieldChange
 from backout.model.skip import Skip
 from backout.model.target import ObjectRef
@@ -65,6 +68,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     what stays."""
     holds: tuple[ObjectRef, ...] | None = ()
     spared: bool = False
+    raised: Raised | None = None
+    """The number of its pods, which somebody raised, and which stays."""
     holders: tuple[Holder, ...] = ()
     """Of an immutable object that has to be made anew: the workloads whose pods make the nodes keep what it held."""
     others: tuple[str, ...] = ()
@@ -123,8 +128,10 @@ async def analyse(
     hooks: bool = True,
     customs: dict[CustomId, Custom] | None = None,
     mute: frozenset[CustomId] = frozenset(),
+    concerned: Collection[WorkloadId] = (),
 ) -> Analysis:
-    """Compares both manifests and the live objects, and asks the server about each write.
+    """Compares both manifests and the live objects, and asks the server about each write. ``concerned``: workloads that fail, or that
+    are blamed for what does.
 
     Raises:
         TooLarge, Invalid: a manifest can't be read.
@@ -137,11 +144,12 @@ async def analyse(
 
     async def one(key: Key) -> Item:
         async with gate:
-            return await _item(cluster, before.get(key), after.get(key), record, server_side=server_side)
+            return await _item(cluster, before.get(key), after.get(key), record, concerned, server_side=server_side)
 
     items = await asyncio.gather(*(one(key) for key in [*after, *(key for key in before if key not in after)]))
     items = await with_holders(cluster, items)
     kept = [kept_of(item.ref, item.target) for item in items if item.stays and item.target is not None]
+    kept += [scaled_of(item.ref, item.raised.now) for item in items if item.raised is not None]
     release = target[1]
     if kept:
         release = msgspec.structs.replace(release, manifest=staying(release.manifest, namespace, kept))
@@ -159,7 +167,13 @@ async def analyse(
 
 
 async def _item(
-    cluster: ClusterReader, base: Entry | None, target: Entry | None, record: Record, *, server_side: bool
+    cluster: ClusterReader,
+    base: Entry | None,
+    target: Entry | None,
+    record: Record,
+    concerned: Collection[WorkloadId],
+    *,
+    server_side: bool,
 ) -> Item:
     entry = target or base
     assert entry is not None
@@ -198,7 +212,11 @@ async def _item(
         )
     wanted = _located(owned(target.object, record.release, record.namespace), ref)
     before = owned(base.object, record.release, record.namespace) if base else None
+    up = raised(ref, before, wanted, live, concerned) if live is not None else None
+    if up is not None:
+        wanted = with_number(wanted, up.now)
     item = await _ask(cluster, ref, resource, before, wanted, live, server_side=server_side)
+    item = msgspec.structs.replace(item, raised=up)
     if live is None or not isinstance(item.refusal, Invalid):
         return item
     for other in ways_to_stay(before, wanted, live):
@@ -212,6 +230,11 @@ async def _item(
 def kept_of(ref: ObjectRef, target: Object) -> Kept:
     """What an object keeps, for the manifest that says so."""
     return Kept(ref.kind, ref.namespace, ref.name, target["spec"])
+
+
+def scaled_of(ref: ObjectRef, replicas: int) -> Kept:
+    """The number of pods that a workload keeps, for the manifest that says so."""
+    return Kept(ref.kind, ref.namespace, ref.name, replicas=replicas)
 
 
 async def held(cluster: ClusterReader, definition: Object) -> tuple[ObjectRef, ...] | None:

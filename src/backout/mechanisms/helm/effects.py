@@ -23,7 +23,7 @@ from backout.helm.records import PENDING, Record, Records, driver
 from backout.helm.staying import staying
 from backout.mechanisms.helm import binary
 from backout.mechanisms.helm.along_effects import require_named, require_only
-from backout.mechanisms.helm.analysis import kept_of
+from backout.mechanisms.helm.analysis import kept_of, scaled_of
 from backout.mechanisms.helm.anew import make_room
 from backout.mechanisms.helm.failures import error_from, with_state
 from backout.mechanisms.helm.fenced import Fence, interrupted, moved_on
@@ -275,8 +275,9 @@ async def _same_target(records: Records, step: StepOf[RollbackParams]) -> Releas
             hint="Plan anew.",
         )
     wanted = await records.load(record)
-    if step.params.stay:
-        kept = [kept_of(entry.ref, {"spec": entry.spec}) for entry in step.params.stay]
+    kept = [kept_of(entry.ref, {"spec": entry.spec}) for entry in step.params.stay]
+    kept += [scaled_of(entry.ref, entry.replicas) for entry in step.params.scaled]
+    if kept:
         wanted = msgspec.structs.replace(wanted, manifest=staying(wanted.manifest, records.namespace, kept))
     if digest(wanted.manifest) != step.params.digest:
         raise PreconditionFailed(
@@ -291,7 +292,7 @@ async def _same_target(records: Records, step: StepOf[RollbackParams]) -> Releas
 async def _shown(records: Records, step: StepOf[RollbackParams], wanted: Release) -> Instead:
     """The record of the target revision as helm is to read it, where something stays as it is: helm takes the manifest that it
     applies, and that of the revision that it makes, from there. What the cluster keeps of that revision is not touched."""
-    if not step.params.stay:
+    if not step.params.stay and not step.params.scaled:
         return ()
     record = next(r for r in await records.history(step.params.release) if r.revision == step.params.revision)
     return ((records.resource, await records.rewritten(record, wanted.manifest)),)

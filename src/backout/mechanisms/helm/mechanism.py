@@ -46,7 +46,7 @@ from backout.mechanisms.helm.params import (
     record_of,
     recreated,
 )
-from backout.mechanisms.helm.reading import HelmReading, release_of
+from backout.mechanisms.helm.reading import HelmReading, failing, release_of
 from backout.mechanisms.helm.record_effects import remove_record, restore_record
 from backout.mechanisms.helm.restore import restore_live
 from backout.mechanisms.helm.sparing import spare
@@ -136,9 +136,15 @@ class HelmMechanism:
                 speaks_of=of_release,
                 asks=asked,
                 conditions=("head", "digest"),
+                restores=lambda params: params.digest,
             ),
             "helm.restore-live": StepKind(
-                restore_live, RestoreLiveParams, captured, inverse=undoing.as_captured, speaks_of=of_release
+                restore_live,
+                RestoreLiveParams,
+                captured,
+                inverse=undoing.as_captured,
+                speaks_of=of_release,
+                restores=lambda params: params.rollback.digest if params.rollback else "",
             ),
         }
 
@@ -202,8 +208,16 @@ async def _analyse(
     wanted = release_of(history, number, target)
     head = release_of(history, history.facts[-1].record.revision, target)
     server_side = wanted[1].server_side and (helm is None or helm.major >= 4)
+    blamed = {(ref.kind, ref.namespace, ref.name) for ref in options.blamed}
     found = await analyse(
-        reader, head, wanted, server_side=server_side, hooks=options.hooks, customs=history.customs, mute=history.mute
+        reader,
+        head,
+        wanted,
+        server_side=server_side,
+        hooks=options.hooks,
+        customs=history.customs,
+        mute=history.mute,
+        concerned=blamed | failing(history),
     )
     doubled = several((one.record.revision, one.record.status) for one in history.facts if one.record.kept is None)
     return spare(msgspec.structs.replace(found, doubled=doubled), options.skip)

@@ -54,6 +54,12 @@ class Staying(ObjectParams, frozen=True, kw_only=True):
     spec: dict[str, Any]
 
 
+class Scaled(ObjectParams, frozen=True, kw_only=True):
+    """A workload of the revision that keeps the number of its pods: somebody raised it, and it is not what is broken."""
+
+    replicas: int
+
+
 class Holder(ObjectParams, frozen=True, kw_only=True):
     """A workload whose pods end before an immutable object that they read is made anew. ``replicas``: how many there are to be
     again, where Helm does not say; None where it can't be scaled, so that its pods are deleted."""
@@ -65,7 +71,8 @@ class RollbackParams(_Release, frozen=True, kw_only=True):
     """``helm.rollback``: to the content ``digest`` of ``revision``, on the condition that ``expect`` is in force.
 
     ``recreate``: StatefulSets that are made anew around their pods. ``anew``: other objects that Helm makes anew. ``away``: whose
-    pods end while that is done. ``stay``: what stays as it is; ``digest`` names the content with that in it. ``timeout``: Helm's
+    pods end while that is done. ``stay``: what stays as it is; ``scaled``: which workloads keep the number of
+    their pods; ``digest`` names the content with that in it. ``timeout``: Helm's
     own, in seconds.
     """
 
@@ -74,6 +81,7 @@ class RollbackParams(_Release, frozen=True, kw_only=True):
     anew: tuple[ObjectParams, ...] = ()
     away: tuple[Holder, ...] = ()
     stay: tuple[Staying, ...] = ()
+    scaled: tuple[Scaled, ...] = ()
     no_hooks: bool = False
     revision: int
     digest: str

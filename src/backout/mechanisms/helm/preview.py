@@ -41,6 +41,16 @@ def _change(item: Item, analysis: Analysis, obstacle: Obstacle | None) -> Object
     elif item.stays:
         paths = few([field.path for field in item.stays])
         notes.append(msg("It stays as it is in {fields}: that can't be changed once set.", fields=paths))
+    elif item.raised is not None:
+        notes.append(
+            msg(
+                "It keeps its {now} pods, as {who} set; revision {n} says {then}.",
+                now=item.raised.now,
+                who=item.raised.who,
+                n=analysis.target.revision,
+                then=item.raised.then,
+            )
+        )
     elif not item.asked:
         notes.append(msg("Reckoned from the manifests: you may not ask the server by a dry run."))
     if item.live is None and item.base is not None and item.resource is not None:

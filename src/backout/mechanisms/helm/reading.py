@@ -94,9 +94,7 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _failing(self) -> frozenset[WorkloadId]:
-        """The workloads of which pods fail now."""
-        lives = self.history.evidence.workloads
-        return frozenset(identity for identity, live in lives.items() if any(pod.failing for pod in live.pods))
+        return failing(self.history)
 
     @property
     def _starting(self) -> bool:
@@ -116,6 +114,12 @@ class HelmReading(msgspec.Struct, frozen=True, kw_only=True):
             *checking.of_release(release, record, self.bound, self.target, makers),
             *operated.checks(made, self.target),
         )
+
+
+def failing(history: History) -> frozenset[WorkloadId]:
+    """The workloads of which pods fail now."""
+    lives = history.evidence.workloads
+    return frozenset(identity for identity, live in lives.items() if any(pod.failing for pod in live.pods))
 
 
 def release_of(history: History, number: int, target: Target) -> tuple[Record, Release]:

@@ -44,6 +44,7 @@ def risks(
         *_pending(analysis, now, alive=starting and not failing),
         *_restarts(analysis, failing),
         *_replicas(analysis),
+        *_raised(analysis),
         *_partitions(analysis),
         *_left_over(analysis),
     ]
@@ -260,6 +261,26 @@ def _replicas(analysis: Analysis) -> list[Risk]:
                 )
             )
     return found
+
+
+def _raised(analysis: Analysis) -> list[Risk]:
+    """Who wants the chart's number of pods back scales it, or goes by it with the next upgrade."""
+    return [
+        Risk(
+            code="raised",
+            message=msg(
+                "{object} keeps its {now} pods, which {who} set: it is well, and not what is broken. Revision {n} says {then}; Helm's new "
+                "revision says {now}, so set that in the chart's values before the next upgrade.",
+                object=str(item.ref),
+                now=item.raised.now,
+                then=item.raised.then,
+                who=item.raised.who,
+                n=analysis.target.revision,
+            ),
+        )
+        for item in analysis.items
+        if item.raised is not None
+    ]
 
 
 def _partitions(analysis: Analysis) -> list[Risk]:

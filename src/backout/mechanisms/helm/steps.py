@@ -10,6 +10,7 @@ import msgspec
 
 from backout.errors import AccessDenied, Conflict, Invalid, PreconditionFailed, RefusedError
 from backout.helm.manifest import digest
+from backout.helm.staying import staying
 from backout.helm.text import duration
 from backout.helm.unfinished import refusal
 from backout.mechanisms.common.evidence import WorkloadId
@@ -18,13 +19,13 @@ from backout.mechanisms.common.params import named
 from backout.mechanisms.common.steps import params_of
 from backout.mechanisms.helm import along
 from backout.mechanisms.helm.aftercare import aftercare
-from backout.mechanisms.helm.analysis import Analysis
+from backout.mechanisms.helm.analysis import Analysis, scaled_of
 from backout.mechanisms.helm.checks import access_back
 from backout.mechanisms.helm.holders import away
 from backout.mechanisms.helm.kept import restore_step
 from backout.mechanisms.helm.obstacles import Obstacle, obstacles
 from backout.mechanisms.helm.operators import subjects
-from backout.mechanisms.helm.params import Parts, RepairParams, RestoreLiveParams, RollbackParams, Staying
+from backout.mechanisms.helm.params import Parts, RepairParams, RestoreLiveParams, RollbackParams, Scaled, Staying
 from backout.mechanisms.helm.preview import HOLDS_DATA, rollback_hooks
 from backout.mechanisms.helm.sparing import keep_steps
 from backout.mechanisms.helm.strays import missing, strays
@@ -176,6 +177,11 @@ def _rollback(
             for item in analysis.items
             if item.stays and item.target is not None
         ),
+        scaled=tuple(
+            Scaled(**params_of(item.ref), replicas=item.raised.now)
+            for item in analysis.items
+            if item.raised is not None
+        ),
         no_hooks=not analysis.hooks,
         revision=revision,
         digest=wanted,
@@ -206,6 +212,12 @@ def _rollback(
     )
 
 
+def _with_scaled(analysis: Analysis, present: str) -> str:
+    """The content before, in which the same workloads keep the number of their pods as they did forward."""
+    kept = [scaled_of(item.ref, item.raised.now) for item in analysis.items if item.raised is not None]
+    return digest(staying(analysis.head_release.manifest, analysis.namespace, kept)) if kept else present
+
+
 def _compensation(analysis: Analysis, forward: RollbackParams, recreate: list[Obstacle]) -> Compensation | None:
     """Helm goes to the revision from before; where the objects were not what that says, the capture is needed, too."""
     wanted, present = digest(analysis.target_release.manifest), digest(analysis.head_release.manifest)
@@ -215,7 +227,7 @@ def _compensation(analysis: Analysis, forward: RollbackParams, recreate: list[Ob
         back = msgspec.structs.replace(
             forward,
             revision=analysis.head.revision,
-            digest=present,
+            digest=_with_scaled(analysis, present),
             expect=wanted,
             apply="ssa" if analysis.head_release.server_side and analysis.server_side else "csa",
             force_conflicts=bool(forward.away),
