@@ -14,7 +14,7 @@ from backout.model.fleet import Fleet
 from backout.model.message import msg
 from backout.model.part import Part
 from backout.verify.verify import verify
-from backout.workflows.broken import MEASURES
+from backout.workflows.measures import MEASURES
 from backout.workflows.part_stages import GIVEN_UP, LISTENING
 from backout.workflows.part_v2 import PartEnd
 from backout.workflows.services import Services

@@ -25,7 +25,7 @@ from backout.scopes.port import ClusterHandle
 from backout.snapshots.capture import capture
 from backout.verify.verify import verify
 from backout.workflows.before import Kept
-from backout.workflows.broken import MEASURES
+from backout.workflows.measures import MEASURES
 from backout.workflows.services import EffectContext, LockHolder, Services
 from backout.workflows.telling import Story, verdict_sentence
 

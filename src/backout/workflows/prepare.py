@@ -30,8 +30,10 @@ from backout.planning.followers import concerned, placed, to_start, waited_for
 from backout.planning.reach import hold, protected_risks
 from backout.planning.skipping import Skips, spared_objects, spared_target
 from backout.verify.stacks import stack_checks
+from backout.workflows import suspects as suspecting
 from backout.workflows.broken import after_run
 from backout.workflows.rights import rights
+from backout.workflows.suspects import began, suspects
 
 
 def mechanism_of(target: Target) -> str:
@@ -76,7 +78,9 @@ async def make_operation(
             hint="policy.protected in the configuration lists the protected namespaces.",
         )
     identity = await cluster.identity()
-    asked = _Asked(cluster, identity, problems, settings, hooks, skips or Skips(), tuple(skipped), tuple(coming))
+    asked = _Asked(
+        cluster, identity, problems, settings, hooks, skips or Skips(), tuple(skipped), tuple(coming), made_at
+    )
     if not to and (blamed := await _past_it(asked, target)):
         # The cause is known, and lies in single objects of it: another revision would not mend that.
         return seal(await _several(asked, target, blamed, made_at))
@@ -104,6 +108,7 @@ class _Asked:
     skips: Skips
     skipped: tuple[Spared, ...]
     coming: tuple[ObjectRef, ...]
+    made_at: datetime
 
 
 async def _past_it(asked: _Asked, target: Target) -> list[Target]:
@@ -178,7 +183,15 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
     choice = choose(target, reading.revisions, to, blamed, since)
     draft = reading.draft(choice.revision)
     skipped = spared_objects(target, draft, asked.skips)
-    checks = [*draft.checks, *after_run(target, mine), *stack_checks(settings, cluster.name, target.namespace)]
+    broke = began(mine, choice.current.created if choice.current else None)
+    left = await suspects(cluster, target, draft.changes, broke, asked.made_at)
+    left = [one for one in left if not asked.skips.object(one.ref)]
+    checks = [
+        *draft.checks,
+        *suspecting.checks(left, cluster.name),
+        *after_run(target, mine),
+        *stack_checks(settings, cluster.name, target.namespace),
+    ]
     steps, starting, slow = await _with_starts(
         asked, target, [_patient(step, settings.verify.timeout) for step in draft.steps], draft.waiting
     )
@@ -194,7 +207,7 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
         problems=mine,
         steps=tuple(steps),
         changes=draft.changes,
-        risks=(*_choice_risks(choice), *_identity_risks(asked.identity), *draft.risks, *slow),
+        risks=(*_choice_risks(choice), *_identity_risks(asked.identity), *draft.risks, *slow, *suspecting.risks(left)),
         checks=tuple(checks),
         access=rights([*draft.access, *starting], target, draft.changes, checks),
         soak=settings.verify.soak,
