@@ -31,6 +31,7 @@ STANDING = frozenset(
         "NoIngressClass",
         "NoScaleTarget",
         "NoSuchPort",
+        "NodesLost",
         "ScaledToZero",
         "WrongBackend",
     }

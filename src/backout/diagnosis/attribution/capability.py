@@ -59,11 +59,11 @@ TABLE: Table = (
 """Of a container: what its own failures may come from."""
 
 POD: Table = (
-    (r"^spec\.nodeSelector\b", frozenset({Kind.SELECTOR, Kind.VOLUME, Kind.TAINT, Kind.CORDON, Kind.ROOM})),
-    (r"^spec\.nodeName\b", SCHEDULING),
-    (r"^spec\.affinity\b", SCHEDULING - {Kind.PORT}),
+    (r"^spec\.nodeSelector\b", frozenset({Kind.FEWER, Kind.SELECTOR, Kind.VOLUME, Kind.TAINT, Kind.CORDON, Kind.ROOM})),
+    (r"^spec\.nodeName\b", SCHEDULING | {Kind.FEWER}),
+    (r"^spec\.affinity\b", SCHEDULING - {Kind.PORT} | {Kind.FEWER}),
     (r"^spec\.topologySpreadConstraints\b", frozenset({Kind.SPREAD, Kind.UNPLACED})),
-    (r"^spec\.tolerations\b", frozenset({Kind.TAINT})),
+    (r"^spec\.tolerations\b", frozenset({Kind.TAINT, Kind.FEWER})),
     (r"^spec\.schedulerName\b", frozenset({Kind.UNPLACED})),
     (r"^spec\.schedulingGates\b", frozenset({Kind.GATED})),
     # Pods of a group are placed together, or none of them is.

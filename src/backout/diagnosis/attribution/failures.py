@@ -49,6 +49,7 @@ class Kind(StrEnum):
     UNMET = "a readiness gate is not met"
     INIT = "an init container does not end"
     SCALED = "scaled to 0"
+    FEWER = "fewer nodes have a pod"
     HELD = "a change is held back"
     ROUTED = "requests go astray"
     PORTLESS = "no port of that name"
@@ -154,6 +155,8 @@ def _kinds(code: str, text: str) -> frozenset[Kind]:
     if code == "NotReady" and "readiness gate" in text:
         # Who meets it may look at the program itself.
         return frozenset({Kind.READINESS, Kind.UNMET})
+    if code == "NodesLost":
+        return frozenset({Kind.FEWER})
     if code in ("RegistryUnavailable",):
         return frozenset({Kind.NO_REGISTRY})
     if code == "CreateContainerConfigError":

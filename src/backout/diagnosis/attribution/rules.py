@@ -58,11 +58,15 @@ def order(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
     yield Reason(rule="soon", weight="for", message=msg("It began {seconds} s after that change.", seconds=seconds))
 
 
+ELSEWHERE = frozenset({Kind.ROUTED, Kind.PORTLESS, Kind.FEWER})
+"""What pods that are well show nothing of."""
+
+
 def ran_well(hypothesis: Hypothesis, situation: Situation) -> Iterator[Reason]:
     """Pods of the same template that were well for a while, or are: then the template is not what broke it."""
     change, history = hypothesis.change, situation.history
-    if not change.generation or all(failure.kinds <= {Kind.ROUTED, Kind.PORTLESS} for failure in hypothesis.failures):
-        # How well its pods are says nothing of who reaches them.
+    if not change.generation or all(failure.kinds <= ELSEWHERE for failure in hypothesis.failures):
+        # How well its pods are says nothing of who reaches them, nor of nodes that have none.
         return
     done = became_ready(history, change.generation, situation.events)
     if all(failure.kinds <= CAPACITY for failure in hypothesis.failures):
@@ -321,6 +325,7 @@ DIRECT: tuple[tuple[Kind, str], ...] = (
     (Kind.SECURITY, r"securityContext"),
     (Kind.INIT, r"initContainers"),
     (Kind.SCALED, r"replicas"),
+    (Kind.FEWER, r"nodeSelector|nodeName|affinity|tolerations"),
     (Kind.HELD, r"."),
     (Kind.ROUTED, r"^spec\.template\.metadata\.labels\b"),
     (Kind.PORTLESS, r"\.ports\b"),

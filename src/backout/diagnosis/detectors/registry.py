@@ -18,6 +18,7 @@ from backout.diagnosis.detectors import (
     elsewhere,
     emptied,
     ingress_class,
+    lost_nodes,
     old_references,
     pod_labels,
     port_names,
@@ -36,6 +37,7 @@ Detector = Callable[[Namespace, State, Events], Awaitable[list[Seen]]]
 DETECTORS: tuple[tuple[str, Detector], ...] = (
     ("absent", absent.detect),
     ("replicas", replicas.detect),
+    ("lost-nodes", lost_nodes.detect),
     ("service-name", service_name.detect),
     ("selectors", selectors.detect),
     ("pod-labels", pod_labels.detect),
