@@ -11,7 +11,7 @@ from importlib import import_module
 from bench import docs, peers
 from bench.measure import Failed
 from bench.report import Report, keep, targets_table
-from bench.servers import ROOT
+from bench.servers import ROOT, as_installed
 
 SECTIONS = docs.SECTIONS
 
@@ -19,6 +19,7 @@ SECTIONS = docs.SECTIONS
 def main() -> int:
     """Runs the sections that were named (all when none is), prints them, and keeps their results."""
     peers.find_own(ROOT)
+    as_installed()
     if sys.argv[1:2] == ["incidents"]:
         return int(import_module("bench.incidents.command").main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m bench", description=sys.modules["bench"].__doc__)

@@ -27,7 +27,7 @@ Measured by `python -m bench`, which also wrote this page (`--write-docs`); the 
 Each program is run in turns with its peer (A B A B …) in one run on one machine, after a warm-up, and both the ratio of
 the medians and the ratios of the pairs are given, since a machine is never quite idle. A ratio below 1 means that
 Backout took less. Both programs are measured from outside, in the same way: wall clock around the process, processor
-time and peak memory by `wait4`.
+time and peak memory by `wait4`. Backout's modules are compiled before, as pip compiles what it installs.
 
 An embedded cluster is a simulation: what is measured against it is the client and its wire, never the speed of a
 cluster. Where a section says "real control plane", etcd, kube-apiserver and, where needed, the controllers of

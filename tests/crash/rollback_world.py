@@ -176,10 +176,12 @@ class GatedStore(SqliteRunStore):
 
     gate: Gate = staticmethod(no_gate)
 
-    def record(self, event: Any) -> Any:
-        self.gate(f"before-event-{event.type}")
-        kept = super().record(event)
-        self.gate(f"after-event-{event.type}")
+    def record(self, *events: Any) -> Any:
+        for event in events[:1]:
+            self.gate(f"before-event-{event.type}")
+        kept = super().record(*events)
+        for event in events[:1]:
+            self.gate(f"after-event-{event.type}")
         return kept
 
     def keep_answer(self, run: str, step: str, answer: str) -> str:

@@ -70,4 +70,4 @@ def _argument(value: Any) -> Any:
 
 @cache
 def _fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
-    return tuple(field.name for field in msgspec.structs.fields(kind) if field.name not in _EXACT)
+    return tuple(name for name in kind.__struct_fields__ if name not in _EXACT)

@@ -52,15 +52,23 @@ def _holds(value: Any, info: inspect.Type) -> bool:
 def _struct(value: msgspec.Struct) -> dict[str, Any]:
     config = value.__struct_config__
     found: dict[str, Any] = {config.tag_field: config.tag} if config.tag_field else {}
-    info = _info(type(value))
-    assert isinstance(info, inspect.StructType)
-    types = {field.name: field.type for field in info.fields}
-    for field in sorted(msgspec.structs.fields(value), key=lambda field: field.name not in HEAD):
+    for field, name, info in _fields(type(value)):
         item = getattr(value, field.name)
         if item is msgspec.UNSET or (config.omit_defaults and field.name not in HEAD and _left_out(field, item)):
             continue
-        found[camel(field.encode_name)] = _write(item, types[field.name])
+        found[name] = _write(item, info)
     return found
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[msgspec.structs.FieldInfo, str, inspect.Type], ...]:
+    """The fields in the order in which they are written, each with its name outside and its type: to look at a class again for
+    each of its values would take most of the time."""
+    info = _info(kind)
+    assert isinstance(info, inspect.StructType)
+    types = {field.name: field.type for field in info.fields}
+    ordered = sorted(msgspec.structs.fields(kind), key=lambda field: field.name not in HEAD)
+    return tuple((field, camel(field.encode_name), types[field.name]) for field in ordered)
 
 
 def _left_out(field: msgspec.structs.FieldInfo, item: Any) -> bool:

@@ -173,8 +173,8 @@ def _require_words(value: Any, filename: str) -> None:
             hint="The plan was edited, it seems. Make it again.",
         )
     if isinstance(value, msgspec.Struct):
-        for field in msgspec.structs.fields(type(value)):
-            _require_words(getattr(value, field.name), filename)
+        for name in value.__struct_fields__:
+            _require_words(getattr(value, name), filename)
     elif isinstance(value, tuple | list):
         for item in value:
             _require_words(item, filename)

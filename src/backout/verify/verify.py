@@ -82,7 +82,7 @@ _PAUSE = 1.0
 _OLD = 2.0
 """Seconds after which what was read is read once more before it is judged."""
 
-OnResult = Callable[[CheckResult], None]
+OnResults = Callable[[Sequence[CheckResult]], None]
 OnSoak = Callable[[float], None]
 
 
@@ -90,7 +90,7 @@ async def verify(
     cluster: ClusterReader,
     checks: Sequence[Check],
     soak: float,
-    on_result: OnResult | None = None,
+    on_results: OnResults | None = None,
     *,
     on_soak: OnSoak | None = None,
     settle: float = SETTLE,
@@ -145,12 +145,13 @@ async def verify(
         answers = await asyncio.gather(*(_ask(checks[number], cluster, late, also or {}) for number in asked))
         results.update(zip(asked, answers, strict=True))
         results.update({n: _timed(check, watched) for n, check in enumerate(checks) if check.code in _TIMED})
-    return _verdict(checks, results, watched, soak, on_result)
+    verdict = _verdict(checks, results, watched, soak)
+    if on_results:
+        on_results(verdict.checks)
+    return verdict
 
 
-def _verdict(
-    checks: Sequence[Check], results: dict[int, Measured], watched: float, soak: float, on_result: OnResult | None
-) -> Verdict:
+def _verdict(checks: Sequence[Check], results: dict[int, Measured], watched: float, soak: float) -> Verdict:
     at = datetime.now(UTC)
     kept = []
     for number, check in enumerate(checks):
@@ -181,8 +182,6 @@ def _verdict(
             data=measured.data,
         )
         kept.append(result)
-        if on_result:
-            on_result(result)
     return judge(tuple(kept), at, round(watched, 1))
 
 

@@ -272,7 +272,7 @@ class PartStages:
                 self._scope.cluster,
                 self.part.checks,
                 self.part.soak,
-                self._on_result,
+                self._story.tell_checks,
                 on_soak=lambda seconds: self._on_soak(seconds, attempt),
                 settle=self._services.settle,
                 also=MEASURES,
@@ -314,16 +314,6 @@ class PartStages:
             "soak",
             msg("Everything holds; watching for {seconds} s that it stays so.", seconds=seconds),
             key=f"soak:{attempt}",
-        )
-
-    def _on_result(self, result: CheckResult) -> None:
-        self._story.tell(
-            "check",
-            result.title,
-            code=result.code,
-            status=result.status,
-            measured=msgspec.to_builtins(result.measured),
-            target=str(result.target),
         )
 
     async def take_over(self) -> None:

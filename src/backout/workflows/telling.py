@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from backout.engine.wire import failure_of
 from backout.errors import (
     BackoutError,
@@ -21,7 +23,7 @@ from backout.model.message import Message, joined, msg, of_error
 from backout.model.operation import Operation
 from backout.model.part import Part
 from backout.model.run import RunEvent, RunState, changed_steps, locks_left
-from backout.model.verdict import Verdict
+from backout.model.verdict import CheckResult, Verdict
 from backout.workflows.services import Services
 
 
@@ -40,16 +42,37 @@ class Story:
 
     def tell(self, type: str, message: Message, *, key: str = "", step: str = "", **data: Any) -> RunEvent:
         """Records an event; the same ``key`` of the same part is told once. Returns the one that is kept."""
-        return self.store.record(
-            RunEvent(
-                run=self.run,
-                part=self.part,
-                type=type,
-                at=self._services.now(),
-                message=message,
-                key=f"{self.part}:{key}" if key and self.part else key,
-                step=step,
-                data=data,
+        event = RunEvent(
+            run=self.run,
+            part=self.part,
+            type=type,
+            at=self._services.now(),
+            message=message,
+            key=f"{self.part}:{key}" if key and self.part else key,
+            step=step,
+            data=data,
+        )
+        return self.store.record(event)[0]
+
+    def tell_checks(self, results: Sequence[CheckResult]) -> None:
+        """Records what checks were measured at, together: a disk that has to confirm each by itself takes longer than they did."""
+        at = self._services.now()
+        self.store.record(
+            *(
+                RunEvent(
+                    run=self.run,
+                    part=self.part,
+                    type="check",
+                    at=at,
+                    message=result.title,
+                    data={
+                        "code": result.code,
+                        "status": result.status,
+                        "measured": msgspec.to_builtins(result.measured),
+                        "target": str(result.target),
+                    },
+                )
+                for result in results
             )
         )
 

@@ -20,7 +20,7 @@ import pytest
 from backout.engine.store.naming import describe
 from backout.engine.store.opening import open_store
 from backout.engine.store.port import RunStore, RunSummary
-from backout.errors import LeaseLost, LockedError, RunNotFound, UsageError
+from backout.errors import BackoutError, LeaseLost, LockedError, RunNotFound, UsageError
 from backout.model.message import msg
 from backout.model.operation import Operation
 from backout.model.part import Part
@@ -131,8 +131,8 @@ def test_events_are_kept_once_by_key_in_order_and_listeners_hear_new_ones(store:
     store.create(run())
     heard: list[RunEvent] = []
     stop = store.listen(heard.append)
-    first = store.record(event("a"))
-    assert store.record(msgspec.structs.replace(event("a"), type="other")) == first, "the first one stays"
+    (first,) = store.record(event("a"))
+    assert store.record(msgspec.structs.replace(event("a"), type="other")) == [first], "the first one stays"
     store.record(event())
     store.record(event())
     stop()
@@ -143,6 +143,17 @@ def test_events_are_kept_once_by_key_in_order_and_listeners_hear_new_ones(store:
     assert [e.key for e in place.open().events("r1", after=first.seq)] == ["", "", "b"]
     assert store.has_event("r1", "b")
     assert not store.has_event("r1", "c")
+
+
+def test_events_that_come_together_are_all_kept_or_none(store: RunStore) -> None:
+    store.create(run())
+    heard: list[RunEvent] = []
+    store.listen(heard.append)
+    kept = store.record(event("a"), event(), event("a"))
+    assert kept[0] == kept[2] != kept[1] and heard == kept[:2] == store.events("r1")
+    with pytest.raises(BackoutError):
+        store.record(event("b"), event("c", id="there is no such run"))
+    assert heard == store.events("r1") == kept[:2] and store.record() == []
 
 
 def test_the_same_key_of_another_run_is_another_event(store: RunStore) -> None:

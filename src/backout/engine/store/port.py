@@ -250,8 +250,9 @@ class RunStore(Protocol):
     def keep_answer(self, run: str, step: str, answer: str) -> str:
         """Keeps it once: of two, the first stays. Returns the one that is kept. It goes with its run."""
 
-    def record(self, event: RunEvent) -> RunEvent:
-        """Keeps an event once by its key (events without one are always new) and tells the listeners of a new one."""
+    def record(self, *events: RunEvent) -> list[RunEvent]:
+        """Keeps events of one run, all of them or none: each once by its key (events without one are always new). Tells the
+        listeners of new ones, and returns them as they are kept."""
 
     def events(self, run: str, *, after: int = 0) -> list[RunEvent]:
         """What happened in a run, in order, beginning after the event numbered ``after``."""

@@ -290,33 +290,38 @@ class PostgresRunStore:
 
     # events
 
-    def record(self, event: RunEvent) -> RunEvent:
-        """Keeps an event once by its key (events without one are always new) and tells the listeners of a new one."""
-        key, content = event.key or secrets.token_hex(8), canonical(without_secrets(event))
+    def record(self, *events: RunEvent) -> list[RunEvent]:
+        """Keeps events of one run, all of them or none: each once by its key (events without one are always new). Tells the
+        listeners of new ones, and returns them as they are kept."""
+        rows = [(event, event.key or secrets.token_hex(8), canonical(without_secrets(event))) for event in events]
         tries = 0
 
-        def write(cursor: Cursor) -> tuple[int, bytes, bool]:
+        def write(cursor: Cursor) -> list[tuple[RunEvent, bool]]:
             nonlocal tries
             tries += 1
-            self.owners.fence(cursor, event.run)
-            written = self.audit.add(cursor, event.run, key, content)
-            if written is None:
-                head = self.audit.head(cursor, event.run) or self._adopt(cursor, event.run)
-                written = self.audit.append(cursor, head, key, content)
-            if written is not None:
-                return written, content, True
-            cursor.execute("SELECT seq, event FROM events WHERE run=%s AND key=%s", (event.run, key))
-            seq, stored = cursor.fetchone() or (0, b"")
-            # Written by the attempt before this one, whose answer was lost.
-            return seq, stored, tries > 1 and bytes(stored) == content
+            return [self._put(cursor, event, key, content, again=tries > 1) for event, key, content in rows]
 
-        seq, stored, new = self._database.transact(write)
-        if not new:
-            return self._rows.event(seq, stored)
-        kept = msgspec.structs.replace(event, seq=seq)
-        for listener in tuple(self._listeners):
-            listener(kept)
-        return kept
+        put = self._database.transact(write)
+        for kept, new in put:
+            for listener in tuple(self._listeners) if new else ():
+                listener(kept)
+        return [kept for kept, _ in put]
+
+    def _put(self, cursor: Cursor, event: RunEvent, key: str, content: bytes, *, again: bool) -> tuple[RunEvent, bool]:
+        """The event as it is kept, and whether it is new."""
+        self.owners.fence(cursor, event.run)
+        written = self.audit.add(cursor, event.run, key, content)
+        if written is None:
+            head = self.audit.head(cursor, event.run) or self._adopt(cursor, event.run)
+            written = self.audit.append(cursor, head, key, content)
+        if written is not None:
+            return msgspec.structs.replace(event, seq=written), True
+        cursor.execute("SELECT seq, event FROM events WHERE run=%s AND key=%s", (event.run, key))
+        seq, stored = cursor.fetchone() or (0, b"")
+        # Written by the attempt before this one, whose answer was lost.
+        if again and bytes(stored) == content:
+            return msgspec.structs.replace(event, seq=seq), True
+        return self._rows.event(seq, stored), False
 
     def _adopt(self, cursor: Cursor, run: str) -> Head:
         """The chain of a run that was made before there was an audit begins now."""

@@ -257,29 +257,34 @@ class SqliteRunStore:
 
     # events
 
-    def record(self, event: RunEvent) -> RunEvent:
-        """Keeps an event once by its key (events without one are always new) and tells the listeners of a new one."""
-        key, content = event.key or secrets.token_hex(8), canonical(without_secrets(event))
+    def record(self, *events: RunEvent) -> list[RunEvent]:
+        """Keeps events of one run, all of them or none: each once by its key (events without one are always new). Tells the
+        listeners of new ones, and returns them as they are kept."""
         with self._state.writing() as database:
-            self.owners.fence(database, event.run)
-            head = self.audit.head(database, event.run) or self._adopt(database, event.run)
-            head = self.audit.follow(head, key, content)
-            row = database.execute(
-                "INSERT INTO backout_events(run, key, event, n, hash) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT(run, key) DO NOTHING RETURNING seq",
-                (event.run, key, content, head.n, head.head),
-            ).fetchone()
-            if row is not None:
-                self.audit.move(database, head)
-            if row is None:
-                seq, stored = database.execute(
-                    "SELECT seq, event FROM backout_events WHERE run=? AND key=?", (event.run, key)
-                ).fetchone()
-                return self._rows.event(seq, stored)
-        kept = msgspec.structs.replace(event, seq=row[0])
-        for listener in tuple(self._listeners):
-            listener(kept)
-        return kept
+            put = [self._put(database, event) for event in events]
+        for kept, new in put:
+            for listener in tuple(self._listeners) if new else ():
+                listener(kept)
+        return [kept for kept, _ in put]
+
+    def _put(self, database: sqlite3.Connection, event: RunEvent) -> tuple[RunEvent, bool]:
+        """The event as it is kept, and whether it is new."""
+        key, content = event.key or secrets.token_hex(8), canonical(without_secrets(event))
+        self.owners.fence(database, event.run)
+        head = self.audit.head(database, event.run) or self._adopt(database, event.run)
+        head = self.audit.follow(head, key, content)
+        row = database.execute(
+            "INSERT INTO backout_events(run, key, event, n, hash) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT(run, key) DO NOTHING RETURNING seq",
+            (event.run, key, content, head.n, head.head),
+        ).fetchone()
+        if row is not None:
+            self.audit.move(database, head)
+            return msgspec.structs.replace(event, seq=row[0]), True
+        seq, stored = database.execute(
+            "SELECT seq, event FROM backout_events WHERE run=? AND key=?", (event.run, key)
+        ).fetchone()
+        return self._rows.event(seq, stored), False
 
     def _adopt(self, database: sqlite3.Connection, run: str) -> Head:
         """The chain of a run that was made before there was an audit begins now."""
