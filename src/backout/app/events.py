@@ -87,6 +87,12 @@ class RunPauses(msgspec.Struct, frozen=True):
     run: str
 
 
+class StateAway(msgspec.Struct, frozen=True):
+    """The database of the runs does not take connections just now, and is tried again for some seconds."""
+
+    error: BackoutError
+
+
 class NotReady(msgspec.Struct, frozen=True):
     """Something stands in the way of one plan of several: a missing approval, or a tool that is not there."""
 
@@ -214,6 +220,7 @@ Event = (
     | RunBegins
     | RunTells
     | RunPauses
+    | StateAway
     | NotReady
     | Unapplied
     | StillBroken

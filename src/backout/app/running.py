@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from backout.app.workspace import Workspace
     from backout.engine.dbos_engine import DbosEngine
     from backout.engine.port import Json, Workflow, WorkflowContext
-    from backout.engine.store.port import Membership, RunStore
+    from backout.engine.store.port import RunStore
     from backout.model.operation import Operation
     from backout.model.run import Run
     from backout.scopes.port import Scopes
+    from backout.workflows.services import Services
 
 STOPPED = 130
 CARRIED_OUT = ("recovered", "not-recovered", "unknown")
@@ -55,7 +56,7 @@ def exit_code_of_all(runs: Sequence[Run], failures: Sequence[Failed]) -> int:
 
 def preload() -> None:
     """Begins the import of the engine (about half a second) beside whatever is done next."""
-    from backout.engine.dbos_engine import preload as begin
+    from backout.engine.dbos_records import preload as begin
 
     begin()
 
@@ -247,18 +248,7 @@ async def _carry_on(workspace: Workspace, scopes: Scopes, run: Run) -> Run:
         return await _put_back(workspace, scopes, store, ended)
 
 
-async def carry_claimed(workspace: Workspace, store: RunStore, run: Run, membership: Membership) -> Run:
-    """Carries a run that ``membership`` claimed to its end, from wherever it stands; otherwise as `resume`. The membership is
-    left afterwards."""
-    from backout.workflows.runner import go_on
-
-    async with connected(workspace, run.operation) as scopes:
-        return await _follow(
-            workspace, scopes, store, run, lambda engine: go_on(engine, store, run.id), membership=membership
-        )
-
-
-def _with_snapshots(workspace: Workspace, known: Mapping[str, Workflow]) -> dict[str, Workflow]:
+def with_snapshots(workspace: Workspace, known: Mapping[str, Workflow]) -> dict[str, Workflow]:
     """The workflows, each with the snapshots of this workspace, whoever begins it: an engine has tasks of its own."""
 
     def within(workflow: Workflow) -> Workflow:
@@ -279,27 +269,25 @@ def _kept(run: Run, error: BackoutError) -> bool:
     return isinstance(error, TimedOut) or run.operation.fleet is not None
 
 
-async def _follow(
-    workspace: Workspace,
-    scopes: Scopes,
-    store: RunStore,
-    run: Run,
-    work: Callable[[DbosEngine], Awaitable[Run]],
-    command: str = "",
-    membership: Membership | None = None,
-) -> Run:
-    from backout.app.audit.book import sign_end
-    from backout.engine.dbos_engine import DbosEngine
+def left_with(store: RunStore, run: str, error: BackoutError) -> BackoutError | None:
+    """What is to be told of a run that was left with an error; None where it says itself how it stands."""
     from backout.model.run import ENDED
-    from backout.snapshots.capture import CaptureStore
-    from backout.workflows.before import RunSnapshots
-    from backout.workflows.runner import workflows
-    from backout.workflows.services import Services
     from backout.workflows.telling import stopped
 
-    workspace.tell(RunBegins(run))
-    stop_listening = store.listen(lambda event: workspace.tell(RunTells(event)))
-    services = Services(
+    # An ended run keeps its own failure, which says more; what did not end is the caller's to tell.
+    found = store.get(run)
+    if found.state in ENDED or _kept(found, error):
+        return None
+    return stopped(error, run, store.events(run))
+
+
+def services_for(workspace: Workspace, scopes: Scopes, store: RunStore, run: Run, command: str = "") -> Services:
+    """The outside of a run in this process."""
+    from backout.snapshots.capture import CaptureStore
+    from backout.workflows.before import RunSnapshots
+    from backout.workflows.services import Services
+
+    return Services(
         store=store,
         captures=CaptureStore(),
         scopes=scopes,
@@ -309,16 +297,30 @@ async def _follow(
         reach=Reaching(workspace, run.operation) if run.operation.fleet is not None else None,
         snapshots=RunSnapshots(workspace.settings.snapshots, lambda found: workspace.tell(told(found))),
     )
-    engine = DbosEngine(store, _with_snapshots(workspace, workflows(services)), membership)
+
+
+async def _follow(
+    workspace: Workspace,
+    scopes: Scopes,
+    store: RunStore,
+    run: Run,
+    work: Callable[[DbosEngine], Awaitable[Run]],
+    command: str = "",
+) -> Run:
+    from backout.app.audit.book import sign_end
+    from backout.engine.dbos_engine import DbosEngine
+    from backout.workflows.runner import workflows
+
+    workspace.tell(RunBegins(run))
+    stop_listening = store.listen(lambda event: workspace.tell(RunTells(event)))
+    services = services_for(workspace, scopes, store, run, command)
+    engine = DbosEngine(store, with_snapshots(workspace, workflows(services)))
     try:
         with workspace.front.stoppable(run.id, engine.interrupt):
             await work(engine)
     except BackoutError as error:
-        if _kept(store.get(run.id), error):
-            return store.get(run.id)
-        # An ended run keeps its own failure, which says more; what did not end is the caller's to tell.
-        if store.get(run.id).state not in ENDED:
-            raise stopped(error, run.id, store.events(run.id)) from error
+        if (left := left_with(store, run.id, error)) is not None:
+            raise left from error
     finally:
         stop_listening()
         workspace.tell(RunPauses(run.id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backout.app.events import StateAway
 from backout.engine.store import opening
 from backout.engine.store.port import Aim
 from backout.errors import RunNotFound, UsageError
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
 
 
 def open_store(workspace: Workspace, *, create: bool = False) -> RunStore:
-    """Opens the runs; reading makes no file.
+    """Opens the runs; reading makes no file. A database that restarts is waited for, and the front is told.
 
     Raises:
         ConfigError: the configuration names another kind of database.
         StateError: it can't be used.
     """
-    return opening.open_store(workspace.settings.state, create=create)
+    return opening.open_store(
+        workspace.settings.state, create=create, waits=lambda error: workspace.tell(StateAway(error))
+    )
 
 
 LATEST = "latest"

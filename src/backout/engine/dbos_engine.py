@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The durable engine: DBOS on the database of the run store. The only module that imports dbos.
+"""The durable engine: DBOS on the database of the run store. It and `dbos_records` alone import dbos.
 
 What DBOS does not do by itself, and is done here:
 
@@ -22,31 +22,28 @@ interface is used.
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
+import contextvars
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from backout.engine.dbos_records import APP, client, has_records, load, not_recorded, serializer, sql_engine
 from backout.engine.inline import other_order, unknown
 from backout.engine.journal import JournalBranch
-from backout.engine.lazily import put_off
+from backout.engine.pieces import Piece
 from backout.engine.port import PARKING, Branch, Json, StepBody, Workflow
+from backout.engine.queued import LOOK, Queued
 from backout.engine.stepping import Parked, Stop, attempt
-from backout.engine.store.port import Membership, Owners, RunStore
-from backout.engine.wire import decode_error, encode_error, of_house
-from backout.errors import BackoutError, Interrupted, StateError, TimedOut, UnexpectedError
-from backout.model.redaction import redact_plain
+from backout.engine.store.port import Membership, RunStore, execution_of, piece_of
+from backout.engine.wire import of_house
+from backout.errors import BackoutError, Interrupted, LockedError, StateError, TimedOut
 
 if TYPE_CHECKING:
     import sqlalchemy
-    from dbos import DBOSClient, DBOSConfig
+    from dbos import DBOSConfig
 
-APP = "backout"
-SCHEMA = "dbos"
-"""Where its tables are, in a database that has schemas."""
 WORKFLOW_EPOCH = "1"
 """Raised only when the order of the steps of a registered workflow changes; never with a release."""
 POLL = 0.05
@@ -57,72 +54,9 @@ WATCH = 3.0
 """Seconds between two looks whether a run on a shared database is still ours."""
 ANSWERS_WITHIN = 20.0
 TAKEOVER_TIMEOUT = 30.0
-BATCH = 200
-"""Runs that are forgotten in one statement."""
-
-_UNUSED = {
-    "sqlalchemy.orm": ("Session", "sessionmaker"),
-    "sqlalchemy.ext.asyncio": (
-        "AsyncConnection",
-        "AsyncEngine",
-        "AsyncSession",
-        "async_sessionmaker",
-        "create_async_engine",
-    ),
-    "croniter": ("croniter",),
-    "dateutil.parser": ("isoparse",),
-}
-"""What dbos imports by name for sessions of an application's own, for schedules, and for its portable records."""
-_ERROR = "$error"
 _LAUNCHED: set[str] = set()
 _CLOSING: list[threading.Thread] = []
 """What is left of an engine that was closed without waiting; the next one waits for it."""
-
-
-def load() -> None:
-    """Imports dbos, without the driver of a database that is not used here, what it only writes into its annotations,
-    and its log.
-
-    It would write to the standard error that is there now, and fail when that is closed by the next run.
-    """
-    logger = logging.getLogger("dbos")
-    logger.setLevel(logging.CRITICAL)
-    logger.propagate = False
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
-    with put_off("psycopg", "psycopg.errors", parts=_UNUSED):
-        import dbos  # noqa: F401
-
-
-def preload() -> threading.Thread:
-    """Imports dbos (about half a second) in a thread, beside the reading of the cluster."""
-    thread = threading.Thread(target=load, name="backout-preload", daemon=True)
-    thread.start()
-    return thread
-
-
-def forget(store: RunStore, runs: Sequence[str]) -> None:
-    """Removes what the engine kept of runs that are over; unknown ones are no error.
-
-    Raises:
-        StateError: it can't be removed.
-    """
-    begun = [run for run in runs if store.owners.known(run)]
-    if not begun:
-        return
-    load()
-    try:
-        if not _has_records(store):
-            return
-        with _client(store) as client:
-            for start in range(0, len(begun), BATCH):
-                client.delete_workflows(begun[start : start + BATCH])
-    except Exception as error:
-        raise StateError(
-            "The engine's records of old runs can't be removed: {reason}.",
-            reason=_reason(error),
-            hint="check the disk and the file's rights, then run it again",
-        ) from error
 
 
 def _destroy(loop: asyncio.AbstractEventLoop, ended: asyncio.Event, sql: sqlalchemy.Engine | None) -> None:
@@ -144,11 +78,12 @@ def _nothing() -> None:
 
 
 class _Context:
-    def __init__(self, run: str, stop: Stop, store: RunStore) -> None:
-        self.run = run
+    def __init__(self, execution: str, stop: Stop, store: RunStore, hands: _Hands | Queued) -> None:
+        self.execution = execution
+        self.run, _ = piece_of(execution)
         self._stop = stop
-        self._store = store
-        self._owners: Owners = store.owners
+        self._store = store.acting(execution)
+        self._hands = hands
 
     async def step(self, name: str, body: StepBody, *, attempts: int = 1, interruptible: bool = False) -> Json:
         from dbos import DBOS
@@ -171,16 +106,52 @@ class _Context:
         except dbos_error.DBOSUnexpectedStepError as error:
             raise other_order(self.run, str(error.inputs[3]), name) from error
         except Exception as error:
-            raise _not_recorded(error) from error
+            raise not_recorded(error) from error
 
     async def aborted(self) -> bool:
         async def look() -> bool:
-            return self._owners.abort_requested(self.run)
+            return self._store.owners.abort_requested(self.run)
 
         return bool(await self.step("aborted?", look))
 
     def branch(self, name: str) -> Branch:
         return JournalBranch(self.run, name, self._store, self._stop)
+
+    def recall(self) -> set[str]:
+        return self._hands.recall(self.run)
+
+    async def piece(self, piece: Piece, wanted: Callable[[], bool], waits: Callable[[], None]) -> Json | None:
+        return await self._hands.carry_out(self.run, piece, self._stop, wanted, waits)
+
+
+class _Hands:
+    """Those of the engine that has the run: a piece of it is carried out here, unless another process is at it still."""
+
+    def __init__(self, engine: DbosEngine, store: RunStore) -> None:
+        self._engine = engine
+        self._store = store
+        self._owners = store.owners
+
+    def recall(self, run: str) -> set[str]:
+        if self._store.shared:
+            self._store.queue.recall(run)  # what workers were to take, before the run came here
+        return {piece for execution in self._owners.executions(run) if (piece := piece_of(execution)[1])}
+
+    async def carry_out(
+        self, run: str, piece: Piece, stop: Stop, wanted: Callable[[], bool], waits: Callable[[], None]
+    ) -> Json | None:
+        execution = execution_of(run, piece.name)
+        while not self._over(execution) and not self._engine.claims(execution):
+            stop.check()
+            await asyncio.sleep(LOOK)
+        try:
+            return await self._engine.carry_out(run, piece)
+        except BackoutError:
+            self._engine.let_go(execution)
+            raise
+
+    def _over(self, execution: str) -> bool:
+        return self._owners.known(execution) and not self._owners.unfinished(execution)
 
 
 class DbosEngine:
@@ -190,13 +161,18 @@ class DbosEngine:
         store: says who executes what, and where the records go. It stays the caller's, and open.
         workflows: by name; a name is for ever, a changed order of steps gets a new name.
         membership: by which runs were claimed for this engine, and for no other before: it is left with the engine.
+        hands: whose, for the pieces of its runs; its own by default.
 
     Raises:
         StateError: the database can't be used.
     """
 
     def __init__(
-        self, store: RunStore, workflows: Mapping[str, Workflow], membership: Membership | None = None
+        self,
+        store: RunStore,
+        workflows: Mapping[str, Workflow],
+        membership: Membership | None = None,
+        hands: Queued | None = None,
     ) -> None:
         self._store = store
         self._owners = store.owners
@@ -209,13 +185,33 @@ class DbosEngine:
         self._registered: dict[str, Any] = {}
         self._tasks: dict[str, asyncio.Task[Json]] = {}
         self._launching = asyncio.Lock()
-        self._bodies: set[asyncio.Task[Any]] = set()
+        self._bodies: dict[str, asyncio.Task[Any]] = {}
+        self._arriving = 0
+        self._queue_used = asyncio.Lock()
+        self._hands = hands or _Hands(self, store)
+        # Of whoever made the engine: what a workflow begins is no part of that workflow for DBOS.
+        self._outside = contextvars.copy_context()
         self._arrived: dict[str, asyncio.Event] = {}
         self._parked: dict[str, asyncio.Future[BackoutError]] = {}
         self._queue = f"backout-{self.process}"
 
     async def start(self, workflow: str, run: str, payload: Json) -> Json:
         return await self._once(run, workflow, payload)
+
+    async def carry_out(self, run: str, piece: Piece) -> Json:
+        """Carries a piece of a run out here; as `start`. Where it stops before its end, it stays claimed until `let_go`."""
+        execution = execution_of(run, piece.name)
+        if piece.light:
+            return await self._in_a_task(execution, lambda: self._look(execution, piece))
+        return await self._once(execution, piece.workflow, piece.payload)
+
+    def claims(self, execution: str) -> bool:
+        """Whether it is, or is now, this engine's to carry out."""
+        try:
+            self._owners.claim(execution, self.process)
+        except LockedError:
+            return False
+        return True
 
     async def resume(self, run: str) -> Json:
         if not self._owners.known(run):
@@ -240,7 +236,7 @@ class DbosEngine:
         was committed before `start` or `resume` returned, and a process that just exits is what the contract suite
         kills.
         """
-        running = {*self._tasks.values(), *self._bodies}
+        running = {*self._tasks.values(), *self._bodies.values()}
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -265,20 +261,47 @@ class DbosEngine:
     # one execution
 
     async def _once(self, run: str, workflow: str, payload: Json) -> Json:
-        task = self._tasks.get(run)
+        return await self._in_a_task(run, lambda: self._execute(run, workflow, payload))
+
+    async def _in_a_task(self, execution: str, work: Callable[[], Coroutine[Any, Any, Json]]) -> Json:
+        task = self._tasks.get(execution)
         if task is None or task.done():
-            task = self._tasks[run] = asyncio.ensure_future(self._execute(run, workflow, payload))
+            loop = asyncio.get_running_loop()
+            task = self._tasks[execution] = loop.create_task(work(), context=self._outside.copy())
+            task.add_done_callback(lambda done: self._forget(execution, done))
         return await asyncio.shield(task)
+
+    def _forget(self, execution: str, done: asyncio.Task[Json]) -> None:
+        if self._tasks.get(execution) is done:
+            del self._tasks[execution]
+
+    async def _look(self, execution: str, piece: Piece) -> Json:
+        """What is light has no record but its own answers."""
+        if self._owners.known(execution) and not self._owners.unfinished(execution):
+            return await self._workflows[piece.workflow](self._context(execution), piece.payload)
+        self._owners.claim(execution, self.process)
+        try:
+            answer = await self._workflows[piece.workflow](self._context(execution), piece.payload)
+        except Exception as error:
+            failure = of_house(error)
+            raise failure from failure.__cause__
+        self._owners.end(execution)
+        return answer
+
+    def _context(self, execution: str) -> _Context:
+        return _Context(execution, self._stop, self._store, self._hands)
 
     async def _execute(self, run: str, workflow: str, payload: Json) -> Json:
         taken_over = self._owners.known(run)
-        self._owners.claim(run, self.process)
+        if not taken_over or self._owners.unfinished(run) or not piece_of(run)[1]:
+            self._owners.claim(run, self.process)
         await self._launch(listen=taken_over)
         self._parked[run] = asyncio.get_running_loop().create_future()
         from dbos import DBOS, SetWorkflowID
 
         try:
-            status = await DBOS.get_workflow_status_async(run)
+            # What no process ever had has no record: one question less for each piece.
+            status = await DBOS.get_workflow_status_async(run) if taken_over else None
             if status is None and not workflow:
                 raise unknown(run)
             if status is None:
@@ -294,11 +317,29 @@ class DbosEngine:
         except BackoutError as error:
             if not self._parked[run].done():
                 await self._ended(run)
+            else:
+                await self._leave(run)
             raise error from error.__cause__
         except Exception as error:
-            raise _not_recorded(error) from error
+            await self._leave(run)
+            raise not_recorded(error) from error
+        finally:
+            self._parked.pop(run, None)
         await self._ended(run)
         return result
+
+    async def _leave(self, execution: str) -> None:
+        """Stopped before its end: nothing of it goes on here, so that it can be let go."""
+        body = self._bodies.get(execution)
+        if body is not None:
+            body.cancel()
+            await asyncio.gather(body, return_exceptions=True)
+
+    def let_go(self, execution: str) -> None:
+        """Whoever asks next may have it: it stopped here before its end."""
+        # Without a database the claim ends with this process; a worker asks for what is its own as well.
+        with suppress(BackoutError):
+            self._owners.let_go(execution)
 
     async def _ended(self, run: str) -> None:
         from dbos import DBOS
@@ -317,7 +358,7 @@ class DbosEngine:
             if parked.done():
                 raise parked.result()
             if watch.done() and not waiting.done():
-                parked.set_result(_not_recorded(watch.exception() or AssertionError()))
+                parked.set_result(not_recorded(watch.exception() or AssertionError()))
                 raise parked.result()
             return waiting.result()
         finally:
@@ -354,7 +395,9 @@ class DbosEngine:
         """Goes on with a run that this process claimed, and whose former process is proven dead."""
         from dbos import DBOS
 
-        await DBOS.register_queue_async(self._queue, polling_interval_sec=self._poll)
+        async with self._queue_used:
+            self._arriving += 1
+            await DBOS.register_queue_async(self._queue, polling_interval_sec=self._poll)
         arrived = self._arrived[run] = asyncio.Event()
         handle = await DBOS.resume_workflow_async(run, queue_name=self._queue)
         try:
@@ -363,8 +406,12 @@ class DbosEngine:
         except TimeoutError as error:
             raise TimedOut("The engine did not take over run {run} in {seconds} s.", run=run, seconds=30) from error
         finally:
-            # No litter: the run was taken from the queue, and nobody else ever listens to it.
-            await DBOS.delete_queue_async(self._queue)
+            async with self._queue_used:
+                self._arriving -= 1
+                self._arrived.pop(run, None)
+                if not self._arriving:
+                    # No litter: all were taken from the queue, and nobody else ever listens to it.
+                    await DBOS.delete_queue_async(self._queue)
         return handle
 
     def _body(self, name: str, workflow: Workflow) -> Any:
@@ -376,21 +423,28 @@ class DbosEngine:
                 self._arrived[run].set()
             task = asyncio.current_task()
             assert task is not None
-            self._bodies.add(task)
+            self._bodies[run] = task
             try:
-                return await workflow(_Context(run, self._stop, self._store), payload)
+                return await workflow(self._context(run), payload)
+            except Parked as parked:
+                self._park(run, parked.error)
+                raise
             except Exception as error:
                 failure = of_house(error)
                 if isinstance(failure, PARKING):
-                    if not self._parked[run].done():
-                        self._parked[run].set_result(failure)
+                    self._park(run, failure)
                     raise Parked(failure) from error
                 raise failure from failure.__cause__
             finally:
-                self._bodies.discard(task)
+                self._bodies.pop(run, None)
 
         body.__name__ = body.__qualname__ = name
         return body
+
+    def _park(self, run: str, failure: BackoutError) -> None:
+        parked = self._parked.get(run)
+        if parked is not None and not parked.done():
+            parked.set_result(failure)
 
     # DBOS itself
 
@@ -405,13 +459,13 @@ class DbosEngine:
                 raise StateError("Another durable engine is open in this process.", hint="close it first")
             load()
             try:
-                if listen and _has_records(self._store):
+                if listen and has_records(self._store):
                     # Before launch, since a running DBOS looks for new queues only once a second.
-                    with _client(self._store) as client:
-                        await client.register_queue_async(self._queue, polling_interval_sec=self._poll)
+                    with client(self._store) as records:
+                        await records.register_queue_async(self._queue, polling_interval_sec=self._poll)
                 self._registered = self._launched()
             except Exception as error:
-                raise _not_recorded(error) from error
+                raise not_recorded(error) from error
             _LAUNCHED.add(self.process)
 
     def _launched(self) -> dict[str, Any]:
@@ -435,105 +489,15 @@ class DbosEngine:
             "name": APP,
             "application_version": WORKFLOW_EPOCH,
             "executor_id": self.process,
-            "serializer": _json(),
+            "serializer": serializer(),
             "log_level": "CRITICAL",
             "use_listen_notify": False,
             "notification_listener_polling_interval_sec": self._poll,
         }
         if self._store.shared:
-            self._sql = config["system_database_engine"] = _sql_engine(self._store)
+            self._sql = config["system_database_engine"] = sql_engine(self._store)
         else:
             # A file's connections DBOS makes by itself: it has its own kind of those.
             config["system_database_url"] = self._store.url
             config["db_engine_kwargs"] = dict(self._store.engine_options)
         return config
-
-
-def _sql_engine(store: RunStore) -> sqlalchemy.Engine:
-    """Connections as the store wants them, whose losses are told from errors as the store tells them."""
-    import sqlalchemy
-
-    engine = sqlalchemy.create_engine(store.url, **store.engine_options)
-
-    def classify(context: sqlalchemy.engine.ExceptionContext) -> None:
-        if store.lost(context.original_exception):
-            context.is_disconnect = True
-
-    sqlalchemy.event.listen(engine, "handle_error", classify)
-    return engine
-
-
-@contextmanager
-def _connected(store: RunStore) -> Iterator[sqlalchemy.Engine]:
-    engine = _sql_engine(store)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
-@contextmanager
-def _client(store: RunStore) -> Iterator[DBOSClient]:
-    """DBOS's records without its workflows. Only an engine made by us connects as the store wants it."""
-    from dbos import DBOSClient
-
-    with _connected(store) as engine:
-        client = DBOSClient(system_database_engine=engine, serializer=_json(), application_name=APP)
-        try:
-            yield client
-        finally:
-            client.destroy()
-
-
-def _has_records(store: RunStore) -> bool:
-    """Whether DBOS ever set its tables up there: a process may die after its claim and before that."""
-    import sqlalchemy
-
-    with _connected(store) as engine:
-        schema = None if engine.dialect.name == "sqlite" else SCHEMA
-        return sqlalchemy.inspect(engine).has_table("workflow_status", schema=schema)
-
-
-def _json() -> Any:
-    """The serializer of inputs, step results and errors. Values are never part of its own errors."""
-    from dbos import Serializer
-
-    class JsonSerializer(Serializer):
-        def name(self) -> str:
-            return "backout_json"
-
-        def serialize(self, data: Any) -> str:
-            if isinstance(data, BaseException):
-                data = {_ERROR: encode_error(data)}
-            return json.dumps(redact_plain(data), ensure_ascii=False, separators=(",", ":"))
-
-        def deserialize(self, serialized_data: str) -> Any:
-            data = json.loads(serialized_data)
-            if isinstance(data, dict) and _ERROR in data:
-                return decode_error(data[_ERROR])
-            return data
-
-    return JsonSerializer()
-
-
-def _not_recorded(error: BaseException) -> BackoutError:
-    """What is said when the engine itself failed; the text of ``error`` may hold program data and is left out."""
-    if isinstance(error, BackoutError):
-        return error
-    reason = _reason(error)
-    if reason.startswith("SQLITE") or type(error).__module__.startswith("sqlalchemy"):
-        return StateError(
-            "The state database did not take the record of a step: {reason}. Nothing more was changed.",
-            reason=reason,
-            hint="check the disk and the file's rights, then `backout resume`",
-        )
-    return UnexpectedError(
-        "The durable engine failed: {reason}.", reason=reason, hint="`backout resume` goes on from where it stopped"
-    )
-
-
-def _reason(error: BaseException) -> str:
-    """The database's code for what happened, else the class: the text may hold program data."""
-    cause = getattr(error, "orig", None) or error
-    code = getattr(cause, "sqlite_errorname", "") or getattr(cause, "sqlstate", "")
-    return str(code or type(cause).__name__)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from backout.engine.journal import JournalBranch
+from backout.engine.pieces import Piece
 from backout.engine.port import PARKING, Branch, Json, StepBody, Workflow
 from backout.engine.stepping import Parked, Stop, attempt
+from backout.engine.store.port import execution_of, piece_of
 from backout.engine.wire import decode_error, encode_error, of_house
 from backout.errors import BackoutError, LockedError, RefusedError, RunNotFound
 
@@ -26,6 +28,11 @@ class _Record:
     steps: list[tuple[str, str]] = field(default_factory=list)
     outcome: str = ""
     aborted: bool = False
+
+    @property
+    def left(self) -> bool:
+        """Whether it is unfinished, and its engine is closed."""
+        return not self.outcome and not self.owner._open
 
 
 @dataclass
@@ -46,9 +53,11 @@ class Memory:
 
 
 class _Context:
-    def __init__(self, run: str, record: _Record, memory: Memory, stop: Stop) -> None:
-        self.run = run
+    def __init__(self, execution: str, record: _Record, engine: InlineEngine, memory: Memory, stop: Stop) -> None:
+        self.execution = execution
+        self.run, _ = piece_of(execution)
         self._record = record
+        self._engine = engine
         self._memory = memory
         self._stop = stop
         self._next = 0
@@ -82,6 +91,13 @@ class _Context:
 
     def branch(self, name: str) -> Branch:
         return JournalBranch(self.run, name, self._memory, self._stop)
+
+    def recall(self) -> set[str]:
+        begun = (piece_of(execution) for execution in self._memory.runs)
+        return {piece for run, piece in begun if run == self.run and piece}
+
+    async def piece(self, piece: Piece, wanted: Callable[[], bool], waits: Callable[[], None]) -> Json | None:
+        return await self._engine.start(piece.workflow, execution_of(self.run, piece.name), piece.payload)
 
 
 def _replay(outcome: str) -> Json:
@@ -133,7 +149,7 @@ class InlineEngine:
         self._stop.set()
 
     async def orphans(self) -> list[str]:
-        return [run for run, record in self._memory.runs.items() if not record.outcome and not record.owner._open]
+        return [run for run, record in self._memory.runs.items() if record.left and not piece_of(run)[1]]
 
     async def close(self) -> None:
         self._open = False
@@ -153,9 +169,11 @@ class InlineEngine:
         return await asyncio.shield(task)
 
     async def _run(self, run: str, record: _Record) -> Json:
-        context = _Context(run, record, self._memory, self._stop)
+        context = _Context(run, record, self, self._memory, self._stop)
         try:
             result = await self._workflows[record.workflow](context, json.loads(record.payload))
+        except Parked as parked:
+            raise parked.error from parked.error.__cause__
         except Exception as error:
             failure = of_house(error)
             if not isinstance(failure, PARKING):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from backout.engine.pieces import Piece
 from backout.errors import (
     AccessDenied,
     BackoutError,
@@ -54,6 +55,8 @@ class WorkflowContext(Protocol):
     """What a workflow may do."""
 
     run: str
+    execution: str
+    """The name under which this process claimed what the workflow carries out: the run's, or that of a piece of it."""
 
     async def step(self, name: str, body: StepBody, *, attempts: int = 1, interruptible: bool = False) -> Json:
         """Runs ``body`` once and records its result under ``name``; on replay the record is returned.
@@ -69,6 +72,20 @@ class WorkflowContext(Protocol):
 
     async def aborted(self) -> bool:
         """True when somebody asked to stop at the next step. The answer is recorded, as that of a step is."""
+
+    async def piece(self, piece: Piece, wanted: Callable[[], bool], waits: Callable[[], None]) -> Json | None:
+        """Has a piece of the run carried out, by this process or by another one that shares the work, and answers with what it
+        came to; the same piece twice is one execution. Where ``wanted`` says no before anybody began it, it is taken back: None.
+        ``waits`` is called once when nobody has begun it for a while.
+
+        Raises:
+            Interrupted: the user stopped the run here; the piece is left as it is, and another process may be at it.
+            BackoutError: what stopped it, or ended it.
+        """
+
+    def recall(self) -> set[str]:
+        """At the beginning of a later life: takes back the pieces that nobody began, and answers with the names of those that
+        somebody did: only they may still be under way elsewhere, and only they come to their end whatever is wanted now."""
 
     def branch(self, name: str) -> Branch:
         """Steps that go on beside others of this workflow, in whatever order: each is recorded by its name.

@@ -8,6 +8,8 @@ ever: a changed order is `operation_v2`, and this one stays for the runs that be
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from backout.engine.port import PARKING, Json, Workflow, WorkflowContext
 from backout.engine.wire import encode_error, failure_of, of_house
 from backout.errors import PlanChanged
@@ -23,10 +25,11 @@ from backout.workflows.telling import Story, begin_sentence, end_sentence, partl
 NAME = "operation_v1"
 
 
-def bind(services: Services) -> Workflow:
-    """The workflow, working with ``services``."""
+def bind(services_of: Callable[[WorkflowContext], Services]) -> Workflow:
+    """The workflow, working with the services of its execution."""
 
     async def operation_v1(context: WorkflowContext, payload: Json) -> Json:
+        services = services_of(context)
         run = services.store.get(context.run)
         if run.operation.hash != payload["operation"]:
             raise PlanChanged("The plan of run {run} is not the one that was approved.", run=run.id)

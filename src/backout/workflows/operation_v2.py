@@ -2,31 +2,32 @@
 """An operation over many clusters, as a durable workflow: its waves, what opens the next one, and its end.
 
 Within a wave the clusters go beside each other, the parts of one cluster one after the other, and each part after those
-that it needs. Each part is a branch of its own (`part_v2`): one that fails, or can't be reached, is one that fails. The
-order is for ever: a changed order is `operation_v3`, and this one stays for the runs that began with it.
+that it needs. Each part is a piece of the run (`part_v2`), carried out by this process, or by whichever worker takes it; here
+is only decided what goes, what holds, and how it ends, so that any process may own this, and take it over. The order is for
+ever: a changed order is `operation_v3`, and this one stays for the runs that began with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from backout.engine.port import PARKING, Branch, Json, Workflow, WorkflowContext
 from backout.engine.wire import encode_error, failure_of, of_house
-from backout.errors import BackoutError, PlanChanged
+from backout.errors import BackoutError, Interrupted, LeaseLost, PlanChanged, StateError
 from backout.model.fleet import Fleet
 from backout.model.message import Message, msg
 from backout.model.part import Part
-from backout.model.run import ENDED, Run, RunState, locks_left
+from backout.model.run import ENDED, Run, RunState, changed_steps, locks_left
 from backout.model.verdict import CheckResult, judge
 from backout.planning import document
 from backout.planning.order import in_order
 from backout.workflows.fleet_end import BAD, NAMED, fleet_error, put_back, state_of, taken_back
 from backout.workflows.gate import look_again
 from backout.workflows.part_stages import answered, given_up, raised
-from backout.workflows.part_v2 import PartEnd, ended_before, let_go, part_v2, tell_end
+from backout.workflows.part_v2 import PartEnd, ended_before, let_go, piece_for, tell_end
 from backout.workflows.services import Services
 from backout.workflows.telling import Story, begin_sentence, end_sentence, require_let_go
 
@@ -35,10 +36,11 @@ ROOT = "operation"
 """The branch of what is no part's; the ids of parts have a slash."""
 
 
-def bind(services: Services) -> Workflow:
-    """The workflow, working with ``services``."""
+def bind(services_of: Callable[[WorkflowContext], Services]) -> Workflow:
+    """The workflow, working with the services of its execution."""
 
     async def operation_v2(context: WorkflowContext, payload: Json) -> Json:
+        services = services_of(context)
         run = services.store.get(context.run)
         if run.operation.hash != payload["operation"]:
             raise PlanChanged("The plan of run {run} is not the one that was approved.", run=run.id)
@@ -72,8 +74,7 @@ class _Waves:
         self._over = {part: asyncio.Event() for part in self._parts}
         self._slots = asyncio.Semaphore(self._fleet.parallel)
         self._stopped: BackoutError | None = None
-        self._told = story.events()
-        self._begun = {event.part for event in self._told if event.type in ("lease-acquired", "step-started")}
+        self._begun = {event.part for event in story.events() if event.type in ("lease-acquired", "step-started")}
 
     async def carry_out(self) -> Json:
         """From the beginning, or from where it stopped, to the end.
@@ -83,10 +84,11 @@ class _Waves:
         """
         if self._run.state in ENDED:
             # Killed after its end was recorded, or its locks could not be let go: that is left to do.
-            for part in locks_left(self._told):
+            for part in locks_left(self._story.events()):
                 await let_go(self._services, self._story, self._run.operation, self._parts[part], self._run.actor)
             return await self._end(self._run.state, None)
         self._begin()
+        self._begun |= self._context.recall() & self._parts.keys()
         answer = await self._root.step("check-plan", answered(self._story, self._check), interruptible=True)
         if given_up(answer):
             return await self._end("aborted", None)
@@ -177,15 +179,28 @@ class _Waves:
                 self._over[part.id].set()
 
     async def _part(self, part: Part) -> None:
-        branch = self._context.branch(part.id)
+        piece = piece_for(self._run.operation, part)
         try:
-            self._ends[part.id] = await part_v2(
-                branch, self._services, self._run.operation, part, self._run.actor, self._told
-            )
+            answer = await self._context.piece(piece, lambda: self._goes(part), lambda: self._waits(part))
+        except (Interrupted, LeaseLost, StateError) as error:
+            # This process stops, or the database does not take records any more. The others come to their next step first:
+            # nothing is left at work here behind a run that is parked.
+            self._stopped = self._stopped or error
+        except BackoutError as error:
+            wrote = bool(changed_steps(self._services.store.events(self._run.id, part=part.id)))
+            self._ends[part.id] = PartEnd(state="parked", wrote=wrote, failure=encode_error(error))
         except Exception as error:
-            # Interrupted, or the database does not take records any more; or nobody foresaw it. The others come to their next
-            # step first: nothing is left at work behind a run that is parked.
             self._stopped = self._stopped or of_house(error)
+        else:
+            if answer is not None:
+                self._ends[part.id] = msgspec.convert(answer, PartEnd)
+
+    def _waits(self, part: Part) -> None:
+        self._story.of(part).tell(
+            "part-waits",
+            msg("{cluster}: no worker that knows it has taken it yet.", cluster=part.scope.cluster),
+            key=f"part-waits:{self._services.life}",
+        )
 
     def _goes(self, part: Part) -> bool:
         """Whether it is its turn. What was begun in a former life is brought to its end whatever has become of others: left as it
@@ -223,7 +238,7 @@ class _Waves:
             return self._keep_shut(number)
         answer = await self._root.step(
             f"gate {number}",
-            lambda: look_again(self._services, self._story, self._fleet, number, verified),
+            lambda: look_again(self._context, self._services, self._story, self._fleet, number, verified, self._waits),
             interruptible=True,
         )
         if given_up(answer):

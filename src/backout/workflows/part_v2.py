@@ -1,25 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One part of an operation that goes over many clusters: the order of its steps, how it ends, and when it is parked.
+"""One part of an operation that goes over many clusters, as a durable workflow: its steps, how it ends, and when it is parked.
 
-Its steps are a branch of `operation_v2`, each recorded by its name. The order of the steps is for ever: a changed one is
-`part_v3`, of `operation_v3`.
+It is a piece of the run of `operation_v2`, carried out by that process or by any other that shares the work. Its steps are a
+branch, each recorded by its name. The order of the steps is for ever: a changed one is `part_v3`, of `operation_v3`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from backout.engine.port import PARKING, Branch, Json, StepBody
+from backout.engine.pieces import Piece
+from backout.engine.port import PARKING, Branch, Json, StepBody, Workflow, WorkflowContext
+from backout.engine.stepping import Parked
+from backout.engine.store.naming import describe
 from backout.engine.wire import decode_error, encode_error, failure_of, of_house
 from backout.errors import (
     BackoutError,
     ClusterUnreachable,
     Interrupted,
+    PlanChanged,
     ServerError,
     StateError,
     TimedOut,
@@ -38,6 +42,7 @@ from backout.workflows.telling import Story, not_verified
 
 AWAY = (ClusterUnreachable, ServerError, TokenExpired, TimedOut)
 """Before the first write, these say nothing of what was asked: the part is parked, and `resume` asks again."""
+NAME = "part_v2"
 END = "end"
 
 
@@ -63,10 +68,9 @@ def asked_to_stop(part: str) -> str:
 class PartStory(Story):
     """The story of one part, read once: nobody but this process tells more of it."""
 
-    def __init__(self, services: Services, run: str, part: str, told: Sequence[RunEvent]) -> None:
+    def __init__(self, services: Services, run: str, part: str) -> None:
         super().__init__(services, run, part)
-        self._told = [event for event in told if event.part == part]
-        self._parked = any(e.type == "run-ended" and e.data.get("state") == "interrupted" for e in told)
+        self._told = self.store.events(run, part=part)
         self._seen = {event.seq for event in self._told}
 
     def tell(self, type: str, message: Message, *, key: str = "", step: str = "", **data: Any) -> RunEvent:
@@ -86,19 +90,40 @@ class PartStory(Story):
         return super().unwanted() or self.store.has_event(self.run, asked_to_stop(self.part))
 
     def given_up(self) -> bool:
-        """Whether somebody asked to stop a run that was parked."""
-        return self._parked and self.unwanted()
+        """Whether somebody asked to stop it: each step of such a part asks before it begins."""
+        return self.unwanted()
 
 
-async def part_v2(
-    branch: Branch, services: Services, operation: Operation, part: Part, actor: str, told: Sequence[RunEvent]
-) -> PartEnd:
-    """Carries one part out, or goes on with it, and says how it stands then.
+def piece_for(operation: Operation, part: Part) -> Piece:
+    """A part as a piece of its run."""
+    payload = {"operation": operation.hash, "part": part.id}
+    return Piece(name=part.id, workflow=NAME, cluster=part.scope.cluster, payload=payload)
+
+
+def bind(services_of: Callable[[WorkflowContext], Services]) -> Workflow:
+    """The workflow, working with the services of its execution."""
+
+    async def part_v2(context: WorkflowContext, payload: Json) -> Json:
+        services = services_of(context)
+        run = services.as_approved(context.run)
+        if run.operation.hash != payload["operation"]:
+            raise PlanChanged("The plan of run {run} is not the one that was approved.", run=run.id)
+        (part,) = (part for part in run.operation.parts if part.id == payload["part"])
+        branch = context.branch(part.id)
+        end = ended_before(branch) or await _carry_through(branch, services, run.operation, part, run.actor)
+        return msgspec.to_builtins(end)
+
+    return part_v2
+
+
+async def _carry_through(branch: Branch, services: Services, operation: Operation, part: Part, actor: str) -> PartEnd:
+    """Carries one part out, or goes on with it, to its end.
 
     Raises:
-        Interrupted, StateError: the whole run stops here.
+        Interrupted, StateError: this process stops here.
+        Parked: how it stands is not known; it carries why.
     """
-    story = PartStory(services, branch.run, part.id, told)
+    story = PartStory(services, branch.run, part.id)
     try:
         async with services.within(part) as scope:
             stages = PartStages(services, story, operation, part, actor, scope)
@@ -117,7 +142,7 @@ async def part_v2(
             # It could not even be reached: a context that is gone, a kubeconfig that can't be read.
             return await _ended(branch, story, part, None, PartEnd(state="refused", failure=encode_error(failure)))
         _park(story, part, failure)
-        return PartEnd(state="parked", wrote=bool(changed_steps(story.events())), failure=encode_error(failure))
+        raise Parked(failure) from error
 
 
 async def _limited(
@@ -134,6 +159,7 @@ async def _limited(
         _begins(stages.part),
         key=f"part-started:{services.life}",
         wave=operation.fleet.wave_of(stages.part.id),
+        by="{host}:{pid}".format_map(describe(services.life)),
     )
     await stages.identify_again()
     await stages.take_over()
@@ -160,7 +186,7 @@ async def _carried_out(branch: Branch, stages: PartStages, story: PartStory) -> 
             return PartEnd(state="refused", failure=encode_error(failure))
     for step in stages.part.steps:
         try:
-            answer = await branch.step(step.id, _unless_unwanted(story, stages.effect(step)), attempts=3)
+            answer = await branch.step(step.id, stages.effect(step), attempts=3)
         except PARKING:
             raise
         except BackoutError as error:
@@ -245,13 +271,6 @@ def _asked(story: PartStory, body: StepBody) -> StepBody:
             raise
         except BackoutError as error:
             return {"failure": encode_error(error)}
-
-    return answer
-
-
-def _unless_unwanted(story: PartStory, body: StepBody) -> StepBody:
-    async def answer() -> Json:
-        return GIVEN_UP if story.unwanted() else await body()
 
     return answer
 

@@ -86,7 +86,7 @@ def prune(
     Raises:
         StateError: the database can't be written.
     """
-    from backout.engine.dbos_engine import forget
+    from backout.engine.dbos_records import forget
 
     forget(store, [run.id for run in chosen])
     asked = {run.id for run in chosen}

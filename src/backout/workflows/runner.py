@@ -3,22 +3,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 
-from backout.engine.port import Engine, Workflow
+from backout.engine.port import Engine, Workflow, WorkflowContext
 from backout.engine.store.naming import new_run_id
 from backout.engine.store.port import RunStore
 from backout.errors import LockLeft, RefusedError
 from backout.model.operation import Operation
 from backout.model.run import ENDED, Run
-from backout.workflows import operation_v1, operation_v2
+from backout.workflows import gate, operation_v1, operation_v2, part_v2
 from backout.workflows.part_stages import raised
 from backout.workflows.services import Services, utc_now
 
 
 def workflows(services: Services) -> Mapping[str, Workflow]:
-    """Every workflow that a run of this or an earlier version may need."""
-    return {operation_v1.NAME: operation_v1.bind(services), operation_v2.NAME: operation_v2.bind(services)}
+    """Every workflow that a run of this or an earlier version may need, with one outside for all."""
+    return workflows_with(lambda _: services)
+
+
+def workflows_with(given: Callable[[WorkflowContext], Services]) -> Mapping[str, Workflow]:
+    """The same, each with the outside that is given for its execution; what it writes is held to the claim of that."""
+
+    def services_of(context: WorkflowContext) -> Services:
+        services = given(context)
+        return dataclasses.replace(services, store=services.store.acting(context.execution))
+
+    modules = (operation_v1, operation_v2, part_v2, gate)
+    return {module.NAME: module.bind(services_of) for module in modules}
 
 
 def new_run(store: RunStore, operation: Operation, actor: str) -> Run:

@@ -18,6 +18,7 @@ from backout.mechanisms import registry
 from backout.mechanisms.port import Effect
 from backout.model.message import Message
 from backout.model.part import Part, Step
+from backout.model.run import Run
 from backout.model.target import ObjectRef
 from backout.planning import reach
 from backout.planning.reach import Reach
@@ -55,7 +56,7 @@ class Services:
     ``effect_of`` gives the effect of an action; ``hold`` holds a part to where it may act, and ``protected`` are the
     namespaces where nothing may; ``command``: what runs
     have in common that were begun together; ``actor``: who carries out what this process does; ``life`` names this process
-    in the keys of events, so that another attempt after a crash is another event.
+    in the keys of events, so that another attempt after a crash is another event; ``approved``: see `as_approved`.
     """
 
     store: RunStore
@@ -71,6 +72,13 @@ class Services:
     actor: str = ""
     now: Callable[[], datetime] = utc_now
     life: str = field(default_factory=new_process_id)
+    approved: dict[str, Run] = field(default_factory=dict)
+
+    def as_approved(self, run: str) -> Run:
+        """A run with its plan, which never changes, as it was when it was first asked for: plans of many parts are read once."""
+        if run not in self.approved:
+            self.approved[run] = self.store.get(run)
+        return self.approved[run]
 
     @asynccontextmanager
     async def within(self, part: Part) -> AsyncIterator[ClusterHandle]:
@@ -133,7 +141,7 @@ class LockHolder:
         """
         held = await self.ensure()
         try:
-            self._store.owners.confirm(self._run)
+            self._store.confirm(self._run)
             if self._store.token(self._run, self._part.id) > held.token:
                 raise taken_over(self._run)
             # Last: a database may be waited for, and what was known of the lock before is then out of date.
@@ -161,7 +169,7 @@ class LockHolder:
     def _ours(self) -> bool:
         """Whether no other process goes on with the run: the lock would be that one's."""
         try:
-            self._store.owners.confirm(self._run)
+            self._store.confirm(self._run)
         except LeaseLost:
             return False
         return True

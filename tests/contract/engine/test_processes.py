@@ -199,7 +199,8 @@ def test_an_engine_that_is_closed_without_waiting_makes_room_for_the_next(tmp_pa
 def test_a_run_loads_neither_the_driver_of_another_database_nor_what_it_does_not_use(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys\n"
-        "from backout.engine.dbos_engine import DbosEngine, preload\n"
+        "from backout.engine.dbos_engine import DbosEngine\n"
+        "from backout.engine.dbos_records import preload\n"
         "from backout.engine.store.opening import open_store\n"
         "async def workflow(context, payload):\n"
         "    async def body(): return payload\n"

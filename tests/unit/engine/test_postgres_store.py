@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,7 +19,7 @@ from tests.postgres import PASSWORD, Server, server
 
 from backout.engine.store.opening import on_this_machine, open_store
 from backout.engine.store.port import RunStore
-from backout.engine.store.postgres import schema
+from backout.engine.store.postgres import connection, schema
 from backout.engine.store.postgres.address import parse
 from backout.engine.store.postgres.connection import lost
 from backout.errors import BackoutError, ConfigError, StateError
@@ -78,6 +79,18 @@ def test_a_server_that_is_not_there_is_said_at_once() -> None:
     with pytest.raises(StateError, match=r"on 127.0.0.1:1 can't be reached: .*refused") as caught:
         open_store(f"postgresql://me:{PASSWORD}@127.0.0.1:1/backout", create=True)
     assert PASSWORD not in said(caught.value)
+
+
+def test_what_another_try_would_not_mend_is_said_at_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[StateError] = []
+    for address in (url.replace(PASSWORD, "wrong"), server().url("nowhere")):
+        with pytest.raises(StateError):
+            open_store(address, waits=told.append)
+    assert told == []
+    monkeypatch.setattr(connection, "OPENS_WITHIN", 0.3)
+    with pytest.raises(StateError, match="can't be reached"):
+        open_store(f"postgresql://me:{PASSWORD}@127.0.0.1:1/backout", waits=told.append)
+    assert len(told) == 1
 
 
 def test_a_wrong_password_a_missing_database_and_a_missing_right_are_told_apart(url: str) -> None:
@@ -225,6 +238,22 @@ def own() -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("over", ["tcp", "socket"])
+def test_a_server_that_restarts_while_it_is_opened_is_waited_for_and_told_once(own: Server, over: str) -> None:
+    url = own.url(own.database(), over=over)
+    own.stop()
+    told: list[StateError] = []
+    with ThreadPoolExecutor(1) as pool:
+        opened = pool.submit(open_store, url, create=True, waits=told.append)
+        end = time.monotonic() + 60
+        while not told and time.monotonic() < end:
+            time.sleep(0.02)
+        own.start()
+        with opened.result() as store:
+            assert store.summaries() == []
+    assert len(told) == 1 and PASSWORD not in said(told[0])
+
+
+@pytest.mark.parametrize("over", ["tcp", "socket"])
 def test_a_restart_is_waited_for_and_nothing_is_written_twice(own: Server, over: str) -> None:
     with Places(own).open(over) as store:
         store.create(run())
@@ -294,7 +323,7 @@ def test_a_plan_that_is_removed_while_a_run_of_it_is_made_stays(url: str) -> Non
 def test_the_driver_is_loaded_for_this_database_alone_and_whole(tmp_path: Path, url: str) -> None:
     code = (
         "import sys; from backout.engine.store.opening import open_store\n"
-        "from backout.engine.dbos_engine import preload\n"
+        "from backout.engine.dbos_records import preload\n"
         "thread = preload() if sys.argv[2] == 'beside' else None\n"
         "open_store(sys.argv[1], create=True).summaries()\n"
         "print('psycopg' in sys.modules)\n"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backout.engine import dbos_engine
+from backout.engine import dbos_engine, dbos_records
 from backout.engine.store.sqlite import file, library, runs
 from backout.engine.store.sqlite.library import Connection, check, tell_time
 from backout.engine.store.sqlite.runs import SqliteRunStore
@@ -121,7 +121,7 @@ def test_a_run_and_its_take_over_on_an_old_library(tmp_path: Path, monkeypatch: 
     assert made
     rows = sqlite3.connect(state).execute("SELECT created_at, updated_at FROM workflow_status").fetchall()
     assert rows and all(abs(at / 1000 - time.time()) < 600 for row in rows for at in row)
-    dbos_engine.forget(store, ["r1"])
+    dbos_records.forget(store, ["r1"])
     assert sqlite3.connect(state).execute("SELECT count(*) FROM workflow_status").fetchone()[0] == 0
 
 

@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "crash"))
 
 from rollback_world import NAMES, part, sealed, services
 
-from backout.engine.dbos_engine import DbosEngine, forget
+from backout.engine.dbos_engine import DbosEngine
+from backout.engine.dbos_records import forget
 from backout.engine.store.sqlite.runs import SqliteRunStore
 from backout.errors import RunNotFound, StateError
 from backout.model.message import msg

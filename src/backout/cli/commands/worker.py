@@ -25,25 +25,32 @@ if TYPE_CHECKING:
 
 @click.command("worker", cls=Command)
 @click.option(
+    "--parts",
+    type=click.IntRange(1, 1000),
+    default=10,
+    metavar="N",
+    help="Parts of operations under way at once in this worker. Default 10.",
+)
+@click.option(
     "--per-cluster",
     type=click.IntRange(0, 1000),
     default=1,
     metavar="N",
-    help="Runs under way at once on one cluster, by all workers; 0: any number. Default 1.",
+    help="Runs and parts under way at once on one cluster, by all workers; 0: any number. Default 1.",
 )
 @click.option(
     "--in-all",
     type=click.IntRange(0, 10000),
     default=0,
     metavar="N",
-    help="Runs under way at once altogether, by all workers; 0: any number. Default 0.",
+    help="Runs and parts under way at once altogether, by all workers; 0: any number. Default 0.",
 )
 @click.option("--until-idle", is_flag=True, help="End when no submitted run is left.")
 @with_session
-async def command(session: Session, per_cluster: int, in_all: int, until_idle: bool) -> int:
-    """Carries out runs that `run --detach` submitted, one at a time, and those that a dead worker left.
+async def command(session: Session, parts: int, per_cluster: int, in_all: int, until_idle: bool) -> int:
+    """Carries out what `run --detach` submitted, and what a dead worker left. Workers share the parts of an operation.
 
-    Needs a PostgreSQL that all share (docs/workers.md). Takes runs on the clusters that were named, else on those of the
+    Needs a PostgreSQL that all share (docs/workers.md). Takes what is on the clusters that were named, else on those of the
     configuration or the kubeconfig. SIGTERM or Ctrl-C stops at the next step, and another worker goes on; twice is at once.
     """
     from backout.app.running import preload
@@ -62,7 +69,8 @@ async def command(session: Session, per_cluster: int, in_all: int, until_idle: b
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, heard)
-    await work(session.workspace.for_front(log), drain, per_cluster=per_cluster, in_all=in_all, until_idle=until_idle)
+    workspace = session.workspace.for_front(log)
+    await work(workspace, drain, parts=parts, per_cluster=per_cluster, in_all=in_all, until_idle=until_idle)
     log.line("Stopped: nothing is under way here.")
     return 0
 

@@ -55,6 +55,10 @@ def show_event(screen: Screen, event: Event) -> None:
             screen.told("Locks of the restore could not be let go, and run out by themselves: {why}", why=error.message)
         case events.Watching(seconds=seconds):
             screen.told("Watching for {seconds} s …", seconds=f"{seconds:g}")
+        case events.StateAway(error=error):
+            from backout.model.message import of_error
+
+            screen.told("{why} Trying again for some seconds …", why=of_error(error))
         case events.NotReady(error=error):
             from backout.cli.failures import error_lines
 

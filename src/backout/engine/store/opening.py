@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backout.engine.lazily import importing
-from backout.errors import ConfigError
+from backout.errors import ConfigError, StateError
 
 if TYPE_CHECKING:
     from backout.engine.store.port import RunStore
@@ -18,11 +19,12 @@ _SQLITE = "sqlite:///"
 _POSTGRES = ("postgresql://", "postgres://")
 
 
-def open_store(url: str = "", *, create: bool = False) -> RunStore:
+def open_store(url: str = "", *, create: bool = False, waits: Callable[[StateError], None] | None = None) -> RunStore:
     """The store at ``url`` (``sqlite:///PATH`` or ``postgresql://…``); without one at ``$BACKOUT_STATE``, else at the
     default place.
 
-    Without ``create`` it is opened for reading and nothing is made: what is missing reads as empty.
+    Without ``create`` it is opened for reading and nothing is made: what is missing reads as empty. A server that does not take
+    connections just now is tried again for some seconds where ``waits`` is given, which is told once.
 
     Raises:
         ConfigError: another kind of database, or no address of one.
@@ -33,7 +35,7 @@ def open_store(url: str = "", *, create: bool = False) -> RunStore:
         with importing():
             from backout.engine.store.postgres.runs import PostgresRunStore
 
-        return PostgresRunStore(where, create=create)
+        return PostgresRunStore(where, create=create, waits=waits)
     from backout.engine.store.sqlite.runs import SqliteRunStore
 
     return SqliteRunStore(_path(url) if url else default_path(), create=create)

@@ -6,12 +6,13 @@ Each method is one transaction: what it wrote is on the disk when it returns, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self, get_args
 
 import msgspec
 
+from backout.engine.pieces import Piece
 from backout.engine.store.audit import AuditLog
 from backout.engine.store.naming import describe
 from backout.errors import LeaseLost, LockedError, RefusedError, RunNotFound, UsageError
@@ -62,8 +63,24 @@ class Membership(Protocol):
         """Says that this process is done; a second time has no effect."""
 
 
+LET_GO = "let go"
+"""Stands in the place of the process that claimed an execution and gave it up: no process is called so."""
+
+
+def execution_of(run: str, piece: str = "") -> str:
+    """The name under which a run, or a piece of one that is carried out for itself, is claimed: no id of a run has a space."""
+    return f"{run} {piece}" if piece else run
+
+
+def piece_of(execution: str) -> tuple[str, str]:
+    """The run and the piece of `execution_of`."""
+    run, _, piece = execution.partition(" ")
+    return run, piece
+
+
 class Owners(Protocol):
-    """Which process executes which run. A run changes hands only when its process is proven dead."""
+    """Which process executes which run, or which piece of one (`execution_of`): ``run`` below is either. It changes hands only
+    when its process is proven dead, or lets it go."""
 
     def enter(self) -> Membership:
         """Makes this process known as a living one, under a name of its own."""
@@ -83,6 +100,9 @@ class Owners(Protocol):
             LeaseLost: another process has the run: do nothing more of it.
         """
 
+    def let_go(self, run: str) -> None:
+        """Gives up the claim that was made through this store, if it stands: whoever asks next has it."""
+
     def end(self, run: str) -> None:
         """The run needs no process any more."""
 
@@ -95,8 +115,11 @@ class Owners(Protocol):
     def alive(self, run: str) -> bool:
         """Whether a living process executes the run."""
 
+    def executions(self, run: str) -> list[str]:
+        """The run and its pieces, as far as any process ever had them."""
+
     def orphans(self) -> list[str]:
-        """Runs that are not finished and whose process is dead, oldest first."""
+        """Runs that are not finished and whose process is dead, oldest first; their pieces are not named."""
 
     def request_abort(self, run: str, actor: str = "") -> None:
         """Asks for a stop at the next step; stays until the run ends."""
@@ -105,28 +128,49 @@ class Owners(Protocol):
         """Whether somebody asked for it, from whatever process."""
 
 
+Work = Literal["run", "operation", "part", "look"]
+"""What a worker takes: a whole run; an operation whose parts others may take; one of its parts; a look at one."""
+ALL_WORK: tuple[Work, ...] = get_args(Work)
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker may take: runs on clusters it knows alone, as long as fewer than so many are under way by any worker
-    (``per_cluster``: on each of the run's clusters; ``in_all``: altogether; 0 is without a limit)."""
+    """What a worker may take: runs and pieces on clusters it knows alone, as long as fewer than so many are under way by any
+    worker (``per_cluster``: on each of the clusters; ``in_all``: altogether; 0 is without a limit). An operation may be taken by
+    who knows one of its clusters, and neither it nor a look counts: others act for it."""
 
     known: tuple[str, ...]
     per_cluster: int = 1
     in_all: int = 0
 
 
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """A run, or a piece of one, that a worker has from the queue."""
+
+    run: str
+    work: Work
+    piece: Piece | None = None
+
+    @property
+    def execution(self) -> str:
+        """The name under which it is claimed."""
+        return execution_of(self.run, self.piece.name if self.piece else "")
+
+
 class Queue(Protocol):
-    """Runs that were submitted, for whichever worker takes them; they stay in it until they have ended."""
+    """Runs that were submitted, and pieces of them, for whichever worker takes them. A run stays in it until it has ended, and
+    its pieces with it."""
 
-    def submit(self, run: str, clusters: Sequence[str], priority: int = 0) -> None:
+    def submit(self, run: str, clusters: Sequence[str], priority: int = 0, *, in_pieces: bool = False) -> None:
         """Puts a run there; of those that wait, the one with the lowest ``priority`` goes first, then the older. The same
-        run twice is once."""
+        run twice is once. ``in_pieces``: it offers its parts itself, and acts on no cluster."""
 
-    def take(self, process: str, limits: Limits) -> str | None:
-        """Claims the next run for ``process``: one that nobody has, or whose process is dead. Two that take at once get
-        different ones. None where nothing may be taken now."""
+    def take(self, process: str, limits: Limits, work: Collection[Work], here: Collection[str] = ()) -> Taken | None:
+        """Claims the next of such work for ``process``: what nobody has, or whose process is dead, or what ``process`` has by a
+        claim that it does not know of (it is at the executions ``here``). Two that take at once get different ones. None where
+        nothing may be taken now."""
 
-    def put_off(self, run: str, *, again: bool = True) -> None:
-        """The run was left before its end: it is taken again after a while, longer each time; at once where it did not stop by
+    def put_off(self, run: str, piece: str = "", *, again: bool = True) -> None:
+        """It was left before its end: it is taken again after a while, longer each time; at once where it did not stop by
         itself (not ``again``)."""
 
     def done(self, run: str) -> None:
@@ -134,6 +178,32 @@ class Queue(Protocol):
 
     def waiting(self) -> list[str]:
         """The runs that are there, in the order in which they go; those that are under way, too."""
+
+    def offer(self, run: str, piece: Piece) -> None:
+        """Puts a piece of a run there, with the priority of that; one that somebody is at already stays as it is.
+
+        Raises:
+            LeaseLost: another process has the run.
+        """
+
+    def begun(self, run: str, piece: str) -> bool:
+        """Whether any worker ever had a piece."""
+
+    def withdraw(self, run: str, piece: str) -> bool:
+        """Takes back a piece that no worker ever had; False where one has, or had: then it comes to its end."""
+
+    def recall(self, run: str) -> list[str]:
+        """Takes back all of a run's pieces that no worker ever had, or that are over; answers with the others."""
+
+    def deliver(self, run: str, piece: str, result: str) -> None:
+        """Hands to the run what a piece came to.
+
+        Raises:
+            LeaseLost: another process has the piece.
+        """
+
+    def result(self, run: str, piece: str) -> str | None:
+        """What was handed over; None before that."""
 
 
 class RunStore(Protocol):
@@ -244,6 +314,13 @@ class RunStore(Protocol):
     def raise_token(self, run: str, part: str, token: int) -> int:
         """Notes such a token and returns the highest known: an older holder learns so that it was replaced."""
 
+    def acting(self, execution: str) -> Self:
+        """This store for who carries ``execution`` out: what is written through it about the run is held to that claim."""
+
+    def confirm(self, run: str) -> None:
+        """Right before an effect: the claim of the execution that this store acts for stands, else that of the run; see
+        `Owners.confirm`."""
+
     def answer(self, run: str, step: str) -> str | None:
         """What a step of a run that goes on in branches came to, as JSON without secrets; None where that is not recorded."""
 
@@ -254,8 +331,10 @@ class RunStore(Protocol):
         """Keeps events of one run, all of them or none: each once by its key (events without one are always new). Tells the
         listeners of new ones, and returns them as they are kept."""
 
-    def events(self, run: str, *, after: int = 0) -> list[RunEvent]:
-        """What happened in a run, in order, beginning after the event numbered ``after``."""
+    def events(self, run: str, *, after: int = 0, part: str = "") -> list[RunEvent]:
+        """What happened in a run, in order, beginning after the event numbered ``after``; of one part, where it is named.
+
+        Who reads on from the last number misses none, however many processes tell."""
 
     def has_event(self, run: str, key: str) -> bool:
         """Whether that event was recorded."""

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast, get_args
 
@@ -72,6 +73,16 @@ def values_changed(
     return values
 
 
+def key_of(event: RunEvent) -> str:
+    """The key that an event is kept under: its own; one without is always new. Those of a part begin with its id."""
+    return event.key or (f"{event.part}:" if event.part else "") + secrets.token_hex(8)
+
+
+def keys_of(part: str) -> tuple[str, str]:
+    """The keys of a part's events are not less than the first, and less than the second, byte by byte."""
+    return f"{part}:", f"{part};"
+
+
 class Rows:
     """Reads rows; ``damaged`` makes the error for content that nobody wrote so."""
 
@@ -93,6 +104,11 @@ class Rows:
     def event(self, seq: int, content: Any) -> RunEvent:
         """An event with its number."""
         return msgspec.structs.replace(self.read(content, RunEvent), seq=seq)
+
+    def events(self, rows: Iterable[tuple[int, Any]], part: str = "") -> list[RunEvent]:
+        """Events with their numbers; those of one part alone, where it is named."""
+        found = (self.event(seq, content) for seq, content in rows)
+        return [event for event in found if not part or event.part == part]
 
     def run(self, row: Sequence[Any], captures: Sequence[tuple[str, str, str]]) -> Run:
         """A run from the columns of `WHOLE` and its captures (part, path, digest).

@@ -28,6 +28,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 PATIENCE = 20.0
 """Seconds for which a database that was there is waited for."""
+OPENS_WITHIN = 8.0
+"""Seconds for which one is waited for that is not there at the start: it may be restarting, or not be there at all."""
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
 OLDEST = 130000
@@ -72,6 +74,16 @@ def lost(error: BaseException) -> bool:
         return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith((*_GONE, *_BUSY))
     state = error.sqlstate
     return not state or state.startswith((*_GONE, *_BUSY))
+
+
+def comes_back(error: psycopg.Error) -> bool:
+    """Whether a connection that could not be made may be made soon: nobody listens, or the server starts or ends.
+
+    What a server answers before there is a session comes as a text alone (libpq has no state for it); where it refuses a user or a
+    database, another try would not help.
+    """
+    text = str(error)
+    return lost(error) and ("FATAL" not in text or "the database system is" in text)
 
 
 def state_error(address: Address, error: psycopg.Error) -> StateError:
@@ -123,22 +135,30 @@ class Database:
 
     Args:
         create: makes the tables, or brings them up to date. Without it nothing is made: what is missing reads as empty.
+        waits: called once where the server does not take connections just now; then it is tried again for some seconds.
 
     Raises:
         StateError: it can't be used; says why.
     """
 
-    def __init__(self, address: Address, *, create: bool) -> None:
+    def __init__(self, address: Address, *, create: bool, waits: Callable[[StateError], None] | None = None) -> None:
         self.address = address
         self._create = create
         self._lock = threading.RLock()
         self._connection: Connection | None = None
         self._cursor: Cursor | None = None
         self._closed = False
-        try:
-            self._connection = self._connect()
-        except psycopg.Error as error:
-            raise state_error(address, error) from error
+        until, told = time.monotonic() + OPENS_WITHIN, False
+        while self._connection is None:
+            try:
+                self._connection = self._connect()
+            except psycopg.Error as error:
+                if waits is None or not comes_back(error) or time.monotonic() > until:
+                    raise state_error(address, error) from error
+                if not told:
+                    waits(state_error(address, error))
+                    told = True
+                time.sleep(FIRST_PAUSE * random.uniform(2.0, 4.0))
 
     def transact(self, work: Callable[[Cursor], T], *, again: bool = True) -> T:
         """One transaction, which is begun anew when the connection is lost unless ``again`` is False.

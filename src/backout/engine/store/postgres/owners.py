@@ -7,7 +7,7 @@ whoever was told that a claim stands can't lose it before `LEASE` has passed.
 
 from __future__ import annotations
 
-from backout.engine.store.port import executed_elsewhere, taken_over
+from backout.engine.store.port import LET_GO, executed_elsewhere, taken_over
 from backout.engine.store.postgres.connection import Cursor, Database
 from backout.engine.store.postgres.leases import LEASE, Lease
 
@@ -93,6 +93,15 @@ class PostgresOwners:
         if (cursor.fetchone() or ("",))[0] != process:
             raise taken_over(run)
 
+    def let_go(self, run: str) -> None:
+        """Gives up the claim that was made here, if it stands."""
+        process, self._claimed[run] = self._claimed.get(run), LET_GO
+
+        def write(cursor: Cursor) -> None:
+            cursor.execute("UPDATE owners SET process='' WHERE run=%s AND process=%s", (run, process))
+
+        self._database.transact(write)
+
     def end(self, run: str) -> None:
         """The run needs no process any more."""
 
@@ -114,12 +123,22 @@ class PostgresOwners:
         """Whether a living process executes the run."""
         return self._any(f"SELECT 1 FROM owners WHERE run=%s AND NOT ended AND EXISTS ({_LIVING})", run)  # noqa: S608
 
+    def executions(self, run: str) -> list[str]:
+        """The run and its pieces, as far as any process ever had them."""
+
+        def look(cursor: Cursor) -> list[str]:
+            cursor.execute("SELECT run FROM owners WHERE starts_with(run || ' ', %s)", (f"{run} ",))
+            return [str(row[0]) for row in cursor.fetchall()]
+
+        return self._database.transact(look)
+
     def orphans(self) -> list[str]:
         """Runs that are not finished and whose process is dead, oldest first."""
 
         def look(cursor: Cursor) -> list[str]:
             cursor.execute(
-                f"SELECT run FROM owners WHERE NOT ended AND NOT EXISTS ({_LIVING}) ORDER BY since"  # noqa: S608
+                f"SELECT run FROM owners WHERE NOT ended AND position(' ' in run) = 0 AND NOT EXISTS ({_LIVING})"  # noqa: S608
+                " ORDER BY since"
             )
             return [str(row[0]) for row in cursor.fetchall()]
 

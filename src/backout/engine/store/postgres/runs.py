@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import secrets
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
@@ -16,7 +16,7 @@ from backout.engine.store.postgres.audit import PostgresAudit
 from backout.engine.store.postgres.connection import Cursor, Database, connect, lost
 from backout.engine.store.postgres.owners import PostgresOwners
 from backout.engine.store.postgres.queue import PostgresQueue
-from backout.engine.store.rows import NEW, SUMMARY, WHOLE, Rows, values_changed, values_of
+from backout.engine.store.rows import NEW, SUMMARY, WHOLE, Rows, key_of, keys_of, values_changed, values_of
 from backout.errors import StateError
 from backout.model.chain import Head, canonical
 from backout.model.redacted import without_secrets
@@ -35,20 +35,22 @@ class PostgresRunStore:
     Args:
         url: as libpq reads it.
         create: False opens for reading and makes nothing: what is missing reads as empty.
+        waits: see `Database`.
 
     Raises:
         ConfigError: it is no such URL.
         StateError: the database can't be used; says why.
     """
 
-    def __init__(self, url: str, *, create: bool = True) -> None:
+    def __init__(self, url: str, *, create: bool = True, waits: Callable[[StateError], None] | None = None) -> None:
         self._address = parse(url)
-        self._database = Database(self._address, create=create)
+        self._database = Database(self._address, create=create, waits=waits)
         self.owners = PostgresOwners(self._database)
         self.queue = PostgresQueue(self._database, self.owners)
         self._rows = Rows(self.owners, self._damaged)
         self.audit = PostgresAudit(self._database)
         self._listeners: list[Listener] = []
+        self._execution = ""
 
     def _damaged(self) -> StateError:
         return StateError(
@@ -97,6 +99,21 @@ class PostgresRunStore:
         """Closes the connection."""
         self._database.close()
 
+    # who writes
+
+    def acting(self, execution: str) -> Self:
+        """This store for who carries ``execution`` out."""
+        mine = copy.copy(self)
+        mine._execution = execution
+        return mine
+
+    def confirm(self, run: str) -> None:
+        """Right before an effect: what this store acts for is still claimed here."""
+        self.owners.confirm(self._execution or run)
+
+    def _fence(self, cursor: Cursor, run: str) -> None:
+        self.owners.fence(cursor, self._execution or run)
+
     # runs
 
     def create(self, run: Run) -> None:
@@ -135,7 +152,7 @@ class PostgresRunStore:
         columns = ", ".join(f"{name}=%s" for name in values)
 
         def write(cursor: Cursor) -> int:
-            self.owners.fence(cursor, run)
+            self._fence(cursor, run)
             cursor.execute(f"UPDATE runs SET {columns} WHERE id=%s", (*values.values(), run))  # noqa: S608
             changed = cursor.rowcount
             if changed and state in ENDED:
@@ -215,7 +232,7 @@ class PostgresRunStore:
                 cursor.execute("SELECT capture FROM parts WHERE run=%s AND capture<>''", (run.id,))
                 before(run.id, [str(row[0]) for row in cursor.fetchall()])
                 cursor.execute("DELETE FROM runs WHERE id=%s", (run.id,))
-                cursor.execute("DELETE FROM owners WHERE run=%s", (run.id,))
+                cursor.execute("DELETE FROM owners WHERE starts_with(run || ' ', %s)", (f"{run.id} ",))
                 cursor.execute("DELETE FROM aborts WHERE run=%s", (run.id,))
                 cursor.execute("DELETE FROM answers WHERE run=%s", (run.id,))
                 heads.append((run.id, str(run.state), self.audit.head(cursor, run.id)))
@@ -230,7 +247,7 @@ class PostgresRunStore:
         """Notes where the state of a part before the run is kept; a later one takes the place of an earlier one."""
 
         def write(cursor: Cursor) -> None:
-            self.owners.fence(cursor, run)
+            self._fence(cursor, run)
             cursor.execute(
                 "INSERT INTO parts(run, part, capture, digest) VALUES (%s, %s, %s, %s) "
                 "ON CONFLICT (run, part) DO UPDATE SET capture=excluded.capture, digest=excluded.digest",
@@ -253,7 +270,7 @@ class PostgresRunStore:
         """Notes such a token and returns the highest known: an older holder learns so that it was replaced."""
 
         def write(cursor: Cursor) -> int:
-            self.owners.fence(cursor, run)
+            self._fence(cursor, run)
             cursor.execute(
                 "INSERT INTO parts(run, part, token) VALUES (%s, %s, %s) "
                 "ON CONFLICT (run, part) DO UPDATE SET token=greatest(parts.token, excluded.token) RETURNING token",
@@ -273,7 +290,7 @@ class PostgresRunStore:
         """Keeps it once: of two, the first stays. Returns the one that is kept."""
 
         def write(cursor: Cursor) -> str:
-            self.owners.fence(cursor, run)
+            self._fence(cursor, run)
             cursor.execute(
                 "INSERT INTO answers(run, step, answer) VALUES (%s, %s, %s) ON CONFLICT (run, step) DO NOTHING",
                 (run, step, answer),
@@ -293,7 +310,7 @@ class PostgresRunStore:
     def record(self, *events: RunEvent) -> list[RunEvent]:
         """Keeps events of one run, all of them or none: each once by its key (events without one are always new). Tells the
         listeners of new ones, and returns them as they are kept."""
-        rows = [(event, event.key or secrets.token_hex(8), canonical(without_secrets(event))) for event in events]
+        rows = [(event, key_of(event), canonical(without_secrets(event))) for event in events]
         tries = 0
 
         def write(cursor: Cursor) -> list[tuple[RunEvent, bool]]:
@@ -309,7 +326,8 @@ class PostgresRunStore:
 
     def _put(self, cursor: Cursor, event: RunEvent, key: str, content: bytes, *, again: bool) -> tuple[RunEvent, bool]:
         """The event as it is kept, and whether it is new."""
-        self.owners.fence(cursor, event.run)
+        self._fence(cursor, event.run)
+        # Under the lock of the chain until the commit, so that who reads on from the last number misses no lower one.
         written = self.audit.add(cursor, event.run, key, content)
         if written is None:
             head = self.audit.head(cursor, event.run) or self._adopt(cursor, event.run)
@@ -330,14 +348,17 @@ class PostgresRunStore:
         former = int((cursor.fetchone() or (0,))[0])
         return self.audit.begin(cursor, self.get(run), former)
 
-    def events(self, run: str, *, after: int = 0) -> list[RunEvent]:
-        """What happened in a run, in order, beginning after the event numbered ``after``."""
+    def events(self, run: str, *, after: int = 0, part: str = "") -> list[RunEvent]:
+        """What happened in a run, or in one part of it, in order, beginning after the event numbered ``after``."""
 
         def look(cursor: Cursor) -> list[Any]:
-            cursor.execute("SELECT seq, event FROM events WHERE run=%s AND seq>%s ORDER BY seq", (run, after))
+            cursor.execute(
+                "SELECT seq, event FROM events WHERE run=%s AND seq>%s AND starts_with(key, %s) ORDER BY seq",
+                (run, after, keys_of(part)[0] if part else ""),
+            )
             return cursor.fetchall()
 
-        return [self._rows.event(seq, event) for seq, event in self._database.transact(look)]
+        return self._rows.events(self._database.transact(look), part)
 
     def has_event(self, run: str, key: str) -> bool:
         """Whether that event was recorded."""

@@ -108,6 +108,16 @@ MIGRATIONS = (
         hash text NOT NULL
     );
     """,
+    """
+    ALTER TABLE queue DROP CONSTRAINT queue_pkey;
+    ALTER TABLE queue ADD COLUMN piece text NOT NULL DEFAULT '';
+    ALTER TABLE queue ADD COLUMN work text NOT NULL DEFAULT 'run';
+    ALTER TABLE queue ADD COLUMN content bytea;
+    ALTER TABLE queue ADD COLUMN result text;
+    ALTER TABLE queue ADD COLUMN execution text
+        GENERATED ALWAYS AS (CASE piece WHEN '' THEN run ELSE run || ' ' || piece END) STORED;
+    ALTER TABLE queue ADD PRIMARY KEY (run, piece);
+    """,
 )
 """What brings the tables from each version to the next: never changed once released, only added to."""
 VERSION = len(MIGRATIONS)

@@ -7,7 +7,7 @@ import sqlite3
 from datetime import UTC, datetime
 
 from backout.engine.store.naming import new_process_id
-from backout.engine.store.port import executed_elsewhere, taken_over
+from backout.engine.store.port import LET_GO, executed_elsewhere, taken_over
 from backout.engine.store.sqlite import processes
 from backout.engine.store.sqlite.database import StateDatabase
 
@@ -62,6 +62,12 @@ class SqliteOwners:
         if row is None or row[0] != process:
             raise taken_over(run)
 
+    def let_go(self, run: str) -> None:
+        """Gives up the claim that was made here, if it stands."""
+        process, self._claimed[run] = self._claimed.get(run), LET_GO
+        with self._state.writing() as database:
+            database.execute("UPDATE backout_owners SET process='' WHERE run=? AND process=?", (run, process))
+
     def end(self, run: str) -> None:
         """The run needs no process any more."""
         with self._state.writing() as database:
@@ -85,10 +91,20 @@ class SqliteOwners:
             row = database.execute("SELECT process FROM backout_owners WHERE run=? AND ended=0", (run,)).fetchone()
         return bool(row) and processes.alive(self._state.path, row[0])
 
+    def executions(self, run: str) -> list[str]:
+        """The run and its pieces, as far as any process ever had them."""
+        with self._state.reading() as database:
+            rows = database.execute(
+                "SELECT run FROM backout_owners WHERE substr(run || ' ', 1, ?)=?", (len(run) + 1, f"{run} ")
+            ).fetchall()
+        return [str(row[0]) for row in rows]
+
     def orphans(self) -> list[str]:
         """Runs that are not finished and whose process is dead, oldest first; also forgets locks of dead processes."""
         with self._state.reading() as database:
-            rows = database.execute("SELECT run, process FROM backout_owners WHERE ended=0 ORDER BY since").fetchall()
+            rows = database.execute(
+                "SELECT run, process FROM backout_owners WHERE ended=0 AND instr(run, ' ')=0 ORDER BY since"
+            ).fetchall()
         processes.sweep(self._state.path, set())
         return [run for run, process in rows if not processes.alive(self._state.path, process)]
 

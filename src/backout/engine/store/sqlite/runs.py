@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import secrets
+import copy
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from typing import Any, Self
 import msgspec
 
 from backout.engine.store.port import Listener, Queue, RunSummary, meant_by, unknown_run
-from backout.engine.store.rows import NEW, SUMMARY, WHOLE, Rows, values_changed, values_of
+from backout.engine.store.rows import NEW, SUMMARY, WHOLE, Rows, key_of, keys_of, values_changed, values_of
 from backout.engine.store.sqlite.audit import SqliteAudit
 from backout.engine.store.sqlite.database import StateDatabase
 from backout.engine.store.sqlite.file import damaged
@@ -44,6 +44,7 @@ class SqliteRunStore:
         self._rows = Rows(self.owners, lambda: damaged(path))
         self.audit = SqliteAudit(self._state)
         self._listeners: list[Listener] = []
+        self._execution = ""
 
     @property
     def queue(self) -> Queue:
@@ -93,6 +94,21 @@ class SqliteRunStore:
         """Closes the database."""
         self._state.close()
 
+    # who writes
+
+    def acting(self, execution: str) -> Self:
+        """This store for who carries ``execution`` out."""
+        mine = copy.copy(self)
+        mine._execution = execution
+        return mine
+
+    def confirm(self, run: str) -> None:
+        """Right before an effect: what this store acts for is still claimed here."""
+        self.owners.confirm(self._execution or run)
+
+    def _fence(self, database: sqlite3.Connection, run: str) -> None:
+        self.owners.fence(database, self._execution or run)
+
     # runs
 
     def create(self, run: Run) -> None:
@@ -126,7 +142,7 @@ class SqliteRunStore:
             return
         columns = ", ".join(f"{name}=?" for name in values)
         with self._state.writing() as database:
-            self.owners.fence(database, run)
+            self._fence(database, run)
             changed = database.execute(
                 f"UPDATE backout_runs SET {columns} WHERE id=?",  # noqa: S608
                 (*values.values(), run),
@@ -195,7 +211,9 @@ class SqliteRunStore:
                 kept = database.execute("SELECT capture FROM backout_parts WHERE run=? AND capture!=''", (run.id,))
                 before(run.id, [str(row[0]) for row in kept.fetchall()])
                 database.execute("DELETE FROM backout_runs WHERE id=?", (run.id,))
-                database.execute("DELETE FROM backout_owners WHERE run=?", (run.id,))
+                database.execute(
+                    "DELETE FROM backout_owners WHERE substr(run || ' ', 1, ?)=?", (len(run.id) + 1, f"{run.id} ")
+                )
                 database.execute("DELETE FROM backout_aborts WHERE run=?", (run.id,))
                 database.execute("DELETE FROM backout_answers WHERE run=?", (run.id,))
                 self.audit.removed(database, run.id, run.state, actor)
@@ -205,7 +223,7 @@ class SqliteRunStore:
     def note_capture(self, run: str, part: str, path: str, digest: str) -> None:
         """Notes where the state of a part before the run is kept; a later one takes the place of an earlier one."""
         with self._state.writing() as database:
-            self.owners.fence(database, run)
+            self._fence(database, run)
             database.execute(
                 "INSERT INTO backout_parts(run, part, capture, digest) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT(run, part) DO UPDATE SET capture=excluded.capture, digest=excluded.digest",
@@ -220,7 +238,7 @@ class SqliteRunStore:
     def raise_token(self, run: str, part: str, token: int) -> int:
         """Notes such a token and returns the highest known: an older holder learns so that it was replaced."""
         with self._state.writing() as database:
-            self.owners.fence(database, run)
+            self._fence(database, run)
             database.execute(
                 "INSERT INTO backout_parts(run, part, token) VALUES (?, ?, ?) "
                 "ON CONFLICT(run, part) DO UPDATE SET token=max(token, excluded.token)",
@@ -243,7 +261,7 @@ class SqliteRunStore:
     def keep_answer(self, run: str, step: str, answer: str) -> str:
         """Keeps it once: of two, the first stays. Returns the one that is kept."""
         with self._state.writing() as database:
-            self.owners.fence(database, run)
+            self._fence(database, run)
             database.execute(
                 "INSERT INTO backout_answers(run, step, answer) VALUES (?, ?, ?) ON CONFLICT(run, step) DO NOTHING",
                 (run, step, answer),
@@ -269,8 +287,8 @@ class SqliteRunStore:
 
     def _put(self, database: sqlite3.Connection, event: RunEvent) -> tuple[RunEvent, bool]:
         """The event as it is kept, and whether it is new."""
-        key, content = event.key or secrets.token_hex(8), canonical(without_secrets(event))
-        self.owners.fence(database, event.run)
+        key, content = key_of(event), canonical(without_secrets(event))
+        self._fence(database, event.run)
         head = self.audit.head(database, event.run) or self._adopt(database, event.run)
         head = self.audit.follow(head, key, content)
         row = database.execute(
@@ -291,13 +309,14 @@ class SqliteRunStore:
         former = database.execute("SELECT count(*) FROM backout_events WHERE run=?", (run,)).fetchone()[0]
         return self.audit.begin(database, self.get(run), former)
 
-    def events(self, run: str, *, after: int = 0) -> list[RunEvent]:
-        """What happened in a run, in order, beginning after the event numbered ``after``."""
+    def events(self, run: str, *, after: int = 0, part: str = "") -> list[RunEvent]:
+        """What happened in a run, or in one part of it, in order, beginning after the event numbered ``after``."""
         with self._state.reading() as database:
             rows: Iterable[tuple[int, bytes]] = database.execute(
-                "SELECT seq, event FROM backout_events WHERE run=? AND seq>? ORDER BY seq", (run, after)
+                "SELECT seq, event FROM backout_events WHERE run=? AND seq>? AND (?='' OR key>=? AND key<?) ORDER BY seq",
+                (run, after, part, *keys_of(part)),
             ).fetchall()
-        return [self._rows.event(seq, event) for seq, event in rows]
+        return self._rows.events(rows, part)
 
     def has_event(self, run: str, key: str) -> bool:
         """Whether that event was recorded."""
