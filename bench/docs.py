@@ -16,6 +16,7 @@ SECTIONS = (
     "overhead",
     "helm",
     "helm_slow",
+    "fleet",
     "snapshot_capture",
     "snapshot_restore",
     "snapshot_verify",
