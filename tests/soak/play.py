@@ -205,7 +205,11 @@ async def soak(faults: list[int], kills: list[int], jobs: int, *, folder: Path, 
         async with gate:
             kind = KINDS[seed % len(KINDS)]
             world = World(twin.kubeconfig, tools, folder / f"{mode}-{seed}", kind, seed)
-            outcome = await play(world, mode)
+            try:
+                outcome = await play(world, mode)
+            except Exception as error:
+                # The others are played all the same; of this one it is not known what became of it.
+                outcome = Outcome(seed, mode, kind, broken=[f"it could not be judged: {error!r}"])
             tally.outcomes.append(outcome)
             if outcome.broken or verbose:
                 print(

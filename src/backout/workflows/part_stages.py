@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from backout.cluster.port import AccessAnswer
 from backout.engine.port import PARKING, Json, StepBody
 from backout.engine.wire import decode_error, encode_error, of_house
 from backout.errors import AccessDenied, BackoutError, Interrupted, TimedOut, UnexpectedError
@@ -64,6 +65,7 @@ class PartStages:
         self._actor = actor
         self._reach = Reach(part, services.protected)
         self._snapshot: asyncio.Task[Kept] | None = None
+        self._rights: asyncio.Task[list[AccessAnswer]] | None = None
 
     # before the first write
 
@@ -91,6 +93,8 @@ class PartStages:
             await self._scope.identify()
 
     async def _identify(self) -> Json:
+        # Dozens of questions: they are asked beside this one, and answered in the next step.
+        self._rights = asyncio.ensure_future(self._scope.may(self.part.access))
         await self._scope.identify()
         skew = (self._services.now() - await self._scope.clock()).total_seconds()
         if abs(skew) > SKEW:
@@ -113,7 +117,7 @@ class PartStages:
         return self._snapshot
 
     async def _access(self) -> Json:
-        answers = await self._scope.may(self.part.access)
+        answers = await (self._rights or self._scope.may(self.part.access))
         missing = [_right(answer.access) for answer in answers if not answer.allowed]
         if missing:
             raise AccessDenied(
@@ -332,9 +336,10 @@ class PartStages:
 
     async def release(self) -> None:
         """Lets the lock go, and a snapshot that is not needed any more."""
-        if self._snapshot is not None:
-            self._snapshot.cancel()
-            await asyncio.gather(self._snapshot, return_exceptions=True)
+        for task in (self._snapshot, self._rights):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         left = await self._lock.release()
         was_left = self.part.id in locks_left(self._story.events())
         if left is not None:
