@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -79,6 +80,20 @@ def test_the_judge_sees_each_violation(
 def test_a_tally_names_what_broke() -> None:
     tally = Tally([Outcome(1, "faults", "helm", ("recovered",)), Outcome(2, "kills", "objects", ("failed",), ["x"])])
     assert "kills: 1 seeds, 1 with a violated invariant" in tally.lines()
+
+
+def test_a_seed_that_could_not_be_judged_is_told_and_the_others_are_played(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def played(world: World, mode: str) -> Outcome:
+        raise AssertionError("kubectl: TLS handshake timeout")
+
+    monkeypatch.setattr("play.play", played)
+    monkeypatch.setattr("play.process.up", lambda *given, **named: SimpleNamespace(kubeconfig=tmp_path))
+    monkeypatch.setattr("play.process.down", lambda folder: None)
+    tally = asyncio.run(soak([1], [2], 1, folder=tmp_path))
+    assert [outcome.seed for outcome in tally.broken] == [1, 2]
+    assert all("could not be judged" in outcome.broken[0] for outcome in tally.broken)
 
 
 @pytest.mark.parametrize(("failed", "broken"), [(0, True), (1, False)])
