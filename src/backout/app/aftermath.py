@@ -8,23 +8,27 @@ reads "recovered" must not take it for mended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from backout.app.events import Failed, StillBroken
+import msgspec
+
+from backout.app.events import Event, Failed, Front, StillBroken
 from backout.app.fleet import each
 from backout.errors import BackoutError, NotVerifiedError
 from backout.mechanisms.common.backoff import LONGEST
-from backout.model.message import Message, msg
+from backout.model.message import Message, msg, of_error
+from backout.model.run import RunEvent
 from backout.model.target import Target
 from backout.planning.followers import followers, uncovered
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from backout.app.workspace import Workspace
     from backout.cluster.port import Cluster
+    from backout.engine.store.port import RunStore
     from backout.model.diagnosis import Diagnosis, Problem
     from backout.model.operation import Operation
     from backout.model.run import Run
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 PATIENCE = 45.0
 """Seconds for what fails by itself to show that it goes on."""
 LOOK = 3.0
+NOTED, LOOKED = "others-broken", "others-looked-at"
+"""The events of a run that is left to workers: what is to be looked at when it has ended, and that it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,65 @@ async def tell_what_still_fails(workspace: Workspace, found: Sequence[Other], ru
 
     places = dict.fromkeys((other.cluster, other.namespace) for other in found)
     return [one for answer in await each(places, look) for one in answer]
+
+
+def note(store: RunStore, found: Sequence[Other], runs: Sequence[Run]) -> None:
+    """Keeps with runs that are left to workers what else was broken where they act: whoever ends one looks (`look_after`)."""
+    left = list(found)
+    for run in runs:
+        places = {(part.scope.cluster, part.scope.namespace) for part in run.operation.parts}
+        mine = [other for other in left if (other.cluster, other.namespace) in places]
+        left = [other for other in left if other not in mine]
+        if mine:
+            said = msg(
+                "{count} others are broken there, which nothing is done about; they are looked at in the end.",
+                count=len(mine),
+            )
+            _record(store, run, NOTED, said, key=NOTED, others=msgspec.to_builtins(mine))
+
+
+async def look_after(workspace: Workspace, store: RunStore, run: Run) -> None:
+    """`tell_what_still_fails` for a run that workers carried out, once, as events of it."""
+    events = store.events(run.id)
+    noted = next((event for event in events if event.type == NOTED), None)
+    if noted is None or run.state != "recovered" or any(event.type == LOOKED for event in events):
+        return
+    found = msgspec.convert(noted.data["others"], list[Other])
+    front = _Hears(workspace.front)
+    failed = await tell_what_still_fails(workspace.for_front(front), found, [run])
+    for problem in front.broken:
+        said = msg(
+            "Still broken, and nothing was done about it: {target}: {cause}",
+            target=str(problem.target),
+            cause=problem.cause,
+        )
+        _record(store, run, "still-broken", said)
+    for one in failed:
+        _record(store, run, "not-well", of_error(one.error), code=one.error.code)
+    still = len(front.broken) + len(failed)
+    said = msg("What else was broken was looked at again: {still} of {count} still are.", still=still, count=len(found))
+    _record(store, run, LOOKED, said, key=LOOKED, still=still)
+
+
+def _record(store: RunStore, run: Run, type: str, said: Message, key: str = "", **data: object) -> None:
+    store.record(RunEvent(run=run.id, type=type, at=datetime.now(UTC), message=said, key=key, data=data))
+
+
+class _Hears:
+    """A front that keeps what is still broken, beside telling it."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self.broken: list[Problem] = []
+
+    def tell(self, event: Event) -> None:
+        if isinstance(event, StillBroken):
+            self.broken.append(event.problem)
+        else:
+            self._front.tell(event)
+
+    def stoppable(self, run: str, stop: Callable[[], None]) -> AbstractContextManager[None]:
+        return self._front.stoppable(run, stop)
 
 
 def _not_started() -> Message:

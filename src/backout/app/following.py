@@ -11,6 +11,7 @@ from backout.app.store import open_store, run_meant
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
+    from backout.engine.store.port import RunStore
     from backout.model.run import RunEvent
 
 MOVING = ("pending", "running")
@@ -28,10 +29,15 @@ async def follow(workspace: Workspace, name: str, *, live: bool, pause: float) -
         last = 0
         while True:
             # The state first: what is recorded before it ends must not be missed.
-            over = not live or store.get(run).state not in MOVING
+            over = not live or (store.get(run).state not in MOVING and not _awaited(store, run))
             for event in store.events(run, after=last):
                 last = event.seq
                 yield event
             if over:
                 return
             await asyncio.sleep(pause)
+
+
+def _awaited(store: RunStore, run: str) -> bool:
+    """Whether workers have yet to do something about it: one may have left it to another, or looks at what else was broken."""
+    return store.shared and run in store.queue.waiting()

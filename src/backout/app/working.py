@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from backout.app.aftermath import look_after, note
 from backout.app.audit.book import sign_end
 from backout.app.choosing import chosen_clusters
 from backout.app.events import RunTells, WorkerLeaves, WorkerReady, WorkerTakes, WorkerWaits
@@ -25,6 +26,7 @@ from backout.errors import BackoutError, Interrupted, LeaseLost, StateError
 from backout.model.run import ENDED
 
 if TYPE_CHECKING:
+    from backout.app.aftermath import Other
     from backout.engine.pieces import Piece
     from backout.engine.port import WorkflowContext
     from backout.engine.store.port import Limits, RunStore, Taken, Work
@@ -43,8 +45,10 @@ AGAIN = 3.0
 """Seconds before a database that can't be used is tried again."""
 
 
-def submit(workspace: Workspace, plans: Sequence[Operation], priority: int = 0) -> list[Run]:
-    """Leaves approved plans to the workers.
+def submit(
+    workspace: Workspace, plans: Sequence[Operation], priority: int = 0, others: Sequence[Other] = ()
+) -> list[Run]:
+    """Leaves approved plans to the workers. ``others``: what else was broken when they were made, to be looked at in the end.
 
     Raises:
         ConfigError: the database is not one that workers share.
@@ -59,6 +63,7 @@ def submit(workspace: Workspace, plans: Sequence[Operation], priority: int = 0) 
             run = new_run(store, plan, actor())
             queue.submit(run.id, plan.clusters, priority, in_pieces=plan.fleet is not None)
             runs.append(run)
+        note(store, others, runs)
     return runs
 
 
@@ -282,7 +287,11 @@ class Worker:
         if state in ENDED:
             self._follow_up(run.id)
         if state in ENDED and not store.owners.unfinished(run.id):
-            store.queue.done(run.id)
+            if await self._looked_after(run.id):
+                store.queue.done(run.id)
+            else:
+                store.queue.put_off(run.id, again=False)
+                self._engine.let_go(run.id)
         else:
             # Whoever was told to stop, or was replaced, leaves it to the others at once.
             store.queue.put_off(run.id, again=not isinstance(error, Interrupted | LeaseLost))
@@ -290,6 +299,20 @@ class Worker:
         sign_end(self._workspace, store)
         told = left_with(store, run.id, error) if error is not None else None
         self._workspace.tell(WorkerLeaves(run.id, state, told))
+
+    async def _looked_after(self, run: str) -> bool:
+        """Looks at what else was broken when the plan was made; False where this worker is to stop before that."""
+        self._tasks[run] = ("look", self._tasks[run][1])  # it acts no more, so that there is room for another run
+        looking = asyncio.ensure_future(look_after(self._workspace, self._store, self._store.get(run)))
+        try:
+            while not looking.done() and not self._drain.asked:
+                await self._drain.wait(LOOK, looking)
+            if looking.done():
+                looking.result()
+            return looking.done()
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
 
     async def _carried(self, run: Run) -> BackoutError | None:
         """Carries it out; why it did not come to its end, where that is so."""

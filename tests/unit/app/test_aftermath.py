@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,10 +17,13 @@ from backout.app import aftermath
 from backout.app.aftermath import Other, others, tell_what_still_fails
 from backout.app.events import StillBroken
 from backout.diagnosis import diagnose as module
+from backout.engine.store.sqlite.runs import SqliteRunStore
+from backout.errors import ClusterUnreachable
 from backout.model.change import LedgerEntry
 from backout.model.diagnosis import Diagnosis, Problem
 from backout.model.evidence import Symptom
 from backout.model.message import msg
+from backout.model.run import Run
 from backout.model.target import ObjectRef, Target
 
 WEB, SHOP, API = (
@@ -154,3 +159,35 @@ def test_they_get_time_for_their_next_start_and_are_named_if_they_still_fail(
     runs: Any = [SimpleNamespace(state=state)]
     assert asyncio.run(tell_what_still_fails(workspace, [Other("c1", "shop", API)], runs)) == []
     assert [event.problem.target for event in events if isinstance(event, StillBroken)] == told
+
+
+def test_what_else_was_broken_is_kept_with_a_run_for_workers_and_looked_at_once(tmp_path: Path) -> None:
+    """By whoever ends it; where the cluster can't be asked, what followed the cause is not known to be well."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "crash"))
+    from rollback_world import plan
+
+    asked: list[str] = []
+
+    @asynccontextmanager
+    async def cluster(name: str) -> Any:
+        asked.append(name)
+        raise ClusterUnreachable("{name} does not answer.", name=name)
+        yield
+
+    told: list[Any] = []
+    workspace: Any = SimpleNamespace(cluster=cluster, tell=told.append, front=SimpleNamespace(tell=told.append))
+    workspace.for_front = lambda front: SimpleNamespace(cluster=cluster, tell=front.tell)
+    found = [Other("small", "monitoring", API, follows=True), Other("elsewhere", "monitoring", WEB, follows=True)]
+    with SqliteRunStore(tmp_path / "state.db") as store:
+        for number, state in enumerate(("recovered", "failed")):
+            run = Run(id=f"r{number}", state="pending", operation=plan(), started=CURED, actor="alice")
+            store.create(run)
+            aftermath.note(store, found, [run])
+            store.update(run.id, state=state)  # type: ignore[arg-type]
+            for _ in range(2):
+                asyncio.run(aftermath.look_after(workspace, store, store.get(run.id)))
+        types = [event.type for event in store.events("r0")]
+        assert types == [aftermath.NOTED, "not-well", aftermath.LOOKED]
+        assert "does not answer" in store.events("r0")[1].message.text
+        assert [event.type for event in store.events("r1")] == [aftermath.NOTED], "nothing recovered"
+    assert asked == ["small"]

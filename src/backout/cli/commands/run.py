@@ -100,18 +100,18 @@ async def _run(session: Session, planned: Planned, approve: tuple[str, ...], *, 
         session.note("Nothing was done.")
         return _report(session, [], planned.failures, told=told) if not session.text else 0
     if detached is not None:
-        return _submit(session, plans, planned.failures, detached)
+        return _submit(session, plans, planned, detached)
     runs, failures = await run_all(session.workspace, plans)
     left = await tell_what_still_fails(session.workspace, planned.others, runs)
     return _report(session, runs, [*planned.failures, *failures], told=told, left=left)
 
 
-def _submit(session: Session, plans: list[Operation], failures: list[Failed], priority: int) -> int:
+def _submit(session: Session, plans: list[Operation], planned: Planned, priority: int) -> int:
     from backout.app.running import worst
     from backout.app.working import submit
     from backout.documents.running import run_submit
 
-    runs = submit(session.workspace, plans, priority)
+    runs, failures = submit(session.workspace, plans, priority, planned.others), planned.failures
     if not session.text:
         session.document(run_submit(runs, failures))
     for run in runs:

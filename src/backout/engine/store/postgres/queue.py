@@ -32,7 +32,7 @@ WITH busy AS (
 SELECT run, piece, work, content FROM queue q
 WHERE work = ANY(%(work)s) AND result IS NULL AND not_before <= clock_timestamp()
   AND CASE work WHEN 'operation' THEN clusters && %(known)s ELSE clusters <@ %(known)s END
-  AND NOT EXISTS ({_HELD} AND (piece <> '' OR NOT o.ended))
+  AND NOT EXISTS ({_HELD})
   AND (work IN ('operation', 'look')
     OR ((%(in_all)s = 0 OR (SELECT count(*) FROM busy) < %(in_all)s)
       AND (%(per_cluster)s = 0 OR NOT EXISTS (
