@@ -288,10 +288,10 @@ class KubernetesCluster:
     ) -> None:
         """DELETE with dryRun=All."""
         options = {**_delete_options(uid, resource_version, propagation), "dryRun": ["All"]}
-        await self._delete(path_of(resource, name, namespace), options)
+        await self._delete(path_of(resource, name, namespace), options, read_only=True)
 
-    async def _delete(self, path: str, options: dict[str, Any]) -> None:
-        await self._wire.request("DELETE", path, body=msgspec.json.encode(options))
+    async def _delete(self, path: str, options: dict[str, Any], *, read_only: bool = False) -> None:
+        await self._wire.request("DELETE", path, body=msgspec.json.encode(options), read_only=read_only)
 
     async def logs(
         self, pod: str, namespace: str, container: str = "", *, previous: bool = False, tail: int = 20

@@ -29,7 +29,7 @@ import msgspec
 
 from backout.cluster.listing import path_of
 from backout.cluster.port import Fence, GatedRequest, Instead, Object, Resource
-from backout.cluster.wire import Wire
+from backout.cluster.wire import Wire, asks
 from backout.errors import BackoutError
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ BODY = 64 * 1024 * 1024
 ANSWER = 90.0
 """Seconds until a request must be answered: an API server gives up after 60."""
 WATCH = 3600.0
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OURS = frozenset(
     {
         "authorization",
@@ -143,7 +142,7 @@ class Gate:
             await self._refuse(writer)
             return False
         query = parse_qs(target.query)
-        if writes := request.method not in _READS and not query.get("dryRun"):
+        if writes := not asks(request.method, path):
             try:
                 await self._fence(GatedRequest(request.method, target.path, body))
             except BackoutError as error:

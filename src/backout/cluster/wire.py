@@ -14,10 +14,10 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 
@@ -26,6 +26,7 @@ from backout.cluster.answers import Subject
 from backout.cluster.credentials import Credentials
 from backout.cluster.kubeconfig import Connection
 from backout.cluster.pacing import AT_ONCE, LONGEST_HOLD, pace_of
+from backout.effects import passing
 from backout.errors import BackoutError, ClusterUnreachable, ServerError, UntrustedServer
 
 CONNECT = 5.0
@@ -38,8 +39,11 @@ CONNECTIONS = 48
 ERROR_BODY = 64 * 1024
 MOST_TEXT = 16 * 1024 * 1024
 """Bytes of a log that are read to get at its end."""
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _SLOW_DOWN = frozenset({429, 503})
+_ASKS = "backout-asks"
+"""The extension of a request that changes nothing, whatever its method: a review, a dry run."""
 
 
 class Wire:
@@ -114,6 +118,7 @@ class Wire:
 
     async def send(self, request: httpx2.Request, *, read_only: bool) -> httpx2.Response:
         """The same for a request that is already built."""
+        request.extensions = {**request.extensions, _ASKS: read_only or "dryRun" in request.url.params}
         subject = subject_of(request.method, request.url.path, self.server)
         started = time.monotonic()
         for attempt in range(1, self._attempts + 1):
@@ -234,8 +239,11 @@ class Wire:
             request.headers["Authorization"] = authorization
         generation = self._credentials.generation
         await self._pace.turn()
+        target = request.extensions.get("target", request.url.raw_path).partition(b"?")[0].decode()
+        silent = request.method in READS or request.extensions.get(_ASKS)
         try:
-            response = await self._transport.handle_async_request(request)
+            with nullcontext() if silent else passing("cluster", f"{request.method} {target}"):
+                response = await self._transport.handle_async_request(request)
         except (httpx2.HTTPError, OSError) as error:
             raise self._lost(error) from None
         if response.status_code != 401:
@@ -259,7 +267,11 @@ class Wire:
         base = f"{there.scheme}://{there.netloc}/"
         for refreshed in (False, True):
             request = httpx2.Request(
-                method, base, headers=dict(headers), content=body or None, extensions={"target": target.encode()}
+                method,
+                base,
+                headers=dict(headers),
+                content=body or None,
+                extensions={"target": target.encode(), _ASKS: asks(method, target)},
             )
             try:
                 response, generation = await self._sent(request, read_timeout)
@@ -337,6 +349,11 @@ class Wire:
         )
         never = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
         return _Failed(lost, never_sent=never, slow=isinstance(error, httpx2.TimeoutException))
+
+
+def asks(method: str, target: str) -> bool:
+    """Whether a request of another program changes nothing."""
+    return method in READS or bool(parse_qs(urlsplit(target).query).get("dryRun"))
 
 
 class _Failed(Exception):

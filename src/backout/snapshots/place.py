@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
+from backout.effects import passing
 from backout.errors import CaptureError
 from backout.model.settings import SnapshotSettings
 
@@ -62,6 +63,11 @@ def written(path: Path, content: bytes, *, exclusive: bool = False) -> None:
         CaptureError: the disk is full, or the place is not writable.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with passing("capture", path.name):
+        _write(path, draft, content, exclusive=exclusive)
+
+
+def _write(path: Path, draft: Path, content: bytes, *, exclusive: bool) -> None:
     try:
         try:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from backout.effects import passing
 from backout.errors import TimedOut, ToolFailed, ToolMissing
 from backout.model.redaction import redact_text
 
@@ -72,15 +73,16 @@ async def run_tool(
     """
     name = Path(argv[0]).name
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            env=dict(environment() if env is None else env),
-            start_new_session=True,
-            limit=LINE,
-            stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        with passing("program", name):
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                env=dict(environment() if env is None else env),
+                start_new_session=True,
+                limit=LINE,
+                stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
     except OSError as error:
         raise ToolMissing(
             "{program} can't be started: {reason}.", program=argv[0], reason=(error.strerror or "error").lower()

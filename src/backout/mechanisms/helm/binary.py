@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from backout.effects import passing
 from backout.errors import LockedError, StateError, TimedOut, ToolFailed
 from backout.helm.text import first_line
 from backout.model.message import Message, msg
@@ -127,16 +128,17 @@ async def run(
     """
     with tempfile.TemporaryFile() as out:
         try:
-            process = subprocess.Popen(  # noqa: ASYNC220 - starting takes a moment; waiting for it does not block
-                list(arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=dict(env),
-                start_new_session=True,
-                pass_fds=tuple(keep),
-                close_fds=True,
-            )
+            with passing("program", " ".join((Path(arguments[0]).name, *arguments[1:2]))):
+                process = subprocess.Popen(  # noqa: ASYNC220 - starting takes a moment; waiting for it does not block
+                    list(arguments),
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    env=dict(env),
+                    start_new_session=True,
+                    pass_fds=tuple(keep),
+                    close_fds=True,
+                )
         except OSError as error:
             raise ToolFailed(
                 "{program} can't be started: {reason}", program=arguments[0], reason=error.strerror or "error"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from backout.effects import passing
 from backout.errors import StorageError
 from backout.snapshots.repository.backend import Exists, Missing, Stored
 
@@ -36,16 +37,19 @@ class Directory:
         return await self._do(name, lambda: self._read(name, start, length, None))
 
     async def put(self, name: str, content: bytes, *, create: bool = False) -> None:
-        await self._do(name, lambda: self._write(name, content, create))
+        with passing("storage", f"put {name}"):
+            await self._do(name, lambda: self._write(name, content, create))
 
     async def listing(self, prefix: str) -> list[Stored]:
         return await self._do(prefix or ".", lambda: list(self._walk(prefix)))
 
     async def delete(self, name: str) -> None:
-        await self._do(name, lambda: self._remove(name))
+        with passing("storage", f"delete {name}"):
+            await self._do(name, lambda: self._remove(name))
 
     async def tidy(self) -> int:
-        return await self._do(TEMPORARY, self._sweep)
+        with passing("storage", f"tidy {TEMPORARY}"):
+            return await self._do(TEMPORARY, self._sweep)
 
     async def close(self) -> None:
         return None

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from backout.effects import passing
 from backout.errors import ConfigError, StorageError, StorageUnreachable
 from backout.model.settings import SnapshotSettings
 from backout.snapshots.repository.backend import Exists, Missing, Stored
@@ -68,9 +69,10 @@ class Objects:
         import obstore
 
         try:
-            await obstore.put_async(
-                self._store, name, content, mode="create" if create else "overwrite", use_multipart=False
-            )
+            with passing("storage", f"put {name}"):
+                await obstore.put_async(
+                    self._store, name, content, mode="create" if create else "overwrite", use_multipart=False
+                )
         except Exception as error:
             raise self._told(name, error) from error
 
@@ -113,7 +115,8 @@ class Objects:
         import obstore
 
         try:
-            await obstore.delete_async(self._store, name)
+            with passing("storage", f"delete {name}"):
+                await obstore.delete_async(self._store, name)
         except Exception as error:
             told = self._told(name, error)
             if not isinstance(told, Missing):

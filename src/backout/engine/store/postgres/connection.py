@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
+from backout.effects import passing
 from backout.engine.store.opening import ENVIRONMENT
 from backout.engine.store.postgres import schema
 from backout.engine.store.postgres.address import Address
@@ -171,16 +172,27 @@ class Database:
         with self._lock:
             if self._cursor is not None:
                 return work(self._cursor)
-            until, pause = time.monotonic() + PATIENCE, FIRST_PAUSE
-            while True:
-                try:
-                    return self._once(work)
-                except psycopg.Error as error:
-                    if not (again and lost(error) and time.monotonic() < until and not self._closed):
-                        raise state_error(self.address, error) from error
-                    self._drop()
-                time.sleep(pause * random.uniform(0.8, 1.2))
-                pause = min(LONGEST_PAUSE, 2 * pause)
+            with passing("state"):
+                return self._until_done(work, again=again)
+
+    def read(self, work: Callable[[Cursor], T]) -> T:
+        """The same for what only looks."""
+        with self._lock:
+            if self._cursor is not None:
+                return work(self._cursor)
+            return self._until_done(work, again=True)
+
+    def _until_done(self, work: Callable[[Cursor], T], *, again: bool) -> T:
+        until, pause = time.monotonic() + PATIENCE, FIRST_PAUSE
+        while True:
+            try:
+                return self._once(work)
+            except psycopg.Error as error:
+                if not (again and lost(error) and time.monotonic() < until and not self._closed):
+                    raise state_error(self.address, error) from error
+                self._drop()
+            time.sleep(pause * random.uniform(0.8, 1.2))
+            pause = min(LONGEST_PAUSE, 2 * pause)
 
     def _once(self, work: Callable[[Cursor], T]) -> T:
         if self._connection is None or self._connection.closed:

@@ -78,7 +78,7 @@ class PostgresOwners:
                 # It left; or a failover lost its lease, which the next beat makes anew.
                 raise taken_over(run)
 
-        self._database.transact(look)
+        self._database.read(look)
 
     def fence(self, cursor: Cursor, run: str) -> None:
         """Within a transaction that writes about ``run``: if it was claimed here, the claim still stands until its end.
@@ -142,7 +142,7 @@ class PostgresOwners:
             )
             return [str(row[0]) for row in cursor.fetchall()]
 
-        return self._database.transact(look)
+        return self._database.read(look)
 
     def request_abort(self, run: str, actor: str = "") -> None:
         """Asks for a stop at the next step; stays until the run ends."""
@@ -164,4 +164,4 @@ class PostgresOwners:
             cursor.execute(statement, (run,))
             return cursor.fetchone() is not None
 
-        return self._database.transact(look)
+        return self._database.read(look)

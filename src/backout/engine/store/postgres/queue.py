@@ -78,7 +78,7 @@ class PostgresQueue:
             cursor.execute("SELECT run FROM queue WHERE piece='' ORDER BY priority, seq")
             return [str(row[0]) for row in cursor.fetchall()]
 
-        return self._database.transact(look)
+        return self._database.read(look)
 
     # pieces, as the run sees them
 
@@ -111,7 +111,7 @@ class PostgresQueue:
             row = cursor.fetchone()
             return str(row[0]) if row else None
 
-        return self._database.transact(look)
+        return self._database.read(look)
 
     def begun(self, run: str, piece: str) -> bool:
         """Whether any worker ever had it."""
@@ -120,7 +120,7 @@ class PostgresQueue:
             cursor.execute("SELECT 1 FROM owners WHERE run=%s", (execution_of(run, piece),))
             return cursor.fetchone() is not None
 
-        return self._database.transact(look)
+        return self._database.read(look)
 
     def withdraw(self, run: str, piece: str) -> bool:
         """Takes back a piece that no worker ever had; False where one has, or had."""

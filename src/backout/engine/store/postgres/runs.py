@@ -176,7 +176,7 @@ class PostgresRunStore:
             cursor.execute("SELECT part, capture, digest FROM parts WHERE run=%s AND capture<>'' ORDER BY part", (run,))
             return row, cursor.fetchall()
 
-        row, kept = self._database.transact(look)
+        row, kept = self._database.read(look)
         if row is None:
             raise unknown_run(run)
         return self._rows.run(row, kept)
@@ -200,7 +200,7 @@ class PostgresRunStore:
             return cursor.fetchall()
 
         # No text of PostgreSQL holds a NUL, so nothing is called so.
-        return meant_by(text, [] if "\0" in text else [str(row[0]) for row in self._database.transact(look)])
+        return meant_by(text, [] if "\0" in text else [str(row[0]) for row in self._database.read(look)])
 
     def summaries(self, limit: int = 50) -> list[RunSummary]:
         """The latest runs, newest first; all of them when ``limit`` is negative."""
@@ -212,7 +212,7 @@ class PostgresRunStore:
             )
             return cursor.fetchall()
 
-        return [self._rows.summary(row) for row in self._database.transact(look)]
+        return [self._rows.summary(row) for row in self._database.read(look)]
 
     def remove(
         self, which: Callable[[], Iterable[RunSummary]], before: Callable[[str, Sequence[str]], None], actor: str = ""
@@ -264,7 +264,7 @@ class PostgresRunStore:
             row = cursor.fetchone()
             return int(row[0]) if row else 0
 
-        return self._database.transact(look)
+        return self._database.read(look)
 
     def raise_token(self, run: str, part: str, token: int) -> int:
         """Notes such a token and returns the highest known: an older holder learns so that it was replaced."""
@@ -284,7 +284,7 @@ class PostgresRunStore:
 
     def answer(self, run: str, step: str) -> str | None:
         """What a step came to, as JSON; None where that is not recorded."""
-        return self._database.transact(lambda cursor: self._answer(cursor, run, step))
+        return self._database.read(lambda cursor: self._answer(cursor, run, step))
 
     def keep_answer(self, run: str, step: str, answer: str) -> str:
         """Keeps it once: of two, the first stays. Returns the one that is kept."""
@@ -358,7 +358,7 @@ class PostgresRunStore:
             )
             return cursor.fetchall()
 
-        return self._rows.events(self._database.transact(look), part)
+        return self._rows.events(self._database.read(look), part)
 
     def has_event(self, run: str, key: str) -> bool:
         """Whether that event was recorded."""
@@ -367,7 +367,7 @@ class PostgresRunStore:
             cursor.execute("SELECT 1 FROM events WHERE run=%s AND key=%s", (run, key))
             return cursor.fetchone() is not None
 
-        return self._database.transact(look)
+        return self._database.read(look)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Calls ``listener`` with every new event of this process; the answer ends it."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from backout.effects import passing
 from backout.engine.store.port import Aim
 from backout.engine.store.sqlite.file import connect, translated
 from backout.engine.store.sqlite.schema import CHAINED, FROM_1, TABLES, VERSION
@@ -54,7 +55,7 @@ class StateDatabase:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One write transaction, which takes the writer's lock at its start."""
-        with translated(self.path):
+        with translated(self.path), passing("state"):
             self.database.execute("BEGIN IMMEDIATE")
             try:
                 yield self.database
