@@ -88,7 +88,9 @@ def _of_run(story: Story, run: Run, events: list[Any], folder: Path) -> list[str
         planned = {step.action for step in part.steps}
         says = story.undoes if run.undo_of else story.actions
         if not says <= planned:
-            found.append(f"the story does not play {', '.join(sorted(says - planned))}, but {', '.join(sorted(planned))}")
+            found.append(
+                f"the story does not play {', '.join(sorted(says - planned))}, but {', '.join(sorted(planned))}"
+            )
         for step in part.steps:
             mine = [event for event in events if event.step == step.id]
             started = [event for event in mine if event.type == "step-started"]

@@ -149,9 +149,7 @@ def _followed(pid: int, reading: int, kill: Kill | None) -> Life:
     return Life(code if code >= 0 else None, {kind: words.count(kind) for kind in PLACES}, late)
 
 
-def _born(
-    work: Callable[[], int], environment: Mapping[str, str], folder: Path, kill: Kill | None, pipe: int
-) -> None:
+def _born(work: Callable[[], int], environment: Mapping[str, str], folder: Path, kill: Kill | None, pipe: int) -> None:
     os.environ.update(environment)
     os.chdir(folder)
     for number, name in ((1, "out"), (2, "err")):

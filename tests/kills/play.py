@@ -31,13 +31,14 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="ends after the seed with which so many were reached")
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--minutes", type=float, default=0.0, help="begins no seed after that")
     parser.add_argument("--story", action="append", default=[], help="only these")
     parser.add_argument("--keep", default="", help="a folder in which what was written stays")
     parser.add_argument("-v", "--verbose", action="store_true", help="a line for each seed")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="backout-kills-") as temporary:
         folder = Path(given.keep or temporary)
-        tally = play(folder, given.kills, given.seed, given.jobs, given.story, verbose=given.verbose)
+        tally = play(folder, given.kills, given.seed, given.jobs, given.story, given.minutes, verbose=given.verbose)
     print("\n".join(tally.lines()))
     return 1 if tally.broken or tally.unplayed else 0
 
@@ -74,7 +75,9 @@ class Tally:
         sums = [sum(counted[(*row, place)] for place in places) for row in rows]
         table.append(["all", *map(str, sums), str(sum(sums))])
         widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-        found = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+        found = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
+        ]
         took = time.monotonic() - self.began
         last = max((seed["seed"] for seed in self.seeds), default=self.first)
         each = self.processor / self.kills if self.kills else 0.0
@@ -85,7 +88,9 @@ class Tally:
         return found
 
 
-def play(folder: Path, kills: int, first: int, jobs: int, only: list[str], *, verbose: bool = False) -> Tally:
+def play(
+    folder: Path, kills: int, first: int, jobs: int, only: list[str], minutes: float = 0.0, *, verbose: bool = False
+) -> Tally:
     """Plays seeds from ``first`` on, with ``jobs`` processes, until there were so many kills."""
     from tests import postgres
 
@@ -119,7 +124,8 @@ def play(folder: Path, kills: int, first: int, jobs: int, only: list[str], *, ve
                     tally.seeds.append(told)
                     _tell(told, only, verbose=verbose)
                 assert worker.stdin is not None
-                if tally.kills < kills:
+                in_time = not minutes or time.monotonic() - tally.began < 60 * minutes
+                if tally.kills < kills and in_time:
                     worker.stdin.write(f"{seed}\n")
                     seed += 1
                 elif not worker.stdin.closed:

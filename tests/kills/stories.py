@@ -17,16 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kubetwin.client import JSON_PATCH, Api, ApiException, Obj, Resource
-from kubetwin.kinds import (
-    CONFIGMAPS,
-    CRDS,
-    DEPLOYMENTS,
-    LEASES,
-    NAMESPACES,
-    PODS,
-    SECRETS,
-    STATEFULSETS,
-)
+from kubetwin.kinds import CONFIGMAPS, CRDS, DEPLOYMENTS, LEASES, NAMESPACES, PODS, SECRETS, STATEFULSETS
 from kubetwin.transport import HttpTransport
 
 IMAGE = "registry.example/web"
@@ -61,7 +52,9 @@ class Site:
         path = "/spec/template/spec/containers/0/image"
         await self.patch(resource, name, [{"op": "replace", "path": path, "value": f"{IMAGE}:{tag}"}], JSON_PATCH)
 
-    async def workload(self, resource: Resource, name: str, replicas: int = 1, *, spec: Any = None, **more: Any) -> None:
+    async def workload(
+        self, resource: Resource, name: str, replicas: int = 1, *, spec: Any = None, **more: Any
+    ) -> None:
         labels = {"app": name}
         container = {"name": "web", "image": f"{IMAGE}:{GOOD}", "env": [_token()], **more.pop("container", {})}
         pod = {"terminationGracePeriodSeconds": 1, "containers": [container], **more.pop("pod", {})}
@@ -210,9 +203,7 @@ async def _bad_and_held_back(site: Site) -> None:
 
 
 async def _on_delete(site: Site) -> None:
-    await site.workload(
-        STATEFULSETS, "web", 2, spec={"serviceName": "web", "updateStrategy": {"type": "OnDelete"}}
-    )
+    await site.workload(STATEFULSETS, "web", 2, spec={"serviceName": "web", "updateStrategy": {"type": "OnDelete"}})
     await site.ready(STATEFULSETS, "web")
 
 
@@ -243,7 +234,9 @@ async def _settings(site: Site, *, immutable: bool) -> None:
     await site.make(CONFIGMAPS, "settings", data={"mode": "good"}, **({"immutable": True} if immutable else {}))
     reads = {"volumes": [{"name": "v", "configMap": {"name": "settings"}}]}
     mounts = {"volumeMounts": [{"name": "v", "mountPath": "/etc/app"}]}
-    variable = {"env": [_token(), {"name": "MODE", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "mode"}}}]}
+    variable = {
+        "env": [_token(), {"name": "MODE", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "mode"}}}]
+    }
     if immutable:
         await site.workload(DEPLOYMENTS, "web", 2, pod=reads, container=mounts)
     else:

@@ -19,9 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
-
 import dbos  # noqa: F401
 import fleet
 import judging
@@ -47,7 +44,7 @@ QUICK = {
 }
 BEGUN = {"cluster": 5, "program": 2, "storage": 4, "capture": 3, "state": 22, "engine": 28}
 """About how many passages a life has that begins a run; one that goes on has fewer."""
-FLEETS = 0.7
+FLEETS = 0.8
 """The share of the seeds that are operations over several clusters: they cost the least."""
 CONFIG = "apiVersion: backout.dev/v1\nverify: {soak: 0.1}\n"
 ENDS_IN = 4
@@ -59,22 +56,35 @@ class Worker:
         self.folder, self.database, self.only = folder, database, only
         folder.mkdir(parents=True, exist_ok=True)
         self.tools = apart(lambda: {name: str(path) for name, path in asyncio.run(pinned()).items()}, folder)
-        self.twin = process.up(folder / "twin", ("cluster-01",), kubelet=QUICK)
+        self._twin: process.Twin | None = None
+
+    @property
+    def twin(self) -> process.Twin:
+        """Begun when it is first needed."""
+        if self._twin is None:
+            self._twin = process.up(self.folder / "twin", ("cluster-01",), kubelet=QUICK)
+        return self._twin
 
     def close(self) -> None:
-        process.down(self.folder / "twin")
+        if self._twin is not None:
+            process.down(self.folder / "twin")
 
     def names(self) -> list[str]:
         return [*fleet.STORIES, *(story.name for story in stories.STORIES)]
 
     def warm(self) -> None:
         """A life of each kind that is left alone: what it imports is paid from then on."""
-        for number, name in enumerate(("fleet", "paused", "read-once")):
+        for number, name in enumerate(name for name in ("fleet", "paused", "read-once") if self._plays(name)):
             seed = Seed(self, -1 - number, name, "SQLite" if number % 2 else "PostgreSQL", kills=0)
             seed.environment[MODULES] = str(self.folder / "modules")
             outcome = seed.play()
             assert not outcome["broken"], outcome
             learned(self.folder / "modules")
+
+    def _plays(self, name: str) -> bool:
+        """Whether anything of that sort is played."""
+        mine = [one for one in self.names() if not self.only or one in self.only]
+        return any((one in fleet.STORIES) == (name in fleet.STORIES) for one in mine)
 
     def seed(self, number: int) -> dict[str, Any]:
         dice = random.Random(number)
@@ -82,7 +92,7 @@ class Worker:
         fleets = [name for name in known if name in fleet.STORIES]
         others = [name for name in known if name not in fleet.STORIES]
         some = fleets if fleets and (not others or dice.random() < FLEETS) else others
-        return Seed(self, number, dice.choice(some), dice.choice(("SQLite", "PostgreSQL")), dice.randint(4, 10)).play()
+        return Seed(self, number, dice.choice(some), dice.choice(("SQLite", "PostgreSQL")), dice.randint(6, 16)).play()
 
 
 class Seed:
