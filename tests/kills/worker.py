@@ -221,6 +221,7 @@ class Seed:
 
     def _single(self) -> str:
         story = next(one for one in stories.STORIES if one.name == self.name)
+        assert self.worker.twin  # before the first fork
         was = self._ask(lambda: asyncio.run(stories.opened(self._site(), story)))
         plan = str(self.folder / "plan.yaml")
         self._backout("plan", *story.plan, "--out", plan)

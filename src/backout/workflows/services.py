@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from backout.cluster.guarded import GuardedCluster
 from backout.cluster.lease import UNHEARD
 from backout.cluster.port import Cluster
 from backout.engine.store.naming import new_process_id
@@ -30,6 +33,10 @@ from backout.workflows.before import RunSnapshots
 
 if TYPE_CHECKING:
     from backout.workflows.telling import Story
+
+
+RIGHT_BEFORE = 1.0
+"""Seconds from the confirmation of a lock to the write that it was for."""
 
 
 def utc_now() -> datetime:
@@ -183,9 +190,10 @@ class EffectContext:
     ) -> None:
         self._reach = reach
         self.again = again
-        self.cluster = cluster
+        self.cluster: Cluster = GuardedCluster(cluster, self._before_write)
         self.run = story.run
         self.wrote = False
+        self._confirmed = -math.inf
         self._story = story
         self._lock = lock
         self._step = step
@@ -194,6 +202,13 @@ class EffectContext:
         """Confirms the lock; what comes after it is a write."""
         await self._lock.confirm()
         self.wrote = True
+        self._confirmed = time.monotonic()
+
+    async def _before_write(self) -> None:
+        """One `guard` is good for one write right after it; any other is held to the lock here."""
+        if time.monotonic() - self._confirmed > RIGHT_BEFORE:
+            await self.guard()
+        self._confirmed = -math.inf
 
     def within(self, refs: Iterable[ObjectRef]) -> None:
         """Holds what the step is about to write to the reach of its part."""
