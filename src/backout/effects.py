@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
-Kind = Literal["cluster", "program", "storage", "capture", "state"]
+Kind = Literal["cluster", "program", "forge", "storage", "capture", "state"]
 KINDS: dict[Kind, str] = {
     "cluster": "a request to an API server that is no question: method and path",
     "program": "a program that is started, such as helm or git: its name and its first words",
+    "forge": "a request to where a Git repository is kept that is no question: method and path",
     "storage": "a file of a snapshot repository that is written or removed: its name",
     "capture": "a file of the data folder that is written: its name",
     "state": "a transaction of the state database that writes",

@@ -37,7 +37,8 @@ PLACES = ("cluster", "program", "storage", "capture", "state", "engine")
 
 @dataclass(frozen=True)
 class Kill:
-    """At the ``number``-th passage of one kind, before or after it; or so many ``seconds`` after the first one of all."""
+    """At the ``number``-th passage of one kind, ``before`` or ``after`` it, or once it is ``recorded`` (after the next write of the
+    state database); or so many ``seconds`` after the first passage of all."""
 
     when: str = ""
     kind: str = ""
@@ -171,6 +172,7 @@ class _Observer:
     def __init__(self, kill: Kill | None, pipe: int) -> None:
         self._kill, self._pipe = kill, pipe
         self._seen: dict[tuple[str, str], int] = {}
+        self._happened = False
         self._passing = threading.Lock()
 
     def __call__(self, passage: Passage) -> None:
@@ -183,8 +185,12 @@ class _Observer:
                 os.write(self._pipe, f"{kind} ".encode())
             number = self._seen[when, kind] = self._seen.get((when, kind), 0) + 1
             kill = self._kill
-            if kill is not None and (kill.when, kill.kind, kill.number) == (when, kind, number):
+            if kill is None or not kill.kind:
+                return
+            here = (kind, number) == (kill.kind, kill.number)
+            if (here and when == kill.when) or (self._happened and (when, kind) == ("after", "state")):
                 os.kill(os.getpid(), signal.SIGKILL)
+            self._happened |= here and when == "after" and kill.when == "recorded"
 
 
 def _engine_too(observer: _Observer) -> None:

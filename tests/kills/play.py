@@ -11,6 +11,7 @@ and at the end a table: way back × database × place of the kill.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import selectors
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,12 +35,16 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--minutes", type=float, default=0.0, help="begins no seed after that")
     parser.add_argument("--story", action="append", default=[], help="only these")
+    parser.add_argument("--every", action="store_true", help="no seeds: each story once, killed at each of its writes")
     parser.add_argument("--keep", default="", help="a folder in which what was written stays")
     parser.add_argument("-v", "--verbose", action="store_true", help="a line for each seed")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="backout-kills-") as temporary:
         folder = Path(given.keep or temporary)
-        tally = play(folder, given.kills, given.seed, given.jobs, given.story, given.minutes, verbose=given.verbose)
+        if given.every:
+            tally = play_every(folder, given.jobs, given.story, verbose=given.verbose)
+        else:
+            tally = play(folder, given.kills, given.seed, given.jobs, given.story, given.minutes, verbose=given.verbose)
     print("\n".join(tally.lines()))
     return 1 if tally.broken or tally.unplayed else 0
 
@@ -89,12 +95,42 @@ class Tally:
 
 
 def play(
-    folder: Path, kills: int, first: int, jobs: int, only: list[str], minutes: float = 0.0, *, verbose: bool = False
+    folder: Path,
+    kills: int,
+    first: int,
+    jobs: int,
+    only: Sequence[str] = (),
+    minutes: float = 0.0,
+    *,
+    verbose: bool = False,
 ) -> Tally:
     """Plays seeds from ``first`` on, with ``jobs`` processes, until there were so many kills."""
+    tally = Tally(first)
+
+    def seeds() -> Iterator[str]:
+        for seed in itertools.count(first):
+            in_time = not minutes or time.monotonic() - tally.began < 60 * minutes
+            if tally.kills >= kills or not in_time:
+                return
+            yield str(seed)
+
+    return _played(tally, folder, seeds(), jobs, only, verbose=verbose)
+
+
+def play_every(folder: Path, jobs: int, only: Sequence[str] = (), *, verbose: bool = False) -> Tally:
+    """Plays each story once, on one database after the other, and kills it at each of its writes."""
+    from stories import STORIES
+
+    known = [story.name for story in STORIES if not only or story.name in only]
+    words = [f"every {name} {('SQLite', 'PostgreSQL')[number % 2]}" for number, name in enumerate(known)]
+    return _played(Tally(0), folder, iter(words), jobs, known, verbose=verbose)
+
+
+def _played(
+    tally: Tally, folder: Path, wanted: Iterator[str], jobs: int, only: Sequence[str], *, verbose: bool
+) -> Tally:
     from tests import postgres
 
-    tally, seed = Tally(first), first
     server = postgres.Server()
     workers: dict[Any, subprocess.Popen[str]] = {}
     chosen = selectors.DefaultSelector()
@@ -124,10 +160,8 @@ def play(
                     tally.seeds.append(told)
                     _tell(told, only, verbose=verbose)
                 assert worker.stdin is not None
-                in_time = not minutes or time.monotonic() - tally.began < 60 * minutes
-                if tally.kills < kills and in_time:
-                    worker.stdin.write(f"{seed}\n")
-                    seed += 1
+                if (following := next(wanted, None)) is not None:
+                    worker.stdin.write(f"{following}\n")
                 elif not worker.stdin.closed:
                     worker.stdin.close()
     finally:
@@ -138,13 +172,14 @@ def play(
     return tally
 
 
-def _tell(told: dict[str, Any], only: list[str], *, verbose: bool) -> None:
+def _tell(told: dict[str, Any], only: Sequence[str], *, verbose: bool) -> None:
     if told["broken"] or verbose:
         what = f"seed {told['seed']} ({told['story']}, {told['database']}, {told['seconds']:.0f} s)"
         print(f"{what}: {', '.join(told['kills'])}", *told["broken"], sep="\n    ", flush=True)
     if told["broken"]:
-        stories = "".join(f" --story {name}" for name in only)
-        print(f"    again: python tests/kills/play.py --kills 1 --jobs 1 --seed {told['seed']}{stories} -v", flush=True)
+        stories = "".join(f" --story {name}" for name in (only if told["seed"] else [told["story"]]))
+        what = f"--kills 1 --seed {told['seed']}" if told["seed"] else "--every"
+        print(f"    again: python tests/kills/play.py {what} --jobs 1{stories} -v", flush=True)
 
 
 if __name__ == "__main__":

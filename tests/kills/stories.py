@@ -7,7 +7,9 @@ Each story says which step actions it plays. What is true is read from the clust
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import gzip
 import json
 import os
 import subprocess
@@ -17,7 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from kubetwin.client import JSON_PATCH, Api, ApiException, Obj, Resource
-from kubetwin.kinds import CONFIGMAPS, CRDS, DEPLOYMENTS, LEASES, NAMESPACES, PODS, SECRETS, STATEFULSETS
+from kubetwin.kinds import (
+    CONFIGMAPS,
+    CRDS,
+    DEPLOYMENTS,
+    LEASES,
+    NAMESPACES,
+    PODS,
+    SECRETS,
+    SERVICEACCOUNTS,
+    STATEFULSETS,
+)
 from kubetwin.transport import HttpTransport
 
 IMAGE = "registry.example/web"
@@ -136,7 +148,6 @@ class Story:
     undoes: frozenset[str] = frozenset()
     run: tuple[str, ...] = ()
     writes: dict[str, int] = field(default_factory=dict)
-    helm: bool = False
 
 
 # looks
@@ -286,6 +297,30 @@ async def _key_gone(site: Site) -> None:
     await site.until(refused)
 
 
+async def _one_more(site: Site) -> None:
+    await site.make(CONFIGMAPS, "extra", data={"mode": "bad"})
+
+
+async def _account(site: Site) -> None:
+    await site.make(SERVICEACCOUNTS, "robot")
+    await site.workload(DEPLOYMENTS, "web", 2, pod={"serviceAccountName": "robot"})
+    await site.ready(DEPLOYMENTS, "web")
+    site.backout("snapshot", "create", "--tag", "well")
+
+
+async def _account_gone(site: Site) -> None:
+    """And a pod that was to come instead of another is refused."""
+    await site.api.delete(SERVICEACCOUNTS, "robot", site.ns)
+    pods = (await site.api.list(PODS, site.ns))["items"]
+    await site.api.delete(PODS, pods[0]["metadata"]["name"], site.ns)
+
+    async def refused() -> bool:
+        obj = await site.api.get(DEPLOYMENTS, "web", site.ns)
+        return any(c["type"] == "ReplicaFailure" for c in (obj.get("status") or {}).get("conditions") or [])
+
+    await site.until(refused)
+
+
 # custom resources
 
 
@@ -345,6 +380,37 @@ async def _history(site: Site) -> dict[str, Any]:
     return {**found, "revisions": labels}
 
 
+async def _drifted(site: Site) -> None:
+    """And scaled by somebody, past Helm."""
+    await _upgraded(site)
+    await site.patch(DEPLOYMENTS, "web", {"spec": {"replicas": 3}})
+
+
+async def _kept_release(site: Site) -> None:
+    await _installed(site)
+    site.backout("snapshot", "create", "--tag", "well")
+
+
+async def _pruned(site: Site) -> None:
+    """So often that Helm does not keep the record of what was good."""
+    for number in (1, 2):
+        tag = f"{BAD}-{number}"
+        await asyncio.to_thread(site.helm, "upgrade", "web", str(CHART), "--set", f"tag={tag}", "--history-max", "2")
+    await site.failing(tag)
+
+
+async def _left_pending(site: Site) -> None:
+    """As by a helm that was killed at the end of its work."""
+    await _upgraded(site)
+    name = "sh.helm.release.v1.web.v2"
+    record = await site.api.get(SECRETS, name, site.ns)
+    release = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(record["data"]["release"]))))
+    release["info"]["status"] = "pending-upgrade"
+    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode()))).decode()
+    labels = {"labels": {"status": "pending-upgrade"}}
+    await site.patch(SECRETS, name, {"data": {"release": packed}, "metadata": labels})
+
+
 STORIES = (
     Story(
         "paused", "workload", _deployment, _bad_and_paused, ("deployment/web", "--to", "1"),
@@ -394,6 +460,18 @@ STORIES = (
         frozenset({"objects.restore", "objects.replace-pods", "workload.wait-ready"}),
     ),
     Story(
+        "one-more", "objects", _kept, _one_more, ("configmap/extra",),
+        spec_of((CONFIGMAPS, "extra"), (DEPLOYMENTS, "web")),
+        frozenset({"objects.remove"}),
+        frozenset({"objects.put-back"}),
+        run=("--approve", "delete"),
+    ),
+    Story(
+        "refused", "objects", _account, _account_gone, ("serviceaccount/robot", "--to", "well"),
+        spec_of((DEPLOYMENTS, "web")),
+        frozenset({"objects.restore", "objects.ask-again", "workload.wait-ready"}),
+    ),
+    Story(
         "route", "customs", _route, _misrouted, ("route.routing.example/cart", "--to", "well"),
         spec_of((ROUTES, "cart")),
         frozenset({"customs.put-back"}),
@@ -405,9 +483,29 @@ STORIES = (
         _history,
         frozenset({"helm.rollback", "workload.wait-ready"}),
         frozenset({"helm.rollback"}),
-        helm=True,
+    ),
+    Story(
+        "drifted", "helm", _installed, _drifted, ("helm/web", "--to", "1"),
+        _history,
+        frozenset({"helm.rollback", "workload.wait-ready"}),
+        frozenset({"helm.restore-live"}),
+    ),
+    Story(
+        "pruned", "helm", _kept_release, _pruned, ("helm/web", "--to", "1"),
+        _history,
+        frozenset({"helm.restore-record", "helm.rollback"}),
+        frozenset({"helm.rollback", "helm.remove-record"}),
+    ),
+    Story(
+        "pending", "helm", _installed, _left_pending, ("helm/web", "--to", "1"),
+        _history,
+        frozenset({"helm.repair-pending", "helm.rollback"}),
     ),
 )  # fmt: skip
+
+
+def named(name: str) -> Story:
+    return next(story for story in STORIES if story.name == name)
 
 
 async def opened(site: Site, story: Story) -> dict[str, Any]:

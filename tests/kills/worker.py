@@ -47,6 +47,9 @@ BEGUN = {"cluster": 5, "program": 2, "storage": 4, "capture": 3, "state": 22, "e
 FLEETS = 0.8
 """The share of the seeds that are operations over several clusters: they cost the least."""
 CONFIG = "apiVersion: backout.dev/v1\nverify: {soak: 0.1}\n"
+WHENS = ("before", "after", "recorded")
+EVERY = 60
+"""Kills within which a way back that is killed at each write is through."""
 ENDS_IN = 4
 """Lives that are left alone in which all must come to its end."""
 
@@ -81,6 +84,9 @@ class Worker:
             assert not outcome["broken"], outcome
             learned(self.folder / "modules")
 
+    def every(self, name: str, database: str) -> dict[str, Any]:
+        return Seed(self, 0, name, database, EVERY, every=True).play()
+
     def _plays(self, name: str) -> bool:
         """Whether anything of that sort is played."""
         mine = [one for one in self.names() if not self.only or one in self.only]
@@ -96,10 +102,13 @@ class Worker:
 
 
 class Seed:
-    """One way back, its lives and its verdict."""
+    """One way back, its lives and its verdict. ``every``: killed at each request that writes, one after the other, instead of by chance."""
 
-    def __init__(self, worker: Worker, number: int, story: str, database: str, kills: int) -> None:
+    def __init__(
+        self, worker: Worker, number: int, story: str, database: str, kills: int, *, every: bool = False
+    ) -> None:
         self.worker, self.number, self.name, self.database = worker, number, story, database
+        self.every = every
         self.left = kills
         self.dice = random.Random(number + 1_000_000)
         self.ns = f"seed-{number}-{secrets.token_hex(3)}" if number >= 0 else f"warm{number}"
@@ -112,6 +121,7 @@ class Seed:
             "BACKOUT_DATA": str(self.folder / "data"),
             "BACKOUT_HELM": worker.tools["helm4"],
         }
+        self.turn = -1
         self.kills: list[str] = []
         self.broken: list[str] = []
         self.cut = 0
@@ -173,8 +183,12 @@ class Seed:
         return apart(there, self.folder)
 
     def _drawn(self, *, begun: bool) -> Kill:
+        if self.every:
+            # The first of each life is its lease; the next one is that of the step where it goes on.
+            self.turn += 1
+            return Kill(WHENS[self.turn % len(WHENS)], "cluster", 2 if self.turn >= len(WHENS) else 1)
         most = {kind: max(1, number // 2) if begun else number for kind, number in BEGUN.items()}
-        if self.name != "release":
+        if self.name in fleet.STORIES or stories.named(self.name).mechanism != "helm":
             del most["program"]
         if self.name in fleet.STORIES:
             del most["storage"]
@@ -210,7 +224,7 @@ class Seed:
 
     def _backout(self, *words: str) -> str:
         life = lived(command(self._words(*words)), self.environment, self.folder, None)
-        assert life.code == 0, f"backout {' '.join(words)}: {life.code}: {self._said('err')}"
+        assert life.code == 0, f"backout {' '.join(words)}: {life.code}: {self._said('err')}{self._said('out')}"
         return self._said("out")
 
     def _site(self) -> stories.Site:
@@ -220,7 +234,7 @@ class Seed:
         return stories.Site(api, self.ns, self.folder, kubeconfig, self.environment, self._backout, helm)
 
     def _single(self) -> str:
-        story = next(one for one in stories.STORIES if one.name == self.name)
+        story = stories.named(self.name)
         assert self.worker.twin  # before the first fork
         was = self._ask(lambda: asyncio.run(stories.opened(self._site(), story)))
         plan = str(self.folder / "plan.yaml")
@@ -270,7 +284,9 @@ def main() -> None:
         worker.warm()
         print("{}", flush=True)
         for line in sys.stdin:
-            print(json.dumps(worker.seed(int(line))), flush=True)
+            words = line.split()
+            outcome = worker.every(words[1], words[2]) if words[0] == "every" else worker.seed(int(words[0]))
+            print(json.dumps(outcome), flush=True)
     finally:
         used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         print(json.dumps({"processor": sum(u.ru_utime + u.ru_stime for u in used)}), flush=True)

@@ -8,17 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from backout.cluster.forwarding import ForwardingReader
-from backout.cluster.port import (
-    Cluster,
-    Fence,
-    HeldLease,
-    Instead,
-    Object,
-    OpenGate,
-    PatchType,
-    Propagation,
-    Resource,
-)
+from backout.cluster.port import Cluster, Fence, HeldLease, Instead, Object, OpenGate, PatchType, Propagation, Resource
 from backout.errors import BackoutError
 
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from backout.effects import passing
 from backout.errors import (
     AccessDenied,
     BackoutError,
@@ -69,21 +71,22 @@ class Api:
 
         url = path if "://" in path else self.base + path
         try:
-            async with (
-                asyncio.timeout(self._timeout),
-                httpx.AsyncClient(follow_redirects=False, timeout=self._timeout) as client,
-                client.stream(
-                    method, url, json=body, params=dict(query) if query else None, headers=self._headers
-                ) as answer,
-            ):
-                content = bytearray()
-                async for chunk in answer.aiter_bytes():
-                    content += chunk
-                    if len(content) > LARGEST:
-                        raise TooLarge(
-                            "{host} answers more than {most} MiB.", host=self.host, most=LARGEST // 1024 // 1024
-                        )
-                status, headers = answer.status_code, answer.headers
+            with nullcontext() if method == "GET" else passing("forge", f"{method} {path.partition('?')[0]}"):
+                async with (
+                    asyncio.timeout(self._timeout),
+                    httpx.AsyncClient(follow_redirects=False, timeout=self._timeout) as client,
+                    client.stream(
+                        method, url, json=body, params=dict(query) if query else None, headers=self._headers
+                    ) as answer,
+                ):
+                    content = bytearray()
+                    async for chunk in answer.aiter_bytes():
+                        content += chunk
+                        if len(content) > LARGEST:
+                            raise TooLarge(
+                                "{host} answers more than {most} MiB.", host=self.host, most=LARGEST // 1024 // 1024
+                            )
+                    status, headers = answer.status_code, answer.headers
         except (httpx.HTTPError, TimeoutError, ssl.SSLError, OSError) as error:
             raise self._unreached(error) from None
         if not 200 <= status < 300:
