@@ -11,7 +11,7 @@ export BACKOUT_TOOLS_DIR ?= $(CURDIR)/.tools
 WORKERS ?= $(shell $(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench incidents soak pythons packages lock upgrade clean
+.PHONY: help demo test lint format bench incidents soak kills mutations pythons packages lock upgrade clean
 
 help: ## Says what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -57,6 +57,12 @@ bench: $(VENV)/developing $(VENV)/tools ## Measures speed and memory beside the 
 
 soak: $(VENV)/developing $(VENV)/tools ## Ways back under a failing API server and killed processes, hundreds of seeds
 	@$(BIN)/python tests/soak/play.py --faults 200 --kills 1000 $(SOAK_ARGS)
+
+kills: $(VENV)/developing $(VENV)/tools ## Kills Backout 10,000 times at random, over all ways back and both databases
+	@$(BIN)/python tests/kills/play.py --kills 10000 $(KILLS_ARGS)
+
+mutations: $(VENV)/developing $(VENV)/tools ## Takes preconditions, records and fences out, one at a time: do the tests find it?
+	@$(BIN)/python tests/mutations/play.py $(MUTATIONS_ARGS)
 
 incidents: $(VENV)/developing $(VENV)/tools ## Plays incidents (scripts and generated) and healthy stacks: is the cause named, is nothing harmed?
 	@$(BIN)/python -m bench incidents $(INCIDENTS_ARGS)

@@ -85,6 +85,7 @@ def apart(work: Callable[[], Any], folder: Path) -> Any:
     answer = folder / "answer"
     pid = os.fork()
     if pid == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
             answer.write_text(json.dumps(work()))
             os._exit(0)
@@ -100,6 +101,7 @@ def lived(work: Callable[[], int], environment: Mapping[str, str], folder: Path,
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.close(reading)
         try:
             _born(work, environment, folder, kill, writing)

@@ -15,6 +15,7 @@ import itertools
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("--keep", default="", help="a folder in which what was written stays")
     parser.add_argument("-v", "--verbose", action="store_true", help="a line for each seed")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays behind
     with tempfile.TemporaryDirectory(prefix="backout-kills-") as temporary:
         folder = Path(given.keep or temporary)
         if given.every:

@@ -174,6 +174,7 @@ def _said(obj: Obj | None) -> Any:
     status = obj.get("status") or {}
     return {
         "image": [container["image"] for container in pod["containers"]],
+        "reads": [sorted(container.get("envFrom", []), key=str) for container in pod["containers"]],
         "account": pod.get("serviceAccountName"),
         "replicas": spec.get("replicas"),
         "paused": bool(spec.get("paused")),
@@ -297,13 +298,22 @@ async def _key_gone(site: Site) -> None:
     await site.until(refused)
 
 
+async def _without(site: Site) -> None:
+    """An object that was there once, and is not there any more while all is well."""
+    await site.make(CONFIGMAPS, "extra", data={"mode": "old"})
+    await _deployment(site)
+    site.backout("snapshot", "create")
+    await site.api.delete(CONFIGMAPS, "extra", site.ns)
+    site.backout("snapshot", "create", "--tag", "well")
+
+
 async def _one_more(site: Site) -> None:
     await site.make(CONFIGMAPS, "extra", data={"mode": "bad"})
 
 
 async def _account(site: Site) -> None:
     await site.make(SERVICEACCOUNTS, "robot")
-    await site.workload(DEPLOYMENTS, "web", 2, pod={"serviceAccountName": "robot"})
+    await site.workload(DEPLOYMENTS, "web", 1, pod={"serviceAccountName": "robot"})
     await site.ready(DEPLOYMENTS, "web")
     site.backout("snapshot", "create", "--tag", "well")
 
@@ -381,9 +391,10 @@ async def _history(site: Site) -> dict[str, Any]:
 
 
 async def _drifted(site: Site) -> None:
-    """And scaled by somebody, past Helm."""
+    """And edited by somebody, past Helm."""
     await _upgraded(site)
-    await site.patch(DEPLOYMENTS, "web", {"spec": {"replicas": 3}})
+    path = "/spec/template/spec/containers/0/envFrom"
+    await site.patch(DEPLOYMENTS, "web", [{"op": "remove", "path": path}], JSON_PATCH)
 
 
 async def _kept_release(site: Site) -> None:
@@ -460,7 +471,7 @@ STORIES = (
         frozenset({"objects.restore", "objects.replace-pods", "workload.wait-ready"}),
     ),
     Story(
-        "one-more", "objects", _kept, _one_more, ("configmap/extra",),
+        "one-more", "objects", _without, _one_more, ("configmap/extra", "--to", "well"),
         spec_of((CONFIGMAPS, "extra"), (DEPLOYMENTS, "web")),
         frozenset({"objects.remove"}),
         frozenset({"objects.put-back"}),

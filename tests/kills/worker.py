@@ -13,6 +13,7 @@ import random
 import resource
 import secrets
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -279,6 +280,7 @@ class Seed:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that its clusters do not stay behind
     worker = Worker(Path(sys.argv[1]), os.environ["KILLS_DATABASE"], sys.argv[2:])
     try:
         worker.warm()

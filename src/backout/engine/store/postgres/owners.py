@@ -78,7 +78,7 @@ class PostgresOwners:
                 # It left; or a failover lost its lease, which the next beat makes anew.
                 raise taken_over(run)
 
-        self._database.read(look)
+        self._database.transact(look)
 
     def fence(self, cursor: Cursor, run: str) -> None:
         """Within a transaction that writes about ``run``: if it was claimed here, the claim still stands until its end.
