@@ -25,6 +25,7 @@ from kubetwin.kinds import (
     DEPLOYMENTS,
     LEASES,
     NAMESPACES,
+    PDBS,
     PODS,
     SECRETS,
     SERVICEACCOUNTS,
@@ -298,17 +299,8 @@ async def _key_gone(site: Site) -> None:
     await site.until(refused)
 
 
-async def _without(site: Site) -> None:
-    """An object that was there once, and is not there any more while all is well."""
-    await site.make(CONFIGMAPS, "extra", data={"mode": "old"})
-    await _deployment(site)
-    site.backout("snapshot", "create")
-    await site.api.delete(CONFIGMAPS, "extra", site.ns)
-    site.backout("snapshot", "create", "--tag", "well")
-
-
 async def _one_more(site: Site) -> None:
-    await site.make(CONFIGMAPS, "extra", data={"mode": "bad"})
+    await site.make(PDBS, "new", spec={"minAvailable": 1, "selector": {}})
 
 
 async def _account(site: Site) -> None:
@@ -471,11 +463,11 @@ STORIES = (
         frozenset({"objects.restore", "objects.replace-pods", "workload.wait-ready"}),
     ),
     Story(
-        "one-more", "objects", _without, _one_more, ("configmap/extra", "--to", "well"),
-        spec_of((CONFIGMAPS, "extra"), (DEPLOYMENTS, "web")),
+        "one-more", "objects", _kept, _one_more, ("poddisruptionbudget/new",),
+        spec_of((PDBS, "new"), (DEPLOYMENTS, "web")),
         frozenset({"objects.remove"}),
         frozenset({"objects.put-back"}),
-        run=("--approve", "delete"),
+        run=("--approve", "deletes"),
     ),
     Story(
         "refused", "objects", _account, _account_gone, ("serviceaccount/robot", "--to", "well"),

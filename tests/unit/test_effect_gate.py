@@ -31,6 +31,7 @@ THROUGH = {
 """The modules that change something outside, what with, and as which kind that passes the gate."""
 BESIDE = {
     "app/files.py": "files that somebody asked for by name",
+    "app/audit/keys.py": "the key that signs, made once",
     "cli/console.py": "the terminal",
     "cli/main.py": "the terminal",
     "cli/output.py": "the terminal",

@@ -12,7 +12,9 @@ ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
 MOST = 103
 """Faults that are known; each has a number."""
-ROWS = [[cell.strip() for cell in row.strip("|").split("|")] for row in re.findall(r"^\| \d+ \|.*$", PAGE, re.MULTILINE)]
+ROWS = [
+    [cell.strip() for cell in row.strip("|").split("|")] for row in re.findall(r"^\| \d+ \|.*$", PAGE, re.MULTILINE)
+]
 TEST = re.compile(r"(tests/[\w/]+\.py)(?:::(\w+))?")
 
 
