@@ -115,14 +115,14 @@ MUTATIONS = (
         "engine/journal.py",
         "        if kept is not None:\n            return _replay(kept)\n",
         "",
-        ("tests/contract/engine/test_engine_contract.py", *FLEET),
+        FLEET,
     ),
     Mutation(
         "what a step failed with is not recorded",
         "engine/journal.py",
         "            self._answers.keep_answer(self.run, key, _written({_ERROR: encode_error(error)}))\n",
         "",
-        ("tests/contract/engine/test_engine_contract.py", *FLEET),
+        FLEET,
     ),
     Mutation(
         "the later of two answers counts (SQLite)",
@@ -134,7 +134,7 @@ MUTATIONS = (
     Mutation(
         "who lost a claim writes on (SQLite)",
         "engine/store/sqlite/runs.py",
-        "            self.owners.fence(database, run)\n            database.execute(\n"
+        "            self._fence(database, run)\n            database.execute(\n"
         '                "INSERT INTO backout_answers',
         '            database.execute(\n                "INSERT INTO backout_answers',
         STORE,
@@ -163,8 +163,8 @@ MUTATIONS = (
     Mutation(
         "a worker that asks twice gets two runs",
         "engine/store/postgres/queue.py",
-        "            if found := cursor.fetchone():\n                return str(found[0])\n",
-        "",
+        "            if (found := cursor.fetchone()) is None:\n",
+        "            if True:\n",
         QUEUE,
     ),
     Mutation(

@@ -39,7 +39,7 @@ BESIDE = {
     "cluster/gate.py": "a kubeconfig for a child, gone with it",
     "cluster/tls.py": "a certificate for the TLS library, gone at once",
     "cluster/verbs.py": "builds requests, which the wire sends",
-    "engine/dbos_engine.py": "the durable engine's own records",
+    "engine/dbos_records.py": "the durable engine's own records",
     "engine/store/sqlite/file.py": "opens the state database",
     "engine/store/sqlite/processes.py": "the mark of this process beside the state database",
     "git/mirror.py": "a mirror of a repository: what is lost of it is fetched again",
