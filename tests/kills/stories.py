@@ -397,7 +397,7 @@ async def _kept_release(site: Site) -> None:
 async def _pruned(site: Site) -> None:
     """So often that Helm does not keep the record of what was good."""
     for number in (1, 2):
-        tag = f"{BAD}-{number}"
+        tag = f"2.{number}-crash-exit2"
         await asyncio.to_thread(site.helm, "upgrade", "web", str(CHART), "--set", f"tag={tag}", "--history-max", "2")
     await site.failing(tag)
 
