@@ -59,10 +59,10 @@ soak: $(VENV)/developing $(VENV)/tools ## Ways back under a failing API server a
 	@$(BIN)/python tests/soak/play.py --faults 200 --kills 1000 $(SOAK_ARGS)
 
 kills: $(VENV)/developing $(VENV)/tools ## Kills Backout 10,000 times at random, over all ways back and both databases
-	@$(BIN)/python tests/kills/play.py --kills 10000 $(KILLS_ARGS)
+	@$(BIN)/python tests/kills/kill.py --kills 10000 $(KILLS_ARGS)
 
 mutations: $(VENV)/developing $(VENV)/tools ## Takes preconditions, records and fences out, one at a time: do the tests find it?
-	@$(BIN)/python tests/mutations/play.py $(MUTATIONS_ARGS)
+	@$(BIN)/python tests/mutations/mutate.py $(MUTATIONS_ARGS)
 
 incidents: $(VENV)/developing $(VENV)/tools ## Plays incidents (scripts and generated) and healthy stacks: is the cause named, is nothing harmed?
 	@$(BIN)/python -m bench incidents $(INCIDENTS_ARGS)

@@ -17,10 +17,10 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
-import judging  # noqa: E402
-import play  # noqa: E402
+import kill  # noqa: E402
+import kill_judging as judging  # noqa: E402
+from kill_stories import STORIES, Story  # noqa: E402
 from lives import PLACES, drawn  # noqa: E402
-from stories import STORIES, Story  # noqa: E402
 
 from backout.effects import KINDS  # noqa: E402
 from backout.mechanisms import registry  # noqa: E402
@@ -30,23 +30,23 @@ KILLS = 200
 ELSEWHERE = {
     "customs.wait": "tests/crash/test_customs_killed.py::test_killed_then_resumed",
     "helm.keep": "tests/contract/mechanisms/test_helm_left_out.py::test_helm_deletes_nothing_that_the_plan_does_not_name",
-    "helm.wait-operator": "tests/scenarios/test_operator_scenarios.py",
+    "helm.wait-operator": "tests/unit/helm/test_helm_steps.py",
     "objects.await-reload": "tests/crash/test_objects_killed.py::test_killed_then_resumed",
     "workload.set-account": "tests/crash/test_account_killed.py::test_killed_then_resumed",
     "workload.start-anew": "tests/contract/mechanisms/test_workload_contract.py::test_what_waits_for_its_next_start_is_"
     "started_anew_and_who_is_well_is_left_alone",
 }
-"""Step actions that no story here plays, and where they are killed."""
+"""Step actions that no story here plays, and where each is tried: killed, or begun anew; those that wait write nothing."""
 
 
 def test_random_kills_violate_no_invariant(tmp_path: Path) -> None:
-    tally = play.play(tmp_path, KILLS, 1, 2)
+    tally = kill.play(tmp_path, KILLS, 1, 2)
     assert tally.kills >= KILLS and not tally.unplayed
     assert not tally.broken, [(seed["seed"], seed["story"], seed["broken"]) for seed in tally.broken]
 
 
 def test_each_write_of_each_story_is_killed_before_it_after_it_and_after_its_record(tmp_path: Path) -> None:
-    tally = play.play_every(tmp_path, 2)
+    tally = kill.play_every(tmp_path, 2)
     assert {seed["story"] for seed in tally.seeds} == {story.name for story in STORIES} and not tally.unplayed
     assert not tally.broken, [(seed["story"], seed["broken"]) for seed in tally.broken]
     for seed in tally.seeds:
@@ -57,7 +57,7 @@ def test_every_step_action_has_a_story_that_is_killed() -> None:
     played = {action for story in STORIES for action in story.actions | story.undoes}
     known = {action for mechanism in registry.every() for action in mechanism.step_kinds()}
     assert played <= known
-    assert known - played == set(ELSEWHERE), "a new step action needs a story in tests/kills/stories.py"
+    assert known - played == set(ELSEWHERE), "a new step action needs a story in tests/kills/kill_stories.py"
     for action, test in ELSEWHERE.items():
         file, _, name = test.partition("::")
         text = (ROOT / file).read_text(encoding="utf-8")
@@ -179,7 +179,7 @@ def test_the_judge_counts_helms_revisions(after: list[Any], cut: int, said: str)
 
 
 def test_the_table_counts_by_way_back_database_and_place() -> None:
-    tally = play.Tally(1)
+    tally = kill.Tally(1)
     seed = {"seed": 1, "mechanism": "helm", "database": "SQLite", "kills": ["before state"] * 2, "broken": []}
     tally.seeds += [seed, {**seed, "seed": 2, "database": "PostgreSQL", "kills": ["after state"], "broken": ["I1"]}]
     lines = [line.split() for line in tally.lines()]

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import dbos  # noqa: F401
-import fleet
-import judging
+import fleet_story as fleet
+import kill_judging as judging
+import kill_stories as stories
 import psycopg
-import stories
 from lives import MODULES, UNFORESEEN, Kill, Life, apart, command, drawn, learned, lived
 
 from backout.engine.store.postgres.schema import SCHEMA

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each mutation of the table still applies, and a few of them are found. All of them: `python tests/mutations/play.py`."""
+"""Each mutation of the table still applies, and a few of them are found. All of them: `python tests/mutations/mutate.py`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from play import ROOT, applied, found
-from table import MUTATIONS, SAMPLE, Mutation
+from mutate import ROOT, applied, found
+from mutated import MUTATIONS, SAMPLE, Mutation
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name.replace(" ", "-"))

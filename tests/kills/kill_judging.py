@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stories import SECRET, Story
+from kill_stories import SECRET, Story
 
 from backout.engine.store.opening import open_store
 from backout.model.run import ENDED, Run

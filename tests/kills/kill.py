@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kills Backout at random, thousands of times, over all its ways back and both databases, and holds each end to the invariants.
 
-    python tests/kills/play.py --kills 10000 [--seed FIRST] [--jobs N] [--story NAME …]
+    python tests/kills/kill.py --kills 10000 [--seed FIRST] [--jobs N] [--story NAME …]
 
 A seed is one way back (and, for most, its undo) that is killed several times by SIGKILL: right before or after any effect, record or
 commit, or at some moment; then it is resumed. Each violated invariant is printed with the command that plays its seed again,
@@ -121,7 +121,7 @@ def play(
 
 def play_every(folder: Path, jobs: int, only: Sequence[str] = (), *, verbose: bool = False) -> Tally:
     """Plays each story once, on one database after the other, and kills it at each of its writes."""
-    from stories import STORIES
+    from kill_stories import STORIES
 
     known = [story.name for story in STORIES if not only or story.name in only]
     words = [f"every {name} {('SQLite', 'PostgreSQL')[number % 2]}" for number, name in enumerate(known)]
@@ -181,7 +181,7 @@ def _tell(told: dict[str, Any], only: Sequence[str], *, verbose: bool) -> None:
     if told["broken"]:
         stories = "".join(f" --story {name}" for name in (only if told["seed"] else [told["story"]]))
         what = f"--kills 1 --seed {told['seed']}" if told["seed"] else "--every"
-        print(f"    again: python tests/kills/play.py {what} --jobs 1{stories} -v", flush=True)
+        print(f"    again: python tests/kills/kill.py {what} --jobs 1{stories} -v", flush=True)
 
 
 if __name__ == "__main__":

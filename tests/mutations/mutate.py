@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes a precondition, a record, a fence or a second look out of a copy of the source, one at a time, and runs the tests for it.
 
-    python tests/mutations/play.py [NAME …] [--jobs N]
+    python tests/mutations/mutate.py [NAME …] [--jobs N]
 
 Each must make the tests that are named for it fail. One that survives is a test that is missing; it is printed, with what to run.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from table import MUTATIONS, Mutation
+from mutated import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 900.0
