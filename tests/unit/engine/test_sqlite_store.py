@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -185,6 +186,34 @@ def test_a_newer_schema(store: SqliteRunStore, tmp_path: Path) -> None:
     store.close()
     with pytest.raises(StateError, match="newer Backout"):
         SqliteRunStore(tmp_path / "state.db")
+
+
+def test_many_that_open_a_new_file_at_once_all_find_it_set_up(tmp_path: Path) -> None:
+    for number in range(8):
+        path = tmp_path / f"{number}" / "state.db"
+        with ThreadPoolExecutor(6) as pool:
+            stores = list(pool.map(lambda _, path=path: SqliteRunStore(path), range(6)))
+        stores[0].create(run())
+        assert [store.get("r1").id for store in stores] == ["r1"] * 6
+        for store in stores:
+            store.close()
+
+
+def test_a_file_of_the_version_before_the_audit_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with SqliteRunStore(path) as store:
+        store.create(run())
+        store.record(event("before"))
+    with sqlite3.connect(path) as database:
+        for statement in ("DROP TABLE backout_audit", "DROP TABLE backout_chains", "PRAGMA user_version=3"):
+            database.execute(statement)
+        for column in ("n", "hash"):
+            database.execute(f"ALTER TABLE backout_events DROP COLUMN {column}")
+    database.close()
+    with SqliteRunStore(path) as store:
+        store.record(event("after"))
+        assert [one.key for one in store.events("r1")] == ["before", "after"]
+        assert [link.key for link in store.audit.links("r1")] == ["after"]
 
 
 V1 = """

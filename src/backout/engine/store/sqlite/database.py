@@ -45,8 +45,12 @@ class StateDatabase:
         if version < VERSION:
             self.database.create_function("backout_aims", 3, _aims)
             with self.writing():
-                found = self.database.execute("SELECT 1 FROM sqlite_master WHERE name='backout_events'").fetchone()
-                former = (CHAINED if found else "") + (FROM_1 if version == 1 else "")
+                # Looked at again under the lock: another process may have brought the file up to date meanwhile.
+                version = self.database.execute("PRAGMA user_version").fetchone()[0]
+                if version >= VERSION:
+                    return
+                columns = [row[1] for row in self.database.execute("PRAGMA table_info(backout_events)").fetchall()]
+                former = (CHAINED if columns and "hash" not in columns else "") + (FROM_1 if version == 1 else "")
                 for statement in (TABLES + former).split(";"):
                     if statement.strip():
                         self.database.execute(statement)
