@@ -23,7 +23,8 @@ import msgspec  # noqa: E402
 from fleet_world import fleet, of  # noqa: E402
 from rollback_world import Listing, healthy, prepared, services  # noqa: E402
 
-from backout.engine.dbos_engine import DbosEngine, preload  # noqa: E402
+from backout.engine.dbos_engine import DbosEngine  # noqa: E402
+from backout.engine.dbos_records import preload  # noqa: E402
 from backout.model.operation import Operation  # noqa: E402
 from backout.model.part import Part  # noqa: E402
 from backout.model.scope import ClusterIdentity  # noqa: E402

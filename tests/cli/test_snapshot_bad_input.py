@@ -175,7 +175,7 @@ def test_a_full_disk(backout: Shell, release: str, limit: int) -> None:
             "-m",
             secrets.token_hex(8000),
         ],
-        env=backout.environment,
+        env={**backout.environment, "PYTHONDONTWRITEBYTECODE": "1"},
         cwd=backout.home,
         capture_output=True,
         text=True,

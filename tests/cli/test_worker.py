@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 from backout_shell import Shell
+from tests.clocks import skewed
 from tests.postgres import PASSWORD, Server, server
 
 from backout.engine.store.naming import describe
@@ -86,6 +87,14 @@ def state(shell: Shell, run: str) -> dict[str, Any]:
 
 def revisions(helm: Any, release: str) -> list[str]:
     return [entry["description"] for entry in json.loads(helm("history", release, "-n", release, "-o", "json"))]
+
+
+def test_a_worker_whose_clock_is_an_hour_ahead_carries_a_run_out(shared: Shell, release: str, helm: Any) -> None:
+    run = submitted(shared, release)
+    ahead = worker(dataclasses.replace(shared, environment={**shared.environment, **skewed(1)}), "--until-idle")
+    _, log = ahead.communicate(timeout=600)
+    assert ahead.returncode == 0, log
+    assert state(shared, run)["state"] == "recovered", log
 
 
 def test_what_is_submitted_is_carried_out_by_a_worker(shared: Shell, release: str, helm: Any) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -58,10 +58,7 @@ def as_one(
     """
     from backout.planning.fleet import over_clusters
 
-    settings = workspace.settings
-    clusters = {
-        name: settings.clusters[name].labels if name in settings.clusters else {} for name in workspace.contexts
-    }
+    settings, clusters = workspace.settings, _labelled(workspace)
     nothing = msg("Nothing is broken there.")
     not_planned = [
         *(
@@ -79,6 +76,25 @@ def as_one(
     return over_clusters(
         plans, clusters, settings.fleet, not_planned, exact=workspace.where.exact, after=workspace.where.after
     )
+
+
+def require_waves(workspace: Workspace) -> None:
+    """Before any cluster is read: waves that do not even fit all that are meant fit no plan of some of them.
+
+    Raises:
+        UsageError: one is written wrong or matches none of them, or one of them is in no wave.
+    """
+    if not workspace.where.exact:
+        return
+    from backout.planning.waves import split
+
+    split(tuple(map(str, workspace.settings.fleet.waves)), _labelled(workspace))
+
+
+def _labelled(workspace: Workspace) -> dict[str, Mapping[str, str]]:
+    """The clusters that are meant, in their order, with their labels."""
+    known = workspace.settings.clusters
+    return {name: known[name].labels if name in known else {} for name in workspace.contexts}
 
 
 def left_out(plan: Operation) -> list[Failed]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from backout.app.absent import require_there
 from backout.app.aftermath import Other, callers, others
 from backout.app.events import Failed, LeftOut, Unseen
-from backout.app.fleet import as_one, each, left_out, nothing_at_all
+from backout.app.fleet import as_one, each, left_out, nothing_at_all, require_waves
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
 from backout.app.whereabouts import sought
@@ -64,6 +64,7 @@ async def plans_for(
     """
     if to and not texts:
         raise UsageError("--to needs a target.", expected="backout plan helm/NAME --to REVISION")
+    require_waves(workspace)
     from backout.planning.needs import in_turn
     from backout.planning.skipping import Skips
 

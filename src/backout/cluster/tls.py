@@ -44,16 +44,23 @@ def load_certificate(target: ssl.SSLContext, cert: bytes, key: bytes) -> None:
     """Gives ``target`` a client certificate. OpenSSL reads files only, so the key is in one for a moment.
 
     Raises:
-        ConfigError: not a PEM pair.
+        ConfigError: not a PEM pair, or there is no room for that file.
     """
     folder = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - memory, so that no disk keeps the key
-    with tempfile.NamedTemporaryFile(dir=folder, prefix="backout-") as file:  # 0600 by itself
-        file.write(cert.rstrip() + b"\n" + key)
-        file.flush()
-        try:
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix="backout-") as file:  # 0600 by itself
+            file.write(cert.rstrip() + b"\n" + key)
+            file.flush()
             target.load_cert_chain(file.name)
-        except (ssl.SSLError, ValueError):
-            raise ConfigError("The client certificate and key are not a PEM pair that belongs together.") from None
+    except (ssl.SSLError, ValueError):
+        raise ConfigError("The client certificate and key are not a PEM pair that belongs together.") from None
+    except OSError as error:
+        raise ConfigError(
+            "A file for the client certificate can't be written in {folder}: {reason}.",
+            folder=folder or tempfile.gettempdir(),
+            reason=(error.strerror or "error").lower(),
+            hint="Free some space there, then run the command again.",
+        ) from None
 
 
 def fingerprint(ca: bytes | None) -> str:

@@ -70,7 +70,7 @@ def check(operation: Operation) -> None:
             sealed=operation.hash or "a hash",
             computed=found,
             hint="Make a new plan: backout plan {target} -n {namespace} --out FILE.",
-            target=" ".join(str(part.target) for part in operation.parts),
+            target=" ".join(dict.fromkeys(str(part.target) for part in operation.parts)),
             namespace=part.scope.namespace if part else "",
         )
     _require_order(operation)

@@ -59,7 +59,7 @@ _SENTENCES: dict[str, tuple[str, str]] = {
 _UNREACHED = (
     N_("{place} can't be reached: {reason}"),
     N_(
-        "check that it runs, that this machine may reach it, and user and password ($PGPASSWORD, ~/.pgpass or the URL); "
+        "check that it runs, that this machine may reach it, and who logs in ($PGPASSWORD, ~/.pgpass or the URL); "
         "nothing is begun or written without it"
     ),
 )

@@ -134,7 +134,9 @@ def _look_at_folder(path: Path) -> None:
 def _look_at(path: Path) -> None:
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode):
-        raise StateError("The state database {path} is not a file.", path=str(path))
+        raise StateError(
+            "The state database {path} is not a file.", path=str(path), env=ENVIRONMENT, hint="set {env} to a file"
+        )
     if found.st_uid != os.geteuid():
         raise StateError(
             "The state database {path} belongs to another user (uid {uid}).",
