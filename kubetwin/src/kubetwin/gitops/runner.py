@@ -18,6 +18,7 @@ from kubetwin.gitops.argocd.controller import ApplicationController
 from kubetwin.gitops.argocd.definitions import configuration, definitions
 from kubetwin.gitops.argocd.projects import default_project
 from kubetwin.gitops.argocd.repo_server import RepoServer
+from kubetwin.gitops.argocd.server import ArgoServer
 from kubetwin.gitops.argocd.settings import ArgoSettings
 from kubetwin.gitops.flux import definitions as flux_definitions
 from kubetwin.gitops.flux.artifacts import Artifacts
@@ -65,6 +66,7 @@ class GitOps:
         self.controllers: list[Controller] = []
         self.repo_server: RepoServer | None = None
         """Argo CD's: ``restart()`` makes it forget what it has fetched."""
+        self.argocd_server: ArgoServer | None = None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -73,6 +75,8 @@ class GitOps:
         try:
             await self._argocd(directory / "argocd")
             await self._flux(directory / "flux")
+            if self.argocd_server is not None:
+                await self.argocd_server.start()
             async with asyncio.TaskGroup() as group:
                 for controller in self.controllers:
                     group.create_task(controller.run(), name=controller.name)
@@ -80,6 +84,8 @@ class GitOps:
                     group.create_task(controller.recorder.run())
                 self.ready.set()
         finally:
+            if self.argocd_server is not None:
+                await self.argocd_server.close()
             if given is None:
                 await asyncio.to_thread(shutil.rmtree, directory, True)
 
@@ -97,6 +103,8 @@ class GitOps:
         controller = ApplicationController(self.ctx, server, settings)
         self.repo_server = server
         self.controllers.append(controller)
+        if settings.server:
+            self.argocd_server = ArgoServer(controller)
 
     async def _flux(self, directory: Path) -> None:
         if "flux" not in self.settings.tools:

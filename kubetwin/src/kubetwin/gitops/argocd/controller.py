@@ -204,9 +204,6 @@ class ApplicationController(Controller):
             self._later(key)
             return
         hard = refresh_requested(app) == "hard"
-        asked = annotations_of(app).get(REFRESH)
-        if asked is not None:
-            app = await self._answer_refresh(app)
         self._requested.pop(key, None)
         status = copy.deepcopy(status_of(app))
         # Whatever comes of it: the next look by the clock is an interval away.
@@ -238,10 +235,6 @@ class ApplicationController(Controller):
         wait = self.settings.reconciliation + random.uniform(0, self.settings.jitter)
         last = self._compared.get(key, 0.0)
         self.queue.add_after(f"refresh/{key}", max(0.01, last + wait - time.monotonic()) if last else wait)
-
-    async def _answer_refresh(self, app: Obj) -> Obj:
-        """Takes the annotation away that asked for the refresh, as the first thing (``handleRefreshAnnotation``)."""
-        return await self.write.patch(APPLICATIONS, app, {"metadata": {"annotations": {REFRESH: None}}})
 
     async def _compare(self, app: Obj, project: Obj, level: int, *, hard: bool) -> Comparison:
         status = status_of(app)
@@ -382,6 +375,20 @@ class ApplicationController(Controller):
         patch = merge_patch({k: v for k, v in before.items() if k in own}, own)
         if patch:
             await self.write.patch(APPLICATIONS, app, {"status": patch})
+        await self._answer_refresh(app)
+
+    async def _answer_refresh(self, app: Obj) -> None:
+        """Takes the annotation away that asked for it, once the status says what was found (``persistReconciliationStatus``)."""
+        asked = annotations_of(app).get(REFRESH)
+        if asked is None:
+            return
+        path = "/metadata/annotations/" + REFRESH.replace("/", "~1")
+        patch = [{"op": "test", "path": path, "value": asked}, {"op": "remove", "path": path}]
+        try:
+            await self.write.patch(APPLICATIONS, app, patch, content_type=JSON_PATCH)
+        except ApiException as error:
+            if error.code not in (404, 422):
+                raise
 
     # deletion
 

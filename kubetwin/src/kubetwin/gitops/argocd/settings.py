@@ -25,6 +25,8 @@ class ArgoSettings:
     """Between two waves of a sync."""
     sync_timeout: float = 0.0
     """After that a sync is terminated; 0: never."""
+    server: bool = True
+    """Whether argocd-server's API is served, on a loopback port."""
 
     @classmethod
     def real(cls) -> ArgoSettings:
