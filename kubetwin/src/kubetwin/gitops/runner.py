@@ -19,6 +19,7 @@ from kubetwin.gitops.argocd.definitions import configuration, definitions
 from kubetwin.gitops.argocd.projects import default_project
 from kubetwin.gitops.argocd.repo_server import RepoServer
 from kubetwin.gitops.argocd.server import ArgoServer
+from kubetwin.gitops.argocd.sets import ApplicationSetController
 from kubetwin.gitops.argocd.settings import ArgoSettings
 from kubetwin.gitops.flux import definitions as flux_definitions
 from kubetwin.gitops.flux.artifacts import Artifacts
@@ -102,7 +103,7 @@ class GitOps:
         )
         controller = ApplicationController(self.ctx, server, settings)
         self.repo_server = server
-        self.controllers.append(controller)
+        self.controllers += [controller, ApplicationSetController(self.ctx, controller)]
         if settings.server:
             self.argocd_server = ArgoServer(controller)
 

@@ -275,7 +275,7 @@ def respecting(app: Obj, target: Obj, live: Obj, found: Comparison | None = None
             if not any(each["message"] == text for each in found.conditions):
                 found.conditions.append(condition("ComparisonError", text))
         for pointer in rule.get("jsonPointers") or ():
-            _copy_pointer(result, live, _steps(str(pointer)))
+            copy_pointer(result, live, str(pointer))
     return result
 
 
@@ -293,8 +293,9 @@ def _steps(pointer: str) -> list[str]:
     return [each.replace("~1", "/").replace("~0", "~") for each in pointer.split("/")[1:]]
 
 
-def _copy_pointer(target: Any, live: Any, steps: list[str]) -> None:
+def copy_pointer(target: Any, live: Any, pointer: str) -> None:
     """Makes the target have at that place what the live object has there, also nothing."""
+    steps = _steps(pointer)
     for step in steps[:-1]:
         below, here = _at(target, step), _at(live, step)
         if below is None and here is not None and isinstance(target, dict):
