@@ -114,10 +114,10 @@ def test_rolling_sync_stops_at_the_step_that_does_not_get_healthy(tmp_path: Path
             app = await twin.settled(first, f"{each['name']}-app")
             assert app["spec"]["syncPolicy"]["automated"] == {"prune": True, "selfHeal": True, "enabled": False}
             assert app["status"]["operationState"]["operation"]["initiatedBy"]["username"] == rolling.USER
-        bad = release("2.0.0-crash")
+        bad = release("2.0.0-missing")
         owner = await twin.object(SETS, "fleet", lambda obj: steps(obj).get("one-app") == rolling.PROGRESSING, ARGO)
         await twin.app(lambda app: revision(app) == bad, "two-app")
-        await twin.until(DEPLOYMENTS, lambda: image(twin, "one") == "2.0.0-crash")
+        await twin.until(DEPLOYMENTS, lambda: image(twin, "one") == "2.0.0-missing")
         assert image(twin, "two") == image(twin, "three") == "1.0.0"
         found = {c["type"]: c["message"] for c in owner["status"]["conditions"]}
         assert found["RolloutProgressing"] == "ApplicationSet is performing rollout of step 1"

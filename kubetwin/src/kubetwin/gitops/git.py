@@ -160,10 +160,11 @@ class Repositories:
         return author, date, message.strip()
 
     async def commit(self, url: str, parent: str, tree: Path, message: str, name: str, email: str) -> str:
-        """A commit of the mirror with the files of a directory, on top of ``parent``."""
+        """A commit of the mirror with the files of a directory, on top of ``parent`` (empty: the first of a branch)."""
+        await self._mirrored(url)
         with tempfile.TemporaryDirectory(dir=self._mirror(url), prefix="index-") as made:
             place = {"GIT_INDEX_FILE": str(Path(made) / "index"), "GIT_WORK_TREE": str(tree)}
-            await self._git(url, "read-tree", parent, env=place)
+            await self._git(url, "read-tree", parent or "--empty", env=place)
             await self._git(url, "add", "--all", "--force", ".", env=place)
             written = (await self._git(url, "write-tree", env=place)).decode().strip()
         person = {
@@ -171,7 +172,9 @@ class Repositories:
             for who in ("AUTHOR", "COMMITTER")
             for what, value in (("NAME", name), ("EMAIL", email))
         }
-        said = await self._git(url, "commit-tree", written, "-p", parent, "-m", message, env=person)
+        said = await self._git(
+            url, "commit-tree", written, *(["-p", parent] if parent else []), "-m", message, env=person
+        )
         return said.decode().strip()
 
     async def push(self, url: str, commit: str, branch: str, credentials: Credentials | None = None) -> None:
@@ -200,16 +203,19 @@ class Repositories:
         return {ref: commit for commit, ref in pairs}
 
     async def _fetch(self, url: str, credentials: Credentials | None, commit: str = "") -> None:
-        mirror = self._mirror(url)
-        if not (mirror / "HEAD").exists():
-            mirror.mkdir(parents=True, exist_ok=True, mode=0o700)
-            await self._git(url, "init", "--quiet", "--bare", ".")
+        await self._mirrored(url)
         every = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
         options = ("fetch", "--quiet", "--force", "--prune", "--no-recurse-submodules", "--no-auto-gc")
         await self._remote(url, credentials, *options, "--end-of-options", checked_url(url), *every)
         if commit and not await self._has(url, commit):
             # One that no branch leads to any more is given out by servers that allow it.
             await self._remote(url, credentials, *options[:3], "--end-of-options", checked_url(url), commit)
+
+    async def _mirrored(self, url: str) -> None:
+        mirror = self._mirror(url)
+        if not (mirror / "HEAD").exists():
+            mirror.mkdir(parents=True, exist_ok=True, mode=0o700)
+            await self._git(url, "init", "--quiet", "--bare", ".")
 
     async def _has(self, url: str, commit: str) -> bool:
         if not (self._mirror(url) / "HEAD").exists():

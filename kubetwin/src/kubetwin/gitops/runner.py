@@ -16,6 +16,7 @@ from kubetwin.controllers.discovery import of_crd
 from kubetwin.gitops.argocd.application import PROJECTS
 from kubetwin.gitops.argocd.controller import ApplicationController
 from kubetwin.gitops.argocd.definitions import configuration, definitions
+from kubetwin.gitops.argocd.hydrator import HydratorController
 from kubetwin.gitops.argocd.projects import default_project
 from kubetwin.gitops.argocd.repo_server import RepoServer
 from kubetwin.gitops.argocd.server import ArgoServer
@@ -103,7 +104,8 @@ class GitOps:
         )
         controller = ApplicationController(self.ctx, server, settings)
         self.repo_server = server
-        self.controllers += [controller, ApplicationSetController(self.ctx, controller)]
+        sets, hydrator = ApplicationSetController(self.ctx, controller), HydratorController(self.ctx, controller)
+        self.controllers += [controller, sets, hydrator]
         if settings.server:
             self.argocd_server = ArgoServer(controller)
 

@@ -211,7 +211,7 @@ class ArgoServer:
             "appLabelKey": tracking.label,
             "trackingMethod": tracking.method,
             "controllerNamespace": self.controller.settings.namespace,
-            "hydratorEnabled": False,
+            "hydratorEnabled": True,
             "syncWithReplaceAllowed": True,
             "userLoginsDisabled": False,
             "statusBadgeEnabled": False,
