@@ -21,6 +21,8 @@ from kubetwin.apiserver.server import ApiServer
 from kubetwin.apiserver.state import Settings
 from kubetwin.client import Api
 from kubetwin.controlplane import ControlPlane, RunSettings
+from kubetwin.gitops.programs import Programs
+from kubetwin.gitops.runner import GitOpsSettings
 from kubetwin.kubeconfig import kubeconfig
 from kubetwin.kubelet import KubeletSettings
 from kubetwin.serving.certs import Identity, new_identity
@@ -46,6 +48,7 @@ class Daemon:
         self.spec: dict[str, Any] = json.loads((directory / "spec.json").read_text())
         self.servers: list[ApiServer] = []
         self.ingress: dict[str, int] = {}
+        self.argocd: dict[str, str] = {}
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT; then keeps the state if the spec says so."""
@@ -58,6 +61,7 @@ class Daemon:
         controllers = await asyncio.gather(*tasks)
         write_private(self.directory / "kubeconfig", kubeconfig(server.access for server in self.servers))
         write_private(self.directory / "ingress.json", json.dumps(self.ingress))
+        write_private(self.directory / "argocd.json", json.dumps(self.argocd))
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await stop.wait()
@@ -78,10 +82,32 @@ class Daemon:
         await server.start(0)
         api = Api(LocalTransport(server, COMPONENT))
         settings = KubeletSettings(**self.spec["kubelet"])
-        plane = ControlPlane(api, RunSettings(kubelet=settings, ingress=True), server=server)
+        run = RunSettings(kubelet=settings, ingress=True, gitops=self._gitops(name))
+        plane = ControlPlane(api, run, server=server)
         assert plane.ingress is not None
         self.ingress[name] = await plane.ingress.listen()
-        return asyncio.create_task(plane.run())
+        task = asyncio.create_task(plane.run())
+        if plane.gitops is not None:
+            ready = asyncio.create_task(plane.gitops.ready.wait())
+            await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+            if task.done():
+                task.result()
+            if plane.gitops.argocd_server is not None:
+                self.argocd[name] = plane.gitops.argocd_server.url
+                token = plane.gitops.argocd_server.token(lifetime=0)
+                write_private(self._file(name, "argocd-token"), token)
+        return task
+
+    def _gitops(self, name: str) -> GitOpsSettings | None:
+        """Argo CD and Flux, if the spec asks for them; their mirrors are beside the cluster's other files."""
+        given = self.spec.get("gitops") or {}
+        if not given.get("tools"):
+            return None
+        directory = self._file(name, "gitops")
+        directory.mkdir(exist_ok=True, mode=0o700)
+        programs = Programs(**(given.get("programs") or {}))
+        return GitOpsSettings(tools=tuple(given["tools"]), programs=programs, directory=directory)
 
     def compact(self) -> None:
         """Forgets the history of every cluster, as a real one does every few minutes (SIGUSR1)."""

@@ -31,11 +31,17 @@ class Twin:
     keep: bool
     ingress: dict[str, int] = field(default_factory=dict)
     """Cluster → the loopback port where its Ingresses are served over HTTP."""
+    argocd: dict[str, str] = field(default_factory=dict)
+    """Cluster → the URL of its Argo CD; a token of its admin is in :meth:`argocd_token`."""
 
     @property
     def kubeconfig(self) -> Path:
         """The kubeconfig with one context a cluster."""
         return self.directory / "kubeconfig"
+
+    def argocd_token(self, cluster: str) -> Path:
+        """The file with a token for the Argo CD of a cluster, readable by its owner only."""
+        return self.directory / f"{cluster}.argocd-token"
 
 
 def default_directory() -> Path:
@@ -50,12 +56,19 @@ def cluster_names(count: int) -> tuple[str, ...]:
 
 
 def up(
-    directory: Path, clusters: tuple[str, ...], *, keep: bool = False, kubelet: dict[str, Any] | None = None
+    directory: Path,
+    clusters: tuple[str, ...],
+    *,
+    keep: bool = False,
+    kubelet: dict[str, Any] | None = None,
+    gitops: tuple[str, ...] = (),
+    programs: dict[str, str] | None = None,
 ) -> Twin:
     """Starts the clusters, and returns when they answer.
 
     ``keep``: the state is saved when they go down, and is there again the next time. ``kubelet``: fields of
-    KubeletSettings.
+    KubeletSettings. ``gitops``: ``argocd``, ``flux``, both or neither; ``programs``: the paths of git, helm and kubectl,
+    which they call.
 
     Raises:
         RefusedError: clusters of this directory are up already.
@@ -69,7 +82,9 @@ def up(
             hint="`backout twin status` shows them, `backout twin down` ends them.",
         )
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    spec = {"clusters": list(clusters), "keep": keep, "kubelet": kubelet or {}}
+    spec: dict[str, Any] = {"clusters": list(clusters), "keep": keep, "kubelet": kubelet or {}}
+    if gitops:
+        spec["gitops"] = {"tools": list(gitops), "programs": programs or {}}
     (directory / "spec.json").write_text(json.dumps(spec))
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -80,12 +95,12 @@ def up(
             start_new_session=True,
         )
     _wait_ready(process, directory)
-    return Twin(directory, process.pid, clusters, keep, _ingress(directory))
+    return Twin(directory, process.pid, clusters, keep, _told(directory, "ingress"), _told(directory, "argocd"))
 
 
-def _ingress(directory: Path) -> dict[str, int]:
-    ports: dict[str, int] = json.loads((directory / "ingress.json").read_text())
-    return ports
+def _told(directory: Path, what: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((directory / f"{what}.json").read_text())
+    return found
 
 
 def _wait_ready(process: subprocess.Popen[bytes], directory: Path) -> None:
@@ -121,10 +136,10 @@ def find(directory: Path) -> Twin | None:
     try:
         pid = int((directory / "pid").read_text())
         spec = json.loads((directory / "spec.json").read_text())
-        ports = _ingress(directory)
+        ports, argocd = _told(directory, "ingress"), _told(directory, "argocd")
     except (OSError, ValueError):
         return None
-    twin = Twin(directory, pid, tuple(spec["clusters"]), bool(spec["keep"]), ports)
+    twin = Twin(directory, pid, tuple(spec["clusters"]), bool(spec["keep"]), ports, argocd)
     return twin if _locked(directory) else None
 
 
@@ -170,7 +185,7 @@ def down(directory: Path) -> None:
     twin = get(directory)
     os.kill(twin.pid, signal.SIGTERM)
     _wait_gone(twin)
-    for name in ("pid", "lock", "kubeconfig", "ingress.json"):
+    for name in ("pid", "lock", "kubeconfig", "ingress.json", "argocd.json"):
         (directory / name).unlink(missing_ok=True)
     if not twin.keep:
         shutil.rmtree(directory)

@@ -64,7 +64,8 @@ class Rehearsal(Document, frozen=True, kw_only=True):
 
 
 class Twin(Document, frozen=True, kw_only=True):
-    """`backout twin up`, `status` and `down`: the embedded clusters of a directory, and the ports of their ingresses."""
+    """`backout twin up`, `status` and `down`: the embedded clusters of a directory, the ports of their ingresses and
+    the URLs of their Argo CD."""
 
     kind: Literal["Twin"] = "Twin"
     directory: str
@@ -74,6 +75,7 @@ class Twin(Document, frozen=True, kw_only=True):
     kubeconfig: str = ""
     keep: bool = False
     ingress: dict[str, int] = msgspec.field(default_factory=dict)
+    argocd: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class TwinFault(Document, frozen=True, kw_only=True):

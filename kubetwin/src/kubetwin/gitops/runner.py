@@ -96,7 +96,7 @@ class GitOps:
             return
         settings = self.settings.argocd
         await install(self.ctx.api, definitions())
-        objects = [(_CORE[each["kind"]], each) for each in configuration(settings.namespace)]
+        objects = [(_CORE[each["kind"]], each) for each in configuration(settings)]
         for resource, obj in [*objects, (PROJECTS, default_project(settings.namespace))]:
             await ensured(self.ctx.api, resource, obj)
         server = RepoServer(

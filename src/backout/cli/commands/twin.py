@@ -34,14 +34,21 @@ def command() -> None:
 @command.command("up")
 @click.option("--clusters", default=1, show_default=True, type=click.IntRange(1, 50), help="How many.")
 @click.option("--keep", is_flag=True, help="Keep the state when they go down.")
+@click.option(
+    "--gitops", multiple=True, type=click.Choice(["argocd", "flux"]), help="With these controllers; can be repeated."
+)
 @_directory
+@with_session
 @embedded
-def up(clusters: int, keep: bool, directory: Path | None) -> None:
+async def up(session: Session, clusters: int, keep: bool, gitops: tuple[str, ...], directory: Path | None) -> None:
     """Starts clusters, with a kubeconfig of contexts cluster-01, cluster-02, …"""
+    from backout.app.programs import program
     from kubetwin import process
 
-    session = open_session()
-    twin = process.up(directory or process.default_directory(), process.cluster_names(clusters), keep=keep)
+    tools = ("git", "helm", "kubectl") if gitops else ()
+    programs = {name: str(await program(name, session.note)) for name in tools}
+    where, names = directory or process.default_directory(), process.cluster_names(clusters)
+    twin = process.up(where, names, keep=keep, gitops=tuple(dict.fromkeys(gitops)), programs=programs)
     if not session.text:
         session.document(_document(twin))
         return
@@ -87,6 +94,8 @@ def status(directory: Path | None) -> None:
     screen.line(f"pid         {twin.pid}", 2)
     for cluster, port in twin.ingress.items():
         screen.line(f"ingress     {cluster} http://127.0.0.1:{port}", 2)
+    for cluster, url in twin.argocd.items():
+        screen.line(f"argocd      {cluster} {url} {twin.argocd_token(cluster)}", 2)
     screen.show()
 
 
@@ -101,6 +110,7 @@ def _document(twin: Twin) -> Document:
         kubeconfig=str(twin.kubeconfig),
         keep=twin.keep,
         ingress=twin.ingress,
+        argocd=twin.argocd,
     )
 
 

@@ -71,7 +71,6 @@ class Comparison:
     kinds: list[str] = field(default_factory=list)
     changes: bool = True
     """False: the commits since the last sync touch nothing of this application."""
-    delete_hooks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,6 @@ async def compare(app: Obj, desired: Desired, around: Surroundings) -> Compariso
         found.conditions.append(condition("ComparisonError", desired.failure))
     objects = desired.local if desired.local is not None else [o for m in desired.manifests or () for o in m.objects]
     targets = await _targets(app, objects, around, found)
-    found.delete_hooks = any(hooks.on_delete_only(each) for each, _ in targets)
     targets = [pair for pair in targets if not hooks.on_delete_only(pair[0])]
     found.hooks = [each for each, _ in targets if hooks.is_hook(each)]
     await _pair(app, targets, around, found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from kubetwin.client import Obj
 from kubetwin.gitops.argocd.application import GROUP, VERSION
+from kubetwin.gitops.argocd.settings import ArgoSettings
 
 _ANY: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
@@ -90,12 +91,15 @@ def definitions() -> list[Obj]:
     ]
 
 
-def configuration(namespace: str) -> list[Obj]:
-    """The namespace and the ConfigMaps, empty as a fresh installation has them."""
+def configuration(settings: ArgoSettings) -> list[Obj]:
+    """The namespace and the ConfigMaps; argocd-cm says how often applications are compared, as people configure it."""
+    namespace = settings.namespace
+    times = {"timeout.reconciliation": settings.reconciliation, "timeout.reconciliation.jitter": settings.jitter}
     part = {"app.kubernetes.io/part-of": "argocd"}
     maps = ["argocd-cm", "argocd-cmd-params-cm", "argocd-rbac-cm", "argocd-ssh-known-hosts-cm"]
     made: list[Obj] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}]
     for name in maps:
         meta = {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/name": name, **part}}
-        made.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {}})
+        data = {key: f"{value:g}s" for key, value in times.items()} if name == "argocd-cm" else {}
+        made.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
     return made
