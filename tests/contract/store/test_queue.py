@@ -223,7 +223,10 @@ def test_what_a_piece_came_to_is_handed_over_once_by_who_has_it(store: RunStore,
     assert store.queue.result("r1", "c/web") == "{}"
     assert take(store, member.process, ANY, "r1") is None, "it is over"
     store.queue.offer("r1", piece("c"))
-    assert store.queue.result("r1", "c/web") is None, "what stopped is offered again"
+    assert store.queue.result("r1", "c/web") == "{}", "it was handed over while the run changed hands"
+    assert store.queue.recall("r1") == []
+    store.queue.offer("r1", piece("c"))
+    assert store.queue.result("r1", "c/web") is None, "what stopped is offered again, in a later life"
     store.owners.let_go("r1 c/web")
     other = place.open()
     successor = other.owners.enter()

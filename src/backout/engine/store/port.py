@@ -180,7 +180,7 @@ class Queue(Protocol):
         """The runs that are there, in the order in which they go; those that are under way, too."""
 
     def offer(self, run: str, piece: Piece) -> None:
-        """Puts a piece of a run there, with the priority of that; one that somebody is at already stays as it is.
+        """Puts a piece of a run there, with the priority of that; one that is there stays as it is, with its result.
 
         Raises:
             LeaseLost: another process has the run.

@@ -83,7 +83,7 @@ class PostgresQueue:
     # pieces, as the run sees them
 
     def offer(self, run: str, piece: Piece) -> None:
-        """Puts a piece of a run there; one that somebody is at already stays as it is."""
+        """Puts a piece of a run there; one that is there stays as it is."""
 
         def write(cursor: Cursor) -> None:
             self._owners.fence(cursor, run)
@@ -91,7 +91,8 @@ class PostgresQueue:
                 "INSERT INTO queue(run, piece, work, clusters, content, priority) "
                 "SELECT %(run)s, %(piece)s, %(work)s, %(clusters)s, %(content)s, "
                 "coalesce((SELECT priority FROM queue WHERE run=%(run)s AND piece=''), 0) "
-                "ON CONFLICT (run, piece) DO UPDATE SET result = NULL",
+                # What it came to meanwhile is not forgotten: whoever has it would not hand it over twice.
+                "ON CONFLICT (run, piece) DO NOTHING",
                 {
                     "run": run,
                     "piece": piece.name,
