@@ -11,7 +11,7 @@ export BACKOUT_TOOLS_DIR ?= $(CURDIR)/.tools
 WORKERS ?= $(shell $(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench incidents soak kills mutations pythons packages lock upgrade clean
+.PHONY: help demo test lint format bench incidents soak workers kills mutations pythons packages lock upgrade clean
 
 help: ## Says what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -57,6 +57,9 @@ bench: $(VENV)/developing $(VENV)/tools ## Measures speed and memory beside the 
 
 soak: $(VENV)/developing $(VENV)/tools ## Ways back under a failing API server and killed processes, hundreds of seeds
 	@$(BIN)/python tests/soak/play.py --faults 200 --kills 1000 $(SOAK_ARGS)
+
+workers: $(VENV)/developing ## Workers share an operation over 50 clusters; one is killed every 10 seconds, the database restarts twice
+	@$(BIN)/python tests/crash/share_killer.py --clusters 50 --every 10 --restarts 2 $(WORKERS_ARGS)
 
 kills: $(VENV)/developing $(VENV)/tools ## Kills Backout 10,000 times at random, over all ways back and both databases
 	@$(BIN)/python tests/kills/kill.py --kills 10000 $(KILLS_ARGS)

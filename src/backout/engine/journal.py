@@ -38,7 +38,9 @@ class JournalBranch:
         self._answers = answers
         self._stop = stop
 
-    async def step(self, name: str, body: StepBody, *, attempts: int = 1, interruptible: bool = False) -> Json:
+    async def step(
+        self, name: str, body: StepBody, *, attempts: int = 1, interruptible: bool = False, recorded: bool = False
+    ) -> Json:
         """Runs it once, and records what it came to."""
         key = self._key(name)
         kept = self._answers.answer(self.run, key)
@@ -52,6 +54,8 @@ class JournalBranch:
         except BackoutError as error:
             self._answers.keep_answer(self.run, key, _written({_ERROR: encode_error(error)}))
             raise
+        if recorded:
+            return result
         return _replay(self._answers.keep_answer(self.run, key, _written({_RESULT: result})))
 
     def known(self, name: str) -> Json | None:

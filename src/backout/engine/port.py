@@ -99,8 +99,11 @@ class Branch(Protocol):
 
     run: str
 
-    async def step(self, name: str, body: StepBody, *, attempts: int = 1, interruptible: bool = False) -> Json:
-        """As `WorkflowContext.step`."""
+    async def step(
+        self, name: str, body: StepBody, *, attempts: int = 1, interruptible: bool = False, recorded: bool = False
+    ) -> Json:
+        """As `WorkflowContext.step`. ``recorded``: the body keeps its result itself, in one write with what it tells of it, and who
+        calls looks there first; only an error that ends it is recorded here."""
 
     def known(self, name: str) -> Json | None:
         """What the step ``name`` answered, in this life or before; None where there is no record, or one of an error."""

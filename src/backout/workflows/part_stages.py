@@ -255,6 +255,12 @@ class PartStages:
 
         return body
 
+    def done(self, step: Step) -> Json | None:
+        """What the effect of a step answered, by what was told of it: its outcome is one record. None before that."""
+        told = (event for event in self._story.events() if event.type == "step-done" and event.step == step.id)
+        event = next(told, None)
+        return {"changed": event.data["changed"], "again": event.data["earlierAttempt"]} if event is not None else None
+
     def _starts(self, step: Step) -> int:
         """How often the step was begun, in this life and before."""
         return sum(1 for e in self._story.events() if e.type == "step-started" and e.step == step.id)

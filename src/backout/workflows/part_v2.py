@@ -186,7 +186,9 @@ async def _carried_out(branch: Branch, stages: PartStages, story: PartStory) -> 
             return PartEnd(state="refused", failure=encode_error(failure))
     for step in stages.part.steps:
         try:
-            answer = await branch.step(step.id, stages.effect(step), attempts=3)
+            answer = stages.done(step)
+            if answer is None:
+                answer = await branch.step(step.id, stages.effect(step), attempts=3, recorded=True)
         except PARKING:
             raise
         except BackoutError as error:
