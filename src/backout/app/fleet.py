@@ -19,7 +19,7 @@ from backout.errors import (
     TokenExpired,
 )
 from backout.model.fleet import NotPlanned
-from backout.model.message import msg, of_error
+from backout.model.message import Message, few, msg, of_error
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
@@ -33,6 +33,8 @@ T = TypeVar("T")
 U = TypeVar("U")
 AWAY = (ClusterUnreachable, ServerError, TokenExpired, TimedOut)
 """Of one cluster of several, these say that it can't be asked now, and nothing of what was asked."""
+NAMED = 5
+"""So many clusters are named in a sentence."""
 AT_ONCE = 16
 """Clusters that are read at a time."""
 
@@ -95,6 +97,19 @@ def _labelled(workspace: Workspace) -> dict[str, Mapping[str, str]]:
     """The clusters that are meant, in their order, with their labels."""
     known = workspace.settings.clusters
     return {name: known[name].labels if name in known else {} for name in workspace.contexts}
+
+
+def joined_since(workspace: Workspace, plan: Operation) -> Message | None:
+    """What has to be said of clusters of the configuration that a plan knows nothing of, though they are as its own are."""
+    from backout.planning.fleet import newcomers
+
+    clusters = {name: entry.labels for name, entry in workspace.settings.clusters.items()}
+    if not (found := newcomers(plan, clusters)):
+        return None
+    return msg(
+        "Not part of this run, whose plan does not know them: {names}. Nobody is added to a run; plan for them anew.",
+        names=few(found, NAMED),
+    )
 
 
 def left_out(plan: Operation) -> list[Failed]:

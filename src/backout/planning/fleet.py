@@ -77,6 +77,18 @@ def require_planned(operation: Operation) -> None:
     )
 
 
+def newcomers(operation: Operation, clusters: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    """Those of ``clusters`` (name → labels, as they are now) that an operation knows nothing of, and that have all the labels which its
+    own have in common: whoever joined since is not added to it, and nobody must think that it was."""
+    fleet = operation.fleet
+    own = [set(clusters[name].items()) for name in operation.clusters if name in clusters]
+    if fleet is None or not own:
+        return ()
+    known = {*operation.clusters, *(one.cluster for one in fleet.not_planned)}
+    common = set.intersection(*own)
+    return tuple(name for name, labels in clusters.items() if name not in known and common <= set(labels.items()))
+
+
 def _parts(plans: Sequence[Operation], order: Sequence[str]) -> tuple[Part, ...]:
     """Each with an id that is its own among all clusters, cluster after cluster."""
     found: dict[str, Part] = {}

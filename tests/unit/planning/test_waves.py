@@ -21,7 +21,7 @@ from backout.model.operation import Operation
 from backout.model.scope import ClusterIdentity, ClusterScope
 from backout.model.settings import FleetSettings
 from backout.planning.document import check, digest, dump, load
-from backout.planning.fleet import over_clusters, require_planned
+from backout.planning.fleet import newcomers, over_clusters, require_planned
 from backout.planning.waves import split
 
 EDGES = {"c1": {"role": "central"}, **{f"e{n}": {"role": "edge"} for n in range(1, 10)}}
@@ -136,3 +136,12 @@ def test_two_names_of_one_cluster_are_not_two_clusters() -> None:
 def test_what_two_targets_led_to_goes_back_once() -> None:
     one = over_clusters([planned("c1"), planned("c1")], EDGES, FleetSettings())
     assert len(one.parts) == 1
+
+
+def test_who_joined_since_is_told_apart_from_whoever_was_never_meant() -> None:
+    edges = [planned(name) for name in TEN[1:4]]
+    one = over_clusters(edges, EDGES, FleetSettings(), (GONE, FINE))
+    known = {name: EDGES[name] for name in ("c1", "e1", "e2", "e3", "e8", "e9")}
+    assert newcomers(one, known) == (), "the central one has other labels, and who is not planned is known"
+    assert newcomers(one, {**known, "e77": {"role": "edge"}, "c2": {"role": "central"}}) == ("e77",)
+    assert newcomers(one, {}) == newcomers(planned("c1"), known) == ()

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 @with_session
 async def command(session: Session, run: str) -> int:
     """Goes on with RUN where it stopped. Steps that are done are not done again."""
+    from backout.app.fleet import joined_since
     from backout.app.running import resume
     from backout.cli.endings import conclude
 
-    return conclude(session, await resume(session.workspace, run))
+    ended = await resume(session.workspace, run)
+    if (joined := joined_since(session.workspace, ended.operation)) is not None:
+        session.note(joined)
+    return conclude(session, ended)

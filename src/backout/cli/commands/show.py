@@ -24,6 +24,7 @@ POLL = 0.5
 @with_session
 async def command(session: Session, run: str, follow: bool) -> None:
     """Shows RUN (its id, the beginning of it, or "latest") event by event."""
+    from backout.app.fleet import joined_since
     from backout.app.runs import run as kept
     from backout.cli.render.run import show_run
     from backout.documents.running import run_document
@@ -32,6 +33,8 @@ async def command(session: Session, run: str, follow: bool) -> None:
     if follow:
         await _follow(session, found.run)
         found = kept(session.workspace, found.run.id)
+    if (joined := joined_since(session.workspace, found.run.operation)) is not None:
+        session.note(joined)
     if session.text:
         session.show(
             lambda screen: show_run(
