@@ -24,7 +24,7 @@ DEEPEST = 60
 """Bases of bases that are followed."""
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One place that an application is made from. ``files`` and ``folders`` are named by it beside ``path``, from the
     root of the repository, such as value files; ``chart`` stands for one from a chart repository, which has no path."""
 

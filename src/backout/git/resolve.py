@@ -69,7 +69,9 @@ async def resolve(mirror: Mirror, branch: str, text: str) -> Resolved:
 
 
 async def is_ancestor(mirror: Mirror, commit: str, of: str) -> bool:
-    """Whether the history of ``of`` holds the commit. Both are ids or refs of our own."""
+    """Whether the history of ``of`` holds the commit. Both are whole ids or refs of our own; of anything else it is False."""
+    if not all(OBJECT.fullmatch(one) or one.startswith("refs/") for one in (commit, of)):
+        return False
     return (await mirror.git("merge-base", "--is-ancestor", commit, of, check=False)).code == 0
 
 

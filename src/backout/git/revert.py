@@ -29,7 +29,7 @@ _SPARSE = {"GIT_CONFIG_PARAMETERS": "'core.sparsecheckout'='true' 'core.sparsech
 """As ``git -c`` hands it on: nothing is written to the mirror's own configuration."""
 
 
-class Back(msgspec.Struct, frozen=True, kw_only=True):
+class Back(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What goes back: ``commits`` (whole ids) are taken back, merges as seen from parent ``mainline``; or ``paths`` are
     made as ``revision`` has them. One of both."""
 

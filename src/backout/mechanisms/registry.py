@@ -33,6 +33,7 @@ ENTRIES: dict[str, Entry] = {
     "objects": Entry(
         "backout.mechanisms.objects.mechanism", "ObjectsMechanism", tuple(OBJECTS), tuple(CLUSTER_OBJECTS)
     ),
+    "git": Entry("backout.mechanisms.git.mechanism", "GitMechanism", ("app",)),
     CUSTOMS: Entry("backout.mechanisms.customs.mechanism", "CustomsMechanism", ()),
 }
 OF_KIND = {kind: name for name, entry in ENTRIES.items() for kind in entry.kinds}

@@ -126,4 +126,4 @@ def _kind(word: str) -> str:
 
 def goes_back(kind: str) -> bool:
     """True for a kind of target that some way back takes."""
-    return kind == "helm" or kind in WORKLOADS or kind in OBJECTS or is_custom(kind)
+    return kind in ("helm", "app") or kind in WORKLOADS or kind in OBJECTS or is_custom(kind)

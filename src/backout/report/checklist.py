@@ -80,7 +80,6 @@ def _rollback(page: Writer, facts: Facts) -> list[Item]:
         return Item(False, text, page.say(covered) if covered else foreign)
 
     lines = {one.words.place: line(one) for one in registry.every()}
-    lines[20] = Item(False, page.say("Git revert, Argo CD sync"), foreign)
     lines[50] = Item(
         False, page.say("Volumes and data restored"), page.say("not part of this run: it changes no volume")
     )

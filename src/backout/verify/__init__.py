@@ -33,6 +33,8 @@ the target everywhere):
     service-answers    every TCP port of ``services`` accepts connections (``any``: at least one that speaks HTTP)
     ingress-answers    every route of ``ingress`` answers as ``expect`` says (``[{"host", "path", "status",
                        "marker"}]``), else as the Service answers that it names
+    git-synced         the application (``name``) is synced to a commit after ``since`` that has the files of ``wanted`` as
+                       they are to be, and says that it is healthy
     owner-quiet        ``owner``, who keeps the target as its source says, had its turn (``seconds``) and undid nothing
     http-answer        a GET of ``path`` from ``ingress`` (``host``) or ``service`` (``port``) is answered with
                        ``status``, and the answer holds ``contains``: the checks that the configuration asks for

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from backout.diagnosis.detectors import (
     absent,
+    applications,
     autoscaling,
     cronjobs,
     customs,
@@ -50,6 +51,7 @@ DETECTORS: tuple[tuple[str, Detector], ...] = (
     ("cron-jobs", cronjobs.detect),
     ("old-references", old_references.detect),
     ("custom-resources", customs.detect),
+    ("applications", applications.detect),
 )
 
 
