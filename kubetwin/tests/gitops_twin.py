@@ -37,6 +37,11 @@ def programs() -> Programs:
     return Programs(kubectl=os.environ.get("KUBECTL", "kubectl"), helm=os.environ.get("HELM", "helm"))
 
 
+needs_helm = pytest.mark.skipif(
+    shutil.which(programs().helm) is None and not Path(programs().helm).exists(), reason="helm is not installed"
+)
+
+
 class Repository:
     """A bare repository and a clone in which people work."""
 

@@ -18,6 +18,7 @@ from gitops_twin import (
     gitops,
     history,
     needs_git,
+    needs_helm,
     phase,
     revision,
     said,
@@ -302,5 +303,41 @@ def test_what_is_wrong_with_an_application_is_said_and_nothing_is_touched(tmp_pa
             assert text in said(app, kind), (name, said(app, kind))
             assert status(app) == "Unknown" and "operationState" not in app["status"]
         assert twin.get(CONFIGMAPS, "config") is None
+
+    play(story)
+
+
+@needs_helm
+def test_several_sources_have_revisions_of_their_own_and_go_back_together(tmp_path: Path) -> None:
+    charts, values = Repository(tmp_path, "charts"), Repository(tmp_path, "values")
+    template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: config}\ndata: {colour: {{ .Values.colour }}}\n"
+    chart = charts.commit(
+        {"shop/Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\n", "shop/templates/x.yaml": template}
+    )
+    good = values.commit({"prod.yaml": "colour: green\n"})
+
+    async def story(twin: Twin) -> None:
+        first = {
+            "repoURL": charts.url,
+            "path": "shop",
+            "targetRevision": "main",
+            "helm": {"valueFiles": ["$values/prod.yaml"]},
+        }
+        second = {"repoURL": values.url, "ref": "values", "targetRevision": "main"}
+        app = application(charts.url, source=None, sources=[first, second], policy="auto")
+        await twin.api.create(APPLICATIONS, app)
+        await twin.app(lambda app: synced(app) and app["status"]["sync"]["revisions"] == [chart, good])
+        assert data(twin)["colour"] == "green"
+        bad = values.commit({"prod.yaml": "colour: red\n"})
+        app = await twin.app(lambda app: synced(app) and app["status"]["sync"]["revisions"] == [chart, bad])
+        assert [each["revisions"] for each in app["status"]["history"]] == [[chart, good], [chart, bad]]
+        assert app["status"]["sourceTypes"] == ["Helm", ""] and data(twin)["colour"] == "red"
+        await twin.spec({"syncPolicy": {"automated": {"enabled": False}}})
+        entry = app["status"]["history"][0]
+        back = {"revisions": entry["revisions"], "sources": entry["sources"], "syncStrategy": {"apply": {}}}
+        app = await twin.operate({"sync": back})
+        assert phase(app) == "Succeeded" and data(twin)["colour"] == "green"
+        app = await twin.app(lambda app: status(app) == "OutOfSync")
+        assert app["status"]["history"][-1]["revisions"] == [chart, good] and app["status"]["history"][-1]["id"] == 2
 
     play(story)

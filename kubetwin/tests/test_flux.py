@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-from gitops_twin import Repository, Twin, config_map, deployment, gitops, needs_git, programs
+from gitops_twin import Repository, Twin, config_map, deployment, gitops, needs_git, needs_helm, programs
 from twin_cluster import NS
 
 from kubetwin.client import Obj
@@ -28,9 +26,6 @@ from kubetwin.kinds import CONFIGMAPS, SECRETS
 from kubetwin.meta import labels_of
 
 pytestmark = needs_git
-needs_helm = pytest.mark.skipif(
-    shutil.which(programs().helm) is None and not Path(programs().helm).exists(), reason="helm is not installed"
-)
 
 
 def play(story: Callable[[Twin], Awaitable[None]]) -> None:
