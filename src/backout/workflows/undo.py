@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from backout.errors import NotFoundError, NothingToDo, RefusedError
+from backout.errors import CaptureError, NotFoundError, NothingToDo, RefusedError
 from backout.mechanisms import registry
 from backout.mechanisms.common.params import ObjectParams
 from backout.mechanisms.common.steps import start_anew
@@ -87,7 +87,11 @@ def undo_operation(
     for part in going:
         back, lasting = ways[part.id]
         mine = [event for event in events if event.part == part.id]
-        parts.append(msgspec.structs.replace(_undone(run, part, back, lasting, mine, captures), needs=needs[part.id]))
+        try:
+            undone = _undone(run, part, back, lasting, mine, captures)
+        except CaptureError as error:
+            raise kept_elsewhere(error, run.id, part, mine) from error
+        parts.append(msgspec.structs.replace(undone, needs=needs[part.id]))
     stays = [risk for part in touched if part not in going for risk in _not_undone(part, ways[part.id][1])]
     if stays:
         parts[0] = msgspec.structs.replace(parts[0], risks=(*parts[0].risks, *stays))
@@ -105,6 +109,21 @@ def _other_way_round(fleet: Fleet | None, going: Sequence[str]) -> Fleet | None:
     ]
     return msgspec.structs.replace(
         fleet, waves=tuple(wave for wave in waves if wave.parts), on_failure="continue", not_planned=()
+    )
+
+
+def kept_elsewhere(error: CaptureError, run: str, part: Part, events: Sequence[RunEvent]) -> CaptureError:
+    """The same error, with the host whose process carried the part out: workers that don't share a folder keep captures each for
+    itself."""
+    by = [str(event.data["by"]) for event in events if event.type == "part-started" and "by" in event.data]
+    if not by or error.hint:
+        return error
+    return CaptureError(
+        error.template,
+        expected=error.expected,
+        found=error.found,
+        hint="it was kept on {host}: take that part back there (backout undo {whole} --cluster {cluster}), or share $BACKOUT_DATA",
+        **{**error.arguments, "whole": run, "host": by[-1].partition(":")[0], "cluster": part.scope.cluster},
     )
 
 

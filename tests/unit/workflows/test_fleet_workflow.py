@@ -23,6 +23,7 @@ from backout.engine.inline import InlineEngine, Memory
 from backout.engine.store.naming import new_process_id
 from backout.errors import (
     BackoutError,
+    CaptureError,
     ClusterUnreachable,
     Conflict,
     NotFoundError,
@@ -44,9 +45,10 @@ from backout.model.run import Run
 from backout.model.scope import ClusterIdentity
 from backout.report import render
 from backout.scopes.clusters import ClusterScopes
+from backout.snapshots.capture import CaptureStore
 from backout.workflows.fleet_end import ask_to_stop
 from backout.workflows.runner import begin, go_on, new_run, workflows
-from backout.workflows.undo import undo_operation
+from backout.workflows.undo import kept_elsewhere, undo_operation
 
 
 class Clusters:
@@ -380,6 +382,23 @@ def test_one_cluster_is_taken_back_and_then_the_others(tmp_path: Path, monkeypat
     assert world.kept().undone_by == second.id
     with pytest.raises(BackoutError, match="taken back already"):
         undo_operation(world.kept(), store.events("r1"), world.services.now(), captures)
+
+
+def test_a_capture_that_another_host_keeps_is_told_with_that_host(tmp_path: Path) -> None:
+    world = Clusters(tmp_path, fleet([of(A)]))
+    world.run()
+    run = world.kept()
+    (part,) = run.operation.parts
+    with pytest.raises(CaptureError) as caught:
+        CaptureStore(tmp_path / "elsewhere").load("r1.1")
+    events = world.services.store.events("r1", part=part.id)
+    told = kept_elsewhere(caught.value, "r1", part, events)
+    host = next(event.data["by"] for event in events if event.type == "part-started").partition(":")[0]
+    assert fill(told.hint, told.arguments).startswith(
+        f"it was kept on {host}: take that part back there (backout undo r1 --cluster a)"
+    )
+    assert told.message == caught.value.message
+    assert kept_elsewhere(caught.value, "r1", part, []) is caught.value
 
 
 def _restored(monkeypatch: pytest.MonkeyPatch, made: Operation) -> None:
