@@ -202,6 +202,24 @@ class RefusedError(BackoutError):
     exit_code = 5
 
 
+class FrozenError(RefusedError):
+    """Policy lets nothing be begun now. A run that meets it between two waves stops there, and can be resumed later."""
+
+    code = "frozen"
+
+
+class OverLimitError(RefusedError):
+    """The operation does more at once than policy allows."""
+
+    code = "over-limit"
+
+
+class NotApprovedError(RefusedError):
+    """Policy wants other people to say yes, and they have not, or not in time; or this one's yes does not count."""
+
+    code = "not-approved"
+
+
 class NoGoodRevision(RefusedError):
     """No revision in the history is proven good."""
 

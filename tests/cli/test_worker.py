@@ -97,6 +97,39 @@ def test_a_worker_whose_clock_is_an_hour_ahead_carries_a_run_out(shared: Shell, 
     assert state(shared, run)["state"] == "recovered", log
 
 
+def test_what_policy_wants_approved_waits_for_it_and_what_overlaps_is_refused(
+    shared: Shell, release: str, helm: Any
+) -> None:
+    config = shared.home / "backout.yaml"
+    policy = "policy: {approvals: 1, self_approval: true}\nverify: {soak: 0}\n"
+    config.write_text(policy)
+    words = ["run", f"helm/{release}", "--to", "1", "-n", release, "--yes", "--approve", "not-proven-good"]
+    refused = shared.error(*words)
+    assert refused["code"] == "not-approved" and "--wait-approval" in refused["hint"]
+    plan = shared.home / "plan.yaml"
+    assert shared("plan", f"helm/{release}", "--to", "1", "-n", release, "--out", str(plan)).code == 0
+    assert "By policy, other people have to approve it first: 1." in plan.read_text()
+    (run,) = shared("run", str(plan), *words[6:], "--detach", "-o", "json").document["runs"]
+    assert "waits for approval" in shared("runs").out
+    assert worker(shared, "--until-idle").wait(timeout=600) == 0
+    assert state(shared, run)["state"] == "pending", "nobody begins it"
+    overlap = shared.error(*words, "--detach")
+    assert (overlap["code"], overlap["exitCode"]) == ("locked", 6) and run in overlap["message"]
+    config.write_text(policy.replace(", self_approval: true", ""))
+    assert shared.error("approve", run, "--reason", "x")["code"] == "not-approved", "one's own"
+    config.write_text(policy)
+    given = shared("approve", str(plan), "--reason", "the shop is down", "-o", "json")
+    assert (given.code, given.document["run"], given.document["missing"]) == (0, run, 0)
+    assert shared.error("approve", run, "--reason", "again")["code"] == "not-approved"
+    done = worker(shared, "--until-idle")
+    _, log = done.communicate(timeout=600)
+    assert state(shared, run)["state"] == "recovered", log
+    assert revisions(helm, release)[-1] == "Rollback to 1"
+    for command in (("show", run), ("report", run), ("runs",)):
+        assert "the shop is down" in shared(*command).out, command
+    assert shared("audit", "verify").code == 0
+
+
 def test_what_is_submitted_is_carried_out_by_a_worker(shared: Shell, release: str, helm: Any) -> None:
     run = submitted(shared, release)
     before = state(shared, run)

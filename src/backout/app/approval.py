@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from backout.app.admission import PLAIN, Terms, require_policy
 from backout.app.events import Failed, NotReady, Unapplied
 from backout.errors import BackoutError, RefusedError
 
@@ -73,7 +74,7 @@ async def require_tools(plan: Operation) -> None:
 
 
 async def ready(
-    workspace: Workspace, planned: Planned, approved: Sequence[str] = (), ask: Ask = nobody
+    workspace: Workspace, planned: Planned, approved: Sequence[str] = (), ask: Ask = nobody, terms: Terms = PLAIN
 ) -> list[Operation]:
     """The plans that may be carried out; what stands in the way of the others joins the failures.
 
@@ -93,6 +94,7 @@ async def ready(
         try:
             for part in plan.parts:
                 hold(part, workspace.settings.policy.protected)
+            require_policy(workspace, plan, terms)
             require_approval(plan, approved, ask)
             await require_tools(plan)
         except BackoutError as error:

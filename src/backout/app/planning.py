@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,7 +133,17 @@ async def plans_for(
         planned.failures = [one for one in planned.failures if not isinstance(one.error, NothingToDo)]
     for failed in planned.failures:
         workspace.tell(LeftOut(failed))
+    planned.plans = [_held(workspace, plan) for plan in planned.plans]
     return planned
+
+
+def _held(workspace: Workspace, plan: Operation) -> Operation:
+    """The plan, with what policy says of it among its risks."""
+    from backout.planning.document import seal
+    from backout.planning.policy import Policy, with_risks
+
+    risks = Policy(workspace.settings).told(plan, datetime.now(UTC))
+    return seal(with_risks(plan, risks)) if risks else plan
 
 
 def _not_seen(hidden: Sequence[Message]) -> NotSeen:
@@ -180,7 +191,7 @@ async def plan_for(
                 skips=skips,
             )
         skips.require_met()
-        return plan
+        return _held(workspace, plan)
 
 
 def plans_in(path: Path) -> Planned:

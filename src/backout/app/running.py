@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from backout.app.admission import PLAIN, Terms, require_free, require_policy
 from backout.app.events import Failed, RunBegins, RunPauses, RunTells
 from backout.app.fleet import Apart, Reaching, follows
 from backout.app.snapshots.opening import told
@@ -69,7 +70,9 @@ def actor() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-async def run_all(workspace: Workspace, plans: Sequence[Operation]) -> tuple[list[Run], list[Failed]]:
+async def run_all(
+    workspace: Workspace, plans: Sequence[Operation], terms: Terms = PLAIN
+) -> tuple[list[Run], list[Failed]]:
     """Carries the plans out, one after the other; a stop ends with the one that is under way. What reads something that was not
     verified to be back is not begun.
 
@@ -87,8 +90,9 @@ async def run_all(workspace: Workspace, plans: Sequence[Operation]) -> tuple[lis
             failures.append(Failed.of(plan, _too_early(plan, late)))
             continue
         try:
+            require_policy(workspace, plan, terms)
             async with connected(workspace, plan) as scopes:
-                runs.append(await carry_out(workspace, scopes, plan, command))
+                runs.append(await carry_out(workspace, scopes, plan, command, terms))
                 verified += [plan] if runs[-1].state == "recovered" else []
                 runs += _taken_back(workspace, runs[-1])
         except BackoutError as error:
@@ -119,9 +123,11 @@ async def run_one(workspace: Workspace, plan: Operation) -> Run:
 
     Raises:
         ToolMissing: a program that it calls is not installed.
+        FrozenError, OverLimitError, NotApprovedError: policy forbids it.
     """
     from backout.app.approval import require_tools
 
+    require_policy(workspace, plan, PLAIN)
     await require_tools(plan)
     async with connected(workspace, plan) as scopes:
         return await carry_out(workspace, scopes, plan)
@@ -144,7 +150,9 @@ async def connected(workspace: Workspace, plan: Operation) -> AsyncIterator[Scop
         yield ClusterScopes(lambda scope: clusters[scope.cluster])
 
 
-async def carry_out(workspace: Workspace, scopes: Scopes, plan: Operation, command: str = "") -> Run:
+async def carry_out(
+    workspace: Workspace, scopes: Scopes, plan: Operation, command: str = "", terms: Terms = PLAIN
+) -> Run:
     """Begins a run of ``plan`` and follows it to its end, whatever that is: a run that failed is returned too.
 
     ``command`` is what runs have in common that were begun together.
@@ -153,10 +161,19 @@ async def carry_out(workspace: Workspace, scopes: Scopes, plan: Operation, comma
         StateError: the state database can't be used.
         LockedError, Interrupted: the run did not end; the front was told its id.
     """
+    from backout.app.approving import prepare, wait
+    from backout.app.audit.book import sign_end
+    from backout.model.run import ENDED
     from backout.workflows.runner import begin, new_run
 
     with open_store(workspace, create=True) as store:
+        require_free(store, plan)
         run = new_run(store, plan, actor())
+        if prepare(workspace, store, run, terms):
+            run = await wait(workspace, store, run)
+            if run.state in ENDED:
+                sign_end(workspace, store)
+                return run
         ended = await _follow(workspace, scopes, store, run, lambda engine: begin(engine, store, run.id), command)
         return await _put_back(workspace, scopes, store, ended)
 
@@ -180,19 +197,29 @@ async def _put_back(workspace: Workspace, scopes: Scopes, store: RunStore, run: 
     return store.get(run.id)
 
 
-async def resume(workspace: Workspace, name: str = "latest") -> Run:
-    """Goes on with a run that was killed or interrupted; otherwise as `carry_out`.
+async def resume(workspace: Workspace, name: str = "latest", override: str = "") -> Run:
+    """Goes on with a run that was killed or interrupted; otherwise as `carry_out`. ``override``: why it may in a freeze window.
 
     Raises:
         RunNotFound: no such run.
         RefusedError: it has ended.
+        NotApprovedError: it waits for other people's yes.
         LockedError: it is running.
     """
+    from backout.planning.policy import Policy
+    from backout.workflows.policing import override as note_override
+    from backout.workflows.policing import require_approved
     from backout.workflows.runner import require_unended
+    from backout.workflows.services import utc_now
 
     with open_store(workspace) as store:
         found = store.get(run_meant(workspace, store, name))
         require_unended(store, found)
+        if found.state == "pending":
+            require_approved(Policy(workspace.settings), found, store.events(found.id))
+    if override:
+        with open_store(workspace, create=True) as store:
+            note_override(store, found, actor(), override, utc_now())
     preload()
     async with connected(workspace, found.operation) as scopes:
         return await _carry_on(workspace, scopes, found)
@@ -283,6 +310,7 @@ def left_with(store: RunStore, run: str, error: BackoutError) -> BackoutError | 
 
 def services_for(workspace: Workspace, scopes: Scopes, store: RunStore, run: Run, command: str = "") -> Services:
     """The outside of a run in this process."""
+    from backout.planning.policy import Policy
     from backout.snapshots.capture import CaptureStore
     from backout.workflows.before import RunSnapshots
     from backout.workflows.services import Services
@@ -293,6 +321,7 @@ def services_for(workspace: Workspace, scopes: Scopes, store: RunStore, run: Run
         scopes=scopes,
         command=command,
         actor=actor(),
+        policy=Policy(workspace.settings),
         protected=workspace.settings.policy.protected,
         reach=Reaching(workspace, run.operation) if run.operation.fleet is not None else None,
         snapshots=RunSnapshots(workspace.settings.snapshots, lambda found: workspace.tell(told(found))),

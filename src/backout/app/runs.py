@@ -14,7 +14,7 @@ from backout.model.run import told_state
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
-    from backout.engine.store.port import RunSummary
+    from backout.engine.store.port import RunStore, RunSummary
     from backout.model.outcomes import PartOutcome
     from backout.model.run import Run, RunEvent
     from backout.workflows.retention import Chosen, Pruned
@@ -43,8 +43,37 @@ def runs(
 
     with open_store(workspace) as store:
         if not (workspace.where.namespace or workspace.where.contexts or states or oldest):
-            return store.summaries(limit)
-        return [run for run in store.summaries(-1) if meant(run)][:limit]
+            return _approved(store, store.summaries(limit))
+        return _approved(store, [run for run in store.summaries(-1) if meant(run)][:limit])
+
+
+def _approved(store: RunStore, found: list[RunSummary]) -> list[RunSummary]:
+    """With who said yes to each, and whether it waits for that."""
+    import msgspec
+
+    events = store.keyed([run.id for run in found], "approv")
+    told: dict[str, list[RunEvent]] = {}
+    for event in events:
+        told.setdefault(event.run, []).append(event)
+    return [
+        msgspec.structs.replace(
+            run,
+            approved_by=tuple(_named(event) for event in told[run.id] if event.type == "approved"),
+            waits=run.state == "pending" and _waits(told[run.id]),
+        )
+        if run.id in told
+        else run
+        for run in found
+    ]
+
+
+def _named(event: RunEvent) -> str:
+    return f"{event.data.get('person', '?')}: {event.data.get('reason', '')}"
+
+
+def _waits(events: list[RunEvent]) -> bool:
+    people = max((int(event.data.get("people", 0)) for event in events if event.type == "approval-needed"), default=0)
+    return sum(1 for event in events if event.type == "approved") < people
 
 
 def run(workspace: Workspace, name: str = "latest") -> Kept:

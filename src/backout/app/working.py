@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from backout.app.admission import Terms, require_free, require_policy
 from backout.app.aftermath import look_after, note
+from backout.app.approving import miss_all, prepare
 from backout.app.audit.book import sign_end
 from backout.app.choosing import chosen_clusters
 from backout.app.events import RunTells, WorkerLeaves, WorkerReady, WorkerTakes, WorkerWaits
@@ -41,17 +45,23 @@ PARTS = 10
 """Parts that a worker has under way at once, where nothing else is said."""
 OPERATIONS = 20
 """Operations that a worker decides for at once."""
+SWEEP = 30.0
+"""Seconds between two looks for runs that nobody approved in time."""
+QUEUED = Terms(queued=True)
 AGAIN = 3.0
 """Seconds before a database that can't be used is tried again."""
 
 
 def submit(
-    workspace: Workspace, plans: Sequence[Operation], priority: int = 0, others: Sequence[Other] = ()
+    workspace: Workspace, plans: Sequence[Operation], terms: Terms = QUEUED, others: Sequence[Other] = ()
 ) -> list[Run]:
-    """Leaves approved plans to the workers. ``others``: what else was broken when they were made, to be looked at in the end.
+    """Leaves plans to the workers; those that other people have to approve wait for them first. ``others``: what else was broken
+    when they were made, to be looked at in the end.
 
     Raises:
         ConfigError: the database is not one that workers share.
+        FrozenError, OverLimitError: policy forbids one.
+        LockedError: another run is about one of the targets.
         StateError: it can't be used; nothing is left half done: what was submitted before is in the queue.
     """
     from backout.workflows.runner import new_run
@@ -60,8 +70,12 @@ def submit(
     with open_store(workspace, create=True) as store:
         queue = store.queue
         for plan in plans:
+            require_policy(workspace, plan, terms)
+            require_free(store, plan)
+        for plan in plans:
             run = new_run(store, plan, actor())
-            queue.submit(run.id, plan.clusters, priority, in_pieces=plan.fleet is not None)
+            if not prepare(workspace, store, run, terms):
+                queue.submit(run.id, plan.clusters, terms.priority, in_pieces=plan.fleet is not None)
             runs.append(run)
         note(store, others, runs)
     return runs
@@ -181,7 +195,11 @@ class Worker:
         Raises:
             StateError: the database can't be used.
         """
+        sweep = time.monotonic()
         while True:
+            if time.monotonic() >= sweep:
+                sweep = time.monotonic() + SWEEP
+                miss_all(self._store, datetime.now(UTC))
             while not self._drain.asked and (taken := self._take()) is not None:
                 task = asyncio.ensure_future(self._carry(taken))
                 self._tasks[taken.execution] = (taken.work, task)

@@ -30,6 +30,7 @@ COMMANDS = {
     "show": "One run, event by event.",
     "resume": "Finish a run that was killed or interrupted.",
     "abort": "Stop a run at its next step.",
+    "approve": "Say yes to a run that policy wants other people to approve.",
     "worker": "Carry out what others submitted with `run --detach`.",
     "undo": "Take a finished run back: forward again.",
     "report": "The write-up of one run, in Markdown.",

@@ -110,6 +110,17 @@ class RunAbort(Document, frozen=True, kw_only=True):
     state: RunState
 
 
+class RunApproval(Document, frozen=True, kw_only=True):
+    """`backout approve`: who approved which plan, how many people have to, and how many are missing still."""
+
+    kind: Literal["RunApproval"] = "RunApproval"
+    run: str
+    plan: str
+    person: str
+    people: int
+    missing: int
+
+
 class RunPrune(Document, frozen=True, kw_only=True):
     """`backout runs prune`: ids of what was removed (or would be) and of what stays, and why."""
 

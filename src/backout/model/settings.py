@@ -11,6 +11,7 @@ import msgspec
 from backout.errors import DOCS, ConfigError
 from backout.model.fleet import OnFailure, Unplanned
 from backout.model.giturl import remote_of
+from backout.model.policy import PolicySettings
 from backout.model.settled import SETTLED
 from backout.model.yamltext import Unbounded, load
 
@@ -59,12 +60,6 @@ class StackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clusters: tuple[str, ...] = ()
     git: GitSettings = GitSettings()
     checks: tuple[CheckSettings, ...] = ()
-
-
-class PolicySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is not allowed. ``protected``: namespaces in which nothing is ever written."""
-
-    protected: tuple[str, ...] = ("kube-system", "kube-public", "kube-node-lease")
 
 
 class VerifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -189,6 +184,18 @@ def parse_settings(text: str, filename: str) -> Settings:
             line=_line(node, ["apiVersion"]),
             found_version=settings.apiVersion,
             expected=API_VERSION,
+        )
+    keys, problem, expected = settings.policy.problem()
+    if problem:
+        raise ConfigError(
+            "{file}, line {line}: policy.{key}: {problem}",
+            file=filename,
+            line=_line(node, ["policy", *keys]),
+            key=".".join(keys),
+            problem=problem,
+            expected=expected,
+            hint="{docs}/configuration.md lists every key.",
+            docs=DOCS,
         )
     for name, stack in settings.stacks.items():
         key, problem, expected = _git_problem(stack.git)

@@ -69,6 +69,9 @@ def summary(page: Writer, facts: Facts) -> None:
     page.bullet(f"**{page.say('Done')}**: {_done(page, facts)}")
     page.bullet(f"**{page.say('Now')}**: {_now(page, facts)}")
     page.bullet(f"**{page.say('Time')}**: {_time(page, facts)}")
+    for event in facts.events:
+        if event.type in ("approved", "freeze-overridden"):
+            page.bullet(f"**{page.say('Policy')}**: {page.say(event.message)}")
     if run.failure is not None:
         page.line()
         page.line(f"> {page.say(run.failure.message)}")

@@ -19,6 +19,7 @@ from backout.planning import document
 from backout.planning.order import in_order
 from backout.workflows.part_stages import PartStages, answered, given_up, raised
 from backout.workflows.part_v1 import Ended, carry_out, make_ready
+from backout.workflows.policing import hold_begin
 from backout.workflows.services import Services
 from backout.workflows.telling import Story, begin_sentence, end_sentence, partly, require_let_go
 
@@ -84,6 +85,7 @@ async def _run(context: WorkflowContext, services: Services, story: Story, run: 
         document.check(run.operation)
         for part in run.operation.parts:
             services.hold(part, services.protected)
+        hold_begin(services, run)
         if run.operation.hash != services.store.get(run.id).operation.hash:
             raise PlanChanged("The plan of run {run} is not the one that was approved.", run=run.id)
         services.captures.check()

@@ -28,6 +28,7 @@ from backout.workflows.fleet_end import BAD, NAMED, fleet_error, put_back, state
 from backout.workflows.gate import look_again
 from backout.workflows.part_stages import answered, given_up, raised
 from backout.workflows.part_v2 import PartEnd, ended_before, let_go, piece_for, tell_end
+from backout.workflows.policing import hold_begin, hold_time
 from backout.workflows.services import Services
 from backout.workflows.telling import Story, begin_sentence, end_sentence, require_let_go
 
@@ -143,6 +144,7 @@ class _Waves:
         document.check(self._run.operation)
         for part in self._parts.values():
             self._services.hold(part, self._services.protected)
+        hold_begin(self._services, self._run)
         self._services.captures.check()
         return {}
 
@@ -153,6 +155,8 @@ class _Waves:
         left = [part for part in self._parts.values() if part.id in wave.parts and part.id not in self._ends]
         if not left:
             return
+        if not self._entered(number):
+            hold_time(self._services, self._run, left)
         chains: dict[str, list[Part]] = {}
         for part in left:
             chains.setdefault(part.scope.cluster, []).append(part)

@@ -13,7 +13,7 @@ import msgspec
 from backout.cluster.port import AccessAnswer
 from backout.engine.port import PARKING, Json, StepBody
 from backout.engine.wire import decode_error, encode_error, of_house
-from backout.errors import AccessDenied, BackoutError, Interrupted, TimedOut, UnexpectedError
+from backout.errors import AccessDenied, BackoutError, FrozenError, Interrupted, TimedOut, UnexpectedError
 from backout.mechanisms import registry
 from backout.model.message import msg, of_error
 from backout.model.operation import Operation
@@ -391,7 +391,7 @@ def answered(story: Story, body: Callable[[], Awaitable[Json]]) -> StepBody:
             return GIVEN_UP
         try:
             return await body()
-        except (Interrupted, UnexpectedError):
+        except (Interrupted, UnexpectedError, FrozenError):
             raise
         except BackoutError as error:
             return {"failure": encode_error(error)}

@@ -32,6 +32,7 @@ from backout.verify.verify import hold as hold_checks
 from backout.workflows.before import RunSnapshots
 
 if TYPE_CHECKING:
+    from backout.planning.policy import Policy
     from backout.workflows.telling import Story
 
 
@@ -62,7 +63,8 @@ class Services:
     all are connected; ``snapshots`` takes the one before the first write, None none;
     ``effect_of`` gives the effect of an action; ``hold`` holds a part to where it may act, and ``protected`` are the
     namespaces where nothing may; ``command``: what runs
-    have in common that were begun together; ``actor``: who carries out what this process does; ``life`` names this process
+    have in common that were begun together; ``policy``: what a run is held to before it begins, and each of its waves;
+    ``actor``: who carries out what this process does; ``life`` names this process
     in the keys of events, so that another attempt after a crash is another event; ``approved``: see `as_approved`.
     """
 
@@ -75,6 +77,7 @@ class Services:
     hold: Callable[[Part, Collection[str]], None] = hold_part
     protected: Collection[str] = ()
     settle: float = SETTLE
+    policy: Policy | None = None
     command: str = ""
     actor: str = ""
     now: Callable[[], datetime] = utc_now

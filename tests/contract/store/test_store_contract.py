@@ -164,6 +164,17 @@ def test_the_same_key_of_another_run_is_another_event(store: RunStore) -> None:
     assert [len(store.events(id)) for id in ("r1", "r2")] == [1, 1]
 
 
+def test_events_are_found_by_the_beginning_of_their_keys(store: RunStore) -> None:
+    for id in ("r1", "r2", "r3"):
+        store.create(run(id))
+        for key in ("approved:bob", "approval-needed", "approve", "b", "%"):
+            store.record(event(f"{key}", id=id))
+    found = store.keyed(["r1", "r3", "none"], "approved:")
+    assert [(one.run, one.key) for one in found] == [("r1", "approved:bob"), ("r3", "approved:bob")]
+    assert [one.key for one in store.keyed(["r2"], "approv")] == ["approved:bob", "approval-needed", "approve"]
+    assert store.keyed([], "a") == [] and [one.key for one in store.keyed(["r1"], "%")] == ["%"]
+
+
 def test_find_by_beginning_and_latest(store: RunStore) -> None:
     for id, seconds in (("20261122-aa", 1), ("20261122-ab", 2), ("20261121-x", 0), ("20261121-xy", 0)):
         store.create(run(id, seconds))

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 @click.command("resume", cls=Command)
 @click.argument("run", default="latest")
+@click.option("--override-freeze", default="", metavar="REASON", help="Go on in a freeze window; recorded and shown.")
 @with_session
-async def command(session: Session, run: str) -> int:
+async def command(session: Session, run: str, override_freeze: str) -> int:
     """Goes on with RUN where it stopped. Steps that are done are not done again."""
     from backout.app.fleet import joined_since
     from backout.app.running import resume
     from backout.cli.endings import conclude
 
-    ended = await resume(session.workspace, run)
+    ended = await resume(session.workspace, run, override_freeze.strip())
     if (joined := joined_since(session.workspace, ended.operation)) is not None:
         session.note(joined)
     return conclude(session, ended)

@@ -13,6 +13,7 @@ from backout.cli.options import Command, fleet, skipping, timing
 from backout.cli.session import with_session
 
 if TYPE_CHECKING:
+    from backout.app.admission import Terms
     from backout.app.events import Failed
     from backout.app.planning import Planned
     from backout.cli.session import Session
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     metavar="N",
     help="With --detach: the lowest goes first. Default 0.",
 )
+@click.option(
+    "--wait-approval", is_flag=True, help="Wait here for the people who have to approve it (policy.approvals)."
+)
+@click.option("--override-freeze", default="", metavar="REASON", help="Begin in a freeze window; recorded and shown.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what the server would answer.")
 @skipping
 @fleet
@@ -50,6 +55,8 @@ async def command(
     waves: dict[str, Any],
     detach: bool,
     priority: int | None,
+    wait_approval: bool,
+    override_freeze: str,
     dry_run: bool,
     soak: float | None,
     timeout: float | None,
@@ -58,9 +65,15 @@ async def command(
 
     Takes a plan file that `plan --out` wrote, or TARGETS; without either, everything that `diagnose` finds broken.
     """
+    from backout.app.admission import Terms
     from backout.app.running import preload
     from backout.errors import UsageError
 
+    if detach and wait_approval:
+        raise UsageError(
+            "With --detach the workers begin it once it is approved, so nobody waits here.",
+            hint="Leave --wait-approval out.",
+        )
     if (priority is not None and not detach) or (detach and dry_run):
         raise UsageError(
             "--detach leaves a run to the workers: --dry-run carries none out, and --priority is for them alone.",
@@ -85,33 +98,34 @@ async def command(
         )
         if dry_run:
             return await _dry_run(session, planned)
-        return await _run(session, planned, approve, yes=yes, detached=(priority or 0) if detach else None)
+        terms = Terms(override_freeze.strip(), wait=wait_approval, queued=detach, priority=priority or 0)
+        return await _run(session, planned, approve, terms, yes=yes)
 
 
-async def _run(session: Session, planned: Planned, approve: tuple[str, ...], *, yes: bool, detached: int | None) -> int:
+async def _run(session: Session, planned: Planned, approve: tuple[str, ...], terms: Terms, *, yes: bool) -> int:
     from backout.app.aftermath import tell_what_still_fails
     from backout.app.approval import nobody, ready
     from backout.app.running import run_all
     from backout.cli.questions import ask, typed_yes
 
-    plans = await ready(session.workspace, planned, approve, nobody if yes else typed_yes(session))
+    plans = await ready(session.workspace, planned, approve, nobody if yes else typed_yes(session), terms)
     told = len(planned.failures)
     if plans and not yes and not ask(session, "Carry this out?"):
         session.note("Nothing was done.")
         return _report(session, [], planned.failures, told=told) if not session.text else 0
-    if detached is not None:
-        return _submit(session, plans, planned, detached)
-    runs, failures = await run_all(session.workspace, plans)
+    if terms.queued:
+        return _submit(session, plans, planned, terms)
+    runs, failures = await run_all(session.workspace, plans, terms)
     left = await tell_what_still_fails(session.workspace, planned.others, runs)
     return _report(session, runs, [*planned.failures, *failures], told=told, left=left)
 
 
-def _submit(session: Session, plans: list[Operation], planned: Planned, priority: int) -> int:
+def _submit(session: Session, plans: list[Operation], planned: Planned, terms: Terms) -> int:
     from backout.app.running import worst
     from backout.app.working import submit
     from backout.documents.running import run_submit
 
-    runs, failures = submit(session.workspace, plans, priority, planned.others), planned.failures
+    runs, failures = submit(session.workspace, plans, terms, planned.others), planned.failures
     if not session.text:
         session.document(run_submit(runs, failures))
     for run in runs:

@@ -48,6 +48,10 @@ OF_PARTS = frozenset(
         "abort-asked",
         "undo-follows",
         "undo-left",
+        "approval-needed",
+        "approved",
+        "approval-late",
+        "freeze-overridden",
         "lease-left",
         "lease-returned",
         "run-ended",
@@ -177,8 +181,11 @@ def _table(screen: Screen, runs: Sequence[RunSummary], indent: int = 0) -> None:
     for run in runs:
         took = duration((run.ended - run.started).total_seconds()) if run.ended else "-"
         what = screen.say("undo of {run}", run=run.undo_of) if run.undo_of else _goal(run)
-        rows.append((run.id, screen.ago(run.started), _where(run), run.namespace, what, screen.say(run.state), took))
-    screen.table(("run", "started", "cluster", "namespace", "what", "state", "took"), rows, indent)
+        state = screen.say("waits for approval") if run.waits else screen.say(run.state)
+        yes = (", ".join(run.approved_by),) if any(one.approved_by for one in runs) else ()
+        rows.append((run.id, screen.ago(run.started), _where(run), run.namespace, what, state, took, *yes))
+    heads = ("run", "started", "cluster", "namespace", "what", "state", "took", "approved by")
+    screen.table(heads if rows and len(rows[0]) == len(heads) else heads[:-1], rows, indent)
 
 
 def _where(run: RunSummary) -> str:

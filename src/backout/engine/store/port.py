@@ -35,7 +35,8 @@ class Aim(msgspec.Struct, frozen=True, order=True):
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One line of `backout runs`: what can be said without reading the plan.
 
-    Where an operation has several parts, ``target``, ``cluster`` and ``namespace`` name all of theirs, and ``revision``
+    ``approved_by`` and ``waits`` (for other people's yes) are told by who lists runs, not by the store. Where an operation has
+    several parts, ``target``, ``cluster`` and ``namespace`` name all of theirs, and ``revision``
     is 0.
     """
 
@@ -52,6 +53,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     undo_of: str = ""
     undone_by: str = ""
     aims: tuple[Aim, ...] = ()
+    approved_by: tuple[str, ...] = ()
+    waits: bool = False
 
 
 class Membership(Protocol):
@@ -335,6 +338,9 @@ class RunStore(Protocol):
         """What happened in a run, in order, beginning after the event numbered ``after``; of one part, where it is named.
 
         Who reads on from the last number misses none, however many processes tell."""
+
+    def keyed(self, runs: Sequence[str], prefix: str) -> list[RunEvent]:
+        """The events of these runs whose keys begin so, in their order."""
 
     def has_event(self, run: str, key: str) -> bool:
         """Whether that event was recorded."""

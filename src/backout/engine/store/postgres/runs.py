@@ -360,6 +360,18 @@ class PostgresRunStore:
 
         return self._rows.events(self._database.read(look), part)
 
+    def keyed(self, runs: Sequence[str], prefix: str) -> list[RunEvent]:
+        """The events of these runs whose keys begin so, in their order."""
+
+        def look(cursor: Cursor) -> list[Any]:
+            cursor.execute(
+                "SELECT seq, event FROM events WHERE run = ANY(%s) AND starts_with(key, %s) ORDER BY seq",
+                (list(runs), prefix),
+            )
+            return cursor.fetchall()
+
+        return [self._rows.event(seq, event) for seq, event in self._database.transact(look)]
+
     def has_event(self, run: str, key: str) -> bool:
         """Whether that event was recorded."""
 
