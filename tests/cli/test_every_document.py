@@ -76,6 +76,7 @@ def test_each_command_prints_a_document_of_its_kind(backout: Shell, release: str
     elsewhere = {
         "RunAbort": "a run under way: test_run_documents",
         "RunSubmission": "a PostgreSQL: test_worker",
+        "RunApproval": "a run that waits: test_worker",
         "Rehearsal": "test_scenarios",
         "Twin": "test_twin_commands",
         "TwinFault": "test_twin_commands",
