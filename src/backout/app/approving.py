@@ -7,7 +7,7 @@ import asyncio
 import os
 import socket
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,7 @@ def prepare(workspace: Workspace, store: RunStore, run: Run, terms: Terms) -> bo
     from backout.planning.policy import Policy
     from backout.workflows.policing import ask_for_approval, override
 
-    now, policy = datetime.now(UTC), Policy(workspace.settings)
+    now, policy = store.audit.clock(), Policy(workspace.settings)
     if terms.override:
         override(store, run, run.actor, terms.override, now)
     if run.operation.undo_of or not (people := policy.people(run.operation)):
@@ -75,9 +75,9 @@ def approve(workspace: Workspace, what: str, reason: str) -> Approval:
 
     if not reason.strip():
         raise UsageError("A yes needs a reason.", expected="--reason WHY")
-    policy, now = Policy(workspace.settings), datetime.now(UTC)
+    policy = Policy(workspace.settings)
     with open_store(workspace, create=True) as store:
-        run = _meant(store, what)
+        run, now = _meant(store, what), store.audit.clock()
         require_waiting(store, run, now)
         events = store.events(run.id)
         name, role = person(), store.audit.role
@@ -150,8 +150,9 @@ def miss(store: RunStore, run: Run, now: datetime) -> bool:
     return True
 
 
-def miss_all(store: RunStore, now: datetime) -> None:
-    """Ends every run that nobody approved in time."""
+def miss_all(store: RunStore) -> None:
+    """Ends every run that nobody approved in time, by the clock of the database."""
+    now = store.audit.clock()
     for run in store.summaries(500):
         if run.state == "pending" and store.has_event(run.id, "approval-needed"):
             miss(store, store.get(run.id), now)
@@ -186,7 +187,7 @@ async def wait(workspace: Workspace, store: RunStore, run: Run) -> Run:
                 events = store.events(run.id)
                 if len(approvers(policy.settings, run, events)) >= people_needed(policy, run, events):
                     return run
-                if miss(store, run, datetime.now(UTC)) or run.state in ENDED:
+                if miss(store, run, store.audit.clock()) or run.state in ENDED:
                     return store.get(run.id)
                 if store.owners.abort_requested(run.id):
                     return run  # begun, it ends at its first step

@@ -12,7 +12,6 @@ import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from backout.app.admission import Terms, require_free, require_policy
@@ -199,7 +198,7 @@ class Worker:
         while True:
             if time.monotonic() >= sweep:
                 sweep = time.monotonic() + SWEEP
-                miss_all(self._store, datetime.now(UTC))
+                miss_all(self._store)
             while not self._drain.asked and (taken := self._take()) is not None:
                 task = asyncio.ensure_future(self._carry(taken))
                 self._tasks[taken.execution] = (taken.work, task)

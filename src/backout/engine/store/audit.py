@@ -33,6 +33,9 @@ class AuditLog(Protocol):
     def role(self) -> str:
         """Who this process is to the database: the role of a PostgreSQL; empty for a file."""
 
+    def clock(self) -> datetime:
+        """The time that all who use the database agree on: its own."""
+
     @property
     def database(self) -> str:
         """The name that the database was given with its first entry; empty before."""

@@ -47,6 +47,15 @@ class PostgresAudit:
         """The role of this session."""
         return self._database.transact(self._role)
 
+    def clock(self) -> datetime:
+        """The time of the server."""
+
+        def look(cursor: Cursor) -> datetime:
+            cursor.execute("SELECT clock_timestamp()")
+            return (cursor.fetchone() or (datetime.now(UTC),))[0].astimezone(UTC)  # type: ignore[no-any-return]
+
+        return self._database.transact(look)
+
     @property
     def database(self) -> str:
         """The name of the database."""

@@ -37,6 +37,10 @@ class SqliteAudit:
     def __init__(self, state: StateDatabase) -> None:
         self._state = state
 
+    def clock(self) -> datetime:
+        """The time of this machine."""
+        return datetime.now(UTC)
+
     @property
     def database(self) -> str:
         """The name of the database."""
