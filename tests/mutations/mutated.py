@@ -185,8 +185,8 @@ MUTATIONS = (
     Mutation(
         "a wave of which nothing is verified opens the next",
         "workflows/operation_v2.py",
-        "        if self._spent() or not verified:\n            return self._keep_shut(number)\n",
-        "        if self._spent():\n            return self._keep_shut(number)\n",
+        "return self._keep_shut(number) if self._spent() or not verified else True",
+        "return self._keep_shut(number) if self._spent() else True",
         FLEET,
     ),
     Mutation(
@@ -223,7 +223,7 @@ MUTATIONS = (
         "planning/document.py",
         "    if operation.hash != found:\n",
         "    if False:\n",
-        OPERATION,
+        ("tests/unit/planning/test_document.py", "tests/unit/planning/test_forged_plans.py"),
     ),
     Mutation(
         "a step begins without its intent",
