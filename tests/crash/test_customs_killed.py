@@ -37,7 +37,6 @@ POINTS = [
     ("rollout", "step-started", "wait-.*"),
     ("rollout", "step-done", "wait-.*"),
     ("route", "step-started", "put-back"),
-    ("route", "step-done", "put-back"),
 ]
 TARGETS = {"rollout": "rollout.argoproj.io/shop", "route": "route.routing.example/cart"}
 

@@ -35,18 +35,11 @@ IMAGE = "registry.example/thanos:1.0"
 RING = [{"endpoints": ["receive-0.receive:10901"]}]
 OTHER = json.dumps([{"endpoints": ["receive-0.receive:10901", "receive-7.receive:10901"]}])
 POINTS = [
+    # Each write of these is killed before, after and after its record by tests/kills; here, at steps that only wait or look on.
     # An immutable object: its readers go, it is made anew, they come back.
-    ("fixed", "step-started", "scale-down-.*"),
-    ("fixed", "step-done", "scale-down-.*"),
-    ("fixed", "step-started", "restore"),
     ("fixed", "step-done", "restore"),
-    ("fixed", "step-started", "scale-up-.*"),
-    ("fixed", "step-done", "scale-up-.*"),
     ("fixed", "step-started", "ready-.*"),
     # One that is read once: its readers are restarted.
-    ("plain", "step-done", "restore"),
-    ("plain", "step-started", "restart-.*"),
-    ("plain", "step-done", "restart-.*"),
     ("plain", "step-progress", "ready-.*"),
     # One that is followed: nothing but patience.
     ("ring", "step-started", "restore"),
@@ -252,30 +245,3 @@ def test_killed_then_resumed(world: World, tmp_path: Path, name: str, kind: str,
     assert (after["replicas"], after["ready"], after["leases"]) == (2, 2, [])
     # What follows its file was not touched, however often the run began anew.
     assert after["receive"] == before["receive"]
-
-
-@pytest.mark.parametrize("kind", ["step-started", "step-done"])
-def test_a_part_of_the_spec_that_is_set_as_declared(world: World, tmp_path: Path, kind: str) -> None:
-    async def scaled(cluster: KubernetesCluster) -> None:
-        await cluster.patch(DEPLOYMENTS, "fixed", {"spec": {"replicas": 0}}, NS, type="strategic")
-        while await cluster.list_all(PODS, NS, labels="app=fixed"):  # noqa: ASYNC110 - nothing tells of the last pod
-            await asyncio.sleep(0.1)
-
-    (tmp_path / "backout.yaml").write_text("apiVersion: backout.dev/v1\nverify: {soak: 1}\n")
-    world.use(lambda cluster: put(cluster, "fixed", GOOD["fixed"]))
-    world.healthy(tmp_path)
-    world.use(scaled)
-
-    running = world.backout(tmp_path, "run", "deployment/fixed", "--yes")
-    run = killed_at(tmp_path, running, kind, "spec")
-    resumed = world.backout(tmp_path, "resume", run)
-    resumed.wait(timeout=600)
-    said = (tmp_path / "out").read_text() + (tmp_path / "err").read_text()
-
-    assert running.returncode == -signal.SIGKILL
-    with SqliteRunStore(tmp_path / "state.db", create=False) as store:
-        found, events = store.get(run), store.events(run)
-    assert found.state == "recovered" and resumed.returncode == 0, said
-    assert sum(e.type == "step-done" and e.step == "spec" for e in events) == 1
-    after = world.use(lambda cluster: look(cluster, "fixed"))
-    assert (after["replicas"], after["ready"], after["leases"]) == (2, 2, [])
