@@ -245,6 +245,15 @@ MUTATIONS = (
         "mechanisms/helm/effects.py",
         "        _still_as_planned(step, head, current)\n",
         "",
+        (
+            "tests/contract/mechanisms/test_helm_mechanism.py::test_a_release_that_moved_on_since_the_plan_is_left_alone",
+        ),
+    ),
+    Mutation(
+        "helm rolls back over another content",
+        "mechanisms/helm/effects.py",
+        "    if expected and content != expected and not",
+        "    if False and not",
         HELM,
     ),
     Mutation(
@@ -259,35 +268,39 @@ MUTATIONS = (
         "mechanisms/helm/fenced.py",
         "            if found.revision > (newest or self.next):\n",
         "            if False:\n",
-        ("tests/contract/mechanisms/test_helm_stopped.py",),
+        ("tests/contract/mechanisms/test_helm_stopped.py::test_what_others_did_meanwhile_stands",),
     ),
     Mutation(
         "an object that was changed since the plan is overwritten",
         "mechanisms/objects/write.py",
         "    if planned and found_as(live, repository) != planned:\n",
         "    if False:\n",
-        OBJECTS,
+        ("tests/contract/mechanisms/test_objects_contract.py::test_a_change_after_the_plan_stops_it",),
     ),
     Mutation(
         "an undo overwrites what came after the run",
         "mechanisms/objects/write.py",
         "        if not _as_left(live, former, written):\n",
         "        if False:\n",
-        OBJECTS,
+        (
+            "tests/contract/mechanisms/test_objects_contract.py::test_an_undo_does_not_overwrite_what_came_after_the_run",
+        ),
     ),
     Mutation(
         "a template that was changed since the plan is overwritten",
         "mechanisms/workload/change.py",
         "        if planned and found != planned:\n",
         "        if False:\n",
-        WORKLOAD,
+        ("tests/contract/mechanisms/test_workload_contract.py::test_a_change_after_the_plan_stops_it",),
     ),
     Mutation(
         "a workload that was made anew is written to",
         "mechanisms/common/patching.py",
         '    if uid and obj["metadata"]["uid"] != uid:\n',
         "    if False:\n",
-        WORKLOAD,
+        (
+            "tests/contract/mechanisms/test_workload_declared.py::test_a_workload_that_was_made_anew_after_the_plan_is_left_alone",
+        ),
     ),
     Mutation(
         "a custom resource that was changed since the plan is overwritten",
