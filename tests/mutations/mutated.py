@@ -20,6 +20,7 @@ GATE = ("tests/contract/port/test_gate_contract.py",)
 LEASE = ("tests/unit/cluster/test_cluster_lease.py",)
 WIRE = ("tests/unit/cluster/test_cluster_wire.py",)
 EFFECTS = ("tests/unit/test_effect_gate.py",)
+JOURNAL = ("tests/unit/engine/test_journal.py",)
 FLEET = ("tests/unit/workflows/test_fleet_workflow.py",)
 OPERATION = ("tests/unit/workflows/test_operation_workflow.py",)
 ROLLBACK = ("tests/unit/workflows/test_rollback_workflow.py", *OPERATION)
@@ -115,14 +116,21 @@ MUTATIONS = (
         "engine/journal.py",
         "        if kept is not None:\n            return _replay(kept)\n",
         "",
-        FLEET,
+        JOURNAL,
     ),
     Mutation(
         "what a step failed with is not recorded",
         "engine/journal.py",
         "            self._answers.keep_answer(self.run, key, _written({_ERROR: encode_error(error)}))\n",
         "",
-        FLEET,
+        JOURNAL,
+    ),
+    Mutation(
+        "what another life recorded first is not taken over",
+        "engine/journal.py",
+        "        return _replay(self._answers.keep_answer(self.run, key, _written({_RESULT: result})))\n",
+        "        self._answers.keep_answer(self.run, key, _written({_RESULT: result}))\n        return result\n",
+        JOURNAL,
     ),
     Mutation(
         "the later of two answers counts (SQLite)",
