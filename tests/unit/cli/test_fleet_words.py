@@ -116,3 +116,22 @@ def test_an_undo_is_never_called_recovered() -> None:
     show_outcomes(screen, outcomes(operation, events, under_way=False), undo=True)
     text = "\n".join(screen.lines)
     assert "2 taken back" in text and "recovered" not in text
+
+
+@pytest.mark.parametrize("columns", [60, 100, 200])
+def test_the_live_table_is_as_wide_as_its_names_ask_for_and_what_stands_below_is_whole(columns: int) -> None:
+    from io import StringIO
+
+    from rich.cells import cell_len
+    from rich.console import Console
+
+    from backout.cli.render.fleet_live import picture
+
+    below = "1 복구됨, 1 진행 중, 1 시작하지 않음, 3 not healthy"
+    out = StringIO()
+    console = Console(file=out, width=columns, height=40, highlight=False, markup=False)
+    console.print(picture([("edge-1", "8s", "기다리는 중 " * 30), ("edge-22", "12s", "")], [below]))
+    first, second, *last = out.getvalue().splitlines()
+    assert first.startswith("edge-1   8s   기다리는 중") and cell_len(first) <= columns
+    assert second.startswith("edge-22  12s")
+    assert "".join(last).strip() == below

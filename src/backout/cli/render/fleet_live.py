@@ -14,11 +14,15 @@ from backout.cli.render.screen import Screen, coloured, duration, paint, styled
 from backout.model.outcomes import PartOutcome, outcomes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Group
     from rich.live import Live as RichLive
-    from rich.table import Table
 
     from backout.model.run import Run, RunEvent
 
+WIDEST = 40
+"""So much of the name of a cluster is always seen."""
 _SAID = frozenset(
     {
         "resumed",
@@ -101,24 +105,33 @@ class FleetLive:
             self._live.start()
         self._live.update(table, refresh=True)
 
-    def _table(self, event: RunEvent) -> Table:
-        from rich.table import Table
-
+    def _table(self, event: RunEvent) -> Group:
         screen = Screen(self._lang, options=self._options)
         found = outcomes(self._run.operation, self._events, under_way=True)
-        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, title=None)
-        for _ in range(3):
-            table.add_column(no_wrap=True, overflow="ellipsis")
         running = [one for one in found if one.state == "running"]
-        for one in running[: 2 * SHOWN]:
-            table.add_row(*(styled(cell) for cell in self._row(screen, one, event)))
+        below = [summary(screen, found, undo=bool(self._run.operation.undo_of))]
         if len(running) > 2 * SHOWN:
-            table.add_row(styled(screen.say("and {count} more", count=len(running) - 2 * SHOWN)))
-        table.add_row(styled(summary(screen, found, undo=bool(self._run.operation.undo_of))))
-        return table
+            below.insert(0, screen.say("and {count} more", count=len(running) - 2 * SHOWN))
+        return picture([self._row(screen, one, event) for one in running[: 2 * SHOWN]], below)
 
     def _row(self, screen: Screen, one: PartOutcome, event: RunEvent) -> tuple[str, str, str]:
         took = duration((event.at - one.began).total_seconds()) if one.began else ""
         doing = self._doing.get(one.part)
         what = screen.say(doing.message) if doing is not None else ""
         return paint(one.cluster, STYLE[one.state]), took, paint(what, "dim")
+
+
+def picture(rows: Sequence[tuple[str, str, str]], below: Sequence[str]) -> Group:
+    """A row for each cluster that is worked on, as wide as their names ask for, and lines below that are as wide as they like."""
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, title=None)
+    cells = [[styled(cell) for cell in row] for row in rows]
+    for column in range(3):
+        # What is being done may be long: it gives way, and not the name of the cluster.
+        wanted = max((row[column].cell_len for row in cells), default=0) if column < 2 else 0
+        table.add_column(no_wrap=True, overflow="ellipsis", min_width=min(wanted, WIDEST))
+    for row in cells:
+        table.add_row(*row)
+    return Group(table, *(styled(line) for line in below))
