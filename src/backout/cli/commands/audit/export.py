@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from backout.cli.options import Command
@@ -21,12 +19,15 @@ def command(run: str, out: str) -> None:
     """
     from backout.app.audit.copies import export
     from backout.app.files import write_private
+    from backout.cli.output import send
+    from backout.model.plaintext import escaped
 
     session = open_session()
     lines = export(session.workspace, run)
-    text = "".join(f"{line.decode()}\n" for line in lines)
+    # What a terminal would obey stands in it as an escape: a program reads the same.
+    text = "".join(f"{escaped(line.decode())}\n" for line in lines)
     if not out:
-        sys.stdout.write(text)
+        send(text)
         return
     write_private(out, text)
     session.note("Written: {file}, {count} lines. `backout audit verify {file}` proves it.", file=out, count=len(lines))
