@@ -269,6 +269,16 @@ def unasked(step: StepOf[Any]) -> Iterable[str]:
     return ()
 
 
+def no(params: msgspec.Struct) -> bool:
+    """For steps that end no pod that serves."""
+    return False
+
+
+def yes(params: msgspec.Struct) -> bool:
+    """For steps that do, whatever their parameters."""
+    return True
+
+
 def unsaid(params: msgspec.Struct) -> str:
     """For steps whose parameters say nothing of the whole content."""
     return ""
@@ -287,7 +297,7 @@ class StepKind(Generic[P]):
     the checklist of a report (a template), where it has one. ``waits``: its time is that for which others may take to
     show its effect, which the user may set. ``asks``: codes of the risks that a plan with such a step always asks a yes for;
     ``conditions``: what its precondition always names. ``restores``: the digest of the target's content once such a step is done,
-    where its parameters say that.
+    where its parameters say that. ``replaces``: it ends pods that serve, of the workloads that it writes.
     """
 
     act: Callable[[StepContext, StepOf[P]], Awaitable[StepOutcome]]
@@ -302,6 +312,7 @@ class StepKind(Generic[P]):
     asks: Callable[[StepOf[P]], Iterable[str]] = unasked
     conditions: tuple[str, ...] = ()
     restores: Callable[[P], str] = unsaid
+    replaces: Callable[[P], bool] = no
 
     def read(self, action: str, params: dict[str, Any]) -> P:
         """Parameters as they stand in a plan, strictly: nothing missing, nothing that is not known.

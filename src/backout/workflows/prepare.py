@@ -32,6 +32,7 @@ from backout.planning.skipping import Skips, spared_objects, spared_target
 from backout.verify.stacks import stack_checks
 from backout.workflows import suspects as suspecting
 from backout.workflows.broken import after_run
+from backout.workflows.budgets import budget_risks
 from backout.workflows.rights import rights
 from backout.workflows.suspects import began, suspects
 
@@ -195,6 +196,7 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
     steps, starting, slow = await _with_starts(
         asked, target, [_patient(step, settings.verify.timeout) for step in draft.steps], draft.waiting
     )
+    budgets = await budget_risks(cluster, draft.changes, steps)
     part = Part(
         id=str(target),
         scope=ClusterScope(cluster=cluster.name, namespace=target.namespace, identity=asked.identity),
@@ -207,7 +209,14 @@ async def _part(asked: _Asked, target: Target, to: str, why: Message | None = No
         problems=mine,
         steps=tuple(steps),
         changes=draft.changes,
-        risks=(*_choice_risks(choice), *_identity_risks(asked.identity), *draft.risks, *slow, *suspecting.risks(left)),
+        risks=(
+            *_choice_risks(choice),
+            *_identity_risks(asked.identity),
+            *draft.risks,
+            *slow,
+            *suspecting.risks(left),
+            *budgets,
+        ),
         checks=tuple(checks),
         access=rights([*draft.access, *starting], target, draft.changes, checks),
         soak=settings.verify.soak,

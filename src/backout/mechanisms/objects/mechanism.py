@@ -34,7 +34,7 @@ from backout.mechanisms.objects.params import (
 )
 from backout.mechanisms.objects.planning import Planned
 from backout.mechanisms.objects.reading import ObjectReading
-from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
+from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing, yes
 from backout.model.message import msg
 from backout.model.part import Access, Risk
 from backout.model.revision import Revision
@@ -92,13 +92,14 @@ class ObjectsMechanism:
             ),
             "objects.remove": StepKind(write.remove, RemoveParams, itself, asks=lambda step: ("deletes",)),
             "objects.put-back": StepKind(write.put_back, PutBackParams, itself, inverse=undoing.from_capture),
-            "objects.scale": StepKind(scale, ScaleParams, itself),
+            "objects.scale": StepKind(scale, ScaleParams, itself, replaces=yes),
             "objects.replace-pods": StepKind(
                 pods.replace_pods,
                 ReplacePodsParams,
                 itself,
                 waits=True,
                 remains=msg("Pods that the run made anew keep what they have read until they are made anew again."),
+                replaces=lambda params: params.every,
             ),
             "objects.ask-again": StepKind(pods.ask_again, AskAgainParams, itself),
             "objects.await-reload": StepKind(reload.await_reload, ReloadParams, looking, waits=True),

@@ -25,7 +25,7 @@ from backout.mechanisms.common.params import (
 from backout.mechanisms.common.params import nothing as looking
 from backout.mechanisms.common.reading_objects import read_objects_exist
 from backout.mechanisms.common.steps import writing
-from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing
+from backout.mechanisms.port import PLAIN, ChoiceRules, Measure, Options, Prepare, ReportWords, StepKind, nothing, yes
 from backout.mechanisms.workload import change, history
 from backout.mechanisms.workload.params import SpecParams, TemplateParams
 from backout.mechanisms.workload.reading import Ground, WorkloadReading, look_around
@@ -76,18 +76,20 @@ class WorkloadMechanism:
     def step_kinds(self) -> Mapping[str, StepKind[Any]]:
         """By action; other ways back draft those on pods as well."""
         return {
-            "workload.undo": StepKind(change.undo, TemplateParams, itself),
+            "workload.undo": StepKind(change.undo, TemplateParams, itself, replaces=yes),
             "workload.set-spec": StepKind(change.set_spec, SpecParams, itself),
             "workload.set-partition": StepKind(patching.set_partition, PartitionParams, itself),
             # What only reads an object is restarted when that is what it was.
-            "workload.restart": StepKind(restart.restart, RestartParams, itself, undone_last=True),
+            "workload.restart": StepKind(restart.restart, RestartParams, itself, undone_last=True, replaces=yes),
             "workload.set-paused": StepKind(patching.set_paused, PausedParams, itself),
             "workload.set-account": StepKind(patching.set_account, AccountParams, itself),
             "workload.replace-stuck-pods": StepKind(
                 pods.replace_stuck, ObjectParams, itself, told=N_("Stuck pods replaced"), waits=True
             ),
             "workload.start-anew": StepKind(pods.start_anew, ObjectParams, itself),
-            "workload.delete-outdated-pods": StepKind(pods.delete_outdated, ObjectParams, itself, waits=True),
+            "workload.delete-outdated-pods": StepKind(
+                pods.delete_outdated, ObjectParams, itself, waits=True, replaces=yes
+            ),
             "workload.wait-ready": StepKind(pods.wait_ready, ReadyParams, looking, waits=True),
         }
 
