@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING
 from backout.app.absent import require_there
 from backout.app.aftermath import Other, callers, others
 from backout.app.events import Failed, LeftOut, Unseen
-from backout.app.fleet import as_one, each, left_out, nothing_at_all, require_waves
+from backout.app.fleet import Reaching, as_one, each, left_out, nothing_at_all, require_waves
 from backout.app.targets import read_targets
 from backout.app.unfinished import tell_unfinished
 from backout.app.whereabouts import sought
-from backout.errors import BackoutError, NothingToDo, NotSeen, UsageError
+from backout.errors import BackoutError, NothingToDo, NotSeen, UsageError, WrongCluster
 from backout.model.message import Message, joined
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from backout.cluster.port import Cluster
     from backout.model.diagnosis import Diagnosis
     from backout.model.operation import Operation
-    from backout.model.part import Spared
+    from backout.model.part import Part, Spared
     from backout.model.target import ObjectRef
     from backout.planning.skipping import Skips
+    from backout.scopes.port import ClusterHandle, Scopes
 
 SHOWN = 3
 
@@ -205,6 +207,37 @@ def plans_in(path: Path) -> Planned:
 
     plans = load(read_bounded(path).decode("utf-8", "replace"), str(path))
     return Planned(plans, [failed for plan in plans for failed in left_out(plan)])
+
+
+async def as_made_now(workspace: Workspace, plans: Sequence[Operation]) -> None:
+    """Holds plans from a file to what the cluster gives such plans now.
+
+    Raises:
+        PlanChanged: one lacks a risk or a check.
+        BackoutError: a cluster can't be asked, or there is no such plan any more.
+    """
+    from backout.app.running import connected
+    from backout.workflows.as_made_now import require_as_made_now
+
+    coming = [ref for plan in plans for ref in plan.created]
+    for plan in plans:
+        async with connected(workspace, plan) as scopes:
+            for part in plan.parts:
+                async with _reached(workspace, scopes, plan, part) as scope:
+                    try:
+                        await scope.identify()
+                    except WrongCluster:
+                        continue  # of which the run says so itself, before it looks at anything else
+                    await require_as_made_now(scope.cluster, part, coming)
+
+
+@asynccontextmanager
+async def _reached(workspace: Workspace, scopes: Scopes, plan: Operation, part: Part) -> AsyncIterator[ClusterHandle]:
+    if plan.fleet is None:
+        yield scopes.open(part.scope)
+        return
+    async with Reaching(workspace, plan)(part) as scope:
+        yield scope
 
 
 def by_themselves(plans: Sequence[Operation]) -> list[Message]:

@@ -168,7 +168,7 @@ async def _dry_run(session: Session, planned: Planned) -> int:
 async def _plans(
     session: Session, targets: tuple[str, ...], to: str, given: Sequence[str], *, hooks: bool, skip: Sequence[str]
 ) -> Planned:
-    from backout.app.planning import by_themselves, plans_for, plans_in
+    from backout.app.planning import as_made_now, by_themselves, plans_for, plans_in
     from backout.cli.render.plan import show_by_themselves, show_plans
     from backout.errors import UsageError
 
@@ -186,6 +186,7 @@ async def _plans(
                 "A plan file says itself where to go and how, so {option} can't go with it.", option=given[0]
             )
         planned = plans_in(path)
+        await as_made_now(session.workspace, planned.plans)
     else:
         planned = await plans_for(session.workspace, targets, to, hooks=hooks, skip=skip)
     if session.text:
