@@ -31,12 +31,15 @@ async def require_as_made_now(cluster: ClusterReader, part: Part, coming: Sequen
         PlanChanged: it lacks a risk or a check that such a plan has.
         BackoutError: there is no such plan any more; says why.
     """
-    draft = await _draft(cluster, part, coming)
-    if draft is None:
+    found = await _drafted(cluster, part, coming)
+    if found is None:
         return
+    draft, revision = found
     asked = {risk.code for risk in part.risks if risk.needs_approval}
     told = {risk.code for risk in part.risks}
     lost = [risk.code for risk in draft.risks if risk.code not in (asked if risk.needs_approval else told)]
+    if revision.goodness != "good" and "not-proven-good" not in (asked if revision.goodness == "bad" else told):
+        lost.append("not-proven-good")
     measured = {_name(check) for check in part.checks}
     lost += [check.title.text for check in draft.checks if _name(check) not in measured]
     if lost:
@@ -50,8 +53,8 @@ async def require_as_made_now(cluster: ClusterReader, part: Part, coming: Sequen
         )
 
 
-async def _draft(cluster: ClusterReader, part: Part, coming: Sequence[ObjectRef]) -> Draft | None:
-    """The same way back, drafted anew; None where its revision can't be found, which its steps refuse by themselves."""
+async def _drafted(cluster: ClusterReader, part: Part, coming: Sequence[ObjectRef]) -> tuple[Draft, Revision] | None:
+    """The same way back, drafted anew, and its revision as it is judged now; None where that can't be found, which the steps refuse."""
     found: list[Revision] = []
 
     def chosen(revisions: Sequence[Revision]) -> Sequence[Revision]:
@@ -66,7 +69,7 @@ async def _draft(cluster: ClusterReader, part: Part, coming: Sequence[ObjectRef]
         reading = await registry.get(part.mechanism).read(cluster, part.target, chosen, options)
     except NotFoundError:
         return None
-    return reading.draft(found[0]) if found else None
+    return (reading.draft(found[0]), found[0]) if found else None
 
 
 def _name(check: Check) -> tuple[Any, ...]:
