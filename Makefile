@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # helm and kubectl come from here when the machine has none; the user's own are always preferred.
 export BACKOUT_TOOLS_DIR ?= $(CURDIR)/.tools
+# Modules are compiled once: hundreds of processes of the tests would else compile each of them again.
+unexport PYTHONDONTWRITEBYTECODE
 # Many tests wait for clusters to come to rest, so there are more workers than processors.
 WORKERS ?= $(shell $(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))')
 
