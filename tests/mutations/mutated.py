@@ -33,7 +33,7 @@ WORKLOAD = (
     "tests/contract/mechanisms/test_workload_declared.py",
 )
 CUSTOMS = ("tests/contract/mechanisms/test_customs_contract.py",)
-REPOSITORY = ("tests/unit/snapshots/test_repository.py", "tests/unit/snapshots/test_repository_damage.py")
+REPOSITORY = ("tests/unit/snapshots/test_repository_directory.py",)
 CAPTURE = ("tests/unit/snapshots/test_snapshots_capture.py",)
 
 MUTATIONS = (
