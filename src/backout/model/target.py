@@ -53,6 +53,11 @@ class Target(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
     def __str__(self) -> str:
         return f"{self.kind}/{self.name}"
 
+    @property
+    def single(self) -> bool:
+        """Whether it is one object of those that pods read or stand behind, such as a ConfigMap or a Service: no pods come from it."""
+        return self.kind in OBJECTS
+
 
 class ObjectRef(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
     """One Kubernetes object by name, and by uid where it is known."""

@@ -16,7 +16,7 @@ from backout.errors import UsageError
 from backout.model.fleet import Fleet
 from backout.model.operation import Operation
 from backout.model.part import Part
-from backout.model.target import OBJECTS, WORKLOADS, parse_target
+from backout.model.target import WORKLOADS, parse_target
 
 NEEDS_FIRST = "needs-first"
 """The code of the risk that a part's pods need what another one creates; its argument ``objects`` names them."""
@@ -98,7 +98,7 @@ def _needs(part: Part, other: Part) -> bool:
 
 def _reads(part: Part, other: Part) -> bool:
     """Whether ``other`` takes a single object back, and a workload of this part reads that."""
-    if other.target.kind not in OBJECTS or part.target.kind in OBJECTS:
+    if not other.target.single or part.target.single:
         return False
     readers = {(reader.ref.kind, reader.ref.name) for problem in other.problems for reader in problem.readers}
     readers |= {(str(step.params.get("kind")), str(step.params.get("name"))) for step in other.steps}
