@@ -31,7 +31,7 @@ MODULES = "KILLS_MODULES"
 UNFORESEEN = 99
 LONGEST = 120.0
 """Seconds in which a life must end by itself, on a busy machine."""
-PLACES = ("cluster", "program", "storage", "capture", "state", "engine")
+PLACES = ("cluster", "lock", "program", "storage", "capture", "state", "engine")
 """Where a life may be killed, before and after; and at any ``moment``."""
 
 
@@ -178,7 +178,8 @@ class _Observer:
         self._passing = threading.Lock()
 
     def __call__(self, passage: Passage) -> None:
-        self.at(passage.when, passage.kind)
+        locks = passage.kind == "cluster" and "/leases" in passage.what
+        self.at(passage.when, "lock" if locks else passage.kind)
 
     def at(self, when: str, kind: str) -> None:
         # Some come from threads, and none may be passed over.

@@ -43,7 +43,7 @@ QUICK = {
     "stop_time": 0.01,
     "volume_sync": 0.3,
 }
-BEGUN = {"cluster": 5, "program": 2, "storage": 4, "capture": 3, "state": 22, "engine": 28}
+BEGUN = {"cluster": 4, "lock": 2, "program": 2, "storage": 4, "capture": 3, "state": 22, "engine": 28}
 """About how many passages a life has that begins a run; one that goes on has fewer."""
 FLEETS = 0.8
 """The share of the seeds that are operations over several clusters: they cost the least."""
@@ -185,14 +185,13 @@ class Seed:
 
     def _drawn(self, *, begun: bool) -> Kill:
         if self.every:
-            # The first of each life is its lease; the next one is that of the step where it goes on.
             self.turn += 1
-            return Kill(WHENS[self.turn % len(WHENS)], "cluster", 2 if self.turn >= len(WHENS) else 1)
+            return Kill(WHENS[self.turn % len(WHENS)], "cluster", 1)
         most = {kind: max(1, number // 2) if begun else number for kind, number in BEGUN.items()}
         if self.name in fleet.STORIES or stories.named(self.name).mechanism != "helm":
             del most["program"]
         if self.name in fleet.STORIES:
-            del most["storage"]
+            del most["storage"], most["lock"]
         return drawn(self.dice, most, 0.6)
 
     # several clusters

@@ -26,7 +26,7 @@ OPERATION = ("tests/unit/workflows/test_operation_workflow.py",)
 ROLLBACK = ("tests/unit/workflows/test_rollback_workflow.py", *OPERATION)
 STORE = ("tests/contract/store/test_store_contract.py",)
 QUEUE = ("tests/contract/store/test_queue.py",)
-HELM = ("tests/unit/helm/test_helm_steps.py", "tests/contract/mechanisms/test_helm_mechanism.py")
+HELM = ("tests/unit/helm/test_helm_preconditions.py",)
 OBJECTS = ("tests/contract/mechanisms/test_objects_contract.py",)
 WORKLOAD = (
     "tests/contract/mechanisms/test_workload_contract.py",
