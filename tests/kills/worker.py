@@ -48,7 +48,7 @@ BEGUN = {"cluster": 4, "lock": 2, "program": 2, "storage": 4, "capture": 3, "sta
 FLEETS = 0.8
 """The share of the seeds that are operations over several clusters: they cost the least."""
 CONFIG = "apiVersion: backout.dev/v1\nverify: {soak: 0.1}\n"
-WHENS = ("before", "after", "recorded")
+WHENS = ("before", "after", "before", "recorded")
 EVERY = 60
 """Kills within which a way back that is killed at each write is through."""
 ENDS_IN = 4
