@@ -3,7 +3,8 @@
 
 Facts: argo-cd applicationset/progressivesync/progressive_sync.go (``UpdateApplicationSetApplicationStatus``, ``getAppsToSync``,
 ``UpdateApplicationSetApplicationStatusProgress``, ``SyncDesiredApplications``, ``syncApplication``). An application waits, is
-pending, progresses and is healthy; the next step begins when all of this one are healthy.
+pending, progresses and is healthy; the next step begins when all of this one are healthy. Judged by what applications say: one
+that notices a commit before those of earlier steps do is synced before them, there as here.
 """
 
 from __future__ import annotations
