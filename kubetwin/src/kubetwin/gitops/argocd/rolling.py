@@ -101,7 +101,7 @@ def _next(app: Obj, known: Obj | None, steps: dict[str, int], spec_changed: bool
         # Stamps have whole seconds, and a sync of an embedded cluster is over within one.
         if str(status.get("reconciledAt") or "") >= since and str(operated.get("startedAt") or "") >= since:
             by_set = ((operated.get("operation") or {}).get("initiatedBy") or {}).get("username") == USER
-            if by_set or operated["startedAt"] > since:
+            if (by_set and went_to(operated, revisions)) or operated["startedAt"] > since:
                 text = "Application resource became Progressing, updating status from Pending to Progressing"
                 become(PROGRESSING, text)
         elif any(each["type"] in ("InvalidSpecError", "UnknownError") for each in status.get("conditions") or ()):
@@ -109,6 +109,15 @@ def _next(app: Obj, known: Obj | None, steps: dict[str, int], spec_changed: bool
     elif known.get("status") == PROGRESSING and health == "Healthy" and sync == "Synced":
         become(HEALTHY, "Application resource became Healthy, updating status from Progressing to Healthy")
     return found
+
+
+def went_to(state: Obj, revisions: list[str]) -> bool:
+    """Whether an operation is one to these revisions, or is not yet known to be one to others."""
+    result = state.get("syncResult") or {}
+    reached = (
+        result.get("revisions") or [result["revision"]] if result.get("revision") or result.get("revisions") else []
+    )
+    return not reached or reached == revisions
 
 
 def _allowed(owner: Obj, statuses: list[Obj], steps: dict[str, int], live: set[str]) -> set[str]:

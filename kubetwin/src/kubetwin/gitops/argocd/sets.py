@@ -113,7 +113,8 @@ class ApplicationSetController(Controller):
         since = next(each["lastTransitionTime"] for each in statuses if each["application"] == name_of(live))
         state = status_of(live).get("operationState") or {}
         by_set = ((state.get("operation") or {}).get("initiatedBy") or {}).get("username") == rolling.USER
-        return bool(live.get("operation")) or (by_set and str(state.get("startedAt") or "") >= since)
+        late = str(state.get("startedAt") or "") >= since
+        return bool(live.get("operation")) or (by_set and late and rolling.went_to(state, rolling.revisions_of(live)))
 
     # generating
 
