@@ -176,10 +176,10 @@ class GatedStore(SqliteRunStore):
 
     gate: Gate = staticmethod(no_gate)
 
-    def record(self, *events: Any) -> Any:
+    def record(self, *events: Any, settled: bool = True) -> Any:
         for event in events[:1]:
             self.gate(f"before-event-{event.type}")
-        kept = super().record(*events)
+        kept = super().record(*events, settled=settled)
         for event in events[:1]:
             self.gate(f"after-event-{event.type}")
         return kept

@@ -9,6 +9,7 @@ ever: a changed order is `operation_v2`, and this one stays for the runs that be
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from backout.engine.port import PARKING, Json, Workflow, WorkflowContext
 from backout.engine.wire import encode_error, failure_of, of_house
@@ -69,7 +70,7 @@ async def _begin(services: Services, story: Story, run: Run, parts: list[PartSta
         for stages in parts:
             await stages.take_over()
         return
-    together = {"command": services.command} if services.command else {}
+    together: dict[str, Any] = {"command": services.command} if services.command else {}
     story.tell(
         "run-started",
         begin_sentence(run.operation),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -130,7 +131,7 @@ class _Waves:
             )
             return
         operation = self._run.operation
-        together = {"command": self._services.command} if self._services.command else {}
+        together: dict[str, Any] = {"command": self._services.command} if self._services.command else {}
         self._story.tell(
             "run-started",
             begin_sentence(operation),

@@ -201,7 +201,7 @@ class PartStages:
     # effects
 
     def effect(self, step: Step) -> StepBody:
-        """Intent on the disk, then the effect, then what came of it."""
+        """Intent on the disk, then the effect, then what came of it: that is on the disk with the next intent, or the verdict."""
 
         async def body() -> Json:
             if self._story.given_up():
@@ -246,6 +246,7 @@ class PartStages:
                 outcome.message,
                 key=f"{step.id}:done",
                 step=step.id,
+                settled=False,
                 changed=outcome.changed,
                 earlierAttempt=before > 0 and not outcome.changed,
                 token=self._lock.token,

@@ -73,9 +73,11 @@ class PartStory(Story):
         self._told = self.store.events(run, part=part)
         self._seen = {event.seq for event in self._told}
 
-    def tell(self, type: str, message: Message, *, key: str = "", step: str = "", **data: Any) -> RunEvent:
+    def tell(
+        self, type: str, message: Message, *, key: str = "", step: str = "", settled: bool = True, **data: Any
+    ) -> RunEvent:
         """Records an event, and remembers it."""
-        event = super().tell(type, message, key=key, step=step, **data)
+        event = super().tell(type, message, key=key, step=step, settled=settled, **data)
         if event.seq not in self._seen:
             self._seen.add(event.seq)
             self._told.append(event)

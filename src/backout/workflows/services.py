@@ -219,4 +219,4 @@ class EffectContext:
 
     def progress(self, message: Message, **data: Any) -> None:
         """An event of the run."""
-        self._story.tell("step-progress", message, step=self._step.id, **data)
+        self._story.tell("step-progress", message, step=self._step.id, settled=False, **data)

@@ -40,8 +40,11 @@ class Story:
         """The story of one part."""
         return Story(self._services, self.run, part.id)
 
-    def tell(self, type: str, message: Message, *, key: str = "", step: str = "", **data: Any) -> RunEvent:
-        """Records an event; the same ``key`` of the same part is told once. Returns the one that is kept."""
+    def tell(
+        self, type: str, message: Message, *, key: str = "", step: str = "", settled: bool = True, **data: Any
+    ) -> RunEvent:
+        """Records an event; the same ``key`` of the same part is told once. Returns the one that is kept. ``settled``: see
+        `RunStore.record`."""
         event = RunEvent(
             run=self.run,
             part=self.part,
@@ -52,7 +55,7 @@ class Story:
             step=step,
             data=data,
         )
-        return self.store.record(event)[0]
+        return self.store.record(event, settled=settled)[0]
 
     def tell_checks(self, results: Sequence[CheckResult]) -> None:
         """Records what checks were measured at, together: a disk that has to confirm each by itself takes longer than they did."""

@@ -299,3 +299,29 @@ def test_opening_it_again_in_the_same_process_does_not_drop_the_locks_of_the_fir
     seen = f"{start} print(len(SqliteRunStore(Path(sys.argv[1])).events('r1')))"
     done = subprocess.run([sys.executable, "-c", seen, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
+
+
+def test_what_is_not_settled_is_read_at_once_and_waits_for_no_disk(store: SqliteRunStore, tmp_path: Path) -> None:
+    store.create(run())
+    said: list[str] = []
+    store._state.database.set_trace_callback(said.append)
+    store.record(event("told"), settled=False)
+    with SqliteRunStore(tmp_path / "state.db", create=False) as reader:
+        assert [one.key for one in reader.events("r1")] == ["told"]
+    assert commits(said) == ["NORMAL"]
+    with pytest.raises(StateError), store._state.writing(settled=False) as database:
+        database.execute("INSERT INTO nowhere VALUES (1)")
+    store.record(event("begins"))
+    assert commits(said) == ["NORMAL", "FULL"]
+    assert store._state.database.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def commits(said: list[str]) -> list[str]:
+    """How each commit among these statements waited for the disk."""
+    found, now = [], "FULL"
+    for statement in said:
+        if statement.startswith("PRAGMA synchronous="):
+            now = statement.partition("=")[2]
+        elif statement == "COMMIT":
+            found.append(now)
+    return found

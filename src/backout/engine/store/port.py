@@ -330,9 +330,14 @@ class RunStore(Protocol):
     def keep_answer(self, run: str, step: str, answer: str) -> str:
         """Keeps it once: of two, the first stays. Returns the one that is kept. It goes with its run."""
 
-    def record(self, *events: RunEvent) -> list[RunEvent]:
+    def record(self, *events: RunEvent, settled: bool = True) -> list[RunEvent]:
         """Keeps events of one run, all of them or none: each once by its key (events without one are always new). Tells the
-        listeners of new ones, and returns them as they are kept."""
+        listeners of new ones, and returns them as they are kept.
+
+        Not ``settled``: everybody reads them at once, but they may be on the disk only with the next record that is settled, and
+        a host that loses its power in between forgets them. So nothing from outside may follow from one before that. What a
+        step came to is such: its beginning is on the disk, and whoever finds that alone looks before doing it again.
+        """
 
     def events(self, run: str, *, after: int = 0, part: str = "") -> list[RunEvent]:
         """What happened in a run, in order, beginning after the event numbered ``after``; of one part, where it is named.

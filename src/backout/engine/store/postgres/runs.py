@@ -307,9 +307,10 @@ class PostgresRunStore:
 
     # events
 
-    def record(self, *events: RunEvent) -> list[RunEvent]:
+    def record(self, *events: RunEvent, settled: bool = True) -> list[RunEvent]:
         """Keeps events of one run, all of them or none: each once by its key (events without one are always new). Tells the
-        listeners of new ones, and returns them as they are kept."""
+        listeners of new ones, and returns them as they are kept. All are settled: this server may crash while we live, and would
+        forget what we go on from."""
         rows = [(event, key_of(event), canonical(without_secrets(event))) for event in events]
         tries = 0
 

@@ -57,9 +57,13 @@ class StateDatabase:
                 self.database.execute(f"PRAGMA user_version={VERSION}")
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """One write transaction, which takes the writer's lock at its start."""
-        with translated(self.path), passing("state"):
+    def writing(self, *, settled: bool = True) -> Iterator[sqlite3.Connection]:
+        """One write transaction, which takes the writer's lock at its start.
+
+        Not ``settled``: its commit waits for no disk. The next one that is takes it along, and a crash of this process alone loses
+        nothing: in the log a commit stands only on those before it (sqlite.org/pragma.html#pragma_synchronous, sqlite.org/walformat.html).
+        """
+        with translated(self.path), passing("state"), self._waiting(settled):
             self.database.execute("BEGIN IMMEDIATE")
             try:
                 yield self.database
@@ -68,6 +72,17 @@ class StateDatabase:
                     self.database.execute("ROLLBACK")
                 raise
             self.database.execute("COMMIT")
+
+    @contextmanager
+    def _waiting(self, settled: bool) -> Iterator[None]:
+        if settled:
+            yield
+            return
+        self.database.execute("PRAGMA synchronous=NORMAL")
+        try:
+            yield
+        finally:
+            self.database.execute("PRAGMA synchronous=FULL")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

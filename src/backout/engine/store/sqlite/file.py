@@ -3,7 +3,7 @@
 
 One SQLite file holds the runs and the records of the durable engine. WAL, so that readers and
 the writer do not wait for each other; ``synchronous=FULL``, so that an intent is on the disk before its effect is on
-the cluster. One host only: SQLite's locks do not hold over NFS.
+the cluster (what came of it may wait for the next one: `StateDatabase.writing`). One host only: SQLite's locks do not hold over NFS.
 """
 
 from __future__ import annotations

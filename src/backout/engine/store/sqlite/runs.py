@@ -275,10 +275,10 @@ class SqliteRunStore:
 
     # events
 
-    def record(self, *events: RunEvent) -> list[RunEvent]:
+    def record(self, *events: RunEvent, settled: bool = True) -> list[RunEvent]:
         """Keeps events of one run, all of them or none: each once by its key (events without one are always new). Tells the
-        listeners of new ones, and returns them as they are kept."""
-        with self._state.writing() as database:
+        listeners of new ones, and returns them as they are kept. Not ``settled``: on the disk with the next that is."""
+        with self._state.writing(settled=settled) as database:
             put = [self._put(database, event) for event in events]
         for kept, new in put:
             for listener in tuple(self._listeners) if new else ():
