@@ -22,7 +22,7 @@ from backout.app.fleet import follows
 from backout.effects import passing
 from backout.engine.dbos_engine import DbosEngine
 from backout.engine.store.opening import open_store
-from backout.errors import BackoutError, Conflict
+from backout.errors import BackoutError, Conflict, RunNotFound
 from backout.mechanisms.port import StepContext, StepOutcome
 from backout.mechanisms.workload.mechanism import WorkloadMechanism
 from backout.model.message import msg
@@ -112,7 +112,11 @@ def _writes(folder: Path, story: str) -> Any:
 
 
 def _open(store: Any, run: str) -> bool:
-    return store.get(run).state not in ENDED or bool(store.owners.unfinished(run))
+    try:
+        return store.get(run).state not in ENDED or bool(store.owners.unfinished(run))
+    except RunNotFound:
+        # What takes another back is told of before it is made: who made the other goes on with that first.
+        return False
 
 
 def open_runs(run: str) -> list[str]:
@@ -155,7 +159,7 @@ def judged(story: str, run: str, folder: Path) -> list[str]:
             types = [e.type for e in events if e.part == part]
             hold("captured" in types and types.index("captured") < types.index("step-started"), f"I4: {part}")
             hold(types.count("step-done") <= 1 and types.count("part-ended") == 1, f"I5: {part}: {types}")
-        hold(store.owners.orphans() == [], "I8: a run is nobody's")
+        hold(not {run, follows(events)} & set(store.owners.orphans()), "I8: a run is nobody's")
         texts = [event.message.text for event in events]
         hold(SECRET not in " ".join(texts), "I6: the secret is in an event")
     return broken

@@ -14,6 +14,7 @@ from backout.errors import (
     ClusterUnreachable,
     NothingToDo,
     RefusedError,
+    RunNotFound,
     ServerError,
     TimedOut,
     TokenExpired,
@@ -23,9 +24,10 @@ from backout.model.message import Message, few, msg, of_error
 
 if TYPE_CHECKING:
     from backout.app.workspace import Workspace
+    from backout.engine.store.port import RunStore
     from backout.model.operation import Operation
     from backout.model.part import Part
-    from backout.model.run import RunEvent
+    from backout.model.run import Run, RunEvent
     from backout.model.scope import Scope
     from backout.scopes.port import ClusterHandle
 
@@ -156,8 +158,19 @@ class Reaching:
 
 
 def follows(events: Iterable[RunEvent]) -> str:
-    """The run that takes another back by its own policy; empty where there is none."""
+    """The id of the run that takes another back by its own policy; empty where there is none."""
     return next((str(event.data["run"]) for event in events if event.type == "undo-follows"), "")
+
+
+def taking_back(store: RunStore, run: Run) -> Run | None:
+    """The run that takes this one back by its own policy. None where there is none, or none yet: it is told of before it is made,
+    and who dies in between makes it when this one goes on."""
+    if run.operation.fleet is None or not (other := follows(store.events(run.id))):
+        return None
+    try:
+        return store.get(other)
+    except RunNotFound:
+        return None
 
 
 def nothing_at_all(failures: Sequence[Failed]) -> BackoutError | None:

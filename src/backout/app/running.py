@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from backout.app.admission import PLAIN, Terms, require_free, require_policy
 from backout.app.events import Failed, RunBegins, RunPauses, RunTells
-from backout.app.fleet import Apart, Reaching, follows
+from backout.app.fleet import Apart, Reaching, taking_back
 from backout.app.snapshots.opening import told
 from backout.app.store import open_store, run_meant
 from backout.errors import BackoutError, Interrupted, LockedError, RefusedError, TimedOut
@@ -183,17 +183,17 @@ def _taken_back(workspace: Workspace, run: Run) -> list[Run]:
     if run.operation.fleet is None:
         return []
     with open_store(workspace) as store:
-        return [store.get(other)] if (other := follows(store.events(run.id))) else []
+        return [other] if (other := taking_back(store, run)) else []
 
 
 async def _put_back(workspace: Workspace, scopes: Scopes, store: RunStore, run: Run) -> Run:
     """Carries out the run that takes this one back by its own policy; returns this one as it is then."""
     from backout.workflows.runner import begin
 
-    other = follows(store.events(run.id)) if run.operation.fleet is not None else ""
-    if not other or store.get(other).state != "pending":
+    other = taking_back(store, run)
+    if other is None or other.state != "pending":
         return run
-    await _follow(workspace, scopes, store, store.get(other), lambda engine: begin(engine, store, other))
+    await _follow(workspace, scopes, store, other, lambda engine: begin(engine, store, other.id))
     return store.get(run.id)
 
 

@@ -20,7 +20,7 @@ from backout.app.approving import miss_all, prepare
 from backout.app.audit.book import sign_end
 from backout.app.choosing import chosen_clusters
 from backout.app.events import RunTells, WorkerLeaves, WorkerReady, WorkerTakes, WorkerWaits
-from backout.app.fleet import follows
+from backout.app.fleet import taking_back
 from backout.app.running import actor, connected, left_with, services_for, with_snapshots
 from backout.app.store import open_store
 from backout.app.workspace import Workspace
@@ -347,7 +347,7 @@ class Worker:
     def _follow_up(self, run: str) -> None:
         """A run that ended may have made one that takes it back: that is for the workers, too."""
         store = self._store
-        other = follows(store.events(run))
-        if other and store.get(other).state not in ENDED:
-            plan = store.get(other).operation
-            store.queue.submit(other, plan.clusters, priority=-1, in_pieces=plan.fleet is not None)
+        other = taking_back(store, store.get(run))
+        if other is not None and other.state not in ENDED:
+            plan = other.operation
+            store.queue.submit(other.id, plan.clusters, priority=-1, in_pieces=plan.fleet is not None)

@@ -18,9 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "crash"))
 from fleet_world import fleet, of, restored
 from rollback_world import SmallCluster, healthy, prepared, sealed, services
 
+from backout.app.fleet import taking_back
 from backout.cluster.port import PODS
 from backout.engine.inline import InlineEngine, Memory
 from backout.engine.store.naming import new_process_id
+from backout.engine.store.sqlite.runs import SqliteRunStore
 from backout.errors import (
     BackoutError,
     CaptureError,
@@ -32,6 +34,7 @@ from backout.errors import (
     PartsLeft,
     PlanChanged,
     ServerError,
+    StateError,
     TokenExpired,
     UnknownContext,
     WrongCluster,
@@ -372,6 +375,22 @@ def test_the_policy_takes_back_what_was_done_by_a_run_of_its_own(
     _restored(monkeypatch, undo.operation)
     assert world.run(other).state == "recovered"
     assert world.files.read(A) == "old" and world.kept().undone_by == other and world.kept().state == "failed"
+
+
+def test_what_takes_back_is_told_of_before_it_is_made_and_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Clusters(tmp_path, fleet([of(A)], [of(B), of(C)], on_failure="undo", parallel=1))
+    world.faults[B] = [Conflict("Changed.")]
+    store = world.services.store
+    with monkeypatch.context() as gone:
+        gone.setattr(SqliteRunStore, "create", lambda *_: (_ for _ in ()).throw(StateError("The database is gone.")))
+        world.fails(StateError)
+    assert taking_back(store, world.kept()) is None and world.kept().state == "interrupted"
+    told = next(e.data["run"] for e in store.events("r1") if e.type == "undo-follows")
+    world.fails(PartlyDoneError)
+    made = taking_back(store, world.kept())
+    assert made is not None and (made.id, made.state) == (told, "pending")
 
 
 def test_one_cluster_is_taken_back_and_then_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
