@@ -27,6 +27,8 @@ from backout.mechanisms import registry  # noqa: E402
 from backout.mechanisms.common.params import nothing  # noqa: E402
 
 KILLS = 200
+SHORT = ("release", "route", "refused", "immutable", "on-delete")
+"""Of each mechanism, one or two whose every write is killed here."""
 ELSEWHERE = {
     "customs.wait": "tests/crash/test_customs_killed.py::test_killed_then_resumed",
     "git.await-sync": "tests/crash/test_git_killed.py::test_killed_then_resumed",
@@ -47,15 +49,17 @@ def test_random_kills_violate_no_invariant(tmp_path: Path) -> None:
     assert not tally.broken, [(seed["seed"], seed["story"], seed["broken"]) for seed in tally.broken]
 
 
-def test_each_write_of_each_story_is_killed_before_it_after_it_and_after_its_record(tmp_path: Path) -> None:
-    tally = kill.play_every(tmp_path, 2)
-    assert {seed["story"] for seed in tally.seeds} == {story.name for story in STORIES} and not tally.unplayed
-    assert not tally.broken, [(seed["story"], seed["broken"]) for seed in tally.broken]
-    for seed in tally.seeds:
-        assert {"before cluster", "after cluster"} <= set(seed["kills"]), seed
-    # One that writes once only has nothing left to write by then.
-    recorded = {seed["mechanism"] for seed in tally.seeds if "recorded cluster" in seed["kills"]}
-    assert recorded == {story.mechanism for story in STORIES}
+@pytest.mark.parametrize("name", SHORT)
+def test_each_write_of_a_story_is_killed_before_it_after_it_and_after_its_record(name: str, tmp_path: Path) -> None:
+    """The others are played by ``python tests/kills/kill.py --every``."""
+    tally = kill.play_every(tmp_path, 1, [name])
+    (seed,) = tally.seeds
+    assert not tally.unplayed and not tally.broken, seed["broken"]
+    assert {"before cluster", "after cluster"} <= set(seed["kills"]), seed
+
+
+def test_a_story_of_each_mechanism_is_short() -> None:
+    assert {story.mechanism for story in STORIES if story.name in SHORT} == {story.mechanism for story in STORIES}
 
 
 def test_every_step_action_has_a_story_that_is_killed() -> None:

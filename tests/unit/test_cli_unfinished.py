@@ -69,7 +69,8 @@ def test_it_is_named_once_and_where_it_matters(
 
     @contextmanager
     def opened(_: Any) -> Any:
-        yield SimpleNamespace(summaries=lambda limit: [run], events=lambda run: events)
+        owners = SimpleNamespace(unfinished=lambda run: False, alive=lambda run: False)
+        yield SimpleNamespace(summaries=lambda limit: [run], events=lambda run: events, owners=owners)
 
     monkeypatch.setattr(store, "open_store", opened)
     tell_unfinished(Workspace(Settings(), Where(), Console(GlobalOptions(lang="en"))), places)

@@ -81,7 +81,8 @@ class Second:
         known = {run.id for run in clusters.runs()}
         async with asyncio.timeout(LONGEST):
             for kills in range(200):
-                process = await self._start(*arguments)
+                # Nobody reads what it prints: in a pipe, a long document would wait for that for ever.
+                process = await self._start(*arguments, stdout=asyncio.subprocess.DEVNULL)
                 await self._until_something_new(clusters, process, known, seen)
                 if process.returncode is not None:
                     return kills
@@ -103,7 +104,7 @@ class Second:
                 return
             await asyncio.sleep(LOOK)
 
-    async def _start(self, *arguments: str) -> asyncio.subprocess.Process:
+    async def _start(self, *arguments: str, stdout: int = asyncio.subprocess.PIPE) -> asyncio.subprocess.Process:
         rehearsal = self._rehearsal
         contexts = [word for name in rehearsal.names for word in ("--context", name)]
         where = ("--config", str(self._config), "--kubeconfig", rehearsal.kubeconfig)
@@ -117,7 +118,7 @@ class Second:
             *arguments,
             env=self._environment,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=stdout,
             stderr=asyncio.subprocess.DEVNULL,
         )
 

@@ -118,26 +118,24 @@ async def run_tool(
     return Completed(code, stdout.decode("utf-8", errors), said, cut=long)
 
 
-async def _write(stream: asyncio.StreamWriter | None, content: bytes | None) -> None:
+async def _write(pipe: asyncio.StreamWriter | None, content: bytes | None) -> None:
     """What the program reads; it may end before it has read all."""
-    if stream is None:
+    if pipe is None:
         return
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        stream.write(content or b"")
-        await stream.drain()
-    stream.close()
+        pipe.write(content or b"")
+        await pipe.drain()
+    pipe.close()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        await stream.wait_closed()
+        await pipe.wait_closed()
 
 
-async def _read(
-    stream: asyncio.StreamReader, on_line: Callable[[str], None] | None, most: int
-) -> tuple[bytearray, bool]:
+async def _read(pipe: asyncio.StreamReader, on_line: Callable[[str], None] | None, most: int) -> tuple[bytearray, bool]:
     """What it wrote, and whether that was more than is kept."""
     kept = bytearray()
     part = b""
     long = False
-    while chunk := await stream.read(65536):
+    while chunk := await pipe.read(65536):
         room = max(0, most - len(kept))
         long = long or len(chunk) > room
         kept += chunk[:room]

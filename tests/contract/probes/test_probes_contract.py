@@ -210,7 +210,11 @@ def test_object_storage_works_and_fails(running: Harness, ns: str) -> None:
         await port.create(pod("bad", ns, sidecar("bad")))
         await ready(port, ns, "bad")
         found = await until(lambda: state("bad"), "failing")
-        assert found.by == "metrics" and "signature" in found.said and "hunter2" not in repr(found)
+        async with asyncio.timeout(600):
+            # Its log says so before it is counted.
+            while found.by != "metrics":
+                found = await until(lambda: state("bad"), "failing")
+        assert "signature" in found.said and "hunter2" not in repr(found)
         results = await measured(port, ns, "object-storage", kind="Secret", name="bad", readers=reading("pod/bad"))
         assert results.status == "fail" and "signature" not in results.title.text
         results = await measured(port, ns, "object-storage", kind="Secret", name="good", readers=reading("pod/good"))
