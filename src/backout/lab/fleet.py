@@ -63,7 +63,9 @@ FLEETS = {
             plays.in_time,
             clusters=50,
         ),
-        FleetScenario("G", N_("Backout itself, killed at every step and resumed"), plays.killed, clusters=1, fewest=1),
+        FleetScenario(
+            "G", N_("Backout itself, killed again and again and resumed"), plays.killed, clusters=1, fewest=1
+        ),
     )
 }
 

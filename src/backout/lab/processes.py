@@ -26,7 +26,7 @@ LONGEST = 900.0
 LOOK = 0.05
 """Seconds between two looks at what a run that is to be killed has told."""
 KILLED_AT = ("captured", "step-started", "verdict")
-"""Events of a part at which the process is killed: so in the middle of each step."""
+"""Events of a part at which the process is killed."""
 
 
 class Second:
@@ -70,7 +70,7 @@ class Second:
         output, _ = await process.communicate()
         return output.decode("utf-8", "replace"), process.returncode or 0
 
-    async def killed_at_every_step(self, clusters: Clusters, *arguments: str) -> int:
+    async def killed_again_and_again(self, clusters: Clusters, *arguments: str) -> int:
         """Begins a run with ``arguments``, kills the process at each event that was not there before, and resumes it, until it has
         ended. Returns how often.
 
