@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 import json
 import os
 import shutil
@@ -15,18 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twin_cluster import NS, PATIENCE, Cluster
+from twin_cluster import NS, Cluster, control_plane
 
-from kubetwin.apiserver.server import ApiServer
-from kubetwin.client import Api, Obj, Resource
-from kubetwin.controlplane import ControlPlane, RunSettings
+from kubetwin.client import Obj, Resource
+from kubetwin.controlplane import RunSettings
 from kubetwin.gitops.argocd.application import API_VERSION, APPLICATIONS
 from kubetwin.gitops.argocd.projects import IN_CLUSTER
 from kubetwin.gitops.argocd.settings import ArgoSettings
 from kubetwin.gitops.programs import Programs
 from kubetwin.gitops.runner import GitOpsSettings
 from kubetwin.kubelet.settings import KubeletSettings
-from kubetwin.transport import LocalTransport
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 ARGO = "argocd"
@@ -197,21 +193,9 @@ async def gitops(
     *, tools: tuple[str, ...] = ("argocd",), argocd: ArgoSettings = QUICK, **changes: Any
 ) -> AsyncIterator[Twin]:
     """``changes`` are fields of GitOpsSettings."""
-    server = ApiServer()
-    api = Api(LocalTransport(server), user_agent="test")
-    kubelet = dataclasses.replace(KubeletSettings.instant())
     settings = GitOpsSettings(tools=tools, programs=programs(), argocd=argocd, **changes)
-    plane = ControlPlane(api, RunSettings(nodes=1, kubelet=kubelet, gitops=settings), server=server)
-    task = asyncio.create_task(plane.run())
-    waiting = asyncio.create_task(plane.ready.wait())
-    try:
-        await asyncio.wait([task, waiting], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-        assert plane.ready.is_set(), "the control plane did not start"
-        yield Twin(server, api, plane)
-    finally:
-        waiting.cancel()
-        task.cancel()
-        await asyncio.gather(task, waiting, return_exceptions=True)
-        await server.stop()
+    async with control_plane(RunSettings(nodes=1, kubelet=KubeletSettings.instant(), gitops=settings)) as parts:
+        try:
+            yield Twin(*parts)
+        finally:
+            await parts[0].stop()

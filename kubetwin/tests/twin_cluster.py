@@ -71,12 +71,10 @@ def _is(event: Obj, name: str, reason: str, message: str) -> bool:
 
 
 @asynccontextmanager
-async def cluster(nodes: int = 2, *, ingress: bool = False, **changes: Any) -> AsyncIterator[Cluster]:
-    """``changes`` are fields of KubeletSettings."""
+async def control_plane(settings: RunSettings) -> AsyncIterator[tuple[ApiServer, Api, ControlPlane]]:
+    """One that is ready, with its API server in memory; ended in the end."""
     server = ApiServer()
     api = Api(LocalTransport(server), user_agent="test")
-    kubelet = dataclasses.replace(KubeletSettings.instant(), **changes)
-    settings = RunSettings(nodes=nodes, kubelet=kubelet, ingress=ingress)
     plane = ControlPlane(api, settings, server=server)
     task = asyncio.create_task(plane.run())
     waiting = asyncio.create_task(plane.ready.wait())
@@ -85,11 +83,19 @@ async def cluster(nodes: int = 2, *, ingress: bool = False, **changes: Any) -> A
         if task.done():
             task.result()
         assert plane.ready.is_set(), "the control plane did not start"
-        yield Cluster(server, api, plane)
+        yield server, api, plane
     finally:
         waiting.cancel()
         task.cancel()
         await asyncio.gather(task, waiting, return_exceptions=True)
+
+
+@asynccontextmanager
+async def cluster(nodes: int = 2, *, ingress: bool = False, **changes: Any) -> AsyncIterator[Cluster]:
+    """``changes`` are fields of KubeletSettings."""
+    kubelet = dataclasses.replace(KubeletSettings.instant(), **changes)
+    async with control_plane(RunSettings(nodes=nodes, kubelet=kubelet, ingress=ingress)) as parts:
+        yield Cluster(*parts)
 
 
 def container(image: str = "registry.example/app:1.0.0", **more: Any) -> Obj:

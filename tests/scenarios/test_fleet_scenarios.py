@@ -89,3 +89,18 @@ def test_waves_need_clusters(tmp_path: Path) -> None:
     )
     assert done.returncode == 2, done.stderr
     assert json.loads(done.stdout)["error"]["code"] == "usage"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [(("F9",), 4, ", F7, G"), (("F4", "--clusters", "1"), 2, "3 clusters or more"), (("nope",), 4, "one of A1, ")],
+)
+def test_what_can_not_be_played_is_told_before_a_cluster_is_started(
+    words: tuple[str, ...], code: int, said: str, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "BACKOUT_STATE": str(tmp_path / "state.db"), "LANG": "C.UTF-8"}
+    done = subprocess.run(
+        [sys.executable, "-m", "backout.cli.main", "demo", *words],
+        env=environment, capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, said in done.stderr) == (code, "", True), done.stdout + done.stderr

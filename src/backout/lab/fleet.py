@@ -75,6 +75,22 @@ def find_fleet(id: str) -> FleetScenario | None:
     return FLEETS.get(id.upper())
 
 
+def require_enough(scenario: FleetScenario, clusters: int) -> None:
+    """
+    Raises:
+        UsageError: these are too few clusters for its waves.
+    """
+    if clusters < scenario.fewest:
+        raise UsageError(
+            "{scenario} needs several clusters.",
+            scenario=scenario.id,
+            expected="{fewest} clusters or more: --clusters {fewest}, or --context as often",
+            fewest=scenario.fewest,
+            found="{count}",
+            count=clusters,
+        )
+
+
 async def rehearse_fleet(
     stage: Stage, scenario: FleetScenario, places: Sequence[Place], props: Props, *, undo: bool = False
 ) -> Outcome:
@@ -84,15 +100,7 @@ async def rehearse_fleet(
         BackoutError: the stage could not be set; what Backout does wrong is in the outcome.
         UsageError: there are too few clusters for waves.
     """
-    if len(places) < scenario.fewest:
-        raise UsageError(
-            "{scenario} needs several clusters.",
-            scenario=scenario.id,
-            expected="{fewest} clusters or more: --clusters {fewest}, or --context as often",
-            fewest=scenario.fewest,
-            found="{count}",
-            count=len(places),
-        )
+    require_enough(scenario, len(places))
     async with AsyncExitStack() as open_:
         labs: list[Lab] = []
         with lab_work():

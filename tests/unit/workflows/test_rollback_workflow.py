@@ -575,32 +575,3 @@ def test_undo_of_what_no_revision_holds_is_measured_by_the_capture(tmp_path: Pat
     Path(run.captures["deployment/web"].path).unlink()
     with pytest.raises(CaptureError):
         undo_operation(run, store.events("r1"), datetime.now(UTC), captures)
-
-
-def test_each_effect_waits_for_the_disk_once_and_for_its_own_intent(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    waited: list[str] = []
-    mode = "FULL"
-
-    def traced(statement: str) -> None:
-        nonlocal mode
-        if statement.startswith("PRAGMA synchronous="):
-            mode = statement.partition("=")[2]
-        elif statement == "COMMIT":
-            waited.append(mode)
-
-    world.services.store._state.database.set_trace_callback(traced)
-    seen: list[list[str]] = []
-
-    async def begins(context: StepContext, step: Step) -> None:
-        context.progress(msg("Under way."))
-        seen.append(waited.copy())
-        waited.clear()
-
-    world.before = dict.fromkeys(NAMES, begins)
-    assert world.run().state == "recovered"
-    assert len(seen) == len(NAMES)
-    for before in seen[1:]:
-        # What the step before told and came to, then this one's intent, then the line that it tells.
-        assert before.count("FULL") == 1
-        assert before[-2:] == ["FULL", "NORMAL"]

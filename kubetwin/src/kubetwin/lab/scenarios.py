@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from kubetwin.errors import ScenarioNotFound
 from kubetwin.lab import config_scenarios, helm_scenarios, network_scenarios, operator_scenarios, workload_scenarios
 from kubetwin.lab.builder import Lab
 
@@ -184,21 +183,3 @@ def _all() -> tuple[Scenario, ...]:
 
 
 SCENARIOS: dict[str, Scenario] = {scenario.id: scenario for scenario in _all()}
-
-
-def find_scenario(id: str) -> Scenario:
-    """The scenario of that id (any case).
-
-    Raises:
-        ScenarioNotFound: there is none.
-    """
-    scenario = SCENARIOS.get(id.upper())
-    if scenario is None:
-        raise ScenarioNotFound(
-            "There is no scenario {id}.",
-            id=id,
-            expected="one of {ids}",
-            ids=", ".join(SCENARIOS),
-            hint="`backout demo --list` describes each.",
-        )
-    return scenario

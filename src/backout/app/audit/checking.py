@@ -82,8 +82,8 @@ class Verified:
 
     @property
     def proven(self) -> bool:
-        """And a trusted signature vouches for every run that ended."""
-        return self.intact and not self.open
+        """And a trusted signature vouches for every run that ended. Where nothing is, nothing is proven: it may have been removed."""
+        return self.intact and not self.open and self.entries > 0
 
     def find(self, code: str, message: Message, run: str = "", n: int = -1) -> None:
         """Notes something; many are as telling as all."""

@@ -12,7 +12,7 @@ import click
 
 from backout.cli.options import Command
 from backout.cli.session import with_session
-from backout.lab.embedded import require_kubetwin, twin_errors
+from backout.lab.embedded import require_kubetwin
 
 if TYPE_CHECKING:
     from backout.cli.session import Session
@@ -41,16 +41,24 @@ async def command(
     clusters, at least three), in the namespace of -n (else "backout-demo"), which it creates and removes: no other is touched.
     """
     require_kubetwin()
+    from backout.errors import ScenarioNotFound
     from backout.lab.fleet import FLEETS, find_fleet
-    from kubetwin.lab.scenarios import SCENARIOS, find_scenario
+    from kubetwin.lab.scenarios import SCENARIOS
 
     if list_them:
         _list(session, [*SCENARIOS.values(), *FLEETS.values()])
         return 0
     if (fleet := find_fleet(scenario)) is not None:
         return await _fleet(session, fleet, clusters=clusters, keep=keep, undo=undo)
-    with twin_errors():
-        chosen = find_scenario(scenario)
+    chosen = SCENARIOS.get(scenario.upper())
+    if chosen is None:
+        raise ScenarioNotFound(
+            "There is no scenario {id}.",
+            id=scenario,
+            expected="one of {ids}",
+            ids=", ".join([*SCENARIOS, *FLEETS]),
+            hint="`backout demo --list` describes each.",
+        )
     from backout.app.programs import program
     from backout.app.running import preload
     from backout.cli.stage import TerminalStage
@@ -75,7 +83,7 @@ async def _fleet(session: Session, scenario: FleetScenario, *, clusters: int | N
     from backout.cli.stage import TerminalStage
     from backout.documents.machine import rehearsal
     from backout.errors import UsageError
-    from backout.lab.fleet import rehearse_fleet
+    from backout.lab.fleet import rehearse_fleet, require_enough
     from backout.lab.places import embedded_places
     from backout.lab.player import Props
     from backout.model.settings import SnapshotSettings
@@ -86,6 +94,8 @@ async def _fleet(session: Session, scenario: FleetScenario, *, clusters: int | N
         raise UsageError(
             "{scenario} is played on embedded clusters.", scenario=scenario.id, hint="Leave --context out."
         )
+    if not own:
+        require_enough(scenario, clusters or scenario.clusters)
     preload()
     settings = session.workspace.settings
     if not keep and not own:

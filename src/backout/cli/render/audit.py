@@ -19,7 +19,9 @@ def show_verified(screen: Screen, found: Verified) -> None:
     for one in found.findings:
         screen.line(f"{screen.mark('bad')} {screen.say(one.message)}")
     if not found.entries:
-        screen.told("Nothing is in the audit yet: no run was made since there is one.")
+        screen.told(
+            "Nothing is in the audit, so nothing is proven: no run was made since there is one, or this is another database."
+        )
         return
     screen.told(
         "{runs} runs with {records} records, {entries} entries of the log; {removed} runs were removed by `backout runs prune`.",
