@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -30,7 +31,14 @@ ARGO = "argocd"
 
 def programs() -> Programs:
     """The pinned tools where there are some, else those of the path."""
-    return Programs(kubectl=os.environ.get("KUBECTL", "kubectl"), helm=os.environ.get("HELM", "helm"))
+    return Programs(kubectl=_program("kubectl"), helm=_program("helm"))
+
+
+def _program(name: str) -> str:
+    """``$HELM``, the newest of the folder into which the Makefile puts the pinned ones, or the name."""
+    folder = Path(os.environ.get("BACKOUT_TOOLS_DIR", "nowhere"))
+    pinned = sorted(folder.glob(f"{name}-*"), key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
+    return os.environ.get(name.upper()) or (str(pinned[-1]) if pinned else name)
 
 
 needs_helm = pytest.mark.skipif(
